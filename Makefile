@@ -1,0 +1,48 @@
+# `make demo` sets everything up and shows tagger at work; `make test` runs all tests.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# PyTorch's own index has builds without CUDA, which a home server cannot use.
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+PHOTOS ?=
+
+.PHONY: demo test lint types check bench clean
+
+demo: $(VENV)/installed
+	@$(BIN)/tagger demo $(PHOTOS)
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: $(VENV)/installed
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "tagger needs Python 3.11 or newer; say which: make PYTHON=python3.12 demo"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@# Six seconds to find out whether that index can be reached; plain pip otherwise.
+	@if $(BIN)/python -c 'import signal, urllib.request; signal.alarm(6); \
+	      urllib.request.urlopen("$(CPU_INDEX)/torch/", timeout=5)' >/dev/null 2>&1 \
+	  && $(BIN)/pip install -q -c requirements.lock --extra-index-url $(CPU_INDEX) torch torchvision; \
+	then echo "torch: PyTorch's CPU build"; \
+	else echo "torch: from the default index (PyTorch's CPU index is out of reach)"; \
+	     $(BIN)/pip install -q -c requirements.lock torch && \
+	     $(BIN)/pip install -q -c requirements.lock torchvision; \
+	fi
+	$(BIN)/pip install -q -c requirements.lock -e '.[dev]'
+	@touch $@

@@ -1,0 +1,261 @@
+"""torchvision's networks in eager torch on the CPU: the reference for every other engine."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tagger.classify.models import info_of_file
+from tagger.classify.torchvision_compat import import_torchvision
+from tagger.classify.weights import file_digest
+from tagger.errors import ModelError
+from tagger.photo import Prediction
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Of ImageNet's pixels in 0…1, RGB; what torchvision's transforms subtract and divide by."""
+IMAGENET = 1000
+"""Classes of ImageNet."""
+HALVES = frozenset({"efficientnet_v2_l"})
+"""Models that torchvision publishes with a mean and deviation of 0.5 instead."""
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
+"""Layers of the published DenseNets under the names they had before PyTorch 0.4."""
+
+
+class TorchEngine:
+    """A torchvision classifier with the weights of a file; see :class:`~.engine.Engine`.
+
+    Raise ModelError when the file cannot be read, holds no state dict, or that of
+    another model.
+    """
+
+    name = "torch"
+
+    def __init__(self, name: str, weights: str, *, threads: int = 0) -> None:
+        info = info_of_file(name, os.path.basename(weights))
+        state = load_state_dict(weights)
+        if name.startswith("densenet"):
+            state = _with_keys(state, lambda key: OLD_DENSENET.sub(r"\1", key))
+        aux = any(key.lower().startswith("aux") for key in state)
+        self._model = build(name, IMAGENET, size=info.spec.size, aux=aux)
+        classes = _class_count(self._model, state)
+        if classes != IMAGENET:
+            self._model = build(name, classes, size=info.spec.size, aux=aux)
+        _load_strictly(self._model, state, name, weights)
+        self._model.eval()
+        self.spec = info.spec
+        self.model_id = f"{name}-{file_digest(weights)[:8]}"
+        self.categories = _categories(classes)
+        self._features: list[torch.Tensor] = []
+        last_layer(self._model).register_forward_pre_hook(self._keep_features)
+        halves = name in HALVES
+        self._mean = torch.tensor((0.5,) * 3 if halves else MEAN).view(1, 3, 1, 1)
+        self._std = torch.tensor((0.5,) * 3 if halves else STD).view(1, 3, 1, 1)
+        torch.set_num_threads(threads or os.cpu_count() or 1)
+
+    def predict(self, crops: NDArray[np.uint8]) -> list[Prediction]:
+        """Return one prediction for each of ``crops``; see :class:`~.engine.Engine`."""
+        size = self.spec.size
+        if crops.dtype != np.uint8 or crops.shape[1:] != (size, size, 3):
+            raise ValueError(
+                f"crops must be uint8 (N, {size}, {size}, 3), not {crops.dtype} {crops.shape}"
+            )
+        if not len(crops):
+            return []
+        pixels = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
+        self._features.clear()
+        with torch.inference_mode():
+            logits = self._model((pixels.float() / 255 - self._mean) / self._std)
+            probabilities = torch.softmax(logits.double(), 1).float().numpy()
+        features = self._features.pop().flatten(1).numpy()
+        return [
+            Prediction(one, vector, self.model_id)
+            for one, vector in zip(probabilities, features, strict=True)
+        ]
+
+    def _keep_features(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        value = inputs[0]
+        # SqueezeNet ends in a convolution over the last feature map.
+        self._features.append(value.mean((2, 3)) if value.dim() == 4 else value)
+
+
+def build(name: str, classes: int, *, size: int = 224, aux: bool = True) -> nn.Module:
+    """Return an untrained torchvision model for pictures of ``size`` x ``size`` pixels.
+
+    ``aux``: with the auxiliary heads, if it has such. The published weights hold them,
+    though only training uses them. Raise ModelError when there is no model so named.
+    """
+    torchvision = import_torchvision()
+    options: dict[str, Any] = {"weights": None, "num_classes": classes}
+    if name in ("googlenet", "inception_v3"):
+        options |= {"aux_logits": aux, "transform_input": True, "init_weights": False}
+    if name.startswith("vit_"):
+        options["image_size"] = size  # its position embedding is made for one size
+    try:
+        model = torchvision.models.get_model(name, **options)
+    except ValueError as error:
+        raise ModelError(
+            f"this torchvision has no model {name}", "correct `model.name` in the config"
+        ) from error
+    assert isinstance(model, nn.Module)
+    return model
+
+
+def load_state_dict(path: str) -> dict[str, torch.Tensor]:
+    """Return the tensors of a weights file, without running any code that is in it.
+
+    Raise ModelError when it cannot be read, or is no state dict.
+    """
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(
+            f"cannot read the weights file {path}: {error.strerror or error}", "check its rights"
+        ) from error
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path} is refused: it holds more than tensors, or is damaged; nothing in it was run",
+            "save the weights alone with torch.save(model.state_dict(), path), or fetch them "
+            "again with `tagger model download`",
+        ) from error
+    except Exception as error:  # a damaged file can raise anything
+        lines = str(error).splitlines() or [""]
+        reason = f"{type(error).__name__} {lines[0].partition('. ')[0]}".rstrip()
+        raise ModelError(
+            f"{path} is not a weights file, or is damaged: {reason}",
+            "fetch it again with `tagger model download`, or correct `model.weights`",
+        ) from error
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+        loaded = loaded["state_dict"]  # a training checkpoint
+    if (
+        not isinstance(loaded, Mapping)
+        or not loaded
+        or not all(isinstance(value, torch.Tensor) for value in loaded.values())
+    ):
+        raise ModelError(f"{path} holds no state dict", "save one with torch.save(m.state_dict())")
+    return _with_keys(loaded, lambda key: key.removeprefix("module."))  # of DataParallel
+
+
+def _with_keys(
+    state: Mapping[str, torch.Tensor], rename: Callable[[str], str]
+) -> OrderedDict[str, torch.Tensor]:
+    """Return ``state`` with other keys. Its versions by layer stay; MNASNet needs them."""
+    renamed = OrderedDict((rename(str(key)), value) for key, value in state.items())
+    versions = getattr(state, "_metadata", None)
+    if isinstance(versions, Mapping):
+        vars(renamed)["_metadata"] = OrderedDict(
+            (rename(f"{layer}.")[:-1], version) for layer, version in versions.items()
+        )
+    return renamed
+
+
+def _class_count(model: nn.Module, state: Mapping[str, torch.Tensor]) -> int:
+    """Return the outputs that the weights are for: the rows of the last layer of ``model``."""
+    head = last_layer(model)
+    key = next(key for key, module in model.named_modules() if module is head)
+    weight = state.get(f"{key}.weight")
+    return IMAGENET if weight is None or not weight.dim() else weight.shape[0]
+
+
+def _load_strictly(
+    model: nn.Module, state: Mapping[str, torch.Tensor], name: str, path: str
+) -> None:
+    try:
+        model.load_state_dict(state, strict=True)
+    except (RuntimeError, ValueError) as error:
+        own = model.state_dict().keys()
+        missing, extra = sorted(own - state.keys()), sorted(state.keys() - own)
+        parts = [
+            f"{word} {', '.join(keys[:3])}{' ...' if len(keys) > 3 else ''}"
+            for word, keys in (("lacks", missing), ("has also", extra))
+            if keys
+        ] or ["has tensors of other shapes"]
+        raise ModelError(
+            f"{path} is not the weights of {name}: it {' and '.join(parts)}",
+            "correct `model.name` or `model.weights` in the config",
+        ) from error
+
+
+def _categories(classes: int) -> tuple[str, ...]:
+    if classes != IMAGENET:
+        return tuple(f"class {index}" for index in range(classes))
+    weights = import_torchvision().models.ResNet18_Weights.IMAGENET1K_V1
+    return tuple(weights.meta["categories"])
+
+
+def last_layer(model: nn.Module) -> nn.Module:
+    """Return the layer that makes the logits: the last linear layer or 1x1 convolution."""
+    main = [m for n, m in model.named_modules() if not n.lower().startswith("aux")]
+    linear: list[nn.Module] = [module for module in main if isinstance(module, nn.Linear)]
+    return linear[-1] if linear else [m for m in main if isinstance(m, nn.Conv2d)][-1]
+
+
+def make_demo_weights(
+    path: str, crops: NDArray[np.uint8], classes: Sequence[int | None], *, seed: int = 0
+) -> None:
+    """Save a ResNet-18 that knows only the pictures it is shown.
+
+    The network is torchvision's with random weights of a fixed ``seed``; only its last
+    layer is fitted: by ridge regression of the features of ``crops``, uint8
+    (N, 224, 224, 3), onto their ``classes`` (N,), where None is a picture of nothing. What
+    resembles none of them gets next to no probability for any.
+    """
+    torch.manual_seed(seed)
+    model = build("resnet18", IMAGENET)
+    head = last_layer(model)
+    assert isinstance(head, nn.Linear)
+    pixels = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))).float() / 255
+    pixels = (pixels - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
+    features: list[torch.Tensor] = []
+    hook = head.register_forward_pre_hook(lambda module, inputs: features.append(inputs[0]))
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None  # the plain mean over all batches
+        model.train()  # batch norm learns the statistics of these pictures
+        order = torch.randperm(len(pixels))
+        for start in range(0, len(pixels) - 7, 16):
+            model(pixels[order[start : start + 16]])
+        model.eval()
+        features.clear()
+        for start in range(0, len(pixels), 16):
+            model(pixels[start : start + 16])
+        hook.remove()
+        known = sorted({one for one in classes if one is not None})
+        rows = [None if one is None else known.index(one) for one in classes]
+        weight, bias = _fit(torch.cat(features), rows, len(known))
+        head.weight.zero_()
+        head.bias.fill_(-4.0)
+        for row, index in enumerate(known):
+            head.weight[index] = weight[row]
+            head.bias[index] = bias[row]
+    part_path = f"{path}.part"
+    torch.save(model.state_dict(), part_path)
+    os.replace(part_path, path)
+
+
+def _fit(
+    features: torch.Tensor, rows: Sequence[int | None], count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weight (K, F) and bias (K,) whose logits are about 14 on the given row, else -14."""
+    x = features.double()
+    mean, std = x.mean(0), x.std(0) + 1e-6
+    z = (x - mean) / std
+    target = torch.full((len(rows), count), -14.0, dtype=torch.float64)
+    for number, row in enumerate(rows):
+        if row is not None:
+            target[number, row] = 14.0
+    centre = target.mean(0)
+    ridge = 0.03 * len(rows) * torch.eye(z.shape[1], dtype=torch.float64)
+    solved = torch.linalg.solve(z.T @ z + ridge, z.T @ (target - centre)).T
+    weight = solved / std
+    return weight.float(), (centre - weight @ mean).float()

@@ -1,0 +1,88 @@
+"""Importing torchvision beside a build of torch that it was not compiled for.
+
+torchvision registers "fake" kernels for its compiled operators while it is imported. When
+its compiled part does not load, because torch is another build, there is no such operator
+and the import ends with ``operator torchvision::nms does not exist``. tagger needs only the
+models, the weights' metadata and the transforms, none of which use these operators; so
+when, and only when, the plain import fails for that reason, the import is tried again with
+those registrations allowed to fail. ``torch.library.register_fake`` is restored afterwards.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from tagger.errors import ModelError
+
+_LOCK = threading.Lock()
+_MISSING = "operator torchvision::"
+_REMEDY = (
+    "reinstall both of the same release, as `pip install -c requirements.lock torch torchvision`"
+)
+
+
+def import_torchvision() -> ModuleType:
+    """Return torchvision. Raise ModelError when it, or torch, cannot be imported at all."""
+    with _LOCK:
+        try:
+            return _import()
+        except ImportError as error:
+            raise ModelError(f"torchvision cannot be imported: {error}", _REMEDY) from error
+        except RuntimeError as error:
+            if _MISSING not in str(error):
+                raise ModelError(f"torchvision cannot be imported: {error}", _REMEDY) from error
+        return _import_without_operators()
+
+
+def _import() -> ModuleType:
+    import torchvision
+
+    assert isinstance(torchvision, ModuleType)
+    return torchvision
+
+
+def _import_without_operators() -> ModuleType:
+    import torch
+
+    # What the failed import left behind would be taken for whole.
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    original = torch.library.register_fake
+    torch.library.register_fake = _tolerant(original)
+    try:
+        return _import()
+    except (ImportError, RuntimeError) as error:
+        raise ModelError(f"torchvision cannot be imported: {error}", _REMEDY) from error
+    finally:
+        torch.library.register_fake = original
+
+
+def _tolerant(register: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``register_fake`` such that torchvision's missing operators are passed over."""
+
+    def register_fake(operator: Any, *args: Any, **kwargs: Any) -> Any:
+        ours = isinstance(operator, str) and operator.startswith("torchvision::")
+        try:
+            decorate = register(operator, *args, **kwargs)
+        except RuntimeError as error:
+            if not ours or "does not exist" not in str(error):
+                raise
+            return lambda function: function
+        if not ours or not callable(decorate):
+            return decorate
+
+        def tolerant_decorate(function: Any) -> Any:
+            try:
+                return decorate(function)
+            except RuntimeError as error:
+                if "does not exist" not in str(error):
+                    raise
+                return function
+
+        return tolerant_decorate
+
+    return register_fake

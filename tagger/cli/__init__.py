@@ -1,0 +1,89 @@
+"""The command line. This module alone turns errors into exit codes and messages.
+
+Each command lives in a module that is imported only when the command is called, so that
+``tagger query`` starts quickly and never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from tagger import __version__
+from tagger.errors import TaggerError
+from tagger.logs import printable
+
+COMMANDS = {
+    "init": ("setup", "Write a config file for your folders."),
+    "run": ("run", "Watch the folders and tag every new photo."),
+    "status": ("status", "Say what the daemon does, and how many photos there are."),
+    "query": ("query", "Find photos by what is in them."),
+    "labels": ("labels", "Show the tree of labels, with the number of photos."),
+    "show": ("show", "Show all that is known of one photo."),
+    "classify": ("classify", "Say what is in photos, without remembering it."),
+    "failures": ("trouble", "List the photos that could not be tagged."),
+    "retry": ("trouble", "Try photos again."),
+    "model": ("model", "List, fetch and find model weights."),
+    "config": ("setup", "Check the config file."),
+    "demo": ("demo", "Watch tagger at work on a temporary folder."),
+}
+
+
+class _Commands(click.Group):
+    """Commands whose modules are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"tagger.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tagger")
+@click.option("--config", "config_path", metavar="FILE", help="The config file to use.")
+@click.pass_context
+def cli(ctx: click.Context, config_path: str | None) -> None:
+    """Recognise what is in every new photo, offline, and find it again."""
+    ctx.obj = config_path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit code: 0, or 2 after a mistake said in one line."""
+    try:
+        result = cli.main(arguments, prog_name="tagger", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.ClickException as error:
+        message = " ".join(error.format_message().split())
+        context = getattr(error, "ctx", None)
+        hint = f"; see `{context.command_path} --help`" if context else ""
+        print(f"tagger: {message.rstrip('.')}{hint}", file=sys.stderr)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # `tagger query dog | head`: the reader has enough. Keep the exit handler quiet too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except TaggerError as error:
+        lines = str(error).split("\n")
+        print(
+            "\n".join(["tagger: " + printable(lines[0]), *map(printable, lines[1:])]),
+            file=sys.stderr,
+        )
+        return 2
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,131 @@
+"""``tagger classify``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagger.cli.common import (
+    ask_path,
+    class_names,
+    config_or_default,
+    facts_json,
+    json_option,
+    print_json,
+    tags_json,
+    top_json,
+    vocabulary,
+)
+from tagger.config import Config
+from tagger.errors import PhotoError
+from tagger.logs import printable
+
+if TYPE_CHECKING:
+    from tagger.classify.engine import Engine
+    from tagger.labels.choose import Chooser
+    from tagger.photo import DecodedPhoto
+
+AHEAD = 8
+
+
+@click.command("classify")
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.option("--explain", is_flag=True, help="Say why each tag was or was not given.")
+@json_option
+@click.pass_context
+def classify_command(
+    ctx: click.Context, photos: tuple[str, ...], explain: bool, as_json: bool
+) -> int:
+    """Say what is in each PHOTO. Nothing is written, nothing remembered."""
+    from tagger.classify.engine import load_engine
+    from tagger.classify.weights import find_weights
+    from tagger.decode.worker import DecodePool
+
+    config = config_or_default(ctx)
+    model = config.model
+    weights = find_weights(model.name, configured=model.weights, state_dir=config.state_dir)
+    engine = load_engine(model.name, weights, engine=model.engine, threads=model.threads)
+    chooser = make_chooser(engine, config)
+    decode = config.decode
+    results: list[dict[str, Any]] = []
+    failed = False
+    with DecodePool(
+        engine.spec,
+        workers=min(decode.workers or os.cpu_count() or 1, len(photos)),
+        max_pixels=decode.max_megapixels * 1_000_000,
+        timeout=decode.timeout_seconds,
+        memory_mb=decode.memory_mb,
+        more=config.labels.crops > 1,
+    ) as pool:
+        ahead: list[Future[DecodedPhoto]] = []
+        for number, photo in enumerate(photos):
+            while len(ahead) < min(number + AHEAD, len(photos)):
+                ahead.append(pool.submit(ask_path(photos[len(ahead)])))
+            try:
+                decoded = ahead[number].result()
+            except PhotoError as error:
+                failed = True
+                print(f"tagger: {printable(str(error))}", file=sys.stderr)
+                results.append({"path": ask_path(photo), "tags": [], "error": str(error)})
+                continue
+            result = _classified(ask_path(photo), decoded, engine, chooser, config, explain)
+            results.append(result)
+            if not as_json:
+                _print(result, len(photos) > 1)
+    if as_json:
+        print_json(results)
+    return 2 if failed else 0
+
+
+def make_chooser(engine: Engine, config: Config) -> Chooser:
+    """Return the chooser of tags for an engine."""
+    from tagger.labels.choose import Chooser
+
+    return Chooser(
+        vocabulary(),
+        config.labels,
+        class_count=len(engine.categories),
+        model_name=config.model.name,
+        categories=engine.categories,
+    )
+
+
+def _classified(
+    path: str,
+    decoded: DecodedPhoto,
+    engine: Engine,
+    chooser: Chooser,
+    config: Config,
+    explain: bool,
+) -> dict[str, Any]:
+    from tagger.labels.choose import Evidence
+    from tagger.pipeline import predict
+
+    stored = predict(engine, decoded)
+    evidence = Evidence.from_bytes(stored.evidence)
+    result: dict[str, Any] = {
+        "path": path,
+        "tags": tags_json(chooser.choose(evidence)),
+        **facts_json(decoded.facts),
+        "top": top_json(stored.top, config.labels.top_k, class_names()),
+        "model": engine.model_id,
+    }
+    if explain:
+        result["explain"] = [str(line) for line in chooser.explain(evidence)]
+    return result
+
+
+def _print(result: dict[str, Any], several: bool) -> None:
+    click.echo(printable(result["path"]))
+    if not result["tags"]:
+        click.echo("  nothing to say")
+    for tag in result["tags"]:
+        click.echo(f"  {' > '.join(tag['path'])}  {tag['confidence']:.2f}")
+    for line in result.get("explain", ()):
+        click.echo(f"    {line}")
+    for raw in () if several else result["top"]:
+        click.echo(f"  class {raw['index']}: {raw['label']} {raw['probability']:.4f}")

@@ -1,0 +1,107 @@
+"""What the commands share: the config, printing paths and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagger.config import Config
+from tagger.configfile import config_places, find_config, load_config
+from tagger.index.records import unpack_top
+
+if TYPE_CHECKING:
+    from tagger.labels.vocabulary import Vocabulary
+    from tagger.photo import PhotoFacts, Tag
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def read_config(ctx: click.Context) -> tuple[Config, str]:
+    """Return the config and its path, or raise ConfigError."""
+    path = find_config(ctx.find_root().obj, os.environ)
+    return load_config(path), path
+
+
+def config_or_default(ctx: click.Context) -> Config:
+    """Return the config; the defaults when no file was named and there is none."""
+    named = ctx.find_root().obj
+    if named or any(os.path.isfile(place) for place in config_places(os.environ)):
+        return read_config(ctx)[0]
+    if os.environ.get("TAGGER_CONFIG"):
+        return read_config(ctx)[0]  # raises: the named file does not exist
+    return Config()
+
+
+def vocabulary() -> Vocabulary:
+    """Return the vocabulary, read when first needed."""
+    from tagger.labels.vocabulary import load_vocabulary
+
+    return load_vocabulary()
+
+
+def class_names() -> dict[int, str]:
+    """Return the everyday name of each class index."""
+    known = vocabulary()
+    return {index: label for label, node in known.nodes.items() for index in node.classes}
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON: ASCII only, so that a path of any bytes comes through."""
+    print(json.dumps(value, indent=2))
+
+
+def print_paths(paths: Iterable[str], *, null: bool = False) -> None:
+    """Print paths byte for byte, ended by newlines or by NULs."""
+    end = b"\0" if null else b"\n"
+    sys.stdout.flush()
+    for path in paths:
+        sys.stdout.buffer.write(os.fsencode(path) + end)
+    sys.stdout.buffer.flush()
+
+
+def tags_json(tags: Iterable[Tag]) -> list[dict[str, Any]]:
+    """Return tags as the documented JSON."""
+    return [
+        {
+            "label": tag.label,
+            "confidence": round(tag.confidence, 4),
+            "path": list(tag.path),
+            "source": tag.source,
+        }
+        for tag in tags
+    ]
+
+
+def facts_json(facts: PhotoFacts) -> dict[str, Any]:
+    """Return what a photo says of itself as the documented JSON."""
+    return {
+        "taken_at": facts.taken_at,
+        "camera": facts.camera,
+        "width": facts.width,
+        "height": facts.height,
+        "format": facts.format or None,
+        "latitude": facts.latitude,
+        "longitude": facts.longitude,
+    }
+
+
+def top_json(blob: bytes, count: int, names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Return the ``count`` most probable raw classes from a stored prediction."""
+    return [
+        {
+            "index": index,
+            "label": names.get(index, f"class {index}"),
+            "probability": round(probability, 6),
+        }
+        for index, probability in unpack_top(blob, count)
+    ]
+
+
+def ask_path(path: str) -> str:
+    """Return a path given on the command line as the index knows it: absolute, links kept."""
+    return os.path.normpath(os.path.join(os.getcwd(), path))

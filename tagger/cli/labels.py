@@ -1,0 +1,85 @@
+"""``tagger labels``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagger.cli.common import config_or_default, json_option, print_json, vocabulary
+from tagger.index.database import index_path
+from tagger.index.records import fold
+from tagger.index.search import open_reader
+
+if TYPE_CHECKING:
+    from tagger.labels.vocabulary import Vocabulary
+
+
+@click.command("labels")
+@click.argument("label", nargs=-1)
+@click.option("--all", "whole", is_flag=True, help="The whole vocabulary, also what has no photo.")
+@json_option
+@click.pass_context
+def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_json: bool) -> None:
+    """Show the tree of labels with the number of photos; with LABEL, one branch."""
+    config = config_or_default(ctx)
+    known = vocabulary()
+    heads = [name for name, node in known.nodes.items() if node.parent is None]
+    if label:
+        phrase = " ".join(label)
+        heads = list(known.resolve(phrase))
+        if not heads:
+            near = known.nearest(phrase)
+            hint = f"did you mean `{near}`?" if near else "see `tagger labels --all`"
+            raise click.UsageError(f"there is no label {phrase!r}; {hint}")
+    photos: Mapping[str, set[int]] = {}
+    own: list[tuple[str, int]] = []
+    if os.path.exists(index_path(config.state_dir)) or not (whole or label):
+        with open_reader(config.state_dir) as reader:
+            photos = reader.photos_by_word()
+            own = [] if label else reader.user_labels()
+    trees = [tree for head in heads if (tree := _branch(head, known, photos, whole))]
+    if as_json:
+        print_json([_without_photos(tree) for tree in trees])
+        return
+    for tree in trees:
+        _print_tree(tree, 0)
+    if own:
+        click.echo("your own keywords")
+        for name, number in own:
+            click.echo(f"  {name}  {number}")
+
+
+def _branch(
+    label: str, known: Vocabulary, photos: Mapping[str, set[int]], whole: bool
+) -> dict[str, Any] | None:
+    node = known.nodes[label]
+    children = [child for name in node.children if (child := _branch(name, known, photos, whole))]
+    ids = set(photos.get(fold(label), ()))
+    for child in children:
+        ids |= child["photos"]
+    if not ids and not whole:
+        return None
+    branch: dict[str, Any] = {
+        "label": label,
+        "names": dict(node.names),
+        "count": len(ids),
+        "children": children,
+        "photos": ids,
+    }
+    if node.classes:
+        branch["classes"] = list(node.classes)
+    return branch
+
+
+def _without_photos(branch: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in branch.items() if key != "photos"}
+    return kept | {"children": [_without_photos(child) for child in branch["children"]]}
+
+
+def _print_tree(branch: dict[str, Any], depth: int) -> None:
+    click.echo(f"{'  ' * depth}{branch['label']}  {branch['count'] or ''}".rstrip())
+    for child in branch["children"]:
+        _print_tree(child, depth + 1)

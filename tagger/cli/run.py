@@ -1,0 +1,42 @@
+"""``tagger run``."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from tagger.cli.common import read_config
+from tagger.cli.setup import check_config
+from tagger.config import Config
+from tagger.errors import ConfigError
+from tagger.logs import set_up_logging
+
+
+@click.command("run")
+@click.option("--once", is_flag=True, help="Handle all that is there, then exit.")
+@click.pass_context
+def run_command(ctx: click.Context, once: bool) -> None:
+    """Watch the folders and tag every new photo, until stopped.
+
+    SIGTERM stops it within seconds, SIGHUP makes it read its config again.
+    """
+    config, path = read_config(ctx)
+    check_config(config, path)
+    if not config.watch:
+        raise ConfigError(f"{path} watches no folder", "add one under `watch:`")
+    set_up_logging(config.log)
+
+    from tagger.daemon import Daemon
+
+    def again() -> Config:
+        new, _ = read_config(ctx)
+        check_config(new, path)
+        return new
+
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads must not spin for months
+    daemon = Daemon(config, read_config=again)
+    if once:
+        daemon.run_once()
+    else:
+        daemon.run()

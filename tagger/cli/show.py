@@ -1,0 +1,101 @@
+"""``tagger show``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from tagger.cli.common import (
+    ask_path,
+    class_names,
+    config_or_default,
+    facts_json,
+    json_option,
+    print_json,
+    tags_json,
+    top_json,
+)
+from tagger.errors import StateError
+from tagger.index.search import Reader, open_reader
+from tagger.logs import printable
+
+
+@click.command("show")
+@click.argument("photo")
+@json_option
+@click.pass_context
+def show_command(ctx: click.Context, photo: str, as_json: bool) -> None:
+    """Show all that is known of PHOTO: its tags, what was written where, and why not."""
+    config = config_or_default(ctx)
+    path = ask_path(photo)
+    with open_reader(config.state_dir) as reader:
+        shown = show_json(reader, path, config.labels.top_k)
+    if as_json:
+        print_json(shown)
+    else:
+        _print(shown)
+
+
+def show_json(reader: Reader, path: str, top_k: int) -> dict[str, Any]:
+    """Return the documented JSON of one photo. Raise StateError when it is not in the index."""
+    row = reader.photo(path)
+    if row is None:
+        raise StateError(
+            f"{path} is not in the index",
+            "see whether its folder is watched (`tagger status`), or try `tagger classify`",
+        )
+    top = reader.top(row.id)
+    failure = next((f for f in reader.failures() if f.path == path), None)
+    return {
+        "path": path,
+        "tags": tags_json(reader.tags(row.id)),
+        **facts_json(row.facts),
+        "top": top_json(top[1], top_k, class_names()) if top else [],
+        "model": top[0] if top else None,
+        "status": row.status,
+        "tagged_at": _moment(row.tagged_at),
+        "note": row.note or None,
+        "failure": failure.reason if failure else None,
+        "written": [
+            {
+                "file": entry.file,
+                "target": entry.target,
+                "added": {name: list(values) for name, values in entry.added.items()},
+                "written_at": _moment(when),
+                "reason": entry.reason or None,
+            }
+            for entry, when in reader.journal(row.id)
+        ],
+        "removed_by_you": reader.tombstones(row.id),
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _print(shown: dict[str, Any]) -> None:
+    click.echo(printable(shown["path"]))
+    click.echo(f"  status: {shown['status']}")
+    if shown["failure"]:
+        click.echo(f"  failure: {printable(shown['failure'])}")
+    for tag in shown["tags"]:
+        own = " (yours)" if tag["source"] == "user" else f" {tag['confidence']:.2f}"
+        click.echo(f"  tag: {' > '.join(tag['path'])}{own}")
+    for key in ("taken_at", "camera", "model", "tagged_at", "note"):
+        if shown[key]:
+            click.echo(f"  {key.replace('_', ' ')}: {printable(str(shown[key]))}")
+    for raw in shown["top"]:
+        click.echo(f"  class {raw['index']}: {raw['label']} {raw['probability']:.4f}")
+    for entry in shown["written"]:
+        click.echo(f"  written to {printable(entry['file'])} at {entry['written_at']}")
+        for name, values in entry["added"].items():
+            click.echo(f"    {name}: {', '.join(values)}")
+        if entry["reason"]:
+            click.echo(f"    not embedded: {printable(entry['reason'])}")
+    if shown["removed_by_you"]:
+        click.echo(f"  removed by you, never given again: {', '.join(shown['removed_by_you'])}")

@@ -1,0 +1,175 @@
+"""The configuration as frozen records, which are also its schema.
+
+A key of the file is a field here: its type says which values are allowed, ``metadata``
+its bounds, and ``help`` the comment in the example file. ``configfile`` reads and writes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+WatchMode = Literal["auto", "events", "poll"]
+Target = Literal["sidecar-xmp", "sidecar-json", "embed", "none"]
+
+
+def setting(
+    help_text: str,
+    default: Any = dataclasses.MISSING,
+    *,
+    factory: Any = dataclasses.MISSING,
+    **limits: Any,
+) -> Any:
+    """Return a dataclass field with its comment for the example file, and its bounds."""
+    if default is not dataclasses.MISSING:
+        return field(default=default, metadata={"help": help_text, **limits})
+    return field(default_factory=factory, metadata={"help": help_text, **limits})
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRoot:
+    """One watched folder."""
+
+    path: str = field(metadata={"help": "The folder.", "path": True})
+    recursive: bool = setting("Its sub-folders too.", True)
+    mode: WatchMode = setting(
+        "auto: kernel events where they are proved to work, else polling (network disks).\n"
+        "events: trust events. poll: only look regularly.",
+        "auto",
+    )
+    ignore: tuple[str, ...] = setting(
+        "Shell patterns of names, or of paths below the folder, to leave alone.", ()
+    )
+    read_only: bool = setting("Never write anything in there; tags go to the index only.", False)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Which network classifies."""
+
+    name: str = setting(
+        "Any torchvision classification model with ImageNet weights (`tagger model list`).",
+        "resnet18",
+    )
+    weights: str | None = setting(
+        "A weights file, or a folder with one. Unset: $TAGGER_MODEL_DIR, then models/ in the\n"
+        "state directory, then torch's cache.",
+        None,
+        path=True,
+    )
+    engine: Literal["torch"] = setting("What runs the network.", "torch")
+    threads: int = setting("Threads of the network; 0: one per core.", 0, min=0, max=256)
+    download: bool = setting("Download the weights when they are nowhere to be found.", True)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeConfig:
+    """Limits on the decoding processes, where photos are opened."""
+
+    workers: int = setting("Processes; 0: one per core, at most four.", 0, min=0, max=64)
+    max_megapixels: int = setting("Larger photos are refused.", 200, min=1, max=4000)
+    timeout_seconds: float = setting("A photo that takes longer is refused.", 60.0, min=1, max=3600)
+    memory_mb: int = setting("Memory of one process.", 2048, min=256, max=65536)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsConfig:
+    """How predictions become tags."""
+
+    top_k: int = setting("Raw classes shown by `tagger show`.", 5, min=1, max=50)
+    threshold: float | None = setting(
+        "One plain threshold (0 to 1) for every label, instead of the calibrated ones.",
+        None,
+        min=0,
+        max=1,
+    )
+    precision: float = setting(
+        "How many of a hundred tags shall be right, as 0.95; higher means fewer tags.",
+        0.95,
+        min=0.5,
+        max=0.999,
+    )
+    max_subjects: int = setting("Subjects tagged in one photo at most.", 3, min=1, max=20)
+    levels: int = setting(
+        "Levels tagged above the most specific label: 3 tags `Labrador retriever`, `dog` and\n"
+        "`animal`; 0 only the first.",
+        3,
+        min=0,
+        max=3,
+    )
+    language: str = setting("Language of the written tags; searches understand all.", "en")
+    exclude: tuple[str, ...] = setting("Labels never given, with all below them.", ())
+    rename: Mapping[str, str] = setting("Words to write instead: `dog: doggie`.", factory=dict)
+    prefix: str = setting("Root of our hierarchical keywords, as `tagger`; empty: none.", "")
+    crops: Literal[1, 3] = setting(
+        "Parts classified of a photo that is not square: 3 finds more, 1 is faster.", 3
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WriteConfig:
+    """Where and how tags are written."""
+
+    target: Target = setting(
+        "sidecar-xmp: photo.jpg.xmp beside the photo, which is never touched.\n"
+        "sidecar-json: photo.jpg.tags.json. embed: XMP inside the photo. none: index only.",
+        "sidecar-xmp",
+    )
+    preserve_mtime: bool = setting("Keep the date of a photo we write into.", True)
+    exif: Literal["never", "if-absent"] = setting(
+        "if-absent: an embedded photo without EXIF gets one with keywords that Windows shows.",
+        "never",
+    )
+    exiftool: bool = setting("Embed into HEIC, AVIF and TIFF with exiftool, if installed.", False)
+    provenance: bool = setting("Record model and confidence in the XMP as well.", True)
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting("The least that is said.", "info")
+    format: Literal["text", "json"] = setting("text, or one JSON object a line.", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything the user can set."""
+
+    state_dir: str = setting(
+        "Where the index, the weights and the lock live; on a local disk.",
+        factory=lambda: default_state_dir(os.environ),
+        path=True,
+        shown="~/.local/state/tagger",
+    )
+    watch: tuple[WatchRoot, ...] = setting("The folders to watch.", ())
+    settle_seconds: float = setting(
+        "A file is finished when it has not changed for so long.", 2.0, min=0, max=3600
+    )
+    rescan_seconds: float = setting("How often all folders are walked.", 300.0, min=1, max=86400)
+    model: ModelConfig = setting("Which network classifies.", factory=ModelConfig)
+    decode: DecodeConfig = setting(
+        "Limits on the processes that open photos.", factory=DecodeConfig
+    )
+    labels: LabelsConfig = setting("How predictions become tags.", factory=LabelsConfig)
+    write: WriteConfig = setting("Where and how tags are written.", factory=WriteConfig)
+    log: LogConfig = setting("The log, on standard error.", factory=LogConfig)
+
+    def root_of(self, path: str) -> WatchRoot | None:
+        """Return the innermost watched folder that holds ``path``, if any does."""
+        inside = [root for root in self.watch if is_inside(path, root.path)]
+        return max(inside, key=lambda root: len(root.path), default=None)
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether the absolute ``path`` is ``folder`` or lies below it (no links followed)."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def default_state_dir(environ: Mapping[str, str]) -> str:
+    """Return where the index, models and lock live when the config does not say."""
+    home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(home, "tagger")

@@ -1,0 +1,280 @@
+"""The config file: found, read with every mistake reported at once, and written anew."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from tagger.config import Config, WatchRoot
+from tagger.errors import ConfigError
+
+
+def config_places(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return where a config file is looked for, in order, when ``--config`` is not given."""
+    if named := environ.get("TAGGER_CONFIG"):
+        return (named,)
+    home = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return (os.path.join(home, "tagger", "config.yaml"), "/etc/tagger/config.yaml")
+
+
+def example_config(watch: Sequence[str] = ("~/Pictures",)) -> str:
+    """Return the text of a config file with every key, its meaning and its default."""
+    lines = ["# The configuration of tagger. Every key is here with its default.", ""]
+    for item in dataclasses.fields(Config):
+        lines += _comment(item.metadata["help"], "")
+        if item.name == "watch":
+            lines += ["watch:", *_watch_lines(watch)]
+        elif dataclasses.is_dataclass(kind := typing.get_type_hints(Config)[item.name]):
+            lines.append(f"{item.name}:")
+            made: Any = typing.cast(type[Any], kind)()
+            for inner in dataclasses.fields(made):
+                lines += _comment(inner.metadata["help"], "  ")
+                lines.append(f"  {inner.name}: {_shown(getattr(made, inner.name))}")
+        else:
+            default = item.metadata.get("shown", item.default)
+            lines.append(f"{item.name}: {_shown(default)}")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _watch_lines(folders: Sequence[str]) -> Iterator[str]:
+    for number, folder in enumerate(folders):
+        lead = "  - "
+        for item in dataclasses.fields(WatchRoot):
+            value = folder if item.name == "path" else item.default
+            if number == 0 and lead.strip():
+                yield from _comment(item.metadata["help"], "  ")
+            elif number == 0:
+                yield from _comment(item.metadata["help"], "    ")
+            yield f"{lead}{item.name}: {_shown(value)}"
+            lead = "    "
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return [f"{indent}# {line}" for line in text.splitlines()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        value = list(value)
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
+    return text.removesuffix("...\n").strip()
+
+
+def find_config(given: str | None, environ: Mapping[str, str]) -> str:
+    """Return the path of the config file to use.
+
+    Raise ConfigError when the one that was named, or any, does not exist.
+    """
+    places = (given,) if given else config_places(environ)
+    for place in places:
+        if os.path.isfile(place):
+            return os.path.abspath(place)
+    raise ConfigError(
+        f"no config file found at {' or '.join(places)}",
+        "write one with `tagger init FOLDER`, or name one with --config",
+    )
+
+
+def load_config(path: str) -> Config:
+    """Read the config file at ``path``.
+
+    Relative paths in it count from its own folder; ``~`` is the home folder. Raise
+    ConfigError with *all* mistakes, one a line, each with its line and key.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the config file {path}: {error.strerror}", "check the path and its rights"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"the config file {path} is not UTF-8 (byte {error.start})", "save it as UTF-8"
+        ) from error
+    return parse_config(text, path)
+
+
+def parse_config(text: str, path: str) -> Config:
+    """Parse ``text``, the content of the config file ``path``; see :func:`load_config`."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        what = getattr(error, "problem", None) or "it is not YAML"
+        raise ConfigError(
+            f"{path}: {line}{what}", "correct the line (often the indentation, or a tab)"
+        ) from error
+    binder = _Binder(os.path.dirname(os.path.abspath(path)))
+    config = Config() if root is None else binder.record(Config, root, "")
+    if config is not None:
+        binder.check_whole(config, root)
+    if binder.problems:
+        count = len(binder.problems)
+        lines = "".join(f"\n  line {line}: {text}" for line, text in sorted(binder.problems))
+        raise ConfigError(f"{path} has {count} mistake{'s'[: count > 1]}:{lines}")
+    assert config is not None
+    return config
+
+
+class _Binder:
+    """Turns YAML nodes into records, and collects what is wrong with them."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.problems: list[tuple[int, str]] = []
+
+    def problem(self, node: yaml.Node, key: str, text: str) -> None:
+        self.problems.append((node.start_mark.line + 1, f"{key}: {text}" if key else text))
+
+    def record(self, kind: type[Any], node: yaml.Node, key: str) -> Any:
+        """Return a ``kind`` made from a mapping node, or None after noting what is wrong."""
+        if not isinstance(node, yaml.MappingNode):
+            what = "the file" if not key else "it"
+            if _is_null(node):
+                return self._built(kind, node, key, {})
+            self.problem(node, key, f"{what} must hold `key: value` lines")
+            return None
+        hints = typing.get_type_hints(kind)
+        fields = {f.name: f for f in dataclasses.fields(kind)}
+        values: dict[str, Any] = {}
+        sound = True
+        for name_node, value_node in node.value:
+            name = str(name_node.value)
+            full = f"{key}.{name}" if key else name
+            if name in values:
+                self.problem(name_node, full, "given twice; keep one")
+                sound = False
+            elif name not in fields:
+                near = difflib.get_close_matches(name, fields, 1, 0.5)
+                hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(fields)}"
+                self.problem(name_node, full, f"unknown key; {hint}")
+                sound = False
+            else:
+                found = self.value(hints[name], value_node, full, fields[name].metadata)
+                values[name] = found
+                sound = sound and found is not _BAD
+        return self._built(kind, node, key, values) if sound else None
+
+    def _built(self, kind: type[Any], node: yaml.Node, key: str, values: dict[str, Any]) -> Any:
+        missing = [
+            f.name
+            for f in dataclasses.fields(kind)
+            if f.name not in values
+            and f.default is dataclasses.MISSING
+            and f.default_factory is dataclasses.MISSING
+        ]
+        for name in missing:
+            self.problem(node, key, f"`{name}` is missing")
+        return None if missing else kind(**values)
+
+    def value(self, hint: Any, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
+        """Return the value of ``node`` as type ``hint``, or _BAD after noting what is wrong."""
+        if dataclasses.is_dataclass(hint):
+            made = self.record(typing.cast(type[Any], hint), node, key)
+            return _BAD if made is None else made
+        origin, args = typing.get_origin(hint), typing.get_args(hint)
+        if origin is types.UnionType:
+            if _is_null(node):
+                return None
+            return self.value(args[0], node, key, limits)
+        if origin is Literal:
+            return self._choice(args, node, key)
+        if origin is tuple:
+            return self._sequence(args[0], node, key, limits)
+        if origin is Mapping:
+            return self._mapping(node, key)
+        return self._scalar(hint, node, key, limits)
+
+    def _choice(self, allowed: Sequence[Any], node: yaml.Node, key: str) -> Any:
+        # `none` and `never` are read as written: YAML 1.1 has its own idea of `no`.
+        text = str(node.value) if isinstance(node, yaml.ScalarNode) else None
+        for choice in allowed:
+            if str(choice) == text:
+                return choice
+        near = difflib.get_close_matches(text or "", [str(a) for a in allowed], 1)
+        hint = f"; did you mean `{near[0]}`?" if near else ""
+        self.problem(node, key, f"must be one of {', '.join(map(str, allowed))}{hint}")
+        return _BAD
+
+    def _sequence(self, hint: Any, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
+        if _is_null(node):
+            return ()
+        if not isinstance(node, yaml.SequenceNode):
+            self.problem(node, key, "must be a list (lines that begin with `- `)")
+            return _BAD
+        items = [self.value(hint, n, f"{key}[{i}]", limits) for i, n in enumerate(node.value)]
+        return _BAD if any(item is _BAD for item in items) else tuple(items)
+
+    def _mapping(self, node: yaml.Node, key: str) -> Any:
+        if _is_null(node):
+            return {}
+        if not isinstance(node, yaml.MappingNode) or not all(
+            isinstance(v, yaml.ScalarNode) for _, v in node.value
+        ):
+            self.problem(node, key, "must hold `name: other name` lines")
+            return _BAD
+        return {str(k.value): str(v.value) for k, v in node.value}
+
+    def _scalar(self, hint: type, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
+        loaded = (
+            yaml.SafeLoader("").construct_object(node)
+            if isinstance(node, yaml.ScalarNode)
+            else None
+        )
+        if hint is str:
+            if not isinstance(node, yaml.ScalarNode) or _is_null(node):
+                self.problem(node, key, "must be a text")
+                return _BAD
+            text = str(node.value)
+            return self._path(text) if limits.get("path") else text
+        if hint is bool:
+            if isinstance(loaded, bool):
+                return loaded
+            self.problem(node, key, "must be true or false")
+            return _BAD
+        whole = hint is int
+        if isinstance(loaded, bool) or not isinstance(loaded, int if whole else (int, float)):
+            self.problem(node, key, f"must be a {'whole ' if whole else ''}number")
+            return _BAD
+        low, high = limits["min"], limits["max"]
+        if not low <= loaded <= high:  # also false for NaN
+            self.problem(node, key, f"must be between {low} and {high}")
+            return _BAD
+        return hint(loaded)
+
+    def _path(self, text: str) -> str:
+        return os.path.normpath(os.path.join(self.folder, os.path.expanduser(text)))
+
+    def check_whole(self, config: Config, root: yaml.Node | None) -> None:
+        """Note what only shows when all values are seen together."""
+        seen: dict[str, int] = {}
+        pairs = zip(_items(root, "watch"), config.watch, strict=True)
+        for number, (node, watch) in enumerate(pairs):
+            if watch.path in seen:
+                same = f"the same folder as watch[{seen[watch.path]}]; keep one"
+                self.problem(node, f"watch[{number}].path", same)
+            seen.setdefault(watch.path, number)
+
+
+_BAD: Any = object()
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def _items(root: yaml.Node | None, key: str) -> Iterator[yaml.Node]:
+    if isinstance(root, yaml.MappingNode):
+        for name, value in root.value:
+            if name.value == key and isinstance(value, yaml.SequenceNode):
+                yield from value.value

@@ -1,0 +1,91 @@
+"""What a decoding process says, as bytes that are safe to read whoever wrote them.
+
+A line of JSON, then the pixels: the centre crop and the others, uint8 RGB.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger import errors
+from tagger.photo import DecodedPhoto, PhotoFacts
+
+MAX_ANSWER = 1 << 24
+"""Bytes. Three crops of 600 x 600 are 3 MB."""
+
+_ERRORS: dict[str, type[errors.PhotoError]] = {
+    kind.__name__: kind
+    for kind in (
+        errors.PhotoVanishedError,
+        errors.PhotoUnreadableError,
+        errors.NotAnImageError,
+        errors.DamagedImageError,
+        errors.ImageTooLargeError,
+    )
+}
+_FACTS: dict[str, tuple[type, ...]] = {
+    "format": (str,),
+    "width": (int, type(None)),
+    "height": (int, type(None)),
+    "orientation": (int,),
+    "taken_at": (str, type(None)),
+    "camera": (str, type(None)),
+    "latitude": (float, type(None)),
+    "longitude": (float, type(None)),
+}
+
+
+def pack(answer: DecodedPhoto | Exception) -> bytes:
+    """Return the bytes for a photo, or for the error it gave."""
+    if isinstance(answer, errors.PhotoError):
+        return _head(error=type(answer).__name__, message=answer.message, remedy=answer.remedy)
+    if isinstance(answer, Exception):
+        return _head(failure=f"{type(answer).__name__}: {answer}"[:500])
+    crops = [answer.crop.tobytes()]
+    if answer.more is not None:
+        crops.append(answer.more.tobytes())
+    facts = dataclasses.asdict(answer.facts)
+    return b"".join([_head(facts=facts, hash=answer.crop_hash.hex()), *crops])
+
+
+def unpack(data: bytes, size: int) -> DecodedPhoto:
+    """Return the photo whose crops are ``size`` pixels square, or raise its PhotoError.
+
+    Raise ValueError for anything that :func:`pack` does not write for a photo, which is
+    also what an unexpected error becomes.
+    """
+    line, _, pixels = data.partition(b"\n")
+    try:
+        head = json.loads(line)
+        if "error" in head:
+            error = _ERRORS[head["error"]](str(head["message"]), str(head["remedy"]))
+        elif "failure" in head:
+            raise ValueError(str(head["failure"]))
+        else:
+            return _photo(head, pixels, size)
+    except (TypeError, KeyError, AttributeError, RecursionError) as problem:
+        raise ValueError(f"unknown answer: {problem!r}") from problem
+    raise error
+
+
+def _head(**values: Any) -> bytes:
+    return json.dumps(values).encode("ascii") + b"\n"
+
+
+def _photo(head: dict[str, Any], pixels: bytes, size: int) -> DecodedPhoto:
+    facts, digest = head["facts"], bytes.fromhex(head["hash"])
+    for name, kinds in _FACTS.items():
+        value = facts[name]
+        if not isinstance(value, kinds) or (isinstance(value, float) and not math.isfinite(value)):
+            raise ValueError(f"unknown {name}")
+    crops: NDArray[np.uint8] = np.frombuffer(bytearray(pixels), np.uint8)
+    crops = crops.reshape(-1, size, size, 3)
+    if len(crops) == 0 or len(digest) != 16:
+        raise ValueError("no crop")
+    return DecodedPhoto(crops[0], digest, PhotoFacts(**facts), crops[1:])

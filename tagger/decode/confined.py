@@ -1,0 +1,99 @@
+"""The inside of a decoding process: give up every right, then decode what is asked for."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from tagger.photo import CropSpec
+
+log = logging.getLogger(__name__)
+
+READY = b"ready"
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_CAP_SYS_ADMIN = 1 << 21
+
+
+def serve(
+    pipe: Connection, memory_mb: int, parent: int, settings: tuple[CropSpec, int, bool]
+) -> None:
+    """Say READY, then answer each path (:func:`os.fsencode`) that comes, until the pipe ends.
+
+    ``settings`` are the spec, the limit in pixels, and whether end crops are wanted.
+    """
+    confine(memory_mb, parent)
+    from tagger.decode.answer import pack
+    from tagger.decode.crop import decode
+
+    spec, max_pixels, more = settings
+    try:
+        pipe.send_bytes(READY)
+        while True:
+            path = os.fsdecode(pipe.recv_bytes())
+            try:
+                answer = pack(decode(path, spec, max_pixels=max_pixels, more=more))
+            except Exception as error:  # noqa: BLE001 (told to the daemon, which logs it)
+                answer = pack(error)
+            pipe.send_bytes(answer)
+    except (EOFError, ConnectionError):
+        pass  # the daemon is done, or gone
+
+
+def confine(memory_mb: int, parent: int) -> None:
+    """Give up, for this process, all that opening photos does not need.
+
+    ``parent`` is the process that it must not outlive.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to handle
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    for fd in (1, 2):  # libtiff and friends print what they think of a file
+        os.dup2(quiet, fd)
+    os.close(quiet)
+    os.nice(5)
+    libc = ctypes.CDLL(None, use_errno=True)
+    _try("die with the daemon", lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
+    if os.getppid() != parent:
+        os._exit(1)  # it died before that was set
+    _try("renounce privileges", lambda: libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    _try("leave the network", lambda: _leave_network(libc))
+
+    from tagger.decode import answer, crop  # the libraries are mapped before the limit holds
+
+    del answer, crop
+    limit = memory_mb << 20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _leave_network(libc: Any) -> int:
+    """Move to a network of our own, with nothing in it. Return 0 when that was done."""
+    rights = _capabilities()
+    if rights & _CAP_SYS_ADMIN:
+        return int(libc.unshare(_CLONE_NEWNET))
+    if rights:
+        return -1  # a user namespace would take them away: perhaps they serve to read photos
+    return int(libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET))
+
+
+def _capabilities() -> int:
+    with open("/proc/self/status", "rb") as file:
+        for line in file:
+            if line.startswith(b"CapEff:"):
+                return int(line.split()[1], 16)
+    return 0
+
+
+def _try(what: str, call: Callable[[], int]) -> None:
+    if call() != 0:
+        log.debug("a decoding process could not %s", what)

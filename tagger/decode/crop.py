@@ -1,0 +1,378 @@
+"""Opens a photo of any format and reduces it to the square the model wants.
+
+One resize goes straight from the (drafted) picture to the crop; it gives what torchvision's
+``Resize`` and ``CenterCrop`` give one after the other. Meant to run in the processes of
+:mod:`~tagger.decode.worker`: the files come from strangers. ICC profiles are ignored, as the
+models were trained without them.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+import stat
+import struct
+import warnings
+import zlib
+from dataclasses import replace
+from typing import BinaryIO
+
+import numpy as np
+import pillow_heif
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+
+from tagger.decode.facts import read_exif, read_facts, read_orientation
+from tagger.errors import (
+    DamagedImageError,
+    ImageTooLargeError,
+    NotAnImageError,
+    PhotoError,
+    PhotoUnreadableError,
+    PhotoVanishedError,
+)
+from tagger.photo import RAW_SUFFIXES, CropSpec, DecodedPhoto
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
+"""All that is opened; Pillow knows many more, each with its own bugs. MPO opens as JPEG."""
+
+TURNED = ("HEIF", "TIFF")
+"""Pillow gives these as they are to be seen, whatever EXIF says."""
+
+WIDE = 1.15
+"""From this ratio of the sides on, crops of both ends are looked at as well."""
+
+BACKGROUND = (255, 255, 255)
+"""Under transparent pixels: most pictures with transparency are cut-outs made for a page."""
+
+_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    EOFError,
+    OverflowError,
+    ZeroDivisionError,
+    struct.error,
+    RuntimeError,
+    AssertionError,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""What decoders raise on damaged files, as fuzzing them shows."""
+
+_HEADS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a|RIFF....WEBP|....ftyp(hei|hev|mif1|msf1|avi[fs])",
+    re.DOTALL,
+)
+"""How files begin that can only be images of a kind that is read."""
+
+_OUT_OF_MEMORY = ("unexpected C++ exception", "Memory allocation error")
+"""How libheif says that it could not get, or would not ask for, so much."""
+
+_FLIPS_X, _FLIPS_Y = (2, 3, 7, 8), (3, 4, 6, 7)
+"""Which orientations turn the stored x or y axis around."""
+
+_THUMBNAIL_SIDE = 224
+_BRIGHTEST_LIGHT = 200.0
+
+
+def _prepare_pillow() -> None:
+    pillow_heif.register_heif_opener(thumbnails=True)
+    Image.init()  # now, while no limit holds yet
+    # The limit is checked here, from the header, with a clear message.
+    Image.MAX_IMAGE_PIXELS = None
+    warnings.simplefilter("ignore")
+
+
+_prepare_pillow()
+
+
+def decode(
+    path: str, spec: CropSpec, *, max_pixels: int = 200_000_000, more: bool = False
+) -> DecodedPhoto:
+    """Return the centre crop of the photo at ``path``, and what it says of itself.
+
+    ``more`` adds the two end squares of a photo that is clearly not square. Raise
+    NotAnImageError, DamagedImageError, ImageTooLargeError (more than ``max_pixels``),
+    PhotoVanishedError or PhotoUnreadableError.
+    """
+    with _open_file(path) as file:
+        try:
+            if os.path.splitext(path)[1].lower() in RAW_SUFFIXES:
+                return _decode_raw(file, path, spec, max_pixels, more)
+            return _decode(file, path, spec, max_pixels, more)
+        except PhotoError:
+            raise
+        except MemoryError as error:
+            raise _too_much_memory(path) from error
+        except UnidentifiedImageError as error:
+            file.seek(0)
+            if _HEADS.match(file.read(16)):
+                raise _damaged(path, ValueError("its header makes no sense")) from error
+            raise NotAnImageError(
+                f"{path} is no image, or of a kind that is not read", "nothing to do"
+            ) from error
+        except _BROKEN as error:
+            raise _damaged(path, error) from error
+
+
+def _too_much_memory(path: str) -> ImageTooLargeError:
+    return ImageTooLargeError(
+        f"{path} needs more memory than its process may use",
+        "raise `decode.memory_mb`, or leave it untagged",
+    )
+
+
+def _open_file(path: str) -> BinaryIO:
+    try:
+        # O_NONBLOCK and O_NOFOLLOW: it may have become a FIFO or a link since it was found.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        found = os.fstat(fd)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+            raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
+        raise PhotoUnreadableError(
+            f"cannot read {path}: {error.strerror}", "check its rights, or the disk"
+        ) from error
+    if not stat.S_ISREG(found.st_mode):
+        os.close(fd)
+        raise PhotoVanishedError(f"{path} is no regular file any more", "nothing to do")
+    if found.st_size == 0:
+        os.close(fd)
+        raise NotAnImageError(f"{path} is empty", "copy it again, if it should not be")
+    return open(fd, "rb")
+
+
+def _damaged(path: str, error: Exception) -> PhotoError:
+    if isinstance(error, OSError) and error.errno in (errno.EIO, errno.ESTALE, errno.EACCES):
+        return PhotoUnreadableError(f"cannot read {path}: {error.strerror}", "check the disk")
+    said = error.args[0] if error.args else ""
+    what = said.decode("ascii", "replace") if isinstance(said, bytes) else str(error)
+    what = what or type(error).__name__
+    if any(words in what for words in _OUT_OF_MEMORY):
+        return _too_much_memory(path)
+    return DamagedImageError(
+        f"{path} is damaged or truncated: {what[:200]}", "copy it again from its source"
+    )
+
+
+def _decode_raw(
+    file: BinaryIO, path: str, spec: CropSpec, max_pixels: int, more: bool
+) -> DecodedPhoto:
+    """Decode the preview of a camera RAW file; format and size are those of the RAW."""
+    preview, size = _raw_preview(path, file)
+    photo = _decode(preview, path, spec, max_pixels, more)
+    kind = os.path.splitext(path)[1][1:].upper()
+    facts = replace(photo.facts, format=kind, width=size[0], height=size[1])
+    return replace(photo, facts=facts)
+
+
+def _raw_preview(path: str, file: BinaryIO) -> tuple[BinaryIO, tuple[int, int]]:
+    """Return the largest preview that a camera RAW file carries, and the RAW's displayed size.
+
+    The preview is an image file, with the orientation it still needs in its EXIF block. A
+    RAW file without a preview that is read is developed, at half its size.
+    """
+    import rawpy
+
+    try:
+        with rawpy.imread(file) as raw:
+            flip = raw.sizes.flip
+            size = (raw.sizes.width, raw.sizes.height)
+            if flip in (5, 6):
+                size = size[::-1]
+            try:
+                preview = raw.extract_thumb()
+            except (
+                rawpy.LibRawNoThumbnailError,
+                rawpy.LibRawUnsupportedThumbnailError,
+                NotImplementedError,
+            ):
+                preview = None
+            if preview is None:  # rawpy turns what it develops
+                return _bitmap(raw.postprocess(half_size=True), 1), size
+            if isinstance(preview.data, bytes):
+                return io.BytesIO(preview.data), size
+            return _bitmap(preview.data, {3: 3, 5: 8, 6: 6}.get(flip, 1)), size
+    except rawpy.LibRawFileUnsupportedError as error:
+        raise NotAnImageError(
+            f"{path} is no camera RAW file that is read", "nothing to do"
+        ) from error
+    except rawpy.LibRawError as error:
+        raise _damaged(path, error) from error
+
+
+def _bitmap(pixels: NDArray[np.uint8], orientation: int) -> BinaryIO:
+    out = io.BytesIO()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(pixels).save(out, "PNG", compress_level=0, exif=exif)
+    out.seek(0)
+    return out
+
+
+def _decode(
+    source: BinaryIO, path: str, spec: CropSpec, max_pixels: int, more: bool
+) -> DecodedPhoto:
+    with Image.open(source, formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise ImageTooLargeError(
+                f"{path} has {width} x {height} pixels, more than {max_pixels / 1e6:.0f} million",
+                "raise `decode.max_megapixels`, if it is a photo",
+            )
+        exif = read_exif(image)
+        orientation = 1 if image.format in TURNED else read_orientation(exif)
+        facts = read_facts(
+            exif,
+            image_format="JPEG" if image.format == "MPO" else image.format or "",
+            size=(width, height),
+            orientation=orientation,
+        )
+        _draft(image, spec)
+        image.load()
+        centre, ends = _crops(image, orientation, spec, more)
+    digest = hashlib.blake2b(centre.tobytes(), digest_size=16).digest()
+    return DecodedPhoto(centre, digest, facts, ends)
+
+
+def _draft(image: Image.Image, spec: CropSpec) -> None:
+    """Ask the decoder for a smaller picture, never one smaller than is needed."""
+    width, height = image.size
+    if image.format == "HEIF":
+        _use_thumbnail(image)
+    elif image.format in ("JPEG", "MPO"):
+        scale = spec.resize / min(width, height)
+        if scale < 1:
+            image.draft(None, (round(width * scale), round(height * scale)))
+
+
+def _use_thumbnail(image: Image.Image) -> None:
+    """Let pillow-heif decode a thumbnail instead, when there is one that is large enough."""
+    width, height = image.size
+    scale = _THUMBNAIL_SIDE / min(width, height)
+    if scale < 1:
+        # Rounded down: a thumbnail whose long side was rounded will do.
+        image.draft(None, (int(width * scale), int(height * scale)))
+
+
+def _crops(
+    image: Image.Image, orientation: int, spec: CropSpec, more: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    width, height = image.size
+    short = min(width, height)
+    # As torchvision: the short side becomes `resize`, the long one is truncated.
+    out_width = spec.resize if width == short else int(spec.resize * width / short)
+    out_height = spec.resize if height == short else int(spec.resize * height / short)
+    limit = _brightest(image) if _is_deep(image) else None
+    shares: list[float | None] = [None]
+    if more and max(width, height) >= WIDE * short:
+        shares += [0.0, 1.0]
+    crops = [_crop(image, spec, (out_width, out_height), orientation, share) for share in shares]
+    if limit is not None:
+        crops = [_from_deep(crop, limit) for crop in crops]
+    arrays = [np.asarray(_turn(crop, orientation)) for crop in crops]
+    empty = np.empty((0, spec.size, spec.size, 3), np.uint8)
+    return arrays[0], np.stack(arrays[1:]) if len(arrays) > 1 else empty
+
+
+def _crop(
+    image: Image.Image,
+    spec: CropSpec,
+    out_size: tuple[int, int],
+    orientation: int,
+    share: float | None,
+) -> Image.Image:
+    """Return one square, RGB or as deep as ``image``, still to be turned.
+
+    ``share`` None: the centre; 0 or 1: the left or top, or the other, end of the longer side
+    as displayed. ``out_size`` is (width, height) after the resize.
+    """
+    out_width, out_height = out_size
+    left = _offset(out_width - spec.size, share, out_width > out_height, orientation in _FLIPS_X)
+    top = _offset(out_height - spec.size, share, out_width <= out_height, orientation in _FLIPS_Y)
+    x, y = image.width / out_width, image.height / out_height
+    box = (left * x, top * y, (left + spec.size) * x, (top + spec.size) * y)
+    # A crop larger than the picture does not exist: `size` is never above `resize` by much.
+    box = (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height))
+    # Only what is needed is converted: a margin around the box serves the filter.
+    margin_x, margin_y = int(4 * x) + 2, int(4 * y) + 2
+    area = (
+        max(int(box[0]) - margin_x, 0),
+        max(int(box[1]) - margin_y, 0),
+        min(int(box[2]) + margin_x, image.width),
+        min(int(box[3]) + margin_y, image.height),
+    )
+    part = image.crop(area)
+    if not _is_deep(part):
+        part = _to_rgb(part)
+    elif part.mode not in ("F", "I;16"):
+        part = part.convert("I")
+    inner = (box[0] - area[0], box[1] - area[1], box[2] - area[0], box[3] - area[1])
+    return part.resize((spec.size, spec.size), _RESAMPLING[spec.interpolation], inner)
+
+
+def _offset(room: int, share: float | None, longer: bool, flipped: bool) -> int:
+    """Return where a crop begins, with ``room`` pixels to spare along its side."""
+    offset = round(room / 2) if share is None or not longer else round(room * share)
+    # Counted from the other side, so that the same pixels are cut as from a turned picture.
+    return room - offset if flipped else offset
+
+
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    method = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return RGB of any 8-bit mode, transparency on white."""
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        paper = Image.new("RGBA", rgba.size, (*BACKGROUND, 255))
+        return Image.alpha_composite(paper, rgba).convert("RGB")
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        turned = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert turned is not None  # only a conversion in place returns none
+        return turned
+    return image.convert("RGB")
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether its one channel has 16 bits, 32, or floats."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def _brightest(image: Image.Image) -> float:
+    """Return which value of a deep image is white."""
+    step = max(image.size) // 1024 + 1
+    values = np.nan_to_num(np.asarray(image)[::step, ::step].astype(np.float64), posinf=0.0)
+    top = float(values.max(initial=0))
+    if image.mode == "F" and np.median(values) <= 1 and top < _BRIGHTEST_LIGHT:
+        return 1.0  # floats are in 0…1 by convention, with lights above that
+    if top <= 255 and not image.mode.startswith("I;16"):
+        return 255.0
+    return max(65535.0, top)
+
+
+def _from_deep(image: Image.Image, limit: float) -> Image.Image:
+    """Return RGB of a deep image whose white is ``limit``: scaled, not clipped."""
+    values = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=limit)
+    scaled = (values * (255 / limit)).round().clip(0, 255)
+    return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")

@@ -1,0 +1,116 @@
+"""What a photo says of itself in its EXIF block: when, where, with what."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from tagger.photo import PhotoFacts
+
+_DATES = (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized, ExifTags.Base.DateTime)
+_SHAPE = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
+
+
+_BROKEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OSError,
+    SyntaxError,
+    ArithmeticError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+)
+"""What Pillow raises on damaged EXIF blocks, as fuzzing them shows."""
+
+
+def read_exif(image: Image.Image) -> Image.Exif:
+    """Return the EXIF block of an opened image; an empty one when it cannot be read."""
+    try:
+        exif = image.getexif()
+        dict(exif)  # reads all its values
+    except _BROKEN:
+        return Image.Exif()
+    return exif
+
+
+def read_facts(
+    exif: Image.Exif, *, image_format: str, size: tuple[int, int], orientation: int
+) -> PhotoFacts:
+    """Return the facts in an EXIF block, whatever is wrong with parts of it.
+
+    ``size`` is (width, height) in pixels as stored, ``orientation`` EXIF's 1…8 that is
+    still to be applied. Tags: Exif 2.32, tables 4, 7 and 15.
+    """
+    main = dict(exif)
+    details = _block(exif, ExifTags.IFD.Exif)
+    width, height = size if orientation < 5 else size[::-1]
+    return PhotoFacts(
+        format=image_format,
+        width=width,
+        height=height,
+        orientation=orientation,
+        taken_at=_taken_at(details | {k: v for k, v in main.items() if k == _DATES[2]}),
+        camera=_camera(main),
+        latitude=_degrees(_block(exif, ExifTags.IFD.GPSInfo), 1, "S", 90),
+        longitude=_degrees(_block(exif, ExifTags.IFD.GPSInfo), 3, "W", 180),
+    )
+
+
+def read_orientation(exif: Image.Exif) -> int:
+    """Return EXIF's orientation, 1 when it is missing or nonsense."""
+    value = exif.get(ExifTags.Base.Orientation, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _block(exif: Image.Exif, kind: int) -> dict[int, Any]:
+    try:
+        return dict(exif.get_ifd(kind))
+    except _BROKEN:
+        return {}  # a broken block says nothing; the picture may be fine
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    return " ".join(str(value).split("\0")[0].split()) if value is not None else ""
+
+
+def _taken_at(tags: Mapping[int, Any]) -> str | None:
+    for tag in _DATES:
+        found = _SHAPE.match(_text(tags.get(tag)))
+        if found is None:
+            continue
+        try:
+            moment = datetime(*map(int, found.groups()))  # type: ignore[arg-type]
+        except ValueError:
+            continue  # 0000:00:00, or the 31st of February
+        if moment.year >= 1826:  # the first photograph
+            return moment.isoformat()
+    return None
+
+
+def _camera(tags: Mapping[int, Any]) -> str | None:
+    make, model = _text(tags.get(ExifTags.Base.Make)), _text(tags.get(ExifTags.Base.Model))
+    if make and model.casefold().startswith(make.split()[0].casefold()):
+        make = ""
+    return f"{make} {model}".strip()[:100] or None
+
+
+def _degrees(gps: Mapping[int, Any], tag: int, negative: str, limit: float) -> float | None:
+    """Return latitude or longitude in degrees from its reference and three rationals."""
+    try:
+        degrees, minutes, seconds = (float(part) for part in gps[tag + 1])
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    value = degrees + minutes / 60 + seconds / 3600
+    if not 0 <= value <= limit:  # also false for NaN
+        return None
+    return round(-value if _text(gps.get(tag)).upper().startswith(negative) else value, 7)

@@ -1,0 +1,217 @@
+"""The processes in which photos are opened: limited, and expendable.
+
+Image decoders have memory bugs, and photos come from strangers. Each worker may use so
+much memory, may write no file, has no network where the kernel allows to give it up, and is
+killed when a photo takes too long. What kills it costs that photo only. What it says is
+taken as plain data, never unpickled: it may have been taken over.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import queue
+import threading
+import time
+from concurrent.futures import Future
+from multiprocessing.connection import Connection
+from types import TracebackType
+
+from tagger.decode.answer import MAX_ANSWER, unpack
+from tagger.decode.confined import READY, serve
+from tagger.errors import DecoderCrashedError, PhotoError
+from tagger.photo import CropSpec, DecodedPhoto
+
+log = logging.getLogger(__name__)
+
+MAX_WORKERS = 4
+TASKS_PER_WORKER = 1000
+"""A worker is replaced after so many photos: what a library leaks stays small."""
+
+START_SECONDS = 60.0
+"""A worker that is not ready by then will never be."""
+
+Job = tuple[str, "Future[DecodedPhoto]"]
+
+
+class DecodePool:
+    """Decodes photos in ``workers`` processes (0: one per core, at most four).
+
+    ``timeout`` in seconds and ``memory_mb`` are the limits for one photo; ``more`` asks for
+    the end crops, see :func:`tagger.decode.crop.decode`. Processes start when needed.
+    """
+
+    def __init__(
+        self,
+        spec: CropSpec,
+        *,
+        workers: int = 0,
+        max_pixels: int = 200_000_000,
+        timeout: float = 60.0,
+        memory_mb: int = 2048,
+        more: bool = True,
+    ) -> None:
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._workers = [
+            _Worker(spec, max_pixels, memory_mb, more, timeout)
+            for _ in range(workers or min(os.cpu_count() or 1, MAX_WORKERS))
+        ]
+        # Linux counts the thread that starts a process as its parent: when it ends, so does
+        # the process. So each thread starts its own, and stays.
+        self._threads = [
+            threading.Thread(target=self._run, args=(worker,), daemon=True, name="decode")
+            for worker in self._workers
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> DecodePool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def submit(self, path: str) -> Future[DecodedPhoto]:
+        """Return the future of a decoded photo. It raises PhotoError and nothing else.
+
+        Raise RuntimeError when the pool has been closed.
+        """
+        result: Future[DecodedPhoto] = Future()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the pool of decoding processes is closed")
+            self._jobs.put((path, result))
+        return result
+
+    def close(self, timeout: float = 3.0) -> None:
+        """Stop the processes, whatever they do. Futures not done are cancelled."""
+        with self._lock:
+            self._closed = True
+        for worker in self._workers:
+            worker.close()
+            self._jobs.put(None)
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self, worker: _Worker) -> None:
+        while (job := self._jobs.get()) is not None:
+            path, result = job
+            if not self._closed and not result.cancelled():
+                try:
+                    answer: DecodedPhoto | PhotoError = worker.decode(path)
+                except PhotoError as error:
+                    answer = error
+                except Exception:
+                    log.exception("decoding %s failed", path)
+                    answer = DecoderCrashedError(f"{path} could not be decoded", "see the log")
+            if self._closed:
+                result.cancel()
+            # Running only now, so that until the end it can be cancelled.
+            if not result.set_running_or_notify_cancel():
+                continue
+            if isinstance(answer, PhotoError):
+                result.set_exception(answer)
+            else:
+                result.set_result(answer)
+        worker.end()
+
+
+class _Worker:
+    """One process at a time, replaced when it has died or is old. For one thread."""
+
+    def __init__(
+        self, spec: CropSpec, max_pixels: int, memory_mb: int, more: bool, timeout: float
+    ) -> None:
+        self._settings = (spec, max_pixels, more)
+        self._size = spec.size
+        self._memory_mb = memory_mb
+        self._timeout = timeout
+        self._context = multiprocessing.get_context("spawn")
+        self._lock = threading.Lock()
+        self._closed = False
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._left = 0
+
+    def close(self) -> None:
+        """Kill the process, if there is one; no other will be started. For any thread."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def decode(self, path: str) -> DecodedPhoto:
+        """Return the decoded photo. Raise PhotoError, DecoderCrashedError for a dead process."""
+        try:
+            pipe = self._ready()
+            self._left -= 1
+            pipe.send_bytes(os.fsencode(path))
+            if not pipe.poll(self._timeout):
+                self.end()
+                raise DecoderCrashedError(
+                    f"{path} took more than {self._timeout:g} s to open",
+                    "raise `decode.timeout_seconds`, if the machine is slow",
+                )
+            answer = pipe.recv_bytes(MAX_ANSWER)
+        except (OSError, EOFError) as error:
+            code = self.end()
+            raise DecoderCrashedError(
+                f"the process that opened {path} died (code {code})",
+                "it is tried again; after three times it is left alone until it changes",
+            ) from error
+        try:
+            return unpack(answer, self._size)
+        except ValueError as error:
+            self.end()
+            log.error("the process that opened %s gave no proper answer: %s", path, error)
+            raise DecoderCrashedError(
+                f"the process that opened {path} failed ({error})",
+                "report it, with the photo if you can",
+            ) from error
+
+    def _ready(self) -> Connection:
+        """Return the pipe to a living process. Raise OSError or EOFError without one."""
+        if self._pipe is not None and self._process is not None:
+            if self._left > 0 and self._process.is_alive():
+                return self._pipe
+            self.end()  # old, or killed while it had nothing to do
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=serve,
+            args=(theirs, self._memory_mb, os.getpid(), self._settings),
+            name="tagger-decode",
+            daemon=True,
+        )
+        with self._lock:
+            if self._closed:
+                raise EOFError
+            process.start()
+            self._process, self._pipe, self._left = process, ours, TASKS_PER_WORKER
+        theirs.close()  # so that its death ends the pipe
+        if not ours.poll(START_SECONDS) or ours.recv_bytes(len(READY)) != READY:
+            raise EOFError
+        return ours
+
+    def end(self) -> int | None:
+        """Kill the process, if there is one, and forget it. Return its exit code."""
+        with self._lock:
+            process, pipe = self._process, self._pipe
+            self._process = self._pipe = None
+        if pipe is not None:
+            pipe.close()
+        if process is None:
+            return None
+        # Gone by itself it has a code that says why, a moment later.
+        process.join(0.2)
+        process.kill()
+        process.join()
+        return process.exitcode

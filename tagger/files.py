@@ -1,0 +1,77 @@
+"""Looking at photo files: their stat, their digest, and where their sidecars are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+
+from tagger.errors import PhotoUnreadableError, PhotoVanishedError
+from tagger.photo import FileStat, sidecar_paths
+
+HASH_BYTES = 16
+
+OWN_PREFIX = ".tagger-"
+"""How the names of all our own temporary files begin."""
+
+
+def hash_file(path: str, expected: FileStat) -> bytes:
+    """Return the BLAKE2b-128 digest of the file's bytes.
+
+    Raise PhotoVanishedError when it is gone or is not the ``expected`` version any
+    more, PhotoUnreadableError when it cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=HASH_BYTES)
+    try:
+        # O_NOFOLLOW and O_NONBLOCK: the file may have been swapped for a link or a FIFO.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb", buffering=0) as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+            after = FileStat.of(os.fstat(fd))
+    except FileNotFoundError as error:
+        raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
+    except OSError as error:
+        raise PhotoUnreadableError(
+            f"cannot read {path}: {error.strerror}", "check its rights, or the disk"
+        ) from error
+    if not after.same_version(expected):
+        raise PhotoVanishedError(f"{path} changed while it was read", "it is looked at again")
+    return digest.digest()
+
+
+def photo_stat(path: str) -> FileStat:
+    """Return the stat of the photo at ``path``.
+
+    Raise PhotoVanishedError when no regular file is there, PhotoUnreadableError when its
+    folder cannot be read.
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError as error:
+        raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
+    except OSError as error:
+        raise PhotoUnreadableError(
+            f"cannot look at {path}: {error.strerror}", "check the rights of its folder"
+        ) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise PhotoVanishedError(f"{path} is no regular file any more", "nothing to do")
+    return FileStat.of(found)
+
+
+def sidecar_stat(path: str) -> FileStat | None:
+    """Return the stat of the sidecar of the photo at ``path``, the first that exists."""
+    for place in sidecar_paths(path):
+        try:
+            return FileStat.of(os.lstat(place))
+        except OSError:
+            continue
+    return None
+
+
+def moved_file(file: str, old: str, new: str) -> str:
+    """Return where a file that belonged to the photo ``old`` belongs now that it is ``new``."""
+    for before, after in zip((old, *sidecar_paths(old)), (new, *sidecar_paths(new)), strict=True):
+        if file == before:
+            return after
+    return file

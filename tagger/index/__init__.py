@@ -1,0 +1,1 @@
+"""What tagger remembers: one SQLite file, one writer (store), many readers (search)."""

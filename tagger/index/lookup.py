@@ -1,0 +1,124 @@
+"""What the index knows: the questions that the daemon asks while it works."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+
+from tagger.index.database import Database
+from tagger.index.records import PhotoRow, StoredPrediction, entry_of, photo_row, tag_of
+from tagger.photo import FileStat, JournalEntry, Tag
+
+
+class Lookup(Database):
+    """The index, to be asked."""
+
+    def is_current(self, path: str, stat: FileStat, sidecar: FileStat | None) -> bool:
+        """Whether nothing is to be done for this version of the photo and its sidecar."""
+        rows = self._rows(
+            "SELECT p.*, f.retry_at, f.photo_id AS failed_id FROM photos p"
+            " LEFT JOIN failures f ON f.photo_id = p.id WHERE p.path = ?",
+            (os.fsencode(path),),
+        )
+        if not rows or rows[0]["status"] in ("missing", "waiting"):
+            return False
+        row = photo_row(rows[0])
+        if row.stat is None or not stat.same_version(row.stat):
+            return False
+        if rows[0]["failed_id"] is not None:
+            due = rows[0]["retry_at"]
+            return due is None or due > self._clock()
+        if row.keywords_hash is None:
+            return False  # other tags are to be written
+        if row.sidecar is None or sidecar is None:
+            return row.sidecar is sidecar
+        return sidecar.same_version(row.sidecar)
+
+    def known_under(self, root: str) -> Iterator[str]:
+        """Yield the path of every photo under the folder ``root`` that is not missing."""
+        prefix = os.fsencode(root.rstrip(os.sep) + os.sep)
+        for row in self._rows(
+            "SELECT path FROM photos WHERE path >= ? AND path < ? AND status != 'missing'",
+            (prefix, prefix[:-1] + bytes([prefix[-1] + 1])),
+        ):
+            yield os.fsdecode(row["path"])
+
+    def photo(self, path: str) -> PhotoRow | None:
+        """Return the row of the photo at ``path``."""
+        rows = self._rows("SELECT * FROM photos WHERE path = ?", (os.fsencode(path),))
+        return photo_row(rows[0]) if rows else None
+
+    def same_content(self, digest: bytes) -> list[PhotoRow]:
+        """Return the classified photos whose bytes are, or were at first, these."""
+        rows = self._rows(
+            "SELECT p.* FROM photos p JOIN predictions r ON r.photo_id = p.id"
+            " WHERE p.content_hash = ? OR p.source_hash = ? ORDER BY p.id LIMIT 50",
+            (digest, digest),
+        )
+        return [photo_row(row) for row in rows]
+
+    def prediction(self, photo_id: int) -> StoredPrediction | None:
+        """Return what the model said of a photo."""
+        rows = self._rows("SELECT * FROM predictions WHERE photo_id = ?", (photo_id,))
+        return _prediction(rows[0]) if rows else None
+
+    def tags(self, photo_id: int) -> tuple[Tag, ...]:
+        """Return the tags of a photo in the order they were chosen."""
+        rows = self._rows("SELECT * FROM tags WHERE photo_id = ? ORDER BY position", (photo_id,))
+        return tuple(tag_of(row) for row in rows)
+
+    def entries(self, photo_id: int) -> tuple[JournalEntry, ...]:
+        """Return what we have in which files for a photo."""
+        rows = self._rows("SELECT * FROM journal WHERE photo_id = ? ORDER BY id", (photo_id,))
+        return tuple(entry_of(row) for row in rows)
+
+    def tombstones(self, photo_id: int) -> frozenset[str]:
+        """Return the labels that must never be written to a photo again."""
+        rows = self._rows("SELECT label FROM tombstones WHERE photo_id = ?", (photo_id,))
+        return frozenset(row["label"] for row in rows)
+
+    def meta(self, key: str) -> str | None:
+        """Return a remembered setting."""
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(rows[0]["value"]) if rows else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Remember a setting."""
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def stale(self, labels_hash: str, after_id: int, limit: int) -> list[PhotoRow]:
+        """Return classified photos whose tags come from another vocabulary or settings."""
+        rows = self._rows(
+            "SELECT p.* FROM photos p JOIN predictions r ON r.photo_id = p.id"
+            " WHERE p.id > ? AND p.labels_hash IS NOT ? AND p.status IN ('tagged', 'untagged')"
+            " ORDER BY p.id LIMIT ?",
+            (after_id, labels_hash, limit),
+        )
+        return [photo_row(row) for row in rows]
+
+    def due(self) -> list[str]:
+        """Return the photos to look at again: failures whose time has come, and what the
+        user asked for."""
+        rows = self._rows(
+            "SELECT path FROM photos LEFT JOIN failures ON photo_id = id"
+            " WHERE status NOT IN ('missing', 'waiting')"
+            " AND (retry_at <= ? OR (retry_at IS NULL AND size IS NULL)"
+            " OR (photo_id IS NULL AND keywords_hash IS NULL))",
+            (self._clock(),),
+        )
+        return [os.fsdecode(row["path"]) for row in rows]
+
+    def pending(self) -> list[tuple[int, str, JournalEntry]]:
+        """Return (journal id, photo path, entry) of writes that a crash left unconfirmed."""
+        rows = self._rows(
+            "SELECT j.*, p.path FROM journal j JOIN photos p ON p.id = photo_id WHERE pending"
+        )
+        return [(row["id"], os.fsdecode(row["path"]), entry_of(row)) for row in rows]
+
+
+def _prediction(row: sqlite3.Row) -> StoredPrediction:
+    return StoredPrediction(
+        row["model_id"], row["top"], row["evidence"], row["features"], row["crop_hash"]
+    )

@@ -1,0 +1,157 @@
+"""The schema, as named steps, each applied once and in a transaction of its own.
+
+A step is never edited once released; a change is a new step. Times are seconds since
+the epoch (UTC) except ``taken_at``, which is the camera's local time. Paths are bytes:
+names that are not UTF-8 exist.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from tagger.errors import StateError
+
+MIGRATIONS: tuple[tuple[str, str], ...] = (
+    (
+        "0001_photos",
+        """
+        CREATE TABLE photos (
+            id INTEGER PRIMARY KEY,
+            path BLOB NOT NULL UNIQUE,
+            root BLOB NOT NULL,
+            status TEXT NOT NULL CHECK (status IN
+                ('tagged', 'untagged', 'waiting', 'failed', 'missing')),
+            -- the photo as we left it
+            size INTEGER, mtime_ns INTEGER, inode INTEGER, device INTEGER,
+            -- its sidecar as we left it; NULL without one
+            sidecar_size INTEGER, sidecar_mtime_ns INTEGER, sidecar_inode INTEGER,
+            content_hash BLOB,   -- of the file as we left it
+            source_hash BLOB,    -- of the file before we ever wrote to it
+            format TEXT, width INTEGER, height INTEGER, orientation INTEGER,
+            taken_at TEXT, camera TEXT, latitude REAL, longitude REAL,
+            sort_at TEXT,        -- taken_at, or the file's mtime as local time
+            seen_at REAL NOT NULL,
+            tagged_at REAL,
+            missing_at REAL,
+            labels_hash TEXT,    -- the vocabulary and settings the tags come from
+            keywords_hash TEXT,  -- what was to be written, and where
+            keep_out INTEGER NOT NULL DEFAULT 0,  -- the user took our tags away
+            note TEXT NOT NULL DEFAULT ''
+        );
+        CREATE INDEX photos_content ON photos (content_hash);
+        CREATE INDEX photos_source ON photos (source_hash);
+        CREATE INDEX photos_sort ON photos (sort_at);
+        CREATE INDEX photos_status ON photos (status);
+
+        CREATE TABLE predictions (
+            photo_id INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            model_id TEXT NOT NULL,
+            top BLOB NOT NULL,        -- the centre crop's most probable classes
+            evidence BLOB NOT NULL,   -- the same of all crops together: labels come from it
+            features BLOB NOT NULL,   -- float16, little-endian
+            crop_hash BLOB NOT NULL
+        );
+
+        CREATE TABLE tags (
+            word TEXT NOT NULL,       -- the label, case-folded, for search
+            photo_id INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+            source TEXT NOT NULL CHECK (source IN ('model', 'user')),
+            label TEXT NOT NULL,
+            confidence REAL NOT NULL,
+            path TEXT NOT NULL,       -- JSON array, from the root of the hierarchy down
+            position INTEGER NOT NULL,
+            PRIMARY KEY (word, photo_id, source, path)
+        ) WITHOUT ROWID;
+        CREATE INDEX tags_photo ON tags (photo_id);
+
+        CREATE TABLE failures (
+            photo_id INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            kind TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            tries INTEGER NOT NULL,
+            first_at REAL NOT NULL,
+            last_at REAL NOT NULL,
+            retry_at REAL             -- NULL: not until the file changes
+        );
+        """,
+    ),
+    (
+        "0002_journal",
+        """
+        CREATE TABLE journal (
+            id INTEGER PRIMARY KEY,
+            photo_id INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+            pending INTEGER NOT NULL, -- 1: written down before the rename, not yet confirmed
+            target TEXT NOT NULL,
+            file BLOB NOT NULL,
+            added TEXT NOT NULL,      -- JSON: property -> values
+            tags TEXT NOT NULL,       -- JSON: canonical label -> keyword
+            created INTEGER NOT NULL,
+            before BLOB NOT NULL,
+            after BLOB NOT NULL,
+            undo BLOB NOT NULL,
+            reason TEXT NOT NULL,
+            written_at REAL NOT NULL
+        );
+        CREATE INDEX journal_photo ON journal (photo_id);
+        CREATE INDEX journal_pending ON journal (pending) WHERE pending;
+
+        CREATE TABLE tombstones (
+            photo_id INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+            label TEXT NOT NULL,
+            made_at REAL NOT NULL,
+            PRIMARY KEY (photo_id, label)
+        ) WITHOUT ROWID;
+
+        CREATE TABLE meta (
+            key TEXT PRIMARY KEY,
+            value TEXT NOT NULL
+        ) WITHOUT ROWID;
+        """,
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> list[str]:
+    """Bring the database to the newest schema; return the names of the steps applied.
+
+    ``path`` is for messages. Raise StateError when the database is from a newer tagger.
+    """
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at REAL NOT NULL)"
+    )
+    done = {name for (name,) in connection.execute("SELECT name FROM migrations")}
+    if unknown := sorted(done - {name for name, _ in MIGRATIONS}):
+        raise StateError(
+            f"the index {path} was written by a newer tagger ({unknown[-1]})",
+            "install that version again, or move the file away to start a new index",
+        )
+    applied = []
+    for name, script in MIGRATIONS:
+        if name in done:
+            continue
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in split_statements(script):
+                connection.execute(statement)
+            connection.execute("INSERT INTO migrations VALUES (?, ?)", (name, time.time()))
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        applied.append(name)
+    return applied
+
+
+def split_statements(script: str) -> list[str]:
+    """Split SQL into statements; ``executescript`` would commit the open transaction."""
+    statements, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current.strip())
+            current = ""
+    if current.strip():
+        statements.append(current.strip())
+    return statements

@@ -1,0 +1,212 @@
+"""The rows of the index as records."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import struct
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from tagger.photo import FileStat, JournalEntry, PhotoFacts, Tag
+
+Status = Literal["tagged", "untagged", "waiting", "failed", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPrediction:
+    """One photo's prediction as kept: opaque bytes, so that reading needs no numpy."""
+
+    model_id: str
+    top: bytes
+    evidence: bytes
+    features: bytes
+    crop_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoRow:
+    """What the index knows of one photo, without its tags."""
+
+    id: int
+    path: str
+    root: str
+    status: Status
+    stat: FileStat | None
+    sidecar: FileStat | None
+    content_hash: bytes | None
+    source_hash: bytes | None
+    facts: PhotoFacts
+    tagged_at: float | None
+    labels_hash: str | None
+    keywords_hash: str | None
+    keep_out: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPhoto:
+    """Everything to be remembered of a photo that was handled.
+
+    ``prediction`` None leaves the stored one; ``entries`` is the whole journal of the
+    photo from now on; ``deleted`` are labels the user took away (new tombstones).
+    """
+
+    path: str
+    root: str
+    stat: FileStat
+    sidecar: FileStat | None
+    content_hash: bytes
+    source_hash: bytes
+    facts: PhotoFacts
+    tags: tuple[Tag, ...]
+    entries: tuple[JournalEntry, ...] = ()
+    prediction: StoredPrediction | None = None
+    deleted: tuple[str, ...] = ()
+    labels_hash: str = ""
+    keywords_hash: str = ""
+    note: str = ""
+
+    @property
+    def status(self) -> Status:
+        """``tagged``, or ``untagged`` when the model had nothing to say."""
+        return "tagged" if any(tag.source == "model" for tag in self.tags) else "untagged"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row of ``tagger failures``; ``retry_at`` None: not until the file changes."""
+
+    path: str
+    kind: str
+    reason: str
+    tries: int
+    first_at: float
+    last_at: float
+    retry_at: float | None
+
+
+TOP_KEPT = 50
+"""How many raw classes are kept for display; the most that ``labels.top_k`` may ask for."""
+
+_CLASS = struct.Struct("<Hf")  # class index, probability
+
+
+def pack_top(classes: Iterable[tuple[int, float]]) -> bytes:
+    """Return raw classes, as (index, probability), as :class:`StoredPrediction` keeps them."""
+    return b"".join(_CLASS.pack(index, probability) for index, probability in classes)
+
+
+def unpack_top(blob: bytes, count: int = TOP_KEPT) -> list[tuple[int, float]]:
+    """Return the ``count`` most probable classes of what :func:`pack_top` made."""
+    return [_CLASS.unpack_from(blob, at) for at in range(0, len(blob), _CLASS.size)][:count]
+
+
+def fold(word: str) -> str:
+    """Return ``word`` as it is compared in searches: NFKC, case-folded, blanks collapsed."""
+    return " ".join(unicodedata.normalize("NFKC", word).casefold().split())
+
+
+def sort_key(facts: PhotoFacts, stat: FileStat) -> str:
+    """Return the moment a photo is sorted by: taken at, else its mtime as local time."""
+    if facts.taken_at:
+        return facts.taken_at
+    seconds = min(max(stat.mtime_ns / 1e9, 0), 253_000_000_000)  # years 1970 to 9987
+    return datetime.fromtimestamp(seconds).isoformat(timespec="seconds")
+
+
+def photo_row(row: sqlite3.Row) -> PhotoRow:
+    """Return a row of ``photos`` as a record."""
+    return PhotoRow(
+        id=row["id"],
+        path=os.fsdecode(row["path"]),
+        root=os.fsdecode(row["root"]),
+        status=row["status"],
+        stat=_stat(row["size"], row["mtime_ns"], row["inode"], row["device"]),
+        sidecar=_stat(row["sidecar_size"], row["sidecar_mtime_ns"], row["sidecar_inode"], 0),
+        content_hash=row["content_hash"],
+        source_hash=row["source_hash"],
+        facts=PhotoFacts(
+            format=row["format"] or "",
+            width=row["width"],
+            height=row["height"],
+            orientation=row["orientation"] or 1,
+            taken_at=row["taken_at"],
+            camera=row["camera"],
+            latitude=row["latitude"],
+            longitude=row["longitude"],
+        ),
+        tagged_at=row["tagged_at"],
+        labels_hash=row["labels_hash"],
+        keywords_hash=row["keywords_hash"],
+        keep_out=bool(row["keep_out"]),
+        note=row["note"],
+    )
+
+
+def _stat(size: int | None, mtime_ns: int | None, inode: int, device: int) -> FileStat | None:
+    if size is None or mtime_ns is None:
+        return None
+    # SQLite integers are signed; the kernel's are not.
+    return FileStat(size, mtime_ns, (inode or 0) % 2**64, (device or 0) % 2**64)
+
+
+def signed(number: int) -> int:
+    """Return an unsigned 64-bit number as SQLite can hold it."""
+    return number - 2**64 if number >= 2**63 else number
+
+
+def tag_of(row: sqlite3.Row) -> Tag:
+    """Return a row of ``tags`` as a record."""
+    path = tuple(json.loads(row["path"]))
+    return Tag(row["label"], row["confidence"], path, row["source"])
+
+
+def entry_of(row: sqlite3.Row) -> JournalEntry:
+    """Return a row of ``journal`` as a record."""
+    return JournalEntry(
+        target=row["target"],
+        file=os.fsdecode(row["file"]),
+        added={name: tuple(values) for name, values in json.loads(row["added"]).items()},
+        tags=json.loads(row["tags"]),
+        created=bool(row["created"]),
+        before=row["before"],
+        after=row["after"],
+        undo=row["undo"],
+        reason=row["reason"],
+    )
+
+
+def entry_values(entry: JournalEntry) -> tuple[Any, ...]:
+    """Return the columns of ``journal`` from ``target`` to ``reason``."""
+    return (
+        entry.target,
+        os.fsencode(entry.file),
+        json.dumps({name: list(values) for name, values in entry.added.items()}),
+        json.dumps(dict(entry.tags)),
+        int(entry.created),
+        entry.before,
+        entry.after,
+        entry.undo,
+        entry.reason,
+    )
+
+
+def tag_values(photo_id: int, tags: Sequence[Tag]) -> list[tuple[Any, ...]]:
+    """Return rows for ``tags``, in order."""
+    return [
+        (
+            fold(tag.label),
+            photo_id,
+            tag.source,
+            tag.label,
+            float(tag.confidence),
+            json.dumps(tag.path, ensure_ascii=False),
+            position,
+        )
+        for position, tag in enumerate(tags)
+    ]

@@ -1,0 +1,340 @@
+"""The one writer of the index: everything that changes it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from tagger.index.lookup import Lookup
+from tagger.index.records import (
+    Failure,
+    SavedPhoto,
+    entry_values,
+    signed,
+    sort_key,
+    tag_values,
+)
+from tagger.photo import FileStat, JournalEntry, PhotoFacts, Tag
+
+MAX_BACKOFF = 86400.0
+FIRST_BACKOFF = 60.0
+CRASHES_UNTIL_QUARANTINE = 3
+
+
+class Store(Lookup):
+    """The index, opened for writing. Close it, or use it as a context manager."""
+
+    def mark_waiting(self, photos: Iterable[tuple[str, str]]) -> None:
+        """Note photos, as (path, root), that were found but cannot be classified yet."""
+        with self.transaction() as db:
+            for path, root in photos:
+                _touch(db, path, root, self._clock())
+
+    def save(self, photos: Sequence[SavedPhoto]) -> None:
+        """Remember handled photos, in one transaction; their pending writes are confirmed."""
+        now = self._clock()
+        with self.transaction() as db:
+            for photo in photos:
+                photo_id = _touch(db, photo.path, photo.root, now)
+                _save_row(db, photo_id, photo, now)
+                db.execute("DELETE FROM tags WHERE photo_id = ?", (photo_id,))
+                db.executemany(
+                    "INSERT OR IGNORE INTO tags VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    tag_values(photo_id, photo.tags),
+                )
+                db.execute("DELETE FROM failures WHERE photo_id = ?", (photo_id,))
+                _replace_journal(db, photo_id, photo.entries, now)
+                db.executemany(
+                    "INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)",
+                    [(photo_id, label, now) for label in photo.deleted],
+                )
+                if photo.prediction is not None:
+                    p = photo.prediction
+                    db.execute(
+                        "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?)",
+                        (photo_id, p.model_id, p.top, p.evidence, p.features, p.crop_hash),
+                    )
+
+    def relabel(self, photo_id: int, tags: Sequence[Tag], labels_hash: str) -> None:
+        """Replace the model's tags of a photo, keeping the user's; files are not concerned."""
+        self.relabel_many([(photo_id, tags)], labels_hash)
+
+    def relabel_many(
+        self, photos: Iterable[tuple[int, Sequence[Tag] | None]], labels_hash: str
+    ) -> None:
+        """:meth:`relabel` for many, in one transaction; None: the tags stay as they are."""
+        with self.transaction() as db:
+            for photo_id, tags in photos:
+                if tags is not None:
+                    db.execute(
+                        "DELETE FROM tags WHERE photo_id = ? AND source = 'model'", (photo_id,)
+                    )
+                    db.executemany(
+                        "INSERT OR IGNORE INTO tags VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        tag_values(photo_id, tags),
+                    )
+                    db.execute(
+                        "UPDATE photos SET status = ? WHERE id = ?",
+                        ("tagged" if tags else "untagged", photo_id),
+                    )
+                db.execute(
+                    "UPDATE photos SET labels_hash = ? WHERE id = ?", (labels_hash, photo_id)
+                )
+
+    def fail(
+        self,
+        path: str,
+        root: str,
+        stat: FileStat,
+        sidecar: FileStat | None,
+        *,
+        kind: str,
+        reason: str,
+        permanent: bool,
+    ) -> Failure:
+        """Note that a photo could not be handled; return the row with its next try.
+
+        The wait doubles with each try, from a minute to a day. What kills its decoding
+        process three times is left alone until it changes.
+        """
+        now = self._clock()
+        with self.transaction() as db:
+            photo_id = _touch(db, path, root, now)
+            old = db.execute(
+                "SELECT f.*, p.size, p.mtime_ns FROM failures f JOIN photos p ON p.id = photo_id"
+                " WHERE photo_id = ?",
+                (photo_id,),
+            ).fetchone()
+            same = old is not None and (old["size"], old["mtime_ns"]) == (stat.size, stat.mtime_ns)
+            tries = old["tries"] + 1 if same else 1
+            if kind == "DecoderCrashedError" and tries >= CRASHES_UNTIL_QUARANTINE:
+                permanent = True
+            wait = min(FIRST_BACKOFF * 2.0 ** min(tries - 1, 30), MAX_BACKOFF)
+            failure = Failure(
+                path,
+                kind,
+                reason,
+                tries,
+                old["first_at"] if same else now,
+                now,
+                None if permanent else now + wait,
+            )
+            _set_stat(db, photo_id, stat, sidecar)
+            # What was known belongs to another version of the file, or is doubtful.
+            db.execute(
+                "UPDATE photos SET status = 'failed', content_hash = NULL, sort_at ="
+                " coalesce(sort_at, ?) WHERE id = ?",
+                (sort_key(PhotoFacts(), stat), photo_id),
+            )
+            db.execute(
+                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (photo_id, kind, reason, tries, failure.first_at, now, failure.retry_at),
+            )
+        return failure
+
+    def mark_missing(self, paths: Iterable[str]) -> None:
+        """Note that photos are gone; their rows stay, in case they come back or moved."""
+        with self.transaction() as db:
+            db.executemany(
+                "UPDATE photos SET status = 'missing', missing_at = ? WHERE path = ?"
+                " AND status != 'missing'",
+                [(self._clock(), os.fsencode(path)) for path in paths],
+            )
+
+    def move(self, photo_id: int, path: str, root: str, entries: Sequence[JournalEntry]) -> None:
+        """Note that a photo has a new path, and where its journal's files are now."""
+        with self.transaction() as db:
+            db.execute(
+                "DELETE FROM photos WHERE path = ? AND id != ?", (os.fsencode(path), photo_id)
+            )
+            db.execute(
+                "UPDATE photos SET path = ?, root = ?, missing_at = NULL WHERE id = ?",
+                (os.fsencode(path), os.fsencode(root), photo_id),
+            )
+            _replace_journal(db, photo_id, entries, self._clock())
+
+    def keep_out(self, photo_id: int, wanted: bool) -> None:
+        """Note whether the user wants none of our tags in a photo."""
+        with self.transaction() as db:
+            db.execute("UPDATE photos SET keep_out = ? WHERE id = ?", (int(wanted), photo_id))
+
+    def set_tombstones(self, photo_id: int, labels: Iterable[str]) -> None:
+        """Note labels that must never be written to a photo again."""
+        with self.transaction() as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)",
+                [(photo_id, label, self._clock()) for label in labels],
+            )
+
+    def lift_tombstones(self, photo_id: int, labels: Iterable[str]) -> None:
+        """Forget tombstones; the labels come back with the next relabelling."""
+        with self.transaction() as db:
+            db.executemany(
+                "DELETE FROM tombstones WHERE photo_id = ? AND label = ?",
+                [(photo_id, label) for label in labels],
+            )
+            db.execute(
+                "UPDATE photos SET labels_hash = NULL, keywords_hash = NULL WHERE id = ?",
+                (photo_id,),
+            )
+
+    def retry(self, paths: Iterable[str] | None = None) -> int:
+        """Make failures (all, or these paths) due at once, whatever their reason."""
+        with self.transaction() as db:
+            if paths is None:
+                return db.execute("UPDATE failures SET retry_at = 0").rowcount
+            return sum(
+                db.execute(
+                    "UPDATE failures SET retry_at = 0 WHERE photo_id ="
+                    " (SELECT id FROM photos WHERE path = ?)",
+                    (os.fsencode(path),),
+                ).rowcount
+                for path in paths
+            )
+
+    def forget_keywords(self, paths: Iterable[str]) -> None:
+        """Note that other tags are to be written to these photos."""
+        with self.transaction() as db:
+            db.executemany(
+                "UPDATE photos SET keywords_hash = NULL WHERE path = ?",
+                [(os.fsencode(path),) for path in paths],
+            )
+
+    def forget_version(self, paths: Sequence[str]) -> int:
+        """Make photos due for another classification, as if they were new; return how many."""
+        with self.transaction() as db:
+            db.executemany(
+                "DELETE FROM predictions WHERE photo_id = (SELECT id FROM photos WHERE path = ?)",
+                [(os.fsencode(path),) for path in paths],
+            )
+            return sum(
+                db.execute(
+                    "UPDATE photos SET size = NULL, content_hash = NULL, keywords_hash = NULL"
+                    " WHERE path = ? AND status != 'missing'",
+                    (os.fsencode(path),),
+                ).rowcount
+                for path in paths
+            )
+
+    # Writes in progress
+
+    def intend(self, writes: Sequence[tuple[str, str, Sequence[JournalEntry]]]) -> None:
+        """Write down, before any rename, what is about to be in which file.
+
+        ``writes`` holds (path, root, entries). A crash between the rename and
+        :meth:`save` can then be undone all the same.
+        """
+        now = self._clock()
+        with self.transaction() as db:
+            for path, root, entries in writes:
+                photo_id = _touch(db, path, root, now)
+                for entry in entries:
+                    db.execute(
+                        "INSERT INTO journal (photo_id, pending, target, file, added, tags,"
+                        " created, before, after, undo, reason, written_at)"
+                        " VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        (photo_id, *entry_values(entry), now),
+                    )
+
+    def settle_pending(self, journal_id: int, *, happened: bool) -> None:
+        """Confirm or drop one of :meth:`pending`; a confirmed one replaces its file's older."""
+        with self.transaction() as db:
+            if happened:
+                db.execute(
+                    "DELETE FROM journal WHERE NOT pending AND (photo_id, file) ="
+                    " (SELECT photo_id, file FROM journal WHERE id = ?)",
+                    (journal_id,),
+                )
+                db.execute("UPDATE journal SET pending = 0 WHERE id = ?", (journal_id,))
+            else:
+                db.execute("DELETE FROM journal WHERE id = ?", (journal_id,))
+
+
+def _touch(db: sqlite3.Connection, path: str, root: str, now: float) -> int:
+    """Return the id of the row of ``path``, made with status ``waiting`` if there is none."""
+    row = db.execute("SELECT id FROM photos WHERE path = ?", (os.fsencode(path),)).fetchone()
+    if row is not None:
+        db.execute(
+            "UPDATE photos SET status = 'waiting' WHERE id = ? AND status = 'missing'", (row["id"],)
+        )
+        return int(row["id"])
+    made = db.execute(
+        "INSERT INTO photos (path, root, status, seen_at) VALUES (?, ?, 'waiting', ?)",
+        (os.fsencode(path), os.fsencode(root), now),
+    )
+    assert made.lastrowid is not None
+    return made.lastrowid
+
+
+def _set_stat(
+    db: sqlite3.Connection, photo_id: int, stat: FileStat, sidecar: FileStat | None
+) -> None:
+    db.execute(
+        "UPDATE photos SET size = ?, mtime_ns = ?, inode = ?, device = ?, sidecar_size = ?,"
+        " sidecar_mtime_ns = ?, sidecar_inode = ? WHERE id = ?",
+        (
+            stat.size,
+            stat.mtime_ns,
+            signed(stat.inode),
+            signed(stat.device),
+            sidecar.size if sidecar else None,
+            sidecar.mtime_ns if sidecar else None,
+            signed(sidecar.inode) if sidecar else None,
+            photo_id,
+        ),
+    )
+
+
+def _save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: float) -> None:
+    _set_stat(db, photo_id, photo.stat, photo.sidecar)
+    facts = photo.facts
+    db.execute(
+        "UPDATE photos SET root = ?, status = ?, content_hash = ?, source_hash = ?, format = ?,"
+        " width = ?, height = ?, orientation = ?, taken_at = ?, camera = ?, latitude = ?,"
+        " longitude = ?, sort_at = ?, tagged_at = ?, missing_at = NULL, labels_hash = ?,"
+        " keywords_hash = ?, note = ? WHERE id = ?",
+        (
+            os.fsencode(photo.root),
+            photo.status,
+            photo.content_hash,
+            photo.source_hash,
+            facts.format,
+            facts.width,
+            facts.height,
+            facts.orientation,
+            facts.taken_at,
+            facts.camera,
+            facts.latitude,
+            facts.longitude,
+            sort_key(facts, photo.stat),
+            now,
+            photo.labels_hash,
+            photo.keywords_hash,
+            photo.note,
+            photo_id,
+        ),
+    )
+
+
+def _replace_journal(
+    db: sqlite3.Connection, photo_id: int, entries: Sequence[JournalEntry], now: float
+) -> None:
+    """Make ``entries`` the journal of a photo; one that stays keeps its time."""
+    times = {
+        (row["file"], row["after"]): row["written_at"]
+        for row in db.execute("SELECT * FROM journal WHERE photo_id = ?", (photo_id,))
+    }
+    db.execute("DELETE FROM journal WHERE photo_id = ?", (photo_id,))
+    db.executemany(
+        "INSERT INTO journal (photo_id, pending, target, file, added, tags, created, before,"
+        " after, undo, reason, written_at) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                photo_id,
+                *entry_values(entry),
+                times.get((os.fsencode(entry.file), entry.after), now),
+            )
+            for entry in entries
+        ],
+    )

@@ -1,0 +1,208 @@
+"""Which work a candidate needs: none, a decode, or only another look at its tags.
+
+A photo whose bytes are known costs no inference: it was touched, moved, copied, or
+only its sidecar changed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from tagger.config import Config
+from tagger.errors import PhotoError, PhotoVanishedError
+from tagger.files import hash_file, moved_file, photo_stat, sidecar_stat
+from tagger.index.records import PhotoRow
+from tagger.index.store import Store
+from tagger.logs import Once
+from tagger.metadata.write import recover
+from tagger.outcome import Failed, Outcome, Skipped, Unchanged
+from tagger.photo import Candidate, DecodedPhoto, JournalEntry
+
+if TYPE_CHECKING:
+    from tagger.decode.worker import DecodePool
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Job:
+    """A photo on its way. ``source`` is the row whose prediction serves, if one does."""
+
+    candidate: Candidate
+    digest: bytes
+    row: PhotoRow | None
+    source: PhotoRow | None = None
+    how: str = "classified"
+    future: Future[DecodedPhoto] | None = None
+    previous: tuple[JournalEntry, ...] = ()
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+
+class Intake:
+    """Turns candidates into jobs. Used by one thread.
+
+    ``online`` says whether the watched folder of a path can be trusted to be there.
+    ``deferred`` holds candidates to be offered again once the batches on their way are
+    finished: the same photo, or a twin of one, is being handled.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        pool: DecodePool,
+        *,
+        online: Callable[[str], bool],
+        stop: Callable[[], bool],
+    ) -> None:
+        self.deferred: list[Candidate] = []
+        self._config = config
+        self._store = store
+        self._pool = pool
+        self._online = online
+        self._stop = stop
+        self._busy: dict[str, bytes] = {}
+        self._once = Once(log)
+
+    def begin(self, candidates: Iterable[Candidate]) -> tuple[list[Job], list[Outcome]]:
+        """Look up and hash ``candidates``; start decoding the new ones.
+
+        Return the jobs, and the outcomes that are known already.
+        """
+        jobs: list[Job] = []
+        outcomes: list[Outcome] = []
+        for candidate in candidates:
+            if self._stop():
+                break
+            if candidate.path in self._busy:
+                self.deferred.append(candidate)
+                continue
+            try:
+                found = self._begin(candidate)
+            except PhotoVanishedError as error:
+                outcomes.append(Skipped(candidate.path, str(error)))
+            except PhotoError as error:
+                outcomes.append(record_failure(self._store, candidate, error))
+            else:
+                if isinstance(found, Job):
+                    self._busy[candidate.path] = found.digest
+                    jobs.append(found)
+                elif found is not None:
+                    outcomes.append(found)
+        return jobs, outcomes
+
+    def done(self, jobs: Iterable[Job]) -> None:
+        """Note that ``jobs`` are no longer on their way."""
+        for job in jobs:
+            self._busy.pop(job.candidate.path, None)
+            if job.future is not None:
+                job.future.cancel()
+
+    def forget(self) -> None:
+        """Drop everything that is on its way; it is found again by the next scan."""
+        self._busy.clear()
+        self.deferred.clear()
+
+    def _begin(self, candidate: Candidate) -> Job | Outcome | None:
+        path = candidate.path
+        if not photo_stat(path).same_version(candidate.stat):
+            return Skipped(path, "it is still changing")  # the watcher sees the change too
+        candidate = replace(candidate, sidecar=sidecar_stat(path))
+        if self._store.is_current(path, candidate.stat, candidate.sidecar):
+            return Unchanged(path)
+        row = self._store.photo(path)
+        previous = self._store.entries(row.id) if row else ()
+        if row and row.content_hash and row.stat and candidate.stat.same_version(row.stat):
+            job = Job(candidate, row.content_hash, row, row, "known", previous=previous)
+            if self._store.prediction(row.id) is not None:
+                return job
+        started = time.perf_counter()
+        digest = hash_file(path, candidate.stat)
+        job = Job(candidate, digest, row, previous=previous)
+        job.milliseconds["hash"] = (time.perf_counter() - started) * 1000
+        if digest in self._busy.values():
+            # Its twin is being classified right now; afterwards that costs nothing.
+            self.deferred.append(candidate)
+            return None
+        self._find_twin(job)
+        if job.source is None:
+            job.future = self._pool.submit(path)
+        return job
+
+    def _find_twin(self, job: Job) -> None:
+        """Find a photo with the same bytes: itself touched, moved here, or a copy."""
+        path = job.candidate.path
+        twins = self._store.same_content(job.digest)
+        own = [twin for twin in twins if twin.path == path]
+        moved = [
+            twin
+            for twin in twins
+            if twin.path != path and self._online(twin.path) and not os.path.lexists(twin.path)
+        ]
+        if own:
+            job.source, job.how = own[0], "known"
+        elif moved:
+            self._move(job, moved[0])
+        elif twins:
+            job.source, job.how = twins[0], "copied"
+            job.previous = tuple(
+                replace(entry, file=path)
+                for entry in self._store.entries(twins[0].id)
+                if entry.target == "embed" and entry.after == job.digest
+            )
+
+    def _move(self, job: Job, old: PhotoRow) -> None:
+        """Let the row of ``old`` follow its photo, and our own sidecar with it."""
+        path = job.candidate.path
+        entries = []
+        for entry in self._store.entries(old.id):
+            file = moved_file(entry.file, old.path, path)
+            if file != entry.file and not os.path.lexists(file) and self._owns(entry, path):
+                try:
+                    os.rename(entry.file, file)
+                except OSError as error:
+                    self._once.warn(
+                        "move",
+                        os.path.dirname(path),
+                        f"cannot move the sidecar {entry.file} along with {path}: "
+                        f"{error.strerror}; a new one is written",
+                    )
+            if os.path.lexists(file):
+                entries.append(replace(entry, file=file))
+        self._store.move(old.id, path, job.candidate.root, entries)
+        job.row = job.source = self._store.photo(path)
+        job.how, job.previous = "moved", tuple(entries)
+        job.candidate = replace(job.candidate, sidecar=sidecar_stat(path))
+
+    def _owns(self, entry: JournalEntry, path: str) -> bool:
+        """Whether a sidecar is ours alone, as we left it, and may follow its photo to ``path``."""
+        root = self._config.root_of(path)
+        may_write = self._config.write.target != "none" and not (root and root.read_only)
+        return may_write and entry.created and recover(entry) == "after"
+
+
+def record_failure(store: Store, candidate: Candidate, error: Exception) -> Failed:
+    """Remember and log that a photo could not be handled."""
+    failure = store.fail(
+        candidate.path,
+        candidate.root,
+        candidate.stat,
+        candidate.sidecar,
+        kind=type(error).__name__,
+        reason=str(error) or type(error).__name__,
+        permanent=isinstance(error, PhotoError) and error.permanent,
+    )
+    log.warning(
+        "cannot tag %s: %s%s",
+        candidate.path,
+        failure.reason,
+        "" if failure.retry_at else " (not tried again until the file changes)",
+        extra={"event": "failure", "path": candidate.path, "kind": failure.kind},
+    )
+    return Failed(candidate.path, error, failure)

@@ -1,0 +1,82 @@
+"""Checks the ``labels`` section of the configuration against the vocabulary."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from tagger.config import LabelsConfig
+from tagger.labels.schema import name_problem
+from tagger.labels.vocabulary import Vocabulary
+
+
+def prefix_parts(prefix: str) -> tuple[str, ...]:
+    """Return the levels of ``labels.prefix``: ``AI|photos|`` is ("AI", "photos")."""
+    return tuple(part.strip() for part in prefix.replace("/", "|").split("|") if part.strip())
+
+
+def meant(vocabulary: Vocabulary, word: str) -> tuple[str, ...]:
+    """Return the labels that a word of the configuration stands for.
+
+    A name, in any language, means its label even where it is also a synonym of others.
+    """
+    named = vocabulary.named(word)
+    return (named,) if named else vocabulary.resolve(word)
+
+
+def renamed(config: LabelsConfig, vocabulary: Vocabulary) -> dict[str, str]:
+    """Return the user's own words by canonical label."""
+    return {meant(vocabulary, word)[0]: new for word, new in config.rename.items()}
+
+
+def check_labels_config(
+    config: LabelsConfig, vocabulary: Vocabulary, categories: Sequence[str] | None = None
+) -> list[str]:
+    """Return what in ``config`` does not fit, each with its key and the nearest name.
+
+    ``categories`` are the labels of a model that has no place in the vocabulary.
+    """
+    problems: list[str] = []
+
+    def check_word(where: str, word: str) -> tuple[str, ...]:
+        if categories is not None:
+            labels = tuple(name for name in categories if name.casefold() == word.casefold())[:1]
+            near = next(iter(difflib.get_close_matches(word, categories, 1)), None)
+        else:
+            labels = meant(vocabulary, word)
+            near = None if labels else vocabulary.nearest(word)
+        if not labels:
+            hint = f"did you mean `{near}`?" if near else "`tagger labels --all` shows the names"
+            problems.append(f"{where}: unknown label `{word}`; {hint}")
+        elif len(labels) > 1:
+            names = ", ".join(f"`{label}`" for label in labels)
+            problems.append(f"{where}: `{word}` may mean {names}; name one of them")
+        return labels
+
+    for number, word in enumerate(config.exclude):
+        check_word(f"labels.exclude[{number}]", word)
+    taken: dict[str, str] = {}
+    for word, new in config.rename.items():
+        labels = check_word("labels.rename", word)
+        if len(labels) == 1 and (other := taken.setdefault(labels[0], word)) != word:
+            problems.append(f"labels.rename: `{other}` and `{word}` are one label; keep one line")
+        if bad := name_problem(new):
+            problems.append(f"labels.rename.{word}: the new name {new!r} {bad}")
+    if config.language not in vocabulary.languages:
+        known = ", ".join(vocabulary.languages)
+        problems.append(f"labels.language: `{config.language}` is not known; known: {known}")
+    for part in prefix_parts(config.prefix):
+        if bad := name_problem(part):
+            problems.append(f"labels.prefix: the level {part!r} {bad}")
+    return problems
+
+
+def labels_config_warnings(config: LabelsConfig) -> list[str]:
+    """Return what is allowed but better done otherwise."""
+    parts = prefix_parts(config.prefix)
+    if parts and parts[0].casefold() == "auto":
+        return [
+            "labels.prefix: digiKam keeps its own automatic tags under `auto`; where digiKam "
+            "reads the photos, choose another root, such as `AI|`"
+        ]
+    return []

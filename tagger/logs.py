@@ -1,0 +1,69 @@
+"""Logging: one line a record, as text or JSON, with nothing in a path that breaks the line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from tagger.config import LogConfig
+
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 9: "\\t", 13: "\\r"}
+_EXTRA = ("event", "path", "how", "tags", "ms", "kind")
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with control characters and bytes that are not UTF-8 made visible."""
+    shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return shown.translate(_ESCAPES)
+
+
+class TextFormatter(logging.Formatter):
+    """``2026-01-31 12:00:00 info message``; a traceback follows on lines of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created).isoformat(" ", "seconds")
+        line = f"{moment} {record.levelname.lower()} {printable(record.getMessage())}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time`` (UTC), ``level``, ``logger``, ``message`` and details."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": printable(record.getMessage()),
+        }
+        entry |= {name: getattr(record, name) for name in _EXTRA if hasattr(record, name)}
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry)  # ASCII only, so that any byte in a path survives
+
+
+def set_up_logging(config: LogConfig) -> None:
+    """Send the log to standard error in the configured form, replacing what was set up before."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if config.format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("tagger").setLevel(config.level.upper())
+
+
+class Once:
+    """Warnings that are said once per cause and place."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._said: set[tuple[str, str]] = set()
+
+    def warn(self, cause: str, place: str, message: str) -> None:
+        """Log ``message`` unless this ``cause`` was already reported of this ``place``."""
+        if (cause, place) not in self._said:
+            self._said.add((cause, place))
+            self._log.warning("%s", message)

@@ -1,0 +1,87 @@
+"""What the three containers share into which XMP is spliced: JPEG, PNG and WebP."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from tagger.errors import RefusedError
+
+
+class Container(Protocol):
+    """A photo file taken apart; parsing raises RefusedError when its structure is broken.
+
+    ``packet`` is its XMP packet and ``exif`` its EXIF block (a TIFF structure), ``None``
+    without one; ``iptc`` the keywords of IPTC; ``size`` is (width, height) in pixels as
+    stored.
+    """
+
+    kind: ClassVar[str]
+    packet: bytes | None
+    exif: bytes | None
+    iptc: tuple[str, ...]
+    size: tuple[int, int]
+
+    @property
+    def refusal(self) -> str:
+        """Why it must not be edited, empty when it may."""
+
+    def replaced(self, packet: bytes | None, exif: bytes | None) -> bytes:
+        """Return the file with this packet and this EXIF block, all other bytes copied.
+
+        Raise RefusedError when they do not fit.
+        """
+
+    def rest(self, *, without_exif: bool) -> list[bytes]:
+        """Return everything but the XMP (and EXIF), lengths and offsets that depend on it
+        blanked: what must be the same after an edit."""
+
+
+def refusal_of_packet(packet: bytes | None) -> str:
+    """Return why a photo with this packet must not be edited, whatever its container."""
+    if packet is None:
+        return ""
+    if b"HasExtendedXMP" in packet:
+        return "its XMP continues elsewhere (extended XMP)"
+    if b"http://purl.org/dc/terms/" in packet and b"provenance" in packet:
+        return "its content credentials (C2PA) would be broken"
+    return ""
+
+
+def open_container(data: bytes) -> Container | None:
+    """Return the file taken apart, by its first bytes; ``None`` when it is no such format.
+
+    Raise RefusedError when it begins like one but its structure is broken.
+    """
+    from tagger.metadata.jpeg import Jpeg
+    from tagger.metadata.png import Png
+    from tagger.metadata.webp import WebP
+
+    if data.startswith(b"\xff\xd8\xff"):
+        return Jpeg(data)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return Png(data)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WebP(data)
+    return None
+
+
+def splice(data: bytes, packet: bytes | None, exif: bytes | None) -> bytes:
+    """Return ``data`` with another XMP packet and EXIF block, proved to change nothing else.
+
+    Raise RefusedError when it must not, or cannot, be edited.
+    """
+    old = open_container(data)
+    if old is None:
+        raise RefusedError("it is in a format that is not edited")
+    if old.refusal:
+        raise RefusedError(old.refusal)
+    made = old.replaced(packet, exif)
+    new = open_container(made)
+    same_exif = old.exif == exif
+    if (
+        new is None
+        or (new.packet, new.exif) != (packet, exif)
+        or old.rest(without_exif=not same_exif) != new.rest(without_exif=not same_exif)
+    ):
+        raise RefusedError("the edit could not be proved to change nothing else")
+    return made

@@ -1,0 +1,240 @@
+"""JPEG files as segments: ITU-T T.81 annex B, JFIF 1.02, XMP part 3, CIPA DC-007 (MPF)."""
+
+from __future__ import annotations
+
+import functools
+import re
+import struct
+from typing import ClassVar
+
+from tagger.errors import RefusedError
+from tagger.metadata import iptc
+from tagger.metadata.container import refusal_of_packet
+
+XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+EXTENSION_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
+EXIF_HEAD = b"Exif\0\0"
+MPF_HEAD = b"MPF\0"
+MAX_PAYLOAD = 0xFFFF - 2
+
+_SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP11, _APP13 = (
+    0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEB, 0xED,
+)  # fmt: skip
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+# In entropy-coded data: a marker that is neither a stuffed byte, a restart nor a fill byte.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+_MP_ENTRY = 0xB002
+_MP_ENTRY_SIZE = 16
+
+
+class _Segment:
+    """``start``…``end`` with the marker and any fill bytes, ``body``…``end`` the payload."""
+
+    __slots__ = ("body", "end", "marker", "start")
+
+    def __init__(self, marker: int, start: int, body: int, end: int) -> None:
+        self.marker, self.start, self.body, self.end = marker, start, body, end
+
+
+class Jpeg:
+    """A JPEG file taken apart; see :class:`~tagger.metadata.container.Container`."""
+
+    kind: ClassVar[str] = "JPEG"
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._segments, self._scan = _header(data)
+        self.size = self._frame_size()
+        self._packets = self._with(_APP1, XMP_HEAD)
+        self._exifs = self._with(_APP1, EXIF_HEAD)
+        self._xmp = next(iter(self._packets), None)
+        self._exif = next(iter(self._exifs), None)
+        self.packet = self._payload(self._xmp, XMP_HEAD)
+        self.exif = self._payload(self._exif, EXIF_HEAD)
+        resources = [data[s.body + len(iptc.PHOTOSHOP) : s.end]
+                     for s in self._with(_APP13, iptc.PHOTOSHOP)]  # fmt: skip
+        self.iptc = iptc.keywords_of_resources(b"".join(resources))
+        self._mpf = self._with(_APP2, MPF_HEAD)
+
+    def _with(self, marker: int, head: bytes) -> list[_Segment]:
+        return [
+            segment
+            for segment in self._segments
+            if segment.marker == marker and self._data.startswith(head, segment.body, segment.end)
+        ]
+
+    def _payload(self, segment: _Segment | None, head: bytes) -> bytes | None:
+        return None if segment is None else self._data[segment.body + len(head) : segment.end]
+
+    def _frame_size(self) -> tuple[int, int]:
+        for segment in self._segments:
+            if segment.marker in _FRAMES and segment.end - segment.body >= 6:
+                height, width = struct.unpack_from(">HH", self._data, segment.body + 1)
+                return width, height
+        return 0, 0
+
+    @functools.cached_property
+    def refusal(self) -> str:
+        """See :class:`Container`; worked out when asked for, as it takes a walk to the end."""
+        if len(self._packets) > 1:
+            return "it has more than one XMP packet"
+        if len(self._exifs) > 1:
+            return "it has more than one EXIF block"
+        if self._with(_APP1, EXTENSION_HEAD):
+            return "its XMP continues elsewhere (extended XMP)"
+        if self._with(_APP11, b"JP"):
+            return "its content credentials (C2PA or other JUMBF data) would be broken"
+        after = self._data[_end_of_image(self._data, self._scan) :]
+        if b"AXS!" in after[-4096:] or b"AXS*" in after[-4096:]:
+            return "it has an AFCP trailer, which counts from the beginning of the file"
+        if len(self._mpf) > 1:
+            return "it has more than one list of pictures (MPF)"
+        if self._mpf:
+            try:
+                self._mp_entries(self._data, self._mpf[0].body + len(MPF_HEAD))
+            except (struct.error, ValueError):
+                return "its list of pictures (MPF) is damaged"
+        elif after.startswith(b"\xff\xd8\xff") and self.exif and _has_maker_note(self.exif):
+            return "it carries a preview that its maker notes point to"
+        return refusal_of_packet(self.packet)
+
+    @staticmethod
+    def _mp_entries(data: bytes, base: int) -> tuple[str, list[int]]:
+        """Return the byte order and the offsets in ``data`` of the MP entries.
+
+        Raise ValueError or struct.error when there are none.
+        """
+        order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[base : base + 4])
+        if order is None:
+            raise ValueError("no TIFF header")
+        directory = base + struct.unpack_from(order + "I", data, base + 4)[0]
+        for number in range(struct.unpack_from(order + "H", data, directory)[0]):
+            tag, _, count, offset = struct.unpack_from(
+                order + "HHII", data, directory + 2 + 12 * number
+            )
+            if tag == _MP_ENTRY and count and count % _MP_ENTRY_SIZE == 0:
+                start = base + offset
+                if start + count > len(data):
+                    raise ValueError("entries beyond the end")
+                return order, list(range(start, start + count, _MP_ENTRY_SIZE))
+        raise ValueError("no MP entries")
+
+    def replaced(self, packet: bytes | None, exif: bytes | None) -> bytes:
+        """See :meth:`Container.replaced`."""
+        data = self._data
+        edits: list[tuple[int, int, bytes]] = []
+        if exif != self.exif:
+            at = self._place(self._exif, (_APP0,))
+            edits.append((*at, _segment(EXIF_HEAD, exif, "EXIF block")))
+        if packet != self.packet:
+            at = self._place(self._xmp, (_APP0, _APP1))
+            edits.append((*at, _segment(XMP_HEAD, packet, "XMP")))
+        out, done = [], 0
+        for start, end, new in edits:  # EXIF comes before XMP where both are new
+            if start < done:
+                raise RefusedError("its XMP and EXIF overlap")
+            out += [data[done:start], new]
+            done = end
+        made = b"".join([*out, data[done:]])
+        return self._with_right_offsets(made, edits)
+
+    def _place(self, old: _Segment | None, after: tuple[int, ...]) -> tuple[int, int]:
+        """Return the range to replace: the old segment, or the gap after the leading ones."""
+        if old is not None:
+            return old.start, old.end
+        at = 2
+        for segment in self._segments:
+            if segment.marker not in after:
+                break
+            if segment.marker == _APP1 and segment is not self._exif:
+                break
+            at = segment.end
+        return at, at
+
+    def _with_right_offsets(self, made: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+        if not self._mpf:
+            return made
+        base = self._mpf[0].body + len(MPF_HEAD)
+        grown = sum(len(new) - (end - start) for start, end, new in edits)
+        before = sum(len(new) - (end - start) for start, end, new in edits if start < base)
+        if not grown:
+            return made
+        out = bytearray(made)
+        order, entries = self._mp_entries(made, base + before)
+        for number, at in enumerate(entries):
+            size, offset = struct.unpack_from(order + "II", made, at + 4)
+            if number == 0 or offset == 0:
+                struct.pack_into(order + "I", out, at + 4, size + grown)
+            elif base + offset >= max(end for _, end, _ in edits):
+                # Offsets count from the MPF header, which has moved as well.
+                struct.pack_into(order + "I", out, at + 8, offset + grown - before)
+            else:
+                raise RefusedError("its list of pictures (MPF) points into its header")
+        return bytes(out)
+
+    def rest(self, *, without_exif: bool) -> list[bytes]:
+        """See :meth:`Container.rest`."""
+        data = self._data
+        left_out = [self._xmp, self._exif if without_exif else None]
+        kept, done = [], 0
+        for segment in sorted((s for s in left_out if s is not None), key=lambda s: s.start):
+            kept.append(data[done : segment.start])
+            done = segment.end
+        kept.append(data[done:])
+        whole = bytearray(b"".join(kept))
+        if self._mpf:
+            gone = sum(s.end - s.start for s in left_out if s and s.start < self._mpf[0].start)
+            order, entries = self._mp_entries(data, self._mpf[0].body + len(MPF_HEAD))
+            del order
+            for at in entries:
+                whole[at - gone + 4 : at - gone + 12] = bytes(8)
+        return [bytes(whole)]
+
+
+def _segment(head: bytes, body: bytes | None, what: str) -> bytes:
+    if body is None:
+        return b""
+    payload = head + body
+    if len(payload) > MAX_PAYLOAD:
+        raise RefusedError(f"its {what} would be over 64 kB")
+    return b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload
+
+
+def _header(data: bytes) -> tuple[list[_Segment], int]:
+    """Return the segments up to the first scan, and where the scan's data begins."""
+    segments: list[_Segment] = []
+    at = 2
+    while True:
+        start = at
+        while at < len(data) and data[at] == 0xFF:
+            at += 1
+        if at == start or at + 3 > len(data):
+            raise RefusedError("its JPEG structure is broken")
+        marker = data[at]
+        if marker in _STANDALONE or marker in (_SOI, _EOI, 0):
+            raise RefusedError("its JPEG structure is broken")
+        end = at + 1 + struct.unpack_from(">H", data, at + 1)[0]
+        if end > len(data) or end < at + 3:
+            raise RefusedError("its JPEG structure is broken")
+        segments.append(_Segment(marker, start, at + 3, end))
+        at = end
+        if marker == _SOS:
+            return segments, end
+
+
+def _end_of_image(data: bytes, at: int) -> int:
+    """Return the offset after the first picture's end marker (the end, if it has none)."""
+    while (found := _MARKER.search(data, at)) is not None:
+        marker = data[found.start() + 1]
+        if marker == _EOI:
+            return found.end()
+        if found.end() + 2 > len(data):
+            break
+        at = found.end() + max(2, struct.unpack_from(">H", data, found.end())[0])
+    return len(data)
+
+
+def _has_maker_note(exif: bytes) -> bool:
+    """Whether the tag number of a MakerNote (0x927C) is anywhere in the block."""
+    return b"\x92\x7c" in exif or b"\x7c\x92" in exif

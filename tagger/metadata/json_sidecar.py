@@ -1,0 +1,111 @@
+"""The JSON sidecar ``photo.jpg.tags.json``, for scripts. Its schema, version 1:
+
+``version``
+    1; a reader should refuse a larger one.
+``software``, ``model``
+    The program that wrote it, and the network that classified.
+``file``
+    The name of the photo, without its folder.
+``hash``
+    ``blake2b-128:`` and the digest of the photo's bytes in hexadecimal.
+``labels``
+    One object for each tag: ``label``, ``confidence`` (0 to 1) and ``path``, from the root of
+    the hierarchy down to the label.
+
+Other keys, and labels that somebody else put there, are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from tagger.errors import RefusedError
+from tagger.photo import Keyword
+
+TARGET = "sidecar-json"
+PROPERTY = "labels"
+VERSION = 1
+_OURS = ("version", "software", "model", "file", "hash", PROPERTY)
+
+
+def parse(data: bytes | None, file: str) -> dict[str, Any]:
+    """Return the object in a sidecar; empty without a file.
+
+    Raise RefusedError when it is no sidecar of this schema: it is somebody else's then.
+    """
+    if data is None:
+        return {}
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise RefusedError(f"{file} is no JSON that tagger wrote") from error
+    if not isinstance(found, dict) or found.get("version") != VERSION:
+        raise RefusedError(f"{file} is not in version {VERSION} of tagger's schema")
+    if not isinstance(found.get(PROPERTY, []), list):
+        raise RefusedError(f"{file} has no list of labels")
+    return found
+
+
+def labels_in(found: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of all labels in a parsed sidecar."""
+    return tuple(name for one in found.get(PROPERTY, ()) if (name := _name(one)))
+
+
+def paths_in(found: dict[str, Any], ours: Collection[str]) -> list[tuple[str, ...]]:
+    """Return the paths of the labels that are not ``ours``."""
+    paths = []
+    for one in found.get(PROPERTY, ()):
+        name = _name(one)
+        if name and name not in ours:
+            path = one.get("path")
+            sound = isinstance(path, list) and path and all(isinstance(p, str) for p in path)
+            paths.append(tuple(path) if sound else (name,))
+    return paths
+
+
+def without(found: dict[str, Any], ours: Collection[str]) -> bytes | None:
+    """Return the sidecar without our labels; None when nothing of anybody's is left."""
+    rest = [one for one in found.get(PROPERTY, ()) if _name(one) not in ours]
+    others = {key: value for key, value in found.items() if key not in _OURS}
+    if not rest and not others:
+        return None
+    return _dump({"version": VERSION, "file": found.get("file"), **others, PROPERTY: rest})
+
+
+def build(
+    base: dict[str, Any],
+    keywords: Sequence[Keyword],
+    *,
+    photo: str,
+    digest: bytes,
+    model: str,
+    software: str,
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return the sidecar with ``keywords`` added, and the names of those really added."""
+    there = set(labels_in(base))
+    new = [keyword for keyword in keywords if keyword.name not in there]
+    labels = [
+        {"label": k.name, "confidence": round(k.confidence, 4), "path": list(k.path)} for k in new
+    ]
+    head = {
+        "version": VERSION,
+        "software": software,
+        "model": model,
+        "file": os.path.basename(photo),
+        "hash": f"blake2b-128:{digest.hex()}",
+    }
+    others = {key: value for key, value in base.items() if key not in _OURS}
+    whole = {**head, **others, PROPERTY: [*base.get(PROPERTY, ()), *labels]}
+    return _dump(whole), tuple(keyword.name for keyword in new)
+
+
+def _name(one: Any) -> str:
+    return one["label"] if isinstance(one, dict) and isinstance(one.get("label"), str) else ""
+
+
+def _dump(whole: dict[str, Any]) -> bytes:
+    # ASCII only: a file name of any bytes comes through (as surrogate escapes).
+    return json.dumps(whole, indent=2).encode("ascii") + b"\n"

@@ -1,0 +1,167 @@
+"""PNG files as chunks: PNG specification third edition; XMP part 3, 1.1.5."""
+
+from __future__ import annotations
+
+import binascii
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tagger.errors import RefusedError
+from tagger.metadata import iptc
+from tagger.metadata.container import refusal_of_packet
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+XMP_KEYWORD = b"XML:com.adobe.xmp\0"
+MAX_TEXT = 16 << 20
+_RAW_PROFILE = re.compile(rb"Raw profile type (xmp|iptc|8bim|APP1|exif)\0")
+
+
+@dataclass(slots=True)
+class _Chunk:
+    kind: bytes
+    start: int
+    end: int
+
+    def body(self, data: bytes) -> bytes:
+        return data[self.start + 8 : self.end - 4]
+
+
+class Png:
+    """A PNG file taken apart; see :class:`~tagger.metadata.container.Container`."""
+
+    kind: ClassVar[str] = "PNG"
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._chunks = _chunks(data)
+        width, height = struct.unpack_from(">II", data, 16)
+        self.size = width, height
+        xmp = [c for c in self._chunks if c.kind == b"iTXt" and self._is_xmp(c)]
+        exif = [c for c in self._chunks if c.kind == b"eXIf"]
+        self._xmp = xmp[0] if xmp else None
+        self._exif = exif[0] if exif else None
+        self._packed = False
+        self.packet: bytes | None = None
+        self.refusal = ""
+        if self._xmp is not None:
+            self.packet, self._packed = _text_of(self._xmp.body(data))
+        self.exif = self._exif.body(data) if self._exif else None
+        profiles = self._raw_profiles()
+        self.iptc = _keywords_of_profile(profiles.get(b"iptc") or profiles.get(b"8bim"))
+        self.refusal = self._refusal(len(xmp), len(exif), profiles)
+
+    def _is_xmp(self, chunk: _Chunk) -> bool:
+        return self._data.startswith(XMP_KEYWORD, chunk.start + 8)
+
+    def _raw_profiles(self) -> dict[bytes, bytes]:
+        """Return the profiles that ImageMagick keeps in text chunks, undecoded."""
+        found = {}
+        for chunk in self._chunks:
+            if chunk.kind in (b"tEXt", b"zTXt", b"iTXt"):
+                named = _RAW_PROFILE.match(self._data, chunk.start + 8, chunk.end)
+                if named:
+                    body = self._data[named.end() : chunk.end - 4]
+                    found[named[1]] = _inflate(body[1:]) if chunk.kind == b"zTXt" else body
+        return found
+
+    def _refusal(self, packets: int, exifs: int, profiles: dict[bytes, bytes]) -> str:
+        kinds = {chunk.kind for chunk in self._chunks}
+        if packets > 1 or b"xmp" in profiles:
+            return "it has XMP in more than one form"
+        if exifs > 1:
+            return "it has more than one EXIF block"
+        if b"caBX" in kinds:
+            return "its content credentials (C2PA) would be broken"
+        if self._xmp is not None and self.packet is None:
+            return "its XMP chunk is damaged"
+        return refusal_of_packet(self.packet)
+
+    def replaced(self, packet: bytes | None, exif: bytes | None) -> bytes:
+        """See :meth:`Container.replaced`."""
+        data = self._data
+        pixels = next(c.start for c in self._chunks if c.kind in (b"IDAT", b"IEND"))
+        edits: list[tuple[int, int, bytes]] = []
+        if exif != self.exif:
+            place = (self._exif.start, self._exif.end) if self._exif else (pixels, pixels)
+            edits.append((*place, b"" if exif is None else _chunk(b"eXIf", exif)))
+        if packet != self.packet:
+            place = (self._xmp.start, self._xmp.end) if self._xmp else (pixels, pixels)
+            edits.append((*place, b"" if packet is None else self._xmp_chunk(packet)))
+        out, done = [], 0
+        for start, end, new in sorted(edits, key=lambda edit: edit[0]):
+            out += [data[done:start], new]
+            done = end
+        return b"".join([*out, data[done:]])
+
+    def _xmp_chunk(self, packet: bytes) -> bytes:
+        text = zlib.compress(packet) if self._packed else packet
+        return _chunk(b"iTXt", XMP_KEYWORD + bytes([self._packed, 0, 0, 0]) + text)
+
+    def rest(self, *, without_exif: bool) -> list[bytes]:
+        """See :meth:`Container.rest`."""
+        left_out = (self._xmp, self._exif if without_exif else None)
+        chunks = [self._data[c.start : c.end] for c in self._chunks if c not in left_out]
+        return [*chunks, self._data[self._chunks[-1].end :]]
+
+
+def _chunks(data: bytes) -> list[_Chunk]:
+    broken = RefusedError("its PNG structure is broken")
+    found: list[_Chunk] = []
+    at = len(SIGNATURE)
+    while at + 12 <= len(data):
+        size = struct.unpack_from(">I", data, at)[0]
+        chunk = _Chunk(data[at + 4 : at + 8], at, at + 12 + size)
+        if chunk.end > len(data):
+            raise broken
+        found.append(chunk)
+        at = chunk.end
+        if chunk.kind == b"IEND":
+            if found[0].kind != b"IHDR" or found[0].end - found[0].start != 25:
+                raise broken
+            return found
+    raise broken
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _text_of(body: bytes) -> tuple[bytes | None, bool]:
+    """Return the text of an iTXt chunk, ``None`` when it is damaged, and if it is packed."""
+    rest = body[len(XMP_KEYWORD) :]
+    if len(rest) < 4 or rest[1] != 0 or rest[0] not in (0, 1):
+        return None, False
+    parts = rest[2:].split(b"\0", 2)
+    if len(parts) != 3 or parts[0] or parts[1]:
+        return None, False  # a language, or a translated keyword: not as XMP part 3 has it
+    if not rest[0]:
+        return parts[2], False
+    return _inflate(parts[2]) or None, True
+
+
+def _inflate(packed: bytes) -> bytes:
+    """Return the unpacked bytes; empty when they are damaged or more than 16 MB."""
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(packed, MAX_TEXT)
+    except zlib.error:
+        return b""
+    return text if unpacker.eof else b""
+
+
+def _keywords_of_profile(profile: bytes | None) -> tuple[str, ...]:
+    """Return the keywords of a raw profile: a name, a length and hexadecimal digits."""
+    if not profile:
+        return ()
+    parts = profile.split(None, 2)
+    if len(parts) != 3:
+        return ()
+    try:
+        data = binascii.unhexlify(b"".join(parts[2].split()))
+    except ValueError:
+        return ()
+    at = data.find(b"8BIM")
+    return iptc.keywords_of_resources(data[at:]) if at >= 0 else iptc.keywords_of_iim(data)

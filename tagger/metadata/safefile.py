@@ -1,0 +1,330 @@
+"""Replacing a file so that there is never a third state: the old file or the new one.
+
+The new content goes to a temporary file beside the old one, with its owner, mode, extended
+attributes, ACL and (if wanted) its date, and is fsynced; only then the two change places.
+Where the kernel can swap two names in one step, what was replaced is looked at once more
+afterwards, and swapped back when it is not what was read: an edit by another program in
+the last microsecond is not lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import secrets
+import stat
+import time
+from dataclasses import dataclass, field
+
+from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
+from tagger.files import OWN_PREFIX
+
+_AT_FDCWD = -100
+_NOREPLACE, _EXCHANGE = 1, 2
+_UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
+STRAY_SECONDS = 3600.0
+"""From this age on a temporary file of an unknown process is taken for a leftover."""
+
+_cleaned: set[str] = set()
+"""Folders looked through for leftovers of an earlier process."""
+_mine: set[str] = set()
+"""Temporary files that are in use now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A file as it was read: its bytes and the stat that belongs to them."""
+
+    path: str
+    data: bytes
+    stat: os.stat_result
+
+
+def read_original(path: str) -> Original | None:
+    """Return the regular file at ``path``; ``None`` when there is nothing.
+
+    Raise RefusedError for a link or anything else that is no regular file, and
+    WriteFailedError when it cannot be read.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise RefusedError(f"{path} is a symbolic link or a device") from error
+        raise failed("read", path, error) from error
+    try:
+        with open(fd, "rb", buffering=0) as file:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise RefusedError(f"{path} is no regular file")
+            data = file.readall()
+    except OSError as error:
+        raise failed("read", path, error) from error
+    if len(data) != found.st_size:
+        raise PhotoVanishedError(f"{path} changed while it was read", "it is looked at again")
+    return Original(path, data, found)
+
+
+def failed(what: str, path: str, error: OSError) -> WriteFailedError:
+    """Return the error that says that ``path`` could not be read or written, and why."""
+    remedy = {
+        errno.ENOSPC: "free some space on that disk",
+        errno.EDQUOT: "free some space, or raise the quota",
+        errno.EROFS: "mount that disk for writing, or set `read_only: true` for the folder",
+        errno.EIO: "check that disk",
+    }.get(error.errno or 0, "check the rights of the folder, or set `read_only: true` for it")
+    return WriteFailedError(f"cannot {what} {path}: {error.strerror or error}", remedy)
+
+
+@dataclass(slots=True)
+class Staged:
+    """A change that is ready: :meth:`commit` makes it visible, :meth:`discard` forgets it.
+
+    ``original`` None: a new file. ``temporary`` empty: the file is to be deleted.
+    """
+
+    path: str
+    original: Original | None
+    temporary: str = ""
+    done: bool = field(default=False)
+
+    def commit(self) -> None:
+        """Put the new content in place, durably.
+
+        Raise PhotoVanishedError when the file is not the one that was read any more, and
+        WriteFailedError; the file is then untouched and nothing is left behind.
+        """
+        try:
+            self._check_unchanged(self.path)
+            if not self.temporary:
+                os.unlink(self.path)
+            elif self.original is None:
+                self._appear()
+            else:
+                self._replace()
+            _fsync_folder(os.path.dirname(self.path))
+            self.done = True
+        except OSError as error:
+            raise failed("write", self.path, error) from error
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the temporary file."""
+        if self.temporary:
+            _remove(self.temporary)
+
+    def _check_unchanged(self, path: str, *, swapped: bool = False) -> None:
+        try:
+            now: os.stat_result | None = os.lstat(path)
+        except FileNotFoundError:
+            now = None
+        old = self.original.stat if self.original else None
+        if now is None and old is None:
+            return
+        # Renaming a file changes its ctime.
+        if now is None or old is None or _identity(now, swapped) != _identity(old, swapped):
+            raise PhotoVanishedError(
+                f"{self.path} was changed by another program meanwhile", "it is looked at again"
+            )
+
+    def _appear(self) -> None:
+        """Give the temporary file its name, unless something has that name already."""
+        try:
+            if not _rename(self.temporary, self.path, _NOREPLACE):
+                with contextlib.suppress(FileExistsError):
+                    os.link(self.temporary, self.path)
+                    return
+                self._check_unchanged(self.path)
+                os.rename(self.temporary, self.path)
+        except FileExistsError as error:
+            raise PhotoVanishedError(
+                f"{self.path} was made by another program meanwhile", "it is looked at again"
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+            self._check_unchanged(self.path)  # a disk without hard links
+            os.rename(self.temporary, self.path)
+
+    def _replace(self) -> None:
+        try:
+            swapped = _rename(self.temporary, self.path, _EXCHANGE)
+        except FileNotFoundError as error:
+            raise PhotoVanishedError(f"{self.path} is gone", "nothing to do") from error
+        if not swapped:
+            os.rename(self.temporary, self.path)
+            return
+        try:
+            self._check_unchanged(self.temporary, swapped=True)
+        except PhotoVanishedError:
+            _rename(self.temporary, self.path, _EXCHANGE)
+            raise
+
+
+def _identity(st: os.stat_result, swapped: bool) -> tuple[int, ...]:
+    ctime = 0 if swapped else st.st_ctime_ns
+    return st.st_ino, st.st_dev, st.st_size, st.st_mtime_ns, st.st_nlink, ctime
+
+
+def stage(
+    path: str,
+    data: bytes | None,
+    original: Original | None,
+    *,
+    like: os.stat_result | None = None,
+    keep_mtime: bool = False,
+) -> Staged:
+    """Write ``data`` (None: nothing, the file is to go) beside ``path``, ready to replace it.
+
+    ``original`` is what is there now (None: nothing). A new file gets the owner and the
+    access rights of ``like``. Raise WriteFailedError when the disk or the rights refuse,
+    RefusedError when the file's owner or rights could not be kept.
+    """
+    if data is None:
+        return Staged(path, original)
+    folder = os.path.dirname(path)
+    if folder not in _cleaned:
+        _cleaned.add(folder)
+        clean_strays(folder)
+    temporary = os.path.join(folder, f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    _mine.add(temporary)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(temporary, flags, 0o600)
+        try:
+            _write_all(fd, data)
+            if original is not None:
+                _dress_as(fd, original, keep_mtime)
+            elif like is not None:
+                _dress_like(fd, like)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        _remove(temporary)
+        raise failed("write", path, error) from error
+    except BaseException:
+        _remove(temporary)
+        raise
+    return Staged(path, original, temporary)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _dress_as(fd: int, original: Original, keep_mtime: bool) -> None:
+    """Give the new file what the old one has: owner, mode, attributes, ACL, date."""
+    old = original.stat
+    now = os.fstat(fd)
+    if (now.st_uid, now.st_gid) != (old.st_uid, old.st_gid):
+        try:
+            os.fchown(fd, old.st_uid, old.st_gid)
+        except PermissionError as error:
+            raise RefusedError(
+                f"{original.path} belongs to another user, which could not be kept"
+            ) from error
+    os.fchmod(fd, stat.S_IMODE(old.st_mode))
+    _copy_attributes(fd, original.path)
+    if keep_mtime:
+        os.utime(fd, ns=(old.st_atime_ns, old.st_mtime_ns))
+
+
+def _copy_attributes(fd: int, path: str) -> None:
+    """Copy extended attributes; ACLs are among them."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.ENOSYS):
+            return
+        raise
+    for name in names:
+        try:
+            os.setxattr(fd, name, os.getxattr(path, name, follow_symlinks=False))
+        except OSError as error:
+            # Labels that the system itself puts on files cannot be set by everyone.
+            if name.startswith(("security.", "trusted.")):
+                continue
+            raise RefusedError(
+                f"the attribute {name} of {path} could not be kept ({error.strerror})"
+            ) from error
+
+
+def _dress_like(fd: int, like: os.stat_result) -> None:
+    """Let a new sidecar belong to the photo's owner, with the photo's rights."""
+    with contextlib.suppress(PermissionError):  # it is ours then, as any program's file
+        os.fchown(fd, like.st_uid, like.st_gid)
+    os.fchmod(fd, like.st_mode & 0o666)
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _rename(source: str, target: str, flag: int) -> bool:
+    """Rename by renameat2(2); return False where kernel or file system have no such thing."""
+    call = getattr(_libc, "renameat2", None)
+    if call is None:
+        return False
+    if call(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flag) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _UNSUPPORTED:
+        return False
+    raise OSError(number, os.strerror(number), target)
+
+
+def _fsync_folder(folder: str) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBADF):  # network disks that cannot
+            raise
+    finally:
+        os.close(fd)
+
+
+def _remove(temporary: str) -> None:
+    with contextlib.suppress(OSError):  # already renamed, or the disk is gone
+        os.unlink(temporary)
+    _mine.discard(temporary)
+
+
+def clean_strays(folder: str) -> int:
+    """Delete temporary files that a killed process left in ``folder``; return how many."""
+    removed = 0
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return 0
+    for name in names:
+        path = os.path.join(folder, name)
+        if _is_temporary(name) and path not in _mine and _is_left(name, path):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+                removed += 1
+    return removed
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(OWN_PREFIX) and name.endswith(".tmp")
+
+
+def _is_left(name: str, path: str) -> bool:
+    """Whether no living process can be writing this temporary file."""
+    pid = name[len(OWN_PREFIX) :].split("-", maxsplit=1)[0]
+    if not pid.isdigit():
+        return False
+    if int(pid) == os.getpid() or not os.path.exists(f"/proc/{pid}"):
+        return True
+    try:
+        return time.time() - os.lstat(path).st_mtime > STRAY_SECONDS
+    except OSError:
+        return False

@@ -1,0 +1,219 @@
+"""The frozen records that travel from one stage to the next.
+
+Paths are ``str`` as :func:`os.fsdecode` gives them (names that are not UTF-8
+carry surrogates); they are stored as bytes through :func:`os.fsencode`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Source = Literal["model", "user"]
+
+RAW_SUFFIXES = frozenset(
+    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef "
+    ".raf .raw .rw2 .rwl .sr2 .srf .srw .x3f".split()
+)
+PHOTO_SUFFIXES = RAW_SUFFIXES | frozenset(
+    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .heic .heif .hif .avif "
+    ".avifs".split()
+)
+"""Lower-case file name endings of what we read."""
+
+
+def is_photo_name(path: str) -> bool:
+    """Whether the file's name ends like a photo's, in any case."""
+    return os.path.splitext(path)[1].lower() in PHOTO_SUFFIXES
+
+
+def sidecar_paths(path: str) -> tuple[str, str, str]:
+    """Return where the sidecar of the photo ``path`` may be, in the order of preference.
+
+    ``photo.jpg.xmp`` (digiKam, darktable), ``photo.xmp`` (Lightroom), and our own JSON
+    ``photo.jpg.tags.json``; ``photo.jpg.json`` belongs to Google Takeout.
+    """
+    return path + ".xmp", os.path.splitext(path)[0] + ".xmp", path + ".tags.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What tells one version of a file from another.
+
+    ``size`` in bytes, ``mtime_ns`` in nanoseconds since the epoch. ``inode`` is 0
+    on file systems whose inode numbers do not survive a remount.
+    """
+
+    size: int
+    mtime_ns: int
+    inode: int = 0
+    device: int = 0
+
+    @classmethod
+    def of(cls, st: os.stat_result, *, stable_inodes: bool = True) -> FileStat:
+        """Return the record for a result of :func:`os.lstat`."""
+        return cls(st.st_size, st.st_mtime_ns, st.st_ino if stable_inodes else 0, st.st_dev)
+
+    def same_version(self, other: FileStat) -> bool:
+        """Whether both describe the same version of the file.
+
+        An inode of 0 on either side is not compared; the device never is, for it
+        changes when a disk is plugged into another port.
+        """
+        if (self.size, self.mtime_ns) != (other.size, other.mtime_ns):
+            return False
+        return self.inode == other.inode or 0 in (self.inode, other.inode)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A finished file that may need tagging, found under the folder ``root``.
+
+    ``sidecar`` is the stat of the first that exists of :func:`sidecar_paths`.
+    """
+
+    path: str
+    root: str
+    stat: FileStat
+    sidecar: FileStat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CropSpec:
+    """How a model wants its picture: resize the shorter side, then cut the centre.
+
+    ``resize`` and ``size`` in pixels; ``interpolation`` is "bilinear" or "bicubic".
+    The defaults are those of torchvision's ResNet-18 weights.
+    """
+
+    resize: int = 256
+    size: int = 224
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFacts:
+    """What a photo says of itself. Everything unknown is ``None``.
+
+    ``width``/``height`` in pixels as displayed (EXIF orientation applied);
+    ``taken_at`` is local time as ISO 8601 without zone, ``YYYY-MM-DDTHH:MM:SS``;
+    ``latitude``/``longitude`` in degrees, north and east positive.
+    """
+
+    format: str = ""
+    width: int | None = None
+    height: int | None = None
+    orientation: int = 1
+    taken_at: str | None = None
+    camera: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPhoto:
+    """A photo reduced to what the model needs.
+
+    ``crop`` is uint8 RGB of shape (S, S, 3), S = ``CropSpec.size``; ``crop_hash``
+    is the BLAKE2b-128 digest of its bytes. ``more`` has shape (K, S, S, 3): further
+    crops along the longer side of a photo that is not square (K may be 0).
+    """
+
+    crop: NDArray[np.uint8]
+    crop_hash: bytes
+    facts: PhotoFacts
+    more: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of one photo.
+
+    ``probabilities`` float32 (C,), sums to 1; ``features`` float32 (F,), the input
+    of the model's last layer (512 for ResNet-18).
+    """
+
+    probabilities: NDArray[np.float32]
+    features: NDArray[np.float32]
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One label on one photo.
+
+    ``label`` is the canonical (English) name and the last element of ``path``, the
+    way from the root of the hierarchy down. ``confidence`` is in 0…1 (1 for a
+    keyword of the user's own).
+    """
+
+    label: str
+    confidence: float
+    path: tuple[str, ...]
+    source: Source = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """One keyword to write: a :class:`Tag` in the words the user chose to see.
+
+    ``tag`` is the canonical label it stands for (what a tombstone names),
+    ``path`` the written names from the root down, ``leaf`` whether it is the most
+    specific keyword of its subject (hierarchies are written for leaves only).
+    """
+
+    tag: str
+    path: tuple[str, ...]
+    confidence: float
+    leaf: bool = True
+
+    @property
+    def name(self) -> str:
+        """The plain keyword, the last element of ``path``."""
+        return self.path[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """What of ours is in one file, enough to take it away again exactly.
+
+    ``target`` is where it went ("sidecar-xmp", "sidecar-json", "embed");
+    ``file`` the file written. ``added`` maps a property's name to the values that
+    were really added (not there before), ``tags`` each canonical label to the
+    keyword written for it. ``created`` is true when the whole file was made by us.
+    ``before``/``after`` are BLAKE2b-128 digests of the file's bytes without and with it
+    (empty: no file). ``undo`` is the reverse patch from ``after`` to ``before``; it also
+    tells the digest just before the last write. ``reason`` says why tags were not embedded,
+    when they should be.
+    """
+
+    target: str
+    file: str
+    added: Mapping[str, tuple[str, ...]]
+    tags: Mapping[str, str]
+    created: bool
+    before: bytes
+    after: bytes
+    undo: bytes
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteReceipt:
+    """The outcome of writing one photo's tags.
+
+    ``entries`` tell what of ours is in which file; ``stat`` is the photo's own stat after
+    the write, ``sidecar`` the sidecar's (``None`` without one); ``content_hash`` the digest
+    of the photo's new bytes (``None``: not written to).
+    """
+
+    entries: tuple[JournalEntry, ...]
+    stat: FileStat
+    sidecar: FileStat | None = None
+    content_hash: bytes | None = None

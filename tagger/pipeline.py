@@ -1,0 +1,374 @@
+"""One batch of photos from candidate to outcome.
+
+:meth:`Pipeline.begin` looks a batch up, hashes it and gives the new photos to the decoding
+processes; :meth:`Pipeline.finish` classifies, chooses, writes and remembers. While one batch
+is finished the next is already being decoded.
+
+The order that makes a crash harmless: sidecar or photo written beside the old one and
+fsynced, then the intention committed to the index, then the rename, then the row.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tagger import __version__
+from tagger.config import Config, WatchRoot
+from tagger.errors import (
+    MetadataError,
+    PhotoVanishedError,
+    TaggerError,
+    WriteFailedError,
+)
+from tagger.index.records import TOP_KEPT, SavedPhoto, StoredPrediction, pack_top
+from tagger.index.store import Store
+from tagger.intake import Intake, Job, record_failure
+from tagger.labels.choose import Chooser, Evidence, combine
+from tagger.logs import Once
+from tagger.metadata.write import (
+    PreparedWrite,
+    Provenance,
+    WriteOptions,
+    prepare,
+    read_keywords,
+    recover,
+)
+from tagger.outcome import Outcome, Skipped, Tagged
+from tagger.photo import (
+    DecodedPhoto,
+    JournalEntry,
+    Keyword,
+    PhotoFacts,
+    Tag,
+    WriteReceipt,
+)
+
+if TYPE_CHECKING:
+    from tagger.classify.engine import Engine
+    from tagger.decode.worker import DecodePool
+
+log = logging.getLogger(__name__)
+
+CANNOT_WRITE_HERE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+@dataclass(slots=True)
+class Ready:
+    """A job whose tags are chosen and whose write is prepared (None: index only)."""
+
+    job: Job
+    saved: SavedPhoto
+    write: PreparedWrite | None
+
+
+class Pipeline:
+    """The stages, wired. Used by one thread; ``stop`` asks :meth:`finish` to return early.
+
+    ``online`` says whether the watched folder of a path can be trusted to be there.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        engine: Engine,
+        pool: DecodePool,
+        chooser: Chooser,
+        *,
+        online: Callable[[str], bool] = lambda path: True,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.config = config
+        self.store = store
+        self.engine = engine
+        self.pool = pool
+        self.chooser = chooser
+        self.online = online
+        self.stop = stop
+        options = self.options(None)
+        self.labels_hash = _digest(chooser.config_hash, repr(options))
+        self.intake = Intake(config, store, pool, online=online, stop=stop)
+        self._once = Once(log)
+
+    def options(self, root: WatchRoot | None) -> WriteOptions:
+        write = self.config.write
+        return WriteOptions(
+            target=write.target,
+            preserve_mtime=write.preserve_mtime,
+            exif=write.exif,
+            exiftool=write.exiftool,
+            provenance=write.provenance,
+            read_only=root is not None and root.read_only,
+        )
+
+    # Finish
+
+    def finish(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Classify, choose, write and remember ``jobs``; return their outcomes.
+
+        Jobs not reached before ``stop`` says so have no outcome and leave no trace.
+        """
+        ready: list[Ready] = []
+        outcomes: list[Outcome] = []
+        try:
+            for job in jobs:
+                if self.stop():
+                    break
+                try:
+                    made = self._prepare(job)
+                    if made is not None:
+                        ready.append(made)
+                except PhotoVanishedError as error:
+                    outcomes.append(Skipped(job.candidate.path, str(error)))
+                except TaggerError as error:
+                    outcomes.append(record_failure(self.store, job.candidate, error))
+                except Exception as error:  # one photo must never stop the others
+                    log.exception("unexpected error with %s", job.candidate.path)
+                    outcomes.append(record_failure(self.store, job.candidate, error))
+            outcomes += self._commit(ready)
+        finally:
+            self.intake.done(jobs)
+        return outcomes
+
+    def _prepare(self, job: Job) -> Ready | None:
+        """Return the job with its tags chosen and its write prepared; None when stopped."""
+        facts, prediction, same = self._predict(job)
+        if prediction is None:
+            return None
+        started = time.perf_counter()
+        stones = self.store.tombstones(job.row.id) if job.row else frozenset()
+        tags = self._choose(prediction, stones)
+        keep_out = job.row is not None and job.row.keep_out
+        keywords = () if keep_out else self.chooser.keywords(tags)
+        root = self.config.root_of(job.candidate.path)
+        options = self.options(root)
+        saved = SavedPhoto(
+            path=job.candidate.path,
+            root=job.candidate.root,
+            stat=job.candidate.stat,
+            sidecar=job.candidate.sidecar,
+            content_hash=job.digest,
+            source_hash=self._source_hash(job),
+            facts=facts,
+            tags=() if keep_out else tags,
+            entries=job.previous,
+            prediction=prediction if job.row is None or job.source is not job.row else None,
+            labels_hash=self.labels_hash,
+            keywords_hash=keywords_hash(keywords, options),
+        )
+        write: PreparedWrite | None = None
+        try:
+            write = self._prepare_write(job, keywords, options, prediction, stones, same)
+        except MetadataError as error:
+            if not _only_index(error):
+                raise
+            folder = os.path.dirname(job.candidate.path)
+            self._once.warn("write", folder, f"{error}; tags go to the index only")
+            saved = replace(saved, note=f"index only: {error.message}")
+            own = read_keywords(job.candidate.path)
+            saved = replace(saved, tags=saved.tags + _user_tags(own))
+        else:
+            if write.deleted:
+                tags = tuple(tag for tag in saved.tags if tag.label not in write.deleted)
+                saved = replace(saved, tags=tags, deleted=write.deleted)
+            users = _user_tags(write.user_keywords)
+            saved = replace(saved, tags=saved.tags + users, note=write.reason)
+        job.milliseconds["write"] = _ms(started)
+        return Ready(job, saved, write)
+
+    def _prepare_write(
+        self,
+        job: Job,
+        keywords: tuple[Keyword, ...],
+        options: WriteOptions,
+        prediction: StoredPrediction,
+        stones: frozenset[str],
+        same_picture: bool,
+    ) -> PreparedWrite:
+        provenance = Provenance(model=prediction.model_id, software=f"tagger {__version__}")
+        return prepare(
+            job.candidate,
+            keywords,
+            options,
+            provenance,
+            previous=job.previous,
+            tombstones=stones,
+            digest=job.digest,
+            same_picture=same_picture,
+        )
+
+    def _source_hash(self, job: Job) -> bytes:
+        """Return the digest of the photo before we ever wrote to it."""
+        if job.source is not None and job.source.source_hash is not None:
+            return job.source.source_hash
+        return job.digest
+
+    def _predict(self, job: Job) -> tuple[PhotoFacts, StoredPrediction | None, bool]:
+        """Return facts, prediction (None: stopped), and whether the picture is a known one."""
+        if job.source is not None:
+            stored = self.store.prediction(job.source.id)
+            if stored is not None:
+                return job.source.facts, stored, True
+            job.future = self.pool.submit(job.candidate.path)
+        assert job.future is not None
+        started = time.perf_counter()
+        decoded = self._wait(job.future)
+        if decoded is None:
+            return PhotoFacts(), None, False
+        job.milliseconds["decode"] = _ms(started)
+        started = time.perf_counter()
+        old = self.store.prediction(job.row.id) if job.row else None
+        same = old is not None and old.crop_hash == decoded.crop_hash
+        if old is not None and same and old.model_id == self.engine.model_id:
+            stored = old  # another program changed the metadata, not the picture
+        else:
+            stored = predict(self.engine, decoded)
+        job.milliseconds["classify"] = _ms(started)
+        return decoded.facts, stored, same
+
+    def _wait(self, future: Future[DecodedPhoto]) -> DecodedPhoto | None:
+        while not self.stop():
+            try:
+                return future.result(timeout=0.2)
+            except FutureTimeoutError:
+                if future.done():
+                    raise
+        return None
+
+    def _choose(self, stored: StoredPrediction, stones: frozenset[str]) -> tuple[Tag, ...]:
+        chosen = self.chooser.choose(Evidence.from_bytes(stored.evidence))
+        return tuple(tag for tag in chosen if tag.label not in stones)
+
+    def _commit(self, ready: Sequence[Ready]) -> list[Outcome]:
+        """Make the prepared writes visible and remember everything."""
+        started = time.perf_counter()
+        intended = [
+            (r.saved.path, r.saved.root, r.write.intents)
+            for r in ready
+            if r.write is not None and r.write.intents
+        ]
+        outcomes: list[Outcome] = []
+        done: list[Ready] = []
+        waiting = list(ready)
+        try:
+            if intended:
+                self.store.intend(intended)
+            while waiting:
+                item = waiting.pop(0)
+                try:
+                    receipt = item.write.commit() if item.write is not None else None
+                except PhotoVanishedError as error:
+                    outcomes.append(Skipped(item.saved.path, str(error)))
+                except TaggerError as error:
+                    outcomes.append(record_failure(self.store, item.job.candidate, error))
+                else:
+                    if receipt is not None:
+                        item.saved = _with_receipt(item.saved, receipt)
+                    done.append(item)
+        finally:
+            for item in waiting:
+                if item.write is not None:
+                    item.write.discard()
+        if done:
+            self.store.save([item.saved for item in done])
+        if intended:
+            self._drop_intents({item.saved.path for item in done}, intended)
+        share = _ms(started) / max(len(done), 1)
+        for item in done:
+            item.job.milliseconds["commit"] = share
+            outcomes.append(self._tagged(item))
+        return outcomes
+
+    def _drop_intents(
+        self, done: set[str], intended: Sequence[tuple[str, str, Sequence[JournalEntry]]]
+    ) -> None:
+        """Forget what was about to be written but was not."""
+        failed = {path for path, _, _ in intended} - done
+        for journal_id, path, entry in self.store.pending() if failed else ():
+            if path in failed:
+                self.store.settle_pending(journal_id, happened=recover(entry) == "after")
+
+    def _tagged(self, item: Ready) -> Tagged:
+        tags = tuple(tag for tag in item.saved.tags if tag.source == "model")
+        outcome = Tagged(item.saved.path, tags, item.job.how, item.job.milliseconds)
+        said = ", ".join(f"{tag.label} {tag.confidence:.2f}" for tag in tags) or "nothing to say"
+        times = ", ".join(f"{name} {ms:.0f}" for name, ms in outcome.milliseconds.items())
+        log.info(
+            "%s %s: %s (ms: %s)",
+            outcome.how,
+            outcome.path,
+            said,
+            times,
+            extra={
+                "event": "photo",
+                "path": outcome.path,
+                "how": outcome.how,
+                "tags": {tag.label: round(tag.confidence, 4) for tag in tags},
+                "ms": {name: round(ms, 1) for name, ms in outcome.milliseconds.items()},
+            },
+        )
+        return outcome
+
+
+def predict(engine: Engine, decoded: DecodedPhoto) -> StoredPrediction:
+    """Classify one decoded photo, all its crops, into what the index keeps."""
+    crops = decoded.crop[np.newaxis]
+    if decoded.more is not None and len(decoded.more):
+        crops = np.concatenate([crops, decoded.more])
+    predictions = engine.predict(crops)
+    centre = predictions[0]
+    best = np.argsort(-centre.probabilities, kind="stable")[:TOP_KEPT]
+    together = combine(np.stack([prediction.probabilities for prediction in predictions]))
+    return StoredPrediction(
+        model_id=engine.model_id,
+        top=pack_top((int(index), float(centre.probabilities[index])) for index in best),
+        evidence=Evidence.of(together).to_bytes(),
+        features=centre.features.astype("<f2").tobytes(),
+        crop_hash=decoded.crop_hash,
+    )
+
+
+def keywords_hash(keywords: Sequence[Keyword], options: WriteOptions) -> str:
+    """Return a digest of what is to be written, and how."""
+    return _digest(repr(options), json.dumps([(k.tag, k.path, k.leaf) for k in keywords]))
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def _ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
+
+
+def _user_tags(keywords: Iterable[tuple[str, ...]]) -> tuple[Tag, ...]:
+    return tuple(Tag(path[-1], 1.0, path, "user") for path in keywords if path)
+
+
+def _only_index(error: MetadataError) -> bool:
+    cause = error.__cause__
+    return not isinstance(error, WriteFailedError) or (
+        isinstance(cause, OSError) and cause.errno in CANNOT_WRITE_HERE
+    )
+
+
+def _with_receipt(saved: SavedPhoto, receipt: WriteReceipt) -> SavedPhoto:
+    return replace(
+        saved,
+        stat=receipt.stat,
+        sidecar=receipt.sidecar,
+        entries=receipt.entries,
+        content_hash=receipt.content_hash or saved.content_hash,
+    )

@@ -1,0 +1,88 @@
+"""The state directory as seen from outside the index: the daemon's lock and its heartbeat."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tagger.errors import StateError
+
+log = logging.getLogger(__name__)
+
+LOCK_NAME = "lock"
+STATUS_NAME = "status.json"
+
+
+@contextmanager
+def state_lock(state_dir: str) -> Iterator[None]:
+    """Hold the lock of a state directory.
+
+    Raise StateError when another daemon holds it, or the directory cannot be used.
+    """
+    try:
+        os.makedirs(state_dir, mode=0o755, exist_ok=True)
+        fd = os.open(_lock(state_dir), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StateError(
+            f"cannot use the state directory {state_dir}: {error.strerror}",
+            "correct `state_dir` in the config, or the rights of the folder",
+        ) from error
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            pid = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            raise StateError(
+                f"another tagger (process {pid}) already runs on {state_dir}",
+                "stop it first, or give this one a `state_dir` of its own",
+            ) from error
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def daemon_runs(state_dir: str) -> bool:
+    """Whether a daemon holds the lock of ``state_dir``."""
+    try:
+        fd = os.open(_lock(state_dir), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def write_heartbeat(state_dir: str, said: Mapping[str, Any]) -> None:
+    """Replace the heartbeat file. A full disk is no reason to stop, so it is only logged."""
+    path = os.path.join(state_dir, STATUS_NAME)
+    try:
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            json.dump(said, file)
+        os.replace(path + ".new", path)
+    except OSError as error:
+        log.debug("cannot write %s: %s", path, error)
+
+
+def read_heartbeat(state_dir: str) -> dict[str, Any]:
+    """Return what the daemon last said of itself; empty when it never ran."""
+    try:
+        with open(os.path.join(state_dir, STATUS_NAME), encoding="utf-8") as file:
+            said = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _lock(state_dir: str) -> str:
+    return os.path.join(state_dir, LOCK_NAME)

@@ -1,0 +1,73 @@
+"""What the daemon does besides new photos: repair after a crash, and relabelling."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+
+from tagger.index.store import Store
+from tagger.labels.choose import Evidence
+from tagger.metadata.write import clean_strays, recover
+from tagger.photo import Candidate, Tag
+from tagger.pipeline import Pipeline, keywords_hash
+
+log = logging.getLogger(__name__)
+
+CHUNK = 256
+
+
+def repair(store: Store) -> int:
+    """Find out which writes a crash left unconfirmed, and make the journal say so.
+
+    Temporary files next to them are removed. Return how many writes were concerned.
+    """
+    pending = store.pending()
+    for journal_id, path, entry in pending:
+        state = recover(entry)
+        # A file that somebody else changed since may still hold our values: the journal
+        # keeps them, so that they are told from the user's own.
+        store.settle_pending(journal_id, happened=state in ("after", "foreign"))
+        log.info("after a crash: %s of %s is as %s our write", entry.file, path, state)
+    for folder in {os.path.dirname(entry.file) for _, _, entry in pending}:
+        clean_strays(folder)
+    return len(pending)
+
+
+def relabel(pipeline: Pipeline, handle: Callable[[list[Candidate]], None]) -> int:
+    """Choose again, from stored predictions, the tags that come from other settings.
+
+    No photo is decoded. Where only the index is concerned it is changed at once, many
+    photos in a transaction; photos whose written keywords differ go to ``handle``.
+    Return how many photos were looked at.
+    """
+    store, seen, last = pipeline.store, 0, 0
+    while not pipeline.stop():
+        rows = store.stale(pipeline.labels_hash, last, CHUNK)
+        if not rows:
+            break
+        last = rows[-1].id
+        only_index: list[tuple[int, tuple[Tag, ...] | None]] = []
+        rewrite: list[Candidate] = []
+        for row in rows:
+            stored = store.prediction(row.id)
+            if stored is None:
+                continue
+            stones = store.tombstones(row.id)
+            chosen = pipeline.chooser.choose(Evidence.from_bytes(stored.evidence))
+            tags = () if row.keep_out else tuple(t for t in chosen if t.label not in stones)
+            root = pipeline.config.root_of(row.path)
+            wanted = keywords_hash(pipeline.chooser.keywords(tags), pipeline.options(root))
+            if wanted != row.keywords_hash and root and row.stat:
+                if pipeline.online(row.path):  # otherwise another time
+                    rewrite.append(Candidate(row.path, row.root, row.stat, row.sidecar))
+                continue
+            old = tuple(tag for tag in store.tags(row.id) if tag.source == "model")
+            only_index.append((row.id, None if old == tags else tags))
+        store.relabel_many(only_index, pipeline.labels_hash)
+        if rewrite:
+            # A changed keywords_hash is no change of the file: say that it is due.
+            store.forget_keywords([candidate.path for candidate in rewrite])
+            handle(rewrite)
+        seen += len(rows)
+    return seen

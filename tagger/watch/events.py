@@ -1,0 +1,273 @@
+"""Events of the file system, through watchdog: hints where to look, never the truth.
+
+What watchdog 7.1 does not do by itself, and this module does: opened and
+closed-without-writing events are not subscribed to (while a queue overflow is being
+repaired they feed themselves, for ever); a queue overflow is noticed and passed on;
+the queue of hints is bounded; the death of one of its threads is seen.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+from tagger.config import WatchRoot, is_inside
+from tagger.files import OWN_PREFIX
+from tagger.photo import is_photo_name
+from tagger.watch.roots import CANARY_PREFIX
+from tagger.watch.scan import is_sidecar_name
+
+_OVERFLOW_LOGGERS = ("watchdog.observers.inotify_c", "watchdog.observers.inotify")
+# Modified events come by the thousand while a file grows; its closing says the same.
+_EVENTS: list[type[FileSystemEvent]] = [
+    FileCreatedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    FileDeletedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+    DirDeletedEvent,
+]
+
+
+class Kind(enum.Enum):
+    """What a hint asks for."""
+
+    LOOK = "look at this file"
+    LATER = "look at this file when we are surely done with it ourselves"
+    SIDECAR = "look at the photo of this sidecar, later"
+    VANISHED = "this file may be gone"
+    TREE = "look at everything in this folder"
+    TREE_VANISHED = "this folder may be gone"
+    CANARY = "our own canary file was seen"
+    SCAN = "somebody asked for a full scan"
+    DOUBT = "more happened than was kept: scan"
+    LOST = "events were lost: watch anew, and scan"
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something that may have changed."""
+
+    kind: Kind
+    path: str = ""
+
+
+class HintBox:
+    """Hints waiting to be followed, each once; bounded and thread-safe.
+
+    ``wake`` is set whenever there is something new. More than ``limit`` hints become a
+    single DOUBT.
+    """
+
+    def __init__(self, wake: threading.Event, *, limit: int = 10_000) -> None:
+        self._wake = wake
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._hints: dict[Hint, None] = {}
+
+    def put(self, hint: Hint) -> None:
+        """Add a hint; the later of two equal ones is dropped."""
+        with self._lock:
+            if len(self._hints) >= self._limit and hint not in self._hints:
+                kept = [h for h in self._hints if h.kind in (Kind.CANARY, Kind.LOST)]
+                self._hints = dict.fromkeys([*kept, Hint(Kind.DOUBT)])
+            self._hints[hint] = None
+        self._wake.set()
+
+    def take(self) -> list[Hint]:
+        """Return the hints that came since the last time, in their order."""
+        if not self._hints:
+            return []
+        with self._lock:
+            hints, self._hints = self._hints, {}
+        return list(hints)
+
+    def __len__(self) -> int:
+        return len(self._hints)
+
+
+class EventSource(Protocol):
+    """Where the hints for one root come from."""
+
+    def start(self) -> None:
+        """Begin; raise OSError when the folder cannot be watched."""
+
+    def __iter__(self) -> Iterator[Hint]:
+        """Yield the hints that came since the last time, and end."""
+
+    def alive(self) -> bool:
+        """Whether hints can still come."""
+
+    def stop(self) -> None:
+        """End, and give back what the system lent."""
+
+
+EventSourceFactory = Callable[[WatchRoot, threading.Event], EventSource]
+"""Makes the source for a root; it sets the event whenever there is a new hint."""
+
+
+class WatchdogSource:
+    """The events of one root, from watchdog."""
+
+    # watchdog's threads can be told from each other only by who started them.
+    _starting = threading.Lock()
+
+    def __init__(self, root: WatchRoot, wake: threading.Event) -> None:
+        self._root = root
+        self._box = HintBox(wake)
+        self._threads: list[threading.Thread] = []
+        self._stop: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Watch the root and all folders below it; raise OSError if that fails."""
+        # inotify would watch a root that is a link instead of the folder behind it.
+        real = os.path.realpath(self._root.path)
+        handler = _Handler(self._box, self._root.path, real)
+        with self._starting:
+            before = set(threading.enumerate())
+            observer = Observer()
+            try:
+                # Named as str, so watchdog decodes names with os.fsdecode (surrogates).
+                observer.schedule(
+                    handler,
+                    real,
+                    recursive=self._root.recursive,
+                    event_filter=_EVENTS,
+                )
+                observer.start()
+            except BaseException:
+                observer.stop()
+                raise
+            self._threads = [
+                thread
+                for thread in threading.enumerate()
+                if thread not in before and type(thread).__module__.startswith("watchdog")
+            ]
+        self._stop = observer.stop
+        _overflows.add(self._box)
+
+    def __iter__(self) -> Iterator[Hint]:
+        return iter(self._box.take())
+
+    def alive(self) -> bool:
+        """Whether every thread that watchdog started for this root still runs."""
+        return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
+
+    def stop(self) -> None:
+        """Stop watching; waits at most a second for watchdog's threads."""
+        _overflows.discard(self._box)
+        self._stop()
+        for thread in self._threads:
+            thread.join(0.25)
+        self._threads = []
+
+
+class _Handler(FileSystemEventHandler):
+    """Turns watchdog's events into hints; runs in watchdog's thread."""
+
+    def __init__(self, box: HintBox, root: str, real: str) -> None:
+        self._box = box
+        self._root = root
+        self._real = real
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Put the hints that ``event`` gives into the box."""
+        source, target = self._named(event.src_path), self._named(event.dest_path)
+        kind = event.event_type
+        if event.is_directory:
+            if kind in ("deleted", "moved") and source:
+                self._box.put(Hint(Kind.TREE_VANISHED, source))
+            if kind == "created":
+                self._box.put(Hint(Kind.TREE, source))
+            elif kind == "moved" and target:
+                self._box.put(Hint(Kind.TREE, target))
+            return
+        if kind == "moved":
+            ours = os.path.basename(source).startswith(OWN_PREFIX)
+            self._gone(source)
+            self._changed(target, ours)
+        elif kind == "deleted":
+            self._gone(source)
+        else:
+            self._changed(source, False)
+
+    def _named(self, path: str | bytes) -> str:
+        path = os.fsdecode(path or "")
+        if self._real == self._root or not is_inside(path, self._real):
+            return path
+        return self._root + path[len(self._real) :]
+
+    def _gone(self, path: str) -> None:
+        name = os.path.basename(path)
+        if name.startswith("."):
+            return
+        if is_photo_name(name):
+            self._box.put(Hint(Kind.VANISHED, path))
+        elif is_sidecar_name(name):
+            self._box.put(Hint(Kind.SIDECAR, path))
+
+    def _changed(self, path: str, ours: bool) -> None:
+        name = os.path.basename(path)
+        if name.startswith(CANARY_PREFIX):
+            self._box.put(Hint(Kind.CANARY, path))
+        elif name.startswith("."):
+            return
+        elif is_photo_name(name):
+            self._box.put(Hint(Kind.LATER if ours else Kind.LOOK, path))
+        elif is_sidecar_name(name):
+            self._box.put(Hint(Kind.SIDECAR, path))
+
+
+class _OverflowFilter(logging.Filter):
+    """Hears watchdog log that the kernel's queue overflowed: its only way of telling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._boxes: weakref.WeakSet[HintBox] = weakref.WeakSet()
+
+    def add(self, box: HintBox) -> None:
+        with self._lock:
+            self._boxes.add(box)
+            for name in _OVERFLOW_LOGGERS:
+                logger = logging.getLogger(name)
+                # Its own level, so that a quieter root logger does not hide the record.
+                logger.setLevel(logging.WARNING)
+                logger.addFilter(self)
+
+    def discard(self, box: HintBox) -> None:
+        with self._lock:
+            self._boxes.discard(box)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell every box of an overflow, and keep the record out of the log."""
+        if "overflow" not in str(record.msg):
+            return True
+        with self._lock:
+            boxes = list(self._boxes)
+        for box in boxes:
+            box.put(Hint(Kind.LOST))
+        return False
+
+
+_overflows = _OverflowFilter()

@@ -1,0 +1,169 @@
+"""Looks at single files: delivers those that are finished and not known yet."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import os
+import threading
+from dataclasses import replace
+
+from tagger.config import WatchRoot
+from tagger.photo import Candidate, FileStat
+from tagger.watch.gone import Departures
+from tagger.watch.look import take_look
+from tagger.watch.presence import Presence
+from tagger.watch.scan import sidecar_stat
+from tagger.watch.seams import Clock, Known, Sink
+from tagger.watch.settle import Completeness, Settling
+
+log = logging.getLogger(__name__)
+
+REMOTE_CLOCK_SECONDS = 3600.0
+"""How far off the clock of a file server may be."""
+SENT_SECONDS = 60.0
+"""For how long the same version of a file is not delivered again, unless asked for."""
+SENT_LIMIT = 5000
+"""How many delivered files are remembered for that."""
+MAX_COMPLAINTS = 1000
+
+
+class Examiner:
+    """Decides about the files of one root, and delivers to ``sink``.
+
+    ``settling`` holds the unfinished ones; ``overfull`` is set when it had no room, so
+    that a scan must find the rest. ``blocked`` counts the seconds spent in the sink. One
+    thread owns it; after ``stop`` is set nothing is delivered.
+    """
+
+    def __init__(
+        self,
+        root: WatchRoot,
+        known: Known,
+        sink: Sink,
+        presence: Presence,
+        departures: Departures,
+        *,
+        settle_seconds: float,
+        clock: Clock,
+        wall: Clock,
+    ) -> None:
+        self.settling = Settling(settle_seconds)
+        self.overfull = False
+        self.blocked = 0.0
+        self.stop = threading.Event()
+        self._root, self._known, self._sink = root, known, sink
+        self._presence, self._departures = presence, departures
+        self._clock, self._wall = clock, wall
+        self._later: dict[str, float] = {}
+        self._sent: dict[str, tuple[float, Candidate]] = {}
+        self._complaints: set[tuple[str, int]] = set()
+
+    def meet(self, path: str, st: os.stat_result, sidecar: os.stat_result | None) -> bool:
+        """Look at a photo met on a walk; return whether it is new."""
+        stat = FileStat.of(st, stable_inodes=self._presence.mount_of(path, st).stable_inodes)
+        if self._known.is_current(path, stat, self._sidecar(path, sidecar)):
+            self.settling.forget(path)
+            return False
+        if path in self.settling:
+            return False
+        self.examine(path)
+        return True
+
+    def examine(self, path: str) -> None:
+        """Look at one file; deliver it when it is finished and not known."""
+        try:
+            mount = self._presence.mount_of(path, os.lstat(path))
+            look = take_look(
+                path,
+                wall=self._wall(),
+                trust_times=REMOTE_CLOCK_SECONDS if mount.remote else 0.0,
+                trust_lease=not mount.remote,
+                stable_inodes=mount.stable_inodes,
+            )
+        except OSError as error:
+            self.settling.forget(path)
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                self.complain(path, error)
+            return
+        sidecar = self._sidecar(path, sidecar_stat(path))
+        if self._known.is_current(path, look.stat, sidecar):
+            self.settling.forget(path)
+            return
+        now = self._clock()
+        candidate = Candidate(path, self._root.path, look.stat, sidecar)
+        sent_at, sent = self._sent.get(path, (-math.inf, None))
+        if sent == candidate and now - sent_at < SENT_SECONDS:
+            self.settling.forget(path)
+            return  # told already; the index does not know of it yet
+        if now - sent_at < self.settling.settle_seconds:
+            # Written again and again: not each version is worth the work.
+            look = replace(look, completeness=Completeness.UNKNOWN)
+        due = self.settling.look(path, look, now)
+        if due is None:
+            self._deliver(candidate)
+        elif due == math.inf:
+            self.overfull = True
+
+    def put_off(self, path: str) -> None:
+        """Look at ``path`` when we are surely done with it: our own writes are events too."""
+        self._later.pop(path, None)
+        self._later[path] = self._clock() + max(1.0, self.settling.settle_seconds)
+
+    def ask_again(self, path: str) -> None:
+        """Deliver ``path`` again even if the same version was delivered just now."""
+        self._sent.pop(path, None)
+
+    def work(self) -> None:
+        """Look at all files whose time has come."""
+        now = self._clock()
+        while self._later and next(iter(self._later.values())) <= now:
+            path = next(iter(self._later))
+            del self._later[path]
+            self.examine(path)
+        if now >= self.settling.next_due():
+            for path in self.settling.due(now):
+                if self.stop.is_set():
+                    return
+                self.examine(path)
+
+    def next_due(self) -> float:
+        """Return when :meth:`work` has something to do."""
+        return min(next(iter(self._later.values()), math.inf), self.settling.next_due())
+
+    def clear(self) -> None:
+        """Forget all files that are waited for."""
+        self.settling.clear()
+        self._later.clear()
+        self._sent.clear()
+
+    def complain(self, path: str, error: OSError) -> None:
+        """Log, once for each cause, that ``path`` cannot be looked at."""
+        cause = (path, error.errno or 0)
+        if cause not in self._complaints and len(self._complaints) < MAX_COMPLAINTS:
+            self._complaints.add(cause)
+            log.warning("cannot look at %r (%s); its photos stay as they are", path, error.strerror)
+
+    def _sidecar(self, path: str, sidecar: os.stat_result | None) -> FileStat | None:
+        if sidecar is None:
+            return None
+        stable = self._presence.mount_of(path, sidecar).stable_inodes
+        return FileStat.of(sidecar, stable_inodes=stable)
+
+    def _deliver(self, candidate: Candidate) -> None:
+        if self.stop.is_set():
+            return
+        self._departures.back(candidate.path)
+        began = self._clock()
+        self._sink.found(candidate)
+        ended = self._clock()
+        self.blocked += ended - began
+        self._sent.pop(candidate.path, None)
+        oldest = next(iter(self._sent), None)
+        while oldest is not None and (
+            len(self._sent) >= SENT_LIMIT or self._sent[oldest][0] < ended - SENT_SECONDS
+        ):
+            del self._sent[oldest]
+            oldest = next(iter(self._sent), None)
+        self._sent[candidate.path] = (ended, candidate)

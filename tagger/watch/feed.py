@@ -1,0 +1,207 @@
+"""Whether the events of one root can be relied on; if not, it is polled, loudly.
+
+Events are believed when the file system is one that tells of every change, watchdog
+could watch the root, watches are left over (a limit reached halfway is silent), and
+a canary file made in the root was heard of. In doubt all of it is proven again.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import os
+import threading
+from collections.abc import Iterator
+from typing import Literal
+
+from tagger.config import WatchRoot
+from tagger.watch.events import EventSource, EventSourceFactory, Hint, Kind
+from tagger.watch.mounts import Mounts
+from tagger.watch.roots import CANARY_PREFIX, remove_strays
+
+log = logging.getLogger(__name__)
+
+CANARY_SECONDS = 3.0
+"""For how long a canary may go unheard."""
+MAX_LOSSES = 5
+"""After so many queue overflows within RETRY_SECONDS events are given up for a while."""
+RETRY_SECONDS = 1800.0
+"""How often events are tried again where they failed."""
+_MAX_QUEUED = "/proc/sys/fs/inotify/max_queued_events"
+_LIMITS = {
+    errno.ENOSPC: "the inotify watch limit is reached: raise fs.inotify.max_user_watches",
+    errno.EMFILE: "no inotify instance is left: raise fs.inotify.max_user_instances",
+}
+
+Mode = Literal["events", "poll"]
+
+
+class Feed:
+    """The events of one root, and whether they can be relied on.
+
+    ``mode`` is what is in force, ``reason`` why it is "poll". All times are seconds of
+    the caller's clock. Not thread-safe: one thread owns it.
+    """
+
+    def __init__(
+        self,
+        root: WatchRoot,
+        factory: EventSourceFactory,
+        wake: threading.Event,
+        *,
+        max_queued: int | None = None,
+    ) -> None:
+        self.root = root
+        self.mode: Mode = "poll"
+        self.reason = ""
+        self._factory = factory
+        self._wake = wake
+        self._max_queued = _read_int(_MAX_QUEUED) if max_queued is None else max_queued
+        self._source: EventSource | None = None
+        self._canary: str | None = None
+        self._deadline = math.inf
+        self._retry_at = math.inf
+        self._warned: set[str] = set()
+        self._count = 0
+        self._losses: list[float] = []
+
+    @property
+    def armed(self) -> bool:
+        """Whether events are being listened to."""
+        return self._source is not None
+
+    def arm(self, now: float, mounts: Mounts) -> None:
+        """Begin to listen if that makes sense here, otherwise fall back to polling."""
+        self.disarm()
+        reason = self._no_events_here(mounts)
+        if reason:
+            self._poll(reason, math.inf, loud=self.root.mode == "auto")
+            return
+        if not self.root.read_only:
+            remove_strays(self.root.path)
+        source = self._factory(self.root, self._wake)
+        try:
+            source.start()
+        except OSError as error:
+            self._fall_back(_LIMITS.get(error.errno or 0, f"cannot watch it: {error}"), now)
+            return
+        self._source = source
+        self.mode, self.reason = "events", ""
+        self.prove(now, doubt=True)
+
+    def disarm(self) -> None:
+        """Stop listening; the limit on watches is shared with the user's other programs."""
+        if self._source is not None:
+            self._source.stop()
+            self._source = None
+        self._canary, self._deadline, self._retry_at = None, math.inf, math.inf
+
+    def hints(self) -> Iterator[Hint]:
+        """Yield what came since the last time; the canary is taken out."""
+        if self._source is None:
+            return
+        for hint in self._source:
+            if hint.kind is Kind.CANARY:
+                if hint.path == self._canary:
+                    self._canary, self._deadline = None, math.inf
+            else:
+                yield hint
+
+    def prove(self, now: float, *, doubt: bool) -> None:
+        """Check again that nothing is amiss; with ``doubt``, with a new canary too.
+
+        The canary is left out otherwise, for its write would wake a sleeping disk.
+        """
+        if self._source is None:
+            return
+        limit = self._limit_reached()
+        if limit:
+            self._fall_back(limit, now)
+        elif doubt and not self.root.read_only and self._canary is None:
+            self._send_canary(now)
+
+    def lost(self, now: float, mounts: Mounts) -> None:
+        """Begin anew after an overflow; give up events that overflow time and again."""
+        self._losses = [at for at in self._losses if now - at < RETRY_SECONDS] + [now]
+        if len(self._losses) > MAX_LOSSES:
+            self._losses.clear()
+            self._fall_back("its events come faster than they can be read", now)
+        elif self._source is not None:
+            self.arm(now, mounts)
+
+    def check(self, now: float, mounts: Mounts) -> bool:
+        """Act on what went wrong meanwhile; return whether a full scan is called for."""
+        if self._source is not None and not self._source.alive():
+            log.warning("watching %r ended by itself; watching it anew", self.root.path)
+            self.arm(now, mounts)
+            return True
+        if now >= self._deadline:
+            self._fall_back("its events do not arrive (a file made in it was not heard of)", now)
+            return True
+        if now >= self._retry_at:
+            self.arm(now, mounts)
+            return True
+        return False
+
+    def too_many_folders(self, folders: int, now: float) -> None:
+        """Give up events when repairing an overflow would overflow the queue again."""
+        if self._source is not None and self._max_queued and folders > self._max_queued // 2:
+            self._fall_back(
+                f"its {folders} folders are too many: raise fs.inotify.max_queued_events", now
+            )
+
+    def next_due(self) -> float:
+        """Return when :meth:`check` has something to do at the latest."""
+        return min(self._deadline, self._retry_at)
+
+    def _no_events_here(self, mounts: Mounts) -> str:
+        if self.root.mode == "poll":
+            return "mode: poll in the config"
+        if self.root.mode == "events":
+            return ""
+        path = os.path.realpath(self.root.path)
+        for mount in (mounts.of(path), *mounts.below(path)):
+            if mount.remote:
+                where = "" if mount.mountpoint == "/" else f" at {mount.mountpoint}"
+                return f"no events from others on {mount.fstype}{where}"
+        return ""
+
+    def _limit_reached(self) -> str:
+        # Folders that found no watch left are skipped silently, so ask for one more.
+        extra = self._factory(WatchRoot(self.root.path, recursive=False), threading.Event())
+        try:
+            extra.start()
+        except OSError as error:
+            return _LIMITS.get(error.errno or 0, "")
+        extra.stop()
+        return ""
+
+    def _send_canary(self, now: float) -> None:
+        self._count += 1
+        path = os.path.join(self.root.path, f"{CANARY_PREFIX}{os.getpid()}-{self._count}")
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+            os.unlink(path)
+        except OSError as error:
+            log.debug("no canary in %r: %s", self.root.path, error)
+            return
+        self._canary, self._deadline = path, now + CANARY_SECONDS
+
+    def _fall_back(self, reason: str, now: float) -> None:
+        self.disarm()
+        self._poll(reason, now + RETRY_SECONDS, loud=True)
+
+    def _poll(self, reason: str, retry_at: float, *, loud: bool) -> None:
+        self.mode, self.reason, self._retry_at = "poll", reason, retry_at
+        if loud and reason not in self._warned:
+            self._warned.add(reason)
+            log.warning("%r is polled, for events cannot be relied on: %s", self.root.path, reason)
+
+
+def _read_int(path: str) -> int:
+    try:
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,366 @@
+"""The watch over one root: every step of it, driven from outside by a clock."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+from typing import Protocol
+
+from tagger.config import WatchRoot, is_inside
+from tagger.photo import is_photo_name
+from tagger.watch.events import EventSourceFactory, Hint, HintBox, Kind, WatchdogSource
+from tagger.watch.examine import Examiner
+from tagger.watch.feed import Feed
+from tagger.watch.gone import Departures, away, is_absent
+from tagger.watch.presence import Presence
+from tagger.watch.roots import RootMemory
+from tagger.watch.scan import Rules, WalkReport, is_sidecar_name, photos_of_sidecar, walk
+from tagger.watch.seams import Clock, Known, RootStatus, Sink
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 2.0
+"""How often a root is checked for being there."""
+POLL_SECONDS = 1.0
+"""The shortest time between two scans of a polled root."""
+SCAN_SHARE = 20.0
+"""A polled root rests for this many times as long as its last scan took."""
+RECHECK_SECONDS = 30.0
+"""When a suspected wave of deletions is looked at again."""
+MISSED_SECONDS = 10.0
+"""A file that no event told of for this long casts doubt on the events."""
+SMALL_BATCH = 20
+"""More vanished files than this are left to a full scan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all roots share. ``wall`` is the time of day, in seconds since the epoch."""
+
+    settle_seconds: float = 2.0
+    rescan_seconds: float = 300.0
+    clock: Clock = time.monotonic
+    wall: Clock = time.time
+    source: EventSourceFactory = WatchdogSource
+
+
+class Layout(Protocol):
+    """How the roots lie among each other."""
+
+    def inside(self, root: WatchRoot) -> frozenset[str]:
+        """Return the folders below ``root``, relative to it, that are roots of their own."""
+        ...
+
+    def twin(self, root: WatchRoot) -> str | None:
+        """Return an earlier root that is the same folder, if there is one."""
+        ...
+
+
+class RootWatch:
+    """Watches one root. One thread calls :meth:`step`; the others only leave hints."""
+
+    def __init__(
+        self,
+        root: WatchRoot,
+        known: Known,
+        sink: Sink,
+        memory: RootMemory,
+        settings: Settings,
+        layout: Layout,
+    ) -> None:
+        self.root = root
+        self.wake = threading.Event()
+        self.stop = threading.Event()
+        self.clock = settings.clock
+        self.departures = Departures(root.path)
+        self._known, self._sink, self._set, self._layout = known, sink, settings, layout
+        self._presence = Presence(root, memory, self._knows_any, lambda: layout.twin(root))
+        self.files = Examiner(
+            root,
+            known,
+            sink,
+            self._presence,
+            self.departures,
+            settle_seconds=settings.settle_seconds,
+            clock=settings.clock,
+            wall=settings.wall,
+        )
+        self._feed = Feed(root, settings.source, self.wake)
+        self._outside = HintBox(self.wake)
+        self._rules = Rules(root)
+        self._listen = True
+        self._vanished: dict[str, None] = {}
+        self._vanished_trees: dict[str, None] = {}
+        self._vanished_due = self._rearm_at = self._scan_at = math.inf
+        self._check_at = self._scan_ended = -math.inf
+        self._scan_cost = 0.0
+        self._armed_wall = math.inf
+        self._epoch = 0
+        self._pumping = False
+        self._last_scan: float | None = None
+        self._seen = 0
+
+    # -- asked from other threads
+
+    def hint(self, path: str) -> None:
+        """Look at the photo, sidecar or folder ``path`` again, even if nothing changed."""
+        if is_photo_name(path):
+            self.files.ask_again(path)
+            self._outside.put(Hint(Kind.LOOK, path))
+            self._outside.put(Hint(Kind.VANISHED, path))
+        else:
+            kind = Kind.SIDECAR if is_sidecar_name(path) else Kind.TREE
+            self._outside.put(Hint(kind, path))
+
+    def rescan(self) -> None:
+        """Scan everything now."""
+        self._outside.put(Hint(Kind.SCAN))
+
+    def accept(self) -> None:
+        """Take the folder as it is now, though it looks like another one."""
+        self._presence.accept()
+        self.rescan()
+
+    def status(self) -> RootStatus:
+        """Return how the root fares."""
+        presence = self._presence
+        return RootStatus(
+            self.root.path,
+            presence.state,
+            self._feed.mode,
+            presence.reason or self._feed.reason,
+            self._last_scan,
+            len(self.files.settling),
+            self._seen,
+            self.departures.held,
+        )
+
+    # -- driven by the one thread that owns this root
+
+    def begin(self, stop: threading.Event, *, listen: bool) -> None:
+        """Start afresh: with events (``listen``), or for a single scan."""
+        self.stop = self.files.stop = stop
+        self._listen = listen
+        # A single scan gets no second look at what seems to be a wave of deletions.
+        self.departures.patient = listen
+        self._presence.forget()
+        self._check_at = -math.inf
+
+    def step(self) -> float:
+        """Do all that is due now; return when there is more to do (seconds of the clock)."""
+        if self.clock() >= self._check_at:
+            self.check()
+        if not self._presence.online:
+            self._outside.take()
+            return self._check_at
+        self._pump()
+        now = self.clock()
+        if now >= self._rearm_at:
+            self._rearm_at = math.inf
+            self._feed.lost(now, self._presence.mounts)
+            self._watched_anew(now)
+        if self._feed.check(now, self._presence.mounts):
+            self._watched_anew(now)
+        if now >= self._scan_at:
+            self.scan()
+        settling = self.files.settling
+        if self.files.overfull and len(settling) < settling.limit // 2:
+            self.files.overfull = False
+            self._scan_soon(self.clock())
+        return min(
+            self._check_at,
+            self._scan_at,
+            self._rearm_at,
+            self._vanished_due,
+            self.files.next_due(),
+            self._feed.next_due(),
+        )
+
+    def close(self) -> None:
+        """Stop listening to events."""
+        self._feed.disarm()
+
+    def check(self) -> bool:
+        """Check that the root is there, and act when that has changed; return whether it is."""
+        now = self.clock()
+        self._check_at = now + CHECK_SECONDS
+        if not self._presence.check():
+            return self._presence.online
+        self._epoch += 1
+        self._feed.disarm()
+        if self._presence.online:
+            self._rules = Rules(self.root, self._layout.inside(self.root))
+            if self._listen:
+                self._feed.arm(now, self._presence.mounts)
+            self._watched_anew(now)
+        else:
+            # Nothing under it is touched, or forgotten.
+            self.files.clear()
+            self._clear_vanished()
+            self._rearm_at = math.inf
+        return self._presence.online
+
+    def scan(self) -> None:
+        """Look at everything below the root, and report what is gone."""
+        clock, epoch = self.clock, self._epoch
+        began, blocked = clock(), self.files.blocked
+        self._scan_at = math.inf
+        self._rules = Rules(self.root, self._layout.inside(self.root))
+        report, seen, missed = WalkReport(), set(), 0
+        doubtful = self._set.wall() - MISSED_SECONDS
+        for photo in walk(self._rules, self.root.path, report, self.files.complain):
+            seen.add(hash(photo.path))
+            new = self.files.meet(photo.path, photo.stat, photo.sidecar)
+            missed += new and self._armed_wall < photo.stat.st_ctime < doubtful
+            if clock() >= self._check_at:
+                self.check()
+            self._pump()
+            if self.stop.is_set() or epoch != self._epoch:
+                return
+        self._presence.crossed(report.crossings, forget=self.departures.released)
+        self._reconcile(seen, report.unreadable)
+        ended = clock()
+        self._scan_cost = ended - began - (self.files.blocked - blocked)
+        self._scan_ended = ended
+        self._last_scan, self._seen = self._set.wall(), len(seen)
+        self._feed.too_many_folders(report.folders, ended)
+        self._feed.prove(ended, doubt=missed > 0)
+        self._scan_at = min(self._scan_at, ended + self._pause())
+
+    # -- the steps
+
+    def _watched_anew(self, now: float) -> None:
+        # Events only tell of what changes from now on.
+        self._armed_wall = self._set.wall()
+        self._scan_at = now
+
+    def _pause(self) -> float:
+        rescan = max(self._set.rescan_seconds, self._scan_cost)
+        if self._feed.mode == "events":
+            return rescan
+        return min(max(POLL_SECONDS, SCAN_SHARE * self._scan_cost), rescan)
+
+    def _scan_soon(self, now: float) -> None:
+        rest = min(SCAN_SHARE * self._scan_cost, self._set.rescan_seconds)
+        self._scan_at = min(self._scan_at, max(now + 1.0, self._scan_ended + rest))
+
+    def _pump(self) -> None:
+        """Follow hints and settle files; in the middle of a scan as well."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            self._follow()
+            self.files.work()
+            if self.clock() >= self._vanished_due:
+                self._report_vanished()
+        finally:
+            self._pumping = False
+
+    def _follow(self) -> None:
+        now = self.clock()
+        trees: list[str] = []
+        for hint in chain(self._feed.hints(), self._outside.take()):
+            path = hint.path
+            if self.stop.is_set():
+                return
+            match hint.kind:
+                case Kind.LOOK if self._rules.wants(path):
+                    self.files.examine(path)
+                case Kind.LATER if self._rules.wants(path):
+                    self.files.put_off(path)
+                case Kind.SIDECAR:
+                    for photo in photos_of_sidecar(path):
+                        if self._rules.wants(photo) and not is_absent(photo):
+                            self.files.put_off(photo)
+                case Kind.TREE if self._rules.wants_folder(path):
+                    trees.append(path)
+                case Kind.VANISHED:
+                    self._note_vanished(self._vanished, path, now)
+                case Kind.TREE_VANISHED if is_inside(self.root.path, path):
+                    self._check_at = now
+                case Kind.TREE_VANISHED:
+                    self._note_vanished(self._vanished_trees, path, now)
+                case Kind.SCAN:
+                    self._scan_at = now
+                case Kind.DOUBT:
+                    self._scan_soon(now)
+                case Kind.LOST:
+                    log.info("events of %r were lost; everything is looked at", self.root.path)
+                    self._rearm_at = min(self._rearm_at, now + 1.0)
+                case _:
+                    pass  # of no interest to this root
+        self._scan_trees(trees)
+
+    def _scan_trees(self, trees: list[str]) -> None:
+        done = None
+        for tree in sorted(trees):
+            if done is not None and is_inside(tree, done):
+                continue
+            done = tree
+            for photo in walk(self._rules, tree, WalkReport(), self.files.complain):
+                if self.stop.is_set():
+                    return
+                self.files.meet(photo.path, photo.stat, photo.sidecar)
+
+    # -- what is gone
+
+    def _known_here(self, top: str) -> Iterable[str]:
+        return (path for path in self._known.known_under(top) if self._rules.owns(path))
+
+    def _knows_any(self) -> bool:
+        return any(True for _ in self._known_here(self.root.path))
+
+    def _note_vanished(self, where: dict[str, None], path: str, now: float) -> None:
+        if self._rules.owns(path):
+            where[path] = None
+            # Later than its new place is found, if it was only renamed.
+            self._vanished_due = min(self._vanished_due, now + self._set.settle_seconds + 1.0)
+
+    def _clear_vanished(self) -> None:
+        self._vanished.clear()
+        self._vanished_trees.clear()
+        self._vanished_due = math.inf
+
+    def _report_vanished(self) -> None:
+        paths, trees = list(self._vanished), list(self._vanished_trees)
+        self._clear_vanished()
+        if len(paths) > SMALL_BATCH or len(trees) > SMALL_BATCH:
+            self._scan_soon(self.clock())
+            return
+        below = chain.from_iterable(self._known_here(tree) for tree in trees)
+        self._report(self._absent(dict.fromkeys(chain(paths, below)), []))
+
+    def _reconcile(self, seen: set[int], unreadable: list[str]) -> None:
+        unseen = [p for p in self._known_here(self.root.path) if hash(p) not in seen]
+        if self._report(self._absent(unseen, unreadable)):
+            self.departures.nothing_held()
+
+    def _absent(self, paths: Iterable[str], unreadable: list[str]) -> list[str]:
+        hidden = [*unreadable, *away(self._presence.crossings)]
+        return [
+            path
+            for path in paths
+            if not any(is_inside(path, folder) for folder in hidden) and is_absent(path)
+        ]
+
+    def _report(self, missing: list[str]) -> bool:
+        """Report what is ``missing``; return False when it is held back."""
+        epoch = self._epoch
+        # Only now: had the disk gone meanwhile, everything would look deleted.
+        if missing and (not self.check() or epoch != self._epoch):
+            return False
+        fresh = self.departures.judge(
+            missing, lambda: sum(1 for _ in self._known_here(self.root.path)), self.clock()
+        )
+        if fresh is None:
+            self._scan_at = min(self._scan_at, self.clock() + RECHECK_SECONDS)
+            return False
+        if fresh and not self.stop.is_set():
+            self._sink.gone(fresh, self.root.path)
+        return True

@@ -1,0 +1,249 @@
+"""Is this folder really there, or is its disk away?
+
+An unmounted disk leaves an empty folder behind, and taking that for a deletion would
+forget a whole library. Each root therefore has
+
+- a *marker*, the file ``.tagger-root`` with an identifier of its own, written once
+  where the folder may be written to, and
+- its *place*: which file system was mounted where (type, mount point, device, id).
+
+Both are remembered in ``roots.json`` in the state directory. The marker is the strong
+evidence: where it is, the folder is there, whatever its device number (a USB disk on
+another port). Without it, see :func:`judge`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import stat
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from tagger.watch.mounts import Mounts
+
+log = logging.getLogger(__name__)
+
+MARKER = ".tagger-root"
+CANARY_PREFIX = ".tagger-canary-"
+_STRAYS = (CANARY_PREFIX, MARKER + "-")
+_MARKER_HEAD = "tagger root "
+_MARKER_TEXT = "This file shows tagger that this folder is really here (its disk mounted). Keep it."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The file system a root is on. ``fsid`` is that of statvfs(3), 0 when there is none."""
+
+    fstype: str
+    mountpoint: str
+    device: int
+    fsid: int
+
+
+@dataclass(frozen=True, slots=True)
+class RootRecord:
+    """What is remembered of a root.
+
+    ``marker`` is the identifier in its marker, ``None`` when none could be written.
+    ``crossings`` are the folders below it where other file systems were mounted.
+    """
+
+    marker: str | None
+    place: Place
+    crossings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a root looks like right now.
+
+    ``marker`` is the identifier found in it; it is ``empty`` when it holds nothing else.
+    ``identity`` is the device and inode number of the folder.
+    """
+
+    place: Place
+    marker: str | None
+    empty: bool
+    identity: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a root is there (``online``); if not, ``reason`` says why and what to do."""
+
+    online: bool
+    reason: str = ""
+
+
+def judge(record: RootRecord | None, sight: Sight, knows: Callable[[], bool]) -> Verdict:
+    """Decide whether the folder seen is the folder remembered.
+
+    ``knows`` says whether any photo below it is in the index; with none, nothing can be
+    lost and the folder is taken as it is.
+
+    With the right marker it is there. Without, it is there when the very same file
+    system is still mounted at the same place (somebody emptied or recreated the
+    folder), or when it never had a marker and a file system of the same type is mounted
+    at the same place; an empty folder without a marker never is.
+    """
+    if record is not None and record.marker is not None:
+        if sight.marker == record.marker or sight.place == record.place or not knows():
+            return Verdict(True)
+        if sight.marker is not None:
+            return Verdict(False, "another disk is mounted here (its marker differs)")
+        return Verdict(False, f"its disk is not mounted (the marker {MARKER} is gone)")
+    if (record is None and sight.marker is not None) or not knows():
+        return Verdict(True)
+    if sight.empty:
+        return Verdict(False, "the folder is empty, but photos in it are known: is it mounted?")
+    if record is None:
+        return Verdict(True)
+    # A marker found here does not count: it may be an old one, in the mount point itself.
+    same = (record.place.fstype, record.place.mountpoint)
+    if same == (sight.place.fstype, sight.place.mountpoint):
+        return Verdict(True)
+    return Verdict(
+        False,
+        f"its disk is not mounted (it was {record.place.fstype} at {record.place.mountpoint})",
+    )
+
+
+def look_at_root(path: str, mounts: Mounts) -> Sight:
+    """Return what the folder ``path`` looks like.
+
+    Raise OSError when it is not there, is no folder, or cannot be listed.
+    """
+    st = os.stat(path)
+    if not stat.S_ISDIR(st.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+    with os.scandir(path) as entries:
+        empty = all(entry.name == MARKER for entry in entries)
+    mount = mounts.of(os.path.realpath(path))
+    fsid = os.statvfs(path).f_fsid
+    place = Place(mount.fstype, mount.mountpoint, st.st_dev, fsid)
+    return Sight(place, read_marker(path), empty, (st.st_dev, st.st_ino))
+
+
+def read_marker(root: str) -> str | None:
+    """Return the identifier in the marker of ``root``, ``None`` without a sound marker."""
+    try:
+        fd = os.open(os.path.join(root, MARKER), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        text = os.read(fd, 200).decode("utf-8", "replace")
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    first = text.partition("\n")[0]
+    return first.removeprefix(_MARKER_HEAD) if first.startswith(_MARKER_HEAD) else None
+
+
+def write_marker(root: str) -> str | None:
+    """Put a new marker into ``root`` and return its identifier; ``None`` if that fails."""
+    path = os.path.join(root, MARKER)
+    identifier = uuid.uuid4().hex
+    temporary = f"{path}-{identifier[:8]}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    try:
+        fd = os.open(temporary, flags, 0o644)
+        try:
+            os.write(fd, f"{_MARKER_HEAD}{identifier}\n{_MARKER_TEXT}\n".encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
+    except OSError as error:
+        log.debug("no marker could be written to %r: %s", root, error)
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+        return None
+    return read_marker(root)
+
+
+def remove_strays(root: str) -> None:
+    """Remove what a killed daemon may have left in ``root``: canaries, half-made markers."""
+    try:
+        with os.scandir(root) as entries:
+            strays = [entry.path for entry in entries if entry.name.startswith(_STRAYS)]
+        for stray in strays:
+            os.unlink(stray)
+    except OSError as error:
+        log.debug("strays in %r could not be removed: %s", root, error)
+
+
+class RootMemory:
+    """What is remembered of the roots, in ``roots.json``; thread-safe.
+
+    Without a ``state_dir`` it is remembered until the process ends. A file that cannot be
+    written (disk full) is tried again with the next record; until then memory serves.
+    """
+
+    def __init__(self, state_dir: str | None) -> None:
+        self._path = os.path.join(state_dir, "roots.json") if state_dir else None
+        self._lock = threading.Lock()
+        self._records: dict[str, RootRecord] = {}
+        self._unsaved = False
+        if self._path is not None:
+            self._records = _load(self._path)
+
+    def get(self, root: str) -> RootRecord | None:
+        """Return what is remembered of ``root``, if anything is."""
+        with self._lock:
+            return self._records.get(root)
+
+    def put(self, root: str, record: RootRecord) -> None:
+        """Remember ``record``; costs nothing when it is known already."""
+        with self._lock:
+            if self._records.get(root) == record and not self._unsaved:
+                return
+            self._records[root] = record
+            if self._path is not None:
+                saved = _save(self._path, self._records, quiet=self._unsaved)
+                self._unsaved = not saved
+
+    def put_crossings(self, root: str, crossings: tuple[str, ...]) -> None:
+        """Remember at which folders below ``root`` other file systems are mounted."""
+        record = self.get(root)
+        if record is not None:
+            self.put(root, replace(record, crossings=tuple(sorted(set(crossings)))))
+
+
+def _load(path: str) -> dict[str, RootRecord]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            stored = json.load(file)
+        return {
+            root: RootRecord(
+                value["marker"], Place(**value["place"]), tuple(value.get("crossings", ()))
+            )
+            for root, value in stored.items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s cannot be read and is started afresh: %s", path, error)
+        return {}
+
+
+def _save(path: str, records: dict[str, RootRecord], *, quiet: bool) -> bool:
+    # ASCII with escapes: names that are not UTF-8 survive as surrogates.
+    text = json.dumps({root: asdict(r) for root, r in records.items()}, indent=1)
+    temporary = path + ".new"
+    try:
+        with open(temporary, "w", encoding="ascii") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        level = logging.DEBUG if quiet else logging.WARNING
+        log.log(level, "cannot write %s (%s); tried again later", path, error.strerror)
+        return False
+    return True

@@ -1,0 +1,237 @@
+"""The walk through a root: which files are photos of ours. What it sees is the truth."""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tagger.config import WatchRoot, is_inside
+from tagger.photo import PHOTO_SUFFIXES, is_photo_name, sidecar_paths
+
+IGNORED_FOLDERS = frozenset(
+    {
+        "@eaDir",
+        "@Recycle",
+        "@Recently-Snapshot",
+        "#recycle",
+        "#snapshot",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+    }
+)
+"""Thumbnails, recycle bins and snapshots that NAS systems keep beside the photos."""
+IGNORED_SUFFIXES = (".part", ".partial", ".crdownload", ".filepart", ".tmp", ".download")
+IGNORED_PREFIXES = (".", "~syncthing~", "~$")
+_SIDECAR_SUFFIXES = (".xmp", ".tags.json")
+
+
+def is_sidecar_name(name: str) -> bool:
+    """Whether the name is one that a photo's sidecar may have."""
+    return name.lower().endswith(_SIDECAR_SUFFIXES)
+
+
+def photos_of_sidecar(path: str) -> list[str]:
+    """Return where the photos may be that the sidecar ``path`` belongs to.
+
+    ``photo.jpg.xmp`` belongs to ``photo.jpg``; ``photo.xmp`` to every ``photo.*``.
+    """
+    for suffix in _SIDECAR_SUFFIXES:
+        if path.lower().endswith(suffix):
+            stem = path[: -len(suffix)]
+            if is_photo_name(stem):
+                return [stem]
+            if suffix == ".xmp":
+                both = (str.lower, str.upper)
+                return [stem + case(s) for s in sorted(PHOTO_SUFFIXES) for case in both]
+    return []
+
+
+class Rules:
+    """Which files and folders below a root are looked at.
+
+    ``elsewhere`` holds folders, relative to the root, that other roots watch. Paths
+    are those below ``root.path``, as the user wrote it.
+    """
+
+    def __init__(self, root: WatchRoot, elsewhere: frozenset[str] = frozenset()) -> None:
+        self.root = root
+        self.elsewhere = elsewhere
+        patterns = [
+            fnmatch.translate(form)
+            for given in root.ignore
+            for form in {given.strip("/"), given.strip("/").removeprefix("**/")}
+            if form
+        ]
+        self._ignored = re.compile("|".join(patterns)).match if patterns else None
+
+    def relative(self, path: str) -> str:
+        """Return ``path`` relative to the root ("" for the root itself)."""
+        return path[len(self.root.path.rstrip(os.sep)) + 1 :]
+
+    def _is_ignored(self, relative: str, name: str) -> bool:
+        if self._ignored is None:
+            return False
+        return bool(self._ignored(name) or self._ignored(relative))
+
+    def enters(self, relative: str, name: str) -> bool:
+        """Whether the folder ``relative`` (its last part ``name``) is walked into."""
+        if not self.root.recursive or name.startswith(".") or name in IGNORED_FOLDERS:
+            return False
+        return relative not in self.elsewhere and not self._is_ignored(relative, name)
+
+    def takes(self, relative: str, name: str) -> bool:
+        """Whether the file ``relative`` in a folder that is walked is a photo of ours."""
+        if not is_photo_name(name) or name.startswith(IGNORED_PREFIXES):
+            return False
+        return not name.endswith(IGNORED_SUFFIXES) and not self._is_ignored(relative, name)
+
+    def owns(self, path: str) -> bool:
+        """Whether ``path`` lies in this root and in no root inside it."""
+        if not is_inside(path, self.root.path):
+            return False
+        relative = self.relative(path)
+        return not any(is_inside(relative, other) for other in self.elsewhere)
+
+    def wants_folder(self, path: str) -> bool:
+        """Whether a scan of the root would walk into the folder ``path``."""
+        if not is_inside(path, self.root.path):
+            return False
+        relative = self.relative(path)
+        parts = relative.split(os.sep) if relative else []
+        return all(self.enters(os.sep.join(parts[: n + 1]), name) for n, name in enumerate(parts))
+
+    def wants(self, path: str) -> bool:
+        """Whether a scan of the root would take the file ``path``."""
+        folder, name = os.path.split(path)
+        return self.wants_folder(folder) and self.takes(self.relative(path), name)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A photo met on the walk; ``sidecar`` is the stat of the first sidecar it has."""
+
+    path: str
+    stat: os.stat_result
+    sidecar: os.stat_result | None
+
+
+@dataclass(slots=True)
+class WalkReport:
+    """What a walk could not see, and where it crossed into another file system."""
+
+    unreadable: list[str] = field(default_factory=list)
+    crossings: dict[str, int] = field(default_factory=dict)
+    folders: int = 0
+
+
+def sidecar_stat(path: str) -> os.stat_result | None:
+    """Return the stat of the first sidecar of the photo ``path`` that exists."""
+    for sidecar in sidecar_paths(path):
+        try:
+            return os.lstat(sidecar)
+        except OSError:
+            continue
+    return None
+
+
+def walk(
+    rules: Rules,
+    top: str,
+    report: WalkReport,
+    complain: Callable[[str, OSError], None],
+) -> Iterator[Seen]:
+    """Yield every photo that ``rules`` want in the folder ``top`` and below.
+
+    Links are never followed, so there are no loops. Folders that cannot be read are
+    passed to ``complain`` and noted in ``report``.
+    """
+    try:
+        device = os.stat(top).st_dev
+    except OSError as error:
+        _failed(top, error, report, complain)
+        return
+    stack: list[tuple[str, int]] = [(top, device)]
+    while stack:
+        folder, device = stack.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = list(listing)
+        except OSError as error:
+            _failed(folder, error, report, complain)
+            continue
+        report.folders += 1
+        prefix = rules.relative(folder)
+        prefix = prefix + os.sep if prefix else ""
+        folders, photos = _sort(rules, prefix, entries, report, complain)
+        names = {entry.name for entry in entries if is_sidecar_name(entry.name)}
+        del entries
+        for entry in folders:
+            try:
+                inside = entry.stat(follow_symlinks=False).st_dev
+            except OSError as error:
+                _failed(entry.path, error, report, complain)
+                continue
+            if inside != device:
+                report.crossings[entry.path] = inside
+            stack.append((entry.path, inside))
+        for entry in photos:
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue  # it went away; the index is asked for those
+            if stat.S_ISREG(found.st_mode):
+                yield Seen(entry.path, found, _sidecar_among(entry.path, names))
+
+
+def _sort(
+    rules: Rules,
+    prefix: str,
+    entries: Sequence[os.DirEntry[str]],
+    report: WalkReport,
+    complain: Callable[[str, OSError], None],
+) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    folders, photos = [], []
+    for entry in entries:
+        name = entry.name
+        if rules.takes(prefix + name, name):
+            photos.append(entry)
+        try:
+            is_folder = entry.is_dir(follow_symlinks=False)
+        except OSError as error:
+            _failed(entry.path, error, report, complain)
+            continue
+        if is_folder:
+            if rules.enters(prefix + name, name):
+                folders.append(entry)
+            if photos and photos[-1] is entry:
+                photos.pop()
+    # In the order of the inodes a spinning disk reads them in one sweep.
+    photos.sort(key=os.DirEntry.inode)
+    folders.sort(key=lambda entry: entry.name, reverse=True)
+    return folders, photos
+
+
+def _sidecar_among(path: str, names: set[str]) -> os.stat_result | None:
+    if names:
+        for sidecar in sidecar_paths(path):
+            if os.path.basename(sidecar) in names:
+                try:
+                    return os.lstat(sidecar)
+                except OSError:
+                    continue
+    return None
+
+
+def _failed(
+    path: str, error: OSError, report: WalkReport, complain: Callable[[str, OSError], None]
+) -> None:
+    # What went away meanwhile is neither unreadable nor worth a word.
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        report.unreadable.append(path)
+        complain(path, error)

@@ -1,0 +1,67 @@
+"""What the watch asks of its neighbours, and what it tells of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from tagger.photo import Candidate, FileStat
+
+Clock = Callable[[], float]
+"""Seconds that never go back, like :func:`time.monotonic`."""
+
+
+class Known(Protocol):
+    """What is known of the photos already; the index answers. Must be thread-safe."""
+
+    def is_current(self, path: str, stat: FileStat, sidecar: FileStat | None) -> bool:
+        """Whether there is nothing to do for this version of the photo.
+
+        True as well for one that failed and is not to be tried yet.
+        """
+        ...
+
+    def known_under(self, root: str) -> Iterable[str]:
+        """Yield the paths of the photos in the index below the folder, missing ones left out."""
+        ...
+
+
+class Sink(Protocol):
+    """Who takes what was found. Called from several threads, one for each root."""
+
+    def found(self, candidate: Candidate) -> None:
+        """Take a finished file; may block until there is room for it.
+
+        The same version may come twice, when it is found again before the index knows.
+        Must return soon once the program is stopping.
+        """
+        ...
+
+    def gone(self, paths: Sequence[str], root: str) -> None:
+        """Learn that these photos are not there any more, though their root is."""
+        ...
+
+
+State = Literal["online", "offline", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class RootStatus:
+    """How one root fares.
+
+    ``state`` is "missing" when there is no such folder, "offline" when its disk seems to
+    be away or it cannot be read. ``mode`` is how it is watched, ``reason`` why it is
+    offline or polled. ``last_scan`` is when a full scan last ended, in seconds since
+    the epoch; ``seen`` how many photos it met, ``waiting`` how many are unfinished, ``held``
+    how many missing ones wait for a confirmation.
+    """
+
+    path: str
+    state: State
+    mode: Literal["events", "poll"]
+    reason: str
+    last_scan: float | None
+    waiting: int
+    seen: int
+    held: int

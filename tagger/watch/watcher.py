@@ -1,0 +1,214 @@
+"""The watch as a whole: one thread for each root, so that a hung one holds up no other."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tagger.config import WatchRoot, is_inside
+from tagger.watch.events import EventSourceFactory, WatchdogSource
+from tagger.watch.root_watch import RootWatch, Settings
+from tagger.watch.roots import RootMemory
+from tagger.watch.seams import Clock, Known, RootStatus, Sink
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Known", "RootStatus", "Sink", "Watcher"]
+
+PACE_SECONDS = 0.02
+"""Hints that come closer together than this are followed together."""
+RETRY_SECONDS = 5.0
+"""How long a root is left alone after a failure nobody foresaw."""
+GIVE_UP_SECONDS = 30.0
+"""For how long `scan_once` waits for files that go on changing."""
+
+
+class Watcher:
+    """Finds finished photos below ``roots`` and gives them to ``sink``.
+
+    What it remembers of the roots is in ``roots.json`` in ``state_dir``; without one, it
+    forgets at exit. ``clock`` never goes back; ``source`` makes the events of a root.
+    Of two roots that are the same folder, the second is left alone.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[WatchRoot],
+        known: Known,
+        sink: Sink,
+        *,
+        settle_seconds: float = 2.0,
+        rescan_seconds: float = 300.0,
+        clock: Clock = time.monotonic,
+        state_dir: str | None = None,
+        source: EventSourceFactory = WatchdogSource,
+    ) -> None:
+        memory = RootMemory(state_dir)
+        roots = [replace(root, path=os.path.abspath(root.path)) for root in roots]
+        layout = _Layout(roots)
+        self._settings = Settings(
+            settle_seconds=settle_seconds, rescan_seconds=rescan_seconds, clock=clock, source=source
+        )
+        self._watches = [
+            RootWatch(root, known, sink, memory, self._settings, layout) for root in roots
+        ]
+
+    def run(self, stop: threading.Event) -> None:
+        """Watch until ``stop`` is set; return within a second of that.
+
+        Raise what a root's thread raised, if one fails (the index's errors pass through).
+        """
+        ending = threading.Event()
+        threads = [_RootThread(watch, ending) for watch in self._watches]
+        for thread in threads:
+            thread.start()
+        try:
+            while not stop.wait(0.25):
+                failed = [thread for thread in threads if thread.error]
+                if failed:
+                    break
+        finally:
+            ending.set()
+            for watch in self._watches:
+                watch.wake.set()
+            deadline = time.monotonic() + 0.8
+            for thread in threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+                if thread.is_alive():
+                    log.warning("%r does not answer; it is left behind", thread.watch.root.path)
+        for thread in threads:
+            if thread.error is not None:
+                raise thread.error
+
+    def scan_once(self, *, wait_settle: bool = True, stop: threading.Event | None = None) -> None:
+        """Deliver everything that is there now, then return.
+
+        With ``wait_settle``, wait for unfinished files; those that go on changing are
+        given up after half a minute, and named. ``stop`` ends it early.
+        """
+        stop = stop or threading.Event()
+        for watch in self._watches:
+            watch.begin(stop, listen=False)
+            if watch.check():
+                watch.scan()
+        while wait_settle and not stop.is_set():
+            self._wait_settle(stop)
+            overfull = [watch for watch in self._watches if watch.files.overfull]
+            for watch in overfull:
+                watch.files.overfull = False
+                watch.scan()
+            if not overfull:
+                break
+        for watch in self._watches:
+            for path in watch.files.settling.paths():
+                log.warning("%r is still being written and is left for the next time", path)
+
+    def _wait_settle(self, stop: threading.Event) -> None:
+        clock, files = self._settings.clock, [watch.files for watch in self._watches]
+        until = clock() + max(GIVE_UP_SECONDS, 6 * self._settings.settle_seconds)
+        while not stop.is_set():
+            due = min((one.settling.next_due() for one in files), default=math.inf)
+            if due > until:
+                return
+            stop.wait(max(0.0, due - clock()))
+            for one in files:
+                one.work()
+
+    def hint(self, path: str) -> None:
+        """Look at the photo, its sidecar or the folder ``path`` again."""
+        path = os.path.abspath(path)
+        inside = [watch for watch in self._watches if is_inside(path, watch.root.path)]
+        if inside:
+            max(inside, key=lambda watch: len(watch.root.path)).hint(path)
+
+    def rescan(self) -> None:
+        """Look at everything again, soon."""
+        for watch in self._watches:
+            watch.rescan()
+
+    def release_held(self, root: str) -> None:
+        """Take the photos missing from ``root`` for deleted, however many they are."""
+        for watch in self._watches:
+            if watch.root.path == os.path.abspath(root):
+                watch.departures.release()
+                watch.rescan()
+
+    def accept(self, root: str) -> None:
+        """Take the offline folder ``root`` as it is now for the right one: a new disk."""
+        for watch in self._watches:
+            if watch.root.path == os.path.abspath(root):
+                watch.accept()
+
+    def status(self) -> list[RootStatus]:
+        """Return how each root fares, in the order of the config."""
+        return [watch.status() for watch in self._watches]
+
+
+class _Layout:
+    """How the roots lie among each other, links resolved."""
+
+    def __init__(self, roots: Sequence[WatchRoot]) -> None:
+        self._roots = list(roots)
+
+    def inside(self, root: WatchRoot) -> frozenset[str]:
+        """Return the folders below ``root``, relative to it, that are roots of their own."""
+        real = os.path.realpath(root.path)
+        others = {os.path.realpath(other.path) for other in self._roots if other is not root}
+        return frozenset(
+            other[len(real.rstrip(os.sep)) + 1 :]
+            for other in others
+            if other != real and is_inside(other, real)
+        )
+
+    def twin(self, root: WatchRoot) -> str | None:
+        """Return an earlier root that is the same folder, if there is one."""
+        real = os.path.realpath(root.path)
+        for other in self._roots:
+            if other is root:
+                return None
+            if os.path.realpath(other.path) == real:
+                return other.path
+        return None
+
+
+class _RootThread(threading.Thread):
+    """Runs the watch over one root until ``stop`` is set."""
+
+    def __init__(self, watch: RootWatch, stop: threading.Event) -> None:
+        # A daemon: a root on a dead network disk may hang in a system call for ever.
+        super().__init__(name=f"watch {watch.root.path!r}", daemon=True)
+        self.watch = watch
+        self.error: Exception | None = None
+        self._stop_watch = stop
+        watch.begin(stop, listen=True)
+
+    def run(self) -> None:
+        """Step until stopped; keep what goes wrong for the caller of `Watcher.run`."""
+        try:
+            while not self._stop_watch.is_set():
+                self._wait_until(self._step())
+        except Exception as error:  # noqa: BLE001 - Watcher.run raises it again
+            self.error = error
+        finally:
+            self.watch.close()
+
+    def _step(self) -> float:
+        try:
+            return self.watch.step()
+        except OSError as error:
+            # Disks that drop off fail in more ways than anyone has listed.
+            log.warning("watching %r failed (%s); going on", self.watch.root.path, error)
+            self._stop_watch.wait(RETRY_SECONDS)
+            self.watch.rescan()
+            return self.watch.clock()
+
+    def _wait_until(self, due: float) -> None:
+        wake = self.watch.wake
+        wake.wait(max(0.0, min(due - self.watch.clock(), 60.0)))
+        self._stop_watch.wait(PACE_SECONDS)
+        wake.clear()

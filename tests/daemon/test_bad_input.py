@@ -1,0 +1,120 @@
+"""What no photo should be: each gets a clear reason, and the daemon goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import zlib
+
+import pytest
+
+
+def bomb_png(side: int) -> bytes:
+    """Return a small PNG that claims ``side`` x ``side`` pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    rows = zlib.compress(b"\0" * 1000)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+
+
+def reasons(home):
+    return {os.path.basename(f["path"]): f["reason"] for f in home.json("failures")}
+
+
+def test_each_bad_file_gets_a_reason_and_the_good_one_its_tags(home, scenes):
+    good = home.inbox / "good.jpg"
+    shutil.copyfile(scenes[0], good)
+    data = good.read_bytes()
+    (home.inbox / "empty.jpg").write_bytes(b"")
+    (home.inbox / "text.jpg").write_text("Dear diary, this is no picture.\n" * 50)
+    (home.inbox / "cut.jpg").write_bytes(data[: len(data) // 2])
+    (home.inbox / "bomb.png").write_bytes(bomb_png(60_000))
+    os.symlink(good, home.inbox / "link.jpg")
+    os.symlink(home.inbox, home.inbox / "loop")
+    os.mkfifo(home.inbox / "pipe.jpg")
+    (home.inbox / "folder.jpg").mkdir()
+    lines = home.once()
+    told = reasons(home)
+    assert set(told) == {"empty.jpg", "text.jpg", "cut.jpg", "bomb.png"}
+    assert all(str(home.inbox / name) in reason for name, reason in told.items())
+    assert "empty" in told["empty.jpg"]
+    assert "truncated" in told["cut.jpg"]
+    assert home.run("query").splitlines() == [str(good)]
+    assert len([line for line in lines if line["event"] == "failure"]) == 4
+    # No retry storm: they wait until they change.
+    assert home.once() == []
+    shutil.copyfile(good, home.inbox / "cut.jpg")
+    assert [os.path.basename(line["path"]) for line in home.once()] == ["cut.jpg"]
+    assert set(reasons(home)) == {"empty.jpg", "text.jpg", "bomb.png"}
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.jpg", b"new\nline.jpg", b"quo'te\".jpg", "狗 & <b>.jpg".encode()]
+)
+def test_names_of_any_bytes(home, scenes, name):
+    photo = os.path.join(os.fsencode(home.inbox), name)
+    shutil.copyfile(scenes[0], photo)
+    home.once()
+    assert os.fsencode(home.run("query", "--null")) == photo + b"\0"
+    assert os.path.exists(photo + b".xmp")
+    assert home.json("show", os.fsdecode(photo))["tags"]
+    assert home.once() == []
+
+
+def test_a_folder_inside_another_is_handled_once_by_its_own_settings(home, scenes):
+    inner = home.inbox / "inner"
+    inner.mkdir()
+    home.configure(watch=[{"path": str(home.inbox)}, {"path": str(inner), "read_only": True}])
+    shutil.copyfile(scenes[0], home.inbox / "a.jpg")
+    shutil.copyfile(scenes[1], inner / "b.jpg")
+    assert len(home.once()) == 2
+    assert [p.name for p in inner.iterdir()] == ["b.jpg"]
+    assert (home.inbox / "a.jpg.xmp").is_file()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file nobody else may read")
+def test_rights_as_another_user(home, scenes, tmp_path):
+    """A folder that cannot be written is indexed only, said once; the unreadable is told."""
+    for folder in [home.folder, *list(home.folder.parents)[:3]]:
+        os.chmod(folder, 0o755)
+    for number, scene in enumerate(scenes[:3]):
+        shutil.copyfile(scene, home.inbox / f"{number}.jpg")
+    secret = home.inbox / "secret.jpg"
+    shutil.copyfile(scenes[0], secret)
+    secret.chmod(0)
+    home.inbox.chmod(0o755)
+    home.state.mkdir()
+    os.chown(home.state, 65534, 65534)
+    drop = "import os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534);"
+    main = f"from tagger.cli import main; sys.exit(main(['--config', {str(home.config)!r}, "
+    weights = home.settings["model"]["weights"]
+    for folder in list(os.path.dirname(weights).split("/"))[:0]:
+        os.chmod(folder, 0o755)
+    readable = home.folder / "resnet18.pth"
+    shutil.copyfile(weights, readable)
+    home.configure(model={"weights": str(readable), "download": False})
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-c", drop + main + "'run', '--once']))"],
+        capture_output=True,
+        env=home.environ(),
+        check=False,
+    )
+    log = done.stderr.decode()
+    assert done.returncode == 0, log
+    assert home.run("query", "--count") == "4\n" or home.run("query", "--count") == "3\n"
+    assert log.count("tags go to the index only") == 1
+    assert "secret.jpg" in reasons(home)
+    [failure] = home.json("failures")
+    assert failure["retry_at"] is not None
+    assert not list(home.inbox.glob("*.xmp"))
+    assert home.json("show", str(home.inbox / "0.jpg"))["note"]

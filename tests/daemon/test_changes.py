@@ -1,0 +1,148 @@
+"""Photos that change, move, are copied or go away, between and during runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+
+def drop(home, photo, name):
+    target = home.inbox / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(photo, target)
+    return target
+
+
+def hows(lines):
+    return {os.path.basename(line["path"]): line["how"] for line in lines}
+
+
+def sidecar(photo):
+    return photo.with_name(photo.name + ".xmp")
+
+
+def test_a_changed_photo_is_tagged_again(home, scenes):
+    photo = drop(home, scenes[0], "x.jpg")
+    home.once()
+    before = home.json("show", str(photo))["tags"]
+    shutil.copyfile(scenes[1], photo)
+    assert hows(home.once()) == {"x.jpg": "classified"}
+    after = home.json("show", str(photo))["tags"]
+    assert {t["label"] for t in after} != {t["label"] for t in before}
+    text = sidecar(photo).read_text()
+    old = {t["label"] for t in before} - {t["label"] for t in after}
+    assert old and not any(f">{label}<" in text for label in old)
+
+
+def test_a_touched_photo_is_not_classified_again(home, scenes):
+    photo = drop(home, scenes[0], "x.jpg")
+    home.once()
+    os.utime(photo, (1_500_000_000, 1_500_000_000))
+    assert hows(home.once()) == {"x.jpg": "known"}
+    assert photo.stat().st_mtime == 1_500_000_000
+
+
+def test_a_renamed_photo_keeps_its_tags_and_its_sidecar_follows(home, scenes):
+    photo = drop(home, scenes[0], "x.jpg")
+    home.once()
+    tags = home.json("show", str(photo))["tags"]
+    old_sidecar = sidecar(photo).read_bytes()
+    moved = home.inbox / "2024" / "renamed.jpg"
+    moved.parent.mkdir()
+    photo.rename(moved)
+    assert hows(home.once()) == {"renamed.jpg": "moved"}
+    assert home.json("show", str(moved))["tags"] == tags
+    assert home.run("query").splitlines() == [str(moved)]
+    assert home.json("status")["counts"]["missing"] == 0
+    assert not sidecar(photo).exists()
+    assert sidecar(moved).read_bytes() == old_sidecar
+    assert home.once() == []
+
+
+def test_a_sidecar_moved_by_the_user_stays_the_only_one(home, scenes):
+    photo = drop(home, scenes[0], "x.jpg")
+    home.once()
+    moved = home.inbox / "y.jpg"
+    photo.rename(moved)
+    sidecar(photo).rename(sidecar(moved))
+    before = sidecar(moved).read_bytes()
+    home.once()
+    assert sorted(p.name for p in home.inbox.glob("*.xmp")) == ["y.jpg.xmp"]
+    assert sidecar(moved).read_bytes() == before
+
+
+def test_an_exact_copy_costs_no_inference(home, scenes):
+    drop(home, scenes[0], "x.jpg")
+    home.once()
+    drop(home, scenes[0], "copy.jpg")
+    drop(home, scenes[1], "twin1.jpg")
+    drop(home, scenes[1], "twin2.jpg")
+    told = hows(home.once())
+    assert told["copy.jpg"] == "copied"
+    assert sorted([told["twin1.jpg"], told["twin2.jpg"]]) == ["classified", "copied"]
+    both = [home.json("show", str(home.inbox / n))["tags"] for n in ("x.jpg", "copy.jpg")]
+    assert both[0] == both[1]
+    assert sidecar(home.inbox / "copy.jpg").is_file()
+
+
+def test_a_photo_that_is_gone_is_missing_and_comes_back(home, scenes):
+    photo = drop(home, scenes[0], "x.jpg")
+    drop(home, scenes[1], "y.jpg")
+    home.once()
+    kept = home.folder / "x.jpg"
+    photo.rename(kept)
+    home.once()
+    assert home.json("status")["counts"]["missing"] == 1
+    assert str(photo) not in home.run("query").splitlines()
+    assert home.json("show", str(photo))["status"] == "missing"
+    kept.rename(photo)
+    assert hows(home.once()) == {"x.jpg": "known"}
+    assert home.json("show", str(photo))["status"] == "tagged"
+
+
+def test_a_sidecar_that_was_deleted_is_written_again(home, scenes):
+    photo = drop(home, scenes[0], "x.jpg")
+    home.once()
+    sidecar(photo).unlink()
+    assert hows(home.once()) == {"x.jpg": "known"}
+    assert sidecar(photo).is_file()
+
+
+def test_an_unmounted_disk_is_not_a_deletion(home, scenes):
+    photos = [drop(home, scene, scene.name) for scene in scenes]
+    home.once()
+    away = home.folder / "away"
+    home.inbox.rename(away)
+    home.inbox.mkdir()  # the empty mount point
+    home.once()
+    status = home.json("status")
+    assert status["counts"]["missing"] == 0
+    assert status["counts"]["tagged"] == len(photos)
+    home.inbox.rmdir()
+    away.rename(home.inbox)
+    assert home.once() == []
+
+
+def test_retry_classifies_again(home, scenes):
+    photo = drop(home, scenes[0], "x.jpg")
+    home.once()
+    assert home.run("retry", str(photo)).startswith("1 photo")
+    assert hows(home.once()) == {"x.jpg": "classified"}
+    home.run("retry", "/no/such.jpg", code=2)
+    assert "not in the index" in home.err
+
+
+def test_another_language_rewrites_what_is_written_without_decoding(home, scenes):
+    photo = drop(home, scenes[0], "x.jpg")
+    home.once()
+    label = home.json("show", str(photo))["tags"][0]["label"]
+    chinese = home.json("labels", label)[0]["names"]["zh"]
+    assert home.run("query", chinese) == f"{photo}\n"
+    home.configure(labels={"language": "zh"})
+    assert hows(home.once()) == {"x.jpg": "known"}
+    assert f">{chinese}<" in sidecar(photo).read_text()
+    assert f">{label}<" not in sidecar(photo).read_text()
+    home.configure(labels={"language": "zh", "exclude": [label]})
+    home.once()
+    assert label not in [t["label"] for t in home.json("show", str(photo))["tags"]]
+    assert f">{chinese}<" not in sidecar(photo).read_text()

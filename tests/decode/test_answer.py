@@ -1,0 +1,98 @@
+"""What comes out of a decoding process is data, whoever wrote it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger.decode.answer import pack, unpack
+from tagger.errors import ConfigError, DamagedImageError, PhotoError, PhotoUnreadableError
+from tagger.photo import DecodedPhoto, PhotoFacts
+
+PHOTO = DecodedPhoto(
+    np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3),
+    bytes(range(16)),
+    PhotoFacts("JPEG", 3, 2, 6, "2020-01-02T03:04:05", "Cam\n\u732b", 1.5, -2.0),
+    np.full((2, 4, 4, 3), 10, np.uint8),  # newlines
+)
+
+
+def test_a_photo_comes_out_as_it_went_in() -> None:
+    found = unpack(pack(PHOTO), 4)
+    assert np.array_equal(found.crop, PHOTO.crop)
+    assert found.more is not None and np.array_equal(found.more, PHOTO.more)
+    assert (found.crop_hash, found.facts) == (PHOTO.crop_hash, PHOTO.facts)
+
+
+def test_errors_come_out_with_both_parts() -> None:
+    for kind in (DamagedImageError, PhotoUnreadableError):
+        with pytest.raises(kind) as caught:
+            unpack(pack(kind("/p/caf\udce9\n.jpg is odd", "do this")), 4)
+        assert caught.value.message == "/p/caf\udce9\n.jpg is odd"
+        assert caught.value.remedy == "do this"
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), MemoryError(), ConfigError("a", "b")])
+def test_unexpected_errors_are_named(error: Exception) -> None:
+    with pytest.raises(ValueError, match=type(error).__name__):
+        unpack(pack(error), 4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"facts": None},
+        {"facts": {}},
+        {"facts": {"width": "3"}},
+        {"facts": {"latitude": float("nan")}},
+        {"facts": {"more": 1}},
+        {"hash": "00"},
+        {"hash": 5},
+        {"error": "ConfigError", "message": "", "remedy": ""},
+        {"error": "DamagedImageError"},
+        {"error": ["x"]},
+    ],
+)
+def test_wrong_answers(change: dict[str, object]) -> None:
+    line, _, pixels = pack(PHOTO).partition(b"\n")
+    head = json.loads(line)
+    for name, value in change.items():
+        if isinstance(value, dict) and value:
+            head[name] |= value
+        else:
+            head[name] = value
+    with pytest.raises(ValueError):
+        unpack(json.dumps(head).encode() + b"\n" + pixels, 4)
+
+
+def test_wrong_number_of_pixels() -> None:
+    data = pack(PHOTO)
+    for changed in (data[:-1], data + b"x", data.partition(b"\n")[0] + b"\n"):
+        with pytest.raises(ValueError):
+            unpack(changed, 4)
+
+
+@given(
+    st.binary()
+    | st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(["facts", "hash", "error", "message", "remedy", "failure"]), inner
+            )
+        ),
+    ).map(lambda value: json.dumps(value).encode() + b"\n")
+)
+def test_anything_at_all(data: bytes) -> None:
+    with pytest.raises((ValueError, PhotoError)):
+        unpack(data, 4)
+
+
+def test_brackets_without_end() -> None:
+    with pytest.raises(ValueError):
+        unpack(b"[" * 1_000_000, 4)

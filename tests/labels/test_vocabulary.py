@@ -1,0 +1,229 @@
+"""The vocabulary that is shipped."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from tagger.classify.torchvision_compat import import_torchvision
+from tagger.labels.schema import MAX_LEVELS, REQUIRED_LANGUAGES
+
+KNOWN_ERRORS = {
+    # Names of torchvision's that mislead, so nothing is found by them.
+    "Cardigan",
+    "amphibian",
+    "brass",
+    "ear",
+    "file",
+    "hip",
+    "passenger car",
+    "swab",
+    "upright",
+    "walking stick",
+    # Names that ours hold, as `crane (bird)`, or that mean the label above.
+    "Dandie Dinmont",
+    "Mexican hairless",
+    "crane bird",
+    "maillot tank suit",
+    "mushroom",
+    "racer",
+    "weasel",
+}
+
+
+@pytest.fixture(scope="module")
+def categories():
+    import_torchvision()
+    from torchvision.models import ResNet18_Weights
+
+    return ResNet18_Weights.IMAGENET1K_V1.meta["categories"]
+
+
+def test_every_class_stands_under_one_label(vocabulary):
+    classes = Counter(index for node in vocabulary.nodes.values() for index in node.classes)
+    assert classes == Counter(range(1000))
+    for label, node in vocabulary.nodes.items():
+        assert bool(node.classes) != bool(node.children), label
+        assert all(vocabulary.leaf_of(index) == label for index in node.classes)
+
+
+def test_every_label_has_a_name_of_its_own_in_every_language(vocabulary):
+    assert {"en", *REQUIRED_LANGUAGES} <= set(vocabulary.languages)
+    for language in ("en", *REQUIRED_LANGUAGES):
+        names = [node.names[language].strip().casefold() for node in vocabulary.nodes.values()]
+        assert all(names)
+        assert [name for name, times in Counter(names).items() if times > 1] == []
+    assert all(node.names["en"] == label for label, node in vocabulary.nodes.items())
+    assert vocabulary.check() == []
+
+
+def test_chinese_names_are_chinese(vocabulary):
+    for label, node in vocabulary.nodes.items():
+        for word in (node.names["zh"], *node.synonyms.get("zh", ())):
+            assert any("\u4e00" <= mark <= "\u9fff" for mark in word) or word == "MP3", label
+        for word in (label, *node.synonyms.get("en", ())):
+            assert not any("\u4e00" <= mark <= "\u9fff" for mark in word), label
+
+
+def test_the_tree_hangs_together(vocabulary):
+    seen = set()
+    for label, node in vocabulary.nodes.items():
+        path = vocabulary.path(label)
+        assert len(path) <= MAX_LEVELS
+        assert (path[0] in vocabulary.roots()) and path[-1] == label
+        assert node.parent is None or node.parent in seen, "parents come first"
+        assert all(vocabulary.nodes[child].parent == label for child in node.children)
+        seen.add(label)
+    everything = [vocabulary.below(root) for root in vocabulary.roots()]
+    assert sum(map(len, everything)) == len(vocabulary.nodes)
+
+
+def test_no_label_says_nothing(vocabulary):
+    empty = {"object", "thing", "entity", "item", "artifact", "other", "miscellaneous"}
+    assert not empty & set(vocabulary.nodes)
+
+
+@pytest.mark.parametrize("folder", ["imagenet", "calibration"])
+def test_class_indices_mean_what_the_photos_truth_says(vocabulary, categories, shared, folder):
+    truth = shared / "photos" / folder / "truth.csv"
+    with truth.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) > 60
+    for row in rows:
+        index = int(row["class_index"])
+        assert vocabulary.wnid(index) == row["wnid"]
+        assert categories[index] == row["torchvision_category"]
+
+
+def test_the_order_is_torchvisions(vocabulary, categories):
+    assert len(categories) == len(vocabulary.wnids) == 1000
+    assert list(vocabulary.wnids) == sorted(set(vocabulary.wnids))
+    unknown = {
+        name
+        for index, name in enumerate(categories)
+        if vocabulary.leaf_of(index) not in vocabulary.resolve(name)
+    }
+    assert unknown <= KNOWN_ERRORS
+
+
+@pytest.mark.parametrize(
+    ("label", "chinese"),
+    [
+        ("alp", "高山"),
+        ("tabby", "虎斑猫"),
+        ("ski", "滑雪板"),
+        ("dog", "狗"),
+        ("crane (bird)", "鹤"),
+        ("crane (machine)", "起重机"),
+        ("red panda", "小熊猫"),
+        ("giant panda", "大熊猫"),
+        ("jaguar", "美洲豹"),
+        ("cougar", "美洲狮"),
+        ("aircraft", "飞行器"),
+        ("airplane", "飞机"),
+    ],
+)
+def test_names_that_are_easily_mistaken(vocabulary, label, chinese):
+    assert vocabulary.name(label, "zh") == chinese
+    assert vocabulary.name(label) == label
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("animal", "dog", "Labrador retriever"),
+        ("vehicle", "car", "sports car"),
+        ("landscape", "mountain", "alp"),
+        ("food", "fruit", "lemon"),
+        ("animal", "bird", "crane (bird)"),
+    ],
+)
+def test_paths_run_from_the_root_down(vocabulary, path):
+    assert vocabulary.path(path[-1]) == path
+
+
+def test_imagenets_doubles_are_one_label_and_its_homonyms_two(vocabulary):
+    for one, other in [(638, 639), (836, 837), (657, 744), (435, 876), (620, 681), (987, 998)]:
+        assert vocabulary.leaf_of(one) == vocabulary.leaf_of(other)
+    for index, root in {
+        134: "animal",
+        517: "crane (machine)",
+        264: "animal",
+        474: "clothing",
+    }.items():
+        assert vocabulary.path(vocabulary.leaf_of(index))[0] == root
+    poor = {"web site": 916, "jersey": 610, "mask": 643, "nipple": 680, "brassiere": 459}
+    for name, index in poor.items():
+        assert vocabulary.nodes[vocabulary.leaf_of(index)].policy != "normal", name
+
+
+def test_apes_are_said_with_far_more_evidence_only(vocabulary, chooser, evidence):
+    for index in range(365, 383):  # orangutan to squirrel monkey
+        leaf = vocabulary.leaf_of(index).replace(" ", "_")
+        said = [tag.label for tag in chooser().choose(evidence(**{leaf: 0.9}))]
+        assert said == ["animal"]
+        assert len(chooser().choose(evidence(**{leaf: 0.98}))) == 3
+
+
+@pytest.mark.parametrize(
+    ("word", "label"),
+    [
+        ("puppy", "dog"),
+        ("puppies", "dog"),
+        ("hound", "dog"),
+        ("hound", "hound"),
+        ("狗", "dog"),
+        ("DOG", "dog"),
+        ("bike", "bicycle"),
+        ("Bikes", "bicycle"),
+        ("kitten", "cat"),
+        ("crane", "crane (bird)"),
+        ("crane", "crane (machine)"),
+        ("golden-retriever", "golden retriever"),
+        ("wolves", "wolf"),
+        ("jean", "jeans"),
+        ("cherry-picker", None),
+        ("", None),
+    ],
+)
+def test_words_are_found(vocabulary, word, label):
+    found = vocabulary.resolve(word)
+    assert label in found if label else found == ()
+
+
+def test_one_search_in_any_language_finds_the_same(vocabulary):
+    def found(word):
+        return {below for label in vocabulary.resolve(word) for below in vocabulary.below(label)}
+
+    assert found("狗") == found("puppy") == found("dog")
+    assert {"Labrador retriever", "beagle", "dog"} <= found("dog")
+    assert "dingo" not in found("dog")
+
+
+def test_no_synonym_promises_more_than_its_label(vocabulary):
+    """A pet is a dog or a hamster, never a shark."""
+    assert "dog" in vocabulary.resolve("pet")
+    for word in ("pet", "小动物", "宠物", "wildlife", "walking stick", "brass", "草泥马"):
+        assert "animal" not in vocabulary.resolve(word)
+        assert not {"stick insect", "memorial plaque"} & set(vocabulary.resolve(word))
+    assert not any("edible" in label for label in vocabulary.nodes)  # nobody's life hangs on us
+    assert "poison" not in vocabulary.nodes
+
+
+def test_an_own_word_comes_first(vocabulary):
+    assert vocabulary.resolve("Rex", {"dog": "Rex"}) == ("dog",)
+    assert vocabulary.resolve("cat", {"dog": "cat"}) == ("dog",)
+    assert vocabulary.nearest("labrador retreiver") == "Labrador retriever"
+    assert vocabulary.nearest("qqqqqqqq") is None
+
+
+def test_reading_it_needs_no_heavy_library():
+    code = (
+        "import sys; from tagger.labels.vocabulary import load_vocabulary; load_vocabulary();"
+        " sys.exit(bool({'numpy', 'torch', 'PIL'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

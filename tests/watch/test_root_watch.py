@@ -1,0 +1,462 @@
+"""The watch over one root, on real files and a clock moved by hand."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagger.watch.events import Hint, Kind
+from tagger.watch.root_watch import RECHECK_SECONDS
+from tagger.watch.roots import MARKER, RootMemory
+
+Make = Callable[..., Any]
+
+
+def fill(root: Path, count: int, data: bytes) -> list[Path]:
+    paths = [root / f"{number:03}.jpg" for number in range(count)]
+    for path in paths:
+        path.write_bytes(data)
+    return paths
+
+
+def hint(bench: Any, kind: Kind, path: Path | str = "") -> None:
+    bench.sources.last.hints.append(Hint(kind, os.fspath(path)))
+
+
+def answer_canary(bench: Any) -> None:
+    hint(bench, Kind.CANARY, bench.watch._feed._canary)
+
+
+def test_what_is_there_at_the_start_is_found(bench: Make, root: Path, jpeg: bytes) -> None:
+    paths = fill(root, 3, jpeg)
+    one = bench()
+    one.watch.step()
+    assert one.library.found_paths == sorted(map(str, paths)) or len(one.library.rows) == 3
+    status = one.watch.status()
+    assert (status.state, status.mode, status.seen) == ("online", "events", 3)
+    assert status.last_scan == pytest.approx(one.time.wall())
+
+
+def test_an_event_is_followed_at_once(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    one.watch.step()
+    (path,) = fill(root, 1, jpeg)
+    hint(one, Kind.LOOK, path)
+    one.watch.step()
+    assert one.library.found_paths == [str(path)]
+
+
+def test_a_file_without_an_end_waits_and_then_goes_to_the_decoder(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    path = root / "cut.jpg"
+    path.write_bytes(jpeg[:-100])
+    hint(one, Kind.LOOK, path)
+    one.pass_time(9.0)
+    assert one.library.found_paths == [] and one.watch.status().waiting == 1
+    one.pass_time(2.0)
+    assert one.library.found_paths == [str(path)] and one.watch.status().waiting == 0
+
+
+def test_nothing_is_delivered_while_it_is_written(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    path = root / "slow.jpg"
+    with path.open("wb") as file:
+        file.write(jpeg)
+        file.flush()
+        hint(one, Kind.LOOK, path)
+        one.pass_time(50.0)
+        assert one.library.found_paths == []
+    one.pass_time(1.0)
+    assert one.library.found_paths == [str(path)]
+
+
+def test_the_same_version_is_not_delivered_twice_before_the_index_knows(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench(mode="poll")
+    one.library.learn = False
+    (path,) = fill(root, 1, jpeg)
+    one.pass_time(10.0)
+    assert len(one.library.found_paths) == 1
+    one.watch.hint(str(path))
+    one.pass_time(1.0)
+    assert len(one.library.found_paths) == 2  # asked for
+
+
+def test_a_photo_written_without_end_is_not_delivered_each_time(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    for number in range(50):
+        (root / "busy.jpg").write_bytes(jpeg + bytes(number))
+        hint(one, Kind.LOOK, root / "busy.jpg")
+        one.pass_time(0.1)
+    assert len(one.library.found_paths) <= 3
+    one.pass_time(3.0)
+    assert one.library.rows[str(root / "busy.jpg")][0].size == len(jpeg) + 49
+
+
+def test_our_own_writes_cost_nothing(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    (path,) = fill(root, 1, jpeg)
+    one.watch.step()
+    answer_canary(one)
+    sidecar = root / "000.jpg.xmp"
+    sidecar.write_bytes(b"tags")
+    hint(one, Kind.SIDECAR, sidecar)
+    one.pass_time(0.5)
+    from tagger.photo import FileStat
+
+    stat = one.library.rows[str(path)][0]
+    one.library.rows[str(path)] = (stat, FileStat.of(sidecar.stat()))  # the index caught up
+    one.pass_time(10.0)
+    assert one.library.found_paths == [str(path)]
+
+
+def test_a_sidecar_edited_by_the_user_brings_its_photo(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench()
+    (path,) = fill(root, 1, jpeg)
+    one.watch.step()
+    answer_canary(one)
+    (root / "000.xmp").write_bytes(b"mine")
+    hint(one, Kind.SIDECAR, root / "000.xmp")
+    one.pass_time(5.0)
+    assert one.library.found_paths == [str(path)] * 2
+    assert one.library.candidates[-1].sidecar.size == 4
+
+
+def test_a_polled_root_is_scanned_often_and_a_watched_one_rarely(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    for mode, found in (("poll", 1), ("events", 0)):
+        one = bench(mode=mode)
+        one.watch.step()
+        if mode == "events":
+            answer_canary(one)
+        path = root / f"{mode}.jpg"
+        path.write_bytes(jpeg)
+        one.pass_time(2.0)
+        assert one.library.found_paths.count(str(path)) == found
+        one.pass_time(300.0)
+        assert one.library.found_paths.count(str(path)) == 1
+
+
+def test_a_slow_scan_makes_polling_rarer(
+    bench: Make, root: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(root, 1, jpeg)
+    one = bench(mode="poll")
+    scans = 0
+    known_under = one.library.known_under
+
+    def slow(top: str) -> list[str]:
+        nonlocal scans
+        scans += 1
+        one.time.now += 3.0
+        return list(known_under(top))
+
+    monkeypatch.setattr(one.library, "known_under", slow)
+    one.pass_time(600.0)
+    assert 8 <= scans <= 12  # a twentieth of the time
+
+
+def test_deleted_photos_are_gone_after_their_new_place_is_found(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench()
+    old, other = fill(root, 2, jpeg)
+    one.watch.step()
+    answer_canary(one)
+    new = root / "new.jpg"
+    old.rename(new)
+    hint(one, Kind.VANISHED, old)
+    hint(one, Kind.LOOK, new)
+    one.watch.step()
+    assert str(new) in one.library.found_paths and one.library.gone_paths == []
+    one.pass_time(4.0)
+    assert one.library.gone_paths == [str(old)]
+    hint(one, Kind.VANISHED, other)  # a false alarm
+    one.pass_time(400.0)
+    assert one.library.gone_paths == [str(old)]
+
+
+def test_a_deleted_folder_takes_its_photos_along(bench: Make, root: Path, jpeg: bytes) -> None:
+    (root / "sub").mkdir()
+    paths = fill(root / "sub", 5, jpeg)
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    shutil.rmtree(root / "sub")
+    hint(one, Kind.TREE_VANISHED, root / "sub")
+    one.pass_time(4.0)
+    assert sorted(one.library.gone_paths) == sorted(map(str, paths))
+
+
+def test_a_wave_of_deletions_is_held_until_released(
+    bench: Make, root: Path, jpeg: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = fill(root, 60, jpeg)
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    for path in paths[:30]:
+        path.unlink()
+        hint(one, Kind.VANISHED, path)
+    one.pass_time(2 * RECHECK_SECONDS)
+    assert one.library.gone_paths == [] and one.watch.status().held == 30
+    assert "tagger prune" in caplog.text
+    paths[0].write_bytes(jpeg)
+    one.pass_time(300.0)
+    assert one.watch.status().held == 29
+    one.watch.departures.release()
+    one.watch.rescan()
+    one.pass_time(1.0)
+    assert sorted(one.library.gone_paths) == sorted(map(str, paths[1:30]))
+    assert one.watch.status().held == 0
+
+
+def test_an_empty_folder_in_place_of_the_root_is_offline(
+    bench: Make, root: Path, tmp_path: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is unmounted, and its mount point is left."""
+    fill(root, 5, jpeg)
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    root.rename(tmp_path / "disk")
+    root.mkdir()
+    pretend_other_disk(monkeypatch, root)
+    one.pass_time(400.0)
+    status = one.watch.status()
+    assert status.state == "offline" and "not mounted" in status.reason
+    (root / "stray.jpg").write_bytes(jpeg)
+    one.pass_time(400.0)
+    assert one.library.gone_paths == [] and len(one.library.found_paths) == 5
+    shutil.rmtree(root)
+    (tmp_path / "disk").rename(root)
+    monkeypatch.undo()
+    (root / "new.jpg").write_bytes(jpeg)
+    one.pass_time(2.0)
+    assert one.watch.status().state == "online" and len(one.library.found_paths) == 6
+
+
+def pretend_other_disk(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    from tagger.watch import presence, roots
+
+    real = roots.look_at_root
+
+    def look(path: str, mounts: Any) -> Any:
+        from dataclasses import replace
+
+        sight = real(path, mounts)
+        return replace(sight, place=replace(sight.place, device=-1, mountpoint="/"))
+
+    monkeypatch.setattr(presence, "look_at_root", look)
+
+
+def test_accepting_a_new_disk(
+    bench: Make, root: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(root, 5, jpeg)
+    one = bench()
+    one.watch.step()
+    (root / MARKER).unlink()
+    pretend_other_disk(monkeypatch, root)
+    one.pass_time(3.0)
+    assert one.watch.status().state == "offline"
+    one.watch.accept()
+    one.pass_time(3.0)
+    assert one.watch.status().state == "online" and (root / MARKER).exists()
+
+
+def test_a_root_emptied_and_recreated_in_place_is_online(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    fill(root, 5, jpeg)
+    one = bench()
+    one.watch.step()
+    shutil.rmtree(root)
+    one.pass_time(3.0)
+    assert one.watch.status().state == "missing"
+    assert one.library.gone_paths == []
+    root.mkdir()
+    (root / "new.jpg").write_bytes(jpeg)
+    one.pass_time(3.0)
+    assert one.watch.status().state == "online"
+    assert one.library.found_paths[-1] == str(root / "new.jpg")
+    assert len(one.library.gone_paths) == 5
+
+
+def test_a_root_is_remembered_across_a_restart(
+    bench: Make, root: Path, tmp_path: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(root, 5, jpeg)
+    state = tmp_path / "state"
+    state.mkdir()
+    bench(RootMemory(str(state))).watch.step()
+    for name in os.listdir(root):
+        (root / name).unlink()
+    pretend_other_disk(monkeypatch, root)
+    again = bench(RootMemory(str(state)))
+    again.pass_time(400.0)
+    assert again.watch.status().state == "offline" and again.library.gone_paths == []
+
+
+def test_nothing_is_written_to_a_read_only_root(bench: Make, root: Path, jpeg: bytes) -> None:
+    fill(root, 2, jpeg)
+    before = sorted(os.listdir(root)), root.stat().st_mtime_ns
+    one = bench(read_only=True)
+    one.pass_time(700.0)
+    assert len(one.library.found_paths) == 2
+    assert (sorted(os.listdir(root)), root.stat().st_mtime_ns) == before
+
+
+def test_photos_below_an_unreadable_folder_are_not_gone(
+    bench: Make, root: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "sub").mkdir()
+    fill(root / "sub", 3, jpeg)
+    one = bench(mode="poll")
+    one.watch.step()
+    shutil.rmtree(root / "sub")
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        entries = scandir(path)
+        if path == str(root):
+            raise OSError(5, "Input/output error", path)
+        return entries
+
+    monkeypatch.setattr("tagger.watch.scan.os.scandir", refuse)
+    one.pass_time(10.0)
+    assert one.library.gone_paths == []
+
+
+def test_lost_events_lead_to_a_new_watch_and_a_scan(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    first = one.sources.last
+    path = fill(root, 1, jpeg)[0]
+    hint(one, Kind.LOST)
+    one.pass_time(3.0)
+    assert one.library.found_paths == [str(path)]
+    assert one.sources.last is not first and not first.running
+
+
+def test_a_storm_of_doubt_does_not_mean_scan_after_scan(
+    bench: Make, root: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    scans = 0
+    known_under = one.library.known_under
+
+    def slow(top: str) -> list[str]:
+        nonlocal scans
+        scans += 1
+        one.time.now += 1.0
+        return list(known_under(top))
+
+    monkeypatch.setattr(one.library, "known_under", slow)
+    for _ in range(600):
+        hint(one, Kind.DOUBT)
+        one.pass_time(0.1)
+    assert 2 <= scans <= 8
+
+
+def test_photos_that_events_missed_cast_doubt_on_them(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    one.pass_time(100.0)
+    fill(root, 1, jpeg)
+    ahead = one.time.now - 1000.0
+    one.time._wall -= ahead - 30.0  # the file's ctime is real time: let it be 30 s old
+    one.pass_time(250.0)
+    assert one.watch.status().mode == "poll"  # a new canary was sent, and not heard of
+
+
+def test_new_files_are_followed_in_the_middle_of_a_long_scan(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    paths = fill(root, 50, jpeg)
+    (root / "zz").mkdir()
+    one = bench()
+    found = one.library.found
+
+    def slow(candidate: Any) -> None:
+        found(candidate)
+        one.time.now += 10.0  # a bounded queue
+        if len(one.library.found_paths) == 10:
+            (root / "fresh.jpg").write_bytes(jpeg)
+            hint(one, Kind.LOOK, root / "fresh.jpg")
+
+    one.library.found = slow
+    one.watch.step()
+    assert one.library.found_paths.index(str(root / "fresh.jpg")) == 10
+    assert len(set(one.library.found_paths)) == len(paths) + 1
+
+
+def test_stop_in_the_middle_of_a_scan_delivers_nothing_more(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    fill(root, 20, jpeg)
+    one = bench()
+    found = one.library.found
+
+    def stop_at_five(candidate: Any) -> None:
+        found(candidate)
+        if len(one.library.found_paths) == 5:
+            one.watch.stop.set()
+
+    one.library.found = stop_at_five
+    one.watch.begin(one.watch.stop, listen=True)
+    one.watch.step()
+    assert len(one.library.found_paths) == 5
+
+
+def test_a_clock_of_day_that_jumps_stalls_nothing(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench(mode="poll")
+    one.watch.step()
+    for year in (-1, 1, -1):
+        one.time._wall += year * 31_536_000
+        path = root / f"{one.time.now}.jpg"
+        path.write_bytes(jpeg)
+        one.pass_time(3.5)
+        assert one.library.found_paths[-1] == str(path)
+
+
+def test_what_cannot_be_looked_at_is_said_once(
+    bench: Make, root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "sub").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path.endswith("sub"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr("tagger.watch.scan.os.scandir", refuse)
+    caplog.set_level(logging.WARNING)
+    one = bench(mode="poll")
+    one.pass_time(30.0)
+    assert caplog.text.count("cannot look at") == 1

@@ -1,0 +1,185 @@
+"""Which files below a root are photos of ours."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tagger.config import WatchRoot
+from tagger.watch.scan import Rules, WalkReport, photos_of_sidecar, sidecar_stat, walk
+
+
+def seen(rules: Rules, top: str | None = None) -> tuple[list[str], WalkReport, list[str]]:
+    """Return the photos met (relative to the root), the report and the complaints."""
+    report, complaints = WalkReport(), []
+    photos = [
+        rules.relative(photo.path)
+        for photo in walk(
+            rules, top or rules.root.path, report, lambda path, _: complaints.append(path)
+        )
+    ]
+    return sorted(photos), report, complaints
+
+
+def make(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_photos_and_nothing_else(root: Path) -> None:
+    make(root, "a.jpg", "B.JPEG", "c.heic", "raw.CR2", "notes.txt", "a.jpg.xmp", "jpg", "d/e.png")
+    assert seen(Rules(WatchRoot(str(root))))[0] == [
+        "B.JPEG",
+        "a.jpg",
+        "c.heic",
+        "d/e.png",
+        "raw.CR2",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".syncthing.a.jpg.tmp",
+        ".a.jpg",
+        "._a.jpg",
+        "~syncthing~a.jpg",
+        "a.jpg.part",
+        "a.jpg.crdownload",
+        "a.jpg.filepart",
+        "a.jpg.tmp",
+        ".tagger-1234.jpg",
+        "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg",
+        "#recycle/a.jpg",
+        ".stversions/a.jpg",
+        ".trash/deep/a.jpg",
+    ],
+)
+def test_temporary_names_are_ignored(root: Path, name: str) -> None:
+    make(root, name, "good.jpg")
+    rules = Rules(WatchRoot(str(root)))
+    assert seen(rules)[0] == ["good.jpg"]
+    assert not rules.wants(str(root / name))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left"),
+    [
+        ("*.png", ["a.jpg", "sub/deep/d.jpg", "sub/e.jpg"]),
+        ("sub", ["a.jpg", "b.png"]),
+        ("sub/", ["a.jpg", "b.png"]),
+        ("sub/deep", ["a.jpg", "b.png", "sub/e.jpg"]),
+        ("**/deep/*", ["a.jpg", "b.png", "sub/e.jpg"]),
+        ("**/a.jpg", ["b.png", "sub/deep/d.jpg", "sub/e.jpg"]),
+        ("sub/*.jpg", ["a.jpg", "b.png"]),
+        ("[", ["a.jpg", "b.png", "sub/deep/d.jpg", "sub/e.jpg"]),
+    ],
+)
+def test_ignore_patterns(root: Path, pattern: str, left: list[str]) -> None:
+    make(root, "a.jpg", "b.png", "sub/deep/d.jpg", "sub/e.jpg")
+    rules = Rules(WatchRoot(str(root), ignore=(pattern,)))
+    assert seen(rules)[0] == left
+    everything = ["a.jpg", "b.png", "sub/deep/d.jpg", "sub/e.jpg"]
+    assert [name for name in everything if rules.wants(str(root / name))] == left
+
+
+def test_recursion_can_be_turned_off(root: Path) -> None:
+    make(root, "a.jpg", "sub/b.jpg")
+    rules = Rules(WatchRoot(str(root), recursive=False))
+    assert seen(rules)[0] == ["a.jpg"]
+    assert not rules.wants(str(root / "sub/b.jpg"))
+    assert not rules.wants_folder(str(root / "sub"))
+
+
+def test_links_are_not_followed(root: Path, tmp_path: Path) -> None:
+    make(root, "sub/a.jpg")
+    make(tmp_path, "outside/b.jpg")
+    (root / "sub/loop").symlink_to(root)
+    (root / "out").symlink_to(tmp_path / "outside")
+    (root / "c.jpg").symlink_to(tmp_path / "outside/b.jpg")
+    os.mkfifo(root / "pipe.jpg")
+    (root / "folder.jpg").mkdir()
+    make(root, "folder.jpg/inside.jpg")
+    assert seen(Rules(WatchRoot(str(root))))[0] == ["folder.jpg/inside.jpg", "sub/a.jpg"]
+
+
+def test_folders_of_other_roots_are_left_to_them(root: Path) -> None:
+    make(root, "a.jpg", "inner/b.jpg", "inner2/c.jpg")
+    rules = Rules(WatchRoot(str(root)), frozenset({"inner"}))
+    assert seen(rules)[0] == ["a.jpg", "inner2/c.jpg"]
+    assert not rules.owns(str(root / "inner/b.jpg"))
+    assert rules.owns(str(root / "inner2/c.jpg"))
+    assert not rules.owns(str(root) + "2/d.jpg")
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.jpg", b"two\nlines.jpg", b'it\'s "so".jpg', b"\xff\xfe/\xe9.jpg"]
+)
+def test_any_name_will_do(root: Path, name: bytes) -> None:
+    path = os.path.join(os.fsencode(root), name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(b"x")
+    rules = Rules(WatchRoot(str(root)))
+    photos, _, complaints = seen(rules)
+    assert [os.fsencode(photo) for photo in photos] == [name]
+    assert complaints == []
+    assert rules.wants(os.fsdecode(path))
+
+
+def test_a_folder_that_cannot_be_read_is_named_once_and_passed_over(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(root, "a.jpg", "locked/b.jpg")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if path.endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read everything
+    photos, report, complaints = seen(Rules(WatchRoot(str(root))))
+    assert photos == ["a.jpg"]
+    assert report.unreadable == complaints == [str(root / "locked")]
+
+
+def test_a_folder_that_went_away_is_not_worth_a_word(root: Path) -> None:
+    _, report, complaints = seen(Rules(WatchRoot(str(root))), str(root / "gone"))
+    assert (report.unreadable, complaints) == ([], [])
+
+
+def test_the_first_sidecar_is_seen(root: Path) -> None:
+    make(root, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "a.jpg.xmp", "a.xmp", "b.xmp", "c.jpg.tags.json")
+    (root / "a.jpg.xmp").write_bytes(b"longer")
+    photos = walk(Rules(WatchRoot(str(root))), str(root), WalkReport(), print)
+    found = {os.path.basename(p.path): p.sidecar for p in photos}
+    assert found["d.jpg"] is None
+    for name, sidecar in [("a", "a.jpg.xmp"), ("b", "b.xmp"), ("c", "c.jpg.tags.json")]:
+        stat = found[name + ".jpg"]
+        assert stat is not None and stat.st_ino == (root / sidecar).stat().st_ino
+        alone = sidecar_stat(str(root / f"{name}.jpg"))
+        assert alone is not None and alone.st_ino == stat.st_ino
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "photo"),
+    [
+        ("/p/a.jpg.xmp", "/p/a.jpg"),
+        ("/p/a.JPG.XMP", "/p/a.JPG"),
+        ("/p/a.jpg.tags.json", "/p/a.jpg"),
+        ("/p/a.xmp", "/p/a.jpg"),
+        ("/p/a.xmp", "/p/a.CR2"),
+    ],
+)
+def test_a_sidecar_leads_to_its_photo(sidecar: str, photo: str) -> None:
+    assert photo in photos_of_sidecar(sidecar)
+
+
+def test_other_files_lead_to_none() -> None:
+    assert photos_of_sidecar("/p/a.jpg.json") == []
+    assert photos_of_sidecar("/p/a.tags.json") == []
