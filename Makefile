@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 # PyTorch's own index has builds without CUDA, which a home server cannot use.
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PHOTOS ?=
+BENCHES := bench/labels/table.py bench/labels/relabel.py
 
 .PHONY: demo test lint types check bench clean
 
@@ -13,7 +14,7 @@ demo: $(VENV)/installed
 	@$(BIN)/tagger demo $(PHOTOS)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -26,7 +27,7 @@ types: $(VENV)/installed
 check: lint types test
 
 bench: $(VENV)/installed
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(BENCHES); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

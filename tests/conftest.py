@@ -43,6 +43,7 @@ class Home:
             **{
                 "state_dir": str(self.state),
                 "watch": [{"path": str(self.inbox)}],
+                "settle_seconds": 0.5,
                 "model": {"weights": str(weights) if weights else None, "download": False},
                 "log": {"format": "json"},
             }

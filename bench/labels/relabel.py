@@ -34,7 +34,9 @@ PHOTOS = 10_000
 STEPS = {
     "other tags for most (precision 0.8)": LabelsConfig(precision=0.8),
     "other tags for few (dogs excluded)": LabelsConfig(precision=0.8, exclude=("dog",)),
-    "no other tags (precision 0.8001)": LabelsConfig(precision=0.8001, exclude=("dog",)),
+    "no other tags (a fourth subject)": LabelsConfig(
+        precision=0.8, exclude=("dog",), max_subjects=4
+    ),
 }
 
 

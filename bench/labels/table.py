@@ -6,7 +6,7 @@ Uses the weights and photos in ``../shared``, beside the project. On its 63 phot
 are those of the shipped calibration, to which these photos contributed nothing. On the 187
 calibration photos temperature and thresholds are fitted anew to nine tenths of them and
 judged on the tenth left out. Then 10,000 indexed photos are relabelled. Prints a table and
-writes the same figures as JSON.
+writes the same figures to ``table.json``.
 """
 
 from __future__ import annotations
@@ -151,9 +151,8 @@ def show(result: Any) -> None:
     """Print the figures as a table."""
     for where, methods in result.items():
         count = next(iter(methods.values()))["photos"]
-        print(
-            f"\n{f'{where} ({count} photos)':<34}tagged   right   exact   named  wrong/100  tags/photo"
-        )
+        heading = f"{where} ({count} photos)"
+        print(f"\n{heading:<34}tagged   right   exact   named  wrong/100  tags/photo")
         for name, f in methods.items():
             print(
                 f"  {name:<31}{f['tagged']:6.1f}%{f['right_of_tagged']:7.1f}%{f['exact']:7.1f}%"
@@ -166,7 +165,7 @@ def show(result: Any) -> None:
 def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path("labels.json"))
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("table.json"))
     parser.add_argument("--no-relabel", action="store_true", help="Only compare tags.")
     asked = parser.parse_args()
     weights = SHARED / "models" / f"{MODEL}.pth"

@@ -152,16 +152,12 @@ class _Worker:
     def decode(self, path: str) -> DecodedPhoto:
         """Return the decoded photo. Raise PhotoError, DecoderCrashedError for a dead process."""
         try:
-            pipe = self._ready()
-            self._left -= 1
-            pipe.send_bytes(os.fsencode(path))
-            if not pipe.poll(self._timeout):
+            try:
+                answer = self._ask(path)
+            except ConnectionError:
+                # The pipe is reset when it died without having read the path.
                 self.end()
-                raise DecoderCrashedError(
-                    f"{path} took more than {self._timeout:g} s to open",
-                    "raise `decode.timeout_seconds`, if the machine is slow",
-                )
-            answer = pipe.recv_bytes(MAX_ANSWER)
+                answer = self._ask(path)
         except (OSError, EOFError) as error:
             code = self.end()
             raise DecoderCrashedError(
@@ -177,6 +173,19 @@ class _Worker:
                 f"the process that opened {path} failed ({error})",
                 "report it, with the photo if you can",
             ) from error
+
+    def _ask(self, path: str) -> bytes:
+        """Return the process's answer. Raise OSError or EOFError when it died."""
+        pipe = self._ready()
+        self._left -= 1
+        pipe.send_bytes(os.fsencode(path))
+        if not pipe.poll(self._timeout):
+            self.end()
+            raise DecoderCrashedError(
+                f"{path} took more than {self._timeout:g} s to open",
+                "raise `decode.timeout_seconds`, if the machine is slow",
+            )
+        return pipe.recv_bytes(MAX_ANSWER)
 
     def _ready(self) -> Connection:
         """Return the pipe to a living process. Raise OSError or EOFError without one."""

@@ -9,14 +9,16 @@ from photos whose class is known):
 2. *Sums.* They are summed up the tree. After step 1 the sums of all labels, pooled, are
    calibrated: corrections for the kind of label or for the branch of the tree made the
    likelihood of photos left out (10-fold) no better, so there are none.
-3. *Thresholds.* A label is a leaf, a group or a root; a claim that is more specific must be
-   surer, by steps that are the same (in log-odds) at every precision. What is left is one
+3. *Thresholds.* A label is a leaf, a group or a root; a claim that is more specific may have
+   to be surer, by steps that are the same (in log-odds) at every precision and may be 0, as
+   they are for the photos that were used. What is left is one
    number: the least threshold at which the most specific tags are right as often as wanted.
    How often they are right is estimated as the mean of the share that was right and the share
    that the sums promise, less 1.28 standard errors, so that the promise holds on other photos
    nine times of ten.
 
-A reluctant label leaves only :data:`RELUCTANCE` of the doubt that its kind allows.
+A reluctant label, and what is below it, leaves only :data:`RELUCTANCE` of the doubt that its
+kind allows.
 
 Without photos of known class a user gets these thresholds. They speak of summed, calibrated
 probabilities and so carry over to other models. A model that is not in the file gets

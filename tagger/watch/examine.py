@@ -111,9 +111,12 @@ class Examiner:
         self._later.pop(path, None)
         self._later[path] = self._clock() + max(1.0, self.settling.settle_seconds)
 
-    def ask_again(self, path: str) -> None:
-        """Deliver ``path`` again even if the same version was delivered just now."""
-        self._sent.pop(path, None)
+    def ask_again(self, path: str | None = None) -> None:
+        """Deliver ``path`` (None: all) again even if that version was delivered just now."""
+        if path is None:
+            self._sent.clear()
+        else:
+            self._sent.pop(path, None)
 
     def work(self) -> None:
         """Look at all files whose time has come."""

@@ -287,6 +287,7 @@ class RootWatch:
                 case Kind.TREE_VANISHED:
                     self._note_vanished(self._vanished_trees, path, now)
                 case Kind.SCAN:
+                    self.files.ask_again()  # what was delivered may have been dropped
                     self._scan_at = now
                 case Kind.DOUBT:
                     self._scan_soon(now)

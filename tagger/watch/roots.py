@@ -87,12 +87,16 @@ def judge(record: RootRecord | None, sight: Sight, knows: Callable[[], bool]) ->
     lost and the folder is taken as it is.
 
     With the right marker it is there. Without, it is there when the very same file
-    system is still mounted at the same place (somebody emptied or recreated the
-    folder), or when it never had a marker and a file system of the same type is mounted
-    at the same place; an empty folder without a marker never is.
+    system is still mounted at the same place (somebody recreated the folder), or when it
+    never had a marker and a file system of the same type is mounted at the same place. An
+    empty folder without a marker never is.
     """
     if record is not None and record.marker is not None:
-        if sight.marker == record.marker or sight.place == record.place or not knows():
+        if sight.marker == record.marker or not knows():
+            return Verdict(True)
+        if sight.empty and sight.marker is None:
+            return Verdict(False, _EMPTY)
+        if sight.place == record.place:
             return Verdict(True)
         if sight.marker is not None:
             return Verdict(False, "another disk is mounted here (its marker differs)")
@@ -100,7 +104,7 @@ def judge(record: RootRecord | None, sight: Sight, knows: Callable[[], bool]) ->
     if (record is None and sight.marker is not None) or not knows():
         return Verdict(True)
     if sight.empty:
-        return Verdict(False, "the folder is empty, but photos in it are known: is it mounted?")
+        return Verdict(False, _EMPTY)
     if record is None:
         return Verdict(True)
     # A marker found here does not count: it may be an old one, in the mount point itself.
@@ -111,6 +115,9 @@ def judge(record: RootRecord | None, sight: Sight, knows: Callable[[], bool]) ->
         False,
         f"its disk is not mounted (it was {record.place.fstype} at {record.place.mountpoint})",
     )
+
+
+_EMPTY = "the folder is empty, but photos in it are known: is it mounted?"
 
 
 def look_at_root(path: str, mounts: Mounts) -> Sight:

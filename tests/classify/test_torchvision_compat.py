@@ -88,7 +88,8 @@ def stand_in(tmp_path):
 
 
 def test_missing_operators_do_not_matter(stand_in):
-    folder = stand_in(MISSING + MISSING.replace("nms", "roi_align"))
+    direct = "torch.library.register_fake('torchvision::roi_pool', lambda x: x)"
+    folder = stand_in(MISSING + MISSING.replace("nms", "roi_align") + direct)
     assert run(PLAIN, folder) == "RuntimeError: operator torchvision::nms does not exist"
     ours = run(OURS, folder)
     assert ours["error"] is None and ours["end"] == "whole"
@@ -112,8 +113,13 @@ def test_an_import_that_works_is_left_alone(stand_in):
         ("import no_such_package_at_all", "no_such_package_at_all", 1),
         (MISSING + "raise RuntimeError('later')", "later", 2),
         (MISSING + MISSING.replace("torchvision::", "other::"), "other::nms does not exist", 2),
+        (
+            MISSING + "torch.library.register_fake('other::nms', lambda x: x)",
+            "other::nms does not exist",
+            2,
+        ),
     ],
-    ids=["runtime", "import", "later", "others"],
+    ids=["runtime", "import", "later", "others", "others directly"],
 )
 def test_other_failures_are_not_hidden(stand_in, text, said, imports):
     ours = run(OURS, stand_in(text))

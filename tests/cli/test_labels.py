@@ -12,6 +12,11 @@ from tagger.labels.vocabulary import load_vocabulary
 from tagger.photo import FileStat, PhotoFacts, Tag
 
 
+@pytest.fixture(scope="session")
+def demo_weights():
+    """No weights: nothing is classified here."""
+
+
 @pytest.fixture
 def seen(home):
     """Return a home in whose index are a beagle, a pug, a wolf and a lemon."""
@@ -44,7 +49,6 @@ def names(output):
 
 
 def test_the_tree_shows_what_there_is_with_counts(seen):
-    assert [line.split("  ")[-2:] for line in seen.run("labels").splitlines()][0] == ["animal", "3"]
     assert seen.run("labels") == (
         "animal  3\n  dog  2\n    pug  1\n    hound  1\n      beagle  1\n"
         "  wolf  1\n    grey wolf  1\nfood  1\n  fruit  1\n    lemon  1\n"

@@ -175,4 +175,4 @@ def test_without_weights_the_daemon_waits_for_them(home, scenes, demo_weights, e
     os.rename(models / "resnet18.pth.part", models / "resnet18.pth")
     eventually(lambda: tagged(home, home.inbox / "x.jpg"), 30)
     assert home.json("status")["counts"]["waiting"] == 0
-    assert home.json("status")["daemon"]["problem"] is None
+    eventually(lambda: home.json("status")["daemon"]["problem"] is None)

@@ -28,6 +28,8 @@ from tagger.errors import (
 from tagger.photo import CropSpec, DecodedPhoto
 from tests.decode.pictures import dng, encoded, png, png_chunk, quarters
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow complains of the files
+
 Decoded = Callable[..., DecodedPhoto]
 
 NOISE = Image.fromarray(np.random.default_rng(3).integers(0, 256, (240, 320, 3), np.uint8))

@@ -13,6 +13,8 @@ from PIL import Image
 from tagger.photo import DecodedPhoto, PhotoFacts
 from tests.decode.pictures import encoded, exif, quarters
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow complains of the files
+
 Decoded = Callable[..., DecodedPhoto]
 
 NORTH = {1: b"N", 2: ((48, 1), (51, 1), (2952, 100)), 3: b"E", 4: ((2, 1), (17, 1), (4020, 100))}

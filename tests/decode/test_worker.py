@@ -115,17 +115,46 @@ def test_errors_come_as_their_own_class(pool: DecodePool, photo: str, tmp_path: 
     assert pool.submit(photo).result(20).facts.height == 600
 
 
-def test_a_killed_worker_costs_its_photo_only(pool: DecodePool, photo: str) -> None:
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a photo that takes a while, and 430 MB."""
+    path = tmp_path_factory.mktemp("large") / "large.png"
+    path.write_bytes(png(12_000, 12_000, 8, 2, bytes(12_000 * 36_001)))
+    return str(path)
+
+
+def opened(pid: int, path: str) -> bool:
+    """Whether the process has the file open."""
+    links = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            links.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except FileNotFoundError:
+            continue  # closed by now
+    return path in links
+
+
+def test_a_killed_worker_costs_its_photo_only(
+    pool: DecodePool, photo: str, large: str, eventually: Eventually
+) -> None:
     pool.submit(photo).result(20)
     pid = only_worker()
-    os.kill(pid, signal.SIGSTOP)
-    doomed, following = pool.submit(photo), pool.submit(photo)
-    time.sleep(0.3)  # until it has been handed over
+    doomed, following = pool.submit(large), pool.submit(photo)
+    eventually(lambda: opened(pid, large))
     os.kill(pid, signal.SIGKILL)
-    with pytest.raises(DecoderCrashedError, match=r"died \(code -9\)"):
+    with pytest.raises(DecoderCrashedError, match=r"large.png died \(code -9\)"):
         doomed.result(20)
     assert following.result(20).facts.height == 600
     assert only_worker() != pid
+
+
+def test_a_worker_killed_before_it_began_costs_nothing(pool: DecodePool, photo: str) -> None:
+    pool.submit(photo).result(20)
+    pid = only_worker()
+    os.kill(pid, signal.SIGSTOP)
+    waiting = pool.submit(photo)
+    os.kill(pid, signal.SIGKILL)
+    assert waiting.result(20).facts.height == 600
 
 
 def test_a_worker_killed_while_idle_costs_nothing(
@@ -151,12 +180,9 @@ def test_what_takes_too_long_is_ended(photo: str) -> None:
         assert following.result(20).facts.height == 600
 
 
-def test_what_takes_too_much_memory_is_refused(photo: str, tmp_path: Path) -> None:
-    side = 12_000
-    large = tmp_path / "large.png"
-    large.write_bytes(png(side, side, 8, 2, bytes(side * (3 * side + 1))))
+def test_what_takes_too_much_memory_is_refused(photo: str, large: str) -> None:
     with DecodePool(SPEC, workers=1, memory_mb=500) as pool:
-        big, small = pool.submit(str(large)), pool.submit(photo)
+        big, small = pool.submit(large), pool.submit(photo)
         with pytest.raises(ImageTooLargeError, match="more memory"):
             big.result(20)
         assert small.result(20).facts.height == 600
@@ -265,7 +291,8 @@ def attempts(port: int, folder: str) -> str:
     """Return what is possible in this process: to connect to ``port``, to write a file."""
     possible = []
     try:
-        socket.create_connection(("127.0.0.1", port), 2).close()
+        with socket.socket() as connection:
+            connection.connect(("127.0.0.1", port))
         possible.append("network")
     except OSError:
         pass

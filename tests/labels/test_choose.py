@@ -66,6 +66,8 @@ def test_a_second_subject_must_be_sure_in_what_the_first_leaves(chooser, evidenc
     ]
     faint = evidence(beagle=0.99 - SECOND_MASS + 0.02, sofa=SECOND_MASS - 0.02)
     assert labels(chooser(levels=0).choose(faint)) == ["hound"]
+    part = evidence(beagle=0.71, sofa=SECOND_MASS - 0.01, lemon=0.04)  # most of what is left
+    assert labels(chooser(levels=0).choose(part)) == ["hound"]
 
 
 def test_what_looks_like_the_first_is_no_second_subject(chooser, evidence):

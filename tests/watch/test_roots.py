@@ -46,7 +46,9 @@ def sight(place: Place, marker: str | None, empty: bool = False) -> Sight:
         (RootRecord("m", USB), sight(SYSTEM, None, empty=True), True, False),
         (RootRecord("m", USB), sight(SYSTEM, None), True, False),
         (RootRecord("m", USB), sight(SYSTEM, None, empty=True), False, True),
-        (RootRecord("m", USB), sight(USB, None, empty=True), True, True),  # emptied, recreated
+        (RootRecord("m", USB), sight(USB, None, empty=True), True, False),  # an empty mount point?
+        (RootRecord("m", USB), sight(USB, None), True, True),  # recreated, with photos
+        (RootRecord("m", USB), sight(USB, "m", empty=True), True, True),  # emptied
         (RootRecord("m", USB), sight(OTHER_PORT, None), True, False),
         (RootRecord("m", USB), sight(OTHER_PORT, "another"), True, False),
         (RootRecord("m", USB), sight(USB, "another"), True, True),
