@@ -60,7 +60,16 @@ class ModelConfig:
         None,
         path=True,
     )
-    engine: Literal["torch"] = setting("What runs the network.", "torch")
+    engine: Literal["auto", "onnx", "torch"] = setting(
+        "What runs the network. onnx: ONNX Runtime, which is faster and smaller; torch converts\n"
+        "the weights for it, once. auto: torch itself when that fails.",
+        "auto",
+    )
+    precision: Literal["auto", "fp32", "int8"] = setting(
+        "int8 is faster still, but not quite the same. auto: once it is proved on your photos to\n"
+        "agree with fp32 (`tagger model optimize`). int8: that or nothing.",
+        "auto",
+    )
     threads: int = setting("Threads of the network; 0: one per core.", 0, min=0, max=256)
     download: bool = setting("Download the weights when they are nowhere to be found.", True)
 

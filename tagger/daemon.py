@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from tagger import __version__
 from tagger.config import Config
 from tagger.errors import ConfigError, StateError
+from tagger.handover import Found, Writing
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
 from tagger.logs import set_up_logging
@@ -69,6 +71,7 @@ class Daemon:
         self._loader = EngineLoader(self._pause.is_set)
         self._watcher: Watcher | None = None
         self._in_work = 0
+        self._writing: Writing
         self._error: BaseException | None = None
         self._started_at = time.time()
 
@@ -223,7 +226,7 @@ class Daemon:
         self._watcher = Watcher(
             self.config.watch,
             store,
-            _Sink(self._queue, store, self._pause),
+            Found(self._queue, store, self._pause),
             settle_seconds=self.config.settle_seconds,
             rescan_seconds=self.config.rescan_seconds,
             state_dir=self.config.state_dir,
@@ -251,6 +254,7 @@ class Daemon:
         """Handle what the watcher finds, until paused (or ``until`` is set and all is done)."""
         pipeline: Pipeline | None = None
         jobs: list[Job] = []
+        writer = ThreadPoolExecutor(1, thread_name_prefix="write")
         try:
             while not self._pause.is_set():
                 if pipeline is None:
@@ -258,34 +262,44 @@ class Daemon:
                     engine = self._loader.get(self.config)
                     if engine is not None:
                         pipeline = self._start_pipeline(store, engine)
+                        self._writing = Writing(writer, pipeline)
                         self._relabel(pipeline)
                         self._look_again()
                     continue
-                idle = not jobs and not pipeline.intake.deferred
+                idle = not jobs and not pipeline.intake.deferred and not self._writing.busy
                 if idle and until is not None and until.is_set() and self._queue.empty():
                     return
                 jobs = self._turn(pipeline, jobs, wait=idle)
         finally:
             self._in_work = 0
+            writer.shutdown()
             if pipeline is not None:
                 pipeline.pool.close()
 
     def _turn(self, pipeline: Pipeline, jobs: list[Job], *, wait: bool) -> list[Job]:
-        """Begin the next batch, then finish the one that is on its way; return the next."""
+        """Begin the next batch, classify the one that is decoded, have it written.
+
+        Return the begun batch. Decoding, the network and writing so overlap.
+        """
         batch, pipeline.intake.deferred = pipeline.intake.deferred, []
         batch += self._take(wait=wait)
-        self._in_work = len(batch) + len(jobs)
+        self._in_work = len(batch) + len(jobs) + self._writing.busy
+        outcomes: list[Outcome] = []
         try:
             begun, outcomes = pipeline.intake.begin(batch)
-            outcomes += pipeline.finish(jobs)
+            self._in_work = len(begun) + len(jobs) + self._writing.busy
+            recognised, failed = pipeline.recogniser.run(jobs)
+            outcomes += failed + self._writing.result()
+            self._writing.start(jobs, recognised)
         except (sqlite3.OperationalError, StateError) as error:
             # A full disk: nothing was acknowledged, so the next scan finds it all again.
             log.error("the index cannot be written: %s; trying again soon", error)
+            self._writing.forget()
             pipeline.intake.forget()
             self._pause.wait(DISK_FULL_SECONDS)
             self._look_again()
-            return []
-        self._in_work = len(begun)
+            begun = []
+        self._in_work = len(begun) + self._writing.busy
         for outcome in outcomes:
             self._observer(outcome)
         return begun
@@ -313,12 +327,12 @@ class Daemon:
     def _start_pipeline(self, store: Store, engine: Engine) -> Pipeline:
         from tagger.decode.worker import DecodePool
         from tagger.labels.choose import Chooser
-        from tagger.labels.vocabulary import load_vocabulary
+        from tagger.labels.vocabulary import own_vocabulary
         from tagger.pipeline import Pipeline
 
         decode = self.config.decode
         chooser = Chooser(
-            load_vocabulary(),
+            own_vocabulary(self.config.state_dir),
             self.config.labels,
             class_count=len(engine.categories),
             model_name=self.config.model.name,
@@ -353,24 +367,3 @@ class Daemon:
         started = time.monotonic()
         if count := relabel(pipeline, handle):
             log.info("relabelled %d photos in %.1f s", count, time.monotonic() - started)
-
-
-class _Sink:
-    """Where the watcher puts what it finds: a short queue that holds the scan back."""
-
-    def __init__(self, found: queue.Queue[Candidate], store: Store, pause: threading.Event) -> None:
-        self._queue = found
-        self._store = store
-        self._pause = pause
-
-    def found(self, candidate: Candidate) -> None:
-        while not self._pause.is_set():
-            try:
-                self._queue.put(candidate, timeout=0.5)
-                return
-            except queue.Full:
-                continue
-
-    def gone(self, paths: Sequence[str], root: str) -> None:
-        log.info("%d photos are gone from %s", len(paths), root)
-        self._store.mark_missing(paths)

@@ -4,6 +4,7 @@
 
     TaggerError
     ├── ConfigError            the configuration, or a file it names, is wrong
+    ├── QueryError             a search cannot be understood; says the column
     ├── StateError             the state directory: locked, not writable, on a network disk
     ├── PhotoError             one photo cannot be handled; the daemon goes on
     │   ├── PhotoVanishedError     gone, or replaced, while it was being worked on
@@ -46,6 +47,10 @@ class TaggerError(Exception):
 
 class ConfigError(TaggerError):
     """The configuration, or a file it names, is wrong."""
+
+
+class QueryError(TaggerError):
+    """A search cannot be understood; the message says the column."""
 
 
 class StateError(TaggerError):

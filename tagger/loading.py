@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from tagger.classify.weights import download, find_weights
+from tagger.classify.child import StoppedError, never
+from tagger.classify.digests import Digests
+from tagger.classify.weights import download, find_weights, models_dir, places
 from tagger.config import Config
-from tagger.errors import DownloadError, ModelError, TaggerError, WeightsNotFoundError
+from tagger.errors import DownloadError, ModelError, PhotoError, WeightsNotFoundError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tagger.classify.converted import Converted
     from tagger.classify.engine import Engine
+    from tagger.classify.optimize import Verdict
+    from tagger.decode.worker import DecodePool
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 10.0
 DOWNLOAD_RETRY_SECONDS = 900.0
+LOAD_RETRY_SECONDS = 900.0
+"""When a file that could not be loaded, and has not changed since, is tried again."""
+AHEAD = 8
+"""Photos that are given to the decoding processes before the first is asked for."""
 SILENCE_SECONDS = 10.0
 """A server that sends nothing for so long is given up."""
-
-
-class _StoppedError(TaggerError):
-    """Ends a download when the daemon stops; what was fetched is kept."""
 
 
 class _Download(threading.Thread):
@@ -52,35 +63,35 @@ class _Download(threading.Thread):
     def result(self, stop: Callable[[], bool]) -> str:
         """Wait for the end and return the file's path, or raise what ended it.
 
-        Raise _StoppedError as soon as ``stop`` is true.
+        Raise StoppedError as soon as ``stop`` is true.
         """
         while self.is_alive():
             if stop():
                 self._left.set()
-                raise _StoppedError("the download was stopped")
+                raise StoppedError("the download was stopped")
             self.join(0.1)
         if self._error is not None:
             raise self._error
         return self._path
 
     def wait(self, stop: Callable[[], bool]) -> None:
-        """Wait until the file is no longer written; raise _StoppedError as :meth:`result`."""
+        """Wait until the file is no longer written; raise StoppedError as :meth:`result`."""
         self._left.set()
         while self.is_alive():
             if stop():
-                raise _StoppedError("the download was stopped")
+                raise StoppedError("the download was stopped")
             self.join(0.1)
 
     def _go_on(self, done: int, total: int | None) -> None:
         if self._left.is_set():
-            raise _StoppedError(f"stopped at {done} of {total} bytes")
+            raise StoppedError(f"stopped at {done} of {total} bytes")
 
 
 class EngineLoader:
     """Keeps one engine over reloads, and looks for weights every few seconds without one.
 
-    ``error`` says why there is none. ``stop`` is asked during a download, and ends it when
-    it is true; ``clock`` is monotonic seconds.
+    ``error`` says why there is none. ``stop`` is asked during a download or a conversion,
+    and ends it when it is true; ``clock`` is monotonic seconds.
     """
 
     def __init__(
@@ -94,13 +105,14 @@ class EngineLoader:
         self._next_try = self._next_download = 0.0
         self._download: _Download | None = None
         self._warned = ""
+        self._failed: tuple[tuple[Any, ...], float, ModelError] | None = None
 
     def get(self, config: Config) -> Engine | None:
         """Return the engine for ``config``; None when there is none yet, see ``error``."""
         model = config.model
         key = (config.state_dir, model)
         if key != self._key:
-            self._key, self.engine = key, None
+            self._key, self.engine, self._failed = key, None, None
             self._next_try = self._next_download = self._clock()
         if self.engine is None and self._clock() >= self._next_try:
             try:
@@ -110,19 +122,20 @@ class EngineLoader:
                 if str(error) != str(self.error):
                     log.error("%s", error)
                 self.error = error
-            except _StoppedError:
+            except StoppedError:
                 return None
             self._next_try = self._clock() + POLL_SECONDS
         return self.engine
 
     def _load(self, config: Config) -> Engine:
-        from tagger.classify.engine import load_engine
-
         model = config.model
         started = time.monotonic()
         try:
-            path = find_weights(model.name, configured=model.weights, state_dir=config.state_dir)
+            path = _find(config)
         except WeightsNotFoundError as missing:
+            if (engine := _load_kept(config, self._stop)) is not None:
+                log.info("%s loaded with %s; its weights are gone", engine.model_id, engine.name)
+                return engine
             if not model.download or self._clock() < self._next_download:
                 raise
             log.info("no weights of %s on this machine; downloading them", model.name)
@@ -137,7 +150,7 @@ class EngineLoader:
                     self._warned = str(error)
                     log.warning("%s", error)
                 raise missing from error
-        engine = load_engine(model.name, path, engine=model.engine, threads=model.threads)
+        engine = self._load_file(config, path)
         log.info(
             "%s loaded from %s with %s in %.1f s",
             engine.model_id,
@@ -146,3 +159,140 @@ class EngineLoader:
             time.monotonic() - started,
         )
         return engine
+
+    def _load_file(self, config: Config, path: str) -> Engine:
+        """Load weights, unless that has failed lately and they have not changed since.
+
+        Each try may start a process that imports torch, too much for every few seconds.
+        """
+        version = _version(path)
+        if (
+            self._failed is not None
+            and version == self._failed[0]
+            and self._clock() < self._failed[1]
+        ):
+            raise self._failed[2].with_traceback(None)  # it would grow with every raise
+        self._failed = None
+        try:
+            return _load(config, path, self._stop)
+        except ModelError as error:
+            self._failed = (version, self._clock() + LOAD_RETRY_SECONDS, error)
+            raise
+
+    def maybe_optimize(
+        self, config: Config, seen: int, paths: Iterable[str], pool: DecodePool
+    ) -> Verdict | None:
+        """Find out, once enough photos were seen, whether int8 may be used; see
+        :func:`tagger.classify.optimize.maybe_optimize`.
+
+        For a thread of the daemon's. ``seen`` is the number of photos in the index, ``paths``
+        those in random order, ``pool`` decodes them. Does nothing unless the config leaves
+        the precision and the engine open. When the returned verdict is accepted, :meth:`get`
+        will load the int8 network: it is to be asked again. Raise ModelError, StoppedError.
+        """
+        from tagger.classify.optimize import maybe_optimize
+
+        if config.model.engine == "torch" or config.model.precision != "auto":
+            return None
+        model = converted_model(config)
+        if model is None:
+            return None
+        crops = decoded_crops(pool, paths, self._stop)
+        verdict = maybe_optimize(model, seen, crops, threads=config.model.threads, stop=self._stop)
+        if verdict is not None:
+            log.info("int8 %s", "accepted" if verdict.accepted else f"refused: {verdict.reason}")
+            if verdict.accepted:
+                self._key = ()
+        return verdict
+
+
+def open_engine(config: Config, *, stop: Callable[[], bool] = never) -> Engine:
+    """Return the engine for ``config``, now or never: nothing is downloaded or waited for.
+
+    Raise ModelError (WeightsNotFoundError when there is nothing to load), StoppedError.
+    """
+    try:
+        path = _find(config)
+    except WeightsNotFoundError:
+        if (engine := _load_kept(config, stop)) is not None:
+            return engine
+        raise
+    return _load(config, path, stop)
+
+
+def converted_model(config: Config) -> Converted | None:
+    """Return the converted model that the engine of ``config`` runs, if it is there."""
+    from tagger.classify.converted import model_path, read_converted
+
+    try:
+        digest = Digests(models_dir(config.state_dir)).of(_find(config))
+    except WeightsNotFoundError:
+        return _kept(config)
+    return read_converted(model_path(config.model.name, digest, config.state_dir))
+
+
+def decoded_crops(
+    pool: DecodePool, paths: Iterable[str], stop: Callable[[], bool] = never
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the centre crop, uint8 (S, S, 3), of each photo that can be decoded.
+
+    A few are decoded ahead. Ends early when ``stop`` is true.
+    """
+    left = iter(paths)
+    futures = deque(pool.submit(path) for path in itertools.islice(left, AHEAD))
+    while futures and not stop():
+        future = futures.popleft()
+        futures.extend(pool.submit(path) for path in itertools.islice(left, 1))
+        try:
+            yield future.result().crop
+        except PhotoError as error:
+            log.debug("passed over: %s", error)
+    for future in futures:
+        future.cancel()
+
+
+def _find(config: Config) -> str:
+    model, state_dir = config.model, config.state_dir
+    digest = Digests(models_dir(state_dir)).of
+    return find_weights(model.name, configured=model.weights, state_dir=state_dir, digest=digest)
+
+
+def _load(config: Config, path: str, stop: Callable[[], bool]) -> Engine:
+    from tagger.classify.engine import load_engine
+
+    model = config.model
+    return load_engine(
+        model.name,
+        path,
+        engine=model.engine,
+        precision=model.precision,
+        threads=model.threads,
+        state_dir=config.state_dir,
+        stop=stop,
+    )
+
+
+def _kept(config: Config) -> Converted | None:
+    """Return the converted model when its weights are gone."""
+    from tagger.classify.converted import kept_conversion
+
+    model = config.model
+    where = places(model.name, configured=model.weights, state_dir=config.state_dir)
+    return kept_conversion(model.name, where, config.state_dir)
+
+
+def _load_kept(config: Config, stop: Callable[[], bool]) -> Engine | None:
+    from tagger.classify.engine import load_converted
+
+    model = config.model
+    if model.engine == "torch" or (kept := _kept(config)) is None:
+        return None
+    return load_converted(kept, precision=model.precision, threads=model.threads, stop=stop)
+
+
+def _version(path: str) -> tuple[Any, ...]:
+    try:
+        st = os.stat(path)
+    except OSError:
+        return (path,)
+    return (path, st.st_size, st.st_mtime_ns, st.st_ino)

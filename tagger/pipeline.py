@@ -1,8 +1,8 @@
 """One batch of photos from candidate to outcome.
 
-:meth:`Pipeline.begin` looks a batch up, hashes it and gives the new photos to the decoding
-processes; :meth:`Pipeline.finish` classifies, chooses, writes and remembers. While one batch
-is finished the next is already being decoded.
+``intake`` looks a batch up, hashes it and gives the new photos to the decoding processes;
+``recogniser`` classifies; :meth:`Pipeline.write` chooses, writes and remembers. All three can be
+at work at once, each on a batch of its own.
 
 The order that makes a crash harmless: sidecar or photo written beside the old one and
 fsynced, then the intention committed to the index, then the rename, then the row.
@@ -17,12 +17,8 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from tagger import __version__
 from tagger.config import Config, WatchRoot
@@ -32,10 +28,10 @@ from tagger.errors import (
     TaggerError,
     WriteFailedError,
 )
-from tagger.index.records import TOP_KEPT, SavedPhoto, StoredPrediction, pack_top
+from tagger.index.records import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
 from tagger.intake import Intake, Job, record_failure
-from tagger.labels.choose import Chooser, Evidence, combine
+from tagger.labels.choose import Chooser, Evidence
 from tagger.logs import Once
 from tagger.metadata.write import (
     PreparedWrite,
@@ -47,13 +43,12 @@ from tagger.metadata.write import (
 )
 from tagger.outcome import Outcome, Skipped, Tagged
 from tagger.photo import (
-    DecodedPhoto,
     JournalEntry,
     Keyword,
-    PhotoFacts,
     Tag,
     WriteReceipt,
 )
+from tagger.recognise import Recognised, Recogniser
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
@@ -74,7 +69,7 @@ class Ready:
 
 
 class Pipeline:
-    """The stages, wired. Used by one thread; ``stop`` asks :meth:`finish` to return early.
+    """The stages, wired. Used by one thread; ``stop`` asks them to return early.
 
     ``online`` says whether the watched folder of a path can be trusted to be there.
     """
@@ -97,63 +92,54 @@ class Pipeline:
         self.chooser = chooser
         self.online = online
         self.stop = stop
-        options = self.options(None)
+        options = write_options(config, None)
         self.labels_hash = _digest(chooser.config_hash, repr(options))
+        self.recogniser = Recogniser(store, engine, pool, stop)
         self.intake = Intake(config, store, pool, online=online, stop=stop)
         self._once = Once(log)
 
-    def options(self, root: WatchRoot | None) -> WriteOptions:
-        write = self.config.write
-        return WriteOptions(
-            target=write.target,
-            preserve_mtime=write.preserve_mtime,
-            exif=write.exif,
-            exiftool=write.exiftool,
-            provenance=write.provenance,
-            read_only=root is not None and root.read_only,
-        )
-
-    # Finish
-
     def finish(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Classify, choose, write and remember ``jobs``; return their outcomes.
+        """Classify ``jobs``, write and remember their tags; return their outcomes.
 
         Jobs not reached before ``stop`` says so have no outcome and leave no trace.
         """
-        ready: list[Ready] = []
-        outcomes: list[Outcome] = []
         try:
-            for job in jobs:
-                if self.stop():
-                    break
-                try:
-                    made = self._prepare(job)
-                    if made is not None:
-                        ready.append(made)
-                except PhotoVanishedError as error:
-                    outcomes.append(Skipped(job.candidate.path, str(error)))
-                except TaggerError as error:
-                    outcomes.append(record_failure(self.store, job.candidate, error))
-                except Exception as error:  # one photo must never stop the others
-                    log.exception("unexpected error with %s", job.candidate.path)
-                    outcomes.append(record_failure(self.store, job.candidate, error))
-            outcomes += self._commit(ready)
+            recognised, outcomes = self.recogniser.run(jobs)
+            return outcomes + self.write(recognised)
         finally:
             self.intake.done(jobs)
-        return outcomes
 
-    def _prepare(self, job: Job) -> Ready | None:
-        """Return the job with its tags chosen and its write prepared; None when stopped."""
-        facts, prediction, same = self._predict(job)
-        if prediction is None:
-            return None
+    def write(self, recognised: Sequence[Recognised]) -> list[Outcome]:
+        """Choose the tags of photos, write and remember them; return the outcomes.
+
+        May run in another thread than the rest, one call at a time.
+        """
+        ready: list[Ready] = []
+        outcomes: list[Outcome] = []
+        for one in recognised:
+            if self.stop():
+                break
+            try:
+                ready.append(self._prepare(one))
+            except PhotoVanishedError as error:
+                outcomes.append(Skipped(one.job.candidate.path, str(error)))
+            except TaggerError as error:
+                outcomes.append(record_failure(self.store, one.job.candidate, error))
+            except Exception as error:  # one photo must never stop the others
+                log.exception("unexpected error with %s", one.job.candidate.path)
+                outcomes.append(record_failure(self.store, one.job.candidate, error))
+        return outcomes + self._commit(ready)
+
+    def _prepare(self, one: Recognised) -> Ready:
+        """Return the photo with its tags chosen and its write prepared."""
+        job, prediction = one.job, one.prediction
         started = time.perf_counter()
         stones = self.store.tombstones(job.row.id) if job.row else frozenset()
         tags = self._choose(prediction, stones)
         keep_out = job.row is not None and job.row.keep_out
         keywords = () if keep_out else self.chooser.keywords(tags)
         root = self.config.root_of(job.candidate.path)
-        options = self.options(root)
+        options = write_options(self.config, root)
         saved = SavedPhoto(
             path=job.candidate.path,
             root=job.candidate.root,
@@ -161,7 +147,7 @@ class Pipeline:
             sidecar=job.candidate.sidecar,
             content_hash=job.digest,
             source_hash=self._source_hash(job),
-            facts=facts,
+            facts=one.facts,
             tags=() if keep_out else tags,
             entries=job.previous,
             prediction=prediction if job.row is None or job.source is not job.row else None,
@@ -170,7 +156,7 @@ class Pipeline:
         )
         write: PreparedWrite | None = None
         try:
-            write = self._prepare_write(job, keywords, options, prediction, stones, same)
+            write = self._prepare_write(one, keywords, options, stones)
         except MetadataError as error:
             if not _only_index(error):
                 raise
@@ -190,23 +176,20 @@ class Pipeline:
 
     def _prepare_write(
         self,
-        job: Job,
+        one: Recognised,
         keywords: tuple[Keyword, ...],
         options: WriteOptions,
-        prediction: StoredPrediction,
         stones: frozenset[str],
-        same_picture: bool,
     ) -> PreparedWrite:
-        provenance = Provenance(model=prediction.model_id, software=f"tagger {__version__}")
         return prepare(
-            job.candidate,
+            one.job.candidate,
             keywords,
             options,
-            provenance,
-            previous=job.previous,
+            Provenance(model=one.prediction.model_id, software=f"tagger {__version__}"),
+            previous=one.job.previous,
             tombstones=stones,
-            digest=job.digest,
-            same_picture=same_picture,
+            digest=one.job.digest,
+            same_picture=one.same_picture,
         )
 
     def _source_hash(self, job: Job) -> bytes:
@@ -214,38 +197,6 @@ class Pipeline:
         if job.source is not None and job.source.source_hash is not None:
             return job.source.source_hash
         return job.digest
-
-    def _predict(self, job: Job) -> tuple[PhotoFacts, StoredPrediction | None, bool]:
-        """Return facts, prediction (None: stopped), and whether the picture is a known one."""
-        if job.source is not None:
-            stored = self.store.prediction(job.source.id)
-            if stored is not None:
-                return job.source.facts, stored, True
-            job.future = self.pool.submit(job.candidate.path)
-        assert job.future is not None
-        started = time.perf_counter()
-        decoded = self._wait(job.future)
-        if decoded is None:
-            return PhotoFacts(), None, False
-        job.milliseconds["decode"] = _ms(started)
-        started = time.perf_counter()
-        old = self.store.prediction(job.row.id) if job.row else None
-        same = old is not None and old.crop_hash == decoded.crop_hash
-        if old is not None and same and old.model_id == self.engine.model_id:
-            stored = old  # another program changed the metadata, not the picture
-        else:
-            stored = predict(self.engine, decoded)
-        job.milliseconds["classify"] = _ms(started)
-        return decoded.facts, stored, same
-
-    def _wait(self, future: Future[DecodedPhoto]) -> DecodedPhoto | None:
-        while not self.stop():
-            try:
-                return future.result(timeout=0.2)
-            except FutureTimeoutError:
-                if future.done():
-                    raise
-        return None
 
     def _choose(self, stored: StoredPrediction, stones: frozenset[str]) -> tuple[Tag, ...]:
         chosen = self.chooser.choose(Evidence.from_bytes(stored.evidence))
@@ -322,21 +273,16 @@ class Pipeline:
         return outcome
 
 
-def predict(engine: Engine, decoded: DecodedPhoto) -> StoredPrediction:
-    """Classify one decoded photo, all its crops, into what the index keeps."""
-    crops = decoded.crop[np.newaxis]
-    if decoded.more is not None and len(decoded.more):
-        crops = np.concatenate([crops, decoded.more])
-    predictions = engine.predict(crops)
-    centre = predictions[0]
-    best = np.argsort(-centre.probabilities, kind="stable")[:TOP_KEPT]
-    together = combine(np.stack([prediction.probabilities for prediction in predictions]))
-    return StoredPrediction(
-        model_id=engine.model_id,
-        top=pack_top((int(index), float(centre.probabilities[index])) for index in best),
-        evidence=Evidence.of(together).to_bytes(),
-        features=centre.features.astype("<f2").tobytes(),
-        crop_hash=decoded.crop_hash,
+def write_options(config: Config, root: WatchRoot | None) -> WriteOptions:
+    """Return how to write the tags of a photo in the watched folder ``root``."""
+    write = config.write
+    return WriteOptions(
+        target=write.target,
+        preserve_mtime=write.preserve_mtime,
+        exif=write.exif,
+        exiftool=write.exiftool,
+        provenance=write.provenance,
+        read_only=root is not None and root.read_only,
     )
 
 

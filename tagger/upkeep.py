@@ -10,7 +10,7 @@ from tagger.index.store import Store
 from tagger.labels.choose import Evidence
 from tagger.metadata.write import clean_strays, recover
 from tagger.photo import Candidate, Tag
-from tagger.pipeline import Pipeline, keywords_hash
+from tagger.pipeline import Pipeline, keywords_hash, write_options
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ def repair(store: Store) -> int:
     pending = store.pending()
     for journal_id, path, entry in pending:
         state = recover(entry)
-        # A file that somebody else changed since may still hold our values: the journal
-        # keeps them, so that they are told from the user's own.
+        # A file that somebody else changed since still holds our values: the journal keeps
+        # them, so that they are told from the user's own.
         store.settle_pending(journal_id, happened=state in ("after", "foreign"))
         log.info("after a crash: %s of %s is as %s our write", entry.file, path, state)
     for folder in {os.path.dirname(entry.file) for _, _, entry in pending}:
@@ -57,7 +57,9 @@ def relabel(pipeline: Pipeline, handle: Callable[[list[Candidate]], None]) -> in
             chosen = pipeline.chooser.choose(Evidence.from_bytes(stored.evidence))
             tags = () if row.keep_out else tuple(t for t in chosen if t.label not in stones)
             root = pipeline.config.root_of(row.path)
-            wanted = keywords_hash(pipeline.chooser.keywords(tags), pipeline.options(root))
+            wanted = keywords_hash(
+                pipeline.chooser.keywords(tags), write_options(pipeline.config, root)
+            )
             if wanted != row.keywords_hash and root and row.stat:
                 if pipeline.online(row.path):  # otherwise another time
                     rewrite.append(Candidate(row.path, row.root, row.stat, row.sidecar))

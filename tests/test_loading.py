@@ -10,9 +10,17 @@ from dataclasses import replace
 
 import pytest
 
+from tagger.classify.converted import convert
+from tagger.classify.optimize import ENOUGH
 from tagger.config import Config, LabelsConfig, ModelConfig
+from tagger.decode.worker import DecodePool
 from tagger.errors import ModelError, WeightsNotFoundError
-from tagger.loading import DOWNLOAD_RETRY_SECONDS, POLL_SECONDS, EngineLoader
+from tagger.loading import (
+    DOWNLOAD_RETRY_SECONDS,
+    LOAD_RETRY_SECONDS,
+    POLL_SECONDS,
+    EngineLoader,
+)
 from tests.classify.server import HASHED_AS_RESNET18, RESNET18, serving
 
 
@@ -30,13 +38,21 @@ def clock():
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def converted_demo(demo_weights, tmp_path_factory):
+    """Return a models folder in which the demo weights have been converted."""
+    state = tmp_path_factory.mktemp("converted")
+    convert("resnet18", str(demo_weights), str(state))
+    return state / "models"
+
+
 @pytest.fixture
-def models(tmp_path, monkeypatch):
+def models(tmp_path, monkeypatch, converted_demo):
     """Return the folder for weights; none of this machine's are found."""
     for name in ("TAGGER_MODEL_DIR", "TAGGER_MODEL_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    (tmp_path / "state" / "models").mkdir(parents=True)
+    shutil.copytree(converted_demo, tmp_path / "state" / "models")
     return tmp_path / "state" / "models"
 
 
@@ -101,6 +117,50 @@ def test_a_damaged_file_is_told_once_and_looked_at_again(
     assert len(errors) == 1
     shutil.copyfile(demo_weights, models / "resnet18.pth")
     assert loader.get(config) is not None
+
+
+def test_a_file_that_cannot_be_loaded_is_not_tried_every_few_seconds(clock, config, models):
+    """Each try starts a process that imports torch."""
+    weights = models / "resnet18.pth"
+    weights.write_bytes(b"no weights")
+    loader = EngineLoader(never, clock=clock)
+    assert loader.get(config) is None
+    first = loader.error
+    clock.now += LOAD_RETRY_SECONDS - 1
+    assert loader.get(config) is None
+    assert loader.error is first, "it was loaded again"
+    clock.now += POLL_SECONDS
+    assert loader.get(config) is None
+    assert loader.error is not first and str(loader.error) == str(first)
+    os.utime(weights, ns=(1, 1))
+    second = loader.error
+    clock.now += POLL_SECONDS
+    assert loader.get(config) is None
+    assert loader.error is not second, "it has changed"
+
+
+def test_int8_is_proved_on_the_photos_that_were_seen(clock, config, demo_weights, scenes):
+    """These drawings are too few, which shows that they were decoded and counted."""
+    config = replace(config, model=replace(config.model, weights=str(demo_weights)))
+    loader = EngineLoader(never, clock=clock)
+    engine = loader.get(config)
+    asked: list[str] = []
+
+    def paths():
+        for scene in scenes:
+            asked.append(str(scene))
+            yield str(scene)
+        yield "/no/such.jpg"
+
+    with DecodePool(engine.spec, workers=1, more=False) as pool:
+        assert loader.maybe_optimize(config, ENOUGH - 1, paths(), pool) is None
+        for fixed in ({"precision": "fp32"}, {"engine": "torch"}):
+            other = replace(config, model=replace(config.model, **fixed))
+            assert loader.maybe_optimize(other, ENOUGH, paths(), pool) is None
+        assert asked == []
+        with pytest.raises(ModelError, match=f"{len(scenes)} photos are too few"):
+            loader.maybe_optimize(config, ENOUGH, paths(), pool)
+    assert loader.get(config) is engine
 
 
 def test_a_failed_download_is_tried_again_after_a_while(clock, config, server, models, caplog):

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tagger.classify.engine import check_crops
 from tagger.classify.models import info_of_file
 from tagger.classify.torchvision_compat import import_torchvision
 from tagger.classify.weights import file_digest
@@ -46,41 +47,55 @@ class TorchEngine:
         if name.startswith("densenet"):
             state = _with_keys(state, lambda key: OLD_DENSENET.sub(r"\1", key))
         aux = any(key.lower().startswith("aux") for key in state)
-        self._model = build(name, IMAGENET, size=info.spec.size, aux=aux)
-        classes = _class_count(self._model, state)
+        model = build(name, IMAGENET, size=info.spec.size, aux=aux)
+        classes = _class_count(model, state)
         if classes != IMAGENET:
-            self._model = build(name, classes, size=info.spec.size, aux=aux)
-        _load_strictly(self._model, state, name, weights)
-        self._model.eval()
+            model = build(name, classes, size=info.spec.size, aux=aux)
+        _load_strictly(model, state, name, weights)
+        model.eval()
         self.spec = info.spec
         self.model_id = f"{name}-{file_digest(weights)[:8]}"
         self.categories = _categories(classes)
-        self._features: list[torch.Tensor] = []
-        last_layer(self._model).register_forward_pre_hook(self._keep_features)
         halves = name in HALVES
-        self._mean = torch.tensor((0.5,) * 3 if halves else MEAN).view(1, 3, 1, 1)
-        self._std = torch.tensor((0.5,) * 3 if halves else STD).view(1, 3, 1, 1)
+        self.network = Network(model, *(((0.5,) * 3,) * 2 if halves else (MEAN, STD))).eval()
         torch.set_num_threads(threads or os.cpu_count() or 1)
 
     def predict(self, crops: NDArray[np.uint8]) -> list[Prediction]:
         """Return one prediction for each of ``crops``; see :class:`~.engine.Engine`."""
-        size = self.spec.size
-        if crops.dtype != np.uint8 or crops.shape[1:] != (size, size, 3):
-            raise ValueError(
-                f"crops must be uint8 (N, {size}, {size}, 3), not {crops.dtype} {crops.shape}"
-            )
+        check_crops(crops, self.spec)
         if not len(crops):
             return []
-        pixels = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
-        self._features.clear()
         with torch.inference_mode():
-            logits = self._model((pixels.float() / 255 - self._mean) / self._std)
+            logits, features = self.network(torch.from_numpy(np.ascontiguousarray(crops)))
             probabilities = torch.softmax(logits.double(), 1).float().numpy()
-        features = self._features.pop().flatten(1).numpy()
         return [
             Prediction(one, vector, self.model_id)
-            for one, vector in zip(probabilities, features, strict=True)
+            for one, vector in zip(probabilities, features.numpy(), strict=True)
         ]
+
+
+class Network(nn.Module):
+    """A classifier that takes crops as they are, uint8 (N, S, S, 3).
+
+    It returns logits (N, C) and features (N, F), the input of the last layer.
+    """
+
+    def __init__(self, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.model = model
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self._features: list[torch.Tensor] = []
+        last_layer(model).register_forward_pre_hook(self._keep_features)
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits and features."""
+        self._features.clear()
+        pixels = crops.permute(0, 3, 1, 2).contiguous().float() / 255
+        logits = self.model((pixels - self.mean) / self.std)
+        return logits, self._features.pop().flatten(1)
 
     def _keep_features(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         value = inputs[0]

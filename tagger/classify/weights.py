@@ -79,20 +79,21 @@ def find_weights(
     configured: str | None,
     state_dir: str,
     environ: Mapping[str, str] = os.environ,
+    digest: Callable[[str], str] | None = None,
 ) -> str:
     """Return the path of the weights file of a model.
 
     In a folder, torchvision's own file names come first, then ``NAME.pth``, then
     ``NAME-*.pth``. Raise WeightsNotFoundError, saying what to put where, when there is
     none; ModelError when the model is unknown, or a file with torchvision's name does not
-    have the hash in that name.
+    have the hash in that name (which ``digest`` tells, if it is given).
     """
     files = [info.file for info in weights_of(name)]
     looked = places(name, configured=configured, state_dir=state_dir, environ=environ)
     for place in looked:
         found = place if os.path.isfile(place) else _in_folder(name, place, files)
         if found:
-            _verify(found, info_of_file(name, os.path.basename(found)))
+            _verify(found, info_of_file(name, os.path.basename(found)), digest or file_digest)
             return found
     raise WeightsNotFoundError(
         f"no weights of {name} found in {', '.join(looked)}",
@@ -111,11 +112,11 @@ def _in_folder(name: str, folder: str, files: list[str]) -> str | None:
     return next((p for p in (os.path.join(folder, f) for f in wanted) if os.path.isfile(p)), None)
 
 
-def _verify(path: str, info: ModelInfo) -> None:
+def _verify(path: str, info: ModelInfo, digest: Callable[[str], str]) -> None:
     """Raise ModelError when the file carries torchvision's name but other content."""
     if os.path.basename(path) != info.file:
         return
-    if not file_digest(path).startswith(info.hash_prefix):
+    if not digest(path).startswith(info.hash_prefix):
         raise ModelError(
             f"the weights file {path} is damaged: its SHA-256 does not begin with "
             f"{info.hash_prefix}",

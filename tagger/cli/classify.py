@@ -86,7 +86,7 @@ def make_chooser(engine: Engine, config: Config) -> Chooser:
     from tagger.labels.choose import Chooser
 
     return Chooser(
-        vocabulary(),
+        vocabulary(config),
         config.labels,
         class_count=len(engine.categories),
         model_name=config.model.name,
@@ -103,15 +103,15 @@ def _classified(
     explain: bool,
 ) -> dict[str, Any]:
     from tagger.labels.choose import Evidence
-    from tagger.pipeline import predict
+    from tagger.recognise import predict
 
-    stored = predict(engine, decoded)
+    [stored] = predict(engine, [decoded])
     evidence = Evidence.from_bytes(stored.evidence)
     result: dict[str, Any] = {
         "path": path,
         "tags": tags_json(chooser.choose(evidence)),
         **facts_json(decoded.facts),
-        "top": top_json(stored.top, config.labels.top_k, class_names()),
+        "top": top_json(stored.top, config.labels.top_k, class_names(config)),
         "model": engine.model_id,
     }
     if explain:

@@ -37,16 +37,16 @@ def config_or_default(ctx: click.Context) -> Config:
     return Config()
 
 
-def vocabulary() -> Vocabulary:
-    """Return the vocabulary, read when first needed."""
-    from tagger.labels.vocabulary import load_vocabulary
+def vocabulary(config: Config) -> Vocabulary:
+    """Return the vocabulary, with the user's own translations."""
+    from tagger.labels.vocabulary import own_vocabulary
 
-    return load_vocabulary()
+    return own_vocabulary(config.state_dir)
 
 
-def class_names() -> dict[int, str]:
+def class_names(config: Config) -> dict[int, str]:
     """Return the everyday name of each class index."""
-    known = vocabulary()
+    known = vocabulary(config)
     return {index: label for label, node in known.nodes.items() for index in node.classes}
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_json: bool) -> None:
     """Show the tree of labels with the number of photos; with LABEL, one branch."""
     config = config_or_default(ctx)
-    known = vocabulary()
+    known = vocabulary(config)
     heads = [name for name, node in known.nodes.items() if node.parent is None]
     if label:
         phrase = " ".join(label)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from datetime import datetime
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,8 +19,10 @@ from tagger.cli.common import (
     vocabulary,
 )
 from tagger.config import Config
+from tagger.index.query import And, Below, Query, Taken, is_moment, parse
 from tagger.index.records import fold
-from tagger.index.search import Filters, open_reader
+from tagger.index.search import Reader, open_reader
+from tagger.logs import printable
 
 if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary
@@ -34,18 +35,13 @@ class _Moment(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value).strip().replace(" ", "T")
-        shape = re.fullmatch(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d)?)?)?)?", text)
-        try:
-            if shape is None:
-                raise ValueError(text)
-            datetime.fromisoformat(text + "-01-01"[len(text) - 4 :] if len(text) < 10 else text)
-        except ValueError:
+        if not is_moment(text):
             self.fail(f"{value!r} is no date; write 2024, 2024-07 or 2024-07-15", param, ctx)
         return text
 
 
 @click.command("query")
-@click.argument("words", nargs=-1, metavar="LABEL...")
+@click.argument("words", nargs=-1, metavar="QUERY...")
 @click.option(
     "--min",
     "minimum",
@@ -60,6 +56,10 @@ class _Moment(click.ParamType[str]):
 @click.option("--count", is_flag=True, help="Print only how many.")
 @click.option("--null", is_flag=True, help="End each path with a NUL, for xargs -0.")
 @json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, taken_at, labels.")
+@click.option("--open", "show", is_flag=True, help="Show the photos on the desktop.")
+@click.option("--copy-to", metavar="DIR", help="Copy the photos there; nothing is overwritten.")
+@click.option("--link-to", metavar="DIR", help="Make or update an album of links there.")
 @click.pass_context
 def query_command(
     ctx: click.Context,
@@ -72,18 +72,45 @@ def query_command(
     count: bool,
     null: bool,
     as_json: bool,
-) -> None:
-    """Print the photos that show all the given LABELs, newest first.
+    as_csv: bool,
+    show: bool,
+    copy_to: str | None,
+    link_to: str | None,
+) -> int:
+    """Print the photos that QUERY finds, newest first.
 
     A label is found in every language, by its synonyms, and by everything below it in the
     tree: `animal` finds dogs. Your own keywords are found too.
+
+    \b
+    dog beach                both
+    dog or cat               either
+    dog not person           without
+    "sports car" (a or b)     quotes and brackets, as usual
+    dog>0.6                  by confidence: > >= < <=
+    taken:2025-06..2025-08   also 2025, 2025-06-30, today, 2025.. and ..2025
+    added:yesterday          when it was first seen
+    in:holiday               part of the folder's path; /a/b or ~/b: below that folder
+    camera:pixel             part of the camera's name
+    source:user              has a keyword of your own (or: model)
+    is:failed                or tagged, untagged, waiting, missing
+    near:52.5,13.4,10km      latitude, longitude, distance in m, km or mi
+    format:heic              the image format
+
+    Put the query in single quotes where the shell would take < > ( ) " for itself.
     """
+    _check_one_output(
+        {"--count": count, "--csv": as_csv, "--null": null, "--open": show}
+        | {"--copy-to": copy_to, "--link-to": link_to, "--json": as_json and not count}
+    )
     config = config_or_default(ctx)
-    filters = Filters(minimum, since, until, ask_path(folder) if folder else None, limit)
-    terms = search_terms(words, vocabulary() if words else None, config)
+    options: tuple[Query, ...] = (Taken(since, until),) if since or until else ()
+    options += (Below(ask_path(folder)),) if folder else ()
     with open_reader(config.state_dir) as reader:
+        query = parse(" ".join(words), known_names(reader, config), least=minimum)
+        query = And((query, *options)) if options else query
         if count:
-            number = reader.count(terms, filters)
+            number = reader.count(query)
             number = min(number, limit) if limit else number
             print_json(number) if as_json else click.echo(number)
         elif as_json:
@@ -91,35 +118,58 @@ def query_command(
                 [
                     {"path": photo.row.path, "tags": tags_json(photo.tags)}
                     | facts_json(photo.row.facts)
-                    for photo in reader.find(terms, filters)
+                    for photo in reader.find(query, limit=limit)
                 ]
             )
+        elif as_csv:
+            from tagger.cli.export import write_csv
+
+            write_csv(reader.find(query, limit=limit), sys.stdout.buffer)
+        elif not (show or copy_to or link_to):
+            print_paths(reader.find_paths(query, limit=limit), null=null)
         else:
-            print_paths((photo.row.path for photo in reader.find(terms, filters)), null=null)
+            # Copying may take long, and an open reader keeps the daemon's WAL growing.
+            paths = list(reader.find_paths(query, limit=limit))
+    if show or copy_to or link_to:
+        return _export(paths, copy_to, link_to)
+    return 0
 
 
-def search_terms(words: Sequence[str], known: Vocabulary | None, config: Config) -> list[set[str]]:
-    """Return for each word the folded labels that satisfy it.
-
-    Neighbouring words that together name a label (`golden retriever`) are one term.
-    """
-    terms: list[set[str]] = []
-    rest = list(words)
-    while rest:
-        for length in range(len(rest), 0, -1):
-            phrase = " ".join(rest[:length])
-            found = labels_meant(phrase, known, config)
-            if found or length == 1:
-                terms.append({fold(label) for label in found} | {fold(phrase)})
-                del rest[:length]
-                break
-    return terms
+def _check_one_output(wanted: Mapping[str, object]) -> None:
+    given = [name for name, value in wanted.items() if value]
+    if len(given) > 1:
+        raise click.UsageError(f"{given[0]} and {given[1]} exclude each other; give one of them")
 
 
-def labels_meant(phrase: str, known: Vocabulary | None, config: Config) -> set[str]:
+def _export(paths: list[str], copy_to: str | None, link_to: str | None) -> int:
+    """Copy, link or open photos, and say so; return the exit code."""
+    from tagger.cli.export import copy_photos, link_photos, open_photos
+
+    if not (copy_to or link_to):
+        if paths:
+            open_photos(paths)
+        return 0
+    folder = ask_path(copy_to or link_to or "")
+    done = (copy_photos if copy_to else link_photos)(paths, folder)
+    click.echo(
+        f"{done.added} photos {'copied' if copy_to else 'linked'} to {printable(folder)}"
+        + (f", {done.present} were there already" if done.present else "")
+    )
+    return 2 if done.failed else 0
+
+
+def known_names(reader: Reader, config: Config) -> Callable[[str], set[str]]:
+    """Return a function that gives the labels a phrase names, also the user's keywords."""
+
+    def known(phrase: str) -> set[str]:
+        meant = labels_meant(phrase, vocabulary(config), config)
+        return meant or ({phrase} if reader.has_word(phrase) else set())
+
+    return known
+
+
+def labels_meant(phrase: str, known: Vocabulary, config: Config) -> set[str]:
     """Return the labels a phrase means: by name, synonym or new name, and all below them."""
-    if known is None:
-        return set()
     heads = set(known.resolve(phrase))
     heads |= {
         label

@@ -63,7 +63,7 @@ def check_config(config: Config, path: str) -> None:
     from tagger.classify.weights import check_model_name
     from tagger.labels.choose import check_labels_config
 
-    problems = check_labels_config(config.labels, vocabulary()) + check_model_name(
+    problems = check_labels_config(config.labels, vocabulary(config)) + check_model_name(
         config.model.name
     )
     if problems:

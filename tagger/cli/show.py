@@ -17,6 +17,7 @@ from tagger.cli.common import (
     tags_json,
     top_json,
 )
+from tagger.config import Config
 from tagger.errors import StateError
 from tagger.index.search import Reader, open_reader
 from tagger.logs import printable
@@ -31,14 +32,14 @@ def show_command(ctx: click.Context, photo: str, as_json: bool) -> None:
     config = config_or_default(ctx)
     path = ask_path(photo)
     with open_reader(config.state_dir) as reader:
-        shown = show_json(reader, path, config.labels.top_k)
+        shown = show_json(reader, path, config)
     if as_json:
         print_json(shown)
     else:
         _print(shown)
 
 
-def show_json(reader: Reader, path: str, top_k: int) -> dict[str, Any]:
+def show_json(reader: Reader, path: str, config: Config) -> dict[str, Any]:
     """Return the documented JSON of one photo. Raise StateError when it is not in the index."""
     row = reader.photo(path)
     if row is None:
@@ -52,7 +53,7 @@ def show_json(reader: Reader, path: str, top_k: int) -> dict[str, Any]:
         "path": path,
         "tags": tags_json(reader.tags(row.id)),
         **facts_json(row.facts),
-        "top": top_json(top[1], top_k, class_names()) if top else [],
+        "top": top_json(top[1], config.labels.top_k, class_names(config)) if top else [],
         "model": top[0] if top else None,
         "status": row.status,
         "tagged_at": _moment(row.tagged_at),
@@ -69,6 +70,7 @@ def show_json(reader: Reader, path: str, top_k: int) -> dict[str, Any]:
             for entry, when in reader.journal(row.id)
         ],
         "removed_by_you": reader.tombstones(row.id),
+        "kept_out": row.keep_out,
     }
 
 
@@ -97,5 +99,7 @@ def _print(shown: dict[str, Any]) -> None:
             click.echo(f"    {name}: {', '.join(values)}")
         if entry["reason"]:
             click.echo(f"    not embedded: {printable(entry['reason'])}")
+    if shown["kept_out"]:
+        click.echo("  untagged by you; `tagger restore` lets the tags come back")
     if shown["removed_by_you"]:
         click.echo(f"  removed by you, never given again: {', '.join(shown['removed_by_you'])}")

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
+from tagger.config import is_inside
 from tagger.index.database import Database
 from tagger.index.records import PhotoRow, StoredPrediction, entry_of, photo_row, tag_of
 from tagger.photo import FileStat, JournalEntry, Tag
@@ -43,6 +44,13 @@ class Lookup(Database):
             (prefix, prefix[:-1] + bytes([prefix[-1] + 1])),
         ):
             yield os.fsdecode(row["path"])
+
+    def roots(self) -> list[str]:
+        """Return the watched folders, past and present, that photos were found in."""
+        rows = self._rows("SELECT DISTINCT root FROM photos")
+        found = {os.fsdecode(row["root"]) for row in rows}
+        # One inside another is covered by it.
+        return sorted(r for r in found if not any(r != o and is_inside(r, o) for o in found))
 
     def photo(self, path: str) -> PhotoRow | None:
         """Return the row of the photo at ``path``."""

@@ -220,6 +220,11 @@ def load_vocabulary(*, extra_dirs: Sequence[str] = ()) -> Vocabulary:
     return _load(str(_HERE / "imagenet.yaml"), (str(_HERE / "names"), *extra_dirs))
 
 
+def own_vocabulary(state_dir: str) -> Vocabulary:
+    """Return the vocabulary with the translations that a user has in ``state_dir``/names."""
+    return load_vocabulary(extra_dirs=(os.path.join(state_dir, "names"),))
+
+
 def load_vocabulary_file(path: str, extra_dirs: Sequence[str] = ()) -> Vocabulary:
     """Return the vocabulary of another tree file; see :func:`load_vocabulary`."""
     return _load(path, tuple(extra_dirs))

@@ -11,13 +11,14 @@ class Container(Protocol):
     """A photo file taken apart; parsing raises RefusedError when its structure is broken.
 
     ``packet`` is its XMP packet and ``exif`` its EXIF block (a TIFF structure), ``None``
-    without one; ``iptc`` the keywords of IPTC; ``size`` is (width, height) in pixels as
-    stored.
+    without one; ``has_odd_exif`` whether it has EXIF in a form that is never edited;
+    ``iptc`` the keywords of IPTC; ``size`` is (width, height) in pixels as stored.
     """
 
     kind: ClassVar[str]
     packet: bytes | None
     exif: bytes | None
+    has_odd_exif: bool
     iptc: tuple[str, ...]
     size: tuple[int, int]
 

@@ -6,6 +6,7 @@ little-endian, ended by a NUL, keywords separated by semicolons.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 
 import piexif
@@ -41,4 +42,11 @@ def build(names: Iterable[str], size: tuple[int, int], *, jpeg: bool) -> bytes |
         details[piexif.ExifIFD.PixelXDimension] = size[0]
         details[piexif.ExifIFD.PixelYDimension] = size[1]
     block: bytes = piexif.dump({"0th": main, "Exif": details})
-    return block.removeprefix(b"Exif\0\0")
+    return _in_order(block.removeprefix(b"Exif\0\0"))
+
+
+def _in_order(block: bytes) -> bytes:
+    """Return the block with its first directory sorted, as TIFF wants it; piexif does not."""
+    count = struct.unpack_from(">H", block, 8)[0]
+    entries = [block[at : at + 12] for at in range(10, 10 + 12 * count, 12)]
+    return block[:10] + b"".join(sorted(entries)) + block[10 + 12 * count :]

@@ -13,10 +13,11 @@ import subprocess
 import tempfile
 
 from tagger.errors import MetadataError, RefusedError
+from tagger.metadata import picture
+from tagger.metadata.xmp import PACKET_ID
+from tagger.photo import PHOTO_SUFFIXES
 
 SECONDS = 60.0
-_HASH = "ImageDataHash"
-_OLD_HASH = "ImageDataMD5"  # its name before exiftool 12.58
 
 
 def find_exiftool() -> str | None:
@@ -29,7 +30,8 @@ def replaced(path: str, data: bytes, packet: bytes | None) -> bytes:
 
     Raise RefusedError when exiftool is not there, fails, or has changed the picture.
     """
-    suffix = os.path.splitext(path)[1]
+    suffix = _suffix(path)
+    shown = picture.digest(data)
     with tempfile.TemporaryDirectory(prefix="tagger-exiftool-") as folder:
         source = os.path.join(folder, f"{secrets.token_hex(4)}{suffix}")
         target = os.path.join(folder, f"{secrets.token_hex(4)}-new{suffix}")
@@ -46,15 +48,23 @@ def replaced(path: str, data: bytes, packet: bytes | None) -> bytes:
             raise RefusedError("exiftool did not write it") from error
         if packet_of(target) != packet:
             raise RefusedError("exiftool did not put the XMP in as it was given")
-        if picture_hash(source) != picture_hash(target):
+        if picture.digest(made) != shown:
             raise RefusedError("exiftool would have changed the picture")
     return made
+
+
+def wrapped(packet: bytes) -> bytes:
+    """Return the packet between the marks that exiftool puts around one without."""
+    if b"<?xpacket end=" in packet:
+        return packet
+    begin = f"<?xpacket begin='\ufeff' id='{PACKET_ID}'?>\n"
+    return begin.encode() + packet + b"\n<?xpacket end='w'?>"
 
 
 def packet_of_bytes(path: str, data: bytes) -> bytes | None:
     """Return the XMP packet in the file ``data``, called ``path``; None without one."""
     with tempfile.TemporaryDirectory(prefix="tagger-exiftool-") as folder:
-        source = os.path.join(folder, "photo" + os.path.splitext(path)[1])
+        source = os.path.join(folder, "photo" + _suffix(path))
         _put(source, data)
         return packet_of(source)
 
@@ -64,13 +74,10 @@ def packet_of(path: str) -> bytes | None:
     return _run("-b", "-XMP", path) or None
 
 
-def picture_hash(path: str) -> bytes:
-    """Return exiftool's hash of the picture's own data. Raise RefusedError without one."""
-    for name in (_HASH, _OLD_HASH):
-        found = _run("-api", "requestall=3", "-s3", f"-{name}", path).strip()
-        if found:
-            return found
-    raise RefusedError("exiftool cannot tell whether its picture stays the same")
+def _suffix(path: str) -> str:
+    """Return the ending of the file's name, if it is one without surprises for exiftool."""
+    suffix = os.path.splitext(path)[1].lower()
+    return suffix if suffix in PHOTO_SUFFIXES else ""
 
 
 def _put(path: str, data: bytes) -> None:

@@ -40,6 +40,8 @@ def keywords_of_iim(data: bytes) -> tuple[str, ...]:
         if size & 0x8000:  # an extended dataset: never a keyword
             break
         value = data[at + 5 : at + 5 + size]
+        if len(value) < size:
+            break
         if (record, dataset) == (1, 90):
             utf8 = value == _UTF8
         elif (record, dataset) == (2, 25):

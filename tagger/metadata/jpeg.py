@@ -29,7 +29,7 @@ _MP_ENTRY_SIZE = 16
 
 
 class _Segment:
-    """``start``…``end`` with the marker and any fill bytes, ``body``…``end`` the payload."""
+    """``start``…``end`` with the marker, without fill bytes; ``body``…``end`` the payload."""
 
     __slots__ = ("body", "end", "marker", "start")
 
@@ -56,6 +56,7 @@ class Jpeg:
                      for s in self._with(_APP13, iptc.PHOTOSHOP)]  # fmt: skip
         self.iptc = iptc.keywords_of_resources(b"".join(resources))
         self._mpf = self._with(_APP2, MPF_HEAD)
+        self.has_odd_exif = False
 
     def _with(self, marker: int, head: bytes) -> list[_Segment]:
         return [
@@ -83,25 +84,63 @@ class Jpeg:
             return "it has more than one EXIF block"
         if self._with(_APP1, EXTENSION_HEAD):
             return "its XMP continues elsewhere (extended XMP)"
+        if self._has_odd_packet():
+            return "it has XMP in an unusual form"
         if self._with(_APP11, b"JP"):
             return "its content credentials (C2PA or other JUMBF data) would be broken"
-        after = self._data[_end_of_image(self._data, self._scan) :]
-        if b"AXS!" in after[-4096:] or b"AXS*" in after[-4096:]:
+        end = _end_of_image(self._data, self._scan)
+        if self._data.find(b"AXS!", end) >= 0 or self._data.find(b"AXS*", end) >= 0:
             return "it has an AFCP trailer, which counts from the beginning of the file"
         if len(self._mpf) > 1:
             return "it has more than one list of pictures (MPF)"
-        if self._mpf:
-            try:
-                self._mp_entries(self._data, self._mpf[0].body + len(MPF_HEAD))
-            except (struct.error, ValueError):
-                return "its list of pictures (MPF) is damaged"
-        elif after.startswith(b"\xff\xd8\xff") and self.exif and _has_maker_note(self.exif):
-            return "it carries a preview that its maker notes point to"
+        try:
+            pictures = self._pictures()
+        except (struct.error, ValueError):
+            return "its list of pictures (MPF) is damaged"
+        if self._exif and self.exif and self._points_behind(self.exif, end, pictures):
+            return "it carries a preview that its EXIF points to"
         return refusal_of_packet(self.packet)
 
+    def _has_odd_packet(self) -> bool:
+        """Whether other programs may find XMP in a segment that is none by its head."""
+        return any(
+            segment.marker == _APP1
+            and (head := self._data[segment.body : min(segment.end, segment.body + 256)])
+            and not head.startswith((XMP_HEAD, EXTENSION_HEAD, EXIF_HEAD))
+            and (b"adobe.com/x" in head or b"<x:x" in head or b"<rdf:" in head)
+            for segment in self._segments
+        )
+
+    def _pictures(self) -> list[int]:
+        """Return where the other pictures are that MPF lists. Raise as :meth:`_mp_entries`."""
+        if not self._mpf:
+            return []
+        base = self._mpf[0].body + len(MPF_HEAD)
+        order, entries = self._mp_entries(self._data, base, self._mpf[0].end)
+        offsets = [struct.unpack_from(order + "I", self._data, at + 8)[0] for at in entries]
+        return [base + offset for offset in offsets if offset]
+
+    def _points_behind(self, exif: bytes, end: int, pictures: list[int]) -> bool:
+        """Whether the EXIF block may count on where something after the picture is."""
+        assert self._exif is not None
+        while end < len(self._data) and self._data[end] == 0:
+            end += 1
+        known = self._data.startswith((b"\xff\xd8\xff", b"LEICA"), end)
+        if known and not pictures and _has_maker_note(exif):
+            return True
+        base = self._exif.body + len(EXIF_HEAD)
+        # Sony puts 32 bytes before its previews.
+        places = {at - base - extra for at in [*pictures, end] for extra in (0, 32)}
+        return any(
+            struct.pack(order, place) in exif
+            for place in places
+            if len(exif) <= place < 1 << 32
+            for order in ("<I", ">I")
+        )
+
     @staticmethod
-    def _mp_entries(data: bytes, base: int) -> tuple[str, list[int]]:
-        """Return the byte order and the offsets in ``data`` of the MP entries.
+    def _mp_entries(data: bytes, base: int, end: int) -> tuple[str, list[int]]:
+        """Return the byte order and the offsets in ``data`` of the MP entries, up to ``end``.
 
         Raise ValueError or struct.error when there are none.
         """
@@ -115,7 +154,7 @@ class Jpeg:
             )
             if tag == _MP_ENTRY and count and count % _MP_ENTRY_SIZE == 0:
                 start = base + offset
-                if start + count > len(data):
+                if start + count > end:
                     raise ValueError("entries beyond the end")
                 return order, list(range(start, start + count, _MP_ENTRY_SIZE))
         raise ValueError("no MP entries")
@@ -125,29 +164,31 @@ class Jpeg:
         data = self._data
         edits: list[tuple[int, int, bytes]] = []
         if exif != self.exif:
-            at = self._place(self._exif, (_APP0,))
+            at = self._place(self._exif)
             edits.append((*at, _segment(EXIF_HEAD, exif, "EXIF block")))
         if packet != self.packet:
-            at = self._place(self._xmp, (_APP0, _APP1))
+            at = self._place(self._xmp)
             edits.append((*at, _segment(XMP_HEAD, packet, "XMP")))
         out, done = [], 0
-        for start, end, new in edits:  # EXIF comes before XMP where both are new
-            if start < done:
-                raise RefusedError("its XMP and EXIF overlap")
+        for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
+            # The sort is stable: EXIF comes before XMP where both are new.
             out += [data[done:start], new]
             done = end
         made = b"".join([*out, data[done:]])
         return self._with_right_offsets(made, edits)
 
-    def _place(self, old: _Segment | None, after: tuple[int, ...]) -> tuple[int, int]:
-        """Return the range to replace: the old segment, or the gap after the leading ones."""
+    def _place(self, old: _Segment | None) -> tuple[int, int]:
+        """Return the range to replace: the old segment, or the gap for a new one.
+
+        EXIF stays where it is: maker notes may count from the beginning of the file.
+        """
         if old is not None:
             return old.start, old.end
+        if self._exif is not None:
+            return self._exif.end, self._exif.end
         at = 2
         for segment in self._segments:
-            if segment.marker not in after:
-                break
-            if segment.marker == _APP1 and segment is not self._exif:
+            if segment.marker != _APP0:
                 break
             at = segment.end
         return at, at
@@ -161,16 +202,20 @@ class Jpeg:
         if not grown:
             return made
         out = bytearray(made)
-        order, entries = self._mp_entries(made, base + before)
-        for number, at in enumerate(entries):
-            size, offset = struct.unpack_from(order + "II", made, at + 4)
-            if number == 0 or offset == 0:
-                struct.pack_into(order + "I", out, at + 4, size + grown)
-            elif base + offset >= max(end for _, end, _ in edits):
-                # Offsets count from the MPF header, which has moved as well.
-                struct.pack_into(order + "I", out, at + 8, offset + grown - before)
-            else:
-                raise RefusedError("its list of pictures (MPF) points into its header")
+        try:
+            order, entries = self._mp_entries(made, base + before, self._mpf[0].end + before)
+            for number, at in enumerate(entries):
+                size, offset = struct.unpack_from(order + "II", made, at + 4)
+                if offset == 0:  # the first picture, which is the one that grows
+                    if number == 0 and size:
+                        struct.pack_into(order + "I", out, at + 4, size + grown)
+                elif base + offset >= max(end for _, end, _ in edits):
+                    # Offsets count from the MPF header, which has moved as well.
+                    struct.pack_into(order + "I", out, at + 8, offset + grown - before)
+                else:
+                    raise RefusedError("its list of pictures (MPF) points into its header")
+        except (struct.error, ValueError) as error:
+            raise RefusedError("its list of pictures (MPF) is damaged") from error
         return bytes(out)
 
     def rest(self, *, without_exif: bool) -> list[bytes]:
@@ -185,9 +230,8 @@ class Jpeg:
         whole = bytearray(b"".join(kept))
         if self._mpf:
             gone = sum(s.end - s.start for s in left_out if s and s.start < self._mpf[0].start)
-            order, entries = self._mp_entries(data, self._mpf[0].body + len(MPF_HEAD))
-            del order
-            for at in entries:
+            base = self._mpf[0].body + len(MPF_HEAD)
+            for at in self._mp_entries(data, base, self._mpf[0].end)[1]:
                 whole[at - gone + 4 : at - gone + 12] = bytes(8)
         return [bytes(whole)]
 
@@ -211,6 +255,7 @@ def _header(data: bytes) -> tuple[list[_Segment], int]:
             at += 1
         if at == start or at + 3 > len(data):
             raise RefusedError("its JPEG structure is broken")
+        start = at - 1  # without fill bytes
         marker = data[at]
         if marker in _STANDALONE or marker in (_SOI, _EOI, 0):
             raise RefusedError("its JPEG structure is broken")

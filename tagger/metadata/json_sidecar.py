@@ -28,10 +28,11 @@ from tagger.photo import Keyword
 TARGET = "sidecar-json"
 PROPERTY = "labels"
 VERSION = 1
+_LABEL_KEYS = {"label", "confidence", "path"}
 _OURS = ("version", "software", "model", "file", "hash", PROPERTY)
 
 
-def parse(data: bytes | None, file: str) -> dict[str, Any]:
+def parse(data: bytes | None) -> dict[str, Any]:
     """Return the object in a sidecar; empty without a file.
 
     Raise RefusedError when it is no sidecar of this schema: it is somebody else's then.
@@ -41,17 +42,27 @@ def parse(data: bytes | None, file: str) -> dict[str, Any]:
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise RefusedError(f"{file} is no JSON that tagger wrote") from error
+        raise RefusedError("it is no JSON that tagger wrote") from error
     if not isinstance(found, dict) or found.get("version") != VERSION:
-        raise RefusedError(f"{file} is not in version {VERSION} of tagger's schema")
+        raise RefusedError(f"it is not in version {VERSION} of tagger's schema")
     if not isinstance(found.get(PROPERTY, []), list):
-        raise RefusedError(f"{file} has no list of labels")
+        raise RefusedError("it has no list of labels")
     return found
 
 
 def labels_in(found: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of all labels in a parsed sidecar."""
     return tuple(name for one in found.get(PROPERTY, ()) if (name := _name(one)))
+
+
+def ours_in(found: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the labels that look as if we wrote them."""
+    if not str(found.get("software", "")).startswith("tagger "):
+        return ()
+    labels = found.get(PROPERTY, ())
+    return labels_in(
+        {PROPERTY: [one for one in labels if isinstance(one, dict) and set(one) == _LABEL_KEYS]}
+    )
 
 
 def paths_in(found: dict[str, Any], ours: Collection[str]) -> list[tuple[str, ...]]:

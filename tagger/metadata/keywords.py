@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,9 +11,8 @@ from tagger.photo import Keyword
 
 KeywordPath = tuple[str, ...]
 
-_PACKET = re.compile(
-    rb"<\?xpacket\s+begin=[^>]*\?>.{0,1000000}?<\?xpacket\s+end=[^>]*\?>", re.DOTALL
-)
+_PACKET_BEGIN, _PACKET_END = b"<?xpacket begin=", b"<?xpacket end="
+_MAX_PACKET = 1 << 20
 
 
 def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordPath, ...]:
@@ -34,17 +32,27 @@ def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordP
             subjects += parsed.texts(xmp.SUBJECT)
             deep += [_split(value, "|") for value in parsed.texts(xmp.HIERARCHICAL)]
             deep += [_split(value, "/") for value in parsed.texts(xmp.TAGS_LIST)]
-    return merged([*deep, *((word.strip(),) for word in (*subjects, *iptc))])
+    return merged([*deep, *((word,) for word in (*subjects, *iptc))])
+
+
+def user_words(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the plain keywords in a packet and in IPTC, also those that are in a hierarchy."""
+    try:
+        subjects = xmp.parse(packet).texts(xmp.SUBJECT) if packet is not None else ()
+    except RefusedError:
+        subjects = ()
+    return (*subjects, *iptc)
 
 
 def merged(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
     """Return ``paths`` without repetitions and without plain words that a longer path holds."""
-    given = [path for path in paths if path and all(path)]
-    inside = {part.casefold() for path in given if len(path) > 1 for part in path}
+    cleaned = (tuple(map(xmp.clean, path)) for path in paths)
+    given = [path for path in cleaned if path and all(path)]
+    inside = {xmp.key(part) for path in given if len(path) > 1 for part in path}
     found: dict[KeywordPath, KeywordPath] = {}
     for path in given:
-        if len(path) > 1 or path[0].casefold() not in inside:
-            found.setdefault(tuple(part.casefold() for part in path), path)
+        if len(path) > 1 or xmp.key(path[0]) not in inside:
+            found.setdefault(tuple(map(xmp.key, path)), path)
     return tuple(found.values())
 
 
@@ -62,32 +70,42 @@ def find_packet(data: bytes) -> bytes | None:
 
     For reading only (XMP part 3, "packet scanning"): thumbnails may carry others.
     """
-    found = _PACKET.search(data)
-    return found[0] if found else None
+    start = data.find(_PACKET_BEGIN)
+    last = data.find(_PACKET_END, start, start + _MAX_PACKET) if start >= 0 else -1
+    end = data.find(b"?>", last, last + 40) if last >= 0 else -1
+    return data[start : end + 2] if end >= 0 else None
 
 
 def wanted_values(
     keywords: Sequence[Keyword],
     users: Sequence[KeywordPath],
+    words: Sequence[str],
     provenance: tuple[str, str] | None,
 ) -> dict[str, tuple[str, ...]]:
     """Return what each property shall hold, by the property's name.
 
-    Programs read only one of the three, so each gets the user's keywords as well.
-    ``provenance`` is (model, software). Empty without ``keywords``.
+    Programs read only one of the three, so each gets the user's keywords as well: ``users``,
+    and the plain ``words`` that stand somewhere. ``provenance`` is (model, software); it
+    names only keywords that the user does not have himself, for these are ours to take away.
+    Empty without ``keywords``.
     """
     if not keywords:
         return {}
     leaves = [keyword.path for keyword in keywords if keyword.leaf]
     paths = [*users, *leaves]
     wanted = {
-        xmp.SUBJECT: (*(path[-1] for path in users), *(k.name for k in keywords)),
+        xmp.SUBJECT: (*words, *(path[-1] for path in users), *(k.name for k in keywords)),
         xmp.HIERARCHICAL: tuple("|".join(path) for path in paths),
         xmp.TAGS_LIST: tuple("/".join(path) for path in paths),
     }
     if provenance is not None:
         wanted[xmp.MODEL], wanted[xmp.SOFTWARE] = (provenance[0],), (provenance[1],)
-        wanted[xmp.LABELS] = tuple(f"{k.confidence:.4f} {xmp.clean(k.name)}" for k in keywords)
+        known = {xmp.key(part) for path in users for part in path} | set(map(xmp.key, words))
+        wanted[xmp.LABELS] = tuple(
+            f"{k.confidence:.4f} {xmp.clean(k.name)}"
+            for k in keywords
+            if xmp.key(k.name) not in known
+        )
     return wanted
 
 

@@ -22,6 +22,8 @@ PACKET_CREATED = 1
 
 _OP = struct.Struct("<BQQ")
 _ANCHOR = 64
+_MAX_SEARCHED = 1 << 30
+"""So many bytes are looked through for what moved: half a second."""
 _HEAD = len(MAGIC) + 1 + DIGEST_BYTES
 
 
@@ -40,8 +42,14 @@ class Undo:
 
     def apply(self, new: bytes) -> bytes:
         """Return the old bytes. Raise ValueError when the patch does not fit ``new``."""
-        out, at, operations = [], 0, zlib.decompress(self.operations)
+        try:
+            operations = zlib.decompress(self.operations)
+        except zlib.error as error:
+            raise ValueError("a damaged reverse patch") from error
+        out, at = [], 0
         while at < len(operations):
+            if at + _OP.size > len(operations):
+                raise ValueError("a damaged reverse patch")
             kind, first, second = _OP.unpack_from(operations, at)
             at += _OP.size
             if kind == 0 and first + second <= len(new):
@@ -66,9 +74,10 @@ def encode(new: bytes, old: bytes, *, flags: int = 0, prior: bytes = b"") -> byt
     """Return the patch that makes ``old`` from ``new``, as the journal stores it."""
     operations: list[bytes] = []
     literal = bytearray()
-    at = expected = 0
+    at = expected = searched = 0
     while at < len(old):
-        found = _find(new, old, at, expected)
+        found = _find(new, old, at, expected, far=searched < _MAX_SEARCHED)
+        searched += len(new) - expected if found < 0 else found - expected
         length = _common(new, old, found, at) if found >= 0 else 0
         if length < min(_ANCHOR, len(old) - at):
             step = 1 if length == 0 and found < 0 and len(old) - at < _ANCHOR else _ANCHOR
@@ -95,27 +104,32 @@ def _flush(operations: list[bytes], literal: bytearray) -> None:
         literal.clear()
 
 
-def _find(new: bytes, old: bytes, at: int, expected: int) -> int:
-    """Return where in ``new`` the bytes at ``old[at:]`` are, -1 when nowhere near."""
+def _find(new: bytes, old: bytes, at: int, expected: int, *, far: bool) -> int:
+    """Return where in ``new`` the bytes at ``old[at:]`` are, -1 when nowhere (near)."""
     anchor = old[at : at + _ANCHOR]
     if new.startswith(anchor, expected):
         return expected
-    return new.find(anchor, expected)
+    return new.find(anchor, expected) if far else -1
 
 
 def _common(new: bytes, old: bytes, in_new: int, in_old: int) -> int:
     """Return how many bytes are the same from the two offsets on."""
     limit = min(len(new) - in_new, len(old) - in_old)
-    a, b = memoryview(new)[in_new : in_new + limit], memoryview(old)[in_old : in_old + limit]
+
+    def same(start: int, end: int) -> bool:
+        # Slices of bytes, though they are copies: views are compared byte by byte.
+        a, b = new[in_new + start : in_new + end], old[in_old + start : in_old + end]
+        return a == b
+
     done, step = 0, 1 << 16
-    while done < limit and a[done : done + step] == b[done : done + step]:
+    while done < limit and same(done, min(done + step, limit)):
         done += step
     if done >= limit:
         return limit
     low, high = done, min(done + step, limit)
     while low < high:  # the first difference lies in [low, high)
         middle = (low + high) // 2
-        if a[low : middle + 1] == b[low : middle + 1]:
+        if same(low, middle + 1):
             low = middle + 1
         else:
             high = middle

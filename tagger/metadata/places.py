@@ -14,6 +14,10 @@ from tagger.errors import RefusedError
 from tagger.metadata import container, exif, exiftool, patch
 from tagger.photo import RAW_SUFFIXES, is_photo_name, sidecar_paths
 
+_HEIF_BRANDS = frozenset(
+    {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+)
+
 
 class XmpPlace(Protocol):
     """A file with an XMP packet, by its path ``file``; ``target`` as the journal names it."""
@@ -78,7 +82,8 @@ class Embedded:
         if data is None or opened is None:
             raise RefusedError("it is in a format that is not edited")
         block = opened.exif
-        if block is None or self.exif_names(data, self._ours):
+        absent = block is None and not opened.has_odd_exif
+        if absent or self.exif_names(data, self._ours):
             wanted = names if self._with_exif else ()
             block = exif.build(wanted, opened.size, jpeg=opened.kind == "JPEG")
         return container.splice(data, packet, block)
@@ -113,7 +118,8 @@ class ByExiftool:
     ) -> bytes | None:
         if data is None or packet == self.packet_in(data):
             return data
-        return exiftool.replaced(self.file, data, packet)
+        wanted = exiftool.wrapped(packet) if packet is not None else None
+        return exiftool.replaced(self.file, data, wanted)
 
     def exif_names(self, data: bytes | None, names: tuple[str, ...]) -> tuple[str, ...]:
         return ()
@@ -166,11 +172,16 @@ def embedding_place(
         raise RefusedError(f"{kind} files are written to only with `write.exiftool: true`")
     if exiftool.find_exiftool() is None:
         raise RefusedError(f"{kind} files are written to by exiftool, which is not installed")
-    return ByExiftool(path)
+    if b"jumb" in data and b"c2pa" in data:
+        raise RefusedError("its content credentials (C2PA) would be broken")
+    place = ByExiftool(path)
+    if reason := container.refusal_of_packet(place.packet_in(data)):
+        raise RefusedError(reason)
+    return place
 
 
 def exiftool_format(data: bytes) -> str:
     """Return the name of a format that exiftool may edit for us, by the first bytes."""
-    if data[4:8] == b"ftyp":
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return "AVIF" if data[8:12] in (b"avif", b"avis") else "HEIC"
     return "TIFF" if data[:4] in (b"II*\0", b"MM\0*") else ""

@@ -49,12 +49,14 @@ class Png:
         if self._xmp is not None:
             self.packet, self._packed = _text_of(self._xmp.body(data))
         self.exif = self._exif.body(data) if self._exif else None
+        self._odd_xmp = any(c.kind in (b"tEXt", b"zTXt") and self._is_xmp(c) for c in self._chunks)
         profiles = self._raw_profiles()
         self.iptc = _keywords_of_profile(profiles.get(b"iptc") or profiles.get(b"8bim"))
+        self.has_odd_exif = b"exif" in profiles or b"APP1" in profiles
         self.refusal = self._refusal(len(xmp), len(exif), profiles)
 
     def _is_xmp(self, chunk: _Chunk) -> bool:
-        return self._data.startswith(XMP_KEYWORD, chunk.start + 8)
+        return self._data.startswith(XMP_KEYWORD, chunk.start + 8, chunk.end - 4)
 
     def _raw_profiles(self) -> dict[bytes, bytes]:
         """Return the profiles that ImageMagick keeps in text chunks, undecoded."""
@@ -69,20 +71,34 @@ class Png:
 
     def _refusal(self, packets: int, exifs: int, profiles: dict[bytes, bytes]) -> str:
         kinds = {chunk.kind for chunk in self._chunks}
-        if packets > 1 or b"xmp" in profiles:
+        hidden = b"adobe.com/xap" in _profile_data(profiles.get(b"APP1"))
+        if packets > 1 or self._odd_xmp or hidden or b"xmp" in profiles:
             return "it has XMP in more than one form"
         if exifs > 1:
             return "it has more than one EXIF block"
         if b"caBX" in kinds:
             return "its content credentials (C2PA) would be broken"
-        if self._xmp is not None and self.packet is None:
+        if self._xmp is not None and (self.packet is None or not self._is_sound(self._xmp)):
             return "its XMP chunk is damaged"
+        if any(self._is_counted(chunk) for chunk in (self._xmp, self._exif) if chunk):
+            return "its XMP or EXIF lies among its pixels, whose places Apple's iDOT chunk tells"
         return refusal_of_packet(self.packet)
+
+    def _is_sound(self, chunk: _Chunk) -> bool:
+        body, crc = self._data[chunk.start + 4 : chunk.end - 4], self._data[chunk.end - 4 :]
+        return zlib.crc32(body) == int.from_bytes(crc[:4])
+
+    def _is_counted(self, chunk: _Chunk) -> bool:
+        """Whether the distance from an iDOT chunk to the pixels goes across this chunk."""
+        dots = [c.start for c in self._chunks if c.kind == b"iDOT"]
+        pixels = [c.start for c in self._chunks if c.kind == b"IDAT"]
+        return bool(dots and pixels) and dots[0] < chunk.start < pixels[-1]
 
     def replaced(self, packet: bytes | None, exif: bytes | None) -> bytes:
         """See :meth:`Container.replaced`."""
         data = self._data
-        pixels = next(c.start for c in self._chunks if c.kind in (b"IDAT", b"IEND"))
+        before = (b"IDAT", b"IEND", b"iDOT")
+        pixels = next(c.start for c in self._chunks if c.kind in before)
         edits: list[tuple[int, int, bytes]] = []
         if exif != self.exif:
             place = (self._exif.start, self._exif.end) if self._exif else (pixels, pixels)
@@ -152,16 +168,18 @@ def _inflate(packed: bytes) -> bytes:
     return text if unpacker.eof else b""
 
 
-def _keywords_of_profile(profile: bytes | None) -> tuple[str, ...]:
-    """Return the keywords of a raw profile: a name, a length and hexadecimal digits."""
-    if not profile:
-        return ()
-    parts = profile.split(None, 2)
+def _profile_data(profile: bytes | None) -> bytes:
+    """Return what is in a raw profile: a name, a length and hexadecimal digits."""
+    parts = (profile or b"").split(None, 2)
     if len(parts) != 3:
-        return ()
+        return b""
     try:
-        data = binascii.unhexlify(b"".join(parts[2].split()))
+        return binascii.unhexlify(b"".join(parts[2].split()))
     except ValueError:
-        return ()
+        return b""
+
+
+def _keywords_of_profile(profile: bytes | None) -> tuple[str, ...]:
+    data = _profile_data(profile)
     at = data.find(b"8BIM")
     return iptc.keywords_of_resources(data[at:]) if at >= 0 else iptc.keywords_of_iim(data)

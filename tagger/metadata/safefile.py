@@ -54,14 +54,17 @@ def read_original(path: str) -> Original | None:
         return None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise RefusedError(f"{path} is a symbolic link or a device") from error
+            raise RefusedError("it is a symbolic link or a device") from error
         raise failed("read", path, error) from error
     try:
-        with open(fd, "rb", buffering=0) as file:
+        try:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
-                raise RefusedError(f"{path} is no regular file")
-            data = file.readall()
+                raise RefusedError("it is no regular file")
+            with open(fd, "rb", buffering=0, closefd=False) as file:
+                data = file.readall()
+        finally:
+            os.close(fd)
     except OSError as error:
         raise failed("read", path, error) from error
     if len(data) != found.st_size:
@@ -101,7 +104,7 @@ class Staged:
         try:
             self._check_unchanged(self.path)
             if not self.temporary:
-                os.unlink(self.path)
+                self._disappear()
             elif self.original is None:
                 self._appear()
             else:
@@ -151,6 +154,21 @@ class Staged:
             self._check_unchanged(self.path)  # a disk without hard links
             os.rename(self.temporary, self.path)
 
+    def _disappear(self) -> None:
+        """Delete the file: first moved away and looked at once more, as in a swap."""
+        aside = _temporary_beside(self.path)
+        if not _rename(self.path, aside, _NOREPLACE):
+            os.unlink(self.path)
+            return
+        self.temporary = aside
+        try:
+            self._check_unchanged(aside, swapped=True)
+        except BaseException:
+            self.temporary = ""  # never deleted, whatever happens
+            if not _rename(aside, self.path, _NOREPLACE):
+                os.rename(aside, self.path)
+            raise
+
     def _replace(self) -> None:
         try:
             swapped = _rename(self.temporary, self.path, _EXCHANGE)
@@ -161,9 +179,20 @@ class Staged:
             return
         try:
             self._check_unchanged(self.temporary, swapped=True)
-        except PhotoVanishedError:
-            _rename(self.temporary, self.path, _EXCHANGE)
+        except BaseException:
+            self._swap_back()
             raise
+
+    def _swap_back(self) -> None:
+        foreign, self.temporary = self.temporary, ""  # never deleted, whatever happens
+        try:
+            swapped = _rename(foreign, self.path, _EXCHANGE)
+        except OSError:
+            swapped = False
+        if swapped:
+            self.temporary = foreign
+        else:
+            os.rename(foreign, self.path)
 
 
 def _identity(st: os.stat_result, swapped: bool) -> tuple[int, ...]:
@@ -191,8 +220,11 @@ def stage(
     if folder not in _cleaned:
         _cleaned.add(folder)
         clean_strays(folder)
-    temporary = os.path.join(folder, f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    _mine.add(temporary)
+    if original is not None and original.stat.st_nlink > 1:
+        raise RefusedError(f"it has {original.stat.st_nlink} hard links")
+    if original is not None and not original.stat.st_mode & 0o222:
+        raise RefusedError("it is write-protected")
+    temporary = _temporary_beside(path)
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(temporary, flags, 0o600)
@@ -214,6 +246,14 @@ def stage(
     return Staged(path, original, temporary)
 
 
+def _temporary_beside(path: str) -> str:
+    """Return a name for a temporary file, which is in use from now on."""
+    name = f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    temporary = os.path.join(os.path.dirname(path), name)
+    _mine.add(temporary)
+    return temporary
+
+
 def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
@@ -228,9 +268,7 @@ def _dress_as(fd: int, original: Original, keep_mtime: bool) -> None:
         try:
             os.fchown(fd, old.st_uid, old.st_gid)
         except PermissionError as error:
-            raise RefusedError(
-                f"{original.path} belongs to another user, which could not be kept"
-            ) from error
+            raise RefusedError("it belongs to another user, which could not be kept") from error
     os.fchmod(fd, stat.S_IMODE(old.st_mode))
     _copy_attributes(fd, original.path)
     if keep_mtime:
@@ -253,15 +291,18 @@ def _copy_attributes(fd: int, path: str) -> None:
             if name.startswith(("security.", "trusted.")):
                 continue
             raise RefusedError(
-                f"the attribute {name} of {path} could not be kept ({error.strerror})"
+                f"its attribute {name} could not be kept ({error.strerror})"
             ) from error
+    for name in set(os.listxattr(fd)) - set(names):
+        if not name.startswith(("security.", "trusted.")):
+            os.removexattr(fd, name)  # an ACL that it got from the folder
 
 
 def _dress_like(fd: int, like: os.stat_result) -> None:
     """Let a new sidecar belong to the photo's owner, with the photo's rights."""
     with contextlib.suppress(PermissionError):  # it is ours then, as any program's file
         os.fchown(fd, like.st_uid, like.st_gid)
-    os.fchmod(fd, like.st_mode & 0o666)
+    os.fchmod(fd, like.st_mode & 0o666 | 0o200)
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -320,7 +361,7 @@ def _is_temporary(name: str) -> bool:
 def _is_left(name: str, path: str) -> bool:
     """Whether no living process can be writing this temporary file."""
     pid = name[len(OWN_PREFIX) :].split("-", maxsplit=1)[0]
-    if not pid.isdigit():
+    if not pid.isdecimal():
         return False
     if int(pid) == os.getpid() or not os.path.exists(f"/proc/{pid}"):
         return True

@@ -36,6 +36,7 @@ class WebP:
         if self.exif is not None:
             self.exif = self.exif.removeprefix(b"Exif\0\0")  # some writers keep JPEG's prefix
         self.iptc: tuple[str, ...] = ()
+        self.has_odd_exif = False
         self.size, self._alpha = self._canvas()
         self.refusal = self._refusal()
 
@@ -47,10 +48,12 @@ class WebP:
             return "it has more than one EXIF block"
         if b"C2PA" in kinds:
             return "its content credentials (C2PA) would be broken"
+        if any(len(chunk.body) % 2 != len(chunk.padding) for chunk in self._chunks):
+            return "its WebP structure is unusual"
         if self._head is not None:
             usual = kinds[0] == b"VP8X" and len(self._head.body) == 10
         else:
-            usual = len(kinds) == 1 and self.size != (0, 0)
+            usual = len(kinds) == 1 and min(self.size) > 0
         return refusal_of_packet(self.packet) if usual else "its WebP structure is unusual"
 
     def _body(self, kind: bytes) -> bytes | None:
@@ -91,9 +94,11 @@ class WebP:
                 chunks.append(_chunk(kind, new))
         if self._head is None:
             chunks.insert(0, _chunk(b"VP8X", self._new_head()))
-        flags = chunks[0].body[0] & ~(_XMP_FLAG | _EXIF_FLAG)
-        flags |= _XMP_FLAG if packet is not None else 0
-        flags |= _EXIF_FLAG if exif is not None else 0
+        flags = chunks[0].body[0]
+        if packet != self.packet:  # a flag that was wrong before is not ours to mend
+            flags = flags & ~_XMP_FLAG | (_XMP_FLAG if packet is not None else 0)
+        if exif != self.exif:
+            flags = flags & ~_EXIF_FLAG | (_EXIF_FLAG if exif is not None else 0)
         chunks[0] = _Chunk(b"VP8X", bytes([flags]) + chunks[0].body[1:], chunks[0].padding)
         body = b"WEBP" + b"".join(chunk.raw() for chunk in chunks)
         if len(body) > _MAX_RIFF:
@@ -110,7 +115,8 @@ class WebP:
         left_out = {b"XMP ", b"VP8X"} | ({b"EXIF"} if without_exif else set())
         flags = 0 if self._head is None else self._head.body[0]
         # A head that says nothing but the size is no change to a file without one.
-        flags = flags & ~(_XMP_FLAG | _EXIF_FLAG) | (_ALPHA_FLAG if self._alpha else 0)
+        flags = flags & ~(_XMP_FLAG | (_EXIF_FLAG if without_exif else 0))
+        flags |= _ALPHA_FLAG if self._alpha else 0
         reserved = self._head.body[1:4] if self._head else bytes(3)
         head = repr((flags, reserved, self.size)).encode()
         return [head, *(c.raw() for c in self._chunks if c.kind not in left_out), self._tail]

@@ -3,27 +3,24 @@
 :func:`prepare` reads what is there, decides where the tags go, and writes the new content
 beside the old; :meth:`PreparedWrite.commit` makes it visible. In between the caller writes the
 intention down, so that a crash at any moment leaves nothing that cannot be undone.
-
-What is ours is known from the journal; in a file the journal does not know (another tagger
-wrote it, or the index is lost), from our provenance in its XMP.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
-from tagger.errors import MetadataError, PhotoVanishedError, RefusedError, TaggerError
-from tagger.files import photo_stat, sidecar_stat
-from tagger.metadata import container, exif, json_sidecar, patch, xmp
+from tagger.errors import RefusedError
+from tagger.metadata import exif, json_sidecar, patch, xmp
 from tagger.metadata.keywords import (
     KeywordPath,
     find_packet,
     merged,
     user_paths,
+    user_words,
     wanted_values,
     with_parents,
     without,
@@ -37,8 +34,23 @@ from tagger.metadata.places import (
     exiftool_format,
     sidecar_file,
 )
+from tagger.metadata.prepared import Part, PreparedWrite, Provenance, WriteOptions
+from tagger.metadata.reading import (
+    MAX_READ,
+    Held,
+    adopted,
+    container_packet,
+    opened_container,
+    read_keywords,
+    read_photo,
+    recover,
+    stripped,
+    subjects,
+    texts_of,
+    undone,
+)
 from tagger.metadata.safefile import Original, Staged, clean_strays, read_original, stage
-from tagger.photo import Candidate, FileStat, JournalEntry, Keyword, WriteReceipt, sidecar_paths
+from tagger.photo import Candidate, JournalEntry, Keyword, sidecar_paths
 
 __all__ = [
     "PreparedWrite",
@@ -50,116 +62,14 @@ __all__ = [
     "recover",
 ]
 
-MAX_READ = 128 << 20
-"""Larger photos are not read for keywords, nor written to."""
-
 
 @dataclass(frozen=True, slots=True)
-class WriteOptions:
-    """How to write, from the config; ``read_only`` is that of the photo's folder."""
+class _Wanted:
+    """What shall be in the files: our keywords, and the user's as paths and as plain words."""
 
-    target: str = "sidecar-xmp"
-    preserve_mtime: bool = True
-    exif: str = "never"
-    exiftool: bool = False
-    provenance: bool = True
-    read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """Which network found the tags, and which program wrote them."""
-
-    model: str
-    software: str
-
-
-@dataclass(slots=True)
-class _Part:
-    """One file's part in a write. ``entry`` None: nothing of ours is in it afterwards.
-
-    ``intent`` is what to write down before the file changes.
-    """
-
-    entry: JournalEntry | None
-    intent: JournalEntry | None = None
-    staged: Staged | None = None
-
-
-@dataclass(slots=True)
-class PreparedWrite:
-    """A write that is ready. Exactly one of :meth:`commit` and :meth:`discard` is called.
-
-    ``deleted`` are labels of ours that the user took out of the file, ``user_keywords`` the
-    user's own keywords as paths with everything above them, ``reason`` says why tags are
-    not in the photo although they should be.
-    """
-
-    path: str
-    photo: os.stat_result
-    parts: list[_Part] = field(default_factory=list)
-    deleted: tuple[str, ...] = ()
-    user_keywords: tuple[KeywordPath, ...] = ()
-    reason: str = ""
-
-    @property
-    def intents(self) -> tuple[JournalEntry, ...]:
-        """What the files that change will hold, to be written down before they do."""
-        return tuple(part.intent for part in self.parts if part.intent is not None)
-
-    @property
-    def entries(self) -> tuple[JournalEntry, ...]:
-        """What of ours is in which file afterwards."""
-        return tuple(part.entry for part in self.parts if part.entry is not None)
-
-    def commit(self) -> WriteReceipt:
-        """Make the new content visible, durably; return what is there then.
-
-        Raise PhotoVanishedError when photo or sidecar have changed since they were read,
-        WriteFailedError when the disk or the rights refuse.
-        """
-        try:
-            now = photo_stat(self.path)
-            if not now.same_version(FileStat.of(self.photo)):
-                raise PhotoVanishedError(
-                    f"{self.path} changed while it was tagged", "it is looked at again"
-                )
-            for part in self.parts:
-                if part.staged is not None:
-                    part.staged.commit()
-        finally:
-            self.discard()
-        inside = [intent.after for intent in self.intents if intent.file == self.path]
-        return WriteReceipt(
-            self.entries,
-            photo_stat(self.path) if inside else now,
-            sidecar_stat(self.path),
-            inside[0] if inside else None,
-        )
-
-    def discard(self) -> None:
-        """Remove what was written beside the files; they stay as they are."""
-        for part in self.parts:
-            if part.staged is not None and not part.staged.done:
-                part.staged.discard()
-
-
-@dataclass(slots=True)
-class _Held:
-    """An XMP file taken apart: ``base`` is what it would be without anything of ours.
-
-    ``entry`` tells what of ours is in it, ``deleted`` which labels of ours the user took out.
-    """
-
-    place: XmpPlace
-    original: Original | None
-    entry: JournalEntry | None
-    base: bytes | None
-    deleted: frozenset[str] = frozenset()
-
-    @property
-    def data(self) -> bytes | None:
-        return self.original.data if self.original is not None else None
+    keywords: tuple[Keyword, ...]
+    users: tuple[KeywordPath, ...]
+    words: tuple[str, ...]
 
 
 def prepare(
@@ -187,7 +97,7 @@ def prepare(
         return writer.prepare(keywords, tombstones)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _naming(file: str) -> Iterator[None]:
     """Let a refusal name the file that it is about."""
     try:
@@ -217,16 +127,16 @@ class _Writer:
         self.digest = digest
         self.same_picture = same_picture
         self.journal = {entry.file: entry for entry in previous}
-        self.photo = _read_photo(self.path, candidate.stat)
+        self.photo = read_photo(self.path, candidate.stat)
 
     def prepare(self, keywords: Sequence[Keyword], stones: Collection[str]) -> PreparedWrite:
         held = self._take_apart(keywords)
         json_file = sidecar_paths(self.path)[2]
         found, json_deleted = self._json(json_file)
         deleted = frozenset().union(json_deleted, *(one.deleted for one in held.values()))
-        words = {label: word for e in self.journal.values() for label, word in e.tags.items()}
-        kept = without(keywords, deleted | frozenset(stones), words)
-        users = self._users(held, found, json_file)
+        written = {label: word for e in self.journal.values() for label, word in e.tags.items()}
+        kept = without(keywords, deleted | frozenset(stones), written)
+        users, words = self._users(held, found, json_file)
         made = PreparedWrite(
             self.path,
             self.photo.stat,
@@ -235,17 +145,17 @@ class _Writer:
         )
         try:
             if self.options.read_only or self.options.target == "none":
-                made.parts = [_Part(entry) for entry in self.journal.values()]
+                made.parts = [Part(entry) for entry in self.journal.values()]
             else:
-                self._plan(made, held, kept, users, json_file)
+                self._plan(made, held, _Wanted(kept, users, words), json_file)
         except BaseException:
             made.discard()
             raise
         return made
 
-    def _take_apart(self, keywords: Sequence[Keyword]) -> dict[str, _Held]:
+    def _take_apart(self, keywords: Sequence[Keyword]) -> dict[str, Held]:
         """Return the XMP files that matter: the photo if it is written to, and its sidecars."""
-        held: dict[str, _Held] = {}
+        held: dict[str, Held] = {}
         for file, entry in self.journal.items():
             if entry.target == "embed" and file == self.path:
                 held[file] = self._held(self._own_place(entry), self.photo, entry, keywords)
@@ -257,8 +167,10 @@ class _Writer:
             place = Embedded(self.path, with_exif=False)
             held[self.path] = self._held(place, self.photo, None, keywords)
         sidecar = sidecar_file(self.path)
-        if sidecar not in held and (original := _readable(sidecar)) is not None:
-            held[sidecar] = self._held(XmpSidecar(sidecar), original, None, keywords)
+        if sidecar not in held:
+            with contextlib.suppress(RefusedError):  # writing would say what is wrong
+                if (original := read_original(sidecar)) is not None:
+                    held[sidecar] = self._held(XmpSidecar(sidecar), original, None, keywords)
         return held
 
     def _own_place(self, entry: JournalEntry) -> XmpPlace:
@@ -275,30 +187,47 @@ class _Writer:
         original: Original | None,
         entry: JournalEntry | None,
         keywords: Sequence[Keyword],
-    ) -> _Held:
+    ) -> Held:
         data = original.data if original is not None else None
         if data is None:
-            return _Held(place, original, entry, None)
+            return Held(place, original, entry, None)
         packet = place.packet_in(data)
         if entry is None:
-            entry = _adopted(place, packet, keywords)
-        if entry is None or not entry.added:
-            return _Held(place, original, None, data)
+            entry = adopted(place, packet, keywords)
+            try:
+                return self._changed(place, original, entry, packet)
+            except RefusedError:
+                return Held(place, original, None, data)  # nothing is known to be ours
+        if not entry.added:
+            return Held(place, original, None, data)
         now = patch.digest(data)
         if now == entry.before:
             # Restored from a backup, or taken away by hand together with all we wrote.
-            return _Held(place, original, None, data)
+            return Held(place, original, None, data)
         if now == entry.after:
-            base = _undone(data, entry)
+            base = undone(data, entry)
             if base is not None or entry.created:
-                return _Held(place, original, entry, base)
+                return Held(place, original, entry, base)
+        return self._changed(place, original, entry, packet)
+
+    def _changed(
+        self,
+        place: XmpPlace,
+        original: Original | None,
+        entry: JournalEntry | None,
+        packet: bytes | None,
+    ) -> Held:
+        """Take a file apart that somebody changed since we wrote it."""
+        data = original.data if original is not None else None
+        if entry is None or data is None:
+            return Held(place, original, None, data)
         deleted = frozenset[str]()
         if self.same_picture:
-            there = {word.casefold() for word in _subjects(packet)}
+            there = {xmp.key(word) for word in subjects(packet)}
             deleted = frozenset(
-                label for label, word in entry.tags.items() if word.casefold() not in there
+                label for label, word in entry.tags.items() if xmp.key(word) not in there
             )
-        return _Held(place, original, entry, _stripped(place, data, packet, entry), deleted)
+        return Held(place, original, entry, stripped(place, data, packet, entry), deleted)
 
     def _json(self, file: str) -> tuple[dict[str, Any], frozenset[str]]:
         """Return the JSON sidecar (empty: none that can be read), and the labels deleted."""
@@ -309,52 +238,62 @@ class _Writer:
         if original is None:
             return {}, frozenset()
         try:
-            found = json_sidecar.parse(original.data, file)
+            found = json_sidecar.parse(original.data)
         except RefusedError:
             return {}, frozenset()
-        if entry is None or not entry.tags or patch.digest(original.data) == entry.after:
+        if entry is None or not entry.tags or not self.same_picture:
+            return found, frozenset()
+        if patch.digest(original.data) in (entry.after, entry.before):
             return found, frozenset()
         there = set(json_sidecar.labels_in(found))
         return found, frozenset(label for label, word in entry.tags.items() if word not in there)
 
     def _users(
-        self, held: Mapping[str, _Held], found: dict[str, Any], json_file: str
-    ) -> tuple[KeywordPath, ...]:
-        """Return the user's own keywords, wherever they are."""
-        paths: list[KeywordPath] = []
+        self, held: Mapping[str, Held], found: dict[str, Any], json_file: str
+    ) -> tuple[tuple[KeywordPath, ...], tuple[str, ...]]:
+        """Return the user's own keywords, wherever they are, as paths and as plain words."""
+        opened = opened_container(self.photo.data)
+        iptc = opened.iptc if opened is not None else ()
         if self.path in held:
             one = held[self.path]
-            opened = _opened(self.photo.data)
-            iptc = opened.iptc if opened is not None else ()
-            paths += user_paths(one.place.packet_in(one.base), iptc)
+            packet = one.place.packet_in(one.base)
         else:
-            paths += photo_keywords(self.photo.data)
+            packet = opened.packet if opened is not None else find_packet(self.photo.data)
+        paths = [*user_paths(packet, iptc)]
+        words = [*user_words(packet, iptc)]
         xmp_file = sidecar_file(self.path)
         if xmp_file in held:
             paths += user_paths(held[xmp_file].base)
-        entry = self.journal.get(json_file)
-        paths += json_sidecar.paths_in(found, entry.added.get("labels", ()) if entry else ())
-        return merged(paths)
+            words += user_words(held[xmp_file].base)
+        paths += json_sidecar.paths_in(found, self._own_labels(found, json_file))
+        return merged(paths), tuple(words)
+
+    def _own_labels(self, found: dict[str, Any], file: str) -> tuple[str, ...]:
+        """Return which labels in a JSON sidecar are ours."""
+        entry = self.journal.get(file)
+        if entry is not None:
+            return tuple(entry.added.get(json_sidecar.PROPERTY, ()))
+        return json_sidecar.ours_in(found)  # the index was lost
 
     # Where to
 
     def _plan(
         self,
         made: PreparedWrite,
-        held: dict[str, _Held],
-        keywords: tuple[Keyword, ...],
-        users: tuple[KeywordPath, ...],
+        held: dict[str, Held],
+        wanted: _Wanted,
         json_file: str,
     ) -> None:
         main = ""
         if self.options.target == json_sidecar.TARGET:
             main = json_file
-            made.parts.append(self._json_part(json_file, keywords))
-        else:
-            if self.options.target == "embed" and keywords:
+            with _naming(main):
+                made.parts.append(self._json_part(json_file, wanted.keywords))
+        elif wanted.keywords or sidecar_file(self.path) in held:
+            if self.options.target == "embed" and wanted.keywords:
                 try:
                     made.parts.append(
-                        self._xmp_part(self._embedding(held, keywords), keywords, users)
+                        self._xmp_part(self._embedding(held, wanted.keywords), wanted)
                     )
                     main = self.path
                 except RefusedError as error:
@@ -363,18 +302,22 @@ class _Writer:
                 main = sidecar_file(self.path)
                 with _naming(main):
                     if main not in held:
-                        held[main] = _Held(XmpSidecar(main), read_original(main), None, None)
-                        held[main].base = held[main].data
-                    part = self._xmp_part(held[main], keywords, users)
+                        original = read_original(main)
+                        held[main] = self._held(XmpSidecar(main), original, None, wanted.keywords)
+                    part = self._xmp_part(held[main], wanted)
                 if part.entry is not None and made.reason:
                     part.entry = replace(part.entry, reason=made.reason)
                     part.intent = part.intent and replace(part.intent, reason=made.reason)
                 made.parts.append(part)
         for file, entry in self.journal.items():
             if file != main:
-                made.parts.append(self._withdrawn(file, entry, held))
+                try:
+                    made.parts.append(self._withdrawn(file, entry, held))
+                except RefusedError as error:
+                    made.parts.append(Part(entry))
+                    made.reason = made.reason or f"tags stay in {file}: {error.message}"
 
-    def _embedding(self, held: Mapping[str, _Held], keywords: Sequence[Keyword]) -> _Held:
+    def _embedding(self, held: Mapping[str, Held], keywords: Sequence[Keyword]) -> Held:
         """Return the photo as the place to write to; raise RefusedError if it is none."""
         st = self.photo.stat
         if st.st_size > MAX_READ:
@@ -399,18 +342,18 @@ class _Writer:
 
     # What in it
 
-    def _xmp_part(
-        self, held: _Held, keywords: tuple[Keyword, ...], users: tuple[KeywordPath, ...]
-    ) -> _Part:
-        place, data = held.place, held.data
+    def _xmp_part(self, held: Held, wanted: _Wanted) -> Part:
+        place, data, keywords = held.place, held.data, wanted.keywords
         origin = (self.provenance.model, self.provenance.software)
-        values = wanted_values(keywords, users, origin if self.options.provenance else None)
+        values = wanted_values(
+            keywords, wanted.users, wanted.words, origin if self.options.provenance else None
+        )
         base_packet = place.packet_in(held.base)
         flags = patch.PACKET_CREATED if base_packet is None else 0
         if not keywords:
             return self._part(held, held.base, {}, (), flags)
         if held.entry is not None and self._satisfied(held, values):
-            there = {name: _values(place.packet_in(data), name) for name in values}
+            there = {name: texts_of(place.packet_in(data), name) for name in values}
             added = {
                 name: tuple(v for v in mine if v in there.get(name, ()))
                 for name, mine in held.entry.added.items()
@@ -421,13 +364,13 @@ class _Writer:
             return self._part(held, held.base, {}, (), flags)  # the user has it all already
         if base_packet is not None:
             packet = xmp.resize(packet, len(base_packet))
-        names = tuple(keyword.name for keyword in keywords)
+        names = xmp.distinct(values[xmp.SUBJECT])
         new = place.with_packet(held.base, packet, names)
         if place.exif_names(new, names) and not place.exif_names(held.base, names):
             added = {**added, exif.PROPERTY: names}
         return self._part(held, new, added, keywords, flags)
 
-    def _satisfied(self, held: _Held, values: Mapping[str, Sequence[str]]) -> bool:
+    def _satisfied(self, held: Held, values: Mapping[str, Sequence[str]]) -> bool:
         """Whether another program's edit left everything as we want it: nothing is written."""
         entry, packet = held.entry, held.place.packet_in(held.data)
         assert entry is not None
@@ -436,28 +379,28 @@ class _Writer:
         try:
             parsed = xmp.parse(packet)
             for name in xmp.KEYWORD_PROPERTIES:
-                there = {value.casefold() for value in parsed.values(name)}
-                wanted = {xmp.clean(value).casefold() for value in values[name]}
-                ours = {value.casefold() for value in entry.added.get(name, ())}
+                there = {xmp.key(value) for value in parsed.values(name)}
+                wanted = {xmp.key(value) for value in values[name]} - {""}
+                ours = {xmp.key(value) for value in entry.added.get(name, ())}
                 if not wanted <= there or (ours & there) - wanted:
                     return False
         except RefusedError:
             return False
         return parsed.has_ours() == self.options.provenance
 
-    def _json_part(self, file: str, keywords: tuple[Keyword, ...]) -> _Part:
+    def _json_part(self, file: str, keywords: tuple[Keyword, ...]) -> Part:
         original, entry = read_original(file), self.journal.get(file)
         data = original.data if original is not None else None
-        found = json_sidecar.parse(data, file)
-        ours = tuple(entry.added.get("labels", ())) if entry is not None else ()
-        if entry is None and found.get("software", "").startswith("tagger "):
-            ours = json_sidecar.labels_in(found)  # the index was lost
-        base = json_sidecar.without(found, ours) if data is not None else None
-        held = _Held(XmpSidecar(file), original, entry, base)
+        found = json_sidecar.parse(data)
+        ours = self._own_labels(found, file)
+        base = json_sidecar.without(found, ours) if ours else data
+        if entry is not None and data is not None and patch.digest(data) == entry.after:
+            base = None if entry.created else undone(data, entry) or base
+        held = Held(XmpSidecar(file), original, entry, base)
         if not keywords:
             return self._part(held, base, {}, (), 0, json_sidecar.TARGET)
         new, names = json_sidecar.build(
-            json_sidecar.parse(base, file),
+            json_sidecar.parse(base),
             keywords,
             photo=self.path,
             digest=self.digest,
@@ -467,31 +410,43 @@ class _Writer:
         added = {json_sidecar.PROPERTY: names}
         return self._part(held, new, added, keywords, 0, json_sidecar.TARGET)
 
-    def _withdrawn(self, file: str, entry: JournalEntry, held: Mapping[str, _Held]) -> _Part:
-        """Take what is ours out of a file that is no longer written to; keep it if refused."""
-        try:
-            if entry.target == json_sidecar.TARGET:
-                return self._json_part(file, ())
-            if file not in held:
-                return _Part(None)
-            one = held[file]
-            return self._part(one, one.base, {}, (), 0)
-        except TaggerError:
-            return _Part(entry)
+    def _withdrawn(self, file: str, entry: JournalEntry, held: Mapping[str, Held]) -> Part:
+        """Take what is ours out of a file that is no longer written to."""
+        if entry.target == json_sidecar.TARGET:
+            return self._json_part(file, ())
+        if file not in held:
+            return Part(None)
+        one = held[file]
+        return self._part(one, one.base, {}, (), 0)
 
     def _part(
         self,
-        held: _Held,
+        held: Held,
         new: bytes | None,
         added: Mapping[str, tuple[str, ...]],
         keywords: Iterable[Keyword],
         flags: int,
         target: str = "",
-    ) -> _Part:
+    ) -> Part:
         """Return the part of a file that shall hold ``new``; stage it when it differs."""
         data, file = held.data, held.place.file
-        after = patch.digest(new) if new is not None else b""
-        now = patch.digest(data) if data is not None else b""
+        now = self._digest_of(data)
+        undo = patch.encode(new or b"", held.base or b"", flags=flags, prior=now)
+        staged: Staged | None = None
+        if new == data:
+            after = now
+        else:
+            # The digest of a large photo takes as long as writing it: both at once.
+            with ThreadPoolExecutor(1) as beside:
+                digesting = beside.submit(self._digest_of, new)
+                staged = stage(
+                    file,
+                    new,
+                    held.original,
+                    like=self.photo.stat,
+                    keep_mtime=file == self.path and self.options.preserve_mtime,
+                )
+            after = digesting.result()
         entry: JournalEntry | None = None
         if added:
             entry = JournalEntry(
@@ -500,19 +455,12 @@ class _Writer:
                 added=dict(added),
                 tags={keyword.tag: keyword.name for keyword in keywords},
                 created=held.base is None,
-                before=patch.digest(held.base) if held.base is not None else b"",
+                before=self._digest_of(held.base),
                 after=after,
-                undo=patch.encode(new or b"", held.base or b"", flags=flags, prior=now),
+                undo=undo,
             )
-        if new == data:
-            return _Part(entry)
-        staged = stage(
-            file,
-            new,
-            held.original,
-            like=self.photo.stat,
-            keep_mtime=file == self.path and self.options.preserve_mtime,
-        )
+        if staged is None:
+            return Part(entry)
         gone = JournalEntry(
             target=target or held.place.target,
             file=file,
@@ -523,165 +471,12 @@ class _Writer:
             after=after,
             undo=patch.encode(b"", b"", prior=now),
         )
-        return _Part(entry, entry or gone, staged)
+        return Part(entry, entry or gone, staged)
 
-
-def _read_photo(path: str, expected: FileStat) -> Original:
-    st = photo_stat(path)
-    if not st.same_version(expected):
-        raise PhotoVanishedError(f"{path} changed while it was tagged", "it is looked at again")
-    if st.size > MAX_READ:
-        return Original(path, b"", os.lstat(path))
-    found = read_original(path)
-    if found is None:
-        raise PhotoVanishedError(f"{path} is gone", "nothing to do")
-    return found
-
-
-def _readable(path: str) -> Original | None:
-    try:
-        return read_original(path)
-    except MetadataError:
-        return None  # for reading only: writing would say what is wrong
-
-
-def _opened(data: bytes) -> container.Container | None:
-    try:
-        return container.open_container(data)
-    except RefusedError:
-        return None
-
-
-def container_packet(data: bytes) -> bytes | None:
-    """Return the XMP packet of a JPEG, PNG or WebP; None without one."""
-    opened = _opened(data)
-    return opened.packet if opened is not None else None
-
-
-def photo_keywords(data: bytes) -> tuple[KeywordPath, ...]:
-    """Return the keywords inside a photo of any format, ours among them."""
-    opened = _opened(data)
-    if opened is not None:
-        return user_paths(opened.packet, opened.iptc)
-    return user_paths(find_packet(data))
-
-
-def _values(packet: bytes | None, name: str) -> tuple[str, ...]:
-    if packet is None:
-        return ()
-    if name in xmp.PROVENANCE_PROPERTIES:
-        return ()
-    try:
-        return xmp.parse(packet).texts(name)
-    except RefusedError:
-        return ()
-
-
-def _subjects(packet: bytes | None) -> tuple[str, ...]:
-    return _values(packet, xmp.SUBJECT)
-
-
-def _undone(data: bytes, entry: JournalEntry) -> bytes | None:
-    """Return the file as it was before we ever wrote to it; None when that is not known."""
-    if entry.created:
-        return None
-    try:
-        base = patch.decode(entry.undo).apply(data)
-    except ValueError:
-        return None
-    return base if patch.digest(base) == entry.before else None
-
-
-def _stripped(
-    place: XmpPlace, data: bytes, packet: bytes | None, entry: JournalEntry
-) -> bytes | None:
-    """Return a file that somebody changed since, without what of ours is still in it.
-
-    Raise RefusedError when that cannot be done with certainty.
-    """
-    rest = packet
-    if packet is not None:
-        rest = xmp.remove(packet, entry.added)
-        if xmp.parse(rest).is_bare() and _packet_is_ours(entry):
-            rest = None
-    if rest is None and not entry.created and isinstance(place, XmpSidecar):
-        return data if packet is None else b""
-    return place.with_packet(data, rest, ())
-
-
-def _packet_is_ours(entry: JournalEntry) -> bool:
-    if entry.created:
-        return True
-    try:
-        return bool(patch.decode(entry.undo).flags & patch.PACKET_CREATED)
-    except ValueError:
-        return False
-
-
-def _adopted(
-    place: XmpPlace, packet: bytes | None, keywords: Sequence[Keyword]
-) -> JournalEntry | None:
-    """Return what our provenance in a packet tells of a file that the journal doesn't know."""
-    if packet is None:
-        return None
-    try:
-        parsed = xmp.parse(packet)
-    except RefusedError:
-        return None
-    names = parsed.labels()
-    if not parsed.has_ours() or not names:
-        return None
-    tags = {keyword.name: keyword.tag for keyword in keywords}
-    added = {
-        xmp.SUBJECT: tuple(v for v in parsed.texts(xmp.SUBJECT) if v in names),
-        xmp.HIERARCHICAL: _ending_in(parsed.texts(xmp.HIERARCHICAL), "|", names),
-        xmp.TAGS_LIST: _ending_in(parsed.texts(xmp.TAGS_LIST), "/", names),
-    }
-    return JournalEntry(
-        target=place.target,
-        file=place.file,
-        added=added,
-        tags={tags.get(name, name): name for name in names},
-        created=False,
-        before=b"",
-        after=b"",
-        undo=b"",
-    )
-
-
-def _ending_in(values: Iterable[str], mark: str, names: Collection[str]) -> tuple[str, ...]:
-    return tuple(value for value in values if value.rsplit(mark, 1)[-1] in names)
-
-
-def read_keywords(path: str) -> tuple[KeywordPath, ...]:
-    """Return the keywords in a photo and its XMP sidecar, with everything above them.
-
-    For photos beside which nothing can be written. Unreadable ones have none.
-    """
-    paths: list[KeywordPath] = []
-    photo = _readable(path)
-    if photo is not None and len(photo.data) <= MAX_READ:
-        paths += photo_keywords(photo.data)
-    sidecar = _readable(sidecar_file(path))
-    if sidecar is not None:
-        paths += user_paths(sidecar.data)
-    return with_parents(merged(paths))
-
-
-def recover(entry: JournalEntry) -> str:
-    """Return what became of an intended write: "before", "after", or "foreign".
-
-    "foreign": the file is neither as it was nor as we wanted it; somebody changed it since.
-    """
-    try:
-        prior = patch.decode(entry.undo).prior
-    except ValueError:
-        prior = entry.before
-    try:
-        original = read_original(entry.file)
-    except TaggerError:
-        return "foreign"
-    now = patch.digest(original.data) if original is not None else b""
-    if now == entry.after:
-        return "after"
-    return "before" if now == prior else "foreign"
+    def _digest_of(self, data: bytes | None) -> bytes:
+        """Return the digest of a file's bytes, empty for no file; the photo's is known."""
+        if data is None:
+            return b""
+        if data is self.photo.data and self.digest:
+            return self.digest
+        return patch.digest(data)

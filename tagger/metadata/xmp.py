@@ -16,6 +16,7 @@ message is a clause about "its XMP", without a path.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.parsers import expat
@@ -66,6 +67,11 @@ def clean(text: str) -> str:
     return " ".join(_ILLEGAL.sub("", text).split())
 
 
+def key(text: str) -> str:
+    """Return what is the same for two spellings of one keyword."""
+    return unicodedata.normalize("NFC", clean(text)).casefold()
+
+
 @dataclass(slots=True, eq=False)
 class Element:
     """One XML element by its byte offsets.
@@ -83,7 +89,12 @@ class Element:
     close: int = -1
     end: int = -1
     children: list[Element] = field(default_factory=list)
-    text: str = ""
+    texts: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The character data directly in the element."""
+        return "".join(self.texts)
 
 
 @dataclass(slots=True)
@@ -124,11 +135,18 @@ class Packet:
         return tuple(item.text for item in self.items(name))
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return the texts of an array property, for reading: none when it is unusual."""
-        try:
-            return self.values(name)
-        except RefusedError:
-            return ()
+        """Return the texts of an array property for reading, whatever its form."""
+        full, found = full_name(name), list[str]()
+        for node in self.nodes:
+            found += [value for key, value in node.attributes if key == full]
+            for prop in node.children:
+                if prop.name != full:
+                    continue
+                lists = [array for array in prop.children if array.name in _LISTS]
+                found += [item.text for array in lists for item in array.children]
+                if not prop.children and prop.text.strip():
+                    found.append(prop.text)
+        return tuple(found)
 
     def labels(self) -> dict[str, str]:
         """Return the keywords that our provenance names, each with its confidence."""
@@ -222,7 +240,7 @@ class _Reader:
 
     def _text(self, text: str) -> None:
         if self._stack:
-            self._stack[-1].text += text
+            self._stack[-1].texts.append(text)
 
 
 _LISTS = {f"{RDF}}}{kind}" for kind in ("Bag", "Seq", "Alt")}
@@ -308,13 +326,18 @@ def add(
     return result, added
 
 
+def distinct(values: Sequence[str]) -> tuple[str, ...]:
+    """Return ``values`` as they can be written, each once."""
+    return _missing(values, ())
+
+
 def _missing(values: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
-    """Return those of ``values``, each once, that are not there in any case of letters."""
-    known = {value.casefold() for value in there}
+    """Return those of ``values``, each once, that are not there in any spelling."""
+    known = {key(value) for value in there}
     found: dict[str, str] = {}
     for value in map(clean, values):
-        if value and value.casefold() not in known:
-            found.setdefault(value.casefold(), value)
+        if value and key(value) not in known:
+            found.setdefault(key(value), value)
     return tuple(found.values())
 
 
@@ -380,6 +403,8 @@ def _describe(packet: Packet, fresh: Mapping[str, Sequence[str]]) -> Edit:
     """Return the edit that adds a description of our own with the properties ``fresh``."""
     data = packet.data
     rdf = _rdf(data, packet.rdf)
+    if not rdf:
+        raise RefusedError("its XMP has RDF without a prefix, which few programs can read")
     line = _indent(data, packet.nodes[-1]) if packet.nodes else b"\n  "
     line = line or b"\n"
     about = escape(_about(packet), {'"': "&quot;"}).encode()
@@ -388,9 +413,7 @@ def _describe(packet: Packet, fresh: Mapping[str, Sequence[str]]) -> Edit:
         line + b'  xmlns:%s="%s"' % (prefix.encode(), NAMESPACES[prefix].encode())
         for prefix in prefixes
     )
-    out = [line, b'<%sDescription %sabout="%s"' % (rdf, rdf or b"rdf:", about), tag, b">"]
-    if not rdf:  # an attribute needs a prefix, whatever the default namespace is
-        out.insert(2, b' xmlns:rdf="%s"' % RDF.encode())
+    out = [line, b'<%sDescription %sabout="%s"' % (rdf, rdf, about), tag, b">"]
     for name, values in fresh.items():
         raw = name.encode()
         out += [line, b" <", raw, b">"]
@@ -429,8 +452,10 @@ def _without_provenance(packet: Packet) -> list[Edit]:
             for found in _ATTRIBUTE.finditer(data, node.start, node.open_end)
             if found[1] != b"xmlns" and not found[1].startswith(b"xmlns:")
         ]
-        for found, (key, _) in zip(raw, node.attributes, strict=True):
-            if key.startswith(mine):
+        if len(raw) != len(node.attributes):
+            raise RefusedError("its XMP has a tag that cannot be located")
+        for found, (name, _) in zip(raw, node.attributes, strict=True):
+            if name.startswith(mine):
                 edits.append((found.start(), found.end(), b""))
     return edits
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from tagger.classify.torchvision_compat import import_torchvision
@@ -33,6 +36,19 @@ def random_crops(count: int, size: int = 224, seed: int = 0) -> np.ndarray:
     noise = torch.from_numpy(dice.normal(0, 12, smooth.shape).astype(np.float32))
     pixels = (smooth + noise).clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(pixels.permute(0, 2, 3, 1).numpy())
+
+
+def photo_crops(folder: Path, limit: int | None = None) -> np.ndarray:
+    """Return torchvision's crops of the photos in a ``truth.csv``: uint8 (N, 224, 224, 3)."""
+    transforms = import_torchvision().transforms
+    cut = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])
+    with open(folder / "truth.csv", newline="") as file:
+        names = [row["file"] for row in csv.DictReader(file)][:limit]
+    crops = []
+    for name in names:
+        with Image.open(folder / name) as image:
+            crops.append(np.asarray(cut(image.convert("RGB"))))
+    return np.stack(crops)
 
 
 def normalized(crops: np.ndarray) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""``tagger model list``, ``download`` and ``path``."""
+"""``tagger model list``, ``download``, ``path`` and ``optimize``."""
 
 from __future__ import annotations
 
@@ -152,3 +152,34 @@ def test_download_of_what_the_server_does_not_have(bare, server):
 def test_an_unknown_model(bare, command):
     bare.run("model", command, "resnet81", code=2)
     assert bare.err == "tagger: there is no model `resnet81`; did you mean `resnet18`?\n"
+
+
+def test_optimize_with_real_photos(bare, shared):
+    """Refused photos aside, the table and the JSON say the same; then int8 is used."""
+    bare.configure(model={"name": "mobilenet_v2", "weights": str(shared / "models")})
+    folder = bare.folder / "photos"
+    folder.mkdir()
+    photos = shared / "photos"
+    for path in sorted((photos / "calibration").glob("*.JPEG"))[:70]:
+        shutil.copyfile(path, folder / path.name)
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    (folder / "notes.txt").write_text("no photo either")
+    verdict = bare.json("model", "optimize", str(folder), str(photos / "imagenet"))
+    assert verdict["accepted"] and verdict["reason"] == ""
+    assert verdict["calibrated"] + verdict["judged"] == 70 + 63
+    assert verdict["agreement_sure"] >= 0.98
+    assert 0.8 <= verdict["more"]["agreement_tags"] <= 1
+    one = str(photos / "imagenet" / "n01440764_tench.JPEG")
+    bare.run("model", "optimize", one, code=2)
+    assert "1 photos are too few" in bare.err
+    assert len(list((bare.state / "models").glob("*.int8.onnx"))) == 1
+
+
+def test_optimize_says_what_it_lacks(home):
+    home.run("model", "optimize", code=2)
+    assert "there is no index" in home.err
+    home.run("model", "optimize", "/no/such/photo.jpg", code=2)
+    assert "there is no photo /no/such/photo.jpg" in home.err
+    home.configure(model={"engine": "torch"})
+    home.run("model", "optimize", code=2)
+    assert "model.engine: auto" in home.err

@@ -29,10 +29,11 @@ def test_the_63_photos_get_their_names(home, shared):
 
 def home_top(home, name):
     from tagger.cli.show import show_json
+    from tagger.config import Config
     from tagger.index.search import open_reader
 
     with open_reader(str(home.state)) as reader:
-        return show_json(reader, str(home.inbox / name), 1)["top"][0]["index"]
+        return show_json(reader, str(home.inbox / name), Config())["top"][0]["index"]
 
 
 def plain_torchvision(torchvision, weights, folder, names):

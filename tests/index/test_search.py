@@ -10,18 +10,20 @@ import sys
 import pytest
 
 from tagger.errors import StateError
+from tagger.index.query import And, Below, Label, Taken
 from tagger.index.records import fold
-from tagger.index.search import Filters, open_reader
+from tagger.index.search import open_reader
 from tagger.photo import FileStat, PhotoFacts, Tag
 
 
-def found(state_dir, *terms, **filters):
+def found(state_dir, *terms, limit=None, since=None, until=None, folder=None, minimum=0.0):
+    labels = [Label(frozenset(map(fold, term.split("|"))), bound=minimum) for term in terms]
+    options = [Taken(since, until)] + ([Below(folder)] if folder else [])
+    query = And((*labels, *options))
     with open_reader(str(state_dir)) as reader:
-        wanted = [{fold(word) for word in term.split("|")} for term in terms]
-        photos = [photo.row.path for photo in reader.find(wanted, Filters(**filters))]
-        without_limit = Filters(**{k: v for k, v in filters.items() if k != "limit"})
-        count = reader.count(wanted, without_limit)
-        assert count == len(photos) or "limit" in filters
+        photos = [photo.row.path for photo in reader.find(query, limit=limit)]
+        assert list(reader.find_paths(query, limit=limit)) == photos
+        assert reader.count(query) == len(photos) or limit
         return photos
 
 
@@ -79,6 +81,8 @@ def test_counts_failures_and_keywords(filled, state_dir):
             "missing": 1,
         }
         assert [failure.path for failure in reader.failures()] == ["/photos/x.jpg"]
+        assert reader.has_word("OMA ilse")
+        assert not reader.has_word("oma")
         assert reader.user_labels() == [("Oma Ilse", 1)]
         assert {word: len(ids) for word, ids in reader.photos_by_word().items()} == {
             "dog": 2,
@@ -95,10 +99,11 @@ def test_no_index_is_said_plainly(tmp_path):
 
 READ = """
 import os, sys
-from tagger.index.search import Filters, open_reader
+from tagger.index.query import And
+from tagger.index.search import open_reader
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 with open_reader(sys.argv[1]) as reader:
-    print(reader.count([], Filters()))
+    print(reader.count(And()))
 """
 
 

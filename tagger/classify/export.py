@@ -1,0 +1,104 @@
+"""torchvision's networks as ONNX files. Run as a process of its own, by ``converted``.
+
+The TorchScript exporter is used: it needs no package besides torch and onnx, takes half a
+second for a ResNet-18, and was seen to convert every kind of network in torchvision.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+from tagger.classify.child import answer
+from tagger.classify.converted import Converted, store_converted
+from tagger.classify.onnx_engine import OnnxEngine
+from tagger.classify.torch_engine import TorchEngine
+from tagger.classify.weights import file_digest
+
+OPSET = 17
+TOLERANCE = 1e-4
+"""The largest difference of a probability from torch's that is let pass."""
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Convert the weights that ``request`` names and store the file; see ``converted``.
+
+    Raise ModelError for weights that are not the model's.
+    """
+    name, weights, path = request["name"], request["weights"], request["path"]
+    reference = TorchEngine(name, weights)
+
+    def write(part: str) -> dict[str, Any]:
+        export(reference, part)
+        converted = Converted(
+            part, name, file_digest(weights), weights, reference.spec, reference.categories
+        )
+        difference = largest_difference(reference, OnnxEngine(converted))
+        if not difference <= TOLERANCE:  # true for NaN as well
+            raise RuntimeError(f"the probabilities differ from torch's by {difference:.2g}")
+        return {
+            "name": name,
+            "digest": converted.digest,
+            "source": weights,
+            "spec": [reference.spec.resize, reference.spec.size, reference.spec.interpolation],
+            "categories": reference.categories,
+            "sha256": file_digest(part),
+            "difference": difference,
+            "torch": torch.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        }
+
+    store_converted(path, write)
+    return {}
+
+
+def export(engine: TorchEngine, path: str) -> None:
+    """Write the network of ``engine`` to ``path``; see :class:`Converted` for the graph."""
+    size = engine.spec.size
+    torch.backends.mha.set_fastpath_enabled(False)  # has no counterpart in ONNX
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this exporter is the old one, and of tracing
+        torch.onnx.export(
+            engine.network,
+            (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
+            path,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["crops"],
+            output_names=["logits", "features"],
+            dynamic_axes={name: {0: "n"} for name in ("crops", "logits", "features")},
+        )
+
+
+def largest_difference(one: TorchEngine, other: OnnxEngine) -> float:
+    """Return the largest difference of any probability on a few pictures, in batches too.
+
+    Features count as well, relative to the largest.
+    """
+    size = one.spec.size
+    dice = np.random.default_rng(0)
+    coarse = dice.integers(0, 256, (3, size // 16 + 1, size // 16 + 1, 3), dtype=np.uint8)
+    crops = np.concatenate(
+        [
+            dice.integers(0, 256, (2, size, size, 3), dtype=np.uint8),
+            coarse.repeat(16, 1).repeat(16, 2)[:, :size, :size],
+        ]
+    )
+    worst = 0.0
+    for batch in (crops, crops[:1]):
+        for ours, theirs in zip(one.predict(batch), other.predict(batch), strict=True):
+            probability = np.abs(ours.probabilities - theirs.probabilities).max()
+            scale = max(float(np.abs(ours.features).max()), 1e-12)
+            feature = np.abs(ours.features - theirs.features).max() / scale
+            worst = max(worst, float(probability), float(feature))
+            if not np.isfinite(probability + feature):
+                return float("nan")
+    return worst
+
+
+if __name__ == "__main__":
+    answer(main)

@@ -1,0 +1,74 @@
+"""Converted models in ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from tagger.classify.converted import Converted
+from tagger.classify.engine import check_crops
+from tagger.errors import ModelError
+from tagger.photo import Prediction
+
+
+class OnnxEngine:
+    """A converted model; see :class:`~.engine.Engine`.
+
+    ``int8`` is the path of its quantized file, to run that instead. A quantized network is
+    nearly but not quite the same, so its ``model_id`` says ``-int8``; that of fp32 is
+    torch's, for their probabilities are equal. ``threads`` 0 means one per core. Raise
+    ModelError when the file cannot be loaded.
+    """
+
+    def __init__(self, model: Converted, *, int8: str | None = None, threads: int = 0) -> None:
+        self.name = "onnx-int8" if int8 else "onnx"
+        self.model_id = f"{model.model_id}-int8" if int8 else model.model_id
+        self.spec = model.spec
+        self.categories = model.categories
+        path = int8 or model.path
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path, session_options(threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # it has no common base for them
+            reason = (str(error).splitlines() or [""])[0]
+            raise ModelError(
+                f"ONNX Runtime cannot load {path}: {reason}", "delete it, it is made again"
+            ) from error
+
+    def predict(self, crops: NDArray[np.uint8]) -> list[Prediction]:
+        """Return one prediction for each of ``crops``; see :class:`~.engine.Engine`."""
+        check_crops(crops, self.spec)
+        if not len(crops):
+            return []
+        logits, features = self._session.run(
+            ["logits", "features"], {"crops": np.ascontiguousarray(crops)}
+        )
+        return [
+            Prediction(one, vector, self.model_id)
+            for one, vector in zip(softmax(logits), features, strict=True)
+        ]
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities float32 (N, C), computed in double precision."""
+    wide = logits.astype(np.float64)
+    wide = np.exp(wide - wide.max(1, keepdims=True))
+    probabilities: NDArray[np.float32] = (wide / wide.sum(1, keepdims=True)).astype(np.float32)
+    return probabilities
+
+
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """Return ONNX Runtime's options: ``threads`` (0: one per core) that sleep when idle."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.inter_op_num_threads = 1
+    # Waiting threads would burn the cores that decode the next photo, and idle ones too.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The arena keeps the largest batch's memory for ever.
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    return options

@@ -1,0 +1,122 @@
+"""``tagger untag``, ``tagger restore`` and ``tagger prune``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from tagger.cli.common import ask_path, json_option, print_json, read_config
+from tagger.errors import ConfigError, MetadataError, PhotoError
+from tagger.index.store import Store
+from tagger.logs import printable
+from tagger.state import daemon_runs
+
+
+@click.command("untag")
+@click.argument("photos", nargs=-1, metavar="[PHOTO...]")
+@click.option("--all", "everything", is_flag=True, help="All photos in the index.")
+@click.option("--label", "labels", multiple=True, help="Only this label and what is below it.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be taken away.")
+@json_option
+@click.pass_context
+def untag_command(
+    ctx: click.Context,
+    photos: tuple[str, ...],
+    everything: bool,
+    labels: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Take away exactly what tagger added to each PHOTO, and never add it again.
+
+    A file that nobody changed since becomes what it was, byte for byte. Your own keywords
+    stay. `tagger restore` lets the tags come back.
+    """
+    from tagger.untag import Untagger
+
+    if everything == bool(photos):
+        raise ConfigError("untag what?", "name photos, or say --all")
+    config, _ = read_config(ctx)
+    told: list[dict[str, Any]] = []
+    failed = False
+    with Store(config.state_dir) as store:
+        untagger = Untagger(config, store)
+        for path in untagger.known() if everything else map(ask_path, photos):
+            try:
+                removal = untagger.remove(path, labels, dry_run=dry_run)
+            except (MetadataError, PhotoError) as error:
+                failed = True
+                print(f"tagger: {printable(str(error))}", file=sys.stderr)
+                continue
+            one = {
+                "path": path,
+                "files": list(removal.files),
+                "reason": removal.reason or None,
+                "added": {
+                    entry.file: {name: list(values) for name, values in entry.added.items()}
+                    for entry in removal.entries
+                },
+            }
+            told.append(one)
+            if not as_json and (removal.files or removal.reason or not everything):
+                _print(one, dry_run)
+    if as_json:
+        print_json(told)
+    return 2 if failed else 0
+
+
+def _print(one: dict[str, Any], dry_run: bool) -> None:
+    verb = "would be changed" if dry_run else "changed"
+    click.echo(printable(one["path"]))
+    for file in one["files"]:
+        click.echo(f"  {printable(file)} {verb}")
+        for name, values in one["added"].get(file, {}).items():
+            if not name.startswith("tagger:"):
+                click.echo(f"    had from tagger, {name}: {printable(', '.join(values))}")
+    if one["reason"]:
+        click.echo(f"  {printable(one['reason'])}")
+    elif not one["files"]:
+        click.echo("  nothing of tagger's is in any file")
+
+
+@click.command("restore")
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.option("--label", "labels", multiple=True, help="Only this label.")
+@click.pass_context
+def restore_command(ctx: click.Context, photos: tuple[str, ...], labels: tuple[str, ...]) -> None:
+    """Let tags come back that you, or `tagger untag`, took away from each PHOTO."""
+    from tagger.untag import Untagger
+
+    config, _ = read_config(ctx)
+    with Store(config.state_dir) as store:
+        untagger = Untagger(config, store)
+        for path in map(ask_path, photos):
+            lifted = untagger.restore(path, labels)
+            what = ", ".join(lifted) or "no single labels were taken away"
+            click.echo(f"{printable(path)}: {printable(what)}")
+    when = "within a minute" if daemon_runs(config.state_dir) else "with the next `tagger run`"
+    click.echo(f"What may come back is written {when}.")
+
+
+@click.command("prune")
+@click.argument("folders", nargs=-1, metavar="[FOLDER...]")
+@click.pass_context
+def prune_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
+    """Confirm that photos missing from each FOLDER (default: all) were deleted on purpose.
+
+    When many photos are gone at once tagger waits for this, in case a disk is away. Nothing
+    is deleted: the photos count as missing, and are known again if they come back.
+    """
+    from tagger.untag import mark_absent
+
+    config, _ = read_config(ctx)
+    watched = [root.path for root in config.watch]
+    wanted = [ask_path(folder) for folder in folders] or watched
+    for folder in wanted:
+        if folder not in watched:
+            raise ConfigError(f"{folder} is not watched", f"watched are: {', '.join(watched)}")
+    with Store(config.state_dir) as store:
+        for folder, count in mark_absent(config, store, wanted).items():
+            click.echo(f"{printable(folder)}: {count} photo(s) are missing")

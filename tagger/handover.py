@@ -1,0 +1,77 @@
+"""What the daemon's threads hand to each other: photos found, and batches to be written."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from tagger.index.store import Store
+from tagger.outcome import Outcome
+from tagger.photo import Candidate
+
+if TYPE_CHECKING:
+    from tagger.intake import Job
+    from tagger.pipeline import Pipeline
+    from tagger.recognise import Recognised
+
+log = logging.getLogger(__name__)
+
+
+class Writing:
+    """The batch that is being written, in a thread of its own.
+
+    ``busy`` is the number of photos in it.
+    """
+
+    def __init__(self, executor: ThreadPoolExecutor, pipeline: Pipeline) -> None:
+        self.busy = 0
+        self._executor = executor
+        self._pipeline = pipeline
+        self._jobs: list[Job] = []
+        self._future: Future[list[Outcome]] | None = None
+
+    def start(self, jobs: list[Job], recognised: list[Recognised]) -> None:
+        """Begin to write what was recognised of ``jobs``; :meth:`result` ends it."""
+        if jobs:
+            self._jobs, self.busy = jobs, len(jobs)
+            self._future = self._executor.submit(self._pipeline.write, recognised)
+
+    def result(self) -> list[Outcome]:
+        """Wait for the end of it and return the outcomes; raise what ended it."""
+        future, self._future, self.busy = self._future, None, 0
+        try:
+            return future.result() if future is not None else []
+        finally:
+            self._pipeline.intake.done(self._jobs)
+            self._jobs = []
+
+    def forget(self) -> None:
+        """Wait for the end of it, whatever comes of it."""
+        if self._future is not None:
+            wait([self._future])
+        self._future, self._jobs, self.busy = None, [], 0
+
+
+class Found:
+    """Where the watcher puts what it finds: a short queue that holds the scan back."""
+
+    def __init__(self, found: queue.Queue[Candidate], store: Store, pause: threading.Event) -> None:
+        self._queue = found
+        self._store = store
+        self._pause = pause
+
+    def found(self, candidate: Candidate) -> None:
+        while not self._pause.is_set():
+            try:
+                self._queue.put(candidate, timeout=0.5)
+                return
+            except queue.Full:
+                continue
+
+    def gone(self, paths: Sequence[str], root: str) -> None:
+        log.info("%d photos are gone from %s", len(paths), root)
+        self._store.mark_missing(paths)

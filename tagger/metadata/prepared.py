@@ -1,0 +1,102 @@
+"""A write that is ready: what it changes, and how it becomes visible or is forgotten."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from tagger.errors import PhotoVanishedError
+from tagger.files import photo_stat, sidecar_stat
+from tagger.metadata.keywords import KeywordPath
+from tagger.metadata.safefile import Staged
+from tagger.photo import FileStat, JournalEntry, WriteReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How to write, from the config; ``read_only`` is that of the photo's folder."""
+
+    target: str = "sidecar-xmp"
+    preserve_mtime: bool = True
+    exif: str = "never"
+    exiftool: bool = False
+    provenance: bool = True
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Which network found the tags, and which program wrote them."""
+
+    model: str
+    software: str
+
+
+@dataclass(slots=True)
+class Part:
+    """One file's part in a write. ``entry`` None: nothing of ours is in it afterwards.
+
+    ``intent`` is what to write down before the file changes.
+    """
+
+    entry: JournalEntry | None
+    intent: JournalEntry | None = None
+    staged: Staged | None = None
+
+
+@dataclass(slots=True)
+class PreparedWrite:
+    """A write that is ready. Exactly one of :meth:`commit` and :meth:`discard` is called.
+
+    ``deleted`` are labels of ours that the user took out of the file, ``user_keywords`` the
+    user's own keywords as paths with everything above them, ``reason`` says why tags are
+    not in the photo although they should be.
+    """
+
+    path: str
+    photo: os.stat_result
+    parts: list[Part] = field(default_factory=list)
+    deleted: tuple[str, ...] = ()
+    user_keywords: tuple[KeywordPath, ...] = ()
+    reason: str = ""
+
+    @property
+    def intents(self) -> tuple[JournalEntry, ...]:
+        """What the files that change will hold, to be written down before they do."""
+        return tuple(part.intent for part in self.parts if part.intent is not None)
+
+    @property
+    def entries(self) -> tuple[JournalEntry, ...]:
+        """What of ours is in which file afterwards."""
+        return tuple(part.entry for part in self.parts if part.entry is not None)
+
+    def commit(self) -> WriteReceipt:
+        """Make the new content visible, durably; return what is there then.
+
+        Raise PhotoVanishedError when photo or sidecar have changed since they were read,
+        WriteFailedError when the disk or the rights refuse.
+        """
+        try:
+            now = photo_stat(self.path)
+            if not now.same_version(FileStat.of(self.photo)):
+                raise PhotoVanishedError(
+                    f"{self.path} changed while it was tagged", "it is looked at again"
+                )
+            for part in self.parts:
+                if part.staged is not None:
+                    part.staged.commit()
+        finally:
+            self.discard()
+        inside = [intent.after for intent in self.intents if intent.file == self.path]
+        return WriteReceipt(
+            self.entries,
+            photo_stat(self.path) if inside else now,
+            sidecar_stat(self.path),
+            inside[0] if inside else None,
+        )
+
+    def discard(self) -> None:
+        """Remove what was written beside the files; they stay as they are."""
+        for part in self.parts:
+            if part.staged is not None and not part.staged.done:
+                part.staged.discard()

@@ -1,0 +1,226 @@
+"""Taking files apart: what in them is the user's, and what is ours.
+
+What is ours is known from the journal; in a file the journal does not know (another tagger
+wrote it, or the index is lost), from our provenance in its XMP.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tagger.errors import MetadataError, PhotoVanishedError, RefusedError
+from tagger.files import photo_stat
+from tagger.metadata import container, json_sidecar, patch, xmp
+from tagger.metadata.keywords import (
+    KeywordPath,
+    find_packet,
+    merged,
+    user_paths,
+    with_parents,
+)
+from tagger.metadata.places import XmpPlace, XmpSidecar, sidecar_file
+from tagger.metadata.safefile import Original, read_original
+from tagger.photo import FileStat, JournalEntry, Keyword
+
+MAX_READ = 128 << 20
+"""Larger photos are not read for keywords, nor written to."""
+
+
+@dataclass(slots=True)
+class Held:
+    """An XMP file taken apart: ``base`` is what it would be without anything of ours.
+
+    ``entry`` tells what of ours is in it, ``deleted`` which labels of ours the user took out.
+    """
+
+    place: XmpPlace
+    original: Original | None
+    entry: JournalEntry | None
+    base: bytes | None
+    deleted: frozenset[str] = frozenset()
+
+    @property
+    def data(self) -> bytes | None:
+        return self.original.data if self.original is not None else None
+
+
+def read_photo(path: str, expected: FileStat) -> Original:
+    st = photo_stat(path)
+    if not st.same_version(expected):
+        raise PhotoVanishedError(f"{path} changed while it was tagged", "it is looked at again")
+    if st.size > MAX_READ:
+        return Original(path, b"", os.lstat(path))
+    found = read_original(path)
+    if found is None:
+        raise PhotoVanishedError(f"{path} is gone", "nothing to do")
+    return found
+
+
+def readable(path: str) -> Original | None:
+    try:
+        return read_original(path)
+    except MetadataError:
+        return None
+
+
+def opened_container(data: bytes) -> container.Container | None:
+    try:
+        return container.open_container(data)
+    except RefusedError:
+        return None
+
+
+def container_packet(data: bytes) -> bytes | None:
+    """Return the XMP packet of a JPEG, PNG or WebP; None without one."""
+    opened = opened_container(data)
+    return opened.packet if opened is not None else None
+
+
+def photo_keywords(data: bytes) -> tuple[KeywordPath, ...]:
+    """Return the keywords inside a photo of any format, ours among them."""
+    opened = opened_container(data)
+    if opened is not None:
+        return user_paths(opened.packet, opened.iptc)
+    return user_paths(find_packet(data))
+
+
+def texts_of(packet: bytes | None, name: str) -> tuple[str, ...]:
+    if packet is None:
+        return ()
+    if name in xmp.PROVENANCE_PROPERTIES:
+        return ()
+    try:
+        return xmp.parse(packet).texts(name)
+    except RefusedError:
+        return ()
+
+
+def subjects(packet: bytes | None) -> tuple[str, ...]:
+    return texts_of(packet, xmp.SUBJECT)
+
+
+def undone(data: bytes, entry: JournalEntry) -> bytes | None:
+    """Return the file as it was before we ever wrote to it; None when that is not known."""
+    if entry.created:
+        return None
+    try:
+        base = patch.decode(entry.undo).apply(data)
+    except ValueError:
+        return None
+    return base if patch.digest(base) == entry.before else None
+
+
+def stripped(
+    place: XmpPlace, data: bytes, packet: bytes | None, entry: JournalEntry
+) -> bytes | None:
+    """Return a file that somebody changed since, without what of ours is still in it.
+
+    Raise RefusedError when that cannot be done with certainty.
+    """
+    rest = packet
+    if packet is not None:
+        rest = xmp.remove(packet, entry.added)
+        if xmp.parse(rest).is_bare() and _packet_is_ours(entry):
+            rest = None
+    if rest is None and not entry.created and isinstance(place, XmpSidecar):
+        return data if packet is None else b""
+    return place.with_packet(data, rest, ())
+
+
+def _packet_is_ours(entry: JournalEntry) -> bool:
+    if entry.created:
+        return True
+    try:
+        return bool(patch.decode(entry.undo).flags & patch.PACKET_CREATED)
+    except ValueError:
+        return False
+
+
+def adopted(
+    place: XmpPlace, packet: bytes | None, keywords: Sequence[Keyword]
+) -> JournalEntry | None:
+    """Return what our provenance in a packet tells of a file that the journal doesn't know."""
+    if packet is None:
+        return None
+    try:
+        parsed = xmp.parse(packet)
+    except RefusedError:
+        return None
+    names = frozenset(parsed.labels())
+    if not parsed.has_ours() or not names:
+        return None
+    tags = {keyword.name: keyword.tag for keyword in keywords}
+    added = {
+        xmp.SUBJECT: tuple(v for v in parsed.texts(xmp.SUBJECT) if v in names),
+        xmp.HIERARCHICAL: _made_of(parsed.texts(xmp.HIERARCHICAL), "|", names),
+        xmp.TAGS_LIST: _made_of(parsed.texts(xmp.TAGS_LIST), "/", names),
+    }
+    return JournalEntry(
+        target=place.target,
+        file=place.file,
+        added=added,
+        tags={tags.get(name, name): name for name in names},
+        created=False,
+        before=b"",
+        after=b"",
+        undo=b"",
+    )
+
+
+def _made_of(values: Iterable[str], mark: str, names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(value for value in values if names >= set(value.split(mark)))
+
+
+def read_keywords(path: str) -> tuple[KeywordPath, ...]:
+    """Return the keywords in a photo and its XMP sidecar, with everything above them.
+
+    For photos beside which nothing can be written. Unreadable ones have none.
+    """
+    paths: list[KeywordPath] = []
+    photo = readable(path)
+    if photo is not None and len(photo.data) <= MAX_READ:
+        paths += photo_keywords(photo.data)
+    sidecar = readable(sidecar_file(path))
+    if sidecar is not None:
+        paths += user_paths(sidecar.data)
+    return with_parents(merged(paths))
+
+
+def recover(entry: JournalEntry) -> str:
+    """Return what became of an intended write: "before", "after", or "foreign".
+
+    "foreign": somebody changed the file since, and something of ours is in it.
+    """
+    try:
+        prior = patch.decode(entry.undo).prior
+    except ValueError:
+        prior = entry.before
+    original = readable(entry.file)
+    if original is None:
+        now, data = b"", b""
+    else:
+        now, data = patch.digest(original.data), original.data
+    if now == entry.after:
+        return "after"
+    if now == prior:
+        return "before"
+    # A write that never happened must not make the journal believe that tags were deleted.
+    return "foreign" if _holds(data, entry) else "before"
+
+
+def _holds(data: bytes, entry: JournalEntry) -> bool:
+    """Whether any of the values that we meant to add is in a file."""
+    if entry.target == json_sidecar.TARGET:
+        try:
+            there = json_sidecar.labels_in(json_sidecar.parse(data))
+        except RefusedError:
+            return False
+        return bool(set(there) & set(entry.added.get(json_sidecar.PROPERTY, ())))
+    opened = opened_container(data)
+    packet = opened.packet if opened is not None else find_packet(data) or data
+    return any(
+        set(texts_of(packet, name)) & set(entry.added.get(name, ()))
+        for name in xmp.KEYWORD_PROPERTIES
+    )

@@ -1,0 +1,182 @@
+"""From decoded photos to predictions: several photos in one run of the network.
+
+A photo never waits for a batch: what is decoded already when the network is free goes
+together, and what comes later goes next.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tagger.errors import PhotoVanishedError, TaggerError
+from tagger.index.records import TOP_KEPT, StoredPrediction, pack_top
+from tagger.index.store import Store
+from tagger.intake import Job, record_failure
+from tagger.labels.choose import Evidence, combine
+from tagger.outcome import Outcome, Skipped
+from tagger.photo import DecodedPhoto, PhotoFacts, Prediction
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tagger.classify.engine import Engine
+    from tagger.decode.worker import DecodePool
+
+log = logging.getLogger(__name__)
+
+TOGETHER = 8
+"""Photos in one run of the network at most."""
+
+
+@dataclass(slots=True)
+class Recognised:
+    """A job with what the model says; ``same_picture``: as when the photo was last handled."""
+
+    job: Job
+    facts: PhotoFacts
+    prediction: StoredPrediction
+    same_picture: bool
+
+
+class Recogniser:
+    """Waits for decoded photos and classifies them. Used by one thread.
+
+    ``stop`` asks :meth:`run` to return early.
+    """
+
+    def __init__(
+        self, store: Store, engine: Engine, pool: DecodePool, stop: Callable[[], bool]
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._pool = pool
+        self._stop = stop
+
+    def run(self, jobs: Sequence[Job]) -> tuple[list[Recognised], list[Outcome]]:
+        """Return the predictions of ``jobs``, and the outcomes of those that have none.
+
+        Jobs not reached before ``stop`` says so are in neither.
+        """
+        found: list[Recognised] = []
+        outcomes: list[Outcome] = []
+        waiting = deque(jobs)
+        while waiting and not self._stop():
+            fresh: list[tuple[Job, DecodedPhoto]] = []
+            while waiting and len(fresh) < TOGETHER and (not fresh or _is_ready(waiting[0])):
+                job = waiting.popleft()
+                try:
+                    known = self._known(job)
+                    if known is not None:
+                        found.append(known)
+                    elif (decoded := self._decoded(job)) is not None:
+                        if (same := self._as_before(job, decoded)) is not None:
+                            found.append(same)
+                        else:
+                            fresh.append((job, decoded))
+                except PhotoVanishedError as error:
+                    outcomes.append(Skipped(job.candidate.path, str(error)))
+                except TaggerError as error:
+                    outcomes.append(record_failure(self._store, job.candidate, error))
+            found += self._classified(fresh, outcomes)
+        return found, outcomes
+
+    def _known(self, job: Job) -> Recognised | None:
+        """Return the stored prediction that serves; without one see to it that one comes."""
+        if job.source is None:
+            return None
+        stored = self._store.prediction(job.source.id)
+        if stored is None:
+            job.future = self._pool.submit(job.candidate.path)
+            return None
+        return Recognised(job, job.source.facts, stored, True)
+
+    def _decoded(self, job: Job) -> DecodedPhoto | None:
+        """Wait for the decoded photo; None when stopped."""
+        assert job.future is not None
+        started = time.perf_counter()
+        while not self._stop():
+            try:
+                decoded = job.future.result(timeout=0.2)
+            except FutureTimeoutError:
+                if job.future.done():
+                    raise
+            else:
+                job.milliseconds["decode"] = _ms(started)
+                return decoded
+        return None
+
+    def _as_before(self, job: Job, decoded: DecodedPhoto) -> Recognised | None:
+        """Return the old prediction when only metadata changed, not the picture."""
+        old = self._store.prediction(job.row.id) if job.row else None
+        if old is None or old.model_id != self._engine.model_id:
+            return None
+        if old.crop_hash != decoded.crop_hash:
+            return None
+        return Recognised(job, decoded.facts, old, True)
+
+    def _classified(
+        self, fresh: Sequence[tuple[Job, DecodedPhoto]], outcomes: list[Outcome]
+    ) -> list[Recognised]:
+        if not fresh:
+            return []
+        started = time.perf_counter()
+        try:
+            stored = predict(self._engine, [decoded for _, decoded in fresh])
+        except Exception as error:  # whatever is wrong, it must not stop the others
+            log.exception("unexpected error in the network")
+            outcomes += [record_failure(self._store, job.candidate, error) for job, _ in fresh]
+            return []
+        found = []
+        for (job, decoded), prediction in zip(fresh, stored, strict=True):
+            job.milliseconds["classify"] = _ms(started) / len(fresh)
+            old = self._store.prediction(job.row.id) if job.row else None
+            same = old is not None and old.crop_hash == decoded.crop_hash
+            found.append(Recognised(job, decoded.facts, prediction, same))
+        return found
+
+
+def _is_ready(job: Job) -> bool:
+    return job.future is None or job.future.done()
+
+
+def _ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
+
+
+def predict(engine: Engine, photos: Sequence[DecodedPhoto]) -> list[StoredPrediction]:
+    """Classify decoded photos, all their crops in one run, into what the index keeps."""
+    crops: list[NDArray[np.uint8]] = []
+    counts = []
+    for photo in photos:
+        more = photo.more if photo.more is not None else ()
+        crops += [photo.crop, *more]
+        counts.append(1 + len(more))
+    predictions = engine.predict(np.stack(crops))
+    stored, at = [], 0
+    for photo, count in zip(photos, counts, strict=True):
+        stored.append(_stored(engine.model_id, photo, predictions[at : at + count]))
+        at += count
+    return stored
+
+
+def _stored(
+    model_id: str, photo: DecodedPhoto, predictions: Sequence[Prediction]
+) -> StoredPrediction:
+    centre = predictions[0]
+    best = np.argsort(-centre.probabilities, kind="stable")[:TOP_KEPT]
+    together = combine(np.stack([prediction.probabilities for prediction in predictions]))
+    return StoredPrediction(
+        model_id=model_id,
+        top=pack_top((int(index), float(centre.probabilities[index])) for index in best),
+        evidence=Evidence.of(together).to_bytes(),
+        features=centre.features.astype("<f2").tobytes(),
+        crop_hash=photo.crop_hash,
+    )

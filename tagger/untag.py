@@ -1,0 +1,208 @@
+"""Taking our tags away from photos, all of them or some labels, and giving them back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from tagger import __version__
+from tagger.config import Config
+from tagger.errors import PhotoVanishedError, StateError
+from tagger.files import hash_file, photo_stat, sidecar_stat
+from tagger.index.records import PhotoRow, SavedPhoto
+from tagger.index.store import Store
+from tagger.labels.choose import Chooser
+from tagger.labels.vocabulary import own_vocabulary
+from tagger.metadata.write import PreparedWrite, Provenance, prepare
+from tagger.photo import Candidate, JournalEntry, Keyword
+from tagger.pipeline import keywords_hash, write_options
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is, or would be, taken away: the journal of ``path`` before, ``files`` changed.
+
+    ``reason`` says why tags stay in a file all the same.
+    """
+
+    path: str
+    entries: tuple[JournalEntry, ...]
+    files: tuple[str, ...]
+    reason: str
+
+
+class Untagger:
+    """Takes tags away; the index, and so the daemon, knows of it at once."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._config = config
+        self._store = store
+        self._chooser: Chooser | None = None
+
+    def known(self) -> list[str]:
+        """Return the photos that a removal of everything is about: those not missing."""
+        return [path for root in self._store.roots() for path in self._store.known_under(root)]
+
+    def remove(self, path: str, labels: Sequence[str] = (), *, dry_run: bool = False) -> Removal:
+        """Take ``labels`` and what is below them away from a photo; without any, all tags.
+
+        They do not come back until :meth:`restore`. Raise StateError for a photo that is
+        not in the index or does not carry a label, MetadataError and PhotoError when a
+        file cannot be changed.
+        """
+        row = self._row(path)
+        stones = self._stones(row, labels)
+        entries = self._store.entries(row.id)
+        digest = row.content_hash or hash_file(path, photo_stat(path))
+        write = self._prepared(row, entries, stones, digest)
+        files = tuple(intent.file for intent in write.intents)
+        removal = Removal(path, entries, files, write.reason if write.entries else "")
+        if dry_run:
+            write.discard()
+            return removal
+        if write.intents:
+            self._store.intend([(row.path, row.root, write.intents)])
+        self._save(row, write, stones, digest)
+        if not labels:
+            self._store.keep_out(row.id, True)
+        return removal
+
+    def restore(self, path: str, labels: Collection[str] = ()) -> tuple[str, ...]:
+        """Let tags that were taken away come back (some labels, or all); return which.
+
+        They are written again by the daemon. Raise StateError as :meth:`remove`.
+        """
+        row = self._row(path)
+        stones = self._store.tombstones(row.id)
+        lifted = tuple(sorted(stones & set(labels) if labels else stones))
+        self._store.lift_tombstones(row.id, lifted)
+        if row.keep_out and not labels:
+            self._store.keep_out(row.id, False)
+        return lifted
+
+    def _row(self, path: str) -> PhotoRow:
+        row = self._store.photo(path)
+        if row is None:
+            raise StateError(
+                f"{path} is not in the index",
+                "see whether its folder is watched (`tagger status`)",
+            )
+        return row
+
+    def _stones(self, row: PhotoRow, labels: Sequence[str]) -> frozenset[str]:
+        """Return the canonical labels that are to go: those named and all below them."""
+        tags = [tag for tag in self._store.tags(row.id) if tag.source == "model"]
+        gone: set[str] = set()
+        for label in labels:
+            names = {label, *self._meant(label)}
+            found = {tag.label for tag in tags if names & set(tag.path)}
+            if not found:
+                raise StateError(
+                    f"{row.path} has no tag of tagger's called {label!r}",
+                    "see what it has with `tagger show`",
+                )
+            gone |= found
+        return frozenset(gone)
+
+    def _meant(self, word: str) -> tuple[str, ...]:
+        return own_vocabulary(self._config.state_dir).resolve(word)
+
+    def _prepared(
+        self,
+        row: PhotoRow,
+        entries: Sequence[JournalEntry],
+        stones: frozenset[str],
+        digest: bytes,
+    ) -> PreparedWrite:
+        root = self._config.root_of(row.path)
+        options = write_options(self._config, root)
+        if options.target == "none" or options.read_only:
+            # What was written before the config said so goes all the same.
+            target = entries[0].target if entries else "none"
+            options = replace(options, target=target, read_only=False)
+        prediction = self._store.prediction(row.id)
+        return prepare(
+            Candidate(row.path, row.root, photo_stat(row.path), sidecar_stat(row.path)),
+            self._left(row, stones),
+            options,
+            Provenance(prediction.model_id if prediction else "", f"tagger {__version__}"),
+            previous=entries,
+            tombstones=self._store.tombstones(row.id) | stones,
+            digest=digest,
+        )
+
+    def _left(self, row: PhotoRow, stones: frozenset[str]) -> tuple[Keyword, ...]:
+        """Return the keywords that stay when labels go; none when everything goes."""
+        if not stones:
+            return ()
+        if self._chooser is None:
+            self._chooser = Chooser(own_vocabulary(self._config.state_dir), self._config.labels)
+        tags = [tag for tag in self._store.tags(row.id) if tag.source == "model"]
+        return self._chooser.keywords([tag for tag in tags if tag.label not in stones])
+
+    def _save(
+        self, row: PhotoRow, write: PreparedWrite, stones: frozenset[str], digest: bytes
+    ) -> None:
+        gone = stones | set(write.deleted)
+        tags = [
+            tag
+            for tag in self._store.tags(row.id)
+            if tag.source == "user" or (stones and tag.label not in gone)
+        ]
+        try:
+            receipt = write.commit()
+        except PhotoVanishedError:
+            for journal_id, path, _ in self._store.pending():
+                if path == row.path:
+                    self._store.settle_pending(journal_id, happened=False)
+            raise
+        root = self._config.root_of(row.path)
+        self._store.save(
+            [
+                SavedPhoto(
+                    path=row.path,
+                    root=row.root,
+                    stat=receipt.stat,
+                    sidecar=receipt.sidecar,
+                    content_hash=receipt.content_hash or digest,
+                    source_hash=row.source_hash or digest,
+                    facts=row.facts,
+                    tags=tuple(tags),
+                    entries=receipt.entries,
+                    deleted=tuple(sorted(gone)) if stones else (),
+                    labels_hash=row.labels_hash or "",
+                    keywords_hash=keywords_hash(
+                        self._left(row, stones), write_options(self._config, root)
+                    ),
+                    note=row.note,
+                )
+            ]
+        )
+
+
+def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[str, int]:
+    """Take photos that are gone from ``folders`` for deleted, however many; return the counts.
+
+    Raise StateError when a folder is not there, or seems to be an unmounted disk.
+    """
+    from tagger.watch.gone import is_absent
+    from tagger.watch.mounts import Mounts, read_mountinfo
+    from tagger.watch.roots import RootMemory, judge, look_at_root
+
+    memory = RootMemory(config.state_dir)
+    counts: dict[str, int] = {}
+    for folder in folders:
+        try:
+            sight = look_at_root(folder, Mounts(read_mountinfo()))
+        except OSError as error:
+            raise StateError(
+                f"{folder} cannot be looked at: {error.strerror}", "mount it first"
+            ) from error
+        verdict = judge(memory.get(folder), sight, lambda: True)
+        if not verdict.online:
+            raise StateError(f"{folder} is offline: {verdict.reason}", "mount it first")
+        gone = [path for path in store.known_under(os.path.normpath(folder)) if is_absent(path)]
+        store.mark_missing(gone)
+        counts[folder] = len(gone)
+    return counts
