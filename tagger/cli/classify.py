@@ -48,7 +48,16 @@ def classify_command(
     config = config_or_default(ctx)
     model = config.model
     weights = find_weights(model.name, configured=model.weights, state_dir=config.state_dir)
-    engine = load_engine(model.name, weights, engine=model.engine, threads=model.threads)
+    # Without a daemon's state directory none is made: torch does it.
+    keeps = model.engine == "onnx" or os.path.isdir(config.state_dir)
+    engine = load_engine(
+        model.name,
+        weights,
+        engine=model.engine,
+        precision=model.precision,
+        threads=model.threads,
+        state_dir=config.state_dir if keeps else None,
+    )
     chooser = make_chooser(engine, config)
     decode = config.decode
     results: list[dict[str, Any]] = []

@@ -66,14 +66,11 @@ def open_container(data: bytes) -> Container | None:
     return None
 
 
-def splice(data: bytes, packet: bytes | None, exif: bytes | None) -> bytes:
-    """Return ``data`` with another XMP packet and EXIF block, proved to change nothing else.
+def splice(old: Container, packet: bytes | None, exif: bytes | None) -> bytes:
+    """Return a file with another XMP packet and EXIF block, proved to change nothing else.
 
     Raise RefusedError when it must not, or cannot, be edited.
     """
-    old = open_container(data)
-    if old is None:
-        raise RefusedError("it is in a format that is not edited")
     if old.refusal:
         raise RefusedError(old.refusal)
     made = old.replaced(packet, exif)

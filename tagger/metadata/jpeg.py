@@ -227,12 +227,13 @@ class Jpeg:
             kept.append(data[done : segment.start])
             done = segment.end
         kept.append(data[done:])
+        if not self._mpf:
+            return [b"".join(kept)]
         whole = bytearray(b"".join(kept))
-        if self._mpf:
-            gone = sum(s.end - s.start for s in left_out if s and s.start < self._mpf[0].start)
-            base = self._mpf[0].body + len(MPF_HEAD)
-            for at in self._mp_entries(data, base, self._mpf[0].end)[1]:
-                whole[at - gone + 4 : at - gone + 12] = bytes(8)
+        gone = sum(s.end - s.start for s in left_out if s and s.start < self._mpf[0].start)
+        base = self._mpf[0].body + len(MPF_HEAD)
+        for at in self._mp_entries(data, base, self._mpf[0].end)[1]:
+            whole[at - gone + 4 : at - gone + 12] = bytes(8)
         return [bytes(whole)]
 
 

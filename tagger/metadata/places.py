@@ -70,15 +70,23 @@ class Embedded:
         self.file = file
         self._with_exif = with_exif
         self._ours = ours  # the keywords in the EXIF block that we made
+        self._last: tuple[bytes, container.Container | None] = b"", None
+
+    def _open(self, data: bytes | None) -> container.Container | None:
+        """Take a file apart; the last one is remembered, for its end takes a while to find."""
+        data = data or b""
+        if data is not self._last[0]:
+            self._last = data, container.open_container(data)
+        return self._last[1]
 
     def packet_in(self, data: bytes | None) -> bytes | None:
-        opened = container.open_container(data) if data is not None else None
+        opened = self._open(data)
         return opened.packet if opened is not None else None
 
     def with_packet(
         self, data: bytes | None, packet: bytes | None, names: tuple[str, ...]
     ) -> bytes | None:
-        opened = container.open_container(data or b"")
+        opened = self._open(data)
         if data is None or opened is None:
             raise RefusedError("it is in a format that is not edited")
         block = opened.exif
@@ -86,11 +94,11 @@ class Embedded:
         if absent or self.exif_names(data, self._ours):
             wanted = names if self._with_exif else ()
             block = exif.build(wanted, opened.size, jpeg=opened.kind == "JPEG")
-        return container.splice(data, packet, block)
+        return container.splice(opened, packet, block)
 
     def exif_names(self, data: bytes | None, names: tuple[str, ...]) -> tuple[str, ...]:
-        opened = container.open_container(data or b"")
-        if opened is None or opened.exif is None or not names:
+        opened = self._open(data) if names else None
+        if opened is None or opened.exif is None:
             return ()
         made = exif.build(names, opened.size, jpeg=opened.kind == "JPEG")
         return names if made == opened.exif else ()
@@ -162,9 +170,7 @@ def embedding_place(
         raise RefusedError("camera RAW files are never written to")
     opened = container.open_container(data)
     if opened is not None:
-        if opened.refusal:
-            raise RefusedError(opened.refusal)
-        return Embedded(path, with_exif=with_exif, ours=ours)
+        return Embedded(path, with_exif=with_exif, ours=ours)  # it refuses when it is edited
     kind = exiftool_format(data)
     if not kind:
         raise RefusedError("its format is not written to")
