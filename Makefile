@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # PyTorch's own index has builds without CUDA, which a home server cannot use.
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PHOTOS ?=
-BENCHES := bench/labels/table.py bench/labels/relabel.py
+BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py
 
 .PHONY: demo test lint types check bench clean
 

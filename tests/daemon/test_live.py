@@ -174,5 +174,5 @@ def test_without_weights_the_daemon_waits_for_them(home, scenes, demo_weights, e
     shutil.copyfile(demo_weights, models / "resnet18.pth.part")
     os.rename(models / "resnet18.pth.part", models / "resnet18.pth")
     eventually(lambda: tagged(home, home.inbox / "x.jpg"), 30)
-    assert home.json("status")["counts"]["waiting"] == 0
+    eventually(lambda: home.json("status")["counts"]["waiting"] == 0)
     eventually(lambda: home.json("status")["daemon"]["problem"] is None)

@@ -89,7 +89,7 @@ def pixels(data: bytes) -> str:
                 digest.update(frame.tobytes())
                 count += 1
     except Exception as error:  # noqa: BLE001 (it must say the same again afterwards)
-        return f"{type(error).__name__}: {error}"
+        return type(error).__name__  # some messages hold the address of an object
     return f"{count} frames, {digest.hexdigest()}"
 
 
