@@ -137,6 +137,22 @@ class WriteConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorityConfig:
+    """How much the daemon yields to the rest of the machine."""
+
+    nice: int = setting(
+        "Priority of its processes, from 0 (as any other) to 19 (last). Read at the start only.",
+        10,
+        min=0,
+        max=19,
+    )
+    io: Literal["idle", "low", "normal"] = setting(
+        "idle: the disk when nobody else wants it. low: after others. normal: as any other.",
+        "idle",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and how."""
 
@@ -165,6 +181,9 @@ class Config:
     )
     labels: LabelsConfig = setting("How predictions become tags.", factory=LabelsConfig)
     write: WriteConfig = setting("Where and how tags are written.", factory=WriteConfig)
+    priority: PriorityConfig = setting(
+        "How much the daemon yields to the rest of the machine.", factory=PriorityConfig
+    )
     log: LogConfig = setting("The log, on standard error.", factory=LogConfig)
 
     def root_of(self, path: str) -> WatchRoot | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import types
 import typing
@@ -15,6 +14,9 @@ import yaml
 
 from tagger.config import Config, WatchRoot
 from tagger.errors import ConfigError
+
+_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's is thirty times as fast; a build of PyYAML may be without it."""
 
 
 def config_places(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -106,7 +108,7 @@ def load_config(path: str) -> Config:
 def parse_config(text: str, path: str) -> Config:
     """Parse ``text``, the content of the config file ``path``; see :func:`load_config`."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
@@ -155,7 +157,7 @@ class _Binder:
                 self.problem(name_node, full, "given twice; keep one")
                 sound = False
             elif name not in fields:
-                near = difflib.get_close_matches(name, fields, 1, 0.5)
+                near = _nearest(name, list(fields), 0.5)
                 hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(fields)}"
                 self.problem(name_node, full, f"unknown key; {hint}")
                 sound = False
@@ -201,7 +203,7 @@ class _Binder:
         for choice in allowed:
             if str(choice) == text:
                 return choice
-        near = difflib.get_close_matches(text or "", [str(a) for a in allowed], 1)
+        near = _nearest(text or "", [str(a) for a in allowed], 0.6)
         hint = f"; did you mean `{near[0]}`?" if near else ""
         self.problem(node, key, f"must be one of {', '.join(map(str, allowed))}{hint}")
         return _BAD
@@ -267,6 +269,12 @@ class _Binder:
 
 
 _BAD: Any = object()
+
+
+def _nearest(word: str, known: Sequence[str], cutoff: float) -> list[str]:
+    import difflib  # only for mistakes: it takes milliseconds to import
+
+    return difflib.get_close_matches(word, known, 1, cutoff)
 
 
 def _is_null(node: yaml.Node) -> bool:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 
+import xxhash
+
 from tagger.errors import PhotoUnreadableError, PhotoVanishedError
 from tagger.photo import FileStat, sidecar_paths
-
-HASH_BYTES = 16
 
 OWN_PREFIX = ".tagger-"
 """How the names of all our own temporary files begin."""
 
 
 def hash_file(path: str, expected: FileStat) -> bytes:
-    """Return the BLAKE2b-128 digest of the file's bytes.
+    """Return the XXH3-128 digest of the file's bytes.
 
-    Raise PhotoVanishedError when it is gone or is not the ``expected`` version any
-    more, PhotoUnreadableError when it cannot be read.
+    It tells a changed or copied file, thirty times as fast as a cryptographic one would; it
+    proves nothing against a forger, who would gain no more than another photo's tags.
+
+    Raise PhotoVanishedError when it is gone or is not the ``expected`` version any more,
+    PhotoUnreadableError when it cannot be read.
     """
-    digest = hashlib.blake2b(digest_size=HASH_BYTES)
+    digest = xxhash.xxh3_128()
     try:
         # O_NOFOLLOW and O_NONBLOCK: the file may have been swapped for a link or a FIFO.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
@@ -57,14 +57,26 @@ class Writing:
 
 
 class Found:
-    """Where the watcher puts what it finds: a short queue that holds the scan back."""
+    """Where the watcher puts what it finds: a short queue that holds the scan back.
 
-    def __init__(self, found: queue.Queue[Candidate], store: Store, pause: threading.Event) -> None:
+    ``full`` is called whenever it does so.
+    """
+
+    def __init__(
+        self,
+        found: queue.Queue[Candidate | None],
+        store: Store,
+        pause: threading.Event,
+        full: Callable[[], None],
+    ) -> None:
         self._queue = found
         self._store = store
         self._pause = pause
+        self._full = full
 
     def found(self, candidate: Candidate) -> None:
+        if self._queue.full():
+            self._full()
         while not self._pause.is_set():
             try:
                 self._queue.put(candidate, timeout=0.5)

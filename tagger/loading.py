@@ -179,6 +179,15 @@ class EngineLoader:
             self._failed = (version, self._clock() + LOAD_RETRY_SECONDS, error)
             raise
 
+    def renew(self, config: Config) -> Engine:
+        """Load the engine again, for there is a better one now; keep the old one if that fails."""
+        assert self.engine is not None
+        try:
+            self.engine = self._load(config)
+        except (ModelError, StoppedError) as error:
+            log.warning("%s; going on with %s", error, self.engine.name)
+        return self.engine
+
     def maybe_optimize(
         self, config: Config, seen: int, paths: Iterable[str], pool: DecodePool
     ) -> Verdict | None:
@@ -187,8 +196,8 @@ class EngineLoader:
 
         For a thread of the daemon's. ``seen`` is the number of photos in the index, ``paths``
         those in random order, ``pool`` decodes them. Does nothing unless the config leaves
-        the precision and the engine open. When the returned verdict is accepted, :meth:`get`
-        will load the int8 network: it is to be asked again. Raise ModelError, StoppedError.
+        the precision and the engine open. When the returned verdict is accepted,
+        :meth:`renew` loads the int8 network. Raise ModelError, StoppedError.
         """
         from tagger.classify.optimize import maybe_optimize
 
@@ -201,8 +210,6 @@ class EngineLoader:
         verdict = maybe_optimize(model, seen, crops, threads=config.model.threads, stop=self._stop)
         if verdict is not None:
             log.info("int8 %s", "accepted" if verdict.accepted else f"refused: {verdict.reason}")
-            if verdict.accepted:
-                self._key = ()
         return verdict
 
 

@@ -187,7 +187,7 @@ class JournalEntry:
     ``file`` the file written. ``added`` maps a property's name to the values that
     were really added (not there before), ``tags`` each canonical label to the
     keyword written for it. ``created`` is true when the whole file was made by us.
-    ``before``/``after`` are BLAKE2b-128 digests of the file's bytes without and with it
+    ``before``/``after`` are XXH3-128 digests of the file's bytes without and with it
     (empty: no file). ``undo`` is the reverse patch from ``after`` to ``before``; it also
     tells the digest just before the last write. ``reason`` says why tags were not embedded,
     when they should be.

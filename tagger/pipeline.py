@@ -98,6 +98,11 @@ class Pipeline:
         self.intake = Intake(config, store, pool, online=online, stop=stop)
         self._once = Once(log)
 
+    def use(self, engine: Engine) -> None:
+        """Classify with another engine of the same network from now on."""
+        self.engine = engine
+        self.recogniser = Recogniser(self.store, engine, self.pool, self.stop)
+
     def finish(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Classify ``jobs``, write and remember their tags; return their outcomes.
 

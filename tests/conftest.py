@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import fcntl
+import io
 import json
+import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
+COMMAND_SECONDS = 120
+
+# Every core has a test to run: a torch that waits for its other threads in a loop, here or in
+# a process that a test starts, takes the time of the other tests. It is read at torch's import.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -45,6 +57,9 @@ class Home:
                 "watch": [{"path": str(self.inbox)}],
                 "settle_seconds": 0.5,
                 "model": {"weights": str(weights) if weights else None, "download": False},
+                "decode": {"workers": 1},
+                # A command may run in the process of the tests, which is to stay as it is.
+                "priority": {"nice": 0, "io": "normal"},
                 "log": {"format": "json"},
             }
             | settings
@@ -56,17 +71,39 @@ class Home:
         self.config.write_text(yaml.safe_dump(self.settings))
 
     def run(self, *arguments: str | bytes, code: int = 0) -> str:
-        """Run one command; return its standard output. Its errors end up in ``err``."""
+        """Run one command in this process; return its standard output. ``err`` has its errors."""
+        from tagger.cli import main
+
+        words = ["--config", str(self.config), *map(os.fsdecode, arguments)]
+        out, err = io.BytesIO(), io.BytesIO()
+        with (
+            mock.patch.dict(os.environ, self.environ()),
+            logging_kept(),
+            at_most(COMMAND_SECONDS),
+            # As Python makes them for a process whose locale is UTF-8.
+            redirect_stdout(io.TextIOWrapper(out, "utf-8", write_through=True)),
+            redirect_stderr(io.TextIOWrapper(err, "utf-8", "backslashreplace", write_through=True)),
+        ):
+            returned = main(words)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            return self._checked(returned, out.getvalue(), err.getvalue(), code)
+
+    def run_process(self, *arguments: str | bytes, code: int = 0) -> str:
+        """Run one command as :meth:`run` does, but in a process of its own."""
         done = subprocess.run(
             [sys.executable, "-m", "tagger", "--config", str(self.config), *arguments],
             capture_output=True,
             check=False,
-            timeout=120,
+            timeout=COMMAND_SECONDS,
             env=self.environ(),
         )
-        self.err = done.stderr.decode()
-        assert done.returncode == code, self.err + done.stdout.decode()
-        return os.fsdecode(done.stdout)
+        return self._checked(done.returncode, done.stdout, done.stderr, code)
+
+    def _checked(self, returned: int, out: bytes, err: bytes, code: int) -> str:
+        self.err = err.decode()
+        assert returned == code, self.err + out.decode(errors="replace")
+        return os.fsdecode(out)
 
     def environ(self) -> dict[str, str]:
         """Return an environment in which nothing of this machine's user is found."""
@@ -76,21 +113,24 @@ class Home:
         """Run one command with ``--json``; return what it printed."""
         return json.loads(self.run(*arguments, "--json"))
 
-    converted: Path | None = None
+    converted: Callable[[], Path] | None = None
+    within: tuple[str, ...] = ()
+    """A command that the daemon is started with: it runs another one."""
 
     def use_converted_model(self) -> None:
         """Put the converted demo weights where the daemon looks, to save each test seconds."""
         models = self.state / "models"
         if self.converted is None or models.exists():
             return
+        converted = self.converted()
         models.mkdir(parents=True)
-        for file in self.converted.glob("resnet18-*"):
+        for file in converted.glob("resnet18-*"):
             os.link(file, models / file.name)
 
-    def once(self) -> list[dict[str, Any]]:
-        """Run ``tagger run --once``; return what it logged of photos."""
+    def once(self, *, process: bool = False) -> list[dict[str, Any]]:
+        """Run ``tagger run --once``, here or in a process; return what it logged of photos."""
         self.use_converted_model()
-        self.run("run", "--once")
+        (self.run_process if process else self.run)("run", "--once")
         return [
             line
             for line in map(json.loads, self.err.splitlines())
@@ -103,7 +143,13 @@ class Home:
             self.use_converted_model()
         with self.log.open("ab") as log:
             daemon = subprocess.Popen(
-                [sys.executable, "-m", "tagger", "--config", str(self.config), "run"],
+                [
+                    *self.within,
+                    sys.executable,
+                    *("-m", "tagger", "--config"),
+                    str(self.config),
+                    "run",
+                ],
                 stdout=log,
                 stderr=log,
                 env=self.environ(),
@@ -125,6 +171,62 @@ class Home:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 
+@contextmanager
+def logging_kept() -> Iterator[None]:
+    """Undo, at the end, what a command does to the logging of its process."""
+    loggers = [logging.getLogger(), logging.getLogger("tagger")]
+    before = [(logger.handlers[:], logger.level) for logger in loggers]
+    try:
+        yield
+    finally:
+        for logger, (handlers, level) in zip(loggers, before, strict=True):
+            logger.handlers[:] = handlers
+            logger.setLevel(level)
+
+
+@contextmanager
+def at_most(seconds: int) -> Iterator[None]:
+    """Fail after so many seconds: a command that runs in this process cannot be killed."""
+
+    def fail(*_: object) -> None:
+        pytest.fail(f"not done within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Return a function that lets ``make`` fill a folder, once for all workers of this run.
+
+    What is in the folder, whose path it returns, is not to be changed.
+    """
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made-once"
+    place.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, part = place / name, place / f"{name}.part"
+        with open(place / f"{name}.lock", "wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                shutil.rmtree(part, ignore_errors=True)  # of a worker that failed
+                part.mkdir()
+                make(part)
+                part.rename(folder)
+        return folder
+
+    return made
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     if not SHARED.is_dir():
@@ -133,39 +235,57 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_weights(make_once: MakeOnce) -> Path:
     """Return a ResNet-18 checkpoint that knows the scenes tagger can draw."""
     from tagger.cli.scenes import demo_weights
 
-    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
-    demo_weights(str(path))
-    return path
+    name = "resnet18.pth"
+    return make_once("weights", lambda folder: demo_weights(str(folder / name))) / name
 
 
 @pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def scenes(make_once: MakeOnce) -> list[Path]:
     """Return drawn pictures, one of each scene."""
-    from tagger.cli.scenes import write_samples
+    from tagger.cli.scenes import SCENES, write_samples
 
-    return [Path(path) for path in write_samples(str(tmp_path_factory.mktemp("scenes")))]
+    folder = make_once("scenes", lambda folder: write_samples(str(folder)))
+    return [next(folder.glob(f"{scene.name}.*")) for scene in SCENES]
 
 
 @pytest.fixture(scope="session")
-def converted_model(demo_weights: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the demo weights as the daemon converts them."""
+def converted_demo(make_once: MakeOnce) -> Callable[[Path], Path]:
+    """Return a function that gives a folder with the demo weights as the daemon converts them.
+
+    It is one, and not the folder, because many a test needs neither torch's time nor weights.
+    """
     from tagger.classify.converted import convert
 
-    state = tmp_path_factory.mktemp("converted")
-    if demo_weights is not None:
-        convert("resnet18", str(demo_weights), str(state))
-    return state / "models"
+    def converted(weights: Path) -> Path:
+        folder = make_once(
+            "converted", lambda folder: convert("resnet18", str(weights), str(folder))
+        )
+        return folder / "models"
+
+    return converted
+
+
+@pytest.fixture(scope="session")
+def converted_mobilenet(shared: Path, make_once: MakeOnce) -> Path:
+    """Return a state directory in which the real MobileNet V2 has been converted."""
+    from tagger.classify.converted import convert
+
+    weights = shared / "models" / "mobilenet_v2.pth"
+    return make_once("mobilenet", lambda folder: convert("mobilenet_v2", str(weights), str(folder)))
 
 
 @pytest.fixture
-def home(tmp_path: Path, demo_weights: Path, converted_model: Path) -> Iterator[Home]:
+def home(
+    tmp_path: Path, demo_weights: Path | None, converted_demo: Callable[[Path], Path]
+) -> Iterator[Home]:
     """Return a home whose daemons are stopped at the end."""
     made = Home(tmp_path, demo_weights)
-    made.converted = converted_model
+    if demo_weights is not None:
+        made.converted = lambda: converted_demo(demo_weights)
     made.daemons = []
     yield made
     for daemon in made.daemons:

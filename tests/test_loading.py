@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 
-from tagger.classify.converted import convert
 from tagger.classify.optimize import ENOUGH
 from tagger.config import Config, LabelsConfig, ModelConfig
 from tagger.decode.worker import DecodePool
@@ -38,21 +37,13 @@ def clock():
     return Clock()
 
 
-@pytest.fixture(scope="session")
-def converted_demo(demo_weights, tmp_path_factory):
-    """Return a models folder in which the demo weights have been converted."""
-    state = tmp_path_factory.mktemp("converted")
-    convert("resnet18", str(demo_weights), str(state))
-    return state / "models"
-
-
 @pytest.fixture
-def models(tmp_path, monkeypatch, converted_demo):
+def models(tmp_path, monkeypatch, demo_weights, converted_demo):
     """Return the folder for weights; none of this machine's are found."""
     for name in ("TAGGER_MODEL_DIR", "TAGGER_MODEL_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    shutil.copytree(converted_demo, tmp_path / "state" / "models")
+    shutil.copytree(converted_demo(demo_weights), tmp_path / "state" / "models")
     return tmp_path / "state" / "models"
 
 

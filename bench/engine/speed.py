@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import describe
 from variants import PROJECT, Variant, article_model, variants
 
+from bench.machine import describe
 from tagger.classify.converted import Converted, convert
 from tagger.classify.quantize import quantize
 from tagger.cli.scenes import demo_weights

@@ -27,7 +27,7 @@ from tagger.photo import CropSpec
 
 log = logging.getLogger(__name__)
 
-EXPORTER = 1
+EXPORTER = 2
 """Version of what the exporter writes: another one is exported again."""
 KEY = re.compile(r"(?P<name>[a-z0-9_]+)-(?P<weights>[0-9a-f]{16})-v(?P<exporter>\d+)")
 

@@ -83,18 +83,25 @@ class Network(nn.Module):
     def __init__(self, model: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.model = model
-        self.mean: torch.Tensor
-        self.std: torch.Tensor
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.scale: torch.Tensor
+        self.shift: torch.Tensor
+        # (x / 255 - mean) / std is x * scale + shift.
+        means, stds = torch.tensor(mean, dtype=torch.float64), torch.tensor(std).double()
+        self.register_buffer("scale", (1 / (255 * stds)).float(), persistent=False)
+        self.register_buffer("shift", (-means / stds).float(), persistent=False)
         self._features: list[torch.Tensor] = []
         last_layer(model).register_forward_pre_hook(self._keep_features)
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits and features."""
         self._features.clear()
-        pixels = crops.permute(0, 3, 1, 2).contiguous().float() / 255
-        logits = self.model((pixels - self.mean) / self.std)
+        height, width = crops.shape[1:3]
+        # By whole rows: over an innermost axis of three, ONNX Runtime takes a sixth of the
+        # network's time for this.
+        rows = crops.float().reshape(-1, height, width * 3)
+        rows = rows * self.scale.repeat(width) + self.shift.repeat(width)
+        pixels = rows.reshape(-1, height, width, 3).permute(0, 3, 1, 2).contiguous()
+        logits = self.model(pixels)
         return logits, self._features.pop().flatten(1)
 
     def _keep_features(self, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:

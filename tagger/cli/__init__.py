@@ -14,7 +14,6 @@ import click
 
 from tagger import __version__
 from tagger.errors import TaggerError
-from tagger.logs import printable
 
 COMMANDS = {
     "init": ("setup", "Write a config file for your folders."),
@@ -65,6 +64,8 @@ def cli(ctx: click.Context, config_path: str | None) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code: 0, or 2 after a mistake said in one line."""
+    # Idle threads of torch must not spin: for months in the daemon, in vain elsewhere.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         result = cli.main(arguments, prog_name="tagger", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -83,6 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except TaggerError as error:
+        from tagger.logs import printable
+
         lines = str(error).split("\n")
         print(
             "\n".join(["tagger: " + printable(lines[0]), *map(printable, lines[1:])]),

@@ -12,7 +12,6 @@ import click
 
 from tagger.config import Config
 from tagger.configfile import config_places, find_config, load_config
-from tagger.index.records import unpack_top
 
 if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary
@@ -92,6 +91,8 @@ def facts_json(facts: PhotoFacts) -> dict[str, Any]:
 
 def top_json(blob: bytes, count: int, names: Mapping[int, str]) -> list[dict[str, Any]]:
     """Return the ``count`` most probable raw classes from a stored prediction."""
+    from tagger.index.records import unpack_top
+
     return [
         {
             "index": index,

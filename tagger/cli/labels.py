@@ -10,8 +10,7 @@ import click
 
 from tagger.cli.common import config_or_default, json_option, print_json, vocabulary
 from tagger.index.database import index_path
-from tagger.index.records import fold
-from tagger.index.search import open_reader
+from tagger.index.search import Reader, open_reader
 
 if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary
@@ -34,15 +33,15 @@ def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_j
             near = known.nearest(phrase)
             hint = f"did you mean `{near}`?" if near else "see `tagger labels --all`"
             raise click.UsageError(f"there is no label {phrase!r}; {hint}")
-    photos: Mapping[str, set[int]] = {}
+    counts: Mapping[str, int] = {}
     own: list[tuple[str, int]] = []
     if os.path.exists(index_path(config.state_dir)) or not (whole or label):
         with open_reader(config.state_dir) as reader:
-            photos = reader.photos_by_word()
+            counts = label_counts(reader, known)
             own = [] if label else reader.user_labels()
-    trees = [tree for head in heads if (tree := _branch(head, known, photos, whole))]
+    trees = [tree for head in heads if (tree := _branch(head, known, counts, whole))]
     if as_json:
-        print_json([_without_photos(tree) for tree in trees])
+        print_json(trees)
         return
     for tree in trees:
         _print_tree(tree, 0)
@@ -52,31 +51,27 @@ def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_j
             click.echo(f"  {name}  {number}")
 
 
+def label_counts(reader: Reader, known: Vocabulary) -> dict[str, int]:
+    """Return how many photos carry each label of the vocabulary, or anything below it."""
+    return reader.tree_counts({label: known.path(label) for label in known.nodes})
+
+
 def _branch(
-    label: str, known: Vocabulary, photos: Mapping[str, set[int]], whole: bool
+    label: str, known: Vocabulary, counts: Mapping[str, int], whole: bool
 ) -> dict[str, Any] | None:
     node = known.nodes[label]
-    children = [child for name in node.children if (child := _branch(name, known, photos, whole))]
-    ids = set(photos.get(fold(label), ()))
-    for child in children:
-        ids |= child["photos"]
-    if not ids and not whole:
+    children = [child for name in node.children if (child := _branch(name, known, counts, whole))]
+    if label not in counts and not whole:
         return None
     branch: dict[str, Any] = {
         "label": label,
         "names": dict(node.names),
-        "count": len(ids),
+        "count": counts.get(label, 0),
         "children": children,
-        "photos": ids,
     }
     if node.classes:
         branch["classes"] = list(node.classes)
     return branch
-
-
-def _without_photos(branch: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in branch.items() if key != "photos"}
-    return kept | {"children": [_without_photos(child) for child in branch["children"]]}
 
 
 def _print_tree(branch: dict[str, Any], depth: int) -> None:

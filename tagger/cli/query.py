@@ -20,9 +20,8 @@ from tagger.cli.common import (
 )
 from tagger.config import Config
 from tagger.index.query import And, Below, Query, Taken, is_moment, parse
-from tagger.index.records import fold
 from tagger.index.search import Reader, open_reader
-from tagger.logs import printable
+from tagger.index.words import fold
 
 if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary
@@ -144,6 +143,7 @@ def _check_one_output(wanted: Mapping[str, object]) -> None:
 def _export(paths: list[str], copy_to: str | None, link_to: str | None) -> int:
     """Copy, link or open photos, and say so; return the exit code."""
     from tagger.cli.export import copy_photos, link_photos, open_photos
+    from tagger.logs import printable
 
     if not (copy_to or link_to):
         if paths:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import nullcontext
 
 import click
 
 from tagger.cli.common import read_config
+from tagger.cli.progress import Bar, wants_bar
 from tagger.cli.setup import check_config
 from tagger.config import Config
 from tagger.errors import ConfigError
 from tagger.logs import set_up_logging
+from tagger.resources import be_nice, give_memory_back
 
 
 @click.command("run")
@@ -25,7 +27,8 @@ def run_command(ctx: click.Context, once: bool) -> None:
     check_config(config, path)
     if not config.watch:
         raise ConfigError(f"{path} watches no folder", "add one under `watch:`")
-    set_up_logging(config.log)
+    give_memory_back()
+    be_nice(config.priority)
 
     from tagger.daemon import Daemon
 
@@ -34,9 +37,10 @@ def run_command(ctx: click.Context, once: bool) -> None:
         check_config(new, path)
         return new
 
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads must not spin for months
-    daemon = Daemon(config, read_config=again)
-    if once:
-        daemon.run_once()
-    else:
-        daemon.run()
+    with Bar() if wants_bar(config.log) else nullcontext() as bar:
+        set_up_logging(config.log)
+        daemon = Daemon(config, read_config=again, show=bar.show if bar else None)
+        if once:
+            daemon.run_once()
+        else:
+            daemon.run()

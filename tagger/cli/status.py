@@ -11,6 +11,8 @@ from tagger.cli.common import config_or_default, json_option, print_json
 from tagger.config import Config
 from tagger.errors import StateError
 from tagger.index.search import open_reader
+from tagger.logs import printable
+from tagger.progress import Standing
 from tagger.state import daemon_runs, read_heartbeat
 
 
@@ -38,9 +40,13 @@ def status_json(config: Config) -> dict[str, Any]:
         "roots": roots,
         "model": said.get("model") if said.get("model") else config.model.name,
         "engine": said.get("engine") or config.model.engine,
+        "progress": said.get("progress") if runs else None,
+        "last": said.get("last"),
+        "memory_mb": said.get("memory_mb") if runs else None,
         "daemon": {
             "running": runs,
             "pid": said.get("pid") if runs else None,
+            "version": said.get("version") if runs else None,
             "started_at": said.get("started_at") if runs else None,
             "updated_at": said.get("updated_at"),
             "problem": said.get("problem") if runs else None,
@@ -67,7 +73,15 @@ def status_command(ctx: click.Context, as_json: bool) -> None:
     if daemon["problem"]:
         click.echo(f"problem: {daemon['problem']}")
     click.echo(f"model: {status['model']} ({status['engine']})")
-    click.echo(f"photos: {', '.join(f'{n} {name}' for name, n in counts.items())}")
+    click.echo(f"photos: {', '.join(f'{n:,} {name}' for name, n in counts.items())}")
+    progress = Standing(**status["progress"]) if status["progress"] else Standing()
+    if progress.remaining:
+        click.echo(f"progress: {progress}")
+    if last := status["last"]:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
+        click.echo(f"last: {printable(last['path'])} ({when}, {last['milliseconds']:.0f} ms)")
+    if status["memory_mb"]:
+        click.echo(f"memory: {status['memory_mb']:.0f} MB")
     for root in status["roots"]:
         reason = f", {root['reason']}" if root.get("reason") else ""
         mode = f" ({root['mode']})" if root.get("mode") else ""

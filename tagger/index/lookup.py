@@ -8,8 +8,22 @@ from collections.abc import Iterator
 
 from tagger.config import is_inside
 from tagger.index.database import Database
-from tagger.index.records import PhotoRow, StoredPrediction, entry_of, photo_row, tag_of
+from tagger.index.records import (
+    TAGS_OF_PHOTO,
+    PhotoRow,
+    StoredPrediction,
+    entry_of,
+    file_stat,
+    photo_row,
+    tag_of,
+)
 from tagger.photo import FileStat, JournalEntry, Tag
+
+_VERSION = (
+    "SELECT status, size, mtime_ns, inode, sidecar_size, sidecar_mtime_ns, sidecar_inode,"
+    " keywords_hash, photo_id, retry_at FROM photos LEFT JOIN failures ON photo_id = id"
+    " WHERE path = ?"
+)
 
 
 class Lookup(Database):
@@ -17,24 +31,25 @@ class Lookup(Database):
 
     def is_current(self, path: str, stat: FileStat, sidecar: FileStat | None) -> bool:
         """Whether nothing is to be done for this version of the photo and its sidecar."""
-        rows = self._rows(
-            "SELECT p.*, f.retry_at, f.photo_id AS failed_id FROM photos p"
-            " LEFT JOIN failures f ON f.photo_id = p.id WHERE p.path = ?",
-            (os.fsencode(path),),
-        )
-        if not rows or rows[0]["status"] in ("missing", "waiting"):
+        # Asked for every photo of a rescan: no more is read than is needed.
+        with self._lock:
+            row = self._db.execute(_VERSION, (os.fsencode(path),)).fetchone()
+        if row is None:
             return False
-        row = photo_row(rows[0])
-        if row.stat is None or not stat.same_version(row.stat):
+        status, size, mtime_ns, inode, beside, beside_mtime, beside_inode, kept, failed, due = row
+        if status in ("missing", "waiting"):
             return False
-        if rows[0]["failed_id"] is not None:
-            due = rows[0]["retry_at"]
+        known = file_stat(size, mtime_ns, inode, 0)
+        if known is None or not stat.same_version(known):
+            return False
+        if failed is not None:
             return due is None or due > self._clock()
-        if row.keywords_hash is None:
+        if kept is None:
             return False  # other tags are to be written
-        if row.sidecar is None or sidecar is None:
-            return row.sidecar is sidecar
-        return sidecar.same_version(row.sidecar)
+        known = file_stat(beside, beside_mtime, beside_inode, 0)
+        if known is None or sidecar is None:
+            return known is sidecar
+        return sidecar.same_version(known)
 
     def known_under(self, root: str) -> Iterator[str]:
         """Yield the path of every photo under the folder ``root`` that is not missing."""
@@ -73,7 +88,7 @@ class Lookup(Database):
 
     def tags(self, photo_id: int) -> tuple[Tag, ...]:
         """Return the tags of a photo in the order they were chosen."""
-        rows = self._rows("SELECT * FROM tags WHERE photo_id = ? ORDER BY position", (photo_id,))
+        rows = self._rows(TAGS_OF_PHOTO, (photo_id,))
         return tuple(tag_of(row) for row in rows)
 
     def entries(self, photo_id: int) -> tuple[JournalEntry, ...]:
@@ -85,6 +100,24 @@ class Lookup(Database):
         """Return the labels that must never be written to a photo again."""
         rows = self._rows("SELECT label FROM tombstones WHERE photo_id = ?", (photo_id,))
         return frozenset(row["label"] for row in rows)
+
+    def classified(self, limit: int = 10_000) -> int:
+        """Return how many photos were classified and are there; counts to ``limit`` only."""
+        rows = self._rows(
+            "SELECT count(*) AS n FROM (SELECT 1 FROM photos"
+            " WHERE status IN ('tagged', 'untagged') LIMIT ?)",
+            (limit,),
+        )
+        return int(rows[0]["n"])
+
+    def sample_paths(self, limit: int = 1000) -> list[str]:
+        """Return the paths of so many classified photos at most, in random order."""
+        rows = self._rows(
+            "SELECT path FROM photos WHERE status IN ('tagged', 'untagged')"
+            " ORDER BY random() LIMIT ?",
+            (limit,),
+        )
+        return [os.fsdecode(row["path"]) for row in rows]
 
     def meta(self, key: str) -> str | None:
         """Return a remembered setting."""

@@ -1,4 +1,4 @@
-"""The query language: from what a person types to one condition in SQL.
+"""The query language: from what a person types to a tree of conditions.
 
 ::
 
@@ -8,249 +8,68 @@
 
 Neighbouring words that together name something are one label. A query is read in three
 steps: tokens with their columns, names put together, and the grammar, for which parsy is
-imported only when there is more than labels. The result is a tree of the classes below;
-each gives its condition on a row ``p`` of ``photos`` (:meth:`Query.sql`).
+imported only when there is more than labels. The result is a tree of the classes of
+:mod:`tagger.index.conditions`.
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import math
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any, Literal, Protocol, cast
+from typing import Any, cast
 
 from tagger.errors import QueryError
-from tagger.index.records import fold
+from tagger.index.conditions import (
+    STATES,
+    Added,
+    And,
+    Below,
+    Camera,
+    Comparison,
+    Format,
+    InFolder,
+    Label,
+    Near,
+    Not,
+    Or,
+    Query,
+    Source,
+    State,
+    Taken,
+)
+from tagger.index.words import fold
 
-Sql = tuple[str, tuple[Any, ...]]
-"""A condition and the values of its parameters, in order."""
+__all__ = [
+    "Added",
+    "And",
+    "Below",
+    "Camera",
+    "Format",
+    "InFolder",
+    "Known",
+    "Label",
+    "Near",
+    "Not",
+    "Or",
+    "Query",
+    "Source",
+    "State",
+    "Taken",
+    "is_moment",
+    "parse",
+]
 
 Known = Callable[[str], Collection[str]]
 """Gives the labels that a phrase means; nothing when the phrase is no name of anything."""
 
-Comparison = Literal[">", ">=", "<", "<="]
-
-EARTH_RADIUS_KM = 6371.0088  # mean radius R1 of the IUGG
 KILOMETRES = {"m": 0.001, "km": 1.0, "mi": 1.609344}
-STATES = ("tagged", "untagged", "waiting", "failed", "missing")
 MAX_DEPTH = 10  # brackets in brackets; parsy takes 45 stack frames for each
 MAX_TERMS = 200  # SQLite's expressions are at most 1000 deep
 MAX_NAME = 8  # words in one name
-
-
-class Query(Protocol):
-    """A condition that photos meet or not."""
-
-    def sql(self) -> Sql:
-        """Return the condition on a row ``p`` of ``photos``; NULL counts as not met."""
-
-
-@dataclass(frozen=True, slots=True)
-class And:
-    """All of ``parts``; none at all is met by every photo."""
-
-    parts: tuple[Query, ...] = ()
-
-    def sql(self) -> Sql:
-        return _joined(" AND ", self.parts) if self.parts else ("TRUE", ())
-
-
-@dataclass(frozen=True, slots=True)
-class Or:
-    """At least one of ``parts``."""
-
-    parts: tuple[Query, ...]
-
-    def sql(self) -> Sql:
-        return _joined(" OR ", self.parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """Everything but ``part``."""
-
-    part: Query
-
-    def sql(self) -> Sql:
-        condition, values = self.part.sql()
-        return f"({condition}) IS NOT TRUE", values
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """Photos with one of the folded ``words``.
-
-    ``bound`` is in 0…1. ``>`` and ``>=`` ask for one tag of such a confidence, ``<`` and
-    ``<=`` for photos whose most confident one is no higher.
-    """
-
-    words: frozenset[str]
-    comparison: Comparison = ">="
-    bound: float = 0.0
-
-    def sql(self) -> Sql:
-        words = json.dumps(sorted(self.words))  # one parameter, however many words
-        if self.comparison in (">", ">="):
-            return self._having(self.comparison), (words, self.bound)
-        above = ">=" if self.comparison == "<" else ">"
-        return (
-            f"({self._having('>=')} AND NOT {self._having(above)})",
-            (words, 0.0, words, self.bound),
-        )
-
-    @staticmethod
-    def _having(comparison: str) -> str:
-        return (
-            "p.id IN (SELECT photo_id FROM tags WHERE word IN (SELECT value FROM json_each(?))"  # noqa: S608
-            f" AND confidence {comparison} ?)"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Taken from ``since`` to ``until``, both included, either open.
-
-    They are ISO dates or moments of the camera's local time, or beginnings of such. A
-    photo that does not tell when it was taken has its file's time.
-    """
-
-    since: str | None
-    until: str | None
-
-    def sql(self) -> Sql:
-        # "~" sorts after digits, "T" and ":"
-        until = None if self.until is None else self.until + "~"
-        return _between("p.sort_at", self.since, until)
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """First seen from ``since`` to before ``until``, in seconds since the epoch; either open."""
-
-    since: float | None
-    until: float | None
-
-    def sql(self) -> Sql:
-        return _between("p.seen_at", self.since, self.until)
-
-
-@dataclass(frozen=True, slots=True)
-class Below:
-    """Somewhere below the absolute path ``folder``."""
-
-    folder: str
-
-    def sql(self) -> Sql:
-        prefix = _path_bytes(self.folder.rstrip(os.sep) + os.sep)
-        return _between("p.path", prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
-
-
-@dataclass(frozen=True, slots=True)
-class InFolder:
-    """With ``fragment`` somewhere in the path of the folder, whatever its case."""
-
-    fragment: str
-
-    def sql(self) -> Sql:
-        return "in_folder(p.path, ?)", (storable(self.fragment),)
-
-
-@dataclass(frozen=True, slots=True)
-class Camera:
-    """With ``fragment`` in the name of the camera, whatever its case."""
-
-    fragment: str
-
-    def sql(self) -> Sql:
-        return "has_text(p.camera, ?)", (storable(self.fragment),)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """With at least one tag of the ``source`` model or user."""
-
-    source: str
-
-    def sql(self) -> Sql:
-        return "p.id IN (SELECT photo_id FROM tags WHERE source = ?)", (self.source,)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """In one of ``states``."""
-
-    states: tuple[str, ...]
-
-    def sql(self) -> Sql:
-        # "+" keeps from the index, which is slow for the states that most photos are in.
-        plus = "+" if {"tagged", "untagged"} & {*self.states} else ""
-        return f"{plus}p.status IN ({', '.join('?' * len(self.states))})", self.states
-
-
-@dataclass(frozen=True, slots=True)
-class Near:
-    """Taken within ``radius`` kilometres of a place in degrees, north and east positive."""
-
-    latitude: float
-    longitude: float
-    radius: float
-
-    def sql(self) -> Sql:
-        # The box around the circle first: it is quick.
-        angle = self.radius / EARTH_RADIUS_KM
-        reach = math.degrees(angle) + 1e-9
-        south, north = self.latitude - reach, self.latitude + reach
-        box, values = "p.latitude BETWEEN ? AND ?", [south, north]
-        if south > -90 and north < 90:  # no pole inside
-            # The meridians that touch the circle.
-            ratio = math.sin(angle) / math.cos(math.radians(self.latitude))
-            width = math.degrees(math.asin(min(1.0, ratio))) + 1e-9
-            west, east = self.longitude - width, self.longitude + width
-            if west >= -180 and east <= 180:
-                box += " AND p.longitude BETWEEN ? AND ?"
-                values += [west, east]
-        circle = " AND distance_km(p.latitude, p.longitude, ?, ?) <= ?"
-        return f"({box}{circle})", (*values, self.latitude, self.longitude, self.radius)
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """Of the image format ``name``, as Pillow calls it."""
-
-    name: str
-
-    def sql(self) -> Sql:
-        return "upper(p.format) = ?", (storable(self.name),)
-
-
-def _joined(word: str, parts: tuple[Query, ...]) -> Sql:
-    conditions = [part.sql() for part in parts]
-    values = tuple(value for _, some in conditions for value in some)
-    return "(" + word.join(condition for condition, _ in conditions) + ")", values
-
-
-def _between(column: str, start: Any, end: Any) -> Sql:
-    """Return the condition ``start <= column < end``, either None for open."""
-    tests = [(f"{column} >= ?", start), (f"{column} < ?", end)]
-    used = [(test, value) for test, value in tests if value is not None]
-    return " AND ".join(test for test, _ in used) or "TRUE", tuple(value for _, value in used)
-
-
-def _path_bytes(path: str) -> bytes:
-    try:
-        return os.fsencode(path)
-    except UnicodeEncodeError:  # surrogates that no path has: finds nothing
-        return path.encode("utf-8", "replace")
-
-
-def storable(value: str) -> str:
-    """Return ``value`` without what SQLite cannot hold."""
-    return value.encode("utf-8", "replace").decode()
 
 
 def parse(text: str, known: Known, *, least: float = 0.0, today: date | None = None) -> Query:
@@ -284,6 +103,9 @@ def is_moment(text: str) -> bool:
     return shape is not None
 
 
+_ANY = And()
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
     """A piece of the query: what it says, and the column (from 1) it begins at.
@@ -296,7 +118,7 @@ class _Token:
     text: str
     column: int
     words: frozenset[str] = frozenset()
-    condition: Query = And()
+    condition: Query = _ANY
     bound: float = 0.0
 
 

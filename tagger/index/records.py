@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import struct
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -106,11 +105,6 @@ def unpack_top(blob: bytes, count: int = TOP_KEPT) -> list[tuple[int, float]]:
     return [_CLASS.unpack_from(blob, at) for at in range(0, len(blob), _CLASS.size)][:count]
 
 
-def fold(word: str) -> str:
-    """Return ``word`` as it is compared in searches: NFKC, case-folded, blanks collapsed."""
-    return " ".join(unicodedata.normalize("NFKC", word).casefold().split())
-
-
 def sort_key(facts: PhotoFacts, stat: FileStat) -> str:
     """Return the moment a photo is sorted by: taken at, else its mtime as local time."""
     if facts.taken_at:
@@ -126,8 +120,8 @@ def photo_row(row: sqlite3.Row) -> PhotoRow:
         path=os.fsdecode(row["path"]),
         root=os.fsdecode(row["root"]),
         status=row["status"],
-        stat=_stat(row["size"], row["mtime_ns"], row["inode"], row["device"]),
-        sidecar=_stat(row["sidecar_size"], row["sidecar_mtime_ns"], row["sidecar_inode"], 0),
+        stat=file_stat(row["size"], row["mtime_ns"], row["inode"], row["device"]),
+        sidecar=file_stat(row["sidecar_size"], row["sidecar_mtime_ns"], row["sidecar_inode"], 0),
         content_hash=row["content_hash"],
         source_hash=row["source_hash"],
         facts=PhotoFacts(
@@ -148,7 +142,10 @@ def photo_row(row: sqlite3.Row) -> PhotoRow:
     )
 
 
-def _stat(size: int | None, mtime_ns: int | None, inode: int, device: int) -> FileStat | None:
+def file_stat(
+    size: int | None, mtime_ns: int | None, inode: int | None, device: int | None
+) -> FileStat | None:
+    """Return the columns of a stat as a record; None where there is none."""
     if size is None or mtime_ns is None:
         return None
     # SQLite integers are signed; the kernel's are not.
@@ -160,8 +157,14 @@ def signed(number: int) -> int:
     return number - 2**64 if number >= 2**63 else number
 
 
+TAGS_OF_PHOTO = (
+    "SELECT label, confidence, path, source FROM tags JOIN names ON names.id = name_id"
+    " WHERE photo_id = ? ORDER BY position, word"
+)
+
+
 def tag_of(row: sqlite3.Row) -> Tag:
-    """Return a row of ``tags`` as a record."""
+    """Return a row of ``tags`` with its name as a record."""
     path = tuple(json.loads(row["path"]))
     return Tag(row["label"], row["confidence"], path, row["source"])
 
@@ -196,17 +199,19 @@ def entry_values(entry: JournalEntry) -> tuple[Any, ...]:
     )
 
 
-def tag_values(photo_id: int, tags: Sequence[Tag]) -> list[tuple[Any, ...]]:
-    """Return rows for ``tags``, in order."""
+def name_values(tag: Tag) -> tuple[str, str, str]:
+    """Return the columns ``source``, ``path`` and ``label`` of ``names``."""
+    return tag.source, json.dumps(tag.path, ensure_ascii=False), tag.label
+
+
+def tag_values(tags: Sequence[Tag]) -> list[tuple[float, int, int]]:
+    """Return the columns ``confidence``, ``position`` and ``alone`` of a photo's ``tags``."""
+    carried = {(tag.source, tag.path) for tag in tags if tag.path[-1:] == (tag.label,)}
     return [
         (
-            fold(tag.label),
-            photo_id,
-            tag.source,
-            tag.label,
             float(tag.confidence),
-            json.dumps(tag.path, ensure_ascii=False),
             position,
+            int(len(tag.path) > 1 and (tag.source, tag.path[:-1]) not in carried),
         )
         for position, tag in enumerate(tags)
     ]

@@ -1,5 +1,8 @@
 """Readers of the index: they never write, and need neither numpy nor torch.
 
+Whole rows' records are imported by the methods that give them, because ``tagger query``
+starts at every call and mostly wants paths.
+
 A reader may be another user than the daemon. SQLite then cannot make the files that a
 WAL database needs (``attempt to write a readonly database``), and ``immutable=1`` would
 answer without what is still in the WAL; so such a reader works on a private copy.
@@ -10,36 +13,30 @@ from __future__ import annotations
 import functools
 import math
 import os
-import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 from tagger.errors import StateError
+from tagger.index.conditions import EARTH_RADIUS_KM, And, Query, Taken
 from tagger.index.database import index_path
-from tagger.index.query import (
-    EARTH_RADIUS_KM,
-    STATES,
-    Added,
-    And,
-    Near,
-    Not,
-    Or,
-    Query,
-    Sql,
-    State,
-    storable,
-)
-from tagger.index.records import Failure, PhotoRow, entry_of, fold, photo_row, tag_of
-from tagger.photo import JournalEntry, Tag
+from tagger.index.migrations import MIGRATIONS
+from tagger.index.plan import Planner, by_id, needed, one_by_one, statement
+from tagger.index.words import fold, storable
+
+if TYPE_CHECKING:
+    from tagger.index.records import Failure, PhotoRow
+    from tagger.photo import JournalEntry, Tag
+
+PAGE = 5_000
+"""The most photos that are looked for among the newest ones first."""
+WINDOW = 50_000
+"""How many of the newest photos are walked through for them; some 2 µs each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One photo with its tags."""
 
     row: PhotoRow
@@ -55,35 +52,62 @@ def open_reader(state_dir: str) -> Iterator[Reader]:
     path = index_path(state_dir)
     if not os.path.exists(path):
         raise StateError(f"there is no index at {path} yet", "start the daemon with `tagger run`")
-    with tempfile.TemporaryDirectory(prefix="tagger-read-") as scratch:
+    with ExitStack() as scratch:
         try:
             db = _connect(path)
             try:
-                db.execute("SELECT count(*) FROM migrations").fetchone()
+                steps = _steps(db)
             except sqlite3.OperationalError:
                 db.close()
-                db = _connect(_snapshot(path, scratch))
-                db.execute("SELECT count(*) FROM migrations").fetchone()
+                import tempfile
+
+                folder = tempfile.TemporaryDirectory(prefix="tagger-read-")
+                db = _connect(_snapshot(path, scratch.enter_context(folder)))
+                steps = _steps(db)
         except (sqlite3.Error, OSError) as error:
             raise StateError(
                 f"cannot read the index {path}: {error}",
                 "check its rights (the daemon's user must let you read the folder)",
             ) from error
         try:
+            _check_steps(steps, path)
             yield Reader(db)
         finally:
             db.close()
 
 
 def _connect(path: str) -> sqlite3.Connection:
-    db = sqlite3.connect(Path(path).as_uri() + "?mode=ro", uri=True, timeout=10)
+    # As pathlib's as_uri() has it, which is slow to import; "?", "#" and "%" mean something.
+    escaped = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(path)))
+    db = sqlite3.connect(f"file:{escaped}?mode=ro", uri=True, timeout=10)
     db.row_factory = sqlite3.Row
     _add_functions(db)
     return db
 
 
+def _steps(db: sqlite3.Connection) -> set[str]:
+    return {row["name"] for row in db.execute("SELECT name FROM migrations")}
+
+
+def _check_steps(steps: set[str], path: str) -> None:
+    """Raise StateError if the index does not have the schema that we know."""
+    known = {name for name, _ in MIGRATIONS}
+    if steps - known:
+        raise StateError(
+            f"the index {path} was written by a newer tagger ({max(steps - known)})",
+            "use that version",
+        )
+    if known - steps:
+        raise StateError(
+            f"the index {path} was written by an older tagger",
+            "start the daemon (`tagger run`) anew, which brings it up to date",
+        )
+
+
 def _snapshot(path: str, folder: str) -> str:
     """Copy the database with its WAL until both are of one moment; return the copy's path."""
+    import shutil
+
     copy = os.path.join(folder, "index.sqlite3")
     for _ in range(20):
         before = _version(path)
@@ -112,9 +136,12 @@ class Reader:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._planner = Planner(db)
 
     def find(self, query: Query, *, limit: int | None = None) -> Iterator[Found]:
         """Yield the photos that ``query`` finds with their tags, newest first."""
+        from tagger.index.records import photo_row
+
         # Only what is sorted by goes through the sorting; whole rows would be 300 bytes each.
         for found in self._find("p.id", query, limit):
             rows = self._db.execute("SELECT * FROM photos WHERE id = ?", (found["id"],))
@@ -127,41 +154,76 @@ class Reader:
 
     def count(self, query: Query) -> int:
         """Return how many photos ``query`` finds."""
-        where, values = statement(query)
-        sql = f"SELECT count(*) FROM photos p WHERE {where}"  # noqa: S608
+        query = self._planner.looked_up(query)
+        number = self._planner.count_of_label(query)
+        if number is not None:
+            return number
+        table, where, values = self._planner.for_count(query)
+        sql = f"SELECT count(*) FROM {table} WHERE {where}"  # noqa: S608
         return int(self._db.execute(sql, values).fetchone()[0])
 
     def has_word(self, word: str) -> bool:
         """Whether a photo has a label that reads like ``word`` when folded."""
         rows = self._db.execute(
-            "SELECT 1 FROM tags WHERE word = ? LIMIT 1", (storable(fold(word)),)
+            "SELECT 1 FROM names WHERE word = ?"
+            " AND EXISTS (SELECT 1 FROM tags WHERE name_id = names.id) LIMIT 1",
+            (storable(fold(word)),),
         )
         return rows.fetchone() is not None
 
     def _find(self, column: str, query: Query, limit: int | None) -> Iterator[sqlite3.Row]:
-        where, values = statement(query)
-        # By its index the first few are found at once. But for all of them, or for some that
-        # are rare, jumping about in the table takes several times as long as reading it in
-        # order and sorting; "+" says so.
-        rare = any(isinstance(node, Near | Added) for node in _walk(query))
-        order = "p.sort_at" if limit and not rare else "+p.sort_at"
+        query = self._planner.looked_up(query)
+        # "+": jumping about in the table by the index takes several times as long as reading
+        # it in order and sorting.
+        table, order = "photos p", "+p.sort_at"
+        if limit and limit <= PAGE and not self._planner.is_rare(query):
+            rows = self._newest(column, query, limit)
+            if rows is not None:
+                return iter(rows)
+            if by_id(query):  # the index tells all that is asked, and is small
+                table, order = "photos p INDEXED BY photos_sort", "p.sort_at"
+        where, values = statement(self._planner.driven(query))
         return self._db.execute(
-            f"SELECT {column} FROM photos p WHERE {where}"  # noqa: S608
+            f"SELECT {column} FROM {table} WHERE {where}"  # noqa: S608
             f" ORDER BY {order} DESC, p.path LIMIT ?",
             (*values, limit or -1),
         )
 
+    def _newest(self, column: str, query: Query, limit: int) -> list[sqlite3.Row] | None:
+        """Return the first ``limit`` found if they are among the newest photos, else None.
+
+        Where many photos meet the query, a walk from the newest on soon has enough of them;
+        gathering them all to sort them would take as long as there are many.
+        """
+        taken = And(tuple(part for part in needed(query) if isinstance(part, Taken)))
+        where, values = taken.sql()
+        end = self._db.execute(
+            f"SELECT sort_at FROM photos p WHERE {where}"  # noqa: S608
+            " ORDER BY sort_at DESC LIMIT 1 OFFSET ?",
+            (*values, WINDOW),
+        ).fetchone()
+        since = end["sort_at"] if end else None
+        where, values = statement(And((one_by_one(query), Taken(since, None))))
+        rows = self._db.execute(
+            f"SELECT {column} FROM photos p INDEXED BY photos_sort WHERE {where}"  # noqa: S608
+            " ORDER BY p.sort_at DESC, p.path LIMIT ?",
+            (*values, limit),
+        ).fetchall()
+        return rows if len(rows) == limit or end is None else None
+
     def photo(self, path: str) -> PhotoRow | None:
         """Return the row of the photo at ``path``."""
+        from tagger.index.records import photo_row
+
         rows = self._db.execute("SELECT * FROM photos WHERE path = ?", (os.fsencode(path),))
         row = rows.fetchone()
         return photo_row(row) if row else None
 
     def tags(self, photo_id: int) -> tuple[Tag, ...]:
         """Return the tags of a photo in the order they were chosen."""
-        rows = self._db.execute(
-            "SELECT * FROM tags WHERE photo_id = ? ORDER BY position", (photo_id,)
-        )
+        from tagger.index.records import TAGS_OF_PHOTO, tag_of
+
+        rows = self._db.execute(TAGS_OF_PHOTO, (photo_id,))
         return tuple(tag_of(row) for row in rows)
 
     def top(self, photo_id: int) -> tuple[str, bytes] | None:
@@ -173,6 +235,8 @@ class Reader:
 
     def journal(self, photo_id: int) -> list[tuple[JournalEntry, float]]:
         """Return what we have in which files for a photo, and when it was written."""
+        from tagger.index.records import entry_of
+
         rows = self._db.execute("SELECT * FROM journal WHERE photo_id = ? ORDER BY id", (photo_id,))
         return [(entry_of(row), row["written_at"]) for row in rows]
 
@@ -185,6 +249,8 @@ class Reader:
 
     def failures(self) -> list[Failure]:
         """Return the photos that could not be handled, the latest first."""
+        from tagger.index.records import Failure
+
         rows = self._db.execute(
             "SELECT p.path, f.* FROM failures f JOIN photos p ON p.id = f.photo_id"
             " WHERE p.status = 'failed' ORDER BY f.last_at DESC, p.path"
@@ -209,21 +275,21 @@ class Reader:
             counts[row["status"]] = row["n"]
         return counts
 
-    def photos_by_word(self) -> Mapping[str, set[int]]:
-        """Return, for each folded label in use, the ids of the photos that carry it."""
-        found: dict[str, set[int]] = {}
-        for row in self._db.execute(
-            "SELECT t.word, t.photo_id FROM tags t JOIN photos p ON p.id = t.photo_id"
-            " WHERE p.status != 'missing'"
-        ):
-            found.setdefault(row["word"], set()).add(row["photo_id"])
-        return found
+    def tree_counts(self, paths: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+        """Return how many photos carry each label of a tree, or anything below it.
+
+        ``paths`` has each label's way from the root down to itself.
+        """
+        from tagger.index.tally import tree_counts
+
+        return tree_counts(self._db, paths)
 
     def user_labels(self) -> list[tuple[str, int]]:
         """Return the user's own keywords with their number of photos, most used first."""
         rows = self._db.execute(
-            "SELECT min(label) AS label, count(DISTINCT photo_id) AS n FROM tags"
-            " JOIN photos ON photos.id = photo_id WHERE source = 'user' AND status != 'missing'"
+            "SELECT min(label) AS label, count(DISTINCT photo_id) AS n FROM names"
+            " JOIN tags ON name_id = names.id JOIN photos ON photos.id = photo_id"
+            " WHERE source = 'user' AND status != 'missing'"
             " GROUP BY word ORDER BY n DESC, label"
         )
         return [(row["label"], row["n"]) for row in rows]
@@ -234,23 +300,6 @@ class Reader:
             "SELECT path FROM photos WHERE ?1 IS NULL OR status = ?1 ORDER BY path", (status,)
         )
         return [os.fsdecode(row["path"]) for row in rows]
-
-
-def statement(query: Query) -> Sql:
-    """Return the condition for photos that ``query`` finds.
-
-    What is missing, failed or waiting is left out, except in states that it asks for.
-    """
-    asked = {state for node in _walk(query) if isinstance(node, State) for state in node.states}
-    allowed = tuple(s for s in STATES if s in asked or s in ("tagged", "untagged"))
-    return And((query, State(allowed))).sql()
-
-
-def _walk(query: Query) -> Iterator[Query]:
-    yield query
-    parts = query.parts if isinstance(query, And | Or) else ()
-    for part in (query.part,) if isinstance(query, Not) else parts:
-        yield from _walk(part)
 
 
 def _add_functions(db: sqlite3.Connection) -> None:

@@ -11,15 +11,22 @@ from tagger.index.records import (
     Failure,
     SavedPhoto,
     entry_values,
+    name_values,
     signed,
     sort_key,
     tag_values,
 )
+from tagger.index.words import fold
 from tagger.photo import FileStat, JournalEntry, PhotoFacts, Tag
 
 MAX_BACKOFF = 86400.0
 FIRST_BACKOFF = 60.0
 CRASHES_UNTIL_QUARANTINE = 3
+
+_ADD_TAG = (
+    "INSERT OR IGNORE INTO tags SELECT id, ?, ?, ?, ? FROM names"
+    " WHERE source = ? AND path = ? AND label = ?"
+)
 
 
 class Store(Lookup):
@@ -39,10 +46,7 @@ class Store(Lookup):
                 photo_id = _touch(db, photo.path, photo.root, now)
                 _save_row(db, photo_id, photo, now)
                 db.execute("DELETE FROM tags WHERE photo_id = ?", (photo_id,))
-                db.executemany(
-                    "INSERT OR IGNORE INTO tags VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    tag_values(photo_id, photo.tags),
-                )
+                _add_tags(db, photo_id, photo.tags)
                 db.execute("DELETE FROM failures WHERE photo_id = ?", (photo_id,))
                 _replace_journal(db, photo_id, photo.entries, now)
                 db.executemany(
@@ -68,12 +72,11 @@ class Store(Lookup):
             for photo_id, tags in photos:
                 if tags is not None:
                     db.execute(
-                        "DELETE FROM tags WHERE photo_id = ? AND source = 'model'", (photo_id,)
+                        "DELETE FROM tags WHERE photo_id = ?"
+                        " AND (SELECT source FROM names WHERE id = name_id) = 'model'",
+                        (photo_id,),
                     )
-                    db.executemany(
-                        "INSERT OR IGNORE INTO tags VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        tag_values(photo_id, tags),
-                    )
+                    _add_tags(db, photo_id, tags)
                     db.execute(
                         "UPDATE photos SET status = ? WHERE id = ?",
                         ("tagged" if tags else "untagged", photo_id),
@@ -315,6 +318,21 @@ def _save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: flo
             photo_id,
         ),
     )
+
+
+def _add_tags(db: sqlite3.Connection, photo_id: int, tags: Sequence[Tag]) -> None:
+    names = [name_values(tag) for tag in tags]
+    rows = [
+        (photo_id, *values, *name) for values, name in zip(tag_values(tags), names, strict=True)
+    ]
+    if db.executemany(_ADD_TAG, rows).rowcount == len(rows):
+        return
+    # A name that no photo had yet, once for each of them (or a tag that is given twice).
+    db.executemany(
+        "INSERT OR IGNORE INTO names (word, source, path, label) VALUES (?, ?, ?, ?)",
+        [(fold(tag.label), *name) for tag, name in zip(tags, names, strict=True)],
+    )
+    db.executemany(_ADD_TAG, rows)
 
 
 def _replace_journal(

@@ -1,23 +1,22 @@
 """The tree of everyday words, in several languages, and the search for a word in it.
 
-Light on purpose (standard library and YAML), because ``tagger query`` needs it at once.
+Light on purpose, because ``tagger query`` needs it at once: the shipped tree is read from
+its ready-made form, and YAML is imported only for other trees and for translations.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
-import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tagger.errors import ConfigError
-from tagger.labels.schema import Policy, RawTree, check_language, parse_names, parse_tree
+from tagger.labels.ready import Node, Ready, dump_ready, read_ready
 
-_HERE = Path(__file__).parent
+_HERE = os.path.dirname(__file__)
+_SHIPPED = os.path.join(_HERE, "imagenet.yaml")
 
 _IRREGULAR = {
     "mice": "mouse",
@@ -40,24 +39,6 @@ _IRREGULAR = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One label.
-
-    ``names`` has its name by language ("en" always, equal to ``label``), ``synonyms``
-    more words to search for. ``classes`` are the model's output indices it stands for
-    (leaves only). ``policy`` "reluctant" needs far more evidence, "never" is not said.
-    """
-
-    label: str
-    names: Mapping[str, str]
-    synonyms: Mapping[str, tuple[str, ...]]
-    parent: str | None
-    children: tuple[str, ...]
-    classes: tuple[int, ...]
-    policy: Policy = "normal"
-
-
 @dataclass(frozen=True)
 class Vocabulary:
     """The whole tree. ``digest`` changes with any change of its content.
@@ -71,6 +52,7 @@ class Vocabulary:
     languages: tuple[str, ...]
     digest: str
     _leaves: Mapping[int, str] = field(repr=False, default_factory=dict)
+    _ready_words: Mapping[str, Sequence[str]] | None = field(repr=False, default=None)
 
     def path(self, label: str) -> tuple[str, ...]:
         """Return the labels from the root down to ``label``. Raise KeyError if unknown."""
@@ -122,10 +104,10 @@ class Vocabulary:
                 return tuple(own)
         exact = self._words.get(key)
         if exact:
-            return exact
+            return tuple(exact)
         for form in _singulars(key):
             if found := self._words.get(form) or self._stems.get(form):
-                return found
+                return tuple(found)
         return self._stems.get(key, ())
 
     def named(self, word: str) -> str | None:
@@ -134,6 +116,8 @@ class Vocabulary:
 
     def nearest(self, word: str) -> str | None:
         """Return the known word (a name or synonym) most like ``word``, if any is near."""
+        import difflib
+
         near = difflib.get_close_matches(_key(word), self._shown, 1, 0.6)
         return self._shown[near[0]] if near else None
 
@@ -161,7 +145,9 @@ class Vocabulary:
         return found
 
     @functools.cached_property
-    def _words(self) -> dict[str, tuple[str, ...]]:
+    def _words(self) -> Mapping[str, Sequence[str]]:
+        if self._ready_words is not None:
+            return self._ready_words
         found: dict[str, tuple[str, ...]] = {}
         for label, node in self.nodes.items():
             for word in _all_words(node):
@@ -217,7 +203,7 @@ def load_vocabulary(*, extra_dirs: Sequence[str] = ()) -> Vocabulary:
     ``extra_dirs`` (which need not exist); a later one overrides an earlier one's names.
     Raise ConfigError with all mistakes of a file. The result is cached.
     """
-    return _load(str(_HERE / "imagenet.yaml"), (str(_HERE / "names"), *extra_dirs))
+    return _load(_SHIPPED, (os.path.join(_HERE, "names"), *extra_dirs))
 
 
 def own_vocabulary(state_dir: str) -> Vocabulary:
@@ -230,55 +216,102 @@ def load_vocabulary_file(path: str, extra_dirs: Sequence[str] = ()) -> Vocabular
     return _load(path, tuple(extra_dirs))
 
 
+def ready_made(path: str = _SHIPPED) -> str:
+    """Return the content of the ready-made form of a tree file, made from its YAML anew."""
+    text = _read(path)
+    made = _parsed(path, text)
+    return dump_ready(made._replace(words=_made(made)._words), text)
+
+
 @functools.lru_cache(maxsize=8)
 def _load(path: str, name_dirs: tuple[str, ...]) -> Vocabulary:
-    hashed = hashlib.blake2b(digest_size=16)
     text = _read(path)
-    hashed.update(text.encode())
-    tree = parse_tree(text, path)
+    tree = read_ready(path, text) or _parsed(path, text)
+    files = [file for folder in name_dirs for file in _names_in(folder)]
+    if not files:
+        return _made(tree)
+    import hashlib
+
+    from tagger.labels.schema import check_language, parse_names
+
+    hashed = hashlib.blake2b(text.encode(), digest_size=16)
+    labels = tuple(node.label for node in tree.nodes)
     translated: dict[str, dict[str, tuple[str, ...]]] = {}
-    for folder in name_dirs:
-        for file in sorted(Path(folder).glob("*.yaml")) if os.path.isdir(folder) else ():
-            language = file.stem
-            if not check_language(language) or language == "en":
-                raise ConfigError(
-                    f"{file}: `{language}` is not the code of a language to add",
-                    "name the file after the language, such as de.yaml or pt-BR.yaml",
-                )
-            text = _read(str(file))
-            hashed.update(b"\0" + language.encode() + b"\0" + text.encode())
-            names = parse_names(text, str(file), tuple(tree.nodes))
-            translated.setdefault(language, {}).update(names)
-    return _build(tree, translated, hashed.hexdigest())
+    for file in files:
+        language = os.path.splitext(os.path.basename(file))[0]
+        if not check_language(language) or language == "en":
+            raise ConfigError(
+                f"{file}: `{language}` is not the code of a language to add",
+                "name the file after the language, such as de.yaml or pt-BR.yaml",
+            )
+        text = _read(file)
+        hashed.update(b"\0" + language.encode() + b"\0" + text.encode())
+        translated.setdefault(language, {}).update(parse_names(text, file, labels))
+    nodes = [_translated(node, translated) for node in tree.nodes]
+    return _made(Ready(hashed.hexdigest(), tree.wnids, nodes))
 
 
-def _build(
-    tree: RawTree, translated: Mapping[str, Mapping[str, tuple[str, ...]]], digest: str
-) -> Vocabulary:
-    nodes: dict[str, Node] = {}
-    languages: dict[str, None] = {}
-    for label, raw in tree.nodes.items():
-        words = dict(raw.words)
-        for language, names in translated.items():
-            if label in names:
-                words[language] = names[label]
-        languages.update(dict.fromkeys(words))
-        nodes[label] = Node(
-            label,
-            {language: found[0] for language, found in words.items()},
-            {language: found[1:] for language, found in words.items() if found[1:]},
+def _names_in(folder: str) -> Iterable[str]:
+    """Return the translation files in ``folder``, which need not exist, in order."""
+    if not os.path.isdir(folder):
+        return ()
+    return sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(".yaml"))
+
+
+def _parsed(path: str, text: str) -> Ready:
+    """Return what the YAML says; the words are left to :class:`Vocabulary`."""
+    import hashlib
+
+    from tagger.labels.schema import parse_tree
+
+    tree = parse_tree(text, path)
+    nodes = [
+        Node(
+            raw.label,
+            {language: found[0] for language, found in raw.words.items()},
+            {language: found[1:] for language, found in raw.words.items() if found[1:]},
             raw.parent,
             raw.children,
             raw.classes,
             raw.policy,
         )
-    leaves = {index: label for label, node in nodes.items() for index in node.classes}
-    return Vocabulary(nodes, tree.wnids, tuple(languages), digest, leaves)
+        for raw in tree.nodes.values()
+    ]
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return Ready(digest, tree.wnids, nodes)
+
+
+def _translated(node: Node, names: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Node:
+    """Return ``node`` with what it is called in further languages, or in other words."""
+    found = {
+        language: given[node.label] for language, given in names.items() if node.label in given
+    }
+    if not found:
+        return node
+    synonyms = {
+        language: words for language, words in node.synonyms.items() if language not in found
+    }
+    return node._replace(
+        names={**node.names, **{language: words[0] for language, words in found.items()}},
+        synonyms=synonyms | {language: words[1:] for language, words in found.items() if words[1:]},
+    )
+
+
+def _made(tree: Ready) -> Vocabulary:
+    languages: dict[str, None] = {}
+    leaves = {}
+    for node in tree.nodes:
+        languages.update(dict.fromkeys(node.names))
+        for index in node.classes:
+            leaves[index] = node.label
+    nodes = {node.label: node for node in tree.nodes}
+    return Vocabulary(nodes, tree.wnids, tuple(languages), tree.digest, leaves, tree.words)
 
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            return file.read()
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror}", "check the path and its rights"

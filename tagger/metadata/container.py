@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Protocol
 
 from tagger.errors import RefusedError
+from tagger.metadata.spliced import Content, Spliced
 
 
 class Container(Protocol):
@@ -12,7 +13,9 @@ class Container(Protocol):
 
     ``packet`` is its XMP packet and ``exif`` its EXIF block (a TIFF structure), ``None``
     without one; ``has_odd_exif`` whether it has EXIF in a form that is never edited;
-    ``iptc`` the keywords of IPTC; ``size`` is (width, height) in pixels as stored.
+    ``iptc`` the keywords of IPTC; ``size`` is (width, height) in pixels as stored;
+    ``kept_from`` is where the part begins that is never made anew, a JPEG's first scan (0:
+    there is no such part).
     """
 
     kind: ClassVar[str]
@@ -21,20 +24,23 @@ class Container(Protocol):
     has_odd_exif: bool
     iptc: tuple[str, ...]
     size: tuple[int, int]
+    kept_from: int
 
     @property
     def refusal(self) -> str:
         """Why it must not be edited, empty when it may."""
 
-    def replaced(self, packet: bytes | None, exif: bytes | None) -> bytes:
+    def replaced(self, packet: bytes | None, exif: bytes | None) -> Content:
         """Return the file with this packet and this EXIF block, all other bytes copied.
 
-        Raise RefusedError when they do not fit.
+        Raise RefusedError when they do not fit. A content that is :class:`Spliced` takes
+        everything that :meth:`rest` leaves out from the old bytes.
         """
 
     def rest(self, *, without_exif: bool) -> list[bytes]:
         """Return everything but the XMP (and EXIF), lengths and offsets that depend on it
-        blanked: what must be the same after an edit."""
+        blanked: what must be the same after an edit. Of a JPEG, only what is before its first
+        scan, which is all that is ever made anew."""
 
 
 def refusal_of_packet(packet: bytes | None) -> str:
@@ -66,20 +72,29 @@ def open_container(data: bytes) -> Container | None:
     return None
 
 
-def splice(old: Container, packet: bytes | None, exif: bytes | None) -> bytes:
+def splice(old: Container, packet: bytes | None, exif: bytes | None) -> Content:
     """Return a file with another XMP packet and EXIF block, proved to change nothing else.
 
-    Raise RefusedError when it must not, or cannot, be edited.
+    What takes long is left to :meth:`Spliced.prove`. Raise RefusedError when it must not, or
+    cannot, be edited.
     """
     if old.refusal:
         raise RefusedError(old.refusal)
     made = old.replaced(packet, exif)
-    new = open_container(made)
+    new = open_container(made.beginning() if isinstance(made, Spliced) else made)
     same_exif = old.exif == exif
     if (
         new is None
         or (new.packet, new.exif) != (packet, exif)
+        or not _keeps_the_rest(old, made, new)
         or old.rest(without_exif=not same_exif) != new.rest(without_exif=not same_exif)
     ):
         raise RefusedError("the edit could not be proved to change nothing else")
     return made
+
+
+def _keeps_the_rest(old: Container, made: Content, new: Container) -> bool:
+    """Whether what is not copied begins where the parser of either file says."""
+    if not isinstance(made, Spliced):
+        return True
+    return made.at == old.kept_from and len(made.head) == new.kept_from

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import struct
 from typing import ClassVar
@@ -10,6 +9,7 @@ from typing import ClassVar
 from tagger.errors import RefusedError
 from tagger.metadata import iptc
 from tagger.metadata.container import refusal_of_packet
+from tagger.metadata.spliced import Content, Spliced
 
 XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 EXTENSION_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
@@ -57,6 +57,7 @@ class Jpeg:
         self.iptc = iptc.keywords_of_resources(b"".join(resources))
         self._mpf = self._with(_APP2, MPF_HEAD)
         self.has_odd_exif = False
+        self.kept_from = self._segments[-1].start
 
     def _with(self, marker: int, head: bytes) -> list[_Segment]:
         return [
@@ -75,9 +76,9 @@ class Jpeg:
                 return width, height
         return 0, 0
 
-    @functools.cached_property
+    @property
     def refusal(self) -> str:
-        """See :class:`Container`; worked out when asked for, as it takes a walk to the end."""
+        """See :class:`Container`; the rest of it is :meth:`_prove_end`."""
         if len(self._packets) > 1:
             return "it has more than one XMP packet"
         if len(self._exifs) > 1:
@@ -88,18 +89,23 @@ class Jpeg:
             return "it has XMP in an unusual form"
         if self._with(_APP11, b"JP"):
             return "its content credentials (C2PA or other JUMBF data) would be broken"
-        end = _end_of_image(self._data, self._scan)
-        if self._data.find(b"AXS!", end) >= 0 or self._data.find(b"AXS*", end) >= 0:
-            return "it has an AFCP trailer, which counts from the beginning of the file"
         if len(self._mpf) > 1:
             return "it has more than one list of pictures (MPF)"
         try:
-            pictures = self._pictures()
+            self._pictures()
         except (struct.error, ValueError):
             return "its list of pictures (MPF) is damaged"
-        if self._exif and self.exif and self._points_behind(self.exif, end, pictures):
-            return "it carries a preview that its EXIF points to"
         return refusal_of_packet(self.packet)
+
+    def _prove_end(self) -> None:
+        """Raise RefusedError for what is found by a walk to the end of the picture only."""
+        end = _end_of_image(self._data, self._scan)
+        if self._data.find(b"AXS!", end) >= 0 or self._data.find(b"AXS*", end) >= 0:
+            raise RefusedError(
+                "it has an AFCP trailer, which counts from the beginning of the file"
+            )
+        if self._exif and self.exif and self._points_behind(self.exif, end, self._pictures()):
+            raise RefusedError("it carries a preview that its EXIF points to")
 
     def _has_odd_packet(self) -> bool:
         """Whether other programs may find XMP in a segment that is none by its head."""
@@ -159,7 +165,7 @@ class Jpeg:
                 return order, list(range(start, start + count, _MP_ENTRY_SIZE))
         raise ValueError("no MP entries")
 
-    def replaced(self, packet: bytes | None, exif: bytes | None) -> bytes:
+    def replaced(self, packet: bytes | None, exif: bytes | None) -> Content:
         """See :meth:`Container.replaced`."""
         data = self._data
         edits: list[tuple[int, int, bytes]] = []
@@ -174,8 +180,8 @@ class Jpeg:
             # The sort is stable: EXIF comes before XMP where both are new.
             out += [data[done:start], new]
             done = end
-        made = b"".join([*out, data[done:]])
-        return self._with_right_offsets(made, edits)
+        head = self._with_right_offsets(b"".join([*out, data[done : self.kept_from]]), edits)
+        return Spliced(head, data, self.kept_from, self._prove_end)
 
     def _place(self, old: _Segment | None) -> tuple[int, int]:
         """Return the range to replace: the old segment, or the gap for a new one.
@@ -226,7 +232,7 @@ class Jpeg:
         for segment in sorted((s for s in left_out if s is not None), key=lambda s: s.start):
             kept.append(data[done : segment.start])
             done = segment.end
-        kept.append(data[done:])
+        kept.append(data[done : self.kept_from])
         if not self._mpf:
             return [b"".join(kept)]
         whole = bytearray(b"".join(kept))

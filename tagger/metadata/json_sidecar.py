@@ -7,7 +7,7 @@
 ``file``
     The name of the photo, without its folder.
 ``hash``
-    ``blake2b-128:`` and the digest of the photo's bytes in hexadecimal.
+    ``xxh3-128:`` and the digest of the photo's bytes in hexadecimal.
 ``labels``
     One object for each tag: ``label``, ``confidence`` (0 to 1) and ``path``, from the root of
     the hierarchy down to the label.
@@ -106,7 +106,7 @@ def build(
         "software": software,
         "model": model,
         "file": os.path.basename(photo),
-        "hash": f"blake2b-128:{digest.hex()}",
+        "hash": f"xxh3-128:{digest.hex()}",
     }
     others = {key: value for key, value in base.items() if key not in _OURS}
     whole = {**head, **others, PROPERTY: [*base.get(PROPERTY, ()), *labels]}

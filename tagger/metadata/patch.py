@@ -9,10 +9,13 @@ length), 1 = literal (length, 0) followed by its bytes.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import zlib
 from dataclasses import dataclass
+
+import xxhash
+
+from tagger.metadata.spliced import Content, Spliced, joined, pieces
 
 DIGEST_BYTES = 16
 NO_FILE = bytes(DIGEST_BYTES)
@@ -27,9 +30,12 @@ _MAX_SEARCHED = 1 << 30
 _HEAD = len(MAGIC) + 1 + DIGEST_BYTES
 
 
-def digest(data: bytes) -> bytes:
-    """Return the BLAKE2b-128 digest of ``data``."""
-    return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
+def digest(data: Content) -> bytes:
+    """Return the XXH3-128 digest of ``data``, see :func:`tagger.files.hash_file`."""
+    found = xxhash.xxh3_128()
+    for piece, start in pieces(data):
+        found.update(memoryview(piece)[start:])
+    return found.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +76,18 @@ def decode(blob: bytes) -> Undo:
     return Undo(blob[2], b"" if prior == NO_FILE else prior, blob[_HEAD:])
 
 
-def encode(new: bytes, old: bytes, *, flags: int = 0, prior: bytes = b"") -> bytes:
+def encode(new: Content, old: bytes, *, flags: int = 0, prior: bytes = b"") -> bytes:
     """Return the patch that makes ``old`` from ``new``, as the journal stores it."""
+    if isinstance(new, Spliced) and new.old is old:
+        operations = _operations(new.head, old[: new.at])
+        operations.append(_OP.pack(0, len(new.head), len(old) - new.at))
+    else:
+        operations = _operations(joined(new), old)
+    head = MAGIC + bytes([flags]) + (prior or NO_FILE)
+    return head + zlib.compress(b"".join(operations), 6)
+
+
+def _operations(new: bytes, old: bytes) -> list[bytes]:
     operations: list[bytes] = []
     literal = bytearray()
     at = expected = searched = 0
@@ -94,8 +110,7 @@ def encode(new: bytes, old: bytes, *, flags: int = 0, prior: bytes = b"") -> byt
         at += length
         expected = found + length
     _flush(operations, literal)
-    head = MAGIC + bytes([flags]) + (prior or NO_FILE)
-    return head + zlib.compress(b"".join(operations), 6)
+    return operations
 
 
 def _flush(operations: list[bytes], literal: bytearray) -> None:

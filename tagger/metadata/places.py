@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tagger.errors import RefusedError
 from tagger.metadata import container, exif, exiftool, patch
+from tagger.metadata.spliced import Content, Spliced, joined
 from tagger.photo import RAW_SUFFIXES, is_photo_name, sidecar_paths
 
 _HEIF_BRANDS = frozenset(
@@ -25,19 +26,19 @@ class XmpPlace(Protocol):
     target: str
     file: str
 
-    def packet_in(self, data: bytes | None) -> bytes | None:
+    def packet_in(self, data: Content | None) -> bytes | None:
         """Return the packet in the file's bytes; None without one (or without a file)."""
 
     def with_packet(
         self, data: bytes | None, packet: bytes | None, names: tuple[str, ...]
-    ) -> bytes | None:
+    ) -> Content | None:
         """Return the file's bytes with this packet; None: the file is not needed.
 
         ``names`` are the keywords for the EXIF block, if this place writes one. Raise
         RefusedError when the file must not be edited.
         """
 
-    def exif_names(self, data: bytes | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    def exif_names(self, data: Content | None, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return ``names`` if the file's EXIF block is the one we make of them."""
 
 
@@ -49,15 +50,16 @@ class XmpSidecar:
     def __init__(self, file: str) -> None:
         self.file = file
 
-    def packet_in(self, data: bytes | None) -> bytes | None:
-        return data if data and data.strip() else None
+    def packet_in(self, data: Content | None) -> bytes | None:
+        text = joined(data) if data is not None else b""
+        return text if text.strip() else None
 
     def with_packet(
         self, data: bytes | None, packet: bytes | None, names: tuple[str, ...]
     ) -> bytes | None:
         return packet
 
-    def exif_names(self, data: bytes | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    def exif_names(self, data: Content | None, names: tuple[str, ...]) -> tuple[str, ...]:
         return ()
 
 
@@ -70,22 +72,23 @@ class Embedded:
         self.file = file
         self._with_exif = with_exif
         self._ours = ours  # the keywords in the EXIF block that we made
-        self._last: tuple[bytes, container.Container | None] = b"", None
+        self._last: tuple[Content, container.Container | None] = b"", None
 
-    def _open(self, data: bytes | None) -> container.Container | None:
-        """Take a file apart; the last one is remembered, for its end takes a while to find."""
+    def _open(self, data: Content | None) -> container.Container | None:
+        """Take a file apart; the last one is remembered."""
         data = data or b""
         if data is not self._last[0]:
-            self._last = data, container.open_container(data)
+            shown = data.beginning() if isinstance(data, Spliced) else data
+            self._last = data, container.open_container(shown)
         return self._last[1]
 
-    def packet_in(self, data: bytes | None) -> bytes | None:
+    def packet_in(self, data: Content | None) -> bytes | None:
         opened = self._open(data)
         return opened.packet if opened is not None else None
 
     def with_packet(
         self, data: bytes | None, packet: bytes | None, names: tuple[str, ...]
-    ) -> bytes | None:
+    ) -> Content | None:
         opened = self._open(data)
         if data is None or opened is None:
             raise RefusedError("it is in a format that is not edited")
@@ -96,7 +99,7 @@ class Embedded:
             block = exif.build(wanted, opened.size, jpeg=opened.kind == "JPEG")
         return container.splice(opened, packet, block)
 
-    def exif_names(self, data: bytes | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    def exif_names(self, data: Content | None, names: tuple[str, ...]) -> tuple[str, ...]:
         opened = self._open(data) if names else None
         if opened is None or opened.exif is None:
             return ()
@@ -113,12 +116,13 @@ class ByExiftool:
         self.file = file
         self._packets: dict[bytes, bytes | None] = {}  # a call takes a tenth of a second
 
-    def packet_in(self, data: bytes | None) -> bytes | None:
+    def packet_in(self, data: Content | None) -> bytes | None:
         if data is None:
             return None
-        key = patch.digest(data)
+        whole = joined(data)
+        key = patch.digest(whole)
         if key not in self._packets:
-            self._packets[key] = exiftool.packet_of_bytes(self.file, data)
+            self._packets[key] = exiftool.packet_of_bytes(self.file, whole)
         return self._packets[key]
 
     def with_packet(
@@ -129,7 +133,7 @@ class ByExiftool:
         wanted = exiftool.wrapped(packet) if packet is not None else None
         return exiftool.replaced(self.file, data, wanted)
 
-    def exif_names(self, data: bytes | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    def exif_names(self, data: Content | None, names: tuple[str, ...]) -> tuple[str, ...]:
         return ()
 
 

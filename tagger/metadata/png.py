@@ -52,6 +52,7 @@ class Png:
         self._odd_xmp = any(c.kind in (b"tEXt", b"zTXt") and self._is_xmp(c) for c in self._chunks)
         profiles = self._raw_profiles()
         self.iptc = _keywords_of_profile(profiles.get(b"iptc") or profiles.get(b"8bim"))
+        self.kept_from = 0
         self.has_odd_exif = b"exif" in profiles or b"APP1" in profiles
         self.refusal = self._refusal(len(xmp), len(exif), profiles)
 

@@ -22,6 +22,7 @@ from tagger.metadata.keywords import (
 )
 from tagger.metadata.places import XmpPlace, XmpSidecar, sidecar_file
 from tagger.metadata.safefile import Original, read_original
+from tagger.metadata.spliced import proved
 from tagger.photo import FileStat, JournalEntry, Keyword
 
 MAX_READ = 128 << 20
@@ -126,7 +127,7 @@ def stripped(
             rest = None
     if rest is None and not entry.created and isinstance(place, XmpSidecar):
         return data if packet is None else b""
-    return place.with_packet(data, rest, ())
+    return proved(place.with_packet(data, rest, ()))
 
 
 def _packet_is_ours(entry: JournalEntry) -> bool:
@@ -198,10 +199,8 @@ def recover(entry: JournalEntry) -> str:
     except ValueError:
         prior = entry.before
     original = readable(entry.file)
-    if original is None:
-        now, data = b"", b""
-    else:
-        now, data = patch.digest(original.data), original.data
+    data = original.data if original is not None else b""
+    now = patch.digest(data) if original is not None else b""
     if now == entry.after:
         return "after"
     if now == prior:

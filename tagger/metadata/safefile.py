@@ -5,6 +5,9 @@ attributes, ACL and (if wanted) its date, and is fsynced; only then the two chan
 Where the kernel can swap two names in one step, what was replaced is looked at once more
 afterwards, and swapped back when it is not what was read: an edit by another program in
 the last microsecond is not lost.
+
+The disk begins to write at once, and what else is to be proved of the content is proved
+meanwhile; then all is read back and compared.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from dataclasses import dataclass, field
 
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
 from tagger.files import OWN_PREFIX
+from tagger.metadata.putting import check_written, start_writeback, write_content
+from tagger.metadata.spliced import Content, Spliced
 
 _AT_FDCWD = -100
 _NOREPLACE, _EXCHANGE = 1, 2
@@ -202,7 +207,7 @@ def _identity(st: os.stat_result, swapped: bool) -> tuple[int, ...]:
 
 def stage(
     path: str,
-    data: bytes | None,
+    data: Content | None,
     original: Original | None,
     *,
     like: os.stat_result | None = None,
@@ -212,7 +217,8 @@ def stage(
 
     ``original`` is what is there now (None: nothing). A new file gets the owner and the
     access rights of ``like``. Raise WriteFailedError when the disk or the rights refuse,
-    RefusedError when the file's owner or rights could not be kept.
+    RefusedError when the file's owner or rights could not be kept, or the content must not be
+    written.
     """
     if data is None:
         return Staged(path, original)
@@ -226,10 +232,14 @@ def stage(
         raise RefusedError("it is write-protected")
     temporary = _temporary_beside(path)
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(temporary, flags, 0o600)
         try:
-            _write_all(fd, data)
+            write_content(fd, data)
+            start_writeback(fd)
+            if isinstance(data, Spliced):
+                data.prove()
+            check_written(fd, data, path)
             if original is not None:
                 _dress_as(fd, original, keep_mtime)
             elif like is not None:
@@ -252,12 +262,6 @@ def _temporary_beside(path: str) -> str:
     temporary = os.path.join(os.path.dirname(path), name)
     _mine.add(temporary)
     return temporary
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 def _dress_as(fd: int, original: Original, keep_mtime: bool) -> None:

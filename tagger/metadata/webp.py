@@ -36,6 +36,7 @@ class WebP:
         if self.exif is not None:
             self.exif = self.exif.removeprefix(b"Exif\0\0")  # some writers keep JPEG's prefix
         self.iptc: tuple[str, ...] = ()
+        self.kept_from = 0
         self.has_odd_exif = False
         self.size, self._alpha = self._canvas()
         self.refusal = self._refusal()

@@ -8,9 +8,8 @@ intention down, so that a crash at any moment leaves nothing that cannot be undo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tagger.errors import RefusedError
@@ -21,10 +20,10 @@ from tagger.metadata.keywords import (
     merged,
     user_paths,
     user_words,
-    wanted_values,
     with_parents,
     without,
 )
+from tagger.metadata.parts import Parts, Wanted, naming
 from tagger.metadata.places import (
     ByExiftool,
     Embedded,
@@ -46,10 +45,9 @@ from tagger.metadata.reading import (
     recover,
     stripped,
     subjects,
-    texts_of,
     undone,
 )
-from tagger.metadata.safefile import Original, Staged, clean_strays, read_original, stage
+from tagger.metadata.safefile import Original, clean_strays, read_original
 from tagger.photo import Candidate, JournalEntry, Keyword, sidecar_paths
 
 __all__ = [
@@ -61,15 +59,6 @@ __all__ = [
     "read_keywords",
     "recover",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What shall be in the files: our keywords, and the user's as paths and as plain words."""
-
-    keywords: tuple[Keyword, ...]
-    users: tuple[KeywordPath, ...]
-    words: tuple[str, ...]
 
 
 def prepare(
@@ -92,21 +81,9 @@ def prepare(
     Raise PhotoVanishedError, RefusedError (not even a sidecar can be written), or
     WriteFailedError.
     """
-    with _naming(candidate.path):
+    with naming(candidate.path):
         writer = _Writer(candidate, options, provenance, previous, digest, same_picture)
         return writer.prepare(keywords, tombstones)
-
-
-@contextlib.contextmanager
-def _naming(file: str) -> Iterator[None]:
-    """Let a refusal name the file that it is about."""
-    try:
-        yield
-    except RefusedError as error:
-        if error.remedy:
-            raise  # it is named already
-        message = f"{file} is not written to: {error.message}"
-        raise RefusedError(message, "repair it, or take it away") from error
 
 
 class _Writer:
@@ -123,11 +100,10 @@ class _Writer:
     ) -> None:
         self.path = candidate.path
         self.options = options
-        self.provenance = provenance
-        self.digest = digest
         self.same_picture = same_picture
         self.journal = {entry.file: entry for entry in previous}
         self.photo = read_photo(self.path, candidate.stat)
+        self.parts = Parts(self.photo, options, provenance, self.journal, digest)
 
     def prepare(self, keywords: Sequence[Keyword], stones: Collection[str]) -> PreparedWrite:
         held = self._take_apart(keywords)
@@ -147,7 +123,7 @@ class _Writer:
             if self.options.read_only or self.options.target == "none":
                 made.parts = [Part(entry) for entry in self.journal.values()]
             else:
-                self._plan(made, held, _Wanted(kept, users, words), json_file)
+                self._plan(made, held, Wanted(kept, users, words), json_file)
         except BaseException:
             made.discard()
             raise
@@ -160,7 +136,7 @@ class _Writer:
             if entry.target == "embed" and file == self.path:
                 held[file] = self._held(self._own_place(entry), self.photo, entry, keywords)
             elif entry.target == XmpSidecar.target:
-                with _naming(file):
+                with naming(file):
                     original = read_original(file)
                     held[file] = self._held(XmpSidecar(file), original, entry, keywords)
         if self.path not in held and container_packet(self.photo.data) is not None:
@@ -265,15 +241,8 @@ class _Writer:
         if xmp_file in held:
             paths += user_paths(held[xmp_file].base)
             words += user_words(held[xmp_file].base)
-        paths += json_sidecar.paths_in(found, self._own_labels(found, json_file))
+        paths += json_sidecar.paths_in(found, self.parts.own_labels(found, json_file))
         return merged(paths), tuple(words)
-
-    def _own_labels(self, found: dict[str, Any], file: str) -> tuple[str, ...]:
-        """Return which labels in a JSON sidecar are ours."""
-        entry = self.journal.get(file)
-        if entry is not None:
-            return tuple(entry.added.get(json_sidecar.PROPERTY, ()))
-        return json_sidecar.ours_in(found)  # the index was lost
 
     # Where to
 
@@ -281,30 +250,30 @@ class _Writer:
         self,
         made: PreparedWrite,
         held: dict[str, Held],
-        wanted: _Wanted,
+        wanted: Wanted,
         json_file: str,
     ) -> None:
         main = ""
         if self.options.target == json_sidecar.TARGET:
             main = json_file
-            with _naming(main):
-                made.parts.append(self._json_part(json_file, wanted.keywords))
+            with naming(main):
+                made.parts.append(self.parts.of_json(json_file, wanted.keywords))
         elif wanted.keywords or sidecar_file(self.path) in held:
             if self.options.target == "embed" and wanted.keywords:
                 try:
                     made.parts.append(
-                        self._xmp_part(self._embedding(held, wanted.keywords), wanted)
+                        self.parts.of_xmp(self._embedding(held, wanted.keywords), wanted)
                     )
                     main = self.path
                 except RefusedError as error:
                     made.reason = error.message
             if not main:
                 main = sidecar_file(self.path)
-                with _naming(main):
+                with naming(main):
                     if main not in held:
                         original = read_original(main)
                         held[main] = self._held(XmpSidecar(main), original, None, wanted.keywords)
-                    part = self._xmp_part(held[main], wanted)
+                    part = self.parts.of_xmp(held[main], wanted)
                 if part.entry is not None and made.reason:
                     part.entry = replace(part.entry, reason=made.reason)
                     part.intent = part.intent and replace(part.intent, reason=made.reason)
@@ -340,143 +309,11 @@ class _Writer:
         one.place = place
         return one
 
-    # What in it
-
-    def _xmp_part(self, held: Held, wanted: _Wanted) -> Part:
-        place, data, keywords = held.place, held.data, wanted.keywords
-        origin = (self.provenance.model, self.provenance.software)
-        values = wanted_values(
-            keywords, wanted.users, wanted.words, origin if self.options.provenance else None
-        )
-        base_packet = place.packet_in(held.base)
-        flags = patch.PACKET_CREATED if base_packet is None else 0
-        if not keywords:
-            return self._part(held, held.base, {}, (), flags)
-        if held.entry is not None and self._satisfied(held, values):
-            there = {name: texts_of(place.packet_in(data), name) for name in values}
-            added = {
-                name: tuple(v for v in mine if v in there.get(name, ()))
-                for name, mine in held.entry.added.items()
-            }
-            return self._part(held, data, added, keywords, flags)
-        packet, added = xmp.add(base_packet, values, self.provenance.software)
-        if not any(name in xmp.KEYWORD_PROPERTIES for name in added):
-            return self._part(held, held.base, {}, (), flags)  # the user has it all already
-        if base_packet is not None:
-            packet = xmp.resize(packet, len(base_packet))
-        names = xmp.distinct(values[xmp.SUBJECT])
-        new = place.with_packet(held.base, packet, names)
-        if place.exif_names(new, names) and not place.exif_names(held.base, names):
-            added = {**added, exif.PROPERTY: names}
-        return self._part(held, new, added, keywords, flags)
-
-    def _satisfied(self, held: Held, values: Mapping[str, Sequence[str]]) -> bool:
-        """Whether another program's edit left everything as we want it: nothing is written."""
-        entry, packet = held.entry, held.place.packet_in(held.data)
-        assert entry is not None
-        if packet is None or self.options.exif == "if-absent" or exif.PROPERTY in entry.added:
-            return False
-        try:
-            parsed = xmp.parse(packet)
-            for name in xmp.KEYWORD_PROPERTIES:
-                there = {xmp.key(value) for value in parsed.values(name)}
-                wanted = {xmp.key(value) for value in values[name]} - {""}
-                ours = {xmp.key(value) for value in entry.added.get(name, ())}
-                if not wanted <= there or (ours & there) - wanted:
-                    return False
-        except RefusedError:
-            return False
-        return parsed.has_ours() == self.options.provenance
-
-    def _json_part(self, file: str, keywords: tuple[Keyword, ...]) -> Part:
-        original, entry = read_original(file), self.journal.get(file)
-        data = original.data if original is not None else None
-        found = json_sidecar.parse(data)
-        ours = self._own_labels(found, file)
-        base = json_sidecar.without(found, ours) if ours else data
-        if entry is not None and data is not None and patch.digest(data) == entry.after:
-            base = None if entry.created else undone(data, entry) or base
-        held = Held(XmpSidecar(file), original, entry, base)
-        if not keywords:
-            return self._part(held, base, {}, (), 0, json_sidecar.TARGET)
-        new, names = json_sidecar.build(
-            json_sidecar.parse(base),
-            keywords,
-            photo=self.path,
-            digest=self.digest,
-            model=self.provenance.model,
-            software=self.provenance.software,
-        )
-        added = {json_sidecar.PROPERTY: names}
-        return self._part(held, new, added, keywords, 0, json_sidecar.TARGET)
-
     def _withdrawn(self, file: str, entry: JournalEntry, held: Mapping[str, Held]) -> Part:
         """Take what is ours out of a file that is no longer written to."""
         if entry.target == json_sidecar.TARGET:
-            return self._json_part(file, ())
+            return self.parts.of_json(file, ())
         if file not in held:
             return Part(None)
         one = held[file]
-        return self._part(one, one.base, {}, (), 0)
-
-    def _part(
-        self,
-        held: Held,
-        new: bytes | None,
-        added: Mapping[str, tuple[str, ...]],
-        keywords: Iterable[Keyword],
-        flags: int,
-        target: str = "",
-    ) -> Part:
-        """Return the part of a file that shall hold ``new``; stage it when it differs."""
-        data, file = held.data, held.place.file
-        now = self._digest_of(data)
-        undo = patch.encode(new or b"", held.base or b"", flags=flags, prior=now)
-        staged: Staged | None = None
-        if new == data:
-            after = now
-        else:
-            # The digest of a large photo takes as long as writing it: both at once.
-            with ThreadPoolExecutor(1) as beside:
-                digesting = beside.submit(self._digest_of, new)
-                staged = stage(
-                    file,
-                    new,
-                    held.original,
-                    like=self.photo.stat,
-                    keep_mtime=file == self.path and self.options.preserve_mtime,
-                )
-            after = digesting.result()
-        entry: JournalEntry | None = None
-        if added:
-            entry = JournalEntry(
-                target=target or held.place.target,
-                file=file,
-                added=dict(added),
-                tags={keyword.tag: keyword.name for keyword in keywords},
-                created=held.base is None,
-                before=self._digest_of(held.base),
-                after=after,
-                undo=undo,
-            )
-        if staged is None:
-            return Part(entry)
-        gone = JournalEntry(
-            target=target or held.place.target,
-            file=file,
-            added={},
-            tags={},
-            created=False,
-            before=now,
-            after=after,
-            undo=patch.encode(b"", b"", prior=now),
-        )
-        return Part(entry, entry or gone, staged)
-
-    def _digest_of(self, data: bytes | None) -> bytes:
-        """Return the digest of a file's bytes, empty for no file; the photo's is known."""
-        if data is None:
-            return b""
-        if data is self.photo.data and self.digest:
-            return self.digest
-        return patch.digest(data)
+        return self.parts.of(one, one.base, {}, (), 0)

@@ -60,10 +60,14 @@ class Examiner:
         self._sent: dict[str, tuple[float, Candidate]] = {}
         self._complaints: set[tuple[str, int]] = set()
 
+    def is_current(self, path: str, st: os.stat_result, sidecar: os.stat_result | None) -> bool:
+        """Whether the index knows the photo, and its sidecar, as they are. Thread-safe."""
+        stat = FileStat.of(st, stable_inodes=self._presence.mount_of(path, st).stable_inodes)
+        return self._known.is_current(path, stat, self._sidecar(path, sidecar))
+
     def meet(self, path: str, st: os.stat_result, sidecar: os.stat_result | None) -> bool:
         """Look at a photo met on a walk; return whether it is new."""
-        stat = FileStat.of(st, stable_inodes=self._presence.mount_of(path, st).stable_inodes)
-        if self._known.is_current(path, stat, self._sidecar(path, sidecar)):
+        if self.is_current(path, st, sidecar):
             self.settling.forget(path)
             return False
         if path in self.settling:

@@ -24,8 +24,10 @@ from tagger.watch.seams import Clock, Known, RootStatus, Sink
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 2.0
+CHECK_SECONDS = 10.0
 """How often a root is checked for being there."""
+AWAY_SECONDS = 2.0
+"""How often one is looked for that is not."""
 POLL_SECONDS = 1.0
 """The shortest time between two scans of a polled root."""
 SCAN_SHARE = 20.0
@@ -140,6 +142,21 @@ class RootWatch:
             self.departures.held,
         )
 
+    def survey(self, stop: threading.Event) -> int:
+        """Count the photos of the root, if it is there, that the index does not know as they are.
+
+        Reads the index and folders only, so it may run beside a scan.
+        """
+        if not self._presence.online:
+            return 0
+        rules = Rules(self.root, self._layout.inside(self.root))
+        count = 0
+        for photo in walk(rules, self.root.path, WalkReport(), lambda path, error: None):
+            if stop.is_set():
+                break
+            count += not self.files.is_current(photo.path, photo.stat, photo.sidecar)
+        return count
+
     # -- driven by the one thread that owns this root
 
     def begin(self, stop: threading.Event, *, listen: bool) -> None:
@@ -188,9 +205,10 @@ class RootWatch:
     def check(self) -> bool:
         """Check that the root is there, and act when that has changed; return whether it is."""
         now = self.clock()
-        self._check_at = now + CHECK_SECONDS
-        if not self._presence.check():
-            return self._presence.online
+        changed, online = self._presence.check(), self._presence.online
+        self._check_at = now + (CHECK_SECONDS if online else AWAY_SECONDS)
+        if not changed:
+            return online
         self._epoch += 1
         self._feed.disarm()
         if self._presence.online:

@@ -154,6 +154,7 @@ def read_marker(root: str) -> str | None:
 
 def write_marker(root: str) -> str | None:
     """Put a new marker into ``root`` and return its identifier; ``None`` if that fails."""
+    remove_strays(root)  # a single run, killed while it did this, is followed by another
     path = os.path.join(root, MARKER)
     identifier = uuid.uuid4().hex
     temporary = f"{path}-{identifier[:8]}"

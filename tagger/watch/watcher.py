@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tagger.config import WatchRoot, is_inside
@@ -32,8 +32,9 @@ class Watcher:
     """Finds finished photos below ``roots`` and gives them to ``sink``.
 
     What it remembers of the roots is in ``roots.json`` in ``state_dir``; without one, it
-    forgets at exit. ``clock`` never goes back; ``source`` makes the events of a root.
-    Of two roots that are the same folder, the second is left alone.
+    forgets at exit. ``clock`` never goes back; ``source`` makes the events of a root;
+    ``changed`` is called, by its thread, when a root fares otherwise than before. Of two
+    roots that are the same folder, the second is left alone.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Watcher:
         clock: Clock = time.monotonic,
         state_dir: str | None = None,
         source: EventSourceFactory = WatchdogSource,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        self._changed = changed
         memory = RootMemory(state_dir)
         roots = [replace(root, path=os.path.abspath(root.path)) for root in roots]
         layout = _Layout(roots)
@@ -61,17 +64,19 @@ class Watcher:
     def run(self, stop: threading.Event) -> None:
         """Watch until ``stop`` is set; return within a second of that.
 
-        Raise what a root's thread raised, if one fails (the index's errors pass through).
+        When a root's thread fails, set ``stop`` and raise what it raised (the index's errors
+        pass through).
         """
+        # Not ``stop`` itself: what is left behind must not go on when that is cleared.
         ending = threading.Event()
-        threads = [_RootThread(watch, ending) for watch in self._watches]
+        threads = [
+            _RootThread(watch, ending, changed=self._changed, failed=stop.set)
+            for watch in self._watches
+        ]
         for thread in threads:
             thread.start()
         try:
-            while not stop.wait(0.25):
-                failed = [thread for thread in threads if thread.error]
-                if failed:
-                    break
+            stop.wait()
         finally:
             ending.set()
             for watch in self._watches:
@@ -84,6 +89,10 @@ class Watcher:
         for thread in threads:
             if thread.error is not None:
                 raise thread.error
+
+    def survey(self, stop: threading.Event) -> int:
+        """Count the photos that are to be handled, without looking into any."""
+        return sum(watch.survey(stop) for watch in self._watches)
 
     def scan_once(self, *, wait_settle: bool = True, stop: threading.Event | None = None) -> None:
         """Deliver everything that is there now, then return.
@@ -179,21 +188,35 @@ class _Layout:
 class _RootThread(threading.Thread):
     """Runs the watch over one root until ``stop`` is set."""
 
-    def __init__(self, watch: RootWatch, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        watch: RootWatch,
+        stop: threading.Event,
+        *,
+        changed: Callable[[], None],
+        failed: Callable[[], None],
+    ) -> None:
         # A daemon: a root on a dead network disk may hang in a system call for ever.
         super().__init__(name=f"watch {watch.root.path!r}", daemon=True)
         self.watch = watch
         self.error: Exception | None = None
         self._stop_watch = stop
+        self._changed, self._failed = changed, failed
         watch.begin(stop, listen=True)
 
     def run(self) -> None:
         """Step until stopped; keep what goes wrong for the caller of `Watcher.run`."""
+        told = None
         try:
             while not self._stop_watch.is_set():
-                self._wait_until(self._step())
+                due = self._step()
+                if (status := self.watch.status()) != told:
+                    told = status
+                    self._changed()
+                self._wait_until(due)
         except Exception as error:  # noqa: BLE001 - Watcher.run raises it again
             self.error = error
+            self._failed()
         finally:
             self.watch.close()
 

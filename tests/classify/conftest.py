@@ -6,26 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import MakeOnce
+
 
 @pytest.fixture(scope="session")
-def random_resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def random_resnet18(make_once: MakeOnce) -> Path:
     """Return a ResNet-18 checkpoint with random weights."""
-    import torch
-
-    from tests.classify.checkpoints import random_model
-
-    path = tmp_path_factory.mktemp("random") / "resnet18.pth"
-    torch.save(random_model("resnet18").state_dict(), path)
-    return path
+    return random_checkpoint("resnet18", make_once)
 
 
 @pytest.fixture(scope="session")
-def random_squeezenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def random_squeezenet(make_once: MakeOnce) -> Path:
     """Return a small checkpoint (SqueezeNet 1.1) with random weights."""
-    import torch
+    return random_checkpoint("squeezenet1_1", make_once)
 
-    from tests.classify.checkpoints import random_model
 
-    path = tmp_path_factory.mktemp("random") / "squeezenet1_1.pth"
-    torch.save(random_model("squeezenet1_1").state_dict(), path)
-    return path
+def random_checkpoint(name: str, make_once: MakeOnce) -> Path:
+    def make(folder: Path) -> None:
+        import torch
+
+        from tests.classify.checkpoints import random_model
+
+        torch.save(random_model(name).state_dict(), folder / f"{name}.pth")
+
+    return make_once(f"random-{name}", make) / f"{name}.pth"

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 import torch
 
+from tagger.classify import converted
 from tagger.classify.child import ChildError, StoppedError, run_child
 from tagger.classify.converted import EXPORTER, convert, kept_conversion, read_converted
 from tagger.classify.digests import Digests
 from tagger.classify.engine import load_engine
+from tagger.classify.export import main
 from tagger.classify.weights import file_digest
 from tagger.config import Config, ModelConfig
 from tagger.errors import ModelError
@@ -28,11 +30,11 @@ NAME = "squeezenet1_1"
 
 
 @pytest.fixture(scope="module")
-def converted_once(random_squeezenet, tmp_path_factory):
+def converted_once(random_squeezenet, make_once):
     """Return a state directory in which the small network was converted."""
-    state = tmp_path_factory.mktemp("converted")
-    convert(NAME, str(random_squeezenet), str(state))
-    return state
+    return make_once(
+        f"converted-{NAME}", lambda folder: convert(NAME, str(random_squeezenet), str(folder))
+    )
 
 
 @pytest.fixture
@@ -48,6 +50,12 @@ def no_torch(tmp_path, monkeypatch):
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise ImportError('libtorch.so is not what it was')\n")
     monkeypatch.setenv("PYTHONPATH", str(package.parent))
+
+
+@pytest.fixture
+def convert_here(monkeypatch):
+    """Let conversions happen in this process, which has torch: a new one takes seconds for it."""
+    monkeypatch.setattr(converted, "run_child", lambda module, request, stop: main(request))
 
 
 def onnx_files(state):
@@ -98,7 +106,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     assert done.returncode == 0, done.stderr.decode()
 
 
-def test_other_weights_are_converted_and_the_old_conversion_goes(state, tmp_path):
+def test_other_weights_are_converted_and_the_old_conversion_goes(state, convert_here, tmp_path):
     [old] = onnx_files(state)
     models = state / "models"
     for name in (f"{old[:-5]}.int8.onnx", f"{old[:-5]}.int8.json", f"{old[:-5]}.onnx.part"):
@@ -130,7 +138,7 @@ def test_the_file_of_another_exporter_is_not_used(state, random_squeezenet):
 
 
 @pytest.mark.parametrize("damage", ["a bit", "no record", "another file"])
-def test_a_damaged_file_is_converted_again(damage, state, random_squeezenet, caplog):
+def test_a_damaged_file_is_converted_again(damage, state, random_squeezenet, convert_here, caplog):
     [name] = onnx_files(state)
     path = state / "models" / name
     whole = path.read_bytes()

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from tagger.classify.child import StoppedError
-from tagger.classify.converted import Converted, convert
+from tagger.classify.converted import Converted, read_converted
 from tagger.classify.engine import load_engine
 from tagger.classify.optimize import (
     ENOUGH,
     MIN_SURE,
+    Verdict,
     accepted_int8,
     maybe_optimize,
     optimize,
@@ -44,22 +45,36 @@ def photos(shared):
 
 
 @pytest.fixture(scope="module")
-def converted(weights, tmp_path_factory):
-    return convert(NAME, weights, str(tmp_path_factory.mktemp("plain")))
+def converted(converted_mobilenet):
+    [path] = (converted_mobilenet / "models").glob(f"{NAME}-*.onnx")
+    return read_converted(str(path))
 
 
 @pytest.fixture(scope="module")
-def good(converted, photos, tmp_path_factory):
+def good(converted, photos, make_once):
     """Return a converted model with its accepted int8 version, and the verdict."""
-    model = copy_of(converted, tmp_path_factory.mktemp("good"))
-    verdict = optimize(model, *photos, threads=2, compare=lambda fp32, int8: {"rows": len(fp32)})
-    return model, verdict
+
+    def make(folder):
+        verdict = optimize(
+            copy_of(converted, folder),
+            *photos,
+            threads=2,
+            compare=lambda fp32, int8: {"rows": len(fp32)},
+        )
+        (folder / "returned.json").write_text(json.dumps(dataclasses.asdict(verdict)))
+
+    made = make_once("optimized", make)
+    verdict = Verdict(**json.loads((made / "returned.json").read_text()))
+    return moved(converted, made), verdict
 
 
 def copy_of(model: Converted, state) -> Converted:
-    folder = model.path.rpartition("/")[0]
-    shutil.copytree(folder, state / "models")
-    return dataclasses.replace(model, path=model.path.replace(folder, str(state / "models")))
+    shutil.copytree(state_of(model) + "/models", state / "models")
+    return moved(model, state)
+
+
+def moved(model: Converted, state) -> Converted:
+    return dataclasses.replace(model, path=model.path.replace(state_of(model), str(state)))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ def test_the_demo_without_weights_and_network_says_so_and_works(home, monkeypatc
     # Port 9 (discard) refuses at once: no network.
     monkeypatch.setenv("TAGGER_MODEL_URL", "http://127.0.0.1:9/")
     home.configure(model={"weights": None, "download": False})
-    said = home.run("demo")
+    said = home.run_process("demo")
     folder = Path(re.search(r"Everything is in (\S+):", said)[1])
     try:
         assert "DEMO WEIGHTS" in said
@@ -32,7 +32,7 @@ def test_the_demo_without_weights_and_network_says_so_and_works(home, monkeypatc
 
 def test_the_demo_takes_given_photos_and_given_weights(home, scenes):
     before = scenes[0].read_bytes()
-    said = home.run("demo", str(scenes[0]), str(scenes[1]))
+    said = home.run_process("demo", str(scenes[0]), str(scenes[1]))
     folder = Path(re.search(r"Everything is in (\S+):", said)[1])
     try:
         assert "DEMO WEIGHTS" not in said

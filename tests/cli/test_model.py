@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 
@@ -100,7 +101,7 @@ def test_a_path_that_is_not_utf8(bare, monkeypatch, demo_weights):
     os.mkdir(folder)
     shutil.copyfile(os.fsencode(demo_weights), folder + b"/resnet18.pth")
     monkeypatch.setenv("TAGGER_MODEL_DIR", os.fsdecode(folder))
-    assert os.fsencode(bare.run("model", "path")) == folder + b"/resnet18.pth\n"
+    assert os.fsencode(bare.run_process("model", "path")) == folder + b"/resnet18.pth\n"
     assert os.fsencode(bare.json("model", "path")["path"]) == folder + b"/resnet18.pth"
     monkeypatch.setenv("COLUMNS", "400")
     assert f"{bare.folder}/caf\\xe9/resnet18.pth" in bare.run("model", "list")
@@ -154,9 +155,10 @@ def test_an_unknown_model(bare, command):
     assert bare.err == "tagger: there is no model `resnet81`; did you mean `resnet18`?\n"
 
 
-def test_optimize_with_real_photos(bare, shared):
+def test_optimize_with_real_photos(bare, shared, converted_mobilenet):
     """Refused photos aside, the table and the JSON say the same; then int8 is used."""
     bare.configure(model={"name": "mobilenet_v2", "weights": str(shared / "models")})
+    shutil.copytree(converted_mobilenet, bare.state)
     folder = bare.folder / "photos"
     folder.mkdir()
     photos = shared / "photos"
@@ -164,7 +166,9 @@ def test_optimize_with_real_photos(bare, shared):
         shutil.copyfile(path, folder / path.name)
     (folder / "broken.jpg").write_bytes(b"no photo")
     (folder / "notes.txt").write_text("no photo either")
-    verdict = bare.json("model", "optimize", str(folder), str(photos / "imagenet"))
+    verdict = json.loads(
+        bare.run_process("model", "optimize", str(folder), str(photos / "imagenet"), "--json")
+    )
     # Which photos judge is drawn by lot, and one of so few may decide.
     assert verdict["accepted"] == (verdict["reason"] == "")
     assert verdict["calibrated"] + verdict["judged"] == 70 + 63
@@ -178,6 +182,7 @@ def test_optimize_with_real_photos(bare, shared):
 
 
 def test_optimize_says_what_it_lacks(home):
+    home.use_converted_model()
     home.run("model", "optimize", code=2)
     assert "there is no index" in home.err
     home.run("model", "optimize", "/no/such/photo.jpg", code=2)

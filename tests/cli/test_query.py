@@ -216,7 +216,7 @@ def test_a_mistake_is_one_line_with_its_column(seen, arguments, said):
 
 
 def test_names_that_are_no_text_are_harmless(seen):
-    assert seen.run("query", b"\xff\xfe") == ""
+    assert seen.run_process("query", b"\xff\xfe") == ""
     assert seen.run("query", b"in:\xff") == ""
     assert seen.run("query", b"camera:\xff") == ""
 

@@ -64,7 +64,7 @@ def test_names_of_any_bytes(home, scenes, name):
     photo = os.path.join(os.fsencode(home.inbox), name)
     shutil.copyfile(scenes[0], photo)
     home.once()
-    assert os.fsencode(home.run("query", "--null")) == photo + b"\0"
+    assert os.fsencode(home.run_process("query", "--null")) == photo + b"\0"
     assert os.path.exists(photo + b".xmp")
     assert home.json("show", os.fsdecode(photo))["tags"]
     assert home.once() == []
@@ -89,6 +89,7 @@ def test_rights_of_another_user(home, scenes):
     secret = home.inbox / "secret.jpg"
     shutil.copyfile(scenes[0], secret)
     secret.chmod(0)
+    home.use_converted_model()
     for path in [home.inbox, *home.inbox.iterdir()]:
         os.chown(path, 65534, 65534)
     # Root without these capabilities is a user like any other.

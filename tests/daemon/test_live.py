@@ -157,14 +157,19 @@ def test_a_second_daemon_on_the_same_state_refuses(home, eventually):
     assert "running since" in home.run("status")
 
 
+def waiting_with_a_problem(home):
+    """Return the status once it tells of both: each is written at a time of its own."""
+    status = home.json("status")
+    return status["counts"]["waiting"] and status["daemon"]["problem"] and status
+
+
 def test_without_weights_the_daemon_waits_for_them(home, scenes, demo_weights, eventually):
     home.configure(model={"weights": None, "download": False})
     home.run("run", "--once", code=2)
     assert "resnet18-f37072fd.pth" in home.err
     shutil.copyfile(scenes[0], home.inbox / "x.jpg")
     home.start()
-    eventually(lambda: home.heartbeat().get("problem"), 30)
-    status = eventually(lambda: (told := home.json("status"))["counts"]["waiting"] and told, 10)
+    status = eventually(lambda: waiting_with_a_problem(home), 40)
     assert status["counts"]["waiting"] == 1
     problem = status["daemon"]["problem"]
     assert "resnet18-f37072fd.pth" in problem

@@ -32,7 +32,7 @@ def snapshot(folder):
 def test_photos_are_tagged_found_and_left_alone_afterwards(home, scenes):
     photos = [drop(home, scene) for scene in scenes]
     originals = {photo: photo.read_bytes() for photo in photos}
-    lines = home.once()
+    lines = home.once(process=True)
     assert sorted(line["path"] for line in lines) == sorted(map(str, photos))
     assert all(line["how"] == "classified" and line["tags"] for line in lines)
     assert {"hash", "decode", "classify", "write", "commit"} <= lines[0]["ms"].keys()
@@ -43,7 +43,7 @@ def test_photos_are_tagged_found_and_left_alone_afterwards(home, scenes):
     assert home.once() == []
     assert snapshot(home.inbox) == before
 
-    everything = home.run("query").splitlines()
+    everything = home.run_process("query").splitlines()
     assert sorted(everything) == sorted(map(str, photos))
     taken = {str(p): home.json("show", str(p))["taken_at"] for p in photos}
     dated = [path for path in everything if taken[path]]
@@ -141,6 +141,18 @@ def test_a_mistake_is_exit_2_and_one_line(home, arguments, said):
     assert home.run(*arguments, code=2) == ""
     assert said in home.err
     assert home.err.count("\n") == 1
+
+
+def test_a_process_says_and_returns_what_the_command_line_does_here(home, scenes):
+    drop(home, scenes[0])
+    home.once()
+    here = home.run("status", "--json"), home.err
+    there = home.run_process("status", "--json"), home.err
+    assert here == there and here[0]
+    home.run("query", "--min", "2", code=2)
+    said = home.err
+    assert home.run_process("query", "--min", "2", code=2) == ""
+    assert home.err == said != ""
 
 
 def test_json_sidecars_and_takeouts_own(home, scenes):

@@ -6,7 +6,7 @@ import csv
 import shutil
 
 
-def test_the_63_photos_get_their_names(home, shared):
+def test_the_63_photos_get_their_names(home, shared, converted_mobilenet):
     """At least 54 right at top-1, and at least 61 as plain torchvision code has them."""
     from tagger.classify.torchvision_compat import import_torchvision
 
@@ -16,6 +16,7 @@ def test_the_63_photos_get_their_names(home, shared):
         truth = {row["file"]: int(row["class_index"]) for row in csv.DictReader(file)}
     for name in truth:
         shutil.copyfile(shared / "photos" / "imagenet" / name, home.inbox / name)
+    shutil.copytree(converted_mobilenet, home.state)
     home.once()
     ours = {name: home_top(home, name) for name in truth}
     plain = plain_torchvision(import_torchvision(), weights, home.inbox, truth)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import QueryError
+from tagger.index import plan, search
 from tagger.index.query import parse
 from tagger.index.records import SavedPhoto
 from tagger.index.search import distance_km, open_reader
@@ -24,6 +25,13 @@ TREE = {
     "big dog": ["big dog"],
     "cat": ["cat"],
     "car": ["car"],
+}
+PATHS = {
+    "animal": ("animal",),
+    "dog": ("animal", "dog"),
+    "big dog": ("animal", "dog", "big dog"),
+    "cat": ("animal", "cat"),
+    "car": ("car",),
 }
 FOLDERS = ["/p", "/p/Holiday", "/p/holiday at sea", "/q/2024/Ähre"]
 CAMERAS = [None, "Pixel 7", "NIKON D750"]
@@ -88,7 +96,7 @@ def state_dir(tmp_path_factory):
                 store.fail(row.path, "/p", stat, None, **reason)
                 row.taken = datetime.fromtimestamp(0).isoformat()  # the file's time
                 continue
-            tags = [Tag(name, bound, (name,)) for name, bound in row.tags.items()]
+            tags = [Tag(name, bound, PATHS[name]) for name, bound in row.tags.items()]
             tags += [Tag("Oma Ilse", 1.0, ("Oma Ilse",), "user")] if row.own else []
             place = row.place or (None, None)
             facts = PhotoFacts(
@@ -236,6 +244,36 @@ def test_a_query_finds_what_a_plain_filter_finds(state_dir, query):
         tree = parse(text, lambda phrase: TREE.get(phrase.lower(), ()), today=TODAY)
         assert sorted(reader.find_paths(tree)) == sorted(wanted)
         assert reader.count(tree) == len(wanted)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(query=QUERIES, limit=st.integers(1, 30), window=st.sampled_from([1, 20, 1000]))
+def test_a_page_is_the_beginning_of_everything(state_dir, monkeypatch, query, limit, window):
+    """Whichever way it is found: by a walk from the newest on, or by gathering what is rare."""
+    monkeypatch.setattr(search, "WINDOW", window)
+    monkeypatch.setattr(plan, "RARE", window // 2)
+    tree = parse(query[0], lambda phrase: TREE.get(phrase.lower(), ()), today=TODAY)
+    with open_reader(state_dir) as reader:
+        everything = list(reader.find_paths(tree))
+        assert list(reader.find_paths(tree, limit=limit)) == everything[:limit]
+        assert reader.count(tree) == len(everything)
+
+
+def test_labels_are_counted_with_what_is_below_them(state_dir):
+    with open_reader(state_dir) as reader:
+        expected = {
+            name: sum(has(row, name, lambda _: True) for row in ROWS if row.state != "missing")
+            for name in TREE
+        }
+        assert reader.tree_counts(PATHS) == expected
+        # Another tree than the photos were tagged by, as after a new version.
+        other = PATHS | {"cat": ("car", "cat")}
+        cats = lambda row: has(row, "cat", lambda _: True)  # noqa: E731
+        present = [row for row in ROWS if row.state != "missing"]
+        assert reader.tree_counts(other) == expected | {
+            "animal": sum(bool({"animal", "dog", "big dog"} & {*row.tags}) for row in present),
+            "car": sum("car" in row.tags or cats(row) for row in present),
+        }
 
 
 def asked_states(text):

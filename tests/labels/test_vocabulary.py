@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
 
 import pytest
 
+import tagger.labels
 from tagger.classify.torchvision_compat import import_torchvision
 from tagger.labels.schema import MAX_LEVELS, REQUIRED_LANGUAGES
+from tagger.labels.vocabulary import load_vocabulary_file, ready_made
 
 KNOWN_ERRORS = {
     # Names of torchvision's that mislead, so nothing is found by them.
@@ -220,9 +224,52 @@ def test_an_own_word_comes_first(vocabulary):
     assert vocabulary.nearest("qqqqqqqq") is None
 
 
+def test_the_ready_made_form_is_of_the_yaml_as_it_is():
+    """If it fails, write it anew: CONTRIBUTING.md says how."""
+    with open(shipped().removesuffix("yaml") + "json", encoding="ascii") as file:
+        assert file.read() == ready_made()
+
+
+def test_the_ready_made_form_says_what_the_yaml_says(vocabulary, tmp_path):
+    copy = tmp_path / "imagenet.yaml"
+    shutil.copyfile(shipped(), copy)  # without the other beside it
+    read = load_vocabulary_file(str(copy))
+    assert read.nodes == vocabulary.nodes
+    assert list(read.nodes) == list(vocabulary.nodes)
+    assert (read.digest, read.wnids) == (vocabulary.digest, vocabulary.wnids)
+    assert read.languages == vocabulary.languages
+    for word in ("dog", "puppies", "狗", "jean", "crane", "unicorn"):
+        assert read.resolve(word) == vocabulary.resolve(word)
+    assert read.named("Dog") == vocabulary.named("Dog") == "dog"
+
+
+@pytest.mark.parametrize("spoilt", ["of another text", "cut short", "no object"])
+def test_a_ready_made_form_that_is_not_its_own_is_passed_over(tmp_path, spoilt):
+    copy, ready = tmp_path / "imagenet.yaml", tmp_path / "imagenet.json"
+    with open(shipped(), encoding="utf-8") as file:
+        text = file.read()
+    copy.write_text(text, encoding="utf-8")
+    made = ready_made(str(copy)).replace('"pug"', '"pig"')  # tells whether it is used
+    ready.write_text(made, encoding="ascii")
+    assert "pig" in load_vocabulary_file(str(copy)).nodes
+    other = tmp_path / "other"
+    other.mkdir()
+    if spoilt == "of another text":
+        text = text.replace("巴哥犬", "哈巴狗")
+    else:
+        made = made[: len(made) // 2] if spoilt == "cut short" else "[]"
+    (other / "imagenet.yaml").write_text(text, encoding="utf-8")
+    (other / "imagenet.json").write_text(made, encoding="ascii")
+    assert "pug" in load_vocabulary_file(str(other / "imagenet.yaml")).nodes
+
+
+def shipped():
+    return os.path.join(os.path.dirname(tagger.labels.__file__), "imagenet.yaml")
+
+
 def test_reading_it_needs_no_heavy_library():
     code = (
         "import sys; from tagger.labels.vocabulary import load_vocabulary; load_vocabulary();"
-        " sys.exit(bool({'numpy', 'torch', 'PIL'} & set(sys.modules)))"
+        " sys.exit(bool({'numpy', 'torch', 'PIL', 'yaml'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,10 +14,31 @@ from PIL import Image, ImageCms
 from tests.metadata import packets
 
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
+# A drawn picture of 32x32, `cjpeg -quality 75`, then `jpegtran -arithmetic` (SOF9), and with
+# `-progressive` as well (SOF10): what Pillow cannot write.
 ARITHMETIC = base64.b64decode(
-    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZG"
-    "NywtQFdBRkxOUlNSMj5aYVpQYEpRUk//yQALCAAQABgBAREA/8wABgAQEAX/2gAIAQEAAD8A/wBpaIzjHb+/a1tw"
-    "vOD/ALwt/9k="
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwc"
+    "KDcpLDAxNDQ0Hyc5PTgyPC4zNDL/2wBDAQkJCQwLDBgNDRgyIRwhMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIy"
+    "MjIyMjIyMjIyMjIyMjIyMjIyMjL/yQARCAAgACADASIAAhEBAxEB/8wACgAQEAUBEBEF/9oADAMBAAIRAxEAPwD/AHMd"
+    "x2z21HpPF/hq5wlIqLs+MIKPlw7dtbihOis+wK88tOu9LO4fPNwbTOeoREvKTlY4695cU3cSFXZZSgToyANVErHzffRP"
+    "Cd39tdaVIKuay46XRwJIIS6P2fd/8foeyWo0wKyANrYFdRhNFjmevV0D+pAyLH51fD15Vz5zO4RSRxBNvVAxnoCClRF+"
+    "vcr6Wt6osnm1IfyRIlQh0jRj/C2GeHYblo3xtJrC2Eyr2+IFIVnV5xqMEqp5TAJGVfd1R8YlKHU7YJvljBkxmCW3+1vS"
+    "Mhn4/KmrtGSjZMrT19cKMMJBjX1tr791/dC+/wDa6VdrfY68rITZ+bT2ZX5aDlM+JZb+A8Styu21pbVLfzuNWIiPAYTy"
+    "K45ltH8RqfWkVhsFnx7JJpQHKQyqQq7cGEhLnRGcEfrx+p9uMpTZEj0q36dlAq8B1rWGLSjYKZ05TAWfELaPnKRyX4WX"
+    "jxdHzEjr6kosWOfoyudefgj0casdhWP/2Q=="
+)
+ARITHMETIC_PROGRESSIVE = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwc"
+    "KDcpLDAxNDQ0Hyc5PTgyPC4zNDL/2wBDAQkJCQwLDBgNDRgyIRwhMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIyMjIy"
+    "MjIyMjIyMjIyMjIyMjIyMjIyMjL/ygARCAAgACADASIAAhEBAxEB/8wABgAQARD/2gAMAwEAAhADEAAAAf7l51GdS6LM"
+    "WQU7epu/FVF2VAebnu32wP/MAAQQBf/aAAgBAQABBQL0QhagRUuay2t9LuNOFKRmaGMpkKHHy2BGvcoa1gTP5sEoiS5j"
+    "Q702hP/MAAQRBf/aAAgBAwEBPwEVJNAyJlqtReXcSIblxsbA3rHX/wBlovqA/8wABBEF/9oACAECAQE/ATpZ4dcgRuPW"
+    "Rncy5h7GVF2XTs/i81OY/8wABBAF/9oACAEBAAY/AvqkBD9ILdKy5sg5XOxbHrx4baR9MzlIoXERbFlAz2Wqkb5acIj/"
+    "zAAEEAX/2gAIAQEAAT8htaOmPIAkb5XeQ7/5xQ5waxYYrZ7Vko0P1vhaDILP3mDi1WvoHbkKEOUhCIFCcCWauFj/2gAM"
+    "AwEAAgADAAAAEPJno//MAAQRBf/aAAgBAwEBPxD5fw3VGnvyikOmwdofHLX1bhteLt1gu53QbQS9qoD/zAAEEQX/2gAI"
+    "AQIBAT8QbYuqAF1UbdEe/rvch6rZmUvHPXO7XflKi+/A/8wABBAF/9oACAEBAAE/EK8JHdh6MZ3ozqCZmlC63MAEqJDm"
+    "pYKR6vbwsGi2m4fYjrmndTsQi/00czj0MjOl850fCFovJmuk70Ibhe6gE2vOMubBwEm+zISAXOuBdJliOPdHjtaYRAHx"
+    "MmiXpmw1uGb67hYTdBbq2vHA/9k="
 )
 
 
@@ -182,6 +203,8 @@ MAKERS: dict[str, Callable[[], bytes]] = {
     "progressive": lambda: plain(progressive=True),
     "restarts": lambda: plain(restart_marker_blocks=2),
     "arithmetic": lambda: ARITHMETIC,
+    "arithmetic-progressive": lambda: ARITHMETIC_PROGRESSIVE,
+    "arithmetic-xmp": lambda: put(ARITHMETIC, exif(maker_note=b"M" * 9), xmp(packets.rated())),
     "gray": lambda: gray_cmyk("L"),
     "cmyk": lambda: gray_cmyk("CMYK"),
     "no-jfif": lambda: plain()[:2] + plain()[20:],

@@ -77,6 +77,7 @@ BASES = {
     "rated": jpegs.MAKERS["xmp"],
     "lightroom": jpegs.MAKERS["lightroom"],
     "digikam": jpegs.MAKERS["digikam"],
+    "arithmetic": jpegs.MAKERS["arithmetic"],
 }
 
 
@@ -177,7 +178,7 @@ def test_another_picture_is_no_deletion(tmp_path: Path) -> None:
     assert path.read_bytes() == jpegs.plain(1)
 
 
-@pytest.mark.parametrize("name", ["baseline", "lightroom"])
+@pytest.mark.parametrize("name", ["baseline", "lightroom", "arithmetic"])
 def test_bringing_the_original_back_is_no_deletion(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     original = jpegs.MAKERS[name]()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tagger.metadata.write import WriteOptions
 from tests.metadata import jpegs, packets, pngs_webps
@@ -87,6 +90,38 @@ def test_nothing_else_changes(kind: str, provenance: bool, tmp_path: Path) -> No
     makers, suffix = BUILT[kind]
     files = {name + suffix: make() for name, make in makers.items()}
     assert check_all(tmp_path, files, WriteOptions(target="embed", provenance=provenance)) > 12
+
+
+@pytest.mark.parametrize("name", ["arithmetic", "arithmetic-progressive"])
+def test_arithmetic_coding_is_what_it_says(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpegs.MAKERS[name]())
+    frame = b"\xff\xca" if "progressive" in name else b"\xff\xc9"
+    assert frame in path.read_bytes()
+    assert b"\xff\xc4" not in path.read_bytes()  # no Huffman tables
+    assert b"\xff\xcc" in path.read_bytes()  # conditioning of the arithmetic coder
+    before = [decoded(path) for decoded in (by_djpeg, by_pillow)]
+    if not any(before):
+        pytest.skip("no decoder here knows arithmetic coding; bytes are compared elsewhere")
+    tagger = Tagger(path)
+    tagger.write()
+    assert [decoded(path) for decoded in (by_djpeg, by_pillow)] == before
+    assert tagger.journal[0].target == "embed"
+
+
+def by_djpeg(path: Path) -> bytes:
+    """Return the pixels as libjpeg's own program decodes them, empty when it cannot."""
+    if shutil.which("djpeg") is None:
+        return b""
+    return subprocess.run(["djpeg", path], capture_output=True, check=False).stdout
+
+
+def by_pillow(path: Path) -> bytes:
+    try:
+        with Image.open(path) as image:
+            return image.tobytes()
+    except OSError:
+        return b""
 
 
 @pytest.mark.parametrize("folder", ["imagenet", "calibration", "cameras"])

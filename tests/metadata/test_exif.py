@@ -23,6 +23,8 @@ IF_ABSENT = WriteOptions(target="embed", exif="if-absent")
 WITHOUT: dict[str, Callable[[], bytes]] = {
     "a.jpg": jpegs.plain,
     "b.jpg": jpegs.MAKERS["gray"],
+    "arithmetic.jpg": jpegs.MAKERS["arithmetic"],
+    "arithmetic-progressive.jpg": jpegs.MAKERS["arithmetic-progressive"],
     "xmp-first.jpg": jpegs.MAKERS["xmp-first"],
     "xmp-late.jpg": jpegs.MAKERS["xmp-late"],
     "mpf.jpg": jpegs.two_pictures,
@@ -40,6 +42,7 @@ WITHOUT: dict[str, Callable[[], bytes]] = {
 WITH: dict[str, Callable[[], bytes]] = {
     "exif-first.jpg": jpegs.MAKERS["exif-first"],
     "lightroom.jpg": jpegs.MAKERS["lightroom"],
+    "arithmetic-xmp.jpg": jpegs.MAKERS["arithmetic-xmp"],
     "exif.png": pngs_webps.PNG_MAKERS["exif"],
     "late-exif.png": pngs_webps.PNG_MAKERS["late-exif"],
     "raw.png": pngs_webps.PNG_MAKERS["raw-exif"],

@@ -22,10 +22,12 @@ from tests.metadata import jpegs, packets
 from tests.metadata.tools import EMBED, SIDECAR, TAGS, Tagger, left_behind
 
 WRITING = (
-    "openat write fsync rename renameat renameat2 link linkat unlink unlinkat "
+    "openat write sync_file_range fsync rename renameat renameat2 link linkat unlink unlinkat "
     "fchmod fchown utimensat fsetxattr setxattr"
 ).split()
-LOOKING = "read close lseek newfstatat fstat lstat getxattr listxattr flistxattr getdents64".split()
+LOOKING = (
+    "read pread64 close lseek newfstatat fstat lstat getxattr listxattr flistxattr getdents64"
+).split()
 FAULTS = dict.fromkeys(WRITING, ("ENOSPC", "EROFS", "EACCES", "EIO")) | dict.fromkeys(
     LOOKING, ("EIO",)
 )

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tagger.watch.events import Hint, Kind
-from tagger.watch.root_watch import RECHECK_SECONDS
+from tagger.watch.root_watch import CHECK_SECONDS, RECHECK_SECONDS
 from tagger.watch.roots import MARKER, RootMemory
 
 Make = Callable[..., Any]
@@ -282,7 +282,7 @@ def test_accepting_a_new_disk(
     one.watch.step()
     (root / MARKER).unlink()
     pretend_other_disk(monkeypatch, root)
-    one.pass_time(3.0)
+    one.pass_time(CHECK_SECONDS + 1.0)
     assert one.watch.status().state == "offline"
     one.watch.accept()
     one.pass_time(3.0)

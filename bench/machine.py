@@ -7,6 +7,7 @@ import os
 import platform
 
 SHOWN_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp")
+LIBRARIES = ("torch", "onnxruntime", "onnx", "openvino", "numpy", "pillow", "pillow-heif")
 
 
 def describe() -> dict[str, str]:
@@ -19,14 +20,13 @@ def describe() -> dict[str, str]:
                 model = value.strip()
             elif key.strip() in ("flags", "Features"):
                 flags = set(value.split())
-    versions = {
-        name: _version(name) for name in ("torch", "onnxruntime", "onnx", "openvino", "numpy")
-    }
+    versions = {name: _version(name) for name in LIBRARIES}
     return {
         "cpu": model,
         "flags": " ".join(flag for flag in SHOWN_FLAGS if flag in flags) or "none",
         "cores": str(len(os.sched_getaffinity(0))),
         "load": f"{os.getloadavg()[0]:.1f}",
+        "kernel": platform.release(),
         "python": platform.python_version(),
         **{name: version for name, version in versions.items() if version},
     }

@@ -1,0 +1,234 @@
+"""A home for a daemon to be measured in, and what is measured of its processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+if str(PROJECT) not in sys.path:  # run as a script, not installed
+    sys.path.insert(0, str(PROJECT))
+
+from bench.machine import describe  # noqa: E402
+
+__all__ = ["PROJECT", "Home", "Model", "describe", "median", "report", "tree"]
+
+WAIT_SECONDS = 120.0
+
+
+class Model:
+    """The demo's ResNet-18, converted once; with ``int8`` that too, if it is accepted.
+
+    ``refused`` says why it was not.
+    """
+
+    def __init__(self, folder: Path, *, int8: bool = False) -> None:
+        from tagger.classify.converted import convert
+        from tagger.cli.scenes import SCENES, demo_weights, draw
+
+        folder.mkdir(parents=True)
+        self.weights = folder / "resnet18.pth"
+        demo_weights(str(self.weights))
+        convert("resnet18", str(self.weights), str(folder / "state"))
+        self._files = folder / "state" / "models"
+        self.refused = "not asked for"
+        if not int8:
+            return
+        scenes = folder / "scenes"
+        scenes.mkdir()
+        for number in range(150):
+            scene = SCENES[number % len(SCENES)]
+            draw(scene, 5000 + number).save(scenes / f"{number}.jpg", quality=90)
+        home = Home(folder / "home", self, int8=False)
+        verdict = json.loads(home.run("model", "optimize", str(scenes), "--json").stdout)
+        self.refused = "" if verdict["accepted"] else str(verdict["reason"])
+        if not self.refused:
+            for file in (home.state / "models").glob("*.int8.*"):
+                shutil.copy2(file, self._files)
+
+    def place(self, state: Path, *, int8: bool) -> None:
+        """Put the converted model where the daemon looks for it."""
+        models = state / "models"
+        models.mkdir(parents=True)
+        for file in self._files.glob("resnet18-*"):
+            if int8 or ".int8." not in file.name:
+                os.link(file, models / file.name)
+
+
+class Home:
+    """A folder with an inbox, a state directory and a config like a user's.
+
+    ``settings`` change the config; everything else has its default.
+    """
+
+    def __init__(self, folder: Path, model: Model, *, int8: bool, **settings: Any) -> None:
+        self.inbox, self.state = folder / "inbox", folder / "state"
+        self._folder, self._config, self.log = folder, folder / "config.yaml", folder / "log"
+        folder.mkdir(parents=True)
+        self.inbox.mkdir()
+        model.place(self.state, int8=int8)
+        settings = {
+            "state_dir": str(self.state),
+            "watch": [{"path": str(self.inbox)}],
+            "model": {"weights": str(model.weights), "download": False},
+            "log": {"format": "json"},
+        } | settings
+        self._config.write_text(yaml.safe_dump(settings))
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of tagger with this home's config."""
+        return [sys.executable, "-m", "tagger", "--config", str(self._config), *arguments]
+
+    def environ(self) -> dict[str, str]:
+        """Return an environment without anything of this machine's user."""
+        return os.environ | {"HOME": str(self._folder), "XDG_CACHE_HOME": str(self._folder / "c")}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        return subprocess.run(
+            self.command(*arguments),
+            capture_output=True,
+            check=True,
+            text=True,
+            cwd=PROJECT,
+            env=self.environ(),
+        )
+
+    def popen(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start one command that logs into ``log``."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self.command(*arguments),
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd=PROJECT,
+                env=self.environ(),
+                **options,
+            )
+
+    @contextmanager
+    def daemon(self, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the daemon until the block ends."""
+        process = self.popen("run", **options)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def heartbeat(self) -> dict[str, Any]:
+        """Return what the daemon last said of itself."""
+        try:
+            said: dict[str, Any] = json.loads((self.state / "status.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return said
+
+    def is_ready(self) -> bool:
+        """Whether the daemon says that it has an engine and has scanned its folders."""
+        said = self.heartbeat()
+        scanned = all(root["last_scan"] for root in said.get("roots", []))
+        return bool(said.get("state") == "running" and said.get("engine") and scanned)
+
+    def logged(self) -> list[dict[str, Any]]:
+        """Return what has been logged."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def sidecars(self) -> int:
+        """Return how many sidecars there are."""
+        return sum(name.endswith(".xmp") for name in os.listdir(self.inbox))
+
+
+def wait_until(condition: Callable[[], Any], step: float = 0.02) -> None:
+    """Return as soon as ``condition`` holds. Raise TimeoutError after two minutes."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so within {WAIT_SECONDS:.0f} s")
+        time.sleep(step)
+
+
+def tree(pid: int) -> list[int]:
+    """Return the process and all that it has started, the oldest first."""
+    found = [pid]
+    for parent in found:
+        try:
+            threads = os.listdir(f"/proc/{parent}/task")
+            for thread in threads:
+                children = Path(f"/proc/{parent}/task/{thread}/children").read_text()
+                found += [int(child) for child in children.split()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended meanwhile
+    return found
+
+
+def role(pid: int, main: int) -> str:
+    """Return what a process of the daemon is for."""
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+    if pid == main:
+        return "daemon"
+    return "resource tracker" if "resource_tracker" in line else "decoder"
+
+
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """Return the user and system time of processes, without that of their children."""
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def pss(pid: int) -> float:
+    """Return the process's proportional share of memory, in MB (10⁶); 0 when it has ended."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            kib = next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+            return kib * 1024 / 1e6
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the smallest of ``values`` that at least ``share`` of them do not exceed."""
+    return sorted(values)[max(0, -(-round(share * len(values) * 1000) // 1000) - 1)]
+
+
+def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Return the slope of the line of least squares."""
+    return statistics.linear_regression(xs, ys).slope
+
+
+def report(script: str, figures: dict[str, Any], lines: Sequence[str]) -> None:
+    """Print the machine and the table, and write the figures beside ``script``."""
+    figures = {"machine": describe()} | figures
+    print(" | ".join(f"{key}: {value}" for key, value in figures["machine"].items()))
+    for line in lines:
+        print(line)
+    Path(script).with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")

@@ -1,0 +1,70 @@
+"""The progress bar of ``tagger run`` on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from tagger.config import LogConfig
+from tagger.progress import Standing, duration
+
+ENOUGH = 10
+"""Fewer photos than this are done before a bar can be read."""
+
+
+class Bar:
+    """Shows how the work stands below the log, while there is much to do. A context manager.
+
+    Set the log up within, so that its lines go above the bar.
+    """
+
+    def __init__(self) -> None:
+        self._task: TaskID | None = None
+        self._began = 0
+        self._progress = Progress(
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f} photos"),
+            BarColumn(),
+            TextColumn("{task.fields[rate]}"),
+            console=Console(stderr=True, soft_wrap=True),
+            transient=True,
+        )
+
+    def __enter__(self) -> Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, standing: Standing) -> None:
+        """Draw the bar anew; take it away when nothing is left."""
+        if not standing.remaining:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+                self._task = None
+            return
+        if self._task is None:
+            if standing.remaining < ENOUGH:
+                return
+            self._began = standing.done
+            self._task = self._progress.add_task("", rate="")
+        done = standing.done - self._began
+        rate = f"{standing.rate:.1f} a second" if standing.rate else ""
+        if standing.seconds_left is not None:
+            rate += f", {duration(standing.seconds_left)} left"
+        self._progress.update(
+            self._task, completed=done, total=done + standing.remaining, rate=rate
+        )
+
+
+def wants_bar(log: LogConfig) -> bool:
+    """Whether a person is looking on."""
+    return log.format == "text" and sys.stderr.isatty()

@@ -1,0 +1,236 @@
+"""The conditions that a query is made of, each with its SQL on a row ``p`` of ``photos``.
+
+NamedTuples, because a dozen dataclasses take 10 ms to make whenever the program starts.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import Any, Literal, NamedTuple, Protocol
+
+from tagger.index.words import storable
+
+Sql = tuple[str, tuple[Any, ...]]
+"""A condition and the values of its parameters, in order."""
+
+Comparison = Literal[">", ">=", "<", "<="]
+
+EARTH_RADIUS_KM = 6371.0088  # mean radius R1 of the IUGG
+STATES = ("tagged", "untagged", "waiting", "failed", "missing")
+
+
+class Query(Protocol):
+    """A condition that photos meet or not."""
+
+    def sql(self) -> Sql:
+        """Return the condition on a row ``p`` of ``photos``; NULL counts as not met."""
+
+
+class And(NamedTuple):
+    """All of ``parts``; none at all is met by every photo."""
+
+    parts: tuple[Query, ...] = ()
+
+    def sql(self) -> Sql:
+        return _joined(" AND ", self.parts) if self.parts else ("TRUE", ())
+
+
+class Or(NamedTuple):
+    """At least one of ``parts``."""
+
+    parts: tuple[Query, ...]
+
+    def sql(self) -> Sql:
+        return _joined(" OR ", self.parts)
+
+
+class Not(NamedTuple):
+    """Everything but ``part``."""
+
+    part: Query
+
+    def sql(self) -> Sql:
+        condition, values = self.part.sql()
+        return f"({condition}) IS NOT TRUE", values
+
+
+class Label(NamedTuple):
+    """Photos with one of the folded ``words``.
+
+    ``bound`` is in 0…1. ``>`` and ``>=`` ask for one tag of such a confidence, ``<`` and
+    ``<=`` for photos whose most confident one is no higher. What follows is for the reader
+    that knows the index: ``names`` are the ids of the words there (None: not looked up),
+    ``covered`` further ones whose photos have one of ``names`` too, unless the tag is
+    ``alone``; ``one_by_one`` is for a walk through few photos: each one's tags are looked
+    at, instead of all photos with the words.
+    """
+
+    words: frozenset[str]
+    comparison: Comparison = ">="
+    bound: float = 0.0
+    names: tuple[int, ...] | None = None
+    covered: tuple[int, ...] = ()
+    one_by_one: bool = False
+
+    def sql(self) -> Sql:
+        # One parameter, however many words.
+        names = json.dumps(sorted(self.words) if self.names is None else self.names)
+        if self.one_by_one and self.names is not None:
+            names = json.dumps(self.names + self.covered)
+        elif self.covered:  # such a label has no bound
+            return (
+                f"p.id IN (SELECT photo_id FROM tags WHERE {self._named} UNION ALL"  # noqa: S608
+                f" SELECT photo_id FROM tags WHERE alone AND {self._named})",
+                (names, json.dumps(self.covered)),
+            )
+        if self.comparison in (">", ">="):
+            return self._having(self.comparison), (names, self.bound)
+        above = ">=" if self.comparison == "<" else ">"
+        return (
+            f"({self._having('>=')} AND NOT {self._having(above)})",
+            (names, 0.0, names, self.bound),
+        )
+
+    @property
+    def _named(self) -> str:
+        values = "(SELECT value FROM json_each(?))"
+        if self.names is None:
+            values = f"(SELECT id FROM names WHERE word IN {values})"  # noqa: S608
+        return f"name_id IN {values}"
+
+    def _having(self, comparison: str) -> str:
+        tested = f"{self._named} AND confidence {comparison} ?"
+        if self.one_by_one:  # "+": not each name is looked for, but the photo's few are seen
+            return f"EXISTS (SELECT 1 FROM tags WHERE photo_id = p.id AND +{tested})"  # noqa: S608
+        return f"p.id IN (SELECT photo_id FROM tags WHERE {tested})"  # noqa: S608
+
+
+class Taken(NamedTuple):
+    """Taken from ``since`` to ``until``, both included, either open.
+
+    They are ISO dates or moments of the camera's local time, or beginnings of such. A
+    photo that does not tell when it was taken has its file's time.
+    """
+
+    since: str | None
+    until: str | None
+
+    def sql(self) -> Sql:
+        # "~" sorts after digits, "T" and ":"
+        until = None if self.until is None else self.until + "~"
+        return _between("p.sort_at", self.since, until)
+
+
+class Added(NamedTuple):
+    """First seen from ``since`` to before ``until``, in seconds since the epoch; either open."""
+
+    since: float | None
+    until: float | None
+
+    def sql(self) -> Sql:
+        return _between("p.seen_at", self.since, self.until)
+
+
+class Below(NamedTuple):
+    """Somewhere below the absolute path ``folder``."""
+
+    folder: str
+
+    def sql(self) -> Sql:
+        prefix = _path_bytes(self.folder.rstrip(os.sep) + os.sep)
+        return _between("p.path", prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
+
+
+class InFolder(NamedTuple):
+    """With ``fragment`` somewhere in the path of the folder, whatever its case."""
+
+    fragment: str
+
+    def sql(self) -> Sql:
+        return "in_folder(p.path, ?)", (storable(self.fragment),)
+
+
+class Camera(NamedTuple):
+    """With ``fragment`` in the name of the camera, whatever its case."""
+
+    fragment: str
+
+    def sql(self) -> Sql:
+        return "has_text(p.camera, ?)", (storable(self.fragment),)
+
+
+class Source(NamedTuple):
+    """With at least one tag of the ``source`` model or user."""
+
+    source: str
+
+    def sql(self) -> Sql:
+        named = "name_id IN (SELECT id FROM names WHERE source = ?)"
+        return f"p.id IN (SELECT photo_id FROM tags WHERE {named})", (self.source,)  # noqa: S608
+
+
+class State(NamedTuple):
+    """In one of ``states``."""
+
+    states: tuple[str, ...]
+
+    def sql(self) -> Sql:
+        # "+" keeps from the index, which is slow for the states that most photos are in.
+        plus = "+" if {"tagged", "untagged"} & {*self.states} else ""
+        return f"{plus}p.status IN ({', '.join('?' * len(self.states))})", self.states
+
+
+class Near(NamedTuple):
+    """Taken within ``radius`` kilometres of a place in degrees, north and east positive."""
+
+    latitude: float
+    longitude: float
+    radius: float
+
+    def sql(self) -> Sql:
+        # The box around the circle first: it is quick.
+        angle = self.radius / EARTH_RADIUS_KM
+        reach = math.degrees(angle) + 1e-9
+        south, north = self.latitude - reach, self.latitude + reach
+        box, values = "p.latitude BETWEEN ? AND ?", [south, north]
+        if south > -90 and north < 90:  # no pole inside
+            # The meridians that touch the circle.
+            ratio = math.sin(angle) / math.cos(math.radians(self.latitude))
+            width = math.degrees(math.asin(min(1.0, ratio))) + 1e-9
+            west, east = self.longitude - width, self.longitude + width
+            if west >= -180 and east <= 180:
+                box += " AND p.longitude BETWEEN ? AND ?"
+                values += [west, east]
+        circle = " AND distance_km(p.latitude, p.longitude, ?, ?) <= ?"
+        return f"({box}{circle})", (*values, self.latitude, self.longitude, self.radius)
+
+
+class Format(NamedTuple):
+    """Of the image format ``name``, as Pillow calls it."""
+
+    name: str
+
+    def sql(self) -> Sql:
+        return "upper(p.format) = ?", (storable(self.name),)
+
+
+def _joined(word: str, parts: tuple[Query, ...]) -> Sql:
+    conditions = [part.sql() for part in parts]
+    values = tuple(value for _, some in conditions for value in some)
+    return "(" + word.join(condition for condition, _ in conditions) + ")", values
+
+
+def _between(column: str, start: Any, end: Any) -> Sql:
+    """Return the condition ``start <= column < end``, either None for open."""
+    tests = [(f"{column} >= ?", start), (f"{column} < ?", end)]
+    used = [(test, value) for test, value in tests if value is not None]
+    return " AND ".join(test for test, _ in used) or "TRUE", tuple(value for _, value in used)
+
+
+def _path_bytes(path: str) -> bytes:
+    try:
+        return os.fsencode(path)
+    except UnicodeEncodeError:  # surrogates that no path has: finds nothing
+        return path.encode("utf-8", "replace")

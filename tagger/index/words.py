@@ -1,0 +1,15 @@
+"""Words as they are compared and stored."""
+
+from __future__ import annotations
+
+import unicodedata
+
+
+def fold(word: str) -> str:
+    """Return ``word`` as it is compared in searches: NFKC, case-folded, blanks collapsed."""
+    return " ".join(unicodedata.normalize("NFKC", word).casefold().split())
+
+
+def storable(value: str) -> str:
+    """Return ``value`` without what SQLite cannot hold."""
+    return value.encode("utf-8", "replace").decode()

@@ -1,0 +1,191 @@
+"""What goes into each file: its new content, its entry in the journal, and the undo."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tagger.errors import RefusedError
+from tagger.metadata import exif, json_sidecar, patch, xmp
+from tagger.metadata.keywords import KeywordPath, wanted_values
+from tagger.metadata.places import XmpSidecar
+from tagger.metadata.prepared import Part, Provenance, WriteOptions
+from tagger.metadata.reading import Held, texts_of, undone
+from tagger.metadata.safefile import Original, Staged, read_original, stage
+from tagger.metadata.spliced import Content, same
+from tagger.photo import JournalEntry, Keyword
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What shall be in the files: our keywords, and the user's as paths and as plain words."""
+
+    keywords: tuple[Keyword, ...]
+    users: tuple[KeywordPath, ...]
+    words: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def naming(file: str) -> Iterator[None]:
+    """Let a refusal name the file that it is about."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.remedy:
+            raise  # it is named already
+        message = f"{file} is not written to: {error.message}"
+        raise RefusedError(message, "repair it, or take it away") from error
+
+
+class Parts:
+    """Makes the parts of one photo's write."""
+
+    def __init__(
+        self,
+        photo: Original,
+        options: WriteOptions,
+        provenance: Provenance,
+        journal: Mapping[str, JournalEntry],
+        digest: bytes,
+    ) -> None:
+        self._photo = photo
+        self._options = options
+        self._provenance = provenance
+        self._journal = journal
+        self._digest = digest
+
+    def of_xmp(self, held: Held, wanted: Wanted) -> Part:
+        """Return the part of an XMP file. Raise RefusedError, WriteFailedError."""
+        place, data, keywords = held.place, held.data, wanted.keywords
+        origin = (self._provenance.model, self._provenance.software)
+        values = wanted_values(
+            keywords, wanted.users, wanted.words, origin if self._options.provenance else None
+        )
+        base_packet = place.packet_in(held.base)
+        flags = patch.PACKET_CREATED if base_packet is None else 0
+        if not keywords:
+            return self.of(held, held.base, {}, (), flags)
+        if held.entry is not None and self._satisfied(held, values):
+            there = {name: texts_of(place.packet_in(data), name) for name in values}
+            added = {
+                name: tuple(v for v in mine if v in there.get(name, ()))
+                for name, mine in held.entry.added.items()
+            }
+            return self.of(held, data, added, keywords, flags)
+        packet, added = xmp.add(base_packet, values, self._provenance.software)
+        if not any(name in xmp.KEYWORD_PROPERTIES for name in added):
+            return self.of(held, held.base, {}, (), flags)  # the user has it all already
+        if base_packet is not None:
+            packet = xmp.resize(packet, len(base_packet))
+        names = xmp.distinct(values[xmp.SUBJECT])
+        new = place.with_packet(held.base, packet, names)
+        if place.exif_names(new, names) and not place.exif_names(held.base, names):
+            added = {**added, exif.PROPERTY: names}
+        return self.of(held, new, added, keywords, flags)
+
+    def _satisfied(self, held: Held, values: Mapping[str, Sequence[str]]) -> bool:
+        """Whether another program's edit left everything as we want it: nothing is written."""
+        entry, packet = held.entry, held.place.packet_in(held.data)
+        assert entry is not None
+        if packet is None or self._options.exif == "if-absent" or exif.PROPERTY in entry.added:
+            return False
+        try:
+            parsed = xmp.parse(packet)
+            for name in xmp.KEYWORD_PROPERTIES:
+                there = {xmp.key(value) for value in parsed.values(name)}
+                wanted = {xmp.key(value) for value in values[name]} - {""}
+                ours = {xmp.key(value) for value in entry.added.get(name, ())}
+                if not wanted <= there or (ours & there) - wanted:
+                    return False
+        except RefusedError:
+            return False
+        return parsed.has_ours() == self._options.provenance
+
+    def of_json(self, file: str, keywords: tuple[Keyword, ...]) -> Part:
+        """Return the part of the JSON sidecar ``file``. Raise RefusedError, WriteFailedError."""
+        original, entry = read_original(file), self._journal.get(file)
+        data = original.data if original is not None else None
+        found = json_sidecar.parse(data)
+        ours = self.own_labels(found, file)
+        base = json_sidecar.without(found, ours) if ours else data
+        if entry is not None and data is not None and patch.digest(data) == entry.after:
+            base = None if entry.created else undone(data, entry) or base
+        held = Held(XmpSidecar(file), original, entry, base)
+        if not keywords:
+            return self.of(held, base, {}, (), 0, json_sidecar.TARGET)
+        new, names = json_sidecar.build(
+            json_sidecar.parse(base),
+            keywords,
+            photo=self._photo.path,
+            digest=self._digest,
+            model=self._provenance.model,
+            software=self._provenance.software,
+        )
+        added = {json_sidecar.PROPERTY: names}
+        return self.of(held, new, added, keywords, 0, json_sidecar.TARGET)
+
+    def own_labels(self, found: dict[str, Any], file: str) -> tuple[str, ...]:
+        """Return which labels in a JSON sidecar are ours."""
+        entry = self._journal.get(file)
+        if entry is not None:
+            return tuple(entry.added.get(json_sidecar.PROPERTY, ()))
+        return json_sidecar.ours_in(found)  # the index was lost
+
+    def of(
+        self,
+        held: Held,
+        new: Content | None,
+        added: Mapping[str, tuple[str, ...]],
+        keywords: Iterable[Keyword],
+        flags: int,
+        target: str = "",
+    ) -> Part:
+        """Return the part of a file that shall hold ``new``; stage it when it differs."""
+        data, file = held.data, held.place.file
+        now = self._digest_of(data)
+        undo = patch.encode(new or b"", held.base or b"", flags=flags, prior=now)
+        staged: Staged | None = None
+        if not same(new, data):
+            staged = stage(
+                file,
+                new,
+                held.original,
+                like=self._photo.stat,
+                keep_mtime=file == self._photo.path and self._options.preserve_mtime,
+            )
+        after = self._digest_of(new) if staged is not None else now
+        entry: JournalEntry | None = None
+        if added:
+            entry = JournalEntry(
+                target=target or held.place.target,
+                file=file,
+                added=dict(added),
+                tags={keyword.tag: keyword.name for keyword in keywords},
+                created=held.base is None,
+                before=self._digest_of(held.base),
+                after=after,
+                undo=undo,
+            )
+        if staged is None:
+            return Part(entry)
+        gone = JournalEntry(
+            target=target or held.place.target,
+            file=file,
+            added={},
+            tags={},
+            created=False,
+            before=now,
+            after=after,
+            undo=patch.encode(b"", b"", prior=now),
+        )
+        return Part(entry, entry or gone, staged)
+
+    def _digest_of(self, data: Content | None) -> bytes:
+        """Return the digest of a file's bytes, empty for no file; the photo's is known."""
+        if data is None:
+            return b""
+        if data is self._photo.data and self._digest:
+            return self._digest
+        return patch.digest(data)

@@ -1,0 +1,109 @@
+"""How far the work is: what is done, how fast it goes, and how long the rest will take."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+WINDOW_SECONDS = 60.0
+"""The rate is that of the last minute."""
+LINE_SECONDS = 60.0
+"""How often a log is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the work stands.
+
+    ``done`` counts photos since the start, ``remaining`` those that are known to be left,
+    ``rate`` is photos a second, ``seconds_left`` is for the rest of them at that rate. Both
+    are None while there is nothing to go by.
+    """
+
+    done: int = 0
+    remaining: int = 0
+    rate: float | None = None
+    seconds_left: float | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{self.done:,} photos done, {self.remaining:,} to go"]
+        if self.rate is not None:
+            parts.append(f"{self.rate:.1f} a second")
+        if self.seconds_left is not None:
+            parts.append(f"about {duration(self.seconds_left)} left")
+        return ", ".join(parts)
+
+
+class Progress:
+    """Counts photos. Safe to be used by several threads; ``clock`` gives monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._done = 0
+        self._recent: deque[tuple[float, int]] = deque()
+        self._expected: int | None = None
+        self._line_due = math.inf
+
+    def add(self, count: int) -> None:
+        """Note that ``count`` photos more are done."""
+        if not count:
+            return
+        now = self._clock()
+        with self._lock:
+            self._done += count
+            self._recent.append((now, count))
+            self._trim(now)
+            if self._line_due == math.inf:
+                self._line_due = now + LINE_SECONDS
+
+    def expect(self, count: int | None) -> None:
+        """Note that ``count`` photos are left from now on; None: only what waits in a queue."""
+        with self._lock:
+            self._expected = None if count is None else self._done + count
+
+    def standing(self, queued: int) -> Standing:
+        """Return how the work stands; ``queued`` photos at least are left."""
+        now = self._clock()
+        with self._lock:
+            self._trim(now)
+            left = 0 if self._expected is None else self._expected - self._done
+            remaining = max(queued, left)
+            rate = None
+            if len(self._recent) > 1 and now > self._recent[0][0]:
+                # What came first was worked on before the window began.
+                counted = sum(count for _, count in self._recent) - self._recent[0][1]
+                rate = counted / (now - self._recent[0][0])
+            seconds = remaining / rate if rate and remaining else None
+            return Standing(self._done, remaining, rate, seconds)
+
+    def line(self, queued: int) -> str | None:
+        """Return a line for the log, once a minute while there is work; else None."""
+        if not queued:
+            self._line_due = math.inf
+            return None
+        if self._clock() < self._line_due:
+            return None
+        self._line_due = self._clock() + LINE_SECONDS
+        return str(self.standing(queued))
+
+    def _trim(self, now: float) -> None:
+        while self._recent and self._recent[0][0] < now - WINDOW_SECONDS:
+            self._recent.popleft()
+
+
+def duration(seconds: float) -> str:
+    """Return ``seconds`` as a person says it: "40 s", "12 min", "3 h 20 min", "2 days 4 h"."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} days {hours % 24} h"

@@ -1,0 +1,65 @@
+"""What the daemon takes from the machine: its priority, and its memory."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+
+import psutil
+
+from tagger.config import PriorityConfig
+
+log = logging.getLogger(__name__)
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_MIB = 1 << 20
+
+
+def give_memory_back() -> None:
+    """Have the C library return large blocks to the system as soon as they are free.
+
+    glibc raises by itself the size from which it does so, up to 32 MiB, and keeps what was
+    smaller: a network's activations, some 100 MB. See mallopt(3); other C libraries have no
+    such thing. To be called before the network is loaded.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, 8 * _MIB)
+        mallopt(_TRIM_THRESHOLD, 32 * _MIB)
+        mallopt(_ARENA_MAX, 1)
+
+
+def be_nice(config: PriorityConfig) -> None:
+    """Lower the priority of this thread, and of all threads and processes it starts.
+
+    A machine that does not allow it is no reason to stop.
+    """
+    classes = {"idle": psutil.IOPRIO_CLASS_IDLE, "low": psutil.IOPRIO_CLASS_BE}
+    try:
+        if os.getpriority(os.PRIO_PROCESS, 0) < config.nice:
+            os.setpriority(os.PRIO_PROCESS, 0, config.nice)
+        if config.io != "normal":
+            # Zero is the calling thread; psutil asks for a process, which is its first one.
+            psutil.Process().ionice(classes[config.io], 7 if config.io == "low" else None)
+    except (OSError, psutil.Error) as error:
+        log.warning("the priority stays as it is: %s", error)
+
+
+def memory_mb() -> float | None:
+    """Return the memory of this process and its children in MB (10⁶ bytes).
+
+    Shared pages are counted once (the proportional set size of smaps, see proc(5)). None
+    when the system does not say.
+    """
+    total = 0
+    try:
+        for process in (one := psutil.Process(), *one.children(recursive=True)):
+            try:
+                total += process.memory_full_info().pss
+            except psutil.NoSuchProcess:
+                continue  # it has ended meanwhile
+    except psutil.Error as error:
+        log.debug("no memory figure: %s", error)
+        return None
+    return round(total / 1e6, 1)

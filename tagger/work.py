@@ -1,0 +1,310 @@
+"""The thread that handles photos: it takes what was found, and drives the pipeline."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tagger.config import Config
+from tagger.errors import ModelError, StateError, TaggerError
+from tagger.handover import Writing
+from tagger.index.store import Store
+from tagger.loading import EngineLoader
+from tagger.outcome import Outcome, Tagged, Unchanged
+from tagger.photo import Candidate
+from tagger.progress import Progress, Standing
+
+if TYPE_CHECKING:
+    from tagger.classify.engine import Engine
+    from tagger.decode.worker import DecodePool
+    from tagger.intake import Job
+    from tagger.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+BATCH = 16
+DISK_FULL_SECONDS = 10.0
+ENGINE_SECONDS = 2.0
+"""How often, without an engine, the loader is asked."""
+ASK_SECONDS = 0.2
+"""How often a single run looks whether all is done."""
+OPTIMIZE_STEP = 256
+"""After so many photos more it is asked whether int8 can be proved."""
+WORTH_OPTIMIZING = 1000
+"""A single run with less to do than this is over before int8 pays."""
+
+Queue = queue.Queue[Candidate | None]
+"""What the watch found; None wakes the worker."""
+
+
+@dataclass(slots=True)
+class Last:
+    """The photo that was handled last: seconds since the epoch, and what it took."""
+
+    path: str
+    at: float
+    milliseconds: float
+
+
+class Worker:
+    """Handles the photos of ``found`` until ``pause`` is set.
+
+    ``online`` says whether the watched folder of a path can be trusted to be there,
+    ``look_again`` has all folders looked at. ``until``: when this is set and all is done,
+    the work ends (a single run). ``changed`` is called when the work begins and ends;
+    ``observer`` with every outcome; both in the working thread.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        loader: EngineLoader,
+        found: Queue,
+        pause: threading.Event,
+        progress: Progress,
+        *,
+        online: Callable[[str], bool],
+        look_again: Callable[[], None],
+        observer: Callable[[Outcome], None],
+        changed: Callable[[], None],
+        until: threading.Event | None = None,
+    ) -> None:
+        self.last: Last | None = None
+        self._config, self._store, self._loader = config, store, loader
+        self._found, self._pause, self._progress = found, pause, progress
+        self._online, self._look_again = online, look_again
+        self._observer, self._changed, self._until = observer, changed, until
+        self._writing: Writing
+        self._in_work = 0
+        self._was_busy = False
+        self._optimizing: _Optimizing | None = None
+        self._asked_at = -OPTIMIZE_STEP
+
+    @property
+    def queued(self) -> int:
+        """The photos that wait, or are being handled."""
+        return self._found.qsize() + self._in_work
+
+    def standing(self) -> Standing:
+        """Return how the work stands."""
+        return self._progress.standing(self.queued)
+
+    def wake(self) -> None:
+        """Have a waiting worker look whether it is to pause."""
+        with contextlib.suppress(queue.Full):  # then it does not wait
+            self._found.put_nowait(None)
+
+    def run(self) -> None:
+        """Work. Raise ModelError when a single run finds no weights."""
+        pipeline: Pipeline | None = None
+        jobs: list[Job] = []
+        writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        try:
+            while not self._pause.is_set():
+                if pipeline is None:
+                    if (engine := self._engine()) is not None:
+                        pipeline = self._start_pipeline(engine)
+                        self._writing = Writing(writer, pipeline)
+                        self._relabel(pipeline)
+                        self._look_again()
+                    continue
+                idle = not jobs and not pipeline.intake.deferred and not self._writing.busy
+                idle = idle and self._found.empty()
+                if idle and self._until is not None and self._until.is_set():
+                    return
+                self._note(busy=not idle)
+                self._optimize(pipeline)
+                jobs = self._turn(pipeline, jobs, wait=idle)
+        finally:
+            self._in_work = 0
+            self._pause.set()
+            writer.shutdown()
+            if self._optimizing is not None:
+                self._optimizing.join()
+            if pipeline is not None:
+                pipeline.pool.close()
+
+    def _note(self, *, busy: bool) -> None:
+        if busy != self._was_busy:
+            self._was_busy = busy
+            self._changed()
+
+    def _engine(self) -> Engine | None:
+        """Return the engine; without one remember what was found, so that the status can tell."""
+        engine = self._loader.get(self._config)
+        if engine is None:
+            if self._until is not None and self._loader.error is not None:
+                raise self._loader.error
+            self._changed()
+            waits = self._loader.error is not None
+            if batch := self._take(ENGINE_SECONDS if waits else 0.0):
+                self._store.mark_waiting((one.path, one.root) for one in batch)
+        return engine
+
+    def _turn(self, pipeline: Pipeline, jobs: list[Job], *, wait: bool) -> list[Job]:
+        """Begin the next batch, classify the one that is decoded, have it written.
+
+        Return the begun batch. Decoding, the network and writing so overlap.
+        """
+        batch, pipeline.intake.deferred = pipeline.intake.deferred, []
+        seconds = ASK_SECONDS if self._until is not None else None
+        batch += self._take(seconds if wait else 0.0)
+        self._in_work = len(batch) + len(jobs) + self._writing.busy
+        outcomes: list[Outcome] = []
+        try:
+            begun, outcomes = pipeline.intake.begin(batch)
+            self._in_work = len(begun) + len(jobs) + self._writing.busy
+            recognised, failed = pipeline.recogniser.run(jobs)
+            outcomes += failed + self._writing.result()
+            self._writing.start(jobs, recognised)
+        except (sqlite3.OperationalError, StateError) as error:
+            # A full disk: nothing was acknowledged, so the next scan finds it all again.
+            log.error("the index cannot be written: %s; trying again soon", error)
+            self._writing.forget()
+            pipeline.intake.forget()
+            self._pause.wait(DISK_FULL_SECONDS)
+            self._look_again()
+            begun = []
+        self._in_work = len(begun) + self._writing.busy
+        self._tell(outcomes)
+        return begun
+
+    def _tell(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Tagged):
+                self.last = Last(outcome.path, time.time(), sum(outcome.milliseconds.values()))
+            self._observer(outcome)
+        self._progress.add(sum(not isinstance(outcome, Unchanged) for outcome in outcomes))
+        if line := self._progress.line(self.queued):
+            log.info("%s", line, extra={"event": "progress"})
+
+    def _take(self, seconds: float | None) -> list[Candidate]:
+        """Return what was found; wait ``seconds`` for the first (None: until there is one)."""
+        batch: list[Candidate] = []
+        try:
+            if seconds != 0.0 and not self._pause.is_set():
+                if (one := self._found.get(timeout=seconds)) is None:
+                    return batch
+                batch.append(one)
+            while len(batch) < BATCH:
+                if (one := self._found.get_nowait()) is not None:
+                    batch.append(one)
+        except queue.Empty:
+            pass  # what is there is the batch
+        return batch
+
+    def _start_pipeline(self, engine: Engine) -> Pipeline:
+        from tagger.decode.worker import DecodePool
+        from tagger.labels.choose import Chooser
+        from tagger.labels.vocabulary import own_vocabulary
+        from tagger.pipeline import Pipeline
+
+        decode, labels = self._config.decode, self._config.labels
+        chooser = Chooser(
+            own_vocabulary(self._config.state_dir),
+            labels,
+            class_count=len(engine.categories),
+            model_name=self._config.model.name,
+            categories=engine.categories,
+        )
+        pool = DecodePool(
+            engine.spec,
+            workers=decode.workers,
+            max_pixels=decode.max_megapixels * 1_000_000,
+            timeout=decode.timeout_seconds,
+            memory_mb=decode.memory_mb,
+            more=labels.crops > 1,
+        )
+        return Pipeline(
+            self._config,
+            self._store,
+            engine,
+            pool,
+            chooser,
+            online=self._online,
+            stop=self._pause.is_set,
+        )
+
+    def _relabel(self, pipeline: Pipeline) -> None:
+        from tagger.upkeep import relabel
+
+        def handle(candidates: Sequence[Candidate]) -> None:
+            jobs, outcomes = pipeline.intake.begin(candidates)
+            for outcome in outcomes + pipeline.finish(jobs):
+                self._observer(outcome)
+
+        started = time.monotonic()
+        if count := relabel(pipeline, handle):
+            log.info("relabelled %d photos in %.1f s", count, time.monotonic() - started)
+
+    def _optimize(self, pipeline: Pipeline) -> None:
+        """Have int8 proved beside the work when enough photos were seen, and take it up."""
+        if (running := self._optimizing) is not None:
+            if not running.done:
+                return
+            self._optimizing = None
+            if running.accepted:
+                pipeline.use(self._loader.renew(self._config))
+            return
+        standing = self.standing()
+        if standing.done - self._asked_at < OPTIMIZE_STEP:
+            return
+        if self._until is not None and standing.remaining < WORTH_OPTIMIZING:
+            return
+        self._asked_at = standing.done
+        self._optimizing = _Optimizing(
+            self._loader, self._config, self._store, pipeline.pool, self.wake
+        )
+
+
+class _Optimizing(threading.Thread):
+    """Proves int8 on photos of the index. Starts at once.
+
+    When it is ``done``, ``accepted`` says whether int8 may be used; then ``ended`` is called.
+    """
+
+    def __init__(
+        self,
+        loader: EngineLoader,
+        config: Config,
+        store: Store,
+        pool: DecodePool,
+        ended: Callable[[], None],
+    ) -> None:
+        super().__init__(name="optimize")
+        self.accepted = self.done = False
+        self._ended = ended
+        self._given = (loader, config, store, pool)
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._prove()
+        finally:
+            self.done = True
+            self._ended()
+
+    def _prove(self) -> None:
+        from tagger.classify.child import StoppedError
+
+        loader, config, store, pool = self._given
+        try:
+            seen = store.classified()
+            verdict = loader.maybe_optimize(config, seen, store.sample_paths(), pool)
+        except StoppedError:
+            return  # the next start tries it again
+        except ModelError as error:
+            log.warning("int8 is not used: %s", error)
+        except (TaggerError, OSError, RuntimeError, sqlite3.Error):
+            log.exception("int8 could not be tried")
+        else:
+            self.accepted = verdict is not None and verdict.accepted

@@ -1,0 +1,78 @@
+"""Priority and memory of real processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from tagger.config import PriorityConfig
+from tagger.resources import memory_mb
+
+CHILD = """
+import json, os, subprocess, sys, threading
+import psutil
+from tagger.config import PriorityConfig
+from tagger.resources import be_nice
+be_nice(PriorityConfig(nice=int(sys.argv[1]), io=sys.argv[2]))
+said = {}
+def look():
+    with open(f"/proc/self/task/{threading.get_native_id()}/stat") as file:
+        said["thread"] = int(file.read().rsplit(")")[1].split()[16])
+thread = threading.Thread(target=look)
+thread.start()
+thread.join()
+child = subprocess.Popen(["sleep", "30"])
+said["nice"] = os.getpriority(os.PRIO_PROCESS, child.pid)
+said["io"] = list(psutil.Process(child.pid).ionice())
+child.kill()
+child.wait()
+print(json.dumps(said))
+"""
+
+
+@pytest.mark.parametrize(
+    ("nice", "io", "expected"),
+    [
+        (15, "idle", [psutil.IOPRIO_CLASS_IDLE, None]),
+        (7, "low", [psutil.IOPRIO_CLASS_BE, 7]),
+        (0, "normal", None),
+    ],
+)
+def test_threads_and_children_are_as_nice(nice, io, expected):
+    mine = psutil.Process().nice()
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(nice), io], capture_output=True, check=True, text=True
+    )
+    said = json.loads(done.stdout)
+    assert said["nice"] == said["thread"] == max(nice, mine)
+    if expected is None:
+        assert said["io"] == list(psutil.Process().ionice())
+    else:
+        assert said["io"][0] == expected[0]
+        assert expected[1] is None or said["io"][1] == expected[1]
+
+
+def test_the_daemon_yields_by_default(home, eventually):
+    home.configure(priority={})  # the tests themselves do not yield
+    daemon = home.start()
+    eventually(lambda: home.heartbeat().get("model"), 60)
+    process = psutil.Process(daemon.pid)
+    assert process.nice() == max(PriorityConfig().nice, psutil.Process().nice())
+    assert process.ionice()[0] == psutil.IOPRIO_CLASS_IDLE
+
+
+def test_memory_counts_the_children():
+    alone = memory_mb()
+    assert alone is not None and alone > 5
+    code = "x = b'x' * 80_000_000; print('ready', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        both = memory_mb()
+        child.kill()
+    assert both - alone > 75

@@ -1,0 +1,165 @@
+"""The worker by itself: real index, decoding and network; the finder of int8 is a fake."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import shutil
+import threading
+from dataclasses import dataclass
+
+import pytest
+
+from tagger.classify.optimize import Verdict
+from tagger.configfile import load_config
+from tagger.errors import ModelError
+from tagger.index.store import Store
+from tagger.loading import EngineLoader
+from tagger.outcome import Tagged
+from tagger.photo import Candidate, FileStat
+from tagger.progress import Progress
+from tagger.work import WORTH_OPTIMIZING, Worker
+
+
+@dataclass
+class Quantized:
+    """The engine under another name, as int8 is."""
+
+    engine: object
+    name: str = "onnx-int8"
+
+    def __post_init__(self):
+        self.model_id = f"{self.engine.model_id}-int8"
+        self.categories, self.spec = self.engine.categories, self.engine.spec
+
+    def predict(self, crops):
+        return self.engine.predict(crops)
+
+
+class Loader(EngineLoader):
+    """An engine loader that finds out about int8 as the test says."""
+
+    def __init__(self, stop, answer):
+        super().__init__(stop)
+        self.answer, self.asked, self.renewed = answer, [], 0
+
+    def maybe_optimize(self, config, seen, paths, pool):
+        self.asked.append((seen, sorted(paths)))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def renew(self, config):
+        self.renewed += 1
+        self.engine = Quantized(self.engine)
+        return self.engine
+
+
+def verdict(*, accepted):
+    return Verdict(accepted, "", 128, 600, 400, 1.0, 1.0, 0.0, 9.0, 3.0, "m", "x")
+
+
+class Bench:
+    """One worker in its thread."""
+
+    def __init__(self, home, answer, *, single=False):
+        home.use_converted_model()
+        self.home = home
+        self.config = load_config(str(home.config))
+        self.store = Store(self.config.state_dir)
+        self.pause, self.found = threading.Event(), queue.Queue(16)
+        self.loader = Loader(self.pause.is_set, answer)
+        self.progress = Progress()
+        self.outcomes = queue.Queue()
+        self.until = threading.Event() if single else None
+        self.worker = Worker(
+            self.config,
+            self.store,
+            self.loader,
+            self.found,
+            self.pause,
+            self.progress,
+            online=lambda path: True,
+            look_again=lambda: None,
+            observer=self.outcomes.put,
+            changed=lambda: None,
+            until=self.until,
+        )
+        self.thread = threading.Thread(target=self.worker.run)
+        self.thread.start()
+
+    def tag(self, scene, name):
+        """Drop a photo; return the id of the model that its prediction comes from."""
+        photo = self.home.inbox / name
+        shutil.copyfile(scene, photo)
+        self.found.put(Candidate(str(photo), str(photo.parent), FileStat.of(photo.lstat())))
+        outcome = self.outcomes.get(timeout=60)
+        assert isinstance(outcome, Tagged)
+        return self.store.prediction(self.store.photo(str(photo)).id).model_id
+
+    def stop(self):
+        self.pause.set()
+        self.worker.wake()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+        self.store.close()
+
+
+@pytest.fixture
+def bench(home):
+    made = []
+
+    def make(answer, **how):
+        made.append(Bench(home, answer, **how))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def test_int8_is_proved_beside_the_work_and_taken_up(bench, scenes, eventually):
+    one = bench(verdict(accepted=True))
+    first = one.tag(scenes[0], "a.jpg")
+    eventually(lambda: one.loader.renewed)
+    assert one.tag(scenes[1], "b.jpg") == f"{first.removesuffix('-int8')}-int8"
+    assert one.loader.renewed == 1
+    assert len(one.loader.asked) == 1, "asked again only after many more photos"
+
+
+def test_a_refused_int8_changes_nothing(bench, scenes, eventually):
+    one = bench(verdict(accepted=False))
+    eventually(lambda: one.loader.asked)
+    assert not one.tag(scenes[0], "a.jpg").endswith("int8")
+    assert one.loader.renewed == 0
+
+
+def test_trouble_with_int8_is_said_and_the_work_goes_on(bench, scenes, caplog):
+    with caplog.at_level(logging.WARNING, "tagger"):
+        one = bench(ModelError("too few", "tag some first"))
+        assert one.tag(scenes[0], "a.jpg")
+    assert "int8 is not used: too few" in caplog.text
+
+
+def test_a_single_run_proves_int8_only_when_it_is_worth_it(bench, scenes, eventually):
+    one = bench(verdict(accepted=True), single=True)
+    one.tag(scenes[0], "a.jpg")
+    assert one.loader.asked == []
+    one.progress.expect(WORTH_OPTIMIZING)
+    one.tag(scenes[1], "b.jpg")
+    eventually(lambda: one.loader.renewed)
+    [(seen, paths)] = one.loader.asked
+    assert seen == len(paths) >= 1
+    one.until.set()
+    one.thread.join(10)
+    assert not one.thread.is_alive()
+
+
+def test_how_it_stands_is_told(bench, scenes):
+    one = bench(None)
+    one.tag(scenes[0], "a.jpg")
+    one.tag(scenes[1], "b.jpg")
+    assert one.worker.last.path.endswith("b.jpg")
+    assert one.worker.last.milliseconds > 1
+    standing = one.worker.standing()
+    assert (standing.done, standing.remaining) == (2, 0)
