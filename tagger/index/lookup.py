@@ -143,10 +143,13 @@ class Lookup(Database):
         """Return the photos to look at again: failures whose time has come, and what the
         user asked for."""
         rows = self._rows(
-            "SELECT path FROM photos LEFT JOIN failures ON photo_id = id"
-            " WHERE status NOT IN ('missing', 'waiting')"
-            " AND (retry_at <= ? OR (retry_at IS NULL AND size IS NULL)"
-            " OR (photo_id IS NULL AND keywords_hash IS NULL))",
+            "SELECT path FROM failures CROSS JOIN photos ON id = photo_id"
+            " WHERE (retry_at <= ? OR (retry_at IS NULL AND size IS NULL))"
+            " AND status NOT IN ('missing', 'waiting')"
+            " UNION ALL"
+            " SELECT path FROM photos WHERE (size IS NULL OR keywords_hash IS NULL)"
+            " AND status NOT IN ('missing', 'waiting')"
+            " AND NOT EXISTS (SELECT 1 FROM failures WHERE photo_id = id)",
             (self._clock(),),
         )
         return [os.fsdecode(row["path"]) for row in rows]

@@ -163,6 +163,13 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX photos_sort ON photos (sort_at, status);
         """,
     ),
+    (
+        # What is to be looked at again is asked every minute, of a million photos as well.
+        "0004_due",
+        """
+        CREATE INDEX photos_due ON photos (id) WHERE size IS NULL OR keywords_hash IS NULL;
+        """,
+    ),
 )
 
 

@@ -342,10 +342,9 @@ def test_photos_below_an_unreadable_folder_are_not_gone(
     scandir = os.scandir
 
     def refuse(path: str) -> Any:
-        entries = scandir(path)
         if path == str(root):
             raise OSError(5, "Input/output error", path)
-        return entries
+        return scandir(path)
 
     monkeypatch.setattr("tagger.watch.scan.os.scandir", refuse)
     one.pass_time(10.0)

@@ -1,0 +1,109 @@
+"""Does the quick decode say the same as the full one?
+
+    python bench/decode/agreement.py [PHOTOS]
+
+Photos of ../shared, enlarged to 12 MP as a camera would deliver them (JPEG, and HEIC with a
+thumbnail of 320x240), classified twice with MobileNetV2: from tagger's crop (the smallest DCT
+scale, or the thumbnail) and from a full decode by Pillow, resized and cropped by torchvision's
+own transforms. Prints the share with the same best class, over all and where the full decode is
+sure (0.5), the mean difference of the crops, and the milliseconds of both. Writes
+``agreement.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pillow_heif
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from bench.machine import describe
+from tagger.classify.converted import convert
+from tagger.classify.onnx_engine import OnnxEngine
+from tagger.classify.torchvision_compat import import_torchvision
+from tagger.decode.crop import decode
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+SURE = 0.5
+SIZE = 12_000_000
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 250
+    photos = sorted((SHARED / "photos").glob("*/*.JPEG"))
+    random.Random(1).shuffle(photos)
+    if not photos:
+        sys.exit(f"there are no photos in {SHARED}")
+    with tempfile.TemporaryDirectory() as name:
+        engine = OnnxEngine(convert("mobilenet_v2", str(SHARED / "models/mobilenet_v2.pth"), name))
+        figures: dict[str, Any] = {}
+        for kind in ("JPEG", "HEIC with thumbnail"):
+            figures[kind] = compare(engine, photos[:count], kind, Path(name))
+            print(kind, json.dumps(figures[kind]))
+    figures["machine"] = describe()
+    Path(__file__).with_name("agreement.json").write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def compare(engine: OnnxEngine, photos: list[Path], kind: str, folder: Path) -> dict[str, float]:
+    import_torchvision()
+    from torchvision.models import MobileNet_V2_Weights
+    from torchvision.transforms import functional
+
+    weights = MobileNet_V2_Weights.IMAGENET1K_V1.transforms()
+    same, sure, difference = [], [], []
+    took = {"tagger": 0.0, "full": 0.0}
+    for photo in photos:
+        path = enlarged(photo, kind, folder)
+        started = time.perf_counter()
+        ours = decode(str(path), engine.spec).crop
+        took["tagger"] += time.perf_counter() - started
+        started = time.perf_counter()
+        with Image.open(path) as image:
+            whole = image.convert("RGB")
+        whole = functional.resize(whole, weights.resize_size, antialias=True)
+        full = np.asarray(functional.center_crop(whole, weights.crop_size))
+        took["full"] += time.perf_counter() - started
+        path.unlink()
+        mine, plain = engine.predict(np.stack([ours, full]))
+        same.append(mine.probabilities.argmax() == plain.probabilities.argmax())
+        sure.append(plain.probabilities.max() >= SURE)
+        difference.append(np.abs(ours.astype(int) - full).mean())
+    agreed, certain = np.array(same), np.array(sure)
+    return {
+        "photos": len(photos),
+        "same": round(float(agreed.mean()), 4),
+        "sure": int(certain.sum()),
+        "same where sure": round(float(agreed[certain].mean()), 4),
+        "crops differ by (of 255)": round(float(np.mean(difference)), 2),
+        "ms": round(1000 * took["tagger"] / len(photos), 1),
+        "ms in full": round(1000 * took["full"] / len(photos), 1),
+    }
+
+
+def enlarged(photo: Path, kind: str, folder: Path) -> Path:
+    with Image.open(photo) as image:
+        small = image.convert("RGB")
+    factor = (SIZE / (small.width * small.height)) ** 0.5
+    size = (round(small.width * factor), round(small.height * factor))
+    big = small.resize(size, Image.Resampling.BICUBIC)
+    if kind == "JPEG":
+        path = folder / "photo.jpg"
+        big.save(path, quality=90)
+        return path
+    path = folder / "photo.heic"
+    heif = pillow_heif.from_pillow(big)
+    heif.save(path, quality=80, thumbnails=[320])
+    return path
+
+
+if __name__ == "__main__":
+    main()
