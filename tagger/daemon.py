@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import signal
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -25,6 +26,7 @@ from tagger.bell import Bell
 from tagger.config import Config
 from tagger.errors import ConfigError, TaggerError
 from tagger.handover import Found
+from tagger.index.damage import open_sound
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
 from tagger.logs import set_up_logging
@@ -78,6 +80,8 @@ class Daemon:
         self._error: BaseException | None = None
         self._started_at = time.time()
         self._told: dict[str, Any] = {}
+        self._notice: str | None = None
+        self._told_to_stop = False  # by a signal, not by an error
         self._memory: float | None = None
         self._memory_due = 0.0
 
@@ -127,13 +131,42 @@ class Daemon:
     def _session(self) -> Iterator[Store]:
         from tagger.upkeep import repair
 
-        with state_lock(self.config.state_dir), Store(self.config.state_dir) as store:
+        with state_lock(self.config.state_dir), open_sound(self.config.state_dir) as store:
             repair(store)
-            with self._signals():
+            with self._signals(), self._rebuilding(store):
                 yield store
             self._heartbeat("stopped")
         if self._error is not None:
             raise self._error
+
+    @contextmanager
+    def _rebuilding(self, store: Store) -> Iterator[None]:
+        """When the index was damaged, fill it from the tags in files, beside the work."""
+        problem = store.meta("rebuild")
+        if not problem:
+            yield
+            return
+        self._notice = f"the index was damaged and is built anew: {problem}"
+        thread = threading.Thread(target=self._rebuild, args=(store,), name="rebuild")
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+
+    def _rebuild(self, store: Store) -> None:
+        from tagger.upkeep import rebuild
+
+        started = time.monotonic()
+        try:
+            count = rebuild(store, self.config.watch, lambda: self._told_to_stop)
+        except (TaggerError, OSError, sqlite3.Error):
+            log.exception("the index could not be filled from the tags in files")
+            return
+        took = time.monotonic() - started
+        log.info("%d photos were taken in by the tags in their files, in %.1f s", count, took)
+        if not self._told_to_stop:
+            store.set_meta("rebuild", "")
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -193,7 +226,8 @@ class Daemon:
                 if not isinstance(error, TaggerError):
                     log.critical("the %s thread failed", name, exc_info=True)
                 self._error = self._error or error
-                self.stop()
+                self._stop.set()
+                self._pause.set()
             finally:
                 self._bell.ring()
 
@@ -235,6 +269,7 @@ class Daemon:
         """Do what signals have asked for."""
         while self._asked:
             if self._asked.popleft() != signal.SIGHUP:
+                self._told_to_stop = True
                 self._stop.set()
                 self._pause.set()
             elif not self._single and not self._stop.is_set():
@@ -266,6 +301,7 @@ class Daemon:
             "model": engine.model_id if engine else None,
             "engine": engine.name if engine else None,
             "problem": str(error) if error and not engine else None,
+            "notice": self._notice,
             "queue": self._worker.queued,
             "progress": asdict(self._worker.standing()),
             "last": asdict(last) if last else None,

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tagger.errors import StateError
+from tagger.watch.mounts import Mounts, read_mountinfo
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ def state_lock(state_dir: str) -> Iterator[None]:
     Raise StateError when another daemon holds it, or the directory cannot be used.
     """
     try:
-        os.makedirs(state_dir, mode=0o755, exist_ok=True)
+        _refuse_network(state_dir)
+        os.makedirs(state_dir, mode=0o750, exist_ok=True)
         fd = os.open(_lock(state_dir), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StateError(
@@ -46,6 +48,17 @@ def state_lock(state_dir: str) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def _refuse_network(state_dir: str) -> None:
+    """Raise StateError on a file system whose locks and shared memory SQLite cannot trust."""
+    mount = Mounts(read_mountinfo()).of(os.path.realpath(state_dir))
+    if mount.remote:
+        raise StateError(
+            f"the state directory {state_dir} is on a network file system ({mount.fstype}),"
+            " where an SQLite index gets damaged",
+            "set `state_dir` to a folder on a local disk; the photos may stay where they are",
+        )
 
 
 def daemon_runs(state_dir: str) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from tagger.config import WatchRoot, is_inside
 from tagger.index.store import Store
 from tagger.labels.choose import Evidence
+from tagger.metadata.reading import read_tags
 from tagger.metadata.write import clean_strays, recover
 from tagger.photo import Candidate, Tag
 from tagger.pipeline import Pipeline, keywords_hash, write_options
+from tagger.watch.scan import Rules, WalkReport, walk
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +38,35 @@ def repair(store: Store) -> int:
     return len(pending)
 
 
+def rebuild(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) -> int:
+    """Fill an index that was lost from the tags in sidecars and photos, without decoding any.
+
+    The photos are found by their tags at once, and classified again later. Return how many
+    photos were taken in.
+    """
+    count = 0
+    for root in roots:
+        inside = frozenset(
+            os.path.relpath(other.path, root.path)
+            for other in roots
+            if other is not root and is_inside(other.path, root.path)
+        )
+        photos = walk(Rules(root, inside), root.path, WalkReport(), lambda path, error: None)
+        while not stop() and (chunk := list(itertools.islice(photos, CHUNK))):
+            unknown = [seen.path for seen in chunk if store.photo(seen.path) is None]
+            count += store.adopt([(path, root.path, _tags_in_files(path)) for path in unknown])
+    return count
+
+
+def _tags_in_files(path: str) -> tuple[Tag, ...]:
+    return tuple(
+        Tag(keyword[-1], 1.0, keyword, "user")
+        if confidence is None
+        else Tag(keyword[-1], confidence, keyword, "model")
+        for keyword, confidence in read_tags(path)
+    )
+
+
 def relabel(pipeline: Pipeline, handle: Callable[[list[Candidate]], None]) -> int:
     """Choose again, from stored predictions, the tags that come from other settings.
 
@@ -54,7 +87,13 @@ def relabel(pipeline: Pipeline, handle: Callable[[list[Candidate]], None]) -> in
             if stored is None:
                 continue
             stones = store.tombstones(row.id)
-            chosen = pipeline.chooser.choose(Evidence.from_bytes(stored.evidence))
+            try:
+                evidence = Evidence.from_bytes(stored.evidence)
+            except ValueError as error:
+                log.warning("%s is classified again: %s", row.path, error)
+                store.forget_version([row.path])
+                continue
+            chosen = pipeline.chooser.choose(evidence)
             tags = () if row.keep_out else tuple(t for t in chosen if t.label not in stones)
             root = pipeline.config.root_of(row.path)
             wanted = keywords_hash(

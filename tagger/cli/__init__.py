@@ -28,8 +28,10 @@ COMMANDS = {
     "untag": ("untag", "Take tagger's tags away from photos."),
     "restore": ("untag", "Let tags come back that were taken away."),
     "prune": ("untag", "Confirm that missing photos were deleted on purpose."),
+    "backup": ("backup", "Copy the index to a file."),
     "model": ("model", "List, fetch and find model weights."),
     "config": ("setup", "Check the config file."),
+    "service": ("service", "Run tagger as a systemd service."),
     "demo": ("demo", "Watch tagger at work on a temporary folder."),
 }
 

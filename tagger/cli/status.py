@@ -50,6 +50,7 @@ def status_json(config: Config) -> dict[str, Any]:
             "started_at": said.get("started_at") if runs else None,
             "updated_at": said.get("updated_at"),
             "problem": said.get("problem") if runs else None,
+            "notice": said.get("notice") if runs else None,
         },
         "state_dir": config.state_dir,
     }
@@ -72,6 +73,8 @@ def status_command(ctx: click.Context, as_json: bool) -> None:
         click.echo("not running; start it with `tagger run`")
     if daemon["problem"]:
         click.echo(f"problem: {daemon['problem']}")
+    if daemon["notice"]:
+        click.echo(f"note: {printable(daemon['notice'])}")
     click.echo(f"model: {status['model']} ({status['engine']})")
     click.echo(f"photos: {', '.join(f'{n:,} {name}' for name, n in counts.items())}")
     progress = Standing(**status["progress"]) if status["progress"] else Standing()

@@ -39,7 +39,7 @@ class Database:
         self._lock = threading.RLock()
         self._closed = False
         try:
-            os.makedirs(state_dir, mode=0o755, exist_ok=True)
+            os.makedirs(state_dir, mode=0o750, exist_ok=True)
             self._db = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, timeout=30
             )

@@ -139,9 +139,9 @@ class Lookup(Database):
         )
         return [photo_row(row) for row in rows]
 
-    def due(self) -> list[str]:
-        """Return the photos to look at again: failures whose time has come, and what the
-        user asked for."""
+    def due(self, limit: int = 1000) -> list[str]:
+        """Return so many photos, at most, that are to be looked at again: failures whose time
+        has come, and what the user asked for."""
         rows = self._rows(
             "SELECT path FROM failures CROSS JOIN photos ON id = photo_id"
             " WHERE (retry_at <= ? OR (retry_at IS NULL AND size IS NULL))"
@@ -149,8 +149,8 @@ class Lookup(Database):
             " UNION ALL"
             " SELECT path FROM photos WHERE (size IS NULL OR keywords_hash IS NULL)"
             " AND status NOT IN ('missing', 'waiting')"
-            " AND NOT EXISTS (SELECT 1 FROM failures WHERE photo_id = id)",
-            (self._clock(),),
+            " AND NOT EXISTS (SELECT 1 FROM failures WHERE photo_id = id) LIMIT ?",
+            (self._clock(), limit),
         )
         return [os.fsdecode(row["path"]) for row in rows]
 

@@ -138,6 +138,12 @@ class Reader:
         self._db = db
         self._planner = Planner(db)
 
+    def backup(self, target: str, *, replace: bool = False) -> int:
+        """Copy the index to the file ``target``; see :func:`tagger.index.backup.back_up`."""
+        from tagger.index.backup import back_up
+
+        return back_up(self._db, target, replace=replace)
+
     def find(self, query: Query, *, limit: int | None = None) -> Iterator[Found]:
         """Yield the photos that ``query`` finds with their tags, newest first."""
         from tagger.index.records import photo_row

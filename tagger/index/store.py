@@ -220,6 +220,31 @@ class Store(Lookup):
                 for path in paths
             )
 
+    def look_at_all_again(self) -> int:
+        """Make every photo due for another look at its files; return how many there are."""
+        with self.transaction() as db:
+            db.execute("UPDATE photos SET keywords_hash = NULL WHERE keywords_hash IS NOT NULL")
+            return int(db.execute("SELECT count(*) FROM photos").fetchone()[0])
+
+    def adopt(self, photos: Iterable[tuple[str, str, Sequence[Tag]]]) -> int:
+        """Remember the tags found in files of photos, as (path, root, tags), not known yet.
+
+        They can be searched for at once, and are still due to be classified. Return how many
+        were new.
+        """
+        count = 0
+        now = self._clock()
+        with self.transaction() as db:
+            for path, root, tags in photos:
+                if tags and not self._rows(
+                    "SELECT 1 FROM photos WHERE path = ?", (os.fsencode(path),)
+                ):
+                    photo_id = _touch(db, path, root, now)
+                    db.execute("UPDATE photos SET status = 'tagged' WHERE id = ?", (photo_id,))
+                    _add_tags(db, photo_id, tags)
+                    count += 1
+        return count
+
     # Writes in progress
 
     def intend(self, writes: Sequence[tuple[str, str, Sequence[JournalEntry]]]) -> None:

@@ -77,6 +77,16 @@ def paths_in(found: dict[str, Any], ours: Collection[str]) -> list[tuple[str, ..
     return paths
 
 
+def confidences(found: dict[str, Any]) -> dict[str, float]:
+    """Return the confidence of each label that looks as if we wrote it."""
+    ours = set(ours_in(found))
+    return {
+        one["label"]: float(one["confidence"])
+        for one in found.get(PROPERTY, ())
+        if _name(one) in ours and isinstance(one["confidence"], int | float)
+    }
+
+
 def without(found: dict[str, Any], ours: Collection[str]) -> bytes | None:
     """Return the sidecar without our labels; None when nothing of anybody's is left."""
     rest = [one for one in found.get(PROPERTY, ()) if _name(one) not in ours]

@@ -6,6 +6,7 @@ wrote it, or the index is lost), from our provenance in its XMP.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,10 +24,11 @@ from tagger.metadata.keywords import (
 from tagger.metadata.places import XmpPlace, XmpSidecar, sidecar_file
 from tagger.metadata.safefile import Original, read_original
 from tagger.metadata.spliced import proved
-from tagger.photo import FileStat, JournalEntry, Keyword
+from tagger.photo import FileStat, JournalEntry, Keyword, sidecar_paths
 
 MAX_READ = 128 << 20
 """Larger photos are not read for keywords, nor written to."""
+_BEGINNING = 1 << 18
 
 
 @dataclass(slots=True)
@@ -187,6 +189,45 @@ def read_keywords(path: str) -> tuple[KeywordPath, ...]:
     if sidecar is not None:
         paths += user_paths(sidecar.data)
     return with_parents(merged(paths))
+
+
+def read_tags(path: str) -> tuple[tuple[KeywordPath, float | None], ...]:
+    """Return the keywords in a photo's sidecars and in the photo, with everything above them.
+
+    Each comes with its confidence if it is ours, else None. For an index that is lost: of a
+    photo only the beginning is read, where a JPEG has its keywords.
+    """
+    paths: list[KeywordPath] = []
+    ours: dict[str, float] = {}
+    json_file = readable(sidecar_paths(path)[-1])
+    if json_file is not None:
+        with contextlib.suppress(RefusedError):
+            found = json_sidecar.parse(json_file.data)
+            paths += json_sidecar.paths_in(found, ())
+            ours |= json_sidecar.confidences(found)
+    packets: list[tuple[bytes | None, Sequence[str]]] = []
+    if (sidecar := readable(sidecar_file(path))) is not None:
+        packets.append((sidecar.data, ()))
+    data = _beginning(path)
+    opened = opened_container(data)
+    packets.append((opened.packet, opened.iptc) if opened else (find_packet(data), ()))
+    for packet, iptc in packets:
+        paths += user_paths(packet, iptc)
+        if packet is not None:
+            with contextlib.suppress(RefusedError):
+                for word, confidence in xmp.parse(packet).labels().items():
+                    with contextlib.suppress(ValueError):
+                        ours[word] = float(confidence)
+    every = with_parents(merged(paths))
+    return tuple((one, ours.get(one[-1])) for one in every)
+
+
+def _beginning(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_BEGINNING)
+    except OSError:
+        return b""
 
 
 def recover(entry: JournalEntry) -> str:
