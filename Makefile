@@ -10,13 +10,18 @@ BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py \
   bench/daemon/folder.py bench/daemon/latency.py bench/daemon/start.py bench/daemon/memory.py \
   bench/index/start.py bench/index/scale.py bench/watch/rescan.py
 
-.PHONY: demo test lint types check bench clean
+.PHONY: demo test test-systemd lint types check bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/tagger demo $(PHOTOS)
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# The service under a real systemd, in a container. Needs root and Debian's packages
+# debootstrap and systemd-container.
+test-systemd: $(VENV)/installed
+	TAGGER_SYSTEMD=1 $(BIN)/python -m pytest -s -v tests/systemd/test_container.py $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -175,6 +175,11 @@ class Config:
         "A file is finished when it has not changed for so long.", 2.0, min=0, max=3600
     )
     rescan_seconds: float = setting("How often all folders are walked.", 300.0, min=1, max=86400)
+    schedule: str | None = setting(
+        'When photos are handled, as "01:00-06:00" (local time). Unset: at any time.',
+        None,
+        window=True,
+    )
     model: ModelConfig = setting("Which network classifies.", factory=ModelConfig)
     decode: DecodeConfig = setting(
         "Limits on the processes that open photos.", factory=DecodeConfig

@@ -14,6 +14,7 @@ import yaml
 
 from tagger.config import Config, WatchRoot
 from tagger.errors import ConfigError
+from tagger.schedule import Window
 
 _LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's is thirty times as fast; a build of PyYAML may be without it."""
@@ -238,6 +239,12 @@ class _Binder:
                 self.problem(node, key, "must be a text")
                 return _BAD
             text = str(node.value)
+            if limits.get("window"):
+                try:
+                    Window.parse(text)
+                except ConfigError as error:
+                    self.problem(node, key, str(error))
+                    return _BAD
             return self._path(text) if limits.get("path") else text
         if hint is bool:
             if isinstance(loaded, bool):

@@ -15,25 +15,30 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from types import FrameType
 from typing import Any
 
 from tagger import __version__
 from tagger.bell import Bell
 from tagger.config import Config
-from tagger.errors import ConfigError, TaggerError
+from tagger.control import Control
+from tagger.errors import ConfigError, StateError, TaggerError
 from tagger.handover import Found
 from tagger.index.damage import open_sound
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
 from tagger.logs import set_up_logging
+from tagger.notify import Notifier
 from tagger.outcome import Outcome
 from tagger.progress import Progress, Standing
-from tagger.resources import memory_mb
-from tagger.state import state_lock, write_heartbeat
+from tagger.schedule import Window
+from tagger.state import state_lock
+from tagger.survey import Survey
+from tagger.telling import Heartbeat, Manager
 from tagger.watch.watcher import Watcher
 from tagger.work import Queue, Worker
 
@@ -45,15 +50,13 @@ BUSY_SECONDS = 2.0
 IDLE_SECONDS = 60.0
 """How often otherwise, and how often failures are looked at whose time has come."""
 
-MEMORY_SECONDS = 10.0
-"""How long a figure of the memory is good for; it takes milliseconds to find out."""
-
 
 class Daemon:
     """The daemon of one config.
 
     ``read_config`` gives the config again on SIGHUP. ``observer`` is called with every
-    outcome, in the working thread; ``show`` every few seconds with how the work stands.
+    outcome, in the working thread; ``show`` every few seconds with how the work stands;
+    ``notifier`` tells the service manager.
     """
 
     def __init__(
@@ -63,11 +66,14 @@ class Daemon:
         read_config: Callable[[], Config] | None = None,
         observer: Callable[[Outcome], None] = lambda outcome: None,
         show: Callable[[Standing], None] | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self.config = config
         self._read_config = read_config or (lambda: self.config)
         self._observer = observer
         self._show = show or (lambda standing: None)
+        self._manager = Manager(notifier or Notifier({}))
+        self._heartbeat = Heartbeat(config.state_dir)
         self._stop = threading.Event()  # the whole daemon
         self._pause = threading.Event()  # watching and working: for a reload, or the end
         self._bell = Bell()  # wakes the main thread
@@ -76,14 +82,12 @@ class Daemon:
         self._progress = Progress()
         self._watcher: Watcher
         self._worker: Worker
-        self._survey: _Survey | None = None
+        self._survey: Survey | None = None
         self._error: BaseException | None = None
         self._started_at = time.time()
-        self._told: dict[str, Any] = {}
         self._notice: str | None = None
+        self._paused = False
         self._told_to_stop = False  # by a signal, not by an error
-        self._memory: float | None = None
-        self._memory_due = 0.0
 
     def stop(self) -> None:
         """Ask the daemon to stop; what it has not finished waits for the next start."""
@@ -133,9 +137,10 @@ class Daemon:
 
         with state_lock(self.config.state_dir), open_sound(self.config.state_dir) as store:
             repair(store)
-            with self._signals(), self._rebuilding(store):
+            self._paused = store.meta("paused") == "1"
+            with self._signals(), self._rebuilding(store), self._control(store):
                 yield store
-            self._heartbeat("stopped")
+            self._tell("stopped")
         if self._error is not None:
             raise self._error
 
@@ -168,6 +173,47 @@ class Daemon:
         if not self._told_to_stop:
             store.set_meta("rebuild", "")
 
+    def _control(self, store: Store) -> Control:
+        """Return what listens to `tagger pause`, `resume` and `scan`."""
+
+        def set_paused(paused: bool) -> str:
+            store.set_meta("paused", "1" if paused else "0")
+            self._paused = paused
+            self._worker.wake()
+            self._bell.ring()
+            return "paused; photos wait until `tagger resume`" if paused else "working"
+
+        def scan(request: Mapping[str, Any]) -> str:
+            paths = [str(path) for path in request.get("paths", ())]
+            for path in paths:
+                if self.config.root_of(path) is None:
+                    raise StateError(f"{path} is in no watched folder", "see `watch` in the config")
+            for path in paths:
+                self._watcher.hint(path)
+            if not paths:
+                self._watcher.rescan()
+            return f"looking at {', '.join(paths) or 'everything'}"
+
+        return Control(
+            self.config.state_dir,
+            {
+                "pause": lambda request: set_paused(True),
+                "resume": lambda request: set_paused(False),
+                "scan": scan,
+            },
+        )
+
+    def _held(self) -> str | None:
+        """Return why photos are to wait now."""
+        if self._paused:
+            return "paused; `tagger resume` lets it go on"
+        schedule = self.config.schedule
+        if schedule is not None:
+            window = Window.parse(schedule)
+            if not window.holds(datetime.now()):
+                return f"photos wait until {window.opens()} (schedule)"
+        return None
+
     @contextmanager
     def _signals(self) -> Iterator[None]:
         """Let SIGTERM and SIGINT stop and SIGHUP reload, when in the main thread."""
@@ -196,7 +242,7 @@ class Daemon:
         self._watcher = watcher = Watcher(
             self.config.watch,
             store,
-            Found(found, store, self._pause, self._begin_survey),
+            Found(found, store, self._pause, self._begin_survey, self._bell.ring),
             settle_seconds=self.config.settle_seconds,
             rescan_seconds=self.config.rescan_seconds,
             state_dir=self.config.state_dir,
@@ -213,6 +259,8 @@ class Daemon:
             look_again=watcher.rescan,
             observer=self._observer,
             changed=self._bell.ring,
+            # A single run was asked for now.
+            held=self._held if until is None else lambda: None,
             until=until,
         )
 
@@ -240,6 +288,8 @@ class Daemon:
         for thread in threads:
             thread.start()
         next_due = next_beat = 0.0
+        self._tell("running")
+        self._manager.notifier.ready()
         try:
             while not self._pause.is_set() and work.is_alive():
                 now = time.monotonic()
@@ -250,14 +300,18 @@ class Daemon:
                 self._tend_survey()
                 standing = self._worker.standing()
                 self._show(standing)
-                self._heartbeat("running", always=now >= next_beat)
+                self._tell("running", always=now >= next_beat)
                 if now >= next_beat:
                     next_beat = now + IDLE_SECONDS
-                if self._bell.wait(BUSY_SECONDS if standing.remaining else next_due - now):
+                self._manager.tell(self._worker, self._loader, standing, store.counts)
+                seconds = BUSY_SECONDS if standing.remaining else next_due - now
+                if self._bell.wait(min(seconds, self._manager.notifier.interval or seconds)):
                     self._follow()
                     time.sleep(0.02)  # rings come in bursts
         finally:
             self._pause.set()
+            if self._stop.is_set():
+                self._manager.notifier.stopping()
             self._worker.wake()
             for thread in threads:
                 thread.join()
@@ -277,44 +331,42 @@ class Daemon:
 
     def _apply_new_config(self) -> None:
         """Read the config again; keep the old one when the new one is wrong."""
+        self._manager.notifier.reloading()
         try:
             new = self._read_config()
         except ConfigError as error:
             log.error("the config is not reloaded: %s", error)
+            self._manager.notifier.ready()
             return
         if new.state_dir != self.config.state_dir:
             log.error("`state_dir` cannot change while running; restart the daemon for that")
+            self._manager.notifier.ready()
             return
         self.config = new
         set_up_logging(new.log)
         log.info("config reloaded")
         self._pause.set()
 
-    def _heartbeat(self, state: str, *, always: bool = True) -> None:
+    def _tell(self, state: str, *, always: bool = True) -> None:
         """Write down how things are, if that has changed or ``always``."""
         engine, error, last = self._loader.engine, self._loader.error, self._worker.last
-        said: dict[str, Any] = {
-            "state": state,
-            "pid": os.getpid(),
-            "version": __version__,
-            "started_at": self._started_at,
-            "model": engine.model_id if engine else None,
-            "engine": engine.name if engine else None,
-            "problem": str(error) if error and not engine else None,
-            "notice": self._notice,
-            "queue": self._worker.queued,
-            "progress": asdict(self._worker.standing()),
-            "last": asdict(last) if last else None,
-            "roots": [asdict(root) for root in self._watcher.status()],
-        }
-        if not always and said == self._told:
-            return
-        self._told = said
-        now = time.time()
-        if now >= self._memory_due:
-            self._memory_due, self._memory = now + MEMORY_SECONDS, memory_mb()
-        write_heartbeat(
-            self.config.state_dir, said | {"updated_at": now, "memory_mb": self._memory}
+        self._heartbeat.write(
+            {
+                "state": state,
+                "pid": os.getpid(),
+                "version": __version__,
+                "started_at": self._started_at,
+                "model": engine.model_id if engine else None,
+                "engine": engine.name if engine else None,
+                "problem": str(error) if error and not engine else None,
+                "notice": self._notice,
+                "resting": self._worker.resting,
+                "queue": self._worker.queued,
+                "progress": asdict(self._worker.standing()),
+                "last": asdict(last) if last else None,
+                "roots": [asdict(root) for root in self._watcher.status()],
+            },
+            always=always,
         )
 
     # The folders
@@ -329,40 +381,8 @@ class Daemon:
     def _begin_survey(self) -> None:
         """Find out, when more was found than fits the queue, how much there is."""
         if self._survey is None:
-            self._survey = _Survey(self._watcher, self._progress, self._pause, self._bell.ring)
+            self._survey = Survey(self._watcher, self._progress, self._pause, self._bell.ring)
 
     def _tend_survey(self) -> None:
-        """Forget what was counted once all of it has been delivered."""
-        survey = self._survey
-        if survey is None or survey.is_alive():
-            return
-        scans = [root.last_scan for root in self._watcher.status() if root.state == "online"]
-        if all(ended is not None and ended > survey.began for ended in scans):
-            self._progress.expect(None)
+        if self._survey is not None and self._survey.is_over():
             self._survey = None
-
-
-class _Survey(threading.Thread):
-    """Counts, beside a scan that is held back, what there is to do. Starts at once."""
-
-    def __init__(
-        self,
-        watcher: Watcher,
-        progress: Progress,
-        pause: threading.Event,
-        ended: Callable[[], None],
-    ) -> None:
-        super().__init__(name="survey")
-        self.began = time.time()
-        self._watcher, self._progress, self._pause, self._ended = watcher, progress, pause, ended
-        self.start()
-
-    def run(self) -> None:
-        try:
-            count = self._watcher.survey(self._pause)
-        except (TaggerError, OSError):
-            log.exception("the photos to be done could not be counted")
-            return
-        if not self._pause.is_set():
-            self._progress.expect(count)
-            self._ended()

@@ -16,9 +16,10 @@
     ├── MetadataError          tags cannot be written
     │   ├── RefusedError           not safe to embed; a sidecar is used instead
     │   └── WriteFailedError       the disk or its rights said no; tried again later
-    └── ModelError             model weights: not found, damaged, of another model
-        ├── WeightsNotFoundError
-        └── DownloadError
+    ├── ModelError             model weights: not found, damaged, of another model
+    │   ├── WeightsNotFoundError
+    │   └── DownloadError
+    └── ServiceError           the systemd service (in tagger.service)
 
 Every message says what happened, to which path, and what to do next.
 """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tagger.index.store import Store
 from tagger.outcome import Outcome
 from tagger.photo import Candidate
+from tagger.refusing import Refusing
 
 if TYPE_CHECKING:
     from tagger.intake import Job
@@ -59,7 +60,8 @@ class Writing:
 class Found:
     """Where the watcher puts what it finds: a short queue that holds the scan back.
 
-    ``full`` is called whenever it does so.
+    ``full`` is called whenever it does so, ``first`` when it was empty. All of a folder that
+    is ``refusing`` is held back.
     """
 
     def __init__(
@@ -68,18 +70,26 @@ class Found:
         store: Store,
         pause: threading.Event,
         full: Callable[[], None],
+        first: Callable[[], None] = lambda: None,
+        refusing: Refusing | None = None,
     ) -> None:
         self._queue = found
         self._store = store
         self._pause = pause
-        self._full = full
+        self._full, self._first = full, first
+        self._refusing = refusing
 
     def found(self, candidate: Candidate) -> None:
+        while self._refusing is not None and self._refusing.holds(candidate.root):
+            if self._pause.wait(0.5):
+                return
         if self._queue.full():
             self._full()
         while not self._pause.is_set():
             try:
                 self._queue.put(candidate, timeout=0.5)
+                if self._queue.qsize() == 1:
+                    self._first()
                 return
             except queue.Full:
                 continue

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tagger.config import Config
-from tagger.errors import PhotoError, PhotoVanishedError
+from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.files import hash_file, moved_file, photo_stat, sidecar_stat
 from tagger.index.records import PhotoRow
 from tagger.index.store import Store
@@ -23,11 +23,17 @@ from tagger.logs import Once
 from tagger.metadata.write import recover
 from tagger.outcome import Failed, Outcome, Skipped, Unchanged
 from tagger.photo import Candidate, DecodedPhoto, JournalEntry
+from tagger.refusing import Refusing
 
 if TYPE_CHECKING:
     from tagger.decode.worker import DecodePool
 
 log = logging.getLogger(__name__)
+
+MOST = 32
+"""Photos that are begun at a time; a decoded one takes half a megabyte."""
+REST_SECONDS = 0.5
+"""How long to rest when all photos there are wait for a disk."""
 
 
 @dataclass(slots=True)
@@ -47,9 +53,10 @@ class Job:
 class Intake:
     """Turns candidates into jobs. Used by one thread.
 
-    ``online`` says whether the watched folder of a path can be trusted to be there.
+    ``online`` says whether the watched folder of a path can be trusted to be there,
+    ``refusing`` which ones refuse (None: what they refuse is each photo's failure).
     ``deferred`` holds candidates to be offered again once the batches on their way are
-    finished: the same photo, or a twin of one, is being handled.
+    finished: the same photo, or a twin of one, is being handled, or its disk refuses.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class Intake:
         *,
         online: Callable[[str], bool],
         stop: Callable[[], bool],
+        refusing: Refusing | None = None,
     ) -> None:
         self.deferred: list[Candidate] = []
         self._config = config
@@ -67,6 +75,7 @@ class Intake:
         self._pool = pool
         self._online = online
         self._stop = stop
+        self._refusing = refusing
         self._busy: dict[str, bytes] = {}
         self._once = Once(log)
 
@@ -77,10 +86,15 @@ class Intake:
         """
         jobs: list[Job] = []
         outcomes: list[Outcome] = []
+        held = 0
         for candidate in candidates:
             if self._stop():
                 break
-            if candidate.path in self._busy:
+            if self._refusing is not None and self._refusing.holds(candidate.root):
+                self.deferred.append(candidate)
+                held += 1
+                continue
+            if candidate.path in self._busy or len(jobs) >= MOST:
                 self.deferred.append(candidate)
                 continue
             try:
@@ -88,13 +102,16 @@ class Intake:
             except PhotoVanishedError as error:
                 outcomes.append(Skipped(candidate.path, str(error)))
             except PhotoError as error:
-                outcomes.append(record_failure(self._store, candidate, error))
+                outcomes.append(refused(self._store, self._refusing, candidate, error))
             else:
                 if isinstance(found, Job):
                     self._busy[candidate.path] = found.digest
                     jobs.append(found)
                 elif found is not None:
                     outcomes.append(found)
+        self._take_parked()
+        if held and not self._busy and not outcomes and not self._stop():
+            time.sleep(REST_SECONDS)
         return jobs, outcomes
 
     def done(self, jobs: Iterable[Job]) -> None:
@@ -103,11 +120,17 @@ class Intake:
             self._busy.pop(job.candidate.path, None)
             if job.future is not None:
                 job.future.cancel()
+        self._take_parked()
 
     def forget(self) -> None:
         """Drop everything that is on its way; it is found again by the next scan."""
         self._busy.clear()
+        self._take_parked()
         self.deferred.clear()
+
+    def _take_parked(self) -> None:
+        if self._refusing is not None:
+            self.deferred += self._refusing.parked()
 
     def _begin(self, candidate: Candidate) -> Job | Outcome | None:
         path = candidate.path
@@ -185,6 +208,15 @@ class Intake:
         root = self._config.root_of(path)
         may_write = self._config.write.target != "none" and not (root and root.read_only)
         return may_write and entry.created and recover(entry) == "after"
+
+
+def refused(
+    store: Store, refusing: Refusing | None, candidate: Candidate, error: TaggerError
+) -> Outcome:
+    """Let a photo wait whose disk refuses; :func:`record_failure` of another."""
+    if refusing is not None and refusing.park(candidate, error):
+        return Skipped(candidate.path, str(error))
+    return record_failure(store, candidate, error)
 
 
 def record_failure(store: Store, candidate: Candidate, error: Exception) -> Failed:

@@ -30,7 +30,7 @@ from tagger.errors import (
 )
 from tagger.index.records import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
-from tagger.intake import Intake, Job, record_failure
+from tagger.intake import Intake, Job, record_failure, refused
 from tagger.labels.choose import Chooser, Evidence
 from tagger.logs import Once
 from tagger.metadata.write import (
@@ -43,12 +43,14 @@ from tagger.metadata.write import (
 )
 from tagger.outcome import Outcome, Skipped, Tagged
 from tagger.photo import (
+    Candidate,
     JournalEntry,
     Keyword,
     Tag,
     WriteReceipt,
 )
 from tagger.recognise import Recognised, Recogniser
+from tagger.refusing import Refusing
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
@@ -57,6 +59,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CANNOT_WRITE_HERE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+class _WaitsError(TaggerError):
+    """The photo waits until its disk can be written to again."""
 
 
 @dataclass(slots=True)
@@ -71,7 +77,8 @@ class Ready:
 class Pipeline:
     """The stages, wired. Used by one thread; ``stop`` asks them to return early.
 
-    ``online`` says whether the watched folder of a path can be trusted to be there.
+    ``online`` says whether the watched folder of a path can be trusted to be there,
+    ``refusing`` which ones refuse (None: what they refuse is each photo's failure).
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class Pipeline:
         *,
         online: Callable[[str], bool] = lambda path: True,
         stop: Callable[[], bool] = lambda: False,
+        refusing: Refusing | None = None,
     ) -> None:
         self.config = config
         self.store = store
@@ -92,16 +100,17 @@ class Pipeline:
         self.chooser = chooser
         self.online = online
         self.stop = stop
+        self._refusing = refusing
         options = write_options(config, None)
         self.labels_hash = _digest(chooser.config_hash, repr(options))
-        self.recogniser = Recogniser(store, engine, pool, stop)
-        self.intake = Intake(config, store, pool, online=online, stop=stop)
+        self.recogniser = Recogniser(store, engine, pool, stop, refusing)
+        self.intake = Intake(config, store, pool, online=online, stop=stop, refusing=refusing)
         self._once = Once(log)
 
     def use(self, engine: Engine) -> None:
         """Classify with another engine of the same network from now on."""
         self.engine = engine
-        self.recogniser = Recogniser(self.store, engine, self.pool, self.stop)
+        self.recogniser = Recogniser(self.store, engine, self.pool, self.stop, self._refusing)
 
     def finish(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Classify ``jobs``, write and remember their tags; return their outcomes.
@@ -128,8 +137,10 @@ class Pipeline:
                 ready.append(self._prepare(one))
             except PhotoVanishedError as error:
                 outcomes.append(Skipped(one.job.candidate.path, str(error)))
+            except _WaitsError as waits:
+                outcomes.append(Skipped(one.job.candidate.path, str(waits)))
             except TaggerError as error:
-                outcomes.append(record_failure(self.store, one.job.candidate, error))
+                outcomes.append(self._refused(one.job.candidate, error))
             except Exception as error:  # one photo must never stop the others
                 log.exception("unexpected error with %s", one.job.candidate.path)
                 outcomes.append(record_failure(self.store, one.job.candidate, error))
@@ -165,6 +176,8 @@ class Pipeline:
         except MetadataError as error:
             if not _only_index(error):
                 raise
+            if self._refusing is not None and self._refusing.park(job.candidate, error):
+                raise _WaitsError(str(error)) from error
             folder = os.path.dirname(job.candidate.path)
             self._once.warn("write", folder, f"{error}; tags go to the index only")
             saved = replace(saved, note=f"index only: {error.message}")
@@ -228,7 +241,7 @@ class Pipeline:
                 except PhotoVanishedError as error:
                     outcomes.append(Skipped(item.saved.path, str(error)))
                 except TaggerError as error:
-                    outcomes.append(record_failure(self.store, item.job.candidate, error))
+                    outcomes.append(self._refused(item.job.candidate, error))
                 else:
                     if receipt is not None:
                         item.saved = _with_receipt(item.saved, receipt)
@@ -246,6 +259,9 @@ class Pipeline:
             item.job.milliseconds["commit"] = share
             outcomes.append(self._tagged(item))
         return outcomes
+
+    def _refused(self, candidate: Candidate, error: TaggerError) -> Outcome:
+        return refused(self.store, self._refusing, candidate, error)
 
     def _drop_intents(
         self, done: set[str], intended: Sequence[tuple[str, str, Sequence[JournalEntry]]]

@@ -19,10 +19,11 @@ import numpy as np
 from tagger.errors import PhotoVanishedError, TaggerError
 from tagger.index.records import TOP_KEPT, StoredPrediction, pack_top
 from tagger.index.store import Store
-from tagger.intake import Job, record_failure
+from tagger.intake import Job, record_failure, refused
 from tagger.labels.choose import Evidence, combine
 from tagger.outcome import Outcome, Skipped
 from tagger.photo import DecodedPhoto, PhotoFacts, Prediction
+from tagger.refusing import Refusing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,16 +50,22 @@ class Recognised:
 class Recogniser:
     """Waits for decoded photos and classifies them. Used by one thread.
 
-    ``stop`` asks :meth:`run` to return early.
+    ``stop`` asks :meth:`run` to return early; ``refusing`` as for the intake.
     """
 
     def __init__(
-        self, store: Store, engine: Engine, pool: DecodePool, stop: Callable[[], bool]
+        self,
+        store: Store,
+        engine: Engine,
+        pool: DecodePool,
+        stop: Callable[[], bool],
+        refusing: Refusing | None = None,
     ) -> None:
         self._store = store
         self._engine = engine
         self._pool = pool
         self._stop = stop
+        self._refusing = refusing
 
     def run(self, jobs: Sequence[Job]) -> tuple[list[Recognised], list[Outcome]]:
         """Return the predictions of ``jobs``, and the outcomes of those that have none.
@@ -84,7 +91,7 @@ class Recogniser:
                 except PhotoVanishedError as error:
                     outcomes.append(Skipped(job.candidate.path, str(error)))
                 except TaggerError as error:
-                    outcomes.append(record_failure(self._store, job.candidate, error))
+                    outcomes.append(refused(self._store, self._refusing, job.candidate, error))
             found += self._classified(fresh, outcomes)
         return found, outcomes
 

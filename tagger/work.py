@@ -38,6 +38,10 @@ ASK_SECONDS = 0.2
 """How often a single run looks whether all is done."""
 OPTIMIZE_STEP = 256
 """After so many photos more it is asked whether int8 can be proved."""
+REST_SECONDS = 20.0
+"""How often, while photos are to wait, it is asked whether they still are."""
+STUCK_SECONDS = 900.0
+"""A batch that takes longer hangs: sixteen photos may each be given up after a minute."""
 WORTH_OPTIMIZING = 1000
 """A single run with less to do than this is over before int8 pays."""
 
@@ -60,7 +64,8 @@ class Worker:
     ``online`` says whether the watched folder of a path can be trusted to be there,
     ``look_again`` has all folders looked at. ``until``: when this is set and all is done,
     the work ends (a single run). ``changed`` is called when the work begins and ends;
-    ``observer`` with every outcome; both in the working thread.
+    ``observer`` with every outcome; both in the working thread. ``held`` says why photos are
+    to wait, if they are.
     """
 
     def __init__(
@@ -76,8 +81,10 @@ class Worker:
         look_again: Callable[[], None],
         observer: Callable[[Outcome], None],
         changed: Callable[[], None],
+        held: Callable[[], str | None] = lambda: None,
         until: threading.Event | None = None,
     ) -> None:
+        self.resting: str | None = None
         self.last: Last | None = None
         self._config, self._store, self._loader = config, store, loader
         self._found, self._pause, self._progress = found, pause, progress
@@ -86,6 +93,8 @@ class Worker:
         self._writing: Writing
         self._in_work = 0
         self._was_busy = False
+        self._turned_at = time.monotonic()
+        self._held, self._awake = held, threading.Event()
         self._optimizing: _Optimizing | None = None
         self._asked_at = -OPTIMIZE_STEP
 
@@ -98,8 +107,13 @@ class Worker:
         """Return how the work stands."""
         return self._progress.standing(self.queued)
 
+    def moves(self) -> bool:
+        """Whether the work goes on: there is none, or it has not been at one batch for long."""
+        return not self._was_busy or time.monotonic() - self._turned_at < STUCK_SECONDS
+
     def wake(self) -> None:
         """Have a waiting worker look whether it is to pause."""
+        self._awake.set()
         with contextlib.suppress(queue.Full):  # then it does not wait
             self._found.put_nowait(None)
 
@@ -121,6 +135,9 @@ class Worker:
                 idle = idle and self._found.empty()
                 if idle and self._until is not None and self._until.is_set():
                     return
+                self._turned_at = time.monotonic()
+                if self._rests(idle=not jobs and not self._writing.busy):
+                    continue
                 self._note(busy=not idle)
                 self._optimize(pipeline)
                 jobs = self._turn(pipeline, jobs, wait=idle)
@@ -132,6 +149,16 @@ class Worker:
                 self._optimizing.join()
             if pipeline is not None:
                 pipeline.pool.close()
+
+    def _rests(self, *, idle: bool) -> bool:
+        """Wait a while if no photo is to be begun now, and none is on its way."""
+        self.resting = self._held()
+        if self.resting is None or not idle:
+            return False
+        self._note(busy=False)
+        self._awake.wait(REST_SECONDS)
+        self._awake.clear()
+        return True
 
     def _note(self, *, busy: bool) -> None:
         if busy != self._was_busy:
@@ -155,9 +182,12 @@ class Worker:
 
         Return the begun batch. Decoding, the network and writing so overlap.
         """
-        batch, pipeline.intake.deferred = pipeline.intake.deferred, []
+        batch: list[Candidate] = []
+        if self.resting is None:
+            batch, pipeline.intake.deferred = pipeline.intake.deferred, []
         seconds = ASK_SECONDS if self._until is not None else None
-        batch += self._take(seconds if wait else 0.0)
+        if self.resting is None:
+            batch += self._take(seconds if wait else 0.0)
         self._in_work = len(batch) + len(jobs) + self._writing.busy
         outcomes: list[Outcome] = []
         try:

@@ -2,8 +2,8 @@
 
     python bench/decode/agreement.py [PHOTOS]
 
-Photos of ../shared, enlarged to 12 MP as a camera would deliver them (JPEG, and HEIC with a
-thumbnail of 320x240), classified twice with MobileNetV2: from tagger's crop (the smallest DCT
+Photos of ../shared, enlarged as a camera would deliver them (JPEG of 12 MP; HEIC of 2 MP,
+because encoding takes long, with a thumbnail of 320 pixels), classified twice with MobileNetV2: from tagger's crop (the smallest DCT
 scale, or the thumbnail) and from a full decode by Pillow, resized and cropped by torchvision's
 own transforms. Prints the share with the same best class, over all and where the full decode is
 sure (0.5), the mean difference of the crops, and the milliseconds of both. Writes
@@ -34,7 +34,7 @@ from tagger.decode.crop import decode
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SURE = 0.5
-SIZE = 12_000_000
+SIZES = {"JPEG": 12_000_000, "HEIC with thumbnail": 2_000_000}
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         engine = OnnxEngine(convert("mobilenet_v2", str(SHARED / "models/mobilenet_v2.pth"), name))
         figures: dict[str, Any] = {}
-        for kind in ("JPEG", "HEIC with thumbnail"):
+        for kind in SIZES:
             figures[kind] = compare(engine, photos[:count], kind, Path(name))
             print(kind, json.dumps(figures[kind]))
     figures["machine"] = describe()
@@ -92,7 +92,7 @@ def compare(engine: OnnxEngine, photos: list[Path], kind: str, folder: Path) -> 
 def enlarged(photo: Path, kind: str, folder: Path) -> Path:
     with Image.open(photo) as image:
         small = image.convert("RGB")
-    factor = (SIZE / (small.width * small.height)) ** 0.5
+    factor = (SIZES[kind] / (small.width * small.height)) ** 0.5
     size = (round(small.width * factor), round(small.height * factor))
     big = small.resize(size, Image.Resampling.BICUBIC)
     if kind == "JPEG":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
 import re
@@ -30,6 +31,20 @@ HALVES = frozenset({"efficientnet_v2_l"})
 """Models that torchvision publishes with a mean and deviation of 0.5 instead."""
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
 """Layers of the published DenseNets under the names they had before PyTorch 0.4."""
+
+
+def may_run_new_code() -> bool:
+    """Whether memory may be writable and executable; systemd's MemoryDenyWriteExecute= says no."""
+    try:
+        mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC).close()
+    except PermissionError:
+        return False
+    return True
+
+
+if not may_run_new_code():
+    # oneDNN makes its code as it goes; torch has its own.
+    torch.backends.mkldnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
 
 
 class TorchEngine:

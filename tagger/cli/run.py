@@ -12,6 +12,7 @@ from tagger.cli.setup import check_config
 from tagger.config import Config
 from tagger.errors import ConfigError
 from tagger.logs import set_up_logging
+from tagger.notify import Notifier
 from tagger.resources import be_nice, give_memory_back
 
 
@@ -39,7 +40,8 @@ def run_command(ctx: click.Context, once: bool) -> None:
 
     with Bar() if wants_bar(config.log) else nullcontext() as bar:
         set_up_logging(config.log)
-        daemon = Daemon(config, read_config=again, show=bar.show if bar else None)
+        show = bar.show if bar else None
+        daemon = Daemon(config, read_config=again, show=show, notifier=Notifier())
         if once:
             daemon.run_once()
         else:

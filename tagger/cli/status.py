@@ -51,6 +51,7 @@ def status_json(config: Config) -> dict[str, Any]:
             "updated_at": said.get("updated_at"),
             "problem": said.get("problem") if runs else None,
             "notice": said.get("notice") if runs else None,
+            "resting": said.get("resting") if runs else None,
         },
         "state_dir": config.state_dir,
     }
@@ -73,6 +74,8 @@ def status_command(ctx: click.Context, as_json: bool) -> None:
         click.echo("not running; start it with `tagger run`")
     if daemon["problem"]:
         click.echo(f"problem: {daemon['problem']}")
+    if daemon["resting"]:
+        click.echo(f"resting: {daemon['resting']}")
     if daemon["notice"]:
         click.echo(f"note: {printable(daemon['notice'])}")
     click.echo(f"model: {status['model']} ({status['engine']})")

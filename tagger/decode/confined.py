@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 READY = b"ready"
 
+ADDRESS_SPACE_MB = 2048
+"""The least that the limit on the address space is, of which memory is but a part."""
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
@@ -70,10 +73,29 @@ def confine(memory_mb: int, parent: int) -> None:
     from tagger.decode import answer, crop  # the libraries are mapped before the limit holds
 
     del answer, crop
-    limit = memory_mb << 20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _limit_memory(memory_mb)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_memory(memory_mb: int) -> None:
+    """Let this process grow until so much memory is in use, and no further.
+
+    What counts is what it writes to (``VmData``): the address space is mostly libraries, and
+    stacks of threads that are never used. That has a limit for all else that could be mapped.
+    """
+    now = _memory()
+    data = now["VmData"] + max(memory_mb * 1_000_000 - now["VmRSS"], 0)
+    space = max(memory_mb, ADDRESS_SPACE_MB) << 20
+    resource.setrlimit(resource.RLIMIT_DATA, (data, data))
+    resource.setrlimit(resource.RLIMIT_AS, (space, space))
+
+
+def _memory() -> dict[str, int]:
+    """Return the sizes in bytes that the system tells of this process, see proc(5)."""
+    with open("/proc/self/status", "rb") as file:
+        lines = [line.split() for line in file if line.startswith(b"Vm")]
+    return {words[0].decode().rstrip(":"): int(words[1]) << 10 for words in lines}
 
 
 def _leave_network(libc: Any) -> int:

@@ -45,6 +45,15 @@ TURNED = ("HEIF", "TIFF")
 WIDE = 1.15
 """From this ratio of the sides on, crops of both ends are looked at as well."""
 
+LARGE = 12_500_000
+"""A picture of more pixels, when it could not be decoded smaller, is first made so."""
+
+_STRIP = 1_000_000
+"""Pixels that are converted at a time."""
+
+MAX_SCANS = 100
+"""Of a progressive JPEG, with those of the pictures in its metadata; encoders make about ten."""
+
 BACKGROUND = (255, 255, 255)
 """Under transparent pixels: most pictures with transparency are cut-outs made for a page."""
 
@@ -237,11 +246,29 @@ def _decode(
             size=(width, height),
             orientation=orientation,
         )
+        if image.info.get("progressive") and _scans(source) > MAX_SCANS:
+            raise DamagedImageError(
+                f"{path} repeats its picture {_scans(source)} times, to cost time",
+                "leave it untagged, it is no camera's",
+            )
         _draft(image, spec)
         image.load()
         centre, ends = _crops(image, orientation, spec, more)
     digest = hashlib.blake2b(centre.tobytes(), digest_size=16).digest()
     return DecodedPhoto(centre, digest, facts, ends)
+
+
+def _scans(source: BinaryIO) -> int:
+    """Return how many scans a JPEG file has; their marker occurs nowhere else (T.81 B.1.1.5)."""
+    at = source.tell()
+    source.seek(0)
+    count = 0
+    last = b""
+    while chunk := source.read(1 << 20):
+        count += (last + chunk).count(b"\xff\xda")
+        last = chunk[-1:]
+    source.seek(at)
+    return count
 
 
 def _draft(image: Image.Image, spec: CropSpec) -> None:
@@ -267,12 +294,16 @@ def _use_thumbnail(image: Image.Image) -> None:
 def _crops(
     image: Image.Image, orientation: int, spec: CropSpec, more: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    deep = _is_deep(image)
+    mode = image.mode
+    if image.width * image.height > LARGE:
+        image = _reduced(image, spec)
     width, height = image.size
     short = min(width, height)
     # As torchvision: the short side becomes `resize`, the long one is truncated.
     out_width = spec.resize if width == short else int(spec.resize * width / short)
     out_height = spec.resize if height == short else int(spec.resize * height / short)
-    limit = _brightest(image) if _is_deep(image) else None
+    limit = _brightest(image, mode) if deep else None
     shares: list[float | None] = [None]
     if more and max(width, height) >= WIDE * short:
         shares += [0.0, 1.0]
@@ -282,6 +313,32 @@ def _crops(
     arrays = [np.asarray(_turn(crop, orientation)) for crop in crops]
     empty = np.empty((0, spec.size, spec.size, 3), np.uint8)
     return arrays[0], np.stack(arrays[1:]) if len(arrays) > 1 else empty
+
+
+def _reduced(image: Image.Image, spec: CropSpec) -> Image.Image:
+    """Return a large picture as RGB (or still deep), whole numbers of pixels made one.
+
+    Strip by strip, so that besides the picture itself little memory is needed. It stays
+    at least twice as large as the model wants it, which serves the filter.
+    """
+    factor = min(image.size) // (2 * spec.resize)
+    if factor < 2:
+        return image
+    width, height = image.size
+    small: Image.Image | None = None
+    step = max(_STRIP // (width * factor), 1) * factor
+    for top in range(0, height, step):
+        part = image.crop((0, top, width, min(top + step, height)))
+        if not _is_deep(part):
+            part = _to_rgb(part)
+        elif part.mode != "F":
+            part = part.convert("I")
+        part = part.reduce(factor)
+        if small is None:
+            small = Image.new(part.mode, (part.width, -(-height // factor)))
+        small.paste(part, (0, top // factor))
+    assert small is not None
+    return small
 
 
 def _crop(
@@ -359,14 +416,14 @@ def _is_deep(image: Image.Image) -> bool:
     return image.mode == "F" or image.mode.startswith("I")
 
 
-def _brightest(image: Image.Image) -> float:
-    """Return which value of a deep image is white."""
+def _brightest(image: Image.Image, mode: str) -> float:
+    """Return which value of a deep image, of the ``mode`` that its file has, is white."""
     step = max(image.size) // 1024 + 1
     values = np.nan_to_num(np.asarray(image)[::step, ::step].astype(np.float64), posinf=0.0)
     top = float(values.max(initial=0))
     if image.mode == "F" and np.median(values) <= 1 and top < _BRIGHTEST_LIGHT:
         return 1.0  # floats are in 0…1 by convention, with lights above that
-    if top <= 255 and not image.mode.startswith("I;16"):
+    if top <= 255 and not mode.startswith("I;16"):
         return 255.0
     return max(65535.0, top)
 

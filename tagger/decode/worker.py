@@ -8,6 +8,7 @@ taken as plain data, never unpickled: it may have been taken over.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import multiprocessing
 import os
@@ -52,7 +53,8 @@ class DecodePool:
         memory_mb: int = 2048,
         more: bool = True,
     ) -> None:
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.PriorityQueue[tuple[bool, int, Job | None]] = queue.PriorityQueue()
+        self._count = itertools.count()
         self._lock = threading.Lock()
         self._closed = False
         self._workers = [
@@ -79,16 +81,17 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def submit(self, path: str) -> Future[DecodedPhoto]:
+    def submit(self, path: str, *, later: bool = False) -> Future[DecodedPhoto]:
         """Return the future of a decoded photo. It raises PhotoError and nothing else.
 
-        Raise RuntimeError when the pool has been closed.
+        With ``later`` it comes after all that are not. Raise RuntimeError when the pool has
+        been closed.
         """
         result: Future[DecodedPhoto] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool of decoding processes is closed")
-            self._jobs.put((path, result))
+            self._jobs.put((later, next(self._count), (path, result)))
         return result
 
     def close(self, timeout: float = 3.0) -> None:
@@ -97,13 +100,13 @@ class DecodePool:
             self._closed = True
         for worker in self._workers:
             worker.close()
-            self._jobs.put(None)
+            self._jobs.put((True, next(self._count), None))
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, worker: _Worker) -> None:
-        while (job := self._jobs.get()) is not None:
+        while (job := self._jobs.get()[2]) is not None:
             path, result = job
             if not self._closed and not result.cancelled():
                 try:

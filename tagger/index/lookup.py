@@ -17,6 +17,7 @@ from tagger.index.records import (
     photo_row,
     tag_of,
 )
+from tagger.index.tally import status_counts
 from tagger.photo import FileStat, JournalEntry, Tag
 
 _VERSION = (
@@ -100,6 +101,11 @@ class Lookup(Database):
         """Return the labels that must never be written to a photo again."""
         rows = self._rows("SELECT label FROM tombstones WHERE photo_id = ?", (photo_id,))
         return frozenset(row["label"] for row in rows)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many photos there are of each status."""
+        with self._lock:
+            return status_counts(self._db)
 
     def classified(self, limit: int = 10_000) -> int:
         """Return how many photos were classified and are there; counts to ``limit`` only."""

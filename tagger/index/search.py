@@ -276,10 +276,9 @@ class Reader:
 
     def counts(self) -> dict[str, int]:
         """Return how many photos there are of each status."""
-        counts = dict.fromkeys(("tagged", "untagged", "waiting", "failed", "missing"), 0)
-        for row in self._db.execute("SELECT status, count(*) AS n FROM photos GROUP BY status"):
-            counts[row["status"]] = row["n"]
-        return counts
+        from tagger.index.tally import status_counts
+
+        return status_counts(self._db)
 
     def tree_counts(self, paths: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
         """Return how many photos carry each label of a tree, or anything below it.

@@ -56,6 +56,7 @@ class Examiner:
         self._root, self._known, self._sink = root, known, sink
         self._presence, self._departures = presence, departures
         self._clock, self._wall = clock, wall
+        self._apart = wall() - clock()
         self._later: dict[str, float] = {}
         self._sent: dict[str, tuple[float, Candidate]] = {}
         self._complaints: set[tuple[str, int]] = set()
@@ -79,10 +80,12 @@ class Examiner:
         """Look at one file; deliver it when it is finished and not known."""
         try:
             mount = self._presence.mount_of(path, os.lstat(path))
+            # Once the time of day was put forward, files of before look older than they are.
+            jumped = max(0.0, self._wall() - self._clock() - self._apart)
             look = take_look(
                 path,
                 wall=self._wall(),
-                trust_times=REMOTE_CLOCK_SECONDS if mount.remote else 0.0,
+                trust_times=jumped + (REMOTE_CLOCK_SECONDS if mount.remote else 0.0),
                 trust_lease=not mount.remote,
                 stable_inodes=mount.stable_inodes,
             )

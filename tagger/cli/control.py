@@ -1,0 +1,36 @@
+"""``tagger pause``, ``tagger resume`` and ``tagger scan``."""
+
+from __future__ import annotations
+
+import click
+
+from tagger.cli.common import ask_path, read_config
+from tagger.control import ask
+from tagger.logs import printable
+
+
+@click.command("pause")
+@click.pass_context
+def pause_command(ctx: click.Context) -> None:
+    """Have the daemon handle no more photos until `tagger resume`, even if it is restarted."""
+    _ask(ctx, "pause")
+
+
+@click.command("resume")
+@click.pass_context
+def resume_command(ctx: click.Context) -> None:
+    """Have a paused daemon go on."""
+    _ask(ctx, "resume")
+
+
+@click.command("scan")
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
+@click.pass_context
+def scan_command(ctx: click.Context, paths: tuple[str, ...]) -> None:
+    """Have the daemon look at each PATH, a folder or photo, now (default: at everything)."""
+    _ask(ctx, "scan", paths=[ask_path(path) for path in paths])
+
+
+def _ask(ctx: click.Context, do: str, **details: list[str]) -> None:
+    config, _ = read_config(ctx)
+    click.echo(printable(ask(config.state_dir, do, **details)))

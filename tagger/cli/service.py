@@ -1,0 +1,170 @@
+"""``tagger service install``, ``show`` and ``uninstall``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from tagger.cli.common import read_config
+from tagger.cli.setup import check_config
+from tagger.errors import ConfigError
+from tagger.logs import printable
+
+if TYPE_CHECKING:
+    from tagger.service.plan import Plan
+
+user_option = click.option(
+    "--user", is_flag=True, help="A service of yours, not of the system: needs no root."
+)
+run_as_option = click.option(
+    "--run-as",
+    metavar="ACCOUNT",
+    help="Account of the system's service. Default: the owner of the folders, if they have one.",
+)
+network_option = click.option(
+    "--network", is_flag=True, help="Let it use the network: to download weights, for the page."
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.group("service")
+def service_command() -> None:
+    """Run tagger as a systemd service, from the start of the machine on."""
+
+
+@service_command.command("install")
+@user_option
+@run_as_option
+@network_option
+@yes_option
+@click.pass_context
+def install(
+    ctx: click.Context, user: bool, run_as: str | None, network: bool, yes: bool
+) -> int | None:
+    """Make tagger a service with the present config, and start it.
+
+    Run it again when the folders in the config have changed, or tagger has moved.
+    """
+    plan, _ = _install_plan(ctx, user, run_as, network)
+    _check_rights(user)
+    _tell(plan)
+    if not yes and not _agreed():
+        return 1
+    _act(plan)
+    ctl = "systemctl --user" if user else "systemctl"
+    click.echo(f"Done. `{ctl} status tagger` tells how it is." if plan.after else "Done.")
+    return None
+
+
+@service_command.command("show")
+@user_option
+@run_as_option
+@network_option
+@click.pass_context
+def show(ctx: click.Context, user: bool, run_as: str | None, network: bool) -> None:
+    """Print the files that `install` would write and the commands it would run."""
+    plan, _ = _install_plan(ctx, user, run_as, network)
+    for command in plan.before:
+        click.echo(f"$ {' '.join(command.words)}\n")
+    for file in plan.files:
+        text = file.text if file.text is not None else "(to be deleted)\n"
+        click.echo(f"==> {file.path} <==\n{text}")
+    for command in plan.after:
+        click.echo(f"$ {' '.join(command.words)}")
+    _notes(plan)
+
+
+@service_command.command("uninstall")
+@user_option
+@yes_option
+@click.pass_context
+def uninstall(ctx: click.Context, user: bool, yes: bool) -> int | None:
+    """Stop the service and take it away. Photos, config and index stay."""
+    from tagger.service.plan import plan_uninstall
+
+    plan = plan_uninstall(user=user)
+    _check_rights(user)
+    _tell(plan)
+    if not yes and not _agreed():
+        return 1
+    _act(plan)
+    click.echo("Done. Photos and tags stay as they are.")
+    try:
+        config, path = read_config(ctx)
+    except ConfigError as error:
+        click.echo(f"Where the config and the index are is not known: {printable(str(error))}")
+        return None
+    click.echo(f"The config is {path}, the index and the weights are in {config.state_dir}.")
+    click.echo(f"To take all tags away: tagger --config {path} untag --all")
+    return None
+
+
+def _install_plan(
+    ctx: click.Context, user: bool, run_as: str | None, network: bool
+) -> tuple[Plan, str]:
+    from tagger.service.plan import plan_install
+
+    config, path = read_config(ctx)
+    check_config(config, path)
+    if not config.watch:
+        raise ConfigError(f"{path} watches no folder", "add one under `watch:`")
+    return plan_install(config, path, user=user, run_as=run_as, network=network), path
+
+
+def _check_rights(user: bool) -> None:
+    from tagger.service.units import ServiceError
+
+    if not user and os.geteuid() != 0:
+        raise ServiceError(
+            "a service of the system is installed and removed by root",
+            f"run `sudo {sys.argv[0]} ...`, or add --user for a service of yours",
+        )
+    if user and os.geteuid() == 0 and os.environ.get("SUDO_USER"):
+        raise ServiceError(
+            "with sudo, --user would mean the user root", "run it again without sudo"
+        )
+
+
+def _tell(plan: Plan) -> None:
+    click.echo("This will")
+    for command in plan.before:
+        click.echo(f"  run {' '.join(command.words)}")
+    for file in plan.files:
+        if file.text is None:
+            click.echo(f"  delete {file.path}")
+            continue
+        how = "new" if file.now is None else "replaced"
+        click.echo(f"  write {file.path} ({'as it is' if file.now == file.text else how})")
+        if file.path.endswith(".conf"):
+            settings = [line for line in file.text.splitlines() if line[:1] not in ("", "#", "[")]
+            click.echo("".join(f"    {printable(line)}\n" for line in settings), nl=False)
+    for command in plan.after:
+        click.echo(f"  run {' '.join(command.words)}")
+    _notes(plan)
+
+
+def _notes(plan: Plan) -> None:
+    for note in plan.notes:
+        click.echo(f"Note: {printable(note)}")
+
+
+def _agreed() -> bool:
+    """Ask; without anybody to answer it is a no."""
+    try:
+        agreed = click.confirm("Go on?")
+    except click.Abort:
+        agreed = False
+        click.echo("")
+    if not agreed:
+        click.echo("Nothing was changed. --yes does it without asking.")
+    return agreed
+
+
+def _act(plan: Plan) -> None:
+    from tagger.service.plan import apply
+
+    for problem in apply(plan):
+        click.echo(f"Note: {printable(problem)}")

@@ -1,0 +1,152 @@
+"""Disks that refuse: full, read-only, forbidden or broken. Their photos wait, and lose no try.
+
+A photo that cannot be read or written is its own failure, unless the folder itself refuses
+as well. Then all photos of that watched folder wait, and every few seconds it is asked again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tagger.config import Config
+from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
+from tagger.files import OWN_PREFIX
+from tagger.photo import Candidate
+from tagger.watch.roots import MARKER
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+"""How often a folder that refuses is asked again."""
+ROOM = 1 << 16
+"""Bytes that must fit on the disk besides a copy of the photo."""
+FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+BROKEN = frozenset({errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO})
+
+
+@dataclass(slots=True)
+class _Refusal:
+    folder: str
+    room: int
+    why: str
+    due: float
+
+
+class Refusing:
+    """The watched folders of ``config`` that refuse at present. Thread-safe.
+
+    A folder that nothing is written to is never asked. ``changed`` is called when one begins
+    or ends to refuse; ``clock`` is monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        changed: Callable[[], None] = lambda: None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._changed, self._clock = changed, clock
+        wanted = config.write.target != "none"
+        self._writable = {root.path for root in config.watch if wanted and not root.read_only}
+        self._lock = threading.Lock()
+        self._roots: dict[str, _Refusal] = {}
+        self._parked: list[Candidate] = []
+
+    def problem(self) -> str | None:
+        """Return why photos wait, and what to do; None when none do."""
+        with self._lock:
+            said = [f"the photos of {root} wait: {one.why}" for root, one in self._roots.items()]
+        return "; ".join(said) or None
+
+    def holds(self, root: str) -> bool:
+        """Whether the photos of a watched folder are to wait; ask again when that is due."""
+        refusal = self._roots.get(root)
+        if refusal is None:
+            return False
+        with self._lock:
+            if self._clock() < refusal.due:
+                return True
+            refusal.due = self._clock() + LOOK_SECONDS
+        if _refuses(refusal.folder, refusal.room) is not None:
+            return True
+        with self._lock:
+            self._roots.pop(root, None)
+        log.info("%s can be written to again; its photos go on", root)
+        self._changed()
+        return False
+
+    def park(self, candidate: Candidate, error: TaggerError) -> bool:
+        """Whether ``error`` is the disk's fault; the photo then waits in :meth:`parked`."""
+        root = candidate.root
+        if root not in self._writable:
+            return False
+        if not isinstance(error, WriteFailedError | PhotoUnreadableError):
+            return False
+        if root not in self._roots:
+            refusal = self._refusal(candidate, error)
+            if refusal is None:
+                return False
+            with self._lock:
+                self._roots[root] = refusal
+            log.warning("%s; the photos of %s wait until that is over", error, root)
+            self._changed()
+        with self._lock:
+            self._parked.append(candidate)
+        return True
+
+    def _refusal(self, candidate: Candidate, error: TaggerError) -> _Refusal | None:
+        """Return how the folder of a photo refuses, if not only the photo itself does."""
+        root, folder = candidate.root, os.path.dirname(candidate.path)
+        room = candidate.stat.size + ROOM
+        ours = os.path.lexists(os.path.join(root, MARKER))
+        if isinstance(error, PhotoUnreadableError):
+            # A photo of somebody else's, or a bad sector, is no fault of the folder.
+            refuses = _errno(error) not in FORBIDDEN and _refuses(folder, room) in BROKEN
+        elif _errno(error) in FORBIDDEN:
+            # Nor is one that was never ours to write to: its tags go to the index only.
+            folder = root
+            refuses = ours and _refuses(folder, room) in FORBIDDEN
+        else:
+            refuses = _refuses(folder, room) is not None
+        if not refuses:
+            return None
+        return _Refusal(folder, room, str(error), self._clock() + LOOK_SECONDS)
+
+    def parked(self) -> list[Candidate]:
+        """Return the photos that were parked since the last time."""
+        with self._lock:
+            parked, self._parked = self._parked, []
+        return parked
+
+
+def _errno(error: TaggerError) -> int | None:
+    cause = error.__cause__
+    return cause.errno if isinstance(cause, OSError) else None
+
+
+def _refuses(folder: str, room: int) -> int | None:
+    """Return the errno by which a folder refuses a file of ``room`` bytes; None: it does not."""
+    path = os.path.join(folder, f"{OWN_PREFIX}{os.getpid()}-room.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, room)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+    except OSError as error:
+        # Of anything else, such as a folder that is gone, the watch takes care.
+        return error.errno if error.errno in FORBIDDEN | FULL | BROKEN else None
+    return None

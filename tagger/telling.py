@@ -1,0 +1,70 @@
+"""What the daemon tells of itself: to whoever asks for the status, and to systemd."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tagger.loading import EngineLoader
+from tagger.notify import Notifier
+from tagger.progress import Standing
+from tagger.resources import memory_mb
+from tagger.state import write_heartbeat
+from tagger.work import Worker
+
+MEMORY_SECONDS = 10.0
+"""How long a figure of the memory is good for; it takes milliseconds to find out."""
+COUNT_SECONDS = 2.0
+"""How often, at most, the photos are counted for the service manager."""
+
+
+class Heartbeat:
+    """The file in ``state_dir`` that says how the daemon is; written when that changes."""
+
+    def __init__(self, state_dir: str) -> None:
+        self._state_dir = state_dir
+        self._told: Mapping[str, Any] = {}
+        self._memory: float | None = None
+        self._memory_due = 0.0
+
+    def write(self, said: Mapping[str, Any], *, always: bool) -> None:
+        """Write ``said``, with the time and the memory, if it is new or ``always``."""
+        if not always and said == self._told:
+            return
+        self._told = said
+        now = time.time()
+        if time.monotonic() >= self._memory_due:
+            self._memory_due, self._memory = time.monotonic() + MEMORY_SECONDS, memory_mb()
+        write_heartbeat(self._state_dir, {**said, "updated_at": now, "memory_mb": self._memory})
+
+
+class Manager:
+    """The service manager: hears in a line how it stands, and that the work moves."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self.notifier = notifier
+        self._counted_at = 0.0
+
+    def tell(
+        self,
+        worker: Worker,
+        loader: EngineLoader,
+        standing: Standing,
+        counts: Callable[[], Mapping[str, int]],
+    ) -> None:
+        """Feed the watchdog while the work moves, and say what it does."""
+        if worker.moves():
+            self.notifier.alive()
+        now = time.monotonic()
+        if loader.engine is None and loader.error is not None:
+            self.notifier.status(f"waiting: {loader.error.message}")
+        elif worker.resting:
+            self.notifier.status(worker.resting)
+        elif standing.remaining:
+            self.notifier.status(str(standing))
+        elif now >= self._counted_at + COUNT_SECONDS:
+            self._counted_at = now
+            number = counts()
+            photos = number["tagged"] + number["untagged"]
+            self.notifier.status(f"idle, {photos:,} photos, {number['failed']:,} failures")
