@@ -10,7 +10,7 @@ BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py \
   bench/daemon/folder.py bench/daemon/latency.py bench/daemon/start.py bench/daemon/memory.py \
   bench/index/start.py bench/index/scale.py bench/watch/rescan.py
 
-.PHONY: demo test test-systemd lint types check bench clean
+.PHONY: demo test test-systemd torture lint types check bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/tagger demo $(PHOTOS)
@@ -22,6 +22,10 @@ test: $(VENV)/installed
 # debootstrap and systemd-container.
 test-systemd: $(VENV)/installed
 	TAGGER_SYSTEMD=1 $(BIN)/python -m pytest -s -v tests/systemd/test_container.py $(ARGS)
+
+# The long part of tests/faults: kills, power cuts, hostile files, a soak. An hour or more; root.
+torture: $(VENV)/installed
+	TAGGER_TORTURE=1 $(BIN)/python -m pytest tests/faults -m torture -s $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

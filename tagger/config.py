@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from tagger.errors import ConfigError
+
 WatchMode = Literal["auto", "events", "poll"]
 Target = Literal["sidecar-xmp", "sidecar-json", "embed", "none"]
 
@@ -79,9 +81,9 @@ class DecodeConfig:
     """Limits on the decoding processes, where photos are opened."""
 
     workers: int = setting("Processes; 0: one per core, at most four.", 0, min=0, max=64)
-    max_megapixels: int = setting("Larger photos are refused.", 200, min=1, max=4000)
+    max_megapixels: int = setting("Larger photos are refused.", 50, min=1, max=4000)
     timeout_seconds: float = setting("A photo that takes longer is refused.", 60.0, min=1, max=3600)
-    memory_mb: int = setting("Memory of one process.", 2048, min=256, max=65536)
+    memory_mb: int = setting("Memory of one process.", 400, min=256, max=65536)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,47 @@ class PriorityConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Where the daemon tells its figures. Raise ConfigError for an address that is not one."""
+
+    listen: str | None = setting(
+        'Address and port, as "127.0.0.1:9108", for Prometheus: /metrics and /healthz. Unset: off.',
+        None,
+    )
+    public: bool = setting("Allow an address that other machines can reach.", False)
+
+    def __post_init__(self) -> None:
+        if self.listen is None:
+            return
+        import ipaddress  # some milliseconds, which most commands need not spend
+
+        host, _ = listen_address(self.listen)
+        if not self.public and not ipaddress.ip_address(host).is_loopback:
+            raise ConfigError(
+                f"metrics.listen: other machines can reach {self.listen}, and the paths of your"
+                " folders are told there to whoever asks",
+                "listen on 127.0.0.1, or allow it with `public: true` under `metrics`",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """The web page of `tagger web`."""
+
+    listen: str = setting(
+        "Address and port of the page. Only this machine's own, as anybody who can reach the page\n"
+        "sees the photos.",
+        "127.0.0.1:5000",
+    )
+    hosts: tuple[str, ...] = setting(
+        "Further names of this machine by which a browser may call the page.", ()
+    )
+    top_k: int = setting("Classes shown of a picture, and given by /predict.", 3, min=1, max=50)
+    max_upload_mb: int = setting("Larger pictures are refused.", 32, min=1, max=1024)
+    thumbnails_mb: int = setting("Memory for thumbnails already made.", 64, min=1, max=4096)
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, and how."""
 
@@ -189,6 +232,10 @@ class Config:
     priority: PriorityConfig = setting(
         "How much the daemon yields to the rest of the machine.", factory=PriorityConfig
     )
+    metrics: MetricsConfig = setting(
+        "Where the running daemon tells its figures.", factory=MetricsConfig
+    )
+    web: WebConfig = setting("The web page of `tagger web`.", factory=WebConfig)
     log: LogConfig = setting("The log, on standard error.", factory=LogConfig)
 
     def root_of(self, path: str) -> WatchRoot | None:
@@ -206,3 +253,25 @@ def default_state_dir(environ: Mapping[str, str]) -> str:
     """Return where the index, models and lock live when the config does not say."""
     home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(home, "tagger")
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Return the IP address and the port of ``127.0.0.1:9108``, ``[::1]:9108`` or ``localhost:1``.
+
+    Raise ConfigError for anything else.
+    """
+    import ipaddress
+
+    host, _, port = text.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host
+    try:
+        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+        if (address.version == 6) != (host[:1] == "[") or not port.isascii():
+            raise ValueError(text)
+        if not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError(text)
+    except ValueError as error:
+        raise ConfigError(
+            f"metrics.listen: {text!r} is no address with a port", 'write "127.0.0.1:9108"'
+        ) from error
+    return str(address), int(port)

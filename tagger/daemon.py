@@ -32,9 +32,11 @@ from tagger.index.damage import open_sound
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
 from tagger.logs import set_up_logging
+from tagger.metrics import Metrics, Sources
 from tagger.notify import Notifier
 from tagger.outcome import Outcome
 from tagger.progress import Progress, Standing
+from tagger.refusing import Refusing
 from tagger.schedule import Window
 from tagger.state import state_lock
 from tagger.survey import Survey
@@ -80,6 +82,7 @@ class Daemon:
         self._asked: deque[int] = deque()  # signals to be followed
         self._loader = EngineLoader(self._pause.is_set)
         self._progress = Progress()
+        self._metrics = Metrics()
         self._watcher: Watcher
         self._worker: Worker
         self._survey: Survey | None = None
@@ -138,7 +141,7 @@ class Daemon:
         with state_lock(self.config.state_dir), open_sound(self.config.state_dir) as store:
             repair(store)
             self._paused = store.meta("paused") == "1"
-            with self._signals(), self._rebuilding(store), self._control(store):
+            with self._signals(), self._rebuilding(store), self._control(store), self._metrics:
                 yield store
             self._tell("stopped")
         if self._error is not None:
@@ -239,10 +242,12 @@ class Daemon:
         self._single = until is not None
         self._survey = None
         self._progress.expect(None)
+        # A single run ends, and says of each photo what was refused.
+        refusing = None if self._single else Refusing(self.config, self._bell.ring)
         self._watcher = watcher = Watcher(
             self.config.watch,
             store,
-            Found(found, store, self._pause, self._begin_survey, self._bell.ring),
+            Found(found, store, self._pause, self._begin_survey, self._bell.ring, refusing),
             settle_seconds=self.config.settle_seconds,
             rescan_seconds=self.config.rescan_seconds,
             state_dir=self.config.state_dir,
@@ -257,12 +262,20 @@ class Daemon:
             self._progress,
             online=self._online,
             look_again=watcher.rescan,
-            observer=self._observer,
+            observer=self._observed,
             changed=self._bell.ring,
             # A single run was asked for now.
             held=self._held if until is None else lambda: None,
             until=until,
+            refusing=refusing,
         )
+        if until is None:  # a single run is over too soon
+            now = Sources(self._worker, self._loader, self._heartbeat, watcher.status, store.counts)
+            self._metrics.use(self.config.metrics, now)
+
+    def _observed(self, outcome: Outcome) -> None:
+        self._metrics.count(outcome)
+        self._observer(outcome)
 
     def _thread(self, name: str, target: Callable[..., None], *args: Any) -> threading.Thread:
         """Return a thread; if it ends by an error the daemon stops, and systemd restarts it."""
@@ -358,7 +371,7 @@ class Daemon:
                 "started_at": self._started_at,
                 "model": engine.model_id if engine else None,
                 "engine": engine.name if engine else None,
-                "problem": str(error) if error and not engine else None,
+                "problem": str(error) if error and not engine else self._worker.problem,
                 "notice": self._notice,
                 "resting": self._worker.resting,
                 "queue": self._worker.queued,

@@ -246,10 +246,10 @@ def decoded_crops(
     A few are decoded ahead. Ends early when ``stop`` is true.
     """
     left = iter(paths)
-    futures = deque(pool.submit(path) for path in itertools.islice(left, AHEAD))
+    futures = deque(pool.submit(path, later=True) for path in itertools.islice(left, AHEAD))
     while futures and not stop():
         future = futures.popleft()
-        futures.extend(pool.submit(path) for path in itertools.islice(left, 1))
+        futures.extend(pool.submit(path, later=True) for path in itertools.islice(left, 1))
         try:
             yield future.result().crop
         except PhotoError as error:

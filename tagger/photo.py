@@ -123,12 +123,14 @@ class DecodedPhoto:
     ``crop`` is uint8 RGB of shape (S, S, 3), S = ``CropSpec.size``; ``crop_hash``
     is the BLAKE2b-128 digest of its bytes. ``more`` has shape (K, S, S, 3): further
     crops along the longer side of a photo that is not square (K may be 0).
+    ``from_thumbnail``: a small picture that the file carries was used, for it is quick.
     """
 
     crop: NDArray[np.uint8]
     crop_hash: bytes
     facts: PhotoFacts
     more: NDArray[np.uint8] | None = None
+    from_thumbnail: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tagger.errors import PhotoVanishedError, TaggerError
-from tagger.index.records import TOP_KEPT, StoredPrediction, pack_top
+from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
+from tagger.index.records import TOP_KEPT, StoredPrediction, pack_top, unpack_top
 from tagger.index.store import Store
 from tagger.intake import Job, record_failure, refused
 from tagger.labels.choose import Evidence, combine
@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 
 TOGETHER = 8
 """Photos in one run of the network at most."""
+CERTAIN = 0.9
+"""A thumbnail's best class of at least this probability needs no look at the whole picture: with
+MobileNetV2, 3 of 140 thumbnails had another one than the picture, none of them that sure."""
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class Recogniser:
         found: list[Recognised] = []
         outcomes: list[Outcome] = []
         waiting = deque(jobs)
+        unsure: dict[str, Recognised] = {}
         while waiting and not self._stop():
             fresh: list[tuple[Job, DecodedPhoto]] = []
             while waiting and len(fresh) < TOGETHER and (not fresh or _is_ready(waiting[0])):
@@ -91,8 +95,17 @@ class Recogniser:
                 except PhotoVanishedError as error:
                     outcomes.append(Skipped(job.candidate.path, str(error)))
                 except TaggerError as error:
+                    if (quick := unsure.get(job.candidate.path)) is not None:
+                        found.append(quick)  # its thumbnail is what there is
+                        continue
                     outcomes.append(refused(self._store, self._refusing, job.candidate, error))
-            found += self._classified(fresh, outcomes)
+            for (job, decoded), one in zip(fresh, self._classified(fresh, outcomes), strict=False):
+                if is_unsure(decoded, one.prediction):
+                    unsure[job.candidate.path] = one
+                    job.future = self._pool.submit(job.candidate.path, whole=True)
+                    waiting.append(job)
+                else:
+                    found.append(one)
         return found, outcomes
 
     def _known(self, job: Job) -> Recognised | None:
@@ -156,6 +169,24 @@ def _is_ready(job: Job) -> bool:
 
 def _ms(started: float) -> float:
     return (time.perf_counter() - started) * 1000
+
+
+def is_unsure(photo: DecodedPhoto, prediction: StoredPrediction) -> bool:
+    """Whether the whole picture is to be classified, for its thumbnail leaves a doubt."""
+    return photo.from_thumbnail and unpack_top(prediction.top, 1)[0][1] < CERTAIN
+
+
+def predict_surely(
+    engine: Engine, pool: DecodePool, path: str, decoded: DecodedPhoto
+) -> StoredPrediction:
+    """Classify one decoded photo, the whole picture if its thumbnail leaves a doubt."""
+    [stored] = predict(engine, [decoded])
+    if is_unsure(decoded, stored):
+        try:
+            [stored] = predict(engine, [pool.submit(path, whole=True).result()])
+        except PhotoError as error:
+            log.debug("the thumbnail has to do: %s", error)
+    return stored
 
 
 def predict(engine: Engine, photos: Sequence[DecodedPhoto]) -> list[StoredPrediction]:

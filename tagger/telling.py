@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,23 +21,37 @@ COUNT_SECONDS = 2.0
 
 
 class Heartbeat:
-    """The file in ``state_dir`` that says how the daemon is; written when that changes."""
+    """The file in ``state_dir`` that says how the daemon is; written when that changes.
 
-    def __init__(self, state_dir: str) -> None:
-        self._state_dir = state_dir
+    ``clock`` is monotonic seconds.
+    """
+
+    def __init__(self, state_dir: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._state_dir, self._clock = state_dir, clock
         self._told: Mapping[str, Any] = {}
         self._memory: float | None = None
-        self._memory_due = 0.0
+        self._memory_due = -math.inf
+        self._beat_at = clock()
+
+    @property
+    def age(self) -> float:
+        """Seconds since :meth:`write` was called last, whether or not something was new."""
+        return self._clock() - self._beat_at
+
+    def memory(self) -> float | None:
+        """Return the memory of the daemon in MB, at most ten seconds old."""
+        if self._clock() >= self._memory_due:
+            self._memory_due, self._memory = self._clock() + MEMORY_SECONDS, memory_mb()
+        return self._memory
 
     def write(self, said: Mapping[str, Any], *, always: bool) -> None:
         """Write ``said``, with the time and the memory, if it is new or ``always``."""
+        self._beat_at = self._clock()
         if not always and said == self._told:
             return
         self._told = said
         now = time.time()
-        if time.monotonic() >= self._memory_due:
-            self._memory_due, self._memory = time.monotonic() + MEMORY_SECONDS, memory_mb()
-        write_heartbeat(self._state_dir, {**said, "updated_at": now, "memory_mb": self._memory})
+        write_heartbeat(self._state_dir, {**said, "updated_at": now, "memory_mb": self.memory()})
 
 
 class Manager:

@@ -21,6 +21,7 @@ from tagger.loading import EngineLoader
 from tagger.outcome import Outcome, Tagged, Unchanged
 from tagger.photo import Candidate
 from tagger.progress import Progress, Standing
+from tagger.refusing import Refusing
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
@@ -83,6 +84,7 @@ class Worker:
         changed: Callable[[], None],
         held: Callable[[], str | None] = lambda: None,
         until: threading.Event | None = None,
+        refusing: Refusing | None = None,
     ) -> None:
         self.resting: str | None = None
         self.last: Last | None = None
@@ -97,6 +99,8 @@ class Worker:
         self._held, self._awake = held, threading.Event()
         self._optimizing: _Optimizing | None = None
         self._asked_at = -OPTIMIZE_STEP
+        self._refusing = refusing
+        self._index_problem: str | None = None
 
     @property
     def queued(self) -> int:
@@ -110,6 +114,11 @@ class Worker:
     def moves(self) -> bool:
         """Whether the work goes on: there is none, or it has not been at one batch for long."""
         return not self._was_busy or time.monotonic() - self._turned_at < STUCK_SECONDS
+
+    @property
+    def problem(self) -> str | None:
+        """Why photos wait; None when none do."""
+        return self._index_problem or (self._refusing.problem() if self._refusing else None)
 
     def wake(self) -> None:
         """Have a waiting worker look whether it is to pause."""
@@ -198,12 +207,18 @@ class Worker:
             self._writing.start(jobs, recognised)
         except (sqlite3.OperationalError, StateError) as error:
             # A full disk: nothing was acknowledged, so the next scan finds it all again.
-            log.error("the index cannot be written: %s; trying again soon", error)
+            self._index_problem = f"the index cannot be written: {error}; it is tried again soon"
+            log.error("%s", self._index_problem)
+            self._changed()
             self._writing.forget()
             pipeline.intake.forget()
             self._pause.wait(DISK_FULL_SECONDS)
             self._look_again()
             begun = []
+        else:
+            if self._index_problem is not None and any(isinstance(o, Tagged) for o in outcomes):
+                self._index_problem = None
+                self._changed()
         self._in_work = len(begun) + self._writing.busy
         self._tell(outcomes)
         return begun
@@ -262,6 +277,7 @@ class Worker:
             chooser,
             online=self._online,
             stop=self._pause.is_set,
+            refusing=self._refusing,
         )
 
     def _relabel(self, pipeline: Pipeline) -> None:

@@ -50,7 +50,7 @@ class Digests:
         return known if isinstance(known, dict) else {}
 
     def _write(self, known: dict[str, object]) -> None:
-        part = f"{self._path}.{os.getpid()}.part"
+        part = f"{self._path}.part"
         try:
             with open(part, "w", encoding="ascii") as file:
                 json.dump(known, file)

@@ -19,6 +19,7 @@ COMMANDS = {
     "init": ("setup", "Write a config file for your folders."),
     "run": ("run", "Watch the folders and tag every new photo."),
     "status": ("status", "Say what the daemon does, and how many photos there are."),
+    "doctor": ("doctor", "Look whether all is well, and say what to do."),
     "pause": ("control", "Have the daemon handle no more photos for now."),
     "resume": ("control", "Have a paused daemon go on."),
     "scan": ("control", "Have the daemon look at a folder now."),
@@ -31,10 +32,12 @@ COMMANDS = {
     "untag": ("untag", "Take tagger's tags away from photos."),
     "restore": ("untag", "Let tags come back that were taken away."),
     "prune": ("untag", "Confirm that missing photos were deleted on purpose."),
+    "web": ("web", "Show the web page: drop pictures, look through the library."),
     "backup": ("backup", "Copy the index to a file."),
     "model": ("model", "List, fetch and find model weights."),
     "config": ("setup", "Check the config file."),
     "service": ("service", "Run tagger as a systemd service."),
+    "completion": ("completion", "Print the script that completes commands in a shell."),
     "demo": ("demo", "Watch tagger at work on a temporary folder."),
 }
 

@@ -26,6 +26,7 @@ from tagger.logs import printable
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
+    from tagger.index.records import StoredPrediction
     from tagger.labels.choose import Chooser
     from tagger.photo import DecodedPhoto
 
@@ -44,6 +45,7 @@ def classify_command(
     from tagger.classify.engine import load_engine
     from tagger.classify.weights import find_weights
     from tagger.decode.worker import DecodePool
+    from tagger.recognise import predict_surely
 
     config = config_or_default(ctx)
     model = config.model
@@ -81,7 +83,8 @@ def classify_command(
                 print(f"tagger: {printable(str(error))}", file=sys.stderr)
                 results.append({"path": ask_path(photo), "tags": [], "error": str(error)})
                 continue
-            result = _classified(ask_path(photo), decoded, engine, chooser, config, explain)
+            stored = predict_surely(engine, pool, ask_path(photo), decoded)
+            result = _classified(ask_path(photo), decoded, stored, engine, chooser, config, explain)
             results.append(result)
             if not as_json:
                 _print(result, len(photos) > 1)
@@ -106,15 +109,14 @@ def make_chooser(engine: Engine, config: Config) -> Chooser:
 def _classified(
     path: str,
     decoded: DecodedPhoto,
+    stored: StoredPrediction,
     engine: Engine,
     chooser: Chooser,
     config: Config,
     explain: bool,
 ) -> dict[str, Any]:
     from tagger.labels.choose import Evidence
-    from tagger.recognise import predict
 
-    [stored] = predict(engine, [decoded])
     evidence = Evidence.from_bytes(stored.evidence)
     result: dict[str, Any] = {
         "path": path,

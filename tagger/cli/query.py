@@ -18,6 +18,7 @@ from tagger.cli.common import (
     tags_json,
     vocabulary,
 )
+from tagger.cli.completion import complete_query
 from tagger.config import Config
 from tagger.index.query import And, Below, Query, Taken, is_moment, parse
 from tagger.index.search import Reader, open_reader
@@ -40,7 +41,7 @@ class _Moment(click.ParamType[str]):
 
 
 @click.command("query")
-@click.argument("words", nargs=-1, metavar="QUERY...")
+@click.argument("words", nargs=-1, metavar="QUERY...", shell_complete=complete_query)
 @click.option(
     "--min",
     "minimum",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from tagger.cli.common import config_or_default, json_option, print_json
 from tagger.config import Config
-from tagger.errors import StateError
+from tagger.errors import StateError, TaggerError
 from tagger.index.search import open_reader
 from tagger.logs import printable
 from tagger.progress import Standing
 from tagger.state import daemon_runs, read_heartbeat
+
+WATCH_SECONDS = 2.0
 
 
 def status_json(config: Config) -> dict[str, Any]:
@@ -49,7 +54,7 @@ def status_json(config: Config) -> dict[str, Any]:
             "version": said.get("version") if runs else None,
             "started_at": said.get("started_at") if runs else None,
             "updated_at": said.get("updated_at"),
-            "problem": said.get("problem") if runs else None,
+            "problem": said.get("problem") or _disk_problem(config.state_dir) if runs else None,
             "notice": said.get("notice") if runs else None,
             "resting": said.get("resting") if runs else None,
         },
@@ -57,40 +62,81 @@ def status_json(config: Config) -> dict[str, Any]:
     }
 
 
+def _disk_problem(state_dir: str) -> str | None:
+    """Return what the daemon cannot write down: that the disk of its index takes nothing."""
+    try:
+        found = os.statvfs(state_dir)
+    except OSError as error:
+        return f"{state_dir}: {error.strerror}"
+    if found.f_flag & os.ST_RDONLY:
+        return f"the disk of {state_dir} is read-only: mount it for writing"
+    if found.f_bavail * found.f_frsize < 1 << 20:
+        return f"the disk of {state_dir} is full: free some space, photos wait for it"
+    return None
+
+
 @click.command("status")
 @json_option
+@click.option("--watch", is_flag=True, help="Go on showing it, every two seconds, until Ctrl-C.")
 @click.pass_context
-def status_command(ctx: click.Context, as_json: bool) -> None:
+def status_command(ctx: click.Context, as_json: bool, watch: bool) -> None:
     """Say what the daemon does, and how many photos there are."""
-    status = status_json(config_or_default(ctx))
-    if as_json:
-        print_json(status)
-        return
+    config = config_or_default(ctx)
+    if watch:
+        if as_json or not sys.stdout.isatty():
+            raise click.UsageError("--watch is for a terminal, and not for --json", ctx)
+        _watch(config)
+    elif as_json:
+        print_json(status_json(config))
+    else:
+        click.echo("\n".join(_lines(status_json(config))))
+
+
+def _watch(config: Config) -> None:
+    """Show the status anew every two seconds, until Ctrl-C."""
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as live:
+        try:
+            while True:
+                try:
+                    lines = list(_lines(status_json(config)))
+                except TaggerError as error:  # the index is just being made, or mended
+                    lines = [printable(str(error))]
+                live.update(Text("\n".join(lines)), refresh=True)
+                time.sleep(WATCH_SECONDS)
+        except KeyboardInterrupt:
+            return
+
+
+def _lines(status: dict[str, Any]) -> Iterator[str]:
+    """Yield the status as a person reads it."""
     daemon, counts = status["daemon"], status["counts"]
     if daemon["running"]:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(daemon["started_at"]))
-        click.echo(f"running since {since} (process {daemon['pid']})")
+        yield f"running since {since} (process {daemon['pid']})"
     else:
-        click.echo("not running; start it with `tagger run`")
+        yield "not running; start it with `tagger run`"
     if daemon["problem"]:
-        click.echo(f"problem: {daemon['problem']}")
+        yield f"problem: {daemon['problem']}"
     if daemon["resting"]:
-        click.echo(f"resting: {daemon['resting']}")
+        yield f"resting: {daemon['resting']}"
     if daemon["notice"]:
-        click.echo(f"note: {printable(daemon['notice'])}")
-    click.echo(f"model: {status['model']} ({status['engine']})")
-    click.echo(f"photos: {', '.join(f'{n:,} {name}' for name, n in counts.items())}")
+        yield f"note: {printable(daemon['notice'])}"
+    yield f"model: {status['model']} ({status['engine']})"
+    yield f"photos: {', '.join(f'{n:,} {name}' for name, n in counts.items())}"
     progress = Standing(**status["progress"]) if status["progress"] else Standing()
     if progress.remaining:
-        click.echo(f"progress: {progress}")
+        yield f"progress: {progress}"
     if last := status["last"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
-        click.echo(f"last: {printable(last['path'])} ({when}, {last['milliseconds']:.0f} ms)")
+        yield f"last: {printable(last['path'])} ({when}, {last['milliseconds']:.0f} ms)"
     if status["memory_mb"]:
-        click.echo(f"memory: {status['memory_mb']:.0f} MB")
+        yield f"memory: {status['memory_mb']:.0f} MB"
     for root in status["roots"]:
         reason = f", {root['reason']}" if root.get("reason") else ""
         mode = f" ({root['mode']})" if root.get("mode") else ""
-        click.echo(f"folder: {root['path']}: {root['state']}{mode}{reason}")
+        yield f"folder: {root['path']}: {root['state']}{mode}{reason}"
     if counts["failed"]:
-        click.echo("see `tagger failures`")
+        yield "see `tagger failures`"

@@ -51,7 +51,8 @@ def pack(answer: DecodedPhoto | Exception) -> bytes:
     if answer.more is not None:
         crops.append(answer.more.tobytes())
     facts = dataclasses.asdict(answer.facts)
-    return b"".join([_head(facts=facts, hash=answer.crop_hash.hex()), *crops])
+    head = _head(facts=facts, hash=answer.crop_hash.hex(), from_thumbnail=answer.from_thumbnail)
+    return b"".join([head, *crops])
 
 
 def unpack(data: bytes, size: int) -> DecodedPhoto:
@@ -88,4 +89,5 @@ def _photo(head: dict[str, Any], pixels: bytes, size: int) -> DecodedPhoto:
     crops = crops.reshape(-1, size, size, 3)
     if len(crops) == 0 or len(digest) != 16:
         raise ValueError("no crop")
-    return DecodedPhoto(crops[0], digest, PhotoFacts(**facts), crops[1:])
+    small = head["from_thumbnail"] is True
+    return DecodedPhoto(crops[0], digest, PhotoFacts(**facts), crops[1:], small)

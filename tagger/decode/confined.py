@@ -16,6 +16,7 @@ from tagger.photo import CropSpec
 log = logging.getLogger(__name__)
 
 READY = b"ready"
+WHOLE, QUICK = b"w", b"q"
 
 ADDRESS_SPACE_MB = 2048
 """The least that the limit on the address space is, of which memory is but a part."""
@@ -31,6 +32,8 @@ def serve(
 ) -> None:
     """Say READY, then answer each path (:func:`os.fsencode`) that comes, until the pipe ends.
 
+    Before a path stands WHOLE or QUICK: whether no thumbnail will do.
+
     ``settings`` are the spec, the limit in pixels, and whether end crops are wanted.
     """
     confine(memory_mb, parent)
@@ -41,9 +44,11 @@ def serve(
     try:
         pipe.send_bytes(READY)
         while True:
-            path = os.fsdecode(pipe.recv_bytes())
+            asked = pipe.recv_bytes()
+            path, whole = os.fsdecode(asked[1:]), asked[:1] == WHOLE
             try:
-                answer = pack(decode(path, spec, max_pixels=max_pixels, more=more))
+                found = decode(path, spec, max_pixels=max_pixels, more=more, whole=whole)
+                answer = pack(found)
             except Exception as error:  # noqa: BLE001 (told to the daemon, which logs it)
                 answer = pack(error)
             pipe.send_bytes(answer)

@@ -48,6 +48,8 @@ WIDE = 1.15
 LARGE = 12_500_000
 """A picture of more pixels, when it could not be decoded smaller, is first made so."""
 
+_JPEG_FACTOR = 4
+
 _STRIP = 1_000_000
 """Pixels that are converted at a time."""
 
@@ -105,11 +107,18 @@ _prepare_pillow()
 
 
 def decode(
-    path: str, spec: CropSpec, *, max_pixels: int = 200_000_000, more: bool = False
+    path: str,
+    spec: CropSpec,
+    *,
+    max_pixels: int = 200_000_000,
+    more: bool = False,
+    whole: bool = False,
 ) -> DecodedPhoto:
     """Return the centre crop of the photo at ``path``, and what it says of itself.
 
-    ``more`` adds the two end squares of a photo that is clearly not square. Raise
+    ``more`` adds the two end squares of a photo that is clearly not square; ``whole`` takes
+    no thumbnail. Of a JPEG that is not progressive, four times ``max_pixels`` may be there:
+    it is decoded smaller. Raise
     NotAnImageError, DamagedImageError, ImageTooLargeError (more than ``max_pixels``),
     PhotoVanishedError or PhotoUnreadableError.
     """
@@ -117,7 +126,7 @@ def decode(
         try:
             if os.path.splitext(path)[1].lower() in RAW_SUFFIXES:
                 return _decode_raw(file, path, spec, max_pixels, more)
-            return _decode(file, path, spec, max_pixels, more)
+            return _decode(file, path, spec, max_pixels, more, whole=whole)
         except PhotoError:
             raise
         except MemoryError as error:
@@ -229,13 +238,22 @@ def _bitmap(pixels: NDArray[np.uint8], orientation: int) -> BinaryIO:
 
 
 def _decode(
-    source: BinaryIO, path: str, spec: CropSpec, max_pixels: int, more: bool
+    source: BinaryIO,
+    path: str,
+    spec: CropSpec,
+    max_pixels: int,
+    more: bool,
+    *,
+    whole: bool = False,
 ) -> DecodedPhoto:
     with Image.open(source, formats=FORMATS) as image:
         width, height = image.size
-        if width * height > max_pixels:
+        allowed = max_pixels
+        if image.format in ("JPEG", "MPO") and not image.info.get("progressive"):
+            allowed *= _JPEG_FACTOR
+        if width * height > allowed:
             raise ImageTooLargeError(
-                f"{path} has {width} x {height} pixels, more than {max_pixels / 1e6:.0f} million",
+                f"{path} has {width} x {height} pixels, more than {allowed / 1e6:.0f} million",
                 "raise `decode.max_megapixels`, if it is a photo",
             )
         exif = read_exif(image)
@@ -251,11 +269,12 @@ def _decode(
                 f"{path} repeats its picture {_scans(source)} times, to cost time",
                 "leave it untagged, it is no camera's",
             )
-        _draft(image, spec)
+        _draft(image, spec, whole=whole)
         image.load()
+        small = image.format == "HEIF" and image.size != (width, height)
         centre, ends = _crops(image, orientation, spec, more)
     digest = hashlib.blake2b(centre.tobytes(), digest_size=16).digest()
-    return DecodedPhoto(centre, digest, facts, ends)
+    return DecodedPhoto(centre, digest, facts, ends, small)
 
 
 def _scans(source: BinaryIO) -> int:
@@ -271,11 +290,12 @@ def _scans(source: BinaryIO) -> int:
     return count
 
 
-def _draft(image: Image.Image, spec: CropSpec) -> None:
+def _draft(image: Image.Image, spec: CropSpec, *, whole: bool) -> None:
     """Ask the decoder for a smaller picture, never one smaller than is needed."""
     width, height = image.size
     if image.format == "HEIF":
-        _use_thumbnail(image)
+        if not whole:
+            _use_thumbnail(image)
     elif image.format in ("JPEG", "MPO"):
         scale = spec.resize / min(width, height)
         if scale < 1:

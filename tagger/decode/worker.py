@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 
 from tagger.decode.answer import MAX_ANSWER, unpack
-from tagger.decode.confined import READY, serve
+from tagger.decode.confined import QUICK, READY, WHOLE, serve
 from tagger.errors import DecoderCrashedError, PhotoError
 from tagger.photo import CropSpec, DecodedPhoto
 
@@ -33,7 +33,7 @@ TASKS_PER_WORKER = 1000
 START_SECONDS = 60.0
 """A worker that is not ready by then will never be."""
 
-Job = tuple[str, "Future[DecodedPhoto]"]
+Job = tuple[str, bool, "Future[DecodedPhoto]"]
 
 
 class DecodePool:
@@ -81,17 +81,19 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def submit(self, path: str, *, later: bool = False) -> Future[DecodedPhoto]:
+    def submit(
+        self, path: str, *, later: bool = False, whole: bool = False
+    ) -> Future[DecodedPhoto]:
         """Return the future of a decoded photo. It raises PhotoError and nothing else.
 
-        With ``later`` it comes after all that are not. Raise RuntimeError when the pool has
-        been closed.
+        ``whole``: a thumbnail in the file will not do. With ``later`` it comes after all that
+        are not. Raise RuntimeError when the pool has been closed.
         """
         result: Future[DecodedPhoto] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool of decoding processes is closed")
-            self._jobs.put((later, next(self._count), (path, result)))
+            self._jobs.put((later, next(self._count), (path, whole, result)))
         return result
 
     def close(self, timeout: float = 3.0) -> None:
@@ -107,10 +109,10 @@ class DecodePool:
 
     def _run(self, worker: _Worker) -> None:
         while (job := self._jobs.get()[2]) is not None:
-            path, result = job
+            path, whole, result = job
             if not self._closed and not result.cancelled():
                 try:
-                    answer: DecodedPhoto | PhotoError = worker.decode(path)
+                    answer: DecodedPhoto | PhotoError = worker.decode(path, whole=whole)
                 except PhotoError as error:
                     answer = error
                 except Exception:
@@ -152,15 +154,15 @@ class _Worker:
             if self._process is not None:
                 self._process.kill()
 
-    def decode(self, path: str) -> DecodedPhoto:
+    def decode(self, path: str, *, whole: bool = False) -> DecodedPhoto:
         """Return the decoded photo. Raise PhotoError, DecoderCrashedError for a dead process."""
         try:
             try:
-                answer = self._ask(path)
+                answer = self._ask(path, whole)
             except ConnectionError:
                 # The pipe is reset when it died without having read the path.
                 self.end()
-                answer = self._ask(path)
+                answer = self._ask(path, whole)
         except (OSError, EOFError) as error:
             code = self.end()
             raise DecoderCrashedError(
@@ -177,11 +179,11 @@ class _Worker:
                 "report it, with the photo if you can",
             ) from error
 
-    def _ask(self, path: str) -> bytes:
+    def _ask(self, path: str, whole: bool) -> bytes:
         """Return the process's answer. Raise OSError or EOFError when it died."""
         pipe = self._ready()
         self._left -= 1
-        pipe.send_bytes(os.fsencode(path))
+        pipe.send_bytes((WHOLE if whole else QUICK) + os.fsencode(path))
         if not pipe.poll(self._timeout):
             self.end()
             raise DecoderCrashedError(

@@ -20,6 +20,9 @@ from tagger.index.records import (
 from tagger.index.tally import status_counts
 from tagger.photo import FileStat, JournalEntry, Tag
 
+MAX_WAIT = 86400.0
+"""Seconds between two tries; a longer wait means that the clock was put back."""
+
 _VERSION = (
     "SELECT status, size, mtime_ns, inode, sidecar_size, sidecar_mtime_ns, sidecar_inode,"
     " keywords_hash, photo_id, retry_at FROM photos LEFT JOIN failures ON photo_id = id"
@@ -44,7 +47,7 @@ class Lookup(Database):
         if known is None or not stat.same_version(known):
             return False
         if failed is not None:
-            return due is None or due > self._clock()
+            return due is None or 0 < due - self._clock() <= MAX_WAIT
         if kept is None:
             return False  # other tags are to be written
         known = file_stat(beside, beside_mtime, beside_inode, 0)
@@ -150,13 +153,13 @@ class Lookup(Database):
         has come, and what the user asked for."""
         rows = self._rows(
             "SELECT path FROM failures CROSS JOIN photos ON id = photo_id"
-            " WHERE (retry_at <= ? OR (retry_at IS NULL AND size IS NULL))"
+            " WHERE (retry_at <= ? OR retry_at > ? OR (retry_at IS NULL AND size IS NULL))"
             " AND status NOT IN ('missing', 'waiting')"
             " UNION ALL"
             " SELECT path FROM photos WHERE (size IS NULL OR keywords_hash IS NULL)"
             " AND status NOT IN ('missing', 'waiting')"
             " AND NOT EXISTS (SELECT 1 FROM failures WHERE photo_id = id) LIMIT ?",
-            (self._clock(), limit),
+            (now := self._clock(), now + MAX_WAIT, limit),
         )
         return [os.fsdecode(row["path"]) for row in rows]
 

@@ -9,7 +9,7 @@ from tagger.errors import PhotoVanishedError
 from tagger.files import photo_stat, sidecar_stat
 from tagger.metadata.keywords import KeywordPath
 from tagger.metadata.safefile import Staged
-from tagger.photo import FileStat, JournalEntry, WriteReceipt
+from tagger.photo import FileStat, JournalEntry, WriteReceipt, sidecar_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,18 @@ class PreparedWrite:
         finally:
             self.discard()
         inside = [intent.after for intent in self.intents if intent.file == self.path]
+        # Not of what is there now: others may have changed that, which the next look must see.
+        placed = {one.path: FileStat.of(one.placed) for one in self._staged() if one.placed}
+        beside = [placed[place] for place in sidecar_paths(self.path) if place in placed]
         return WriteReceipt(
             self.entries,
-            photo_stat(self.path) if inside else now,
-            sidecar_stat(self.path),
+            placed.get(self.path, now),
+            beside[0] if beside else sidecar_stat(self.path),
             inside[0] if inside else None,
         )
+
+    def _staged(self) -> list[Staged]:
+        return [part.staged for part in self.parts if part.staged is not None]
 
     def discard(self) -> None:
         """Remove what was written beside the files; they stay as they are."""

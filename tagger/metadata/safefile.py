@@ -92,13 +92,15 @@ def failed(what: str, path: str, error: OSError) -> WriteFailedError:
 class Staged:
     """A change that is ready: :meth:`commit` makes it visible, :meth:`discard` forgets it.
 
-    ``original`` None: a new file. ``temporary`` empty: the file is to be deleted.
+    ``original`` None: a new file. ``temporary`` empty: the file is to be deleted. ``placed``
+    is the stat of what was put in place, whatever has taken its place since.
     """
 
     path: str
     original: Original | None
     temporary: str = ""
     done: bool = field(default=False)
+    placed: os.stat_result | None = None
 
     def commit(self) -> None:
         """Put the new content in place, durably.
@@ -110,10 +112,12 @@ class Staged:
             self._check_unchanged(self.path)
             if not self.temporary:
                 self._disappear()
-            elif self.original is None:
-                self._appear()
             else:
-                self._replace()
+                self.placed = os.lstat(self.temporary)
+                if self.original is None:
+                    self._appear()
+                else:
+                    self._replace()
             _fsync_folder(os.path.dirname(self.path))
             self.done = True
         except OSError as error:

@@ -85,7 +85,7 @@ def test_settings_reach_the_workers(photo: str) -> None:
         assert np.array_equal(found.crop, decode(photo, spec).crop)
         assert found.more is not None and found.more.shape == (0, 200, 200, 3)
     with (
-        DecodePool(SPEC, workers=1, max_pixels=600 * 300 - 1) as pool,
+        DecodePool(SPEC, workers=1, max_pixels=600 * 300 // 4 - 1) as pool,
         pytest.raises(ImageTooLargeError, match="600 x 300"),
     ):
         pool.submit(photo).result(20)

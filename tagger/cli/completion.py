@@ -1,0 +1,75 @@
+"""``tagger completion``, and the labels that a shell completes in a query.
+
+click does the rest: the shell calls ``tagger`` with ``_TAGGER_COMPLETE`` in its environment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+
+VARIABLE = "_TAGGER_COMPLETE"
+_PLAIN = re.compile(r"[\w.-]+")
+_LONGEST = 4
+"""The words of the longest label that are looked back at."""
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> None:
+    """Print the script that has a shell complete commands, options and labels."""
+    from click.shell_completion import get_completion_class
+
+    from tagger.cli import cli
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "tagger", VARIABLE).source(), nl=False)
+
+
+def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return what the word of a query that is being typed may become."""
+    from tagger.cli.common import config_or_default, vocabulary
+    from tagger.config import Config
+    from tagger.errors import TaggerError
+
+    root = ctx.find_root()
+    root.obj = root.obj or root.params.get("config_path")  # no command has been called
+    try:
+        known = vocabulary(config_or_default(ctx))
+    except TaggerError:
+        known = vocabulary(Config())
+    before = [str(word) for word in ctx.params.get("words") or ()]
+    names = [name for node in known.nodes.values() for name in node.names.values()]
+    return sorted(set(next_words(names, known.roots(), before, incomplete)))
+
+
+def next_words(
+    names: Iterable[str], first: Iterable[str], before: Sequence[str], incomplete: str
+) -> Iterator[str]:
+    """Yield how the word ``incomplete`` after the words ``before`` may go on.
+
+    Names of several words are given word by word, because shells do not agree on how to quote
+    them; within a quotation as a whole. ``first`` is what is offered when nothing is typed yet.
+    """
+    typed = incomplete.casefold()
+    for name in names if typed else first:
+        if " " in typed and name.casefold().startswith(typed):
+            yield name
+        elif name.casefold().startswith(typed):
+            yield from _plain(name)
+    names = list(names)
+    for count in range(1, min(_LONGEST, len(before)) + 1):
+        lead = " ".join(before[-count:]).casefold() + " "
+        for name in names:
+            if name.casefold().startswith(lead + typed):
+                yield from _plain(name[len(lead) :])
+
+
+def _plain(rest: str) -> Iterator[str]:
+    """Yield the first word of ``rest`` if it means nothing to a shell."""
+    word = rest.split(" ", maxsplit=1)[0]
+    if _PLAIN.fullmatch(word):
+        yield word

@@ -1,0 +1,45 @@
+"""``tagger doctor``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+
+import click
+
+from tagger.cli.common import json_option, print_json
+from tagger.logs import printable
+
+_MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "wrong": ("WRONG", "red")}
+
+
+@click.command("doctor")
+@json_option
+@click.pass_context
+def doctor_command(ctx: click.Context, as_json: bool) -> int:
+    """Look whether all is well, and say what to do where it is not.
+
+    Changes nothing, and works whether or not the daemon runs. The exit code is 1 when
+    something is wrong.
+    """
+    from tagger.doctor.examine import examine
+
+    results = []
+    for result in examine(ctx.find_root().obj, os.environ):
+        results.append(result)
+        if as_json:
+            continue
+        mark, color = _MARKS[result.state]
+        lines = [printable(line) for line in result.said.split("\n")]
+        click.echo(f"{click.style(f'{mark:<8}', color)} {printable(result.name)}: {lines[0]}")
+        for line in lines[1:]:
+            click.echo(f"           {line}")
+        if result.remedy:
+            click.echo(f"           -> {printable(result.remedy)}")
+    if as_json:
+        print_json([asdict(result) for result in results])
+    wrong = sum(result.state == "wrong" for result in results)
+    if not as_json:
+        warnings = sum(result.state == "warning" for result in results)
+        click.echo(f"{wrong} wrong, {warnings} to look at, {len(results)} checks")
+    return 1 if wrong else 0

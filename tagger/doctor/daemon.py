@@ -1,0 +1,113 @@
+"""The daemon: alive, of this version, heard of lately, and its figures told."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from collections.abc import Iterator
+
+from tagger import __version__
+from tagger.config import listen_address
+from tagger.doctor.result import Patient, Result, name_of
+from tagger.progress import duration
+from tagger.state import LOCK_NAME
+
+STALE_SECONDS = 180.0
+"""The heartbeat comes every minute."""
+START_SECONDS = 120.0
+ASK_SECONDS = 5.0
+
+
+def check_daemon(patient: Patient) -> Iterator[Result]:
+    """Yield whether the daemon runs, and how it fares."""
+    said = patient.said
+    if not patient.runs and not _may_ask(patient.config.state_dir):
+        text = f"{name_of(os.geteuid())} may not look into {patient.config.state_dir}"
+        owner = name_of(patient.user)
+        yield Result("daemon", "warning", text, f"run this as {owner}, or with sudo")
+        return
+    if not patient.runs:
+        text = "not running"
+        if at := said.get("updated_at"):
+            text += f"; last heard of {time.strftime('%Y-%m-%d %H:%M', time.localtime(at))}"
+        yield Result("daemon", "warning", text, "start it with `tagger run`, or its service")
+        return
+    if patient.starting:
+        yield _starting(patient)
+        return
+    version = said.get("version")
+    if version != __version__:
+        text = f"version {version} runs, and this is {__version__}"
+        yield Result("daemon", "wrong", text, "restart it: systemctl restart tagger")
+    else:
+        yield Result("daemon", "ok", f"running, version {version}, process {said.get('pid')}")
+    age = patient.now - float(said.get("updated_at") or 0.0)
+    if age > STALE_SECONDS:
+        text = f"it says nothing since {duration(age)}: it hangs, or its disk is full"
+        remedy = "make room in the state directory, see its log, then restart it"
+        yield Result("heartbeat", "wrong", text, remedy)
+    elif age < -STALE_SECONDS:
+        text = f"its last word is {duration(-age)} in the future: the clock was set back"
+        yield Result("heartbeat", "warning", text, "see clock; it is right again after a minute")
+    else:
+        yield Result("heartbeat", "ok", f"{max(age, 0.0):.0f} s ago")
+    if said.get("problem"):
+        remedy = "do that; the daemon goes on by itself then"
+        yield Result("problem", "wrong", str(said["problem"]), remedy)
+    if said.get("notice"):
+        remedy = "see the log of the daemon; this goes when it is done"
+        yield Result("notice", "warning", str(said["notice"]), remedy)
+    if said.get("resting"):
+        yield Result("work", "ok", f"photos wait: {said['resting']}")
+
+
+def _may_ask(state_dir: str) -> bool:
+    """Whether it can be seen if a daemon holds the lock."""
+    try:
+        os.close(os.open(os.path.join(state_dir, LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        return False
+    except OSError:
+        return True  # there is none
+    return True
+
+
+def _starting(patient: Patient) -> Result:
+    """Judge a daemon that has said nothing yet: the lock is written when it starts."""
+    age = patient.now - os.stat(os.path.join(patient.config.state_dir, LOCK_NAME)).st_mtime
+    said = f"process {patient.process} starts, since {duration(max(age, 0.0))}"
+    if age > START_SECONDS:
+        return Result("daemon", "warning", said, "see its log; a damaged index takes long to mend")
+    return Result("daemon", "ok", said)
+
+
+def check_metrics(patient: Patient) -> Iterator[Result]:
+    """Yield whether the daemon answers at ``metrics.listen``, if it is to."""
+    listen = patient.config.metrics.listen
+    if listen is None or not patient.runs or patient.starting:
+        return
+    host, port = listen_address(listen)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not listened to
+    connection = http.client.HTTPConnection(host, port, timeout=ASK_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        text = answer.read(1000).decode("utf-8", "replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        yield Result(
+            "metrics",
+            "wrong",
+            f"nobody answers at {listen}: {error}",
+            "see the log of the daemon; in a service install it with `--network`",
+        )
+        return
+    finally:
+        connection.close()
+    if answer.status == 200:
+        yield Result("metrics", "ok", f"http://{listen}/metrics")
+    elif answer.status == 503:
+        yield Result("metrics", "wrong", text, "see the log of the daemon, then restart it")
+    else:
+        said = f"something else answers at {listen} ({answer.status})"
+        yield Result("metrics", "wrong", said, "use another port for `metrics.listen`")

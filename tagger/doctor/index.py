@@ -1,0 +1,135 @@
+"""The index, looked at without writing: neither a lock nor a WAL is made for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tagger.doctor.result import Patient, Result, megabytes
+from tagger.errors import StateError
+from tagger.index.database import index_path
+from tagger.index.migrations import MIGRATIONS
+from tagger.state import daemon_runs
+
+DAMAGED_PREFIX = "index.damaged-"
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the index holds. ``there`` is False when there is none; ``newest`` is seconds.
+
+    ``failures`` has the number of failed photos by the kind of the error; ``damage`` what is
+    wrong with the file, "" when it is sound.
+    """
+
+    there: bool = False
+    size: int = 0
+    damage: str = ""
+    steps: frozenset[str] = frozenset()
+    counts: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    last_failure: str = ""
+    newest: float | None = None
+
+
+def examine_index(state_dir: str) -> Findings:
+    """Read the whole index, which takes a second or so for 100,000 photos.
+
+    Raise StateError when it cannot be read.
+    """
+    path = index_path(state_dir)
+    try:
+        size = os.stat(path).st_size
+    except FileNotFoundError:
+        return Findings()
+    except OSError as error:
+        raise StateError(
+            f"cannot read the index {path}: {error.strerror}",
+            "run this as the daemon's user, or with sudo",
+        ) from error
+    found = Findings(there=True, size=size)
+    # A file that nobody writes to can be read as it is; SQLite would make a WAL for it.
+    still = not daemon_runs(state_dir) and not os.path.exists(path + "-wal")
+    try:
+        _read(path, found, immutable=still)
+    except sqlite3.OperationalError as error:
+        raise StateError(
+            f"cannot read the index {path}: {error}", "run this as the daemon's user, or with sudo"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        found.damage = str(error)
+    if found.damage and still and daemon_runs(state_dir):
+        return examine_index(state_dir)  # it has been started, and writes
+    return found
+
+
+def _read(path: str, found: Findings, *, immutable: bool) -> None:
+    escaped = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(path)))
+    options = "mode=ro&immutable=1" if immutable else "mode=ro"
+    with contextlib.closing(
+        sqlite3.connect(f"file:{escaped}?{options}", uri=True, timeout=10)
+    ) as db:
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
+            found.steps = frozenset(row[0] for row in db.execute("SELECT name FROM migrations"))
+        checked = [str(row[0]) for row in db.execute("PRAGMA quick_check(3)")]
+        if checked != ["ok"]:
+            found.damage = " ".join(" ".join(checked).split())[:200]
+            return
+        if found.steps != {name for name, _ in MIGRATIONS}:
+            return  # its tables may have another form
+        found.counts = dict(db.execute("SELECT status, count(*) FROM photos GROUP BY status"))
+        found.newest = db.execute("SELECT max(tagged_at) FROM photos").fetchone()[0]
+        failed = (
+            "FROM failures f JOIN photos p ON p.id = f.photo_id WHERE p.status = 'failed'"
+            " {} ORDER BY {} DESC"
+        )
+        found.failures = dict(
+            db.execute("SELECT f.kind, count(*) " + failed.format("GROUP BY f.kind", "count(*)"))
+        )
+        row = db.execute("SELECT p.path, f.reason " + failed.format("", "f.last_at")).fetchone()
+        if row is not None:
+            found.last_failure = f"{os.fsdecode(row[0])}: {row[1]}"
+
+
+def check_index(patient: Patient, found: Findings) -> Iterator[Result]:
+    """Yield how the index is."""
+    state_dir = patient.config.state_dir
+    known = {name for name, _ in MIGRATIONS}
+    restart = "restart the daemon, which keeps what can be read of it and builds it anew"
+    photos = sum(found.counts.values())
+    if not found.there:
+        yield Result("index", "ok", "there is none yet; the daemon makes it")
+    elif found.steps - known:
+        said = f"it was written by a newer tagger ({max(found.steps - known)})"
+        yield Result("index", "wrong", said, "use that version")
+    elif found.damage:
+        yield Result("index", "wrong", f"it is damaged: {found.damage}", restart)
+    elif known - found.steps and patient.runs:
+        yield Result("index", "ok", "it is being brought up to date by the daemon")
+    elif known - found.steps:
+        said = "it was written by an older tagger"
+        yield Result("index", "warning", said, "start the daemon, which brings it up to date")
+    else:
+        yield Result("index", "ok", f"sound, {photos:,} photos, {megabytes(found.size)}")
+    with contextlib.suppress(OSError):
+        old = [n for n in os.listdir(state_dir) if n.startswith(DAMAGED_PREFIX)]
+        if old := sorted(n for n in old if n.endswith(".sqlite3")):
+            said = f"damaged ones were set aside: {', '.join(old)}"
+            remedy = f"when all photos are found again, delete them in {state_dir}"
+            yield Result("old index", "warning", said, remedy)
+
+
+def check_failures(patient: Patient, found: Findings) -> Iterator[Result]:
+    """Yield how many photos could not be tagged, by kind."""
+    if not found.there:
+        return
+    if not found.failures:
+        yield Result("failures", "ok", "none")
+        return
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.failures.items())
+    total = sum(found.failures.values())
+    said = f"{total:,} photo{'s'[: total != 1]} ({kinds}); last {found.last_failure}"
+    yield Result("failures", "warning", said, "see `tagger failures`; `tagger retry` tries again")

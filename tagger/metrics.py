@@ -1,0 +1,267 @@
+"""The daemon's figures for Prometheus, and whether it is well, by HTTP.
+
+``/metrics`` has the figures, ``/healthz`` answers 200, or 503 when the work hangs. Nothing is
+imported, counted or listened to unless ``metrics.listen`` asks for it. The listening thread
+sleeps until somebody asks.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from tagger import __version__
+from tagger.config import MetricsConfig, listen_address
+from tagger.errors import StateError
+from tagger.loading import EngineLoader
+from tagger.logs import printable
+from tagger.outcome import Outcome, Tagged
+from tagger.telling import Heartbeat
+from tagger.watch.seams import RootStatus
+from tagger.work import Worker
+
+if TYPE_CHECKING:
+    from wsgiref.simple_server import WSGIServer
+
+    from prometheus_client import Counter, Histogram
+    from prometheus_client.core import Metric
+    from prometheus_client.registry import CollectorRegistry
+
+log = logging.getLogger(__name__)
+
+STALE_SECONDS = 180.0
+"""A daemon writes down how it is every minute: three times that, and it hangs."""
+REQUEST_SECONDS = 10.0
+"""For how long whoever asks may take."""
+SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
+"""The upper bounds of the histogram's buckets."""
+STATES = ("online", "offline", "missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the figures of the moment come from; all may be asked from any thread."""
+
+    worker: Worker
+    loader: EngineLoader
+    heartbeat: Heartbeat
+    roots: Callable[[], Sequence[RootStatus]]
+    counts: Callable[[], Mapping[str, int]]
+
+    def problem(self) -> str | None:
+        """Return why the daemon is not well; None when it is."""
+        if not self.worker.moves():
+            return "the work hangs: one batch of photos takes too long"
+        if self.heartbeat.age > STALE_SECONDS:
+            return f"nothing was heard from the main thread for {self.heartbeat.age:.0f} s"
+        return None
+
+
+class Metrics:
+    """Counts, and serves what it counted. A context manager, which ends the serving.
+
+    What was counted stays over a reload of the config.
+    """
+
+    def __init__(self) -> None:
+        self._config = MetricsConfig()
+        self._numbers: _Numbers | None = None
+        self._server: _Server | None = None
+
+    def __enter__(self) -> Metrics:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._close()
+
+    def use(self, config: MetricsConfig, sources: Sources) -> None:
+        """Tell of ``sources`` at the address of ``config`` from now on, if it names one.
+
+        An address that cannot be had is logged, and no reason not to work.
+        """
+        if config.listen is not None:
+            if self._numbers is None:
+                self._numbers = _Numbers(sources)
+            self._numbers.sources = sources
+        if config == self._config and (self._server is not None or config.listen is None):
+            return
+        self._close()
+        self._config = config
+        if config.listen is None or self._numbers is None:
+            return
+        try:
+            self._server = _Server(config.listen, self._numbers.answer)
+        except OSError as error:
+            log.error(
+                "no metrics are told, for %s cannot be listened to: %s; free it, or change"
+                " `metrics.listen`",
+                config.listen,
+                error.strerror or error,
+            )
+        else:
+            log.info("metrics are at http://%s/metrics", config.listen)
+
+    def count(self, outcome: Outcome) -> None:
+        """Note what became of a photo."""
+        if self._numbers is not None:
+            self._numbers.count(outcome)
+
+    def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+class _Numbers:
+    """What is counted, and a collector of the figures of the moment."""
+
+    def __init__(self, sources: Sources) -> None:
+        import prometheus_client
+        from prometheus_client.registry import Collector
+
+        self.sources = sources
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry: CollectorRegistry = prometheus_client.CollectorRegistry()
+        self._photos: Counter = prometheus_client.Counter(
+            "tagger_photos",
+            "Photos since the start, by what became of them.",
+            ["outcome"],
+            registry=self._registry,
+        )
+        self._stages: Histogram = prometheus_client.Histogram(
+            "tagger_stage_seconds",
+            "What the stages of a photo took.",
+            ["stage"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        for outcome in ("tagged", "untagged", "unchanged", "skipped", "failed"):
+            self._photos.labels(outcome)
+        for stage in ("hash", "decode", "classify", "write", "commit"):
+            self._stages.labels(stage)
+        gauges = self._gauges
+
+        class Gauges(Collector):
+            def collect(self) -> Iterable[Metric]:
+                return gauges()
+
+        self._registry.register(Gauges())
+        self._metrics: WSGIApplication = prometheus_client.make_wsgi_app(self._registry)
+
+    def count(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Tagged):
+            self._photos.labels("tagged" if outcome.tags else "untagged").inc()
+            for stage, milliseconds in outcome.milliseconds.items():
+                self._stages.labels(stage).observe(milliseconds / 1000)
+        else:
+            self._photos.labels(type(outcome).__name__.lower()).inc()
+
+    def answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        """Answer a request."""
+        path = environ.get("PATH_INFO")
+        if path == "/metrics":
+            return self._metrics(environ, start)
+        status, text = "404 Not Found", "see /metrics and /healthz"
+        if path == "/healthz":
+            problem = self.sources.problem()
+            status, text = ("503 Service Unavailable", problem) if problem else ("200 OK", "ok")
+        start(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{text}\n".encode()]
+
+    def _gauges(self) -> Iterable[Metric]:
+        from prometheus_client.core import GaugeMetricFamily as Gauge
+        from prometheus_client.core import InfoMetricFamily
+
+        sources = self.sources
+        standing, engine = sources.worker.standing(), sources.loader.engine
+        yield InfoMetricFamily(
+            "tagger",
+            "The version, and which network runs in what.",
+            value={
+                "version": __version__,
+                "model": engine.model_id if engine else "",
+                "engine": engine.name if engine else "",
+            },
+        )
+        yield Gauge("tagger_healthy", "1, or 0 when it hangs.", float(sources.problem() is None))
+        yield Gauge("tagger_queue_photos", "Photos found, not done.", sources.worker.queued)
+        yield Gauge("tagger_remaining_photos", "Photos known to be left.", standing.remaining)
+        resting = float(sources.worker.resting is not None)
+        yield Gauge("tagger_resting", "1 while photos wait: paused, or not scheduled.", resting)
+        if (memory := sources.heartbeat.memory()) is not None:
+            yield Gauge("tagger_memory_bytes", "Memory of all processes.", memory * 1e6)
+        state = Gauge("tagger_folder_state", "1 for the state of it.", labels=["folder", "state"])
+        polled = Gauge("tagger_folder_polled", "1 when it is without events.", labels=["folder"])
+        for root in sources.roots():
+            for name in STATES:
+                state.add_metric([printable(root.path), name], float(root.state == name))
+            polled.add_metric([printable(root.path)], float(root.mode == "poll"))
+        yield from (state, polled)
+        index = Gauge("tagger_index_photos", "Photos in the index.", labels=["status"])
+        try:
+            for name, number in sources.counts().items():
+                index.add_metric([name], number)
+        except (sqlite3.Error, StateError) as error:
+            log.debug("the index is not counted: %s", error)  # it is being closed, or locked
+        yield index
+
+
+class _Server:
+    """Answers at ``address``, each request in a thread of its own. Raise OSError if it cannot.
+
+    The library's own server would wake up twice a second.
+    """
+
+    def __init__(self, address: str, answer: WSGIApplication) -> None:
+        self._server = _listen(address, answer)
+        self._closing = False
+        self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._closing:
+            self._server.handle_request()
+
+    def close(self) -> None:
+        """Stop; a request that is being answered ends by itself."""
+        self._closing = True
+        self._server.socket.shutdown(socket.SHUT_RDWR)  # this wakes the thread
+        self._thread.join()
+        self._server.server_close()
+
+
+def _listen(address: str, answer: WSGIApplication) -> WSGIServer:
+    from socketserver import ThreadingMixIn
+    from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+    host, port = listen_address(address)
+
+    class Server(ThreadingMixIn, WSGIServer):
+        daemon_threads = True
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+        def server_bind(self) -> None:
+            # Not HTTPServer's, which asks the network for the name of the address.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.socket.bind(self.server_address)
+            self.server_name, self.server_port = host, port
+            self.setup_environ()
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            log.debug("whoever asked for metrics has left", exc_info=True)
+
+    class Handler(WSGIRequestHandler):
+        timeout = REQUEST_SECONDS
+
+        def log_message(self, format: str, *args: object) -> None:
+            log.debug(format, *args)
+
+    server = Server((host, port), Handler)
+    server.set_app(answer)
+    return server

@@ -1,0 +1,168 @@
+"""The JSON: ``/predict`` as a small web service has it, and ``/api/v1``."""
+
+from __future__ import annotations
+
+import re
+from typing import IO, Any
+
+from flask import Blueprint, Response, jsonify, request
+from werkzeug.datastructures import FileStorage
+
+from tagger.web import library
+from tagger.web.openapi import openapi
+from tagger.web.services import Guess, Services, WebError
+
+MAX_PAGE = 200
+"""Photos that can be asked for at once."""
+
+MAX_CLASSES = 50
+
+
+def api(services: Services) -> Blueprint:
+    """Return the routes that answer with JSON."""
+    routes = Blueprint("api", __name__)
+    config, known = services.config, services.vocabulary
+
+    @routes.post("/predict")
+    def predict() -> Response:
+        count, language = _count(), _language()
+        guess = services.classifier.predict(_upload())
+        return jsonify(
+            [
+                {"label": known.name(label, language), "probability": _percent(probability)}
+                for label, probability in guess.classes[:count]
+            ]
+        )
+
+    @routes.post("/api/v1/predict")
+    def predict_v1() -> Response:
+        count = _count()
+        return jsonify(_guess_json(services.classifier.predict(_upload()), count))
+
+    @routes.get("/api/v1/photos")
+    def photos() -> Response:
+        text = request.args.get("q", "")
+        limit = whole_number("limit", library.PAGE, 1, MAX_PAGE)
+        after = whole_number("after", 0, 0, 10**18 - 1)
+        with services.reader() as reader:
+            page = library.search(reader, config, known, text, after=after, limit=limit)
+        return jsonify(
+            {
+                "photos": [library.photo_json(found) for found in page.photos],
+                "next": page.photos[-1].row.id if page.more else None,
+            }
+        )
+
+    @routes.get("/api/v1/count")
+    def count() -> Response:
+        with services.reader() as reader:
+            query = library.parsed(reader, config, known, request.args.get("q", ""))
+            return jsonify({"count": reader.count(query)})
+
+    @routes.get("/api/v1/photos/<photo:photo_id>")
+    def photo(photo_id: int) -> Response:
+        with services.reader() as reader:
+            found = library.find_one(reader, photo_id)
+            if found is None:
+                raise no_photo()
+            return jsonify(library.photo_details(reader, found, known, config.labels.top_k))
+
+    @routes.get("/api/v1/labels")
+    def labels() -> Response:
+        with services.reader() as reader:
+            own = [{"label": name, "count": count} for name, count in reader.user_labels()]
+            return jsonify({"labels": library.label_tree(reader, known), "own": own})
+
+    @routes.get("/api/v1/failures")
+    def failures() -> Response:
+        with services.reader() as reader:
+            rows = reader.failures()[: whole_number("limit", library.PAGE, 1, MAX_PAGE)]
+            return jsonify([library.failure_json(reader, row) for row in rows])
+
+    @routes.get("/api/v1/status")
+    def status() -> Response:
+        return jsonify(services.status())
+
+    @routes.get("/api/v1/openapi.json")
+    def description() -> Response:
+        return jsonify(
+            openapi(
+                known.languages,
+                top_k=config.web.top_k,
+                most=MAX_CLASSES,
+                page=library.PAGE,
+                limit=MAX_PAGE,
+            )
+        )
+
+    def _count() -> int:
+        return whole_number("k", config.web.top_k, 1, MAX_CLASSES)
+
+    def _language() -> str:
+        language = request.args.get("lang", "en")
+        if language not in known.languages:
+            raise WebError(
+                "there are no names in that language",
+                f"set `lang` to one of: {', '.join(known.languages)}",
+            )
+        return language
+
+    def _guess_json(guess: Guess, count: int) -> dict[str, Any]:
+        return {
+            "predictions": [
+                {
+                    "label": label,
+                    "names": {one: known.name(label, one) for one in known.languages},
+                    "probability": _percent(probability),
+                }
+                for label, probability in guess.classes[:count]
+            ],
+            "tags": [
+                tag | {"reason": guess.reasons.get(tag["label"])}
+                for tag in library.tags_json(guess.tags)
+            ],
+            "keywords": [list(keyword) for keyword in guess.keywords],
+            **library.facts_json(guess.facts),
+            "model": guess.model,
+            "milliseconds": {name: round(ms, 1) for name, ms in guess.milliseconds.items()},
+        }
+
+    return routes
+
+
+def _percent(probability: float) -> float:
+    return round(100 * probability, 1)
+
+
+def _upload() -> IO[bytes]:
+    """Return the one uploaded file. Raise WebError for none, an empty one, or several."""
+    files = [file for name in request.files for file in request.files.getlist(name)]
+    named = request.files.getlist("file")
+    if not named or not _is_given(named[0]):
+        raise WebError(
+            "no file was sent", "send one picture as the field `file` of a multipart form"
+        )
+    if len(files) > 1:
+        raise WebError("several files were sent", "send one picture a request")
+    return named[0].stream
+
+
+def _is_given(file: FileStorage) -> bool:
+    empty = not file.stream.read(1)
+    file.stream.seek(0)
+    return not empty
+
+
+def whole_number(name: str, default: int, least: int, most: int) -> int:
+    """Return an argument of the request. Raise WebError unless it is in ``least…most``."""
+    text = request.args.get(name, "")
+    if not text:
+        return default
+    if not re.fullmatch("[0-9]{1,18}", text) or not least <= int(text) <= most:
+        raise WebError(f"`{name}` is no number that is possible", f"write {least} to {most}")
+    return int(text)
+
+
+def no_photo() -> WebError:
+    """Return the error for an id that no photo has."""
+    return WebError("there is no such photo", "search for it again", status=404)

@@ -1,0 +1,127 @@
+"""Puts the routes together: one application for one set of services."""
+
+from __future__ import annotations
+
+import logging
+from typing import IO, Any
+
+from flask import Flask, Request, Response, jsonify, make_response, render_template, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.routing import BaseConverter
+
+from tagger.errors import (
+    ModelError,
+    PhotoError,
+    PhotoVanishedError,
+    QueryError,
+    StateError,
+    TaggerError,
+)
+from tagger.logs import printable
+from tagger.web.api import api
+from tagger.web.pages import pages
+from tagger.web.security import protect
+from tagger.web.services import Services, WebError
+from tagger.web.uploads import too_large
+
+log = logging.getLogger(__name__)
+
+FORM_BYTES = 64_000
+"""What a form may hold besides its file."""
+
+
+class _PhotoId(BaseConverter):
+    """An id that SQLite can hold."""
+
+    regex = "[1-9][0-9]{0,17}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+
+class _Request(Request):
+    """Closes the files of a form also when it was refused in the middle."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._streams: list[IO[bytes]] = []
+
+    def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
+        stream = super()._get_file_stream(*args, **kwargs)
+        self._streams.append(stream)
+        return stream
+
+    def close(self) -> None:
+        super().close()
+        for stream in self._streams:
+            stream.close()
+
+
+def create_app(services: Services) -> Flask:
+    """Return the application. It answers to the names in ``services.hosts`` only."""
+    app = Flask(__name__)
+    app.request_class = _Request
+    app.url_map.merge_slashes = False  # nothing is ever redirected
+    limit = services.config.web.max_upload_mb * 1_000_000
+    app.config.update(
+        MAX_CONTENT_LENGTH=limit + FORM_BYTES,
+        MAX_FORM_MEMORY_SIZE=FORM_BYTES,
+        MAX_FORM_PARTS=8,
+    )
+    app.url_map.converters["photo"] = _PhotoId
+    app.jinja_env.filters["printable"] = printable
+    protect(app, services.hosts)
+    app.register_blueprint(api(services))
+    app.register_blueprint(pages(services))
+
+    @app.errorhandler(TaggerError)
+    def known(error: TaggerError) -> Response:
+        status = _status(error)
+        if status >= 500:
+            log.warning("%s %s: %s", request.method, request.path, error)
+        retry = error.retry_after if isinstance(error, WebError) else None
+        return _answer(status, error.message, error.remedy, retry)
+
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Response:
+        if isinstance(error, RequestEntityTooLarge):
+            large = too_large(limit)
+            return _answer(413, large.message, large.remedy)
+        answer = _answer(error.code or 500, error.name.lower(), "see the page's menu")
+        for name, value in error.get_headers():
+            if name not in ("Content-Type", "Content-Length"):
+                answer.headers[name] = value  # as Allow
+        return answer
+
+    @app.errorhandler(Exception)
+    def unknown(error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.path, exc_info=error)
+        return _answer(500, "the page has failed at this", "see tagger's log, and report it")
+
+    return app
+
+
+def _status(error: TaggerError) -> int:
+    if isinstance(error, WebError):
+        return error.status
+    if isinstance(error, QueryError):
+        return 400
+    if isinstance(error, PhotoVanishedError):
+        return 404
+    if isinstance(error, PhotoError):
+        return 422
+    return 503 if isinstance(error, StateError | ModelError) else 500
+
+
+def _answer(status: int, message: str, remedy: str, retry_after: int | None = None) -> Response:
+    """Return an error: a page for somebody who looks at pages, else JSON."""
+    looks = request.method == "GET" and not request.path.startswith(("/api/", "/predict"))
+    if looks and status not in (403, 421) and request.accept_mimetypes.accept_html:
+        body = render_template("error.html", message=message, remedy=remedy, status=status)
+        response = make_response(body)
+    else:
+        response = jsonify({"error": printable(message), "remedy": remedy, "status": status})
+    response.status_code = status
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response

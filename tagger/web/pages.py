@@ -1,0 +1,100 @@
+"""The pages for people, and the pictures on them."""
+
+from __future__ import annotations
+
+import os
+
+from flask import Blueprint, Response, make_response, render_template, request
+
+from tagger.errors import QueryError
+from tagger.web import library
+from tagger.web.api import MAX_PAGE, no_photo, whole_number
+from tagger.web.services import Services, Size
+
+MAX_FILES = 50
+"""Pictures that the page takes at once."""
+
+
+def pages(services: Services) -> Blueprint:
+    """Return the routes that answer with HTML and pictures."""
+    routes = Blueprint("pages", __name__)
+    config, known = services.config, services.vocabulary
+
+    @routes.get("/")
+    def classify() -> str:
+        return render_template(
+            "classify.html",
+            top_k=config.web.top_k,
+            max_bytes=config.web.max_upload_mb * 1_000_000,
+            max_files=MAX_FILES,
+        )
+
+    @routes.get("/library")
+    def library_page() -> str | tuple[str, int]:
+        text = request.args.get("q", "")
+        after = whole_number("after", 0, 0, 10**18 - 1)
+        error, found, count = None, library.Page((), False), 0
+        with services.reader() as reader:
+            try:
+                query = library.parsed(reader, config, known, text)
+                found = library.search(reader, config, known, text, after=after, limit=library.PAGE)
+                count = reader.count(query)
+            except QueryError as problem:
+                error = problem
+        shown = render_template(
+            "library.html",
+            q=text,
+            photos=[library.photo_json(one) for one in found.photos],
+            next=found.photos[-1].row.id if found.more else None,
+            count=count,
+            error=error,
+        )
+        return (shown, 400) if error else shown
+
+    @routes.get("/photos/<photo:photo_id>")
+    def photo(photo_id: int) -> str:
+        with services.reader() as reader:
+            found = library.find_one(reader, photo_id)
+            if found is None:
+                raise no_photo()
+            shown = library.photo_details(reader, found, known, config.labels.top_k)
+        for tag in shown["tags"]:
+            tag["zh"] = known.name(tag["label"], "zh")
+        return render_template("photo.html", photo=shown, name=os.path.basename(shown["path"]))
+
+    @routes.get("/photos/<photo:photo_id>/thumbnail")
+    def thumbnail(photo_id: int) -> Response:
+        return _picture(photo_id, "thumbnail")
+
+    @routes.get("/photos/<photo:photo_id>/view")
+    def view(photo_id: int) -> Response:
+        return _picture(photo_id, "view")
+
+    @routes.get("/labels")
+    def labels() -> str:
+        with services.reader() as reader:
+            tree = library.label_tree(reader, known)
+            own = reader.user_labels()
+        return render_template("labels.html", tree=tree, own=own)
+
+    @routes.get("/failures")
+    def failures() -> str:
+        with services.reader() as reader:
+            rows = reader.failures()
+            shown = [library.failure_json(reader, row) for row in rows[:MAX_PAGE]]
+        return render_template("failures.html", failures=shown, count=len(rows))
+
+    def _picture(photo_id: int, size: Size) -> Response:
+        with services.reader() as reader:
+            found = library.find_one(reader, photo_id)
+        if found is None:
+            raise no_photo()
+        picture = services.gallery.picture(found.row, size)
+        response = make_response(picture.jpeg)
+        response.mimetype = "image/jpeg"
+        response.set_etag(picture.etag)
+        response.headers["Cache-Control"] = "private, max-age=60"
+        response.make_conditional(request)
+        return response
+
+    return routes

@@ -1,0 +1,127 @@
+"""What holds for every route: whom the page answers, and what a browser may do with it.
+
+A page that listens on this machine only can still be reached by any site that its user
+visits: by a name that the site's owner points at 127.0.0.1, and by forms and pictures that
+send requests here. So the Host header must name us, and a request that a browser says
+comes from elsewhere is refused.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+
+from tagger.errors import ConfigError
+from tagger.web.services import WebError
+
+OPEN_TO_PROGRAMS = frozenset({"api.predict", "api.predict_v1"})
+"""Routes that change nothing, to which a program may post; it sends no proof of its origin."""
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+)(?::[0-9]{1,5})?")
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
+_OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def protect(app: Flask, hosts: frozenset[str]) -> None:
+    """Check every request to ``app``, also for what does not exist, and mark every answer."""
+
+    def check() -> None:
+        check_host(request.environ.get("HTTP_HOST", ""), hosts)
+        check_origin()
+
+    def mark(response: Response) -> Response:
+        response.headers.update(HEADERS)
+        if "Cache-Control" not in response.headers:
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    app.before_request(check)
+    app.after_request(mark)
+
+
+def check_host(host: str, hosts: frozenset[str]) -> None:
+    """Raise WebError unless the Host header ``host`` is one of ``hosts``, with any port."""
+    match = _HOST.fullmatch(host.lower())
+    if match is None or match[1] not in hosts:
+        raise WebError(
+            "this page does not go by that name",
+            "call it by the address it listens on, or add the name to `web.hosts`",
+            status=421,
+        )
+
+
+def check_origin() -> None:
+    """Raise WebError for a request that another site's page makes, or may make."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if request.method in _SAFE:
+        # A link from elsewhere may be followed, but nothing be taken in or measured.
+        link = (
+            request.headers.get("Sec-Fetch-Mode") == "navigate"
+            and request.headers.get("Sec-Fetch-Dest") == "document"
+            and request.method == "GET"
+        )
+        proved = site in (None, "same-origin", "none") or link
+    elif site is not None:
+        proved = site in ("same-origin", "none")
+    elif (origin := request.headers.get("Origin")) is not None:
+        proved = _is_own(origin)
+    else:
+        proved = request.endpoint in OPEN_TO_PROGRAMS
+    if not proved:
+        raise WebError(
+            "the request comes from another site, or does not say where from",
+            "use the page itself",
+            status=403,
+        )
+
+
+def _is_own(origin: str) -> bool:
+    parts = urlsplit(origin)
+    return parts.scheme == request.scheme and parts.netloc.lower() == request.host.lower()
+
+
+def parse_listen(listen: str) -> tuple[str, int]:
+    """Return host (IPv6 without brackets) and port. Raise ConfigError for anything else."""
+    match = _LISTEN.fullmatch(listen)
+    if match is None or int(match[2]) > 65535:
+        raise ConfigError(
+            f"`web.listen: {listen}` is no address and port", "write, for example, 127.0.0.1:5000"
+        )
+    return match[1].strip("[]"), int(match[2])
+
+
+def check_local(addresses: Iterable[str], listen: str) -> None:
+    """Raise ConfigError unless all of the IP ``addresses`` are this machine's own only."""
+    for address in addresses:
+        if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+            raise ConfigError(
+                f"`web.listen: {listen}` can be reached from other machines, and the page asks"
+                " for no password",
+                "listen on 127.0.0.1, and reach it from elsewhere through"
+                " `ssh -L 5000:127.0.0.1:5000`",
+            )
+
+
+def allowed_hosts(listen: str, more: Iterable[str] = ()) -> frozenset[str]:
+    """Return the names in lower case that a Host header may have."""
+    host, _ = parse_listen(listen)
+    shown = f"[{host}]" if ":" in host else host
+    return frozenset(name.lower() for name in (*_OWN_NAMES, shown, *more))

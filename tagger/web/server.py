@@ -1,0 +1,197 @@
+"""Listens for browsers: on this machine's own addresses only, until told to stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import socket
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from waitress import create_server, wasyncore
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+
+from tagger.classify.child import StoppedError
+from tagger.config import Config
+from tagger.errors import ConfigError, ModelError, StateError
+from tagger.index.search import open_reader
+from tagger.labels.vocabulary import own_vocabulary
+from tagger.loading import open_engine
+from tagger.web.app import FORM_BYTES, create_app
+from tagger.web.classifier import PENDING, Classifier
+from tagger.web.gallery import Gallery
+from tagger.web.library import status_json
+from tagger.web.security import HEADERS, allowed_hosts, check_local, parse_listen
+from tagger.web.services import Services
+from tagger.web.uploads import Spool
+
+if TYPE_CHECKING:
+    from tagger.classify.engine import Engine
+
+log = logging.getLogger(__name__)
+
+THREADS = PENDING + 8
+"""So that pages are answered while as many pictures as may be are in work."""
+
+WAKE_SECONDS = 30.0
+
+
+class _JsonError:
+    """What waitress says of a request that never reaches the application, as JSON."""
+
+    def __init__(self, error: Any) -> None:
+        self.code, self.reason, self.body = error.code, error.reason, error.body
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        del ident
+        remedy = "send a smaller picture" if self.code == 413 else "send a proper request"
+        said = {"error": self.reason.lower(), "remedy": remedy, "status": self.code}
+        headers = [("Content-Type", "application/json"), *HEADERS.items()]
+        return f"{self.code} {self.reason}", headers, json.dumps(said).encode()
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    error: Any
+
+    def received(self, data: bytes) -> int:
+        consumed = int(super().received(data))
+        if self.error is not None and not isinstance(self.error, _JsonError):
+            self.error = _JsonError(self.error)
+        return consumed
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    parser_class = _Parser
+
+
+class WebServer:
+    """The page of ``config``. Bound when made; ``run`` answers until ``stop``.
+
+    ``load`` gives the engine when the first picture comes, or raises ModelError; without one
+    it is loaded as the config says. Raise ConfigError when ``web.listen`` is malformed or can
+    be reached from other machines, StateError when the port cannot be had.
+    """
+
+    def __init__(self, config: Config, *, load: Callable[[], Engine] | None = None) -> None:
+        listen = config.web.listen
+        self._socket = _bound(listen)
+        self._stopping = False
+        self._spool = Spool()
+        vocabulary = own_vocabulary(config.state_dir)
+        self._classifier = Classifier(
+            config, vocabulary, load or (lambda: _engine(config, self._is_stopping)), self._spool
+        )
+        self._gallery = Gallery(config, self._spool)
+        services = Services(
+            config=config,
+            vocabulary=vocabulary,
+            classifier=self._classifier,
+            gallery=self._gallery,
+            reader=lambda: open_reader(config.state_dir),
+            status=lambda: status_json(config),
+            hosts=allowed_hosts(listen, config.web.hosts),
+        )
+        self._map: dict[int, Any] = {}
+        body = 2 * config.web.max_upload_mb * 1_000_000 + FORM_BYTES
+        self._server = create_server(
+            create_app(services),
+            map=self._map,
+            sockets=[self._socket],
+            threads=THREADS,
+            ident=None,
+            # A body somewhat too large is read, so that the browser hears why it is refused.
+            max_request_body_size=body,
+            max_request_header_size=32_768,
+            connection_limit=100,
+            channel_timeout=60,
+        )
+        self._server.channel_class = _Channel
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+    def __enter__(self) -> WebServer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self) -> None:
+        """Answer requests in this thread, until :meth:`stop` is called."""
+        log.info("the page is at %s", self.url)
+        while not self._stopping:
+            wasyncore.loop(timeout=WAKE_SECONDS, map=self._map, use_poll=True, count=1)
+
+    def stop(self) -> None:
+        """Have :meth:`run` return. For any thread, and for signal handlers."""
+        self._stopping = True
+        self._server.pull_trigger()
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+    def close(self) -> None:
+        """Give up the port, the decoding processes and the files, once ``run`` has returned."""
+        self._stopping = True  # a conversion of the model ends
+        # First the processes: requests that wait for them end, and their threads with them.
+        self._classifier.close()
+        self._gallery.close()
+        self._server.task_dispatcher.shutdown(timeout=3)
+        wasyncore.close_all(self._map)
+        self._spool.close()
+
+
+def _bound(listen: str) -> socket.socket:
+    """Return a socket at ``listen``; raise as :class:`WebServer`."""
+    host, port = parse_listen(listen)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError(
+            f"`web.listen: {listen}` is no address of this machine", "write 127.0.0.1:5000"
+        ) from error
+    check_local((str(address[0]) for *_, address in found), listen)
+    family, kind, protocol, _, address = found[0]
+    opened = socket.socket(family, kind, protocol)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind(address)
+    except OSError as error:
+        opened.close()
+        raise StateError(
+            f"cannot listen on {listen}: {error.strerror}",
+            "end the program that does, or set another port in `web.listen`",
+        ) from error
+    return opened
+
+
+def _engine(config: Config, stop: Callable[[], bool]) -> Engine:
+    """Return the engine. torch is imported in this process only if the config names it.
+
+    Raise ModelError; StateError when the state directory cannot be had.
+    """
+    model = config.model
+    if model.engine == "auto":
+        config = dataclasses.replace(config, model=dataclasses.replace(model, engine="onnx"))
+    try:
+        os.makedirs(config.state_dir, mode=0o750, exist_ok=True)
+        return open_engine(config, stop=stop)
+    except StoppedError as error:
+        raise ModelError("the page is being closed", "try again when it is back") from error
+    except OSError as error:
+        raise StateError(
+            f"cannot use the state directory {config.state_dir}: {error.strerror}",
+            "correct `state_dir` in the config, or the rights of the folder",
+        ) from error

@@ -1,0 +1,71 @@
+"use strict";
+(() => {
+  const broken = (image) => image.classList.add("broken");
+  const watch = (image) => {
+    if (image.complete && image.naturalWidth === 0 && image.loading !== "lazy") broken(image);
+    image.addEventListener("error", () => broken(image));
+  };
+  document.querySelectorAll("main img").forEach(watch);
+
+  const list = document.getElementById("photos");
+  const more = document.getElementById("more");
+  if (!list || !more) return;
+  let loading = false;
+
+  function item(photo) {
+    const entry = document.createElement("li");
+    const link = document.createElement("a");
+    const image = document.createElement("img");
+    const caption = document.createElement("span");
+    link.href = `/photos/${photo.id}`;
+    image.width = image.height = 320;
+    image.loading = "lazy";
+    image.decoding = "async";
+    image.alt = photo.path.slice(photo.path.lastIndexOf("/") + 1);
+    watch(image);
+    image.src = photo.thumbnail;
+    caption.className = "caption";
+    caption.textContent =
+      photo.tags.slice(0, 3).map((tag) => tag.label).join(", ") || photo.status;
+    link.append(image, caption);
+    entry.append(link);
+    return entry;
+  }
+
+  async function load() {
+    if (loading) return;
+    loading = true;
+    try {
+      const asked = new URLSearchParams({ q: list.dataset.q, after: more.dataset.after });
+      const response = await fetch(`${list.dataset.url}?${asked}`);
+      const said = await response.json();
+      if (!response.ok) throw new Error(said.error);
+      list.append(...said.photos.map(item));
+      if (said.next === null) {
+        seen.disconnect();
+        more.remove();
+        return;
+      }
+      more.dataset.after = said.next;
+      const onward = new URLSearchParams({ q: list.dataset.q, after: said.next });
+      more.href = `/library?${onward}`;
+      seen.unobserve(more);
+      seen.observe(more);  // it may be in sight still
+    } catch (error) {
+      seen.disconnect();
+      more.textContent = `More photos (${error.message})`;  // a click tries again
+    } finally {
+      loading = false;
+    }
+  }
+
+  const seen = new IntersectionObserver(
+    (entries) => { if (entries.some((entry) => entry.isIntersecting)) load(); },
+    { rootMargin: "600px" },
+  );
+  seen.observe(more);
+  more.addEventListener("click", (event) => {
+    event.preventDefault();
+    load();
+  });
+})();

@@ -1,0 +1,123 @@
+"""The suite of faults: a short part that always runs, and a long one, ``make torture``.
+
+The long tests carry the mark ``torture`` and run when TAGGER_TORTURE is set. What they
+measure is printed at the end, a line ``FIGURE name: text`` each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import PROJECT, Home
+from tests.faults import disks, tracer
+
+Figure = Callable[[str, str], None]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "torture: takes minutes; runs with TAGGER_TORTURE=1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("TAGGER_TORTURE"):
+        return
+    long = [item for item in items if item.get_closest_marker("torture")]
+    if long:
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                for name, text in report.user_properties:
+                    terminalreporter.write_line(f"FIGURE {name}: {text}")
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """Return a function that has a figure printed at the end of the run."""
+    return record_property
+
+
+class Tracer:
+    """The server of :mod:`tests.faults.tracer`."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.tracer"],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self,
+        home: Home,
+        *command: str,
+        calls: Sequence[str] = (),
+        at: int = 0,
+        action: Sequence[object] = ("kill",),
+        under: Sequence[Path] = (),
+    ) -> dict[str, Any]:
+        """Run one command line of tagger; return ``code``, ``points`` and ``stopped``.
+
+        ``points`` are the (call, path) of all ``calls`` met below ``under`` (the inbox and the
+        state directory); at number ``at`` of them, ``stopped``, ``action`` is done.
+        """
+        asked = {
+            "argv": ["--config", str(home.config), *command],
+            "calls": list(calls),
+            "at": at,
+            "action": [str(word) for word in action],
+            "under": [f"{folder}/" for folder in under or (home.inbox, home.state)],
+            "log": str(home.log),
+            "environ": home.environ(),
+        }
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        print(json.dumps(asked), file=self._server.stdin, flush=True)
+        answer: dict[str, Any] = json.loads(self._server.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.close()
+        self._server.wait(20)
+        self._server.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def traced() -> Iterator[Tracer]:
+    if not tracer.possible():
+        pytest.skip("processes cannot be traced here (machine type, or kernel.yama.ptrace_scope)")
+    server = Tracer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[..., disks.Disk]]:
+    """Return a maker of small ext4 disks in files, which are taken away at the end."""
+    if why := disks.impossible():
+        pytest.skip(why)
+    made: list[disks.Disk] = []
+
+    def make(name: str = "disk", megabytes: int = 64) -> disks.Disk:
+        made.append(disks.Disk(tmp_path / name, megabytes))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.remove()

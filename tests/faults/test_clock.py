@@ -1,0 +1,100 @@
+"""The time of day jumps by a year, either way: nothing stalls, nothing is taken too early."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from tagger.config import WatchRoot
+from tagger.index.store import Store
+from tagger.photo import Candidate, FileStat
+from tagger.watch.root_watch import RootWatch, Settings
+from tagger.watch.roots import RootMemory
+from tests.decode.pictures import encoded, quarters
+
+YEAR = 365 * 86400.0
+JUMPS = pytest.mark.parametrize("jump", [-YEAR, YEAR])
+
+
+class Clocks:
+    """Two clocks: one that never goes back, and the time of day, which jumps."""
+
+    def __init__(self) -> None:
+        self.steady = 1000.0
+        self.jumped = 0.0
+
+    def clock(self) -> float:
+        return self.steady
+
+    def wall(self) -> float:
+        # Files get their times from the real one.
+        return float(os.stat("/proc/self").st_ctime) + self.jumped + self.steady - 1000.0
+
+
+class Alone:
+    """The layout of a single root, an index that knows nothing, and what is delivered."""
+
+    def __init__(self) -> None:
+        self.delivered: list[str] = []
+
+    def inside(self, root: WatchRoot) -> frozenset[str]:
+        return frozenset()
+
+    def twin(self, root: WatchRoot) -> str | None:
+        return None
+
+    def is_current(self, path: str, stat: FileStat, sidecar: FileStat | None) -> bool:
+        return path in self.delivered
+
+    def known_under(self, root: str) -> list[str]:
+        return list(self.delivered)
+
+    def found(self, candidate: Candidate) -> None:
+        self.delivered.append(candidate.path)
+
+    def gone(self, paths: object, root: str) -> None:
+        raise AssertionError(paths)
+
+
+@JUMPS
+def test_a_file_is_taken_when_it_is_finished(tmp_path: Path, jump: float) -> None:
+    clocks, alone = Clocks(), Alone()
+    root = WatchRoot(str(tmp_path))
+    settings = Settings(settle_seconds=2.0, clock=clocks.clock, wall=clocks.wall)
+    watch = RootWatch(root, alone, alone, RootMemory(None), settings, alone)
+    watch.begin(threading.Event(), listen=False)
+    assert watch.check()
+    photo = tmp_path / "a.tif"  # its structure does not tell whether it has an end
+    photo.write_bytes(encoded(quarters(), "TIFF"))
+    clocks.jumped = jump
+    watch.scan()
+    assert alone.delivered == []
+    clocks.steady += 1.0
+    with photo.open("ab") as file:
+        file.write(b"more")
+    watch.files.work()
+    assert alone.delivered == []
+    for _ in range(4):
+        clocks.steady += 1.0
+        watch.files.work()
+    assert alone.delivered == [str(photo)]
+
+
+@JUMPS
+def test_a_failure_is_tried_again_in_time(tmp_path: Path, jump: float) -> None:
+    now = [1_700_000_000.0]
+    with Store(str(tmp_path), clock=lambda: now[0]) as store:
+        stat = FileStat(1, 2)
+        failure = {"kind": "PhotoUnreadableError", "reason": "why", "permanent": False}
+        store.fail("/p/a.jpg", "/p", stat, None, **failure)  # type: ignore[arg-type]
+        now[0] += jump
+        waited = 0.0
+        while not store.due() and waited < 86400:
+            now[0] += 600.0
+            waited += 600.0
+        assert store.due() == ["/p/a.jpg"]
+        assert waited <= 600.0 * 2
+        assert not store.is_current("/p/a.jpg", stat, None)

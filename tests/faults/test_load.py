@@ -1,0 +1,164 @@
+"""Limits of the kernel, bursts while nobody reads, storms of events, and a long stay."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from tests.conftest import Home
+from tests.faults.conftest import Figure
+from tests.faults.test_kills import small_photos
+
+LABELS = {"threshold": 0.0, "crops": 1}
+SHORT = os.environ.get("TAGGER_TORTURE") == "short"
+LIMITED = 'echo 10 > /proc/sys/user/max_inotify_watches || exit 3; exec "$@"'
+
+
+def start(home: Home, eventually: Callable[..., Any]) -> psutil.Process:
+    daemon = home.start()
+    eventually(lambda: home.heartbeat().get("model"), 60)
+    eventually(lambda: all(root["last_scan"] for root in home.heartbeat()["roots"]), 60)
+    return psutil.Process(tagger_of(daemon.pid))
+
+
+def tagger_of(pid: int) -> int:
+    """Return the process of tagger below (or at) ``pid``: something may have started it."""
+    process = psutil.Process(pid)
+    while "tagger" not in process.cmdline() and process.children():
+        process = process.children()[0]
+    return process.pid
+
+
+def sidecars(home: Home) -> int:
+    return sum(name.endswith(".xmp") for _, _, names in os.walk(home.inbox) for name in names)
+
+
+def cpu_share(process: psutil.Process, seconds: float) -> float:
+    """Return the share of one core that the daemon and its children take for so long."""
+    everyone = [process, *process.children(recursive=True)]
+    before = sum(sum(one.cpu_times()[:2]) for one in everyone)
+    time.sleep(seconds)
+    return (sum(sum(one.cpu_times()[:2]) for one in everyone) - before) / seconds
+
+
+def small(count: int) -> Sequence[bytes]:
+    return [data for data, _ in small_photos(count).values()]
+
+
+def test_a_watch_limit_too_low(home: Home, figure: Figure, eventually: Callable[..., Any]) -> None:
+    """100 folders and 10 watches: polling takes over, says so, and misses nothing."""
+    home.within = ("unshare", "--user", "--map-root-user", "sh", "-c", LIMITED, "sh")
+    if subprocess.run([*home.within, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces with limits of their own here")
+    home.configure(labels=LABELS)
+    for number in range(100):
+        (home.inbox / str(number)).mkdir()
+    start(home, eventually)
+    for number, data in enumerate(small(100)):
+        (home.inbox / str(number) / "a.jpg").write_bytes(data)
+    began = time.monotonic()
+    eventually(lambda: sidecars(home) == 100, 60)
+    figure(
+        "watch-limit",
+        f"10 watches for 100 folders: polled, 100 of 100 photos tagged after "
+        f"{time.monotonic() - began:.1f} s",
+    )
+    [root] = home.json("status")["roots"]
+    assert root["mode"] == "poll" and "max_user_watches" in root["reason"]
+    loud = [one["message"] for one in home.logged() if one["level"] == "warning"]
+    assert any("max_user_watches" in message for message in loud)
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(12_000, marks=pytest.mark.torture)])
+def test_a_burst_while_the_reader_is_stopped(
+    count: int, home: Home, figure: Figure, eventually: Callable[..., Any]
+) -> None:
+    # int8 is proved beside the work once there are 256 photos, which takes its time.
+    home.configure(labels=LABELS, model=home.settings["model"] | {"precision": "fp32"})
+    process = start(home, eventually)
+    for number in range(count // 20):
+        (home.inbox / str(number)).mkdir()
+    photos = small(count)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        for number, data in enumerate(photos):
+            # Each file gives several events, of which the kernel keeps 16,384.
+            (home.inbox / str(number % (count // 20)) / f"{number}.jpg").write_bytes(data)
+    finally:
+        process.send_signal(signal.SIGCONT)
+    began = time.monotonic()
+    eventually(lambda: home.json("status")["counts"]["waiting"], 60)
+    eventually(lambda: sidecars(home) == count, 900)
+    took = time.monotonic() - began
+    time.sleep(10 if count > 1000 else 3)
+    share = cpu_share(process, 10 if count > 1000 else 3)
+    figure(
+        f"burst-{count}",
+        f"{sidecars(home)} of {count} files made while the daemon was stopped are tagged "
+        f"{took:.0f} s later; ten seconds on it takes {share:.1%} of one core",
+    )
+    assert share < 0.05
+    assert home.json("status")["counts"]["tagged"] == count
+
+
+def test_a_storm_of_events_does_not_spin(home: Home, eventually: Callable[..., Any]) -> None:
+    """Whatever others do to files that are no photos costs little, and ends when they end."""
+    home.configure(labels=LABELS)
+    process = start(home, eventually)
+    junk = [home.inbox / "junk.txt", home.inbox / "junk2.txt"]
+    junk[0].write_bytes(b"x")
+    for _ in range(20_000):
+        junk[0].rename(junk[1])
+        junk.reverse()
+    for name in ("a.jpg.xmp", "never.jpg"):
+        for number in range(2_000):
+            path = home.inbox / name
+            path.write_bytes(b"%d" % number)
+            path.unlink()
+    (home.inbox / "good.jpg").write_bytes(small(1)[0])
+    eventually(lambda: sidecars(home) == 1, 30)
+    time.sleep(2)
+    assert cpu_share(process, 3) < 0.05
+    assert home.json("failures") == []
+
+
+@pytest.mark.torture
+def test_a_soak_in_miniature(home: Home, figure: Figure, eventually: Callable[..., Any]) -> None:
+    """Photos in and out, thousand by thousand: neither memory nor open files grow."""
+    total = 4_000 if SHORT else 20_000
+    home.configure(labels=LABELS, model=home.settings["model"] | {"precision": "fp32"})
+    process = start(home, eventually)
+    photos = small(1000)
+    memory, files = [], []
+    for turn in range(total // 1000):
+        folder = home.inbox / str(turn)
+        folder.mkdir()
+        for number, data in enumerate(photos):
+            (folder / f"{number}.jpg").write_bytes(data + b"%d" % turn)
+        eventually(lambda: sidecars(home) == len(photos), 180)
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+        eventually(lambda: not home.heartbeat()["queue"], 30)
+        time.sleep(1)
+        memory.append(process.memory_info().rss / 1e6)
+        files.append(process.num_fds())
+        print(turn, round(memory[-1], 1), files[-1], flush=True)
+    half = len(memory) // 2
+    slope = float(np.polyfit(np.arange(half, len(memory)), memory[half:], 1)[0])
+    figure(
+        "soak",
+        f"{total} photos in and out: {memory[0]:.0f} MB after the first thousand, "
+        f"{memory[-1]:.0f} MB at the end, {slope:+.2f} MB per 1,000 photos in the second half; "
+        f"open files {files[0]} and {files[-1]}",
+    )
+    assert slope < 1.0
+    assert files[-1] <= files[0] + 3

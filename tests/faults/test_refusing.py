@@ -1,0 +1,83 @@
+"""Which failures are the disk's, so that its photos wait, and which are the photo's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tagger.config import Config, WatchRoot, WriteConfig
+from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
+from tagger.photo import Candidate, FileStat
+from tagger.refusing import LOOK_SECONDS, Refusing
+from tests.faults.disks import Disk
+
+
+def error_of(kind: type[TaggerError], number: int) -> TaggerError:
+    try:
+        raise kind("cannot write", "free some space") from OSError(number, os.strerror(number))
+    except TaggerError as error:
+        return error
+
+
+class Case:
+    def __init__(self, root: Path, **settings: object) -> None:
+        self.now, self.rings = 0.0, 0
+        self.photo = Candidate(str(root / "a.jpg"), str(root), FileStat(1000, 1))
+        config = Config(watch=(WatchRoot(str(root)),), **settings)  # type: ignore[arg-type]
+        self.refusing = Refusing(config, self.ring, clock=lambda: self.now)
+
+    def ring(self) -> None:
+        self.rings += 1
+
+
+def test_a_sound_disk_is_no_excuse(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    for kind, number in ((WriteFailedError, 28), (WriteFailedError, 13), (PhotoUnreadableError, 5)):
+        assert not case.refusing.park(case.photo, error_of(kind, number))
+    assert case.refusing.problem() is None and case.refusing.parked() == []
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_holds_its_photos_until_there_is_room(disk: Callable[..., Disk]) -> None:
+    drive = disk("disk", 8)
+    case = Case(drive.path)
+    drive.fill()
+    assert case.refusing.park(case.photo, error_of(WriteFailedError, 28))
+    assert not case.refusing.park(case.photo, error_of(TaggerError, 28))
+    assert "cannot write; free some space" in str(case.refusing.problem())
+    assert case.refusing.parked() == [case.photo] and case.refusing.parked() == []
+    drive.free()
+    assert case.refusing.holds(str(drive.path))  # not asked yet
+    case.now += LOOK_SECONDS
+    assert not case.refusing.holds(str(drive.path))
+    assert case.refusing.problem() is None
+    assert case.rings == 2
+    assert sorted(os.listdir(drive.path)) == ["lost+found"]
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_only_a_folder_that_was_ours_refuses_by_its_rights(
+    disk: Callable[..., Disk], ours: bool
+) -> None:
+    drive = disk("disk", 8)
+    case = Case(drive.path)
+    if ours:
+        (drive.path / ".tagger-root").write_text("tagger root x")
+    drive.remount("ro")
+    assert case.refusing.park(case.photo, error_of(WriteFailedError, 30)) is ours
+    # A photo that may not be read is no reason to stop.
+    other = Case(drive.path)
+    assert not other.refusing.park(other.photo, error_of(PhotoUnreadableError, 13))
+
+
+def test_nothing_is_tried_where_nothing_is_written(disk: Callable[..., Disk]) -> None:
+    drive = disk("disk", 8)
+    drive.fill()
+    case = Case(drive.path, write=WriteConfig(target="none"))
+    assert not case.refusing.park(case.photo, error_of(WriteFailedError, 28))
+    case = Case(drive.path.parent)
+    away = Candidate("/elsewhere/a.jpg", "/elsewhere", FileStat(1, 1))
+    assert not case.refusing.park(away, error_of(WriteFailedError, 28))

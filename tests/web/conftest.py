@@ -1,0 +1,181 @@
+"""A small library of real files, and the page before it with an engine that always says dog."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from tagger.config import Config, WatchRoot, WebConfig
+from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
+from tagger.index.search import open_reader
+from tagger.index.store import Store
+from tagger.labels.vocabulary import load_vocabulary
+from tagger.photo import CropSpec, FileStat, JournalEntry, PhotoFacts, Prediction, Tag
+from tagger.web.app import create_app
+from tagger.web.classifier import Classifier
+from tagger.web.gallery import Gallery
+from tagger.web.library import status_json
+from tagger.web.security import allowed_hosts
+from tagger.web.services import Services
+from tagger.web.uploads import Spool
+
+GOLDEN_RETRIEVER, LABRADOR, TABBY = 207, 208, 281
+
+
+class FakeEngine:
+    """Sees a golden retriever, perhaps a Labrador, in anything."""
+
+    name, model_id, spec = "fake", "fake-00000000", CropSpec()
+    categories = tuple(f"category {index}" for index in range(1000))
+
+    def predict(self, crops: np.ndarray) -> list[Prediction]:
+        assert crops.shape[1:] == (224, 224, 3)
+        probabilities = np.full(1000, 0.03 / 997, np.float32)
+        probabilities[[GOLDEN_RETRIEVER, LABRADOR, TABBY]] = 0.80, 0.1514, 0.0186
+        features = np.zeros(512, np.float32)
+        return [Prediction(probabilities, features, self.model_id) for _ in crops]
+
+
+def jpeg(size: tuple[int, int] = (640, 480), colour: str = "teal", *, turned: int = 0) -> bytes:
+    """Return a JPEG with a camera and a place in its EXIF, and perhaps an orientation."""
+    exif = Image.Exif()
+    exif[0x010F] = "SecretCam"
+    if turned:
+        exif[0x0112] = turned
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 30.0, 0.0), 3: "E", 4: (13.0, 24.0, 0.0)})
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "JPEG", exif=exif)
+    return out.getvalue()
+
+
+def multipart(*files: bytes) -> dict[str, Any]:
+    """Return what a client needs to send ``files``, each as the field ``file``."""
+    head = '--XbX\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    body = b"".join(head.encode() + data + b"\r\n" for data in files) + b"--XbX--\r\n"
+    return {"data": body, "content_type": "multipart/form-data; boundary=XbX"}
+
+
+class Site:
+    """A config, its folders, and clients of the page; ``services`` may be replaced."""
+
+    def __init__(self, folder: Path, **web: Any) -> None:
+        self.inbox, self.state = folder / "inbox", folder / "state"
+        self.inbox.mkdir()
+        self.outside = folder / "outside"
+        self.outside.mkdir()
+        self.config = Config(
+            state_dir=str(self.state),
+            watch=(WatchRoot(str(self.inbox)),),
+            web=WebConfig(**{"max_upload_mb": 1, "hosts": ("photos.example",)} | web),
+        )
+        self._numbers = itertools.count()
+
+    def add(self, name: str | bytes, label: str = "dog", *, data: bytes = b"", **facts: Any) -> int:
+        """Put a photo into inbox and index; return its id."""
+        path = os.path.join(str(self.inbox), os.fsdecode(name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if data:
+            with open(path, "wb") as file:
+                file.write(data)
+        return self.remember(path, label, **facts)
+
+    def remember(self, path: str, label: str = "dog", **facts: Any) -> int:
+        """Put a photo into the index, whatever is at ``path``; return its id."""
+        with Store(str(self.state)) as store:
+            return self.saved(store, path, label, **facts)
+
+    def saved(self, store: Store, path: str, label: str = "dog", **facts: Any) -> int:
+        """Do as :meth:`remember` with an open store."""
+        number = next(self._numbers)
+        way = load_vocabulary().path(label) if label else ()
+        day = f"2024-05-01T{number // 60:02}:{number % 60:02}:00"
+        names = {name: name for name in way}
+        added = {"dc:subject": way}
+        top = pack_top([(GOLDEN_RETRIEVER, 0.8), (LABRADOR, 0.1)])
+        photo = SavedPhoto(
+            path=path,
+            root=str(self.inbox),
+            stat=FileStat(number, number),
+            sidecar=None,
+            content_hash=number.to_bytes(16, "big"),
+            source_hash=number.to_bytes(16, "big"),
+            facts=PhotoFacts(**{"format": "JPEG", "taken_at": day} | facts),
+            tags=tuple(Tag(name, 0.9, way[: depth + 1]) for depth, name in enumerate(way)),
+            entries=(
+                JournalEntry("sidecar-xmp", path + ".xmp", added, names, True, b"", b"1" * 16, b""),
+            ),
+            prediction=StoredPrediction("fake-00000000", top, b"", b"", b"0" * 16),
+        )
+        store.save([photo])
+        row = store.photo(path)
+        assert row is not None
+        return row.id
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def spool() -> Iterator[Spool]:
+    made = Spool()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def classifier(spool: Spool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classifier]:
+    """Return one for a module's tests, so that its decoding process starts once."""
+    folder = tmp_path_factory.mktemp("classifier")
+    config = Config(state_dir=str(folder), web=WebConfig(max_upload_mb=1))
+    made = Classifier(config, load_vocabulary(), FakeEngine, spool)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def open_site(
+    site: Site, spool: Spool, classifier: Classifier
+) -> Iterator[Callable[..., FlaskClient]]:
+    """Return a function that gives a client of the page; named services are replaced."""
+    gallery = Gallery(site.config, spool)
+
+    def opened(**other: Any) -> FlaskClient:
+        services = {
+            "config": site.config,
+            "vocabulary": load_vocabulary(),
+            "classifier": classifier,
+            "gallery": gallery,
+            "reader": lambda: open_reader(site.config.state_dir),
+            "status": lambda: status_json(site.config),
+            "hosts": allowed_hosts(site.config.web.listen, site.config.web.hosts),
+        } | other
+        return create_app(Services(**services)).test_client()
+
+    yield opened
+    gallery.close()
+
+
+@pytest.fixture
+def client(open_site: Callable[..., FlaskClient]) -> FlaskClient:
+    return open_site()
+
+
+@pytest.fixture
+def post(client: FlaskClient) -> Callable[..., Any]:
+    """Return a function that sends a picture as a program does."""
+
+    def send(data: bytes, url: str = "/predict", **options: Any) -> Any:
+        return client.post(url, **multipart(data), **options)
+
+    return send
