@@ -19,7 +19,8 @@
     ├── ModelError             model weights: not found, damaged, of another model
     │   ├── WeightsNotFoundError
     │   └── DownloadError
-    └── ServiceError           the systemd service (in tagger.service)
+    ├── ServiceError           the systemd service (in tagger.service)
+    └── WebError               a request to the page that is refused (in tagger.web)
 
 Every message says what happened, to which path, and what to do next.
 """

@@ -106,6 +106,13 @@ def test_no_change_is_made_for_another_origin(client, origin):
             assert answer.status_code == 403, (method, url)
 
 
+def test_what_a_proxy_would_say_is_not_believed(client):
+    said = {"X-Forwarded-Host": "localhost", "Forwarded": "host=localhost", "Host": "evil.example"}
+    assert client.get("/", headers=said).status_code == 421
+    said = {"X-Forwarded-Host": "evil.example", "Origin": "http://evil.example"}
+    assert client.post("/predict", headers=said).status_code == 403
+
+
 def test_a_change_without_any_proof_is_refused_but_for_classifying(client):
     seen = set()
     for method, url, endpoint in every_request(client.application):
