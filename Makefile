@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # PyTorch's own index has builds without CUDA, which a home server cannot use.
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PHOTOS ?=
-BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py \
+BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py bench/decode/agreement.py \
   bench/daemon/folder.py bench/daemon/latency.py bench/daemon/start.py bench/daemon/memory.py \
   bench/index/start.py bench/index/scale.py bench/watch/rescan.py
 
