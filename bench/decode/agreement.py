@@ -4,10 +4,10 @@
 
 Photos of ../shared, enlarged as a camera would deliver them (JPEG of 12 MP; HEIC of 2 MP,
 because encoding takes long, with a thumbnail of 320 pixels), classified twice with MobileNetV2:
-from tagger's crop (the smallest DCT scale, or the thumbnail) and from a full decode by Pillow,
-resized and cropped by torchvision's own transforms. Prints the share with the same best class, over all and where the full decode is
-sure (0.5), the mean difference of the crops, and the milliseconds of both. Writes
-``agreement.json``.
+from tagger's crop (the smallest DCT scale, or the thumbnail), and from a full decode by Pillow,
+resized and cropped by torchvision's own transforms. Prints the share with the same best class,
+over all and where the full decode is sure (0.5), the mean difference of the crops, and the
+milliseconds of both. Writes ``agreement.json``.
 """
 
 from __future__ import annotations
