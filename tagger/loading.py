@@ -207,7 +207,14 @@ class EngineLoader:
         if model is None:
             return None
         crops = decoded_crops(pool, paths, self._stop)
-        verdict = maybe_optimize(model, seen, crops, threads=config.model.threads, stop=self._stop)
+        try:
+            verdict = maybe_optimize(
+                model, seen, crops, threads=config.model.threads, stop=self._stop
+            )
+        except ModelError as error:
+            if self._stop():  # so that few crops came
+                raise StoppedError("stopped while photos were decoded") from error
+            raise
         if verdict is not None:
             log.info("int8 %s", "accepted" if verdict.accepted else f"refused: {verdict.reason}")
         return verdict

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import multiprocessing
 import os
 import queue
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 MAX_WORKERS = 4
 TASKS_PER_WORKER = 1000
 """A worker is replaced after so many photos: what a library leaks stays small."""
+
+LATER = 32
+"""So many photos that are asked for after one that has time go before it: a new photo need not
+wait, and in a long backlog it still gets its turn."""
 
 START_SECONDS = 60.0
 """A worker that is not ready by then will never be."""
@@ -53,7 +58,7 @@ class DecodePool:
         memory_mb: int = 2048,
         more: bool = True,
     ) -> None:
-        self._jobs: queue.PriorityQueue[tuple[bool, int, Job | None]] = queue.PriorityQueue()
+        self._jobs: queue.PriorityQueue[tuple[float, int, Job | None]] = queue.PriorityQueue()
         self._count = itertools.count()
         self._lock = threading.Lock()
         self._closed = False
@@ -86,14 +91,15 @@ class DecodePool:
     ) -> Future[DecodedPhoto]:
         """Return the future of a decoded photo. It raises PhotoError and nothing else.
 
-        ``whole``: a thumbnail in the file will not do. With ``later`` it comes after all that
-        are not. Raise RuntimeError when the pool has been closed.
+        ``whole``: a thumbnail in the file will not do. With ``later`` the next LATER others go
+        before it. Raise RuntimeError when the pool has been closed.
         """
         result: Future[DecodedPhoto] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool of decoding processes is closed")
-            self._jobs.put((later, next(self._count), (path, whole, result)))
+            number = next(self._count)
+            self._jobs.put((number + LATER * later, number, (path, whole, result)))
         return result
 
     def close(self, timeout: float = 3.0) -> None:
@@ -102,7 +108,7 @@ class DecodePool:
             self._closed = True
         for worker in self._workers:
             worker.close()
-            self._jobs.put((True, next(self._count), None))
+            self._jobs.put((math.inf, next(self._count), None))
         deadline = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))

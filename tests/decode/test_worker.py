@@ -23,7 +23,7 @@ import pytest
 from tagger.decode import worker
 from tagger.decode.confined import confine
 from tagger.decode.crop import decode
-from tagger.decode.worker import DecodePool
+from tagger.decode.worker import LATER, DecodePool
 from tagger.errors import (
     DamagedImageError,
     DecoderCrashedError,
@@ -362,3 +362,19 @@ def test_no_network_and_no_writing(root: bool) -> None:
     with TemporaryDirectory() as folder:  # pytest's are closed to others
         assert tried(lambda: None, Path(folder)) == "network write"
         assert tried(prepare, Path(folder)) == ""
+
+
+def test_what_has_time_gets_its_turn_in_a_backlog(tmp_path):
+    """The photos that int8 is proved on would else wait until all others are done."""
+    order = []
+    for name in ("first", "later", *map(str, range(2 * LATER))):
+        (tmp_path / f"{name}.jpg").write_bytes(encoded(quarters(), "JPEG"))
+    with DecodePool(SPEC, workers=1) as pool:
+        futures = []
+        for name in ("first", "later", *map(str, range(2 * LATER))):
+            future = pool.submit(str(tmp_path / f"{name}.jpg"), later=name == "later")
+            future.add_done_callback(lambda _, name=name: order.append(name))
+            futures.append(future)
+        for future in futures:
+            future.result(60)
+    assert LATER - 2 <= order.index("later") <= LATER + 3
