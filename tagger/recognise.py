@@ -36,8 +36,9 @@ log = logging.getLogger(__name__)
 TOGETHER = 8
 """Photos in one run of the network at most."""
 CERTAIN = 0.9
-"""A thumbnail's best class of at least this probability needs no look at the whole picture: with
-MobileNetV2, 3 of 140 thumbnails had another one than the picture, none of them that sure."""
+"""A thumbnail's best class of at least this probability needs no look at the whole picture. With
+MobileNetV2, thumbnails of 320 pixels alone had another best class for 3 of 140 photos where the
+whole was sure; with the second look none of 32, and a fifth of the photos were looked at twice."""
 
 
 @dataclass(slots=True)
