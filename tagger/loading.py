@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.classify.optimize import Verdict
     from tagger.decode.worker import DecodePool
+    from tagger.labels.choose import Chooser
+    from tagger.labels.vocabulary import Vocabulary
+    from tagger.photo import CropSpec
 
 log = logging.getLogger(__name__)
 
@@ -232,6 +235,34 @@ def open_engine(config: Config, *, stop: Callable[[], bool] = never) -> Engine:
             return engine
         raise
     return _load(config, path, stop)
+
+
+def decode_pool(config: Config, spec: CropSpec, *, workers: int = 0) -> DecodePool:
+    """Return the decoding processes that ``config`` asks for; ``workers`` instead of its own."""
+    from tagger.decode.worker import DecodePool
+
+    decode = config.decode
+    return DecodePool(
+        spec,
+        workers=workers or decode.workers,
+        max_pixels=decode.max_megapixels * 1_000_000,
+        timeout=decode.timeout_seconds,
+        memory_mb=decode.memory_mb,
+        more=config.labels.crops > 1,
+    )
+
+
+def make_chooser(engine: Engine, config: Config, vocabulary: Vocabulary) -> Chooser:
+    """Return the chooser of tags for an engine."""
+    from tagger.labels.choose import Chooser
+
+    return Chooser(
+        vocabulary,
+        config.labels,
+        class_count=len(engine.categories),
+        model_name=config.model.name,
+        categories=engine.categories,
+    )
 
 
 def converted_model(config: Config) -> Converted | None:

@@ -57,7 +57,8 @@ class Untagger:
         stat = photo_stat(path)
         known = row.stat is not None and stat.same_version(row.stat)
         digest = row.content_hash if known and row.content_hash else hash_file(path, stat)
-        write = self._prepared(row, entries, stones, digest)
+        keywords = self._left(row, stones)
+        write = self._prepared(row, entries, stones, keywords, digest)
         files = tuple(intent.file for intent in write.intents)
         removal = Removal(path, entries, files, write.reason if write.entries else "")
         if dry_run:
@@ -65,7 +66,7 @@ class Untagger:
             return removal
         if write.intents:
             self._store.intend([(row.path, row.root, write.intents)])
-        self._save(row, write, stones, digest)
+        self._save(row, write, stones, keywords, digest)
         if not labels:
             self._store.keep_out(row.id, True)
         return removal
@@ -115,6 +116,7 @@ class Untagger:
         row: PhotoRow,
         entries: Sequence[JournalEntry],
         stones: frozenset[str],
+        keywords: tuple[Keyword, ...],
         digest: bytes,
     ) -> PreparedWrite:
         root = self._config.root_of(row.path)
@@ -126,7 +128,7 @@ class Untagger:
         prediction = self._store.prediction(row.id)
         return prepare(
             Candidate(row.path, row.root, photo_stat(row.path), sidecar_stat(row.path)),
-            self._left(row, stones),
+            keywords,
             options,
             Provenance(prediction.model_id if prediction else "", f"tagger {__version__}"),
             previous=entries,
@@ -144,7 +146,12 @@ class Untagger:
         return self._chooser.keywords([tag for tag in tags if tag.label not in stones])
 
     def _save(
-        self, row: PhotoRow, write: PreparedWrite, stones: frozenset[str], digest: bytes
+        self,
+        row: PhotoRow,
+        write: PreparedWrite,
+        stones: frozenset[str],
+        keywords: tuple[Keyword, ...],
+        digest: bytes,
     ) -> None:
         gone = stones | set(write.deleted)
         tags = [
@@ -174,9 +181,7 @@ class Untagger:
                     entries=receipt.entries,
                     deleted=tuple(sorted(gone)) if stones else (),
                     labels_hash=row.labels_hash or "",
-                    keywords_hash=keywords_hash(
-                        self._left(row, stones), write_options(self._config, root)
-                    ),
+                    keywords_hash=keywords_hash(keywords, write_options(self._config, root)),
                     note=row.note,
                 )
             ]

@@ -17,7 +17,7 @@ from tagger.config import Config
 from tagger.errors import ModelError, StateError, TaggerError
 from tagger.handover import Writing
 from tagger.index.store import Store
-from tagger.loading import EngineLoader
+from tagger.loading import EngineLoader, decode_pool, make_chooser
 from tagger.outcome import Outcome, Tagged, Unchanged
 from tagger.photo import Candidate
 from tagger.progress import Progress, Standing
@@ -248,27 +248,11 @@ class Worker:
         return batch
 
     def _start_pipeline(self, engine: Engine) -> Pipeline:
-        from tagger.decode.worker import DecodePool
-        from tagger.labels.choose import Chooser
         from tagger.labels.vocabulary import own_vocabulary
         from tagger.pipeline import Pipeline
 
-        decode, labels = self._config.decode, self._config.labels
-        chooser = Chooser(
-            own_vocabulary(self._config.state_dir),
-            labels,
-            class_count=len(engine.categories),
-            model_name=self._config.model.name,
-            categories=engine.categories,
-        )
-        pool = DecodePool(
-            engine.spec,
-            workers=decode.workers,
-            max_pixels=decode.max_megapixels * 1_000_000,
-            timeout=decode.timeout_seconds,
-            memory_mb=decode.memory_mb,
-            more=labels.crops > 1,
-        )
+        chooser = make_chooser(engine, self._config, own_vocabulary(self._config.state_dir))
+        pool = decode_pool(self._config, engine.spec)
         return Pipeline(
             self._config,
             self._store,

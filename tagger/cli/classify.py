@@ -11,18 +11,15 @@ import click
 
 from tagger.cli.common import (
     ask_path,
-    class_names,
     config_or_default,
-    facts_json,
     json_option,
     print_json,
-    tags_json,
-    top_json,
     vocabulary,
 )
 from tagger.config import Config
 from tagger.errors import PhotoError
 from tagger.logs import printable
+from tagger.shown import class_names, facts_json, tags_json, top_json
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
@@ -44,7 +41,7 @@ def classify_command(
     """Say what is in each PHOTO. Nothing is written, nothing remembered."""
     from tagger.classify.engine import load_engine
     from tagger.classify.weights import find_weights
-    from tagger.decode.worker import DecodePool
+    from tagger.loading import decode_pool, make_chooser
     from tagger.recognise import predict_surely
 
     config = config_or_default(ctx)
@@ -60,18 +57,11 @@ def classify_command(
         threads=model.threads,
         state_dir=config.state_dir if keeps else None,
     )
-    chooser = make_chooser(engine, config)
-    decode = config.decode
+    chooser = make_chooser(engine, config, vocabulary(config))
     results: list[dict[str, Any]] = []
     failed = False
-    with DecodePool(
-        engine.spec,
-        workers=min(decode.workers or os.cpu_count() or 1, len(photos)),
-        max_pixels=decode.max_megapixels * 1_000_000,
-        timeout=decode.timeout_seconds,
-        memory_mb=decode.memory_mb,
-        more=config.labels.crops > 1,
-    ) as pool:
+    workers = min(config.decode.workers or os.cpu_count() or 1, len(photos))
+    with decode_pool(config, engine.spec, workers=workers) as pool:
         ahead: list[Future[DecodedPhoto]] = []
         for number, photo in enumerate(photos):
             while len(ahead) < min(number + AHEAD, len(photos)):
@@ -93,19 +83,6 @@ def classify_command(
     return 2 if failed else 0
 
 
-def make_chooser(engine: Engine, config: Config) -> Chooser:
-    """Return the chooser of tags for an engine."""
-    from tagger.labels.choose import Chooser
-
-    return Chooser(
-        vocabulary(config),
-        config.labels,
-        class_count=len(engine.categories),
-        model_name=config.model.name,
-        categories=engine.categories,
-    )
-
-
 def _classified(
     path: str,
     decoded: DecodedPhoto,
@@ -122,7 +99,7 @@ def _classified(
         "path": path,
         "tags": tags_json(chooser.choose(evidence)),
         **facts_json(decoded.facts),
-        "top": top_json(stored.top, config.labels.top_k, class_names(config)),
+        "top": top_json(stored.top, config.labels.top_k, class_names(vocabulary(config))),
         "model": engine.model_id,
     }
     if explain:

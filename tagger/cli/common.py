@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +15,6 @@ from tagger.configfile import config_places, find_config, load_config
 
 if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary
-    from tagger.photo import PhotoFacts, Tag
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -43,12 +42,6 @@ def vocabulary(config: Config) -> Vocabulary:
     return own_vocabulary(config.state_dir)
 
 
-def class_names(config: Config) -> dict[int, str]:
-    """Return the everyday name of each class index."""
-    known = vocabulary(config)
-    return {index: label for label, node in known.nodes.items() for index in node.classes}
-
-
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON: ASCII only, so that a path of any bytes comes through."""
     print(json.dumps(value, indent=2))
@@ -61,46 +54,6 @@ def print_paths(paths: Iterable[str], *, null: bool = False) -> None:
     for path in paths:
         sys.stdout.buffer.write(os.fsencode(path) + end)
     sys.stdout.buffer.flush()
-
-
-def tags_json(tags: Iterable[Tag]) -> list[dict[str, Any]]:
-    """Return tags as the documented JSON."""
-    return [
-        {
-            "label": tag.label,
-            "confidence": round(tag.confidence, 4),
-            "path": list(tag.path),
-            "source": tag.source,
-        }
-        for tag in tags
-    ]
-
-
-def facts_json(facts: PhotoFacts) -> dict[str, Any]:
-    """Return what a photo says of itself as the documented JSON."""
-    return {
-        "taken_at": facts.taken_at,
-        "camera": facts.camera,
-        "width": facts.width,
-        "height": facts.height,
-        "format": facts.format or None,
-        "latitude": facts.latitude,
-        "longitude": facts.longitude,
-    }
-
-
-def top_json(blob: bytes, count: int, names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """Return the ``count`` most probable raw classes from a stored prediction."""
-    from tagger.index.records import unpack_top
-
-    return [
-        {
-            "index": index,
-            "label": names.get(index, f"class {index}"),
-            "probability": round(probability, 6),
-        }
-        for index, probability in unpack_top(blob, count)
-    ]
 
 
 def ask_path(path: str) -> str:

@@ -15,7 +15,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColu
 from rich.table import Table
 
 from tagger.classify.weights import download, find_weights, list_models, places
-from tagger.cli.common import ask_path, config_or_default, json_option, print_json, print_paths
+from tagger.cli.common import (
+    ask_path,
+    config_or_default,
+    json_option,
+    print_json,
+    print_paths,
+    vocabulary,
+)
 from tagger.config import Config
 from tagger.errors import ModelError, PhotoVanishedError
 from tagger.logs import printable
@@ -208,10 +215,10 @@ def _indexed(state_dir: str) -> list[str]:
 
 def _same_tags(config: Config, engine: Engine) -> Compare:
     """Return what tells the share of photos with the same tags, seeing their centre only."""
-    from tagger.cli.classify import make_chooser
     from tagger.labels.choose import Evidence
+    from tagger.loading import make_chooser
 
-    chooser = make_chooser(engine, config)
+    chooser = make_chooser(engine, config, vocabulary(config))
 
     def compare(fp32: NDArray[np.float32], int8: NDArray[np.float32]) -> dict[str, float]:
         def labels(row: NDArray[np.float32]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,21 +11,18 @@ import click
 from tagger.cli.common import (
     ask_path,
     config_or_default,
-    facts_json,
     json_option,
     print_json,
     print_paths,
-    tags_json,
     vocabulary,
 )
 from tagger.cli.completion import complete_query
-from tagger.config import Config
 from tagger.index.query import And, Below, Query, Taken, is_moment, parse
-from tagger.index.search import Reader, open_reader
-from tagger.index.words import fold
+from tagger.index.search import open_reader
+from tagger.shown import facts_json, known_names, tags_json
 
 if TYPE_CHECKING:
-    from tagger.labels.vocabulary import Vocabulary
+    pass
 
 
 class _Moment(click.ParamType[str]):
@@ -107,7 +104,9 @@ def query_command(
     options: tuple[Query, ...] = (Taken(since, until),) if since or until else ()
     options += (Below(ask_path(folder)),) if folder else ()
     with open_reader(config.state_dir) as reader:
-        query = parse(" ".join(words), known_names(reader, config), least=minimum)
+        query = parse(
+            " ".join(words), known_names(reader, config, lambda: vocabulary(config)), least=minimum
+        )
         query = And((query, *options)) if options else query
         if count:
             number = reader.count(query)
@@ -157,25 +156,3 @@ def _export(paths: list[str], copy_to: str | None, link_to: str | None) -> int:
         + (f", {done.present} were there already" if done.present else "")
     )
     return 2 if done.failed else 0
-
-
-def known_names(reader: Reader, config: Config) -> Callable[[str], set[str]]:
-    """Return a function that gives the labels a phrase names, also the user's keywords."""
-
-    def known(phrase: str) -> set[str]:
-        meant = labels_meant(phrase, vocabulary(config), config)
-        return meant or ({phrase} if reader.has_word(phrase) else set())
-
-    return known
-
-
-def labels_meant(phrase: str, known: Vocabulary, config: Config) -> set[str]:
-    """Return the labels a phrase means: by name, synonym or new name, and all below them."""
-    heads = set(known.resolve(phrase))
-    heads |= {
-        label
-        for old, new in config.labels.rename.items()
-        if fold(new) == fold(phrase)
-        for label in known.resolve(old)
-    }
-    return {label for head in heads for label in known.below(head)}

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from tagger.cli.common import (
     ask_path,
-    class_names,
     config_or_default,
-    facts_json,
     json_option,
     print_json,
-    tags_json,
-    top_json,
+    vocabulary,
 )
 from tagger.config import Config
 from tagger.errors import StateError
 from tagger.index.search import Reader, open_reader
 from tagger.logs import printable
+from tagger.shown import facts_json, record_json, tags_json
 
 
 @click.command("show")
@@ -47,37 +44,12 @@ def show_json(reader: Reader, path: str, config: Config) -> dict[str, Any]:
             f"{path} is not in the index",
             "see whether its folder is watched (`tagger status`), or try `tagger classify`",
         )
-    top = reader.top(row.id)
-    failure = next((f for f in reader.failures() if f.path == path), None)
     return {
         "path": path,
         "tags": tags_json(reader.tags(row.id)),
         **facts_json(row.facts),
-        "top": top_json(top[1], config.labels.top_k, class_names(config)) if top else [],
-        "model": top[0] if top else None,
-        "status": row.status,
-        "tagged_at": _moment(row.tagged_at),
-        "note": row.note or None,
-        "failure": failure.reason if failure else None,
-        "written": [
-            {
-                "file": entry.file,
-                "target": entry.target,
-                "added": {name: list(values) for name, values in entry.added.items()},
-                "written_at": _moment(when),
-                "reason": entry.reason or None,
-            }
-            for entry, when in reader.journal(row.id)
-        ],
-        "removed_by_you": reader.tombstones(row.id),
-        "kept_out": row.keep_out,
+        **record_json(reader, row, vocabulary(config), config.labels.top_k),
     }
-
-
-def _moment(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _print(shown: dict[str, Any]) -> None:

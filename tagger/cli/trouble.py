@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 
 import click
 
@@ -12,6 +11,7 @@ from tagger.errors import StateError
 from tagger.index.search import open_reader
 from tagger.index.store import Store
 from tagger.logs import printable
+from tagger.shown import failure_json
 from tagger.state import daemon_runs
 
 
@@ -23,20 +23,7 @@ def failures_command(ctx: click.Context, as_json: bool) -> None:
     with open_reader(config_or_default(ctx).state_dir) as reader:
         failures = reader.failures()
     if as_json:
-        print_json(
-            [
-                {
-                    "path": failure.path,
-                    "kind": failure.kind,
-                    "reason": failure.reason,
-                    "tries": failure.tries,
-                    "first_at": _moment(failure.first_at),
-                    "last_at": _moment(failure.last_at),
-                    "retry_at": _moment(failure.retry_at),
-                }
-                for failure in failures
-            ]
-        )
+        print_json([failure_json(failure) for failure in failures])
         return
     for failure in failures:
         again = "when the file changes"
@@ -70,9 +57,3 @@ def retry_command(ctx: click.Context, photos: tuple[str, ...], everything: bool)
             number = store.retry()
     when = "within a minute" if daemon_runs(config.state_dir) else "with the next `tagger run`"
     click.echo(f"{number} photo(s) will be tried again {when}.")
-
-
-def _moment(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

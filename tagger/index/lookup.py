@@ -20,7 +20,7 @@ from tagger.index.records import (
 from tagger.index.tally import status_counts
 from tagger.photo import FileStat, JournalEntry, Tag
 
-MAX_WAIT = 86400.0
+MAX_BACKOFF = 86400.0
 """Seconds between two tries; a longer wait means that the clock was put back."""
 
 _VERSION = (
@@ -47,7 +47,7 @@ class Lookup(Database):
         if known is None or not stat.same_version(known):
             return False
         if failed is not None:
-            return due is None or 0 < due - self._clock() <= MAX_WAIT
+            return due is None or 0 < due - self._clock() <= MAX_BACKOFF
         if kept is None:
             return False  # other tags are to be written
         known = file_stat(beside, beside_mtime, beside_inode, 0)
@@ -159,7 +159,7 @@ class Lookup(Database):
             " SELECT path FROM photos WHERE (size IS NULL OR keywords_hash IS NULL)"
             " AND status NOT IN ('missing', 'waiting')"
             " AND NOT EXISTS (SELECT 1 FROM failures WHERE photo_id = id) LIMIT ?",
-            (now := self._clock(), now + MAX_WAIT, limit),
+            (now := self._clock(), now + MAX_BACKOFF, limit),
         )
         return [os.fsdecode(row["path"]) for row in rows]
 

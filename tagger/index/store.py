@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from tagger.index.lookup import Lookup
+from tagger.index.lookup import MAX_BACKOFF, Lookup
 from tagger.index.records import (
     Failure,
     SavedPhoto,
@@ -19,7 +19,6 @@ from tagger.index.records import (
 from tagger.index.words import fold
 from tagger.photo import FileStat, JournalEntry, PhotoFacts, Tag
 
-MAX_BACKOFF = 86400.0
 FIRST_BACKOFF = 60.0
 CRASHES_UNTIL_QUARANTINE = 3
 

@@ -8,6 +8,7 @@ from typing import IO, Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import FileStorage
 
+from tagger.shown import facts_json, tags_json
 from tagger.web import library
 from tagger.web.openapi import openapi
 from tagger.web.services import Guess, Services, WebError
@@ -118,11 +119,10 @@ def api(services: Services) -> Blueprint:
                 for label, probability in guess.classes[:count]
             ],
             "tags": [
-                tag | {"reason": guess.reasons.get(tag["label"])}
-                for tag in library.tags_json(guess.tags)
+                tag | {"reason": guess.reasons.get(tag["label"])} for tag in tags_json(guess.tags)
             ],
             "keywords": [list(keyword) for keyword in guess.keywords],
-            **library.facts_json(guess.facts),
+            **facts_json(guess.facts),
             "model": guess.model,
             "milliseconds": {name: round(ms, 1) for name, ms in guess.milliseconds.items()},
         }

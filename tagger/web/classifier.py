@@ -17,6 +17,7 @@ from tagger.errors import (
 )
 from tagger.index.records import unpack_top
 from tagger.labels.vocabulary import Vocabulary
+from tagger.loading import decode_pool, make_chooser
 from tagger.web.services import Guess, WebError
 from tagger.web.uploads import Spool, closing, decode, sniff
 
@@ -147,30 +148,13 @@ class Classifier:
             return self._loaded
 
     def _made(self) -> _Loaded:
-        from tagger.decode.worker import DecodePool
-        from tagger.labels.choose import Chooser
-
         engine = self._load()
         config, known = self._config, self._vocabulary
-        chooser = Chooser(
-            known,
-            config.labels,
-            class_count=len(engine.categories),
-            model_name=config.model.name,
-            categories=engine.categories,
-        )
+        chooser = make_chooser(engine, config, known)
         labels = engine.categories
         if len(labels) == len(known.wnids):
             labels = tuple(known.leaf_of(index) for index in range(len(labels)))
-        limits = config.decode
-        pool = DecodePool(
-            engine.spec,
-            workers=limits.workers,
-            max_pixels=limits.max_megapixels * _MB,
-            timeout=limits.timeout_seconds,
-            memory_mb=limits.memory_mb,
-            more=config.labels.crops > 1,
-        )
+        pool = decode_pool(config, engine.spec)
         return _Loaded(engine, pool, chooser, labels)
 
 

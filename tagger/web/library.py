@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tagger import shown
 from tagger.config import Config
 from tagger.errors import StateError
 from tagger.index.conditions import STATES, And, Query, Sql, State, Taken
 from tagger.index.query import parse
-from tagger.index.records import Failure, unpack_top
+from tagger.index.records import Failure
 from tagger.index.search import Found, Reader, open_reader
-from tagger.index.words import fold
 from tagger.labels.vocabulary import Vocabulary
-from tagger.photo import PhotoFacts, Tag
+from tagger.shown import facts_json, known_names, record_json, tags_json
 from tagger.state import daemon_runs, read_heartbeat
 from tagger.web.services import WebError
 
@@ -81,28 +80,12 @@ def parsed(reader: Reader, config: Config, known: Vocabulary, text: str) -> Quer
     """Return the query ``text``; raise as :func:`search`."""
     if len(text) > MAX_QUERY:
         raise WebError("the query is too long", "say it in fewer words")
-    return parse(text, _known_names(reader, config, known))
+    return parse(text, known_names(reader, config, lambda: known))
 
 
 def find_one(reader: Reader, photo_id: int) -> Found | None:
     """Return the photo with an id, in whatever state, and its tags."""
     return next(reader.find(And((ById(photo_id), _EVERY_STATE))), None)
-
-
-def _known_names(
-    reader: Reader, config: Config, known: Vocabulary
-) -> Callable[[str], Collection[str]]:
-    """Return a function that gives the labels a phrase names, also the user's keywords."""
-
-    def meant(phrase: str) -> set[str]:
-        heads = set(known.resolve(phrase))
-        for old, new in config.labels.rename.items():
-            if fold(new) == fold(phrase):
-                heads |= set(known.resolve(old))
-        found = {label for head in heads for label in known.below(head)}
-        return found or ({phrase} if reader.has_word(phrase) else set())
-
-    return meant
 
 
 def photo_json(found: Found) -> dict[str, Any]:
@@ -121,65 +104,11 @@ def photo_json(found: Found) -> dict[str, Any]:
 def photo_details(reader: Reader, found: Found, known: Vocabulary, top_k: int) -> dict[str, Any]:
     """Return all that is known of a photo, as ``tagger show --json`` and with its id."""
     row = found.row
-    top = reader.top(row.id)
-    failure = None
-    if row.status == "failed":
-        failure = next((f for f in reader.failures() if f.path == row.path), None)
-    classes = unpack_top(top[1], top_k) if top else []
-    names = {index: label for label, node in known.nodes.items() for index in node.classes}
-    return photo_json(found) | {
-        "view": f"/photos/{row.id}/view",
-        "top": [
-            {
-                "index": index,
-                "label": names.get(index, f"class {index}"),
-                "probability": round(probability, 6),
-            }
-            for index, probability in classes
-        ],
-        "model": top[0] if top else None,
-        "tagged_at": moment(row.tagged_at),
-        "note": row.note or None,
-        "failure": failure.reason if failure else None,
-        "written": [
-            {
-                "file": entry.file,
-                "target": entry.target,
-                "added": {name: list(values) for name, values in entry.added.items()},
-                "written_at": moment(when),
-                "reason": entry.reason or None,
-            }
-            for entry, when in reader.journal(row.id)
-        ],
-        "removed_by_you": reader.tombstones(row.id),
-        "kept_out": row.keep_out,
-    }
-
-
-def tags_json(tags: Iterable[Tag]) -> list[dict[str, Any]]:
-    """Return tags as the documented JSON."""
-    return [
-        {
-            "label": tag.label,
-            "confidence": round(tag.confidence, 4),
-            "path": list(tag.path),
-            "source": tag.source,
-        }
-        for tag in tags
-    ]
-
-
-def facts_json(facts: PhotoFacts) -> dict[str, Any]:
-    """Return what a photo says of itself as the documented JSON."""
-    return {
-        "taken_at": facts.taken_at,
-        "camera": facts.camera,
-        "width": facts.width,
-        "height": facts.height,
-        "format": facts.format or None,
-        "latitude": facts.latitude,
-        "longitude": facts.longitude,
-    }
+    return (
+        photo_json(found)
+        | {"view": f"/photos/{row.id}/view"}
+        | record_json(reader, row, known, top_k)
+    )
 
 
 def label_tree(reader: Reader, known: Vocabulary) -> list[dict[str, Any]]:
@@ -201,16 +130,7 @@ def label_tree(reader: Reader, known: Vocabulary) -> list[dict[str, Any]]:
 def failure_json(reader: Reader, failure: Failure) -> dict[str, Any]:
     """Return one row of the failures, with the photo's id."""
     row = reader.photo(failure.path)
-    return {
-        "id": row.id if row else None,
-        "path": failure.path,
-        "kind": failure.kind,
-        "reason": failure.reason,
-        "tries": failure.tries,
-        "first_at": moment(failure.first_at),
-        "last_at": moment(failure.last_at),
-        "retry_at": moment(failure.retry_at),
-    }
+    return {"id": row.id if row else None} | shown.failure_json(failure)
 
 
 def status_json(config: Config) -> dict[str, Any]:
@@ -234,10 +154,3 @@ def status_json(config: Config) -> dict[str, Any]:
         "problem": said.get("problem") if runs else None,
         "resting": said.get("resting") if runs else None,
     }
-
-
-def moment(seconds: float | None) -> str | None:
-    """Return seconds since the epoch as ISO 8601, UTC."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

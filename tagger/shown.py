@@ -1,0 +1,139 @@
+"""What the command line and the page tell alike: the documented JSON, and what a word means.
+
+Imported by every query command: nothing heavy at the top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tagger.index.words import fold
+
+if TYPE_CHECKING:
+    from tagger.config import Config
+    from tagger.index.records import Failure, PhotoRow
+    from tagger.index.search import Reader
+    from tagger.labels.vocabulary import Vocabulary
+    from tagger.photo import PhotoFacts, Tag
+
+
+def moment(seconds: float | None) -> str | None:
+    """Return seconds since the epoch as ISO 8601, UTC."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def tags_json(tags: Iterable[Tag]) -> list[dict[str, Any]]:
+    """Return tags as the documented JSON."""
+    return [
+        {
+            "label": tag.label,
+            "confidence": round(tag.confidence, 4),
+            "path": list(tag.path),
+            "source": tag.source,
+        }
+        for tag in tags
+    ]
+
+
+def facts_json(facts: PhotoFacts) -> dict[str, Any]:
+    """Return what a photo says of itself as the documented JSON."""
+    return {
+        "taken_at": facts.taken_at,
+        "camera": facts.camera,
+        "width": facts.width,
+        "height": facts.height,
+        "format": facts.format or None,
+        "latitude": facts.latitude,
+        "longitude": facts.longitude,
+    }
+
+
+def class_names(known: Vocabulary) -> dict[int, str]:
+    """Return the everyday name of each class index."""
+    return {index: label for label, node in known.nodes.items() for index in node.classes}
+
+
+def top_json(blob: bytes, count: int, names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """Return the ``count`` most probable raw classes from a stored prediction."""
+    from tagger.index.records import unpack_top
+
+    return [
+        {
+            "index": index,
+            "label": names.get(index, f"class {index}"),
+            "probability": round(probability, 6),
+        }
+        for index, probability in unpack_top(blob, count)
+    ]
+
+
+def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) -> dict[str, Any]:
+    """Return what the index remembers of a photo besides its tags and facts."""
+    top = reader.top(row.id)
+    failure = None
+    if row.status == "failed":
+        failure = next((f for f in reader.failures() if f.path == row.path), None)
+    return {
+        "top": top_json(top[1], top_k, class_names(known)) if top else [],
+        "model": top[0] if top else None,
+        "status": row.status,
+        "tagged_at": moment(row.tagged_at),
+        "note": row.note or None,
+        "failure": failure.reason if failure else None,
+        "written": [
+            {
+                "file": entry.file,
+                "target": entry.target,
+                "added": {name: list(values) for name, values in entry.added.items()},
+                "written_at": moment(when),
+                "reason": entry.reason or None,
+            }
+            for entry, when in reader.journal(row.id)
+        ],
+        "removed_by_you": reader.tombstones(row.id),
+        "kept_out": row.keep_out,
+    }
+
+
+def failure_json(failure: Failure) -> dict[str, Any]:
+    """Return one row of the failures as the documented JSON."""
+    return {
+        "path": failure.path,
+        "kind": failure.kind,
+        "reason": failure.reason,
+        "tries": failure.tries,
+        "first_at": moment(failure.first_at),
+        "last_at": moment(failure.last_at),
+        "retry_at": moment(failure.retry_at),
+    }
+
+
+def known_names(
+    reader: Reader, config: Config, vocabulary: Callable[[], Vocabulary]
+) -> Callable[[str], set[str]]:
+    """Return a function that gives the labels a phrase names, also the user's keywords.
+
+    ``vocabulary`` is asked when a phrase is.
+    """
+
+    def meant(phrase: str) -> set[str]:
+        labels = labels_meant(phrase, vocabulary(), config)
+        return labels or ({phrase} if reader.has_word(phrase) else set())
+
+    return meant
+
+
+def labels_meant(phrase: str, known: Vocabulary, config: Config) -> set[str]:
+    """Return the labels a phrase means: by name, synonym or new name, and all below them."""
+    heads = set(known.resolve(phrase))
+    heads |= {
+        label
+        for old, new in config.labels.rename.items()
+        if fold(new) == fold(phrase)
+        for label in known.resolve(old)
+    }
+    return {label for head in heads for label in known.below(head)}
