@@ -6,6 +6,7 @@ together, and what comes later goes next.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections import deque
@@ -26,8 +27,6 @@ from tagger.photo import DecodedPhoto, PhotoFacts, Prediction
 from tagger.refusing import Refusing
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from tagger.classify.engine import Engine
     from tagger.decode.worker import DecodePool
 
@@ -39,6 +38,10 @@ CERTAIN = 0.9
 """A thumbnail's best class of at least this probability needs no look at the whole picture. With
 MobileNetV2, thumbnails of 320 pixels alone had another best class for 3 of 140 photos where the
 whole was sure; with the second look none of 32, and a fifth of the photos were looked at twice."""
+DECISIVE = 0.85
+"""A centre whose best class has at least this probability decides alone; else the ends of the photo
+are classified too. On 250 photos of known class MobileNetV2 then gives every photo the tags that
+all crops together give it, from 0.8 on, and three of five are done after the first look."""
 
 
 @dataclass(slots=True)
@@ -191,19 +194,24 @@ def predict_surely(
 
 
 def predict(engine: Engine, photos: Sequence[DecodedPhoto]) -> list[StoredPrediction]:
-    """Classify decoded photos, all their crops in one run, into what the index keeps."""
-    crops: list[NDArray[np.uint8]] = []
-    counts = []
-    for photo in photos:
-        more = photo.more if photo.more is not None else ()
-        crops += [photo.crop, *more]
-        counts.append(1 + len(more))
-    predictions = engine.predict(np.stack(crops))
-    stored, at = [], 0
-    for photo, count in zip(photos, counts, strict=True):
-        stored.append(_stored(engine.model_id, photo, predictions[at : at + count]))
-        at += count
-    return stored
+    """Classify decoded photos into what the index keeps.
+
+    First the centres of all in one run; then, in another, the ends of those that are in doubt.
+    """
+    seen = [[centre] for centre in engine.predict(np.stack([photo.crop for photo in photos]))]
+    doubtful = [
+        (photo.more, found)
+        for photo, found in zip(photos, seen, strict=True)
+        if photo.more is not None
+        and len(photo.more)
+        and found[0].probabilities.max() < DECISIVE
+        and not photo.from_thumbnail  # such a one is looked at again, as a whole
+    ]
+    if doubtful:
+        ends = iter(engine.predict(np.concatenate([more for more, _ in doubtful])))
+        for more, found in doubtful:
+            found += itertools.islice(ends, len(more))
+    return [_stored(engine.model_id, *each) for each in zip(photos, seen, strict=True)]
 
 
 def _stored(

@@ -50,16 +50,26 @@ def write_photos(folder: Path, kind: str, count: int, *, originals: int = 8) -> 
 
 
 def draw(size: tuple[int, int], seed: int) -> Image.Image:
-    """Return one of the demo's scenes, which its weights know, with a photo's grain."""
+    """Return one of the demo's scenes, which its weights know, with a photo's grain.
+
+    Three of eight are two scenes in one, of which the network is not sure, and which it so looks
+    at in three parts: as many as of the real photos of ``bench/labels``.
+    """
     dice = np.random.default_rng(seed)
     width, height = size
-    scene = scenes.draw(scenes.SCENES[seed % len(scenes.SCENES)], 9000 + seed)
+    scene = _scene(seed)
+    if seed % 5 in (1, 3):
+        scene = Image.blend(scene, _scene(seed + 1), 0.5)
     image = scene.resize(size, Image.Resampling.BICUBIC)
     texture = dice.normal(0, 7, (height // 6, width // 6)).astype(np.float32)
     coarse = Image.fromarray(texture).resize(size, Image.Resampling.BICUBIC)
     grain = np.asarray(coarse) + dice.normal(0, 4.0, (height, width)).astype(np.float32)
     pixels = np.asarray(image, np.int16) + grain.astype(np.int16)[..., None]
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def _scene(seed: int) -> Image.Image:
+    return scenes.draw(scenes.SCENES[seed % len(scenes.SCENES)], 9000 + seed)
 
 
 def _exif(size: tuple[int, int], number: int) -> bytes:

@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 PROJECT = Path(__file__).resolve().parents[2]
 if str(PROJECT) not in sys.path:  # run as a script, not installed
     sys.path.insert(0, str(PROJECT))
@@ -19,7 +16,8 @@ from fit import Photo  # noqa: E402
 
 from tagger.classify.engine import Engine, load_engine  # noqa: E402
 from tagger.decode.crop import decode  # noqa: E402
-from tagger.labels.choose import Evidence, combine  # noqa: E402
+from tagger.labels.choose import Evidence  # noqa: E402
+from tagger.recognise import predict  # noqa: E402
 
 SHARED = PROJECT.parent / "shared"
 
@@ -41,15 +39,11 @@ def read_truth(folder: Path) -> list[Truth]:
         ]
 
 
-def classify(folder: Path, engine: Engine) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield the class and the probabilities (1 + K, C) of the crops of each photo."""
+def classify(folder: Path, engine: Engine, *, more: bool) -> Iterator[tuple[int, Evidence]]:
+    """Yield the class and the evidence of each photo; ``more`` as for ``decode``."""
     for truth in read_truth(folder):
-        photo = decode(truth.path, engine.spec, more=True)
-        crops = photo.crop[np.newaxis]
-        if photo.more is not None and len(photo.more):
-            crops = np.concatenate([crops, photo.more])
-        found = engine.predict(crops)
-        yield truth.class_index, np.stack([prediction.probabilities for prediction in found])
+        [stored] = predict(engine, [decode(truth.path, engine.spec, more=more)])
+        yield truth.class_index, Evidence.from_bytes(stored.evidence)
 
 
 def load(model: str, weights: Path) -> Engine:
@@ -59,7 +53,6 @@ def load(model: str, weights: Path) -> Engine:
 
 def labelled(folder: Path, engine: Engine) -> list[Photo]:
     """Return the evidence of every photo of ``folder`` that has a known class."""
-    return [
-        Photo(truth, Evidence.of(rows[0]), Evidence.of(combine(rows)))
-        for truth, rows in classify(folder, engine)
-    ]
+    centres = classify(folder, engine, more=False)
+    both = zip(centres, classify(folder, engine, more=True), strict=True)
+    return [Photo(truth, centre, together) for (truth, centre), (_, together) in both]

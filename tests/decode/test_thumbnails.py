@@ -63,7 +63,7 @@ def test_the_workers_pass_it_on(heic: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("sure", "calls"), [(CERTAIN + 0.01, 1), (CERTAIN - 0.01, 2)])
 def test_the_whole_picture_is_looked_at_when_in_doubt(heic: Path, sure: float, calls: int) -> None:
-    engine = Fake(sure, 0.4)
+    engine = Fake(sure, 0.95)
     with DecodePool(SPEC, workers=1) as pool:
         decoded = pool.submit(str(heic)).result(60)
         stored = predict_surely(engine, pool, str(heic), decoded)
