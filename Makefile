@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PHOTOS ?=
 BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py bench/decode/agreement.py \
-  bench/daemon/folder.py bench/daemon/latency.py bench/daemon/start.py bench/daemon/memory.py \
-  bench/index/start.py bench/index/scale.py bench/watch/rescan.py
+  bench/daemon/folder.py bench/daemon/latency.py bench/daemon/start.py bench/daemon/memory.py bench/daemon/growth.py \
+  bench/index/start.py bench/index/scale.py bench/watch/rescan.py \
+  bench/web/predict.py bench/web/gallery.py
 
 .PHONY: demo test test-systemd torture lint types check bench clean
 

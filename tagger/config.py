@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +17,11 @@ from tagger.errors import ConfigError
 
 WatchMode = Literal["auto", "events", "poll"]
 Target = Literal["sidecar-xmp", "sidecar-json", "embed", "none"]
+
+PASSWORD_HASH = re.compile(r"scrypt\$(1[0-9]|20)\$(8)\$([1-9])\$([\w-]{22})\$([\w-]{43})", re.ASCII)
+"""log2 N, r and p of scrypt, then salt and hash in base64url; see tagger.web.passwords."""
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
+_LOOPBACK = re.compile(r"127(\.[0-9]{1,3}){3}|localhost|\[::1\]")
 
 
 def setting(
@@ -180,19 +186,64 @@ class MetricsConfig:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """The web page of `tagger web`."""
+    """The web page. Raise ConfigError for what is malformed, or open to others without password."""
 
+    enabled: bool = setting(
+        "Show the page while the daemon runs. `tagger web` shows it without one.", False
+    )
     listen: str = setting(
-        "Address and port of the page. Only this machine's own, as anybody who can reach the page\n"
-        "sees the photos.",
+        "Address and port of the page. Others than this machine's own, as 0.0.0.0:5000, need a\n"
+        "password: whoever can reach the page sees the photos.",
         "127.0.0.1:5000",
+    )
+    password: str | None = setting(
+        "What `tagger web password` makes of the password that the page shall ask for. Unset: it\n"
+        "asks for none.",
+        None,
+    )
+    session_hours: float = setting(
+        "So long after it was given, the password is asked for again.", 168.0, min=0.1, max=8760
     )
     hosts: tuple[str, ...] = setting(
         "Further names of this machine by which a browser may call the page.", ()
     )
+    trusted_proxies: tuple[str, ...] = setting(
+        "Addresses, or networks as 10.0.0.0/8, of reverse proxies: what they say in\n"
+        "X-Forwarded-For, -Proto and -Host is believed. They must set all three.",
+        (),
+    )
     top_k: int = setting("Classes shown of a picture, and given by /predict.", 3, min=1, max=50)
     max_upload_mb: int = setting("Larger pictures are refused.", 32, min=1, max=1024)
-    thumbnails_mb: int = setting("Memory for thumbnails already made.", 64, min=1, max=4096)
+    inbox: str = setting(
+        "The sub-folder of a watched folder in which the page keeps pictures; made when needed.\n"
+        "Empty: the folder itself.",
+        "",
+    )
+    thumbnails_mb: int = setting(
+        "Room for thumbnails already made, in the state directory.", 500, min=1, max=100_000
+    )
+
+    def __post_init__(self) -> None:
+        host, _ = web_address(self.listen)
+        if self.password is not None and not PASSWORD_HASH.fullmatch(self.password):
+            raise ConfigError(
+                "web.password: it is not what `tagger web password` makes",
+                "run that, and copy the line that it prints",
+            )
+        if self.password is None and _is_elsewhere(host):
+            raise ConfigError(
+                f"web.listen: {self.listen} can be reached from other machines, and the page has"
+                " no password",
+                "set one with `tagger web password`, or listen on 127.0.0.1 and reach it from"
+                " elsewhere through `ssh -L 5000:127.0.0.1:5000`",
+            )
+        if self.trusted_proxies:
+            _check_networks(self.trusted_proxies)
+        if self.inbox and not _is_below(self.inbox):
+            raise ConfigError(
+                f"web.inbox: {self.inbox!r} is no sub-folder",
+                "write a name, as `Inbox` or `new/web`",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +286,9 @@ class Config:
     metrics: MetricsConfig = setting(
         "Where the running daemon tells its figures.", factory=MetricsConfig
     )
-    web: WebConfig = setting("The web page of `tagger web`.", factory=WebConfig)
+    web: WebConfig = setting(
+        "The web page: drop a picture, see what is in it, search.", factory=WebConfig
+    )
     log: LogConfig = setting("The log, on standard error.", factory=LogConfig)
 
     def root_of(self, path: str) -> WatchRoot | None:
@@ -253,6 +306,47 @@ def default_state_dir(environ: Mapping[str, str]) -> str:
     """Return where the index, models and lock live when the config does not say."""
     home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(home, "tagger")
+
+
+def web_address(text: str) -> tuple[str, int]:
+    """Return host (IPv6 with brackets) and port of ``web.listen``; raise ConfigError for others."""
+    match = _LISTEN.fullmatch(text)
+    if match is None or int(match[2]) > 65535:
+        raise ConfigError(
+            f"web.listen: {text!r} is no address and port", "write, for example, 127.0.0.1:5000"
+        )
+    return match[1], int(match[2])
+
+
+def _is_elsewhere(host: str) -> bool:
+    """Whether other machines reach ``host``; a name is looked up when it is listened to."""
+    if _LOOPBACK.fullmatch(host):
+        return False
+    import ipaddress  # some milliseconds, which most commands need not spend
+
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_networks(networks: tuple[str, ...]) -> None:
+    import ipaddress
+
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ConfigError(
+                f"web.trusted_proxies: {network!r} is no address or network ({error})",
+                "write, for example, 192.168.1.10 or 10.0.0.0/8",
+            ) from error
+
+
+def _is_below(path: str) -> bool:
+    """Whether ``path`` leads into a sub-folder, and from none that begins with a dot."""
+    parts = path.split("/")
+    return "\0" not in path and not any(part == "" or part.startswith(".") for part in parts)
 
 
 def listen_address(text: str) -> tuple[str, int]:

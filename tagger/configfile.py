@@ -28,8 +28,11 @@ def config_places(environ: Mapping[str, str]) -> tuple[str, ...]:
     return (os.path.join(home, "tagger", "config.yaml"), "/etc/tagger/config.yaml")
 
 
-def example_config(watch: Sequence[str] = ("~/Pictures",)) -> str:
-    """Return the text of a config file with every key, its meaning and its default."""
+def example_config(watch: Sequence[str] = ("~/Pictures",), *, state_dir: str | None = None) -> str:
+    """Return the text of a config file with every key, its meaning and its default.
+
+    ``state_dir`` stands there instead of its default.
+    """
     lines = ["# The configuration of tagger. Every key is here with its default.", ""]
     for item in dataclasses.fields(Config):
         lines += _comment(item.metadata["help"], "")
@@ -43,6 +46,8 @@ def example_config(watch: Sequence[str] = ("~/Pictures",)) -> str:
                 lines.append(f"  {inner.name}: {_shown(getattr(made, inner.name))}")
         else:
             default = item.metadata.get("shown", item.default)
+            if item.name == "state_dir" and state_dir:
+                default = state_dir
             lines.append(f"{item.name}: {_shown(default)}")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
@@ -129,6 +134,55 @@ def parse_config(text: str, path: str) -> Config:
     return config
 
 
+def with_value(text: str, path: str, section: str, key: str, value: str) -> str:
+    """Return ``text``, the content of the config file ``path``, with one value set in a section.
+
+    ``value`` is YAML on one line. All else stays as it is, comments too. Raise ConfigError when
+    that cannot be done, or the new text has mistakes.
+    """
+    line = f"{key}: {value}"
+    try:
+        new = _spliced(text, section, key, line)
+        before, after = (yaml.safe_load(each) or {} for each in (text, new))
+        rest = {k: v for k, v in (before.get(section) or {}).items() if k != key}
+        sound = after == before | {section: rest | yaml.safe_load(line)}
+    except (yaml.YAMLError, ValueError, AttributeError):
+        parse_config(text, path)  # raises what is wrong
+        sound = False
+    if not sound:
+        raise ConfigError(
+            f"{path} is written in a way that is not understood well enough",
+            f"write `{line}` below `{section}:` yourself",
+        )
+    parse_config(new, path)
+    return new
+
+
+def _spliced(text: str, section: str, key: str, line: str) -> str:
+    """Return ``text`` with ``line`` in the section, instead of the value that ``key`` has there."""
+    end = "\r\n" if "\r\n" in text else "\n"
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    pairs = root.value if isinstance(root, yaml.MappingNode) else ()
+    name, found = next(((n, v) for n, v in pairs if n.value == section), (None, None))
+    if name is None or found is None:
+        return f"{text}{'' if not text or text.endswith(end) else end}{section}:{end}  {line}{end}"
+    old = _at(found, key)
+    if old is not found:
+        start, stop = old.start_mark.index, old.end_mark.index
+        space = " " if text[start - 1] == ":" else ""
+        return f"{text[:start]}{space}{line.partition(': ')[2]}{text[stop:]}"
+    if isinstance(found, yaml.MappingNode) and found.flow_style:
+        start = found.start_mark.index + 1
+        return f"{text[:start]}{line}{', ' if found.value else ''}{text[start:]}"
+    if _is_null(found):
+        start = text.index(":", name.end_mark.index) + 1
+        stop = max(start, found.end_mark.index)
+        return f"{text[:start]}{end}  {line}{text[stop:]}"
+    # Below the line that names the section, above the comments of what follows.
+    start = text.index(end, name.end_mark.index) + len(end)
+    return f"{text[:start]}{' ' * found.start_mark.column}{line}{end}{text[start:]}"
+
+
 class _Binder:
     """Turns YAML nodes into records, and collects what is wrong with them."""
 
@@ -178,7 +232,14 @@ class _Binder:
         ]
         for name in missing:
             self.problem(node, key, f"`{name}` is missing")
-        return None if missing else kind(**values)
+        if missing:
+            return None
+        try:
+            return kind(**values)
+        except ConfigError as error:  # what only the record itself can tell
+            name, _, text = str(error).partition(": ")
+            self.problem(_at(node, name.rpartition(".")[2]), name, text)
+            return None
 
     def value(self, hint: Any, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
         """Return the value of ``node`` as type ``hint``, or _BAD after noting what is wrong."""
@@ -286,6 +347,12 @@ def _nearest(word: str, known: Sequence[str], cutoff: float) -> list[str]:
 
 def _is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def _at(node: yaml.Node, key: str) -> yaml.Node:
+    """Return the value that ``key`` has in a mapping, or the mapping."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((value for name, value in pairs if name.value == key), node)
 
 
 def _items(root: yaml.Node | None, key: str) -> Iterator[yaml.Node]:

@@ -15,7 +15,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -26,12 +26,13 @@ from tagger import __version__
 from tagger.bell import Bell
 from tagger.config import Config
 from tagger.control import Control
-from tagger.errors import ConfigError, StateError, TaggerError
+from tagger.errors import ConfigError, TaggerError
 from tagger.handover import Found
 from tagger.index.damage import open_sound
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
 from tagger.logs import set_up_logging
+from tagger.manage import Manage
 from tagger.metrics import Metrics, Sources
 from tagger.notify import Notifier
 from tagger.outcome import Outcome
@@ -42,6 +43,7 @@ from tagger.state import state_lock
 from tagger.survey import Survey
 from tagger.telling import Heartbeat, Manager
 from tagger.watch.watcher import Watcher
+from tagger.web.beside import Page
 from tagger.work import Queue, Worker
 
 log = logging.getLogger(__name__)
@@ -83,13 +85,14 @@ class Daemon:
         self._loader = EngineLoader(self._pause.is_set)
         self._progress = Progress()
         self._metrics = Metrics()
+        self._page = Page(self._loader, self._bell.ring)
+        self._manage: Manage
         self._watcher: Watcher
         self._worker: Worker
         self._survey: Survey | None = None
         self._error: BaseException | None = None
         self._started_at = time.time()
         self._notice: str | None = None
-        self._paused = False
         self._told_to_stop = False  # by a signal, not by an error
 
     def stop(self) -> None:
@@ -140,8 +143,9 @@ class Daemon:
 
         with state_lock(self.config.state_dir), open_sound(self.config.state_dir) as store:
             repair(store)
-            self._paused = store.meta("paused") == "1"
-            with self._signals(), self._rebuilding(store), self._control(store), self._metrics:
+            self._manage = self._managing(store)
+            control = Control(self.config.state_dir, self._manage.actions())
+            with self._signals(), self._rebuilding(store), control, self._metrics, self._page:
                 yield store
             self._tell("stopped")
         if self._error is not None:
@@ -176,39 +180,24 @@ class Daemon:
         if not self._told_to_stop:
             store.set_meta("rebuild", "")
 
-    def _control(self, store: Store) -> Control:
-        """Return what listens to `tagger pause`, `resume` and `scan`."""
+    def _managing(self, store: Store) -> Manage:
+        """Return what others may ask of this daemon."""
 
-        def set_paused(paused: bool) -> str:
-            store.set_meta("paused", "1" if paused else "0")
-            self._paused = paused
+        def changed() -> None:
             self._worker.wake()
             self._bell.ring()
-            return "paused; photos wait until `tagger resume`" if paused else "working"
 
-        def scan(request: Mapping[str, Any]) -> str:
-            paths = [str(path) for path in request.get("paths", ())]
-            for path in paths:
-                if self.config.root_of(path) is None:
-                    raise StateError(f"{path} is in no watched folder", "see `watch` in the config")
-            for path in paths:
-                self._watcher.hint(path)
-            if not paths:
-                self._watcher.rescan()
-            return f"looking at {', '.join(paths) or 'everything'}"
-
-        return Control(
-            self.config.state_dir,
-            {
-                "pause": lambda request: set_paused(True),
-                "resume": lambda request: set_paused(False),
-                "scan": scan,
-            },
+        return Manage(
+            store,
+            config=lambda: self.config,
+            watcher=lambda: self._watcher,
+            online=self._online,
+            changed=changed,
         )
 
     def _held(self) -> str | None:
         """Return why photos are to wait now."""
-        if self._paused:
+        if self._manage.paused:
             return "paused; `tagger resume` lets it go on"
         schedule = self.config.schedule
         if schedule is not None:
@@ -272,9 +261,11 @@ class Daemon:
         if until is None:  # a single run is over too soon
             now = Sources(self._worker, self._loader, self._heartbeat, watcher.status, store.counts)
             self._metrics.use(self.config.metrics, now)
+            self._page.use(self.config, self._manage)
 
     def _observed(self, outcome: Outcome) -> None:
         self._metrics.count(outcome)
+        self._manage.tell(outcome)
         self._observer(outcome)
 
     def _thread(self, name: str, target: Callable[..., None], *args: Any) -> threading.Thread:
@@ -325,6 +316,7 @@ class Daemon:
             self._pause.set()
             if self._stop.is_set():
                 self._manager.notifier.stopping()
+                self._page.stop()
             self._worker.wake()
             for thread in threads:
                 thread.join()
@@ -372,7 +364,7 @@ class Daemon:
                 "model": engine.model_id if engine else None,
                 "engine": engine.name if engine else None,
                 "problem": str(error) if error and not engine else self._worker.problem,
-                "notice": self._notice,
+                "notice": "; ".join(filter(None, (self._notice, self._page.notice))) or None,
                 "resting": self._worker.resting,
                 "queue": self._worker.queued,
                 "progress": asdict(self._worker.standing()),

@@ -6,6 +6,7 @@
     ├── ConfigError            the configuration, or a file it names, is wrong
     ├── QueryError             a search cannot be understood; says the column
     ├── StateError             the state directory: locked, not writable, on a network disk
+    │   └── IndexNotReadyError     there is none yet, or the daemon has to bring it up to date
     ├── PhotoError             one photo cannot be handled; the daemon goes on
     │   ├── PhotoVanishedError     gone, or replaced, while it was being worked on
     │   ├── PhotoUnreadableError   the operating system refuses to read it; tried again later
@@ -57,6 +58,10 @@ class QueryError(TaggerError):
 
 class StateError(TaggerError):
     """The state directory cannot be used."""
+
+
+class IndexNotReadyError(StateError):
+    """There is no index yet, or only the daemon can bring it up to date."""
 
 
 class PhotoError(TaggerError):

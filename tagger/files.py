@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 
 import xxhash
 
@@ -14,14 +15,14 @@ OWN_PREFIX = ".tagger-"
 """How the names of all our own temporary files begin."""
 
 
-def hash_file(path: str, expected: FileStat) -> bytes:
+def hash_file(path: str, expected: FileStat, stop: Callable[[], bool] = lambda: False) -> bytes:
     """Return the XXH3-128 digest of the file's bytes.
 
     It tells a changed or copied file, thirty times as fast as a cryptographic one would; it
     proves nothing against a forger, who would gain no more than another photo's tags.
 
-    Raise PhotoVanishedError when it is gone or is not the ``expected`` version any more,
-    PhotoUnreadableError when it cannot be read.
+    Raise PhotoVanishedError when it is gone or is not the ``expected`` version any more, or
+    ``stop`` asks to end early; PhotoUnreadableError when it cannot be read.
     """
     digest = xxhash.xxh3_128()
     try:
@@ -30,6 +31,8 @@ def hash_file(path: str, expected: FileStat) -> bytes:
         with open(fd, "rb", buffering=0) as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
+                if stop():
+                    raise PhotoVanishedError(f"{path} was not read to its end", "nothing to do")
             after = FileStat.of(os.fstat(fd))
     except FileNotFoundError as error:
         raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
@@ -59,6 +62,15 @@ def photo_stat(path: str) -> FileStat:
     if not stat.S_ISREG(found.st_mode):
         raise PhotoVanishedError(f"{path} is no regular file any more", "nothing to do")
     return FileStat.of(found)
+
+
+def leads_out(path: str, root: str) -> bool:
+    """Whether a folder between ``root`` and the file ``path`` is a link (the root may be one)."""
+    folder = os.path.dirname(path)
+    inside = os.path.relpath(folder, root)
+    return os.path.realpath(folder) != os.path.normpath(
+        os.path.join(os.path.realpath(root), inside)
+    )
 
 
 def sidecar_stat(path: str) -> FileStat | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tagger.config import Config
-from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
+from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError, TaggerError
 from tagger.files import hash_file, moved_file, photo_stat, sidecar_stat
 from tagger.index.records import PhotoRow
 from tagger.index.store import Store
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LARGEST = 4 << 30
+"""Bytes of a file. A sparse one of terabytes is quickly made, and takes hours to be read."""
 MOST = 32
 """Photos that are begun at a time; a decoded one takes half a megabyte."""
 REST_SECONDS = 0.5
@@ -146,7 +148,9 @@ class Intake:
             if self._store.prediction(row.id) is not None:
                 return job
         started = time.perf_counter()
-        digest = hash_file(path, candidate.stat)
+        if candidate.stat.size > LARGEST:
+            raise ImageTooLargeError(f"{path} is larger than 4 GB", "make it smaller, if it is one")
+        digest = hash_file(path, candidate.stat, self._stop)
         job = Job(candidate, digest, row, previous=previous)
         job.milliseconds["hash"] = (time.perf_counter() - started) * 1000
         if digest in self._busy.values():

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from tagger.config import LogConfig
 
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 9: "\\t", 13: "\\r"}
+_PRIORITIES = {
+    logging.DEBUG: 7,
+    logging.INFO: 6,
+    logging.WARNING: 4,
+    logging.ERROR: 3,
+    logging.CRITICAL: 2,
+}
+"""By level, as syslog(3) and the journal number them."""
 _EXTRA = ("event", "path", "how", "tags", "ms", "kind")
 
 
@@ -29,6 +39,20 @@ class TextFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
+class JournalFormatter(logging.Formatter):
+    """``<6>message``: the journal knows the time, and reads the priority from the beginning.
+
+    Each line of a traceback has it, as each becomes an entry of its own; see sd-daemon(3).
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = printable(record.getMessage())
+        if record.exc_info:
+            text += f"\n{self.formatException(record.exc_info)}"
+        mark = f"<{_PRIORITIES.get(record.levelno, 6)}>"
+        return "\n".join(mark + line for line in text.split("\n"))
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: ``time`` (UTC), ``level``, ``logger``, ``message`` and details."""
 
@@ -45,14 +69,37 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry)  # ASCII only, so that any byte in a path survives
 
 
+def goes_to_journal(fd: int, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the open file ``fd`` is the journal's, by ``$JOURNAL_STREAM``; see systemd.exec(5).
+
+    The variable is inherited by processes whose output goes elsewhere, so it is compared.
+    """
+    device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return False
+    return (device, inode) == (str(found.st_dev), str(found.st_ino))
+
+
 def set_up_logging(config: LogConfig) -> None:
     """Send the log to standard error in the configured form, replacing what was set up before."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if config.format == "json" else TextFormatter())
+    handler.setFormatter(_formatter(config))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("tagger").setLevel(config.level.upper())
+
+
+def _formatter(config: LogConfig) -> logging.Formatter:
+    if config.format == "json":
+        return JsonFormatter()
+    try:
+        fd = sys.stderr.fileno()
+    except (OSError, ValueError):  # no file of the system
+        return TextFormatter()
+    return JournalFormatter() if goes_to_journal(fd) else TextFormatter()
 
 
 class Once:

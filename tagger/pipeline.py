@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CANNOT_WRITE_HERE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+CANNOT_WRITE_HERE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG})
 
 
 class _WaitsError(TaggerError):
@@ -72,6 +72,7 @@ class Ready:
     job: Job
     saved: SavedPhoto
     write: PreparedWrite | None
+    decided: tuple[frozenset[str], bool]
 
 
 class Pipeline:
@@ -150,9 +151,8 @@ class Pipeline:
         """Return the photo with its tags chosen and its write prepared."""
         job, prediction = one.job, one.prediction
         started = time.perf_counter()
-        stones = self.store.tombstones(job.row.id) if job.row else frozenset()
+        stones, keep_out = self._decided(job)
         tags = self._choose(prediction, stones)
-        keep_out = job.row is not None and job.row.keep_out
         keywords = () if keep_out else self.chooser.keywords(tags)
         root = self.config.root_of(job.candidate.path)
         options = write_options(self.config, root)
@@ -167,6 +167,8 @@ class Pipeline:
             tags=() if keep_out else tags,
             entries=job.previous,
             prediction=prediction if job.row is None or job.source is not job.row else None,
+            deleted=tuple(sorted(stones)),
+            kept_out=keep_out,
             labels_hash=self.labels_hash,
             keywords_hash=keywords_hash(keywords, options),
         )
@@ -186,11 +188,11 @@ class Pipeline:
         else:
             if write.deleted:
                 tags = tuple(tag for tag in saved.tags if tag.label not in write.deleted)
-                saved = replace(saved, tags=tags, deleted=write.deleted)
+                saved = replace(saved, tags=tags, deleted=saved.deleted + write.deleted)
             users = _user_tags(write.user_keywords)
             saved = replace(saved, tags=saved.tags + users, note=write.reason)
         job.milliseconds["write"] = _ms(started)
-        return Ready(job, saved, write)
+        return Ready(job, saved, write, (stones, keep_out))
 
     def _prepare_write(
         self,
@@ -209,6 +211,29 @@ class Pipeline:
             digest=one.job.digest,
             same_picture=one.same_picture,
         )
+
+    def _decided(self, job: Job) -> tuple[frozenset[str], bool]:
+        """Return the labels that the user does not want for a photo, and whether none at all.
+
+        What was decided about the same picture holds for a new copy, and for one that moved
+        while nobody looked.
+        """
+        row, store = job.row, self.store
+        stones = store.tombstones(row.id) if row else frozenset[str]()
+        keep_out = row is not None and row.keep_out
+        if row is None or row.tagged_at is None:
+            for other in store.decided(job.digest):
+                stones |= store.tombstones(other.id)
+                keep_out |= other.keep_out and not os.path.lexists(other.path)
+        return stones, keep_out
+
+    def _is_late(self, item: Ready) -> bool:
+        """Whether the user has decided something about a photo since its tags were chosen."""
+        row = self.store.photo(item.saved.path)
+        stones, keep_out = item.decided
+        if row is None or (row.keep_out and keep_out):
+            return False
+        return row.keep_out or not self.store.tombstones(row.id) <= stones
 
     def _source_hash(self, job: Job) -> bytes:
         """Return the digest of the photo before we ever wrote to it."""
@@ -251,7 +276,10 @@ class Pipeline:
                 if item.write is not None:
                     item.write.discard()
         if done:
+            # `tagger untag` may have been quicker than the batch.
+            late = [item.saved.path for item in done if self._is_late(item)]
             self.store.save([item.saved for item in done])
+            self.store.forget_keywords(late)
         if intended:
             self._drop_intents({item.saved.path for item in done}, intended)
         share = _ms(started) / max(len(done), 1)

@@ -104,7 +104,8 @@ class Recogniser:
                         continue
                     outcomes.append(refused(self._store, self._refusing, job.candidate, error))
             for (job, decoded), one in zip(fresh, self._classified(fresh, outcomes), strict=False):
-                if is_unsure(decoded, one.prediction):
+                # Once: of a file whose header lies, the whole may look like a thumbnail too.
+                if job.candidate.path not in unsure and is_unsure(decoded, one.prediction):
                     unsure[job.candidate.path] = one
                     job.future = self._pool.submit(job.candidate.path, whole=True)
                     waiting.append(job)

@@ -76,6 +76,15 @@ def daemon_runs(state_dir: str) -> bool:
     return False
 
 
+def daemon_process(state_dir: str) -> int | None:
+    """Return the process that holds the lock of ``state_dir``, or was the last to hold it."""
+    try:
+        with open(_lock(state_dir), encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return None
+
+
 def write_heartbeat(state_dir: str, said: Mapping[str, Any]) -> None:
     """Replace the heartbeat file. A full disk is no reason to stop, so it is only logged."""
     path = os.path.join(state_dir, STATUS_NAME)

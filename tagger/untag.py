@@ -1,4 +1,7 @@
-"""Taking our tags away from photos, all of them or some labels, and giving them back."""
+"""What the user decides about the tags of single photos.
+
+Ours are taken away, all of them or some labels, and given back; keywords of his own are added.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ from dataclasses import dataclass, replace
 
 from tagger import __version__
 from tagger.config import Config
-from tagger.errors import PhotoVanishedError, StateError
+from tagger.errors import StateError, TaggerError
 from tagger.files import hash_file, photo_stat, sidecar_stat
 from tagger.index.records import PhotoRow, SavedPhoto
 from tagger.index.store import Store
 from tagger.labels.choose import Chooser
 from tagger.labels.vocabulary import own_vocabulary
-from tagger.metadata.write import PreparedWrite, Provenance, prepare
-from tagger.photo import Candidate, JournalEntry, Keyword
+from tagger.metadata.own import keyword_problem
+from tagger.metadata.write import PreparedWrite, Provenance, prepare, recover
+from tagger.metadata.xmp import clean, key
+from tagger.photo import Candidate, JournalEntry, Keyword, Tag
 from tagger.pipeline import keywords_hash, write_options
 
 
@@ -33,7 +38,7 @@ class Removal:
 
 
 class Untagger:
-    """Takes tags away; the index, and so the daemon, knows of it at once."""
+    """Takes tags away, and adds the user's; the index, and so the daemon, knows of it at once."""
 
     def __init__(self, config: Config, store: Store) -> None:
         self._config = config
@@ -54,9 +59,7 @@ class Untagger:
         row = self._row(path)
         stones = self._stones(row, labels)
         entries = self._store.entries(row.id)
-        stat = photo_stat(path)
-        known = row.stat is not None and stat.same_version(row.stat)
-        digest = row.content_hash if known and row.content_hash else hash_file(path, stat)
+        digest = self._digest(row)
         keywords = self._left(row, stones)
         write = self._prepared(row, entries, stones, keywords, digest)
         files = tuple(intent.file for intent in write.intents)
@@ -66,7 +69,13 @@ class Untagger:
             return removal
         if write.intents:
             self._store.intend([(row.path, row.root, write.intents)])
-        self._save(row, write, stones, keywords, digest)
+        gone = stones | set(write.deleted)
+        tags = [
+            tag
+            for tag in self._store.tags(row.id)
+            if tag.source == "user" or (stones and tag.label not in gone)
+        ]
+        self._save(row, write, tags, gone if stones else (), keywords, digest)
         if not labels:
             self._store.keep_out(row.id, True)
         return removal
@@ -83,6 +92,41 @@ class Untagger:
         if row.keep_out and not labels:
             self._store.keep_out(row.id, False)
         return lifted
+
+    def add(self, path: str, word: str) -> tuple[str, ...]:
+        """Write a keyword of the user's own to where tags go; return the files changed.
+
+        It is the user's as if another program had written it: :meth:`remove` leaves it.
+        Raise StateError for a photo that is not tagged yet or has the keyword, for a word that
+        is none, and where tags are not written to files; MetadataError and PhotoError
+        when a file cannot be changed.
+        """
+        if (problem := keyword_problem(word)) is not None:
+            raise StateError(f"{word!r} cannot be a keyword: {problem}", "write another word")
+        word = clean(word)
+        row = self._row(path)
+        if row.status not in ("tagged", "untagged"):
+            raise StateError(f"{path} has not been looked at yet", "wait until it is tagged")
+        options = write_options(self._config, self._config.root_of(path))
+        if options.target == "none" or options.read_only:
+            raise StateError(
+                f"no keywords are written to the files in {row.root}",
+                "see `write.target` and `read_only` in the config",
+            )
+        tags = self._store.tags(row.id)
+        if any(key(tag.label) == key(word) for tag in tags if tag.source == "user"):
+            raise StateError(f"{path} has the keyword {word!r} already", "nothing is to be done")
+        digest = self._digest(row)
+        keywords = self._keywords(tag for tag in tags if tag.source == "model")
+        entries = self._store.entries(row.id)
+        write = self._prepared(row, entries, frozenset(), keywords, digest, own=word)
+        files = tuple(intent.file for intent in write.intents)
+        if write.intents:
+            self._store.intend([(row.path, row.root, write.intents)])
+        kept = [tag for tag in tags if tag.source == "model" and tag.label not in write.deleted]
+        own = [Tag(path[-1], 1.0, path, "user") for path in write.user_keywords]
+        self._save(row, write, [*kept, *own], write.deleted, keywords, digest)
+        return files
 
     def _row(self, path: str) -> PhotoRow:
         row = self._store.photo(path)
@@ -118,6 +162,7 @@ class Untagger:
         stones: frozenset[str],
         keywords: tuple[Keyword, ...],
         digest: bytes,
+        own: str = "",
     ) -> PreparedWrite:
         root = self._config.root_of(row.path)
         options = write_options(self._config, root)
@@ -134,37 +179,43 @@ class Untagger:
             previous=entries,
             tombstones=self._store.tombstones(row.id) | stones,
             digest=digest,
+            own=own,
         )
 
     def _left(self, row: PhotoRow, stones: frozenset[str]) -> tuple[Keyword, ...]:
         """Return the keywords that stay when labels go; none when everything goes."""
         if not stones:
             return ()
+        tags = (tag for tag in self._store.tags(row.id) if tag.source == "model")
+        return self._keywords(tag for tag in tags if tag.label not in stones)
+
+    def _keywords(self, tags: Iterable[Tag]) -> tuple[Keyword, ...]:
         if self._chooser is None:
             self._chooser = Chooser(own_vocabulary(self._config.state_dir), self._config.labels)
-        tags = [tag for tag in self._store.tags(row.id) if tag.source == "model"]
-        return self._chooser.keywords([tag for tag in tags if tag.label not in stones])
+        return self._chooser.keywords([*tags])
+
+    def _digest(self, row: PhotoRow) -> bytes:
+        stat = photo_stat(row.path)
+        known = row.stat is not None and stat.same_version(row.stat)
+        return row.content_hash if known and row.content_hash else hash_file(row.path, stat)
 
     def _save(
         self,
         row: PhotoRow,
         write: PreparedWrite,
-        stones: frozenset[str],
+        tags: Sequence[Tag],
+        gone: Iterable[str],
         keywords: tuple[Keyword, ...],
         digest: bytes,
     ) -> None:
-        gone = stones | set(write.deleted)
-        tags = [
-            tag
-            for tag in self._store.tags(row.id)
-            if tag.source == "user" or (stones and tag.label not in gone)
-        ]
+        """Change the files, and remember it: these ``tags`` are left, ``gone`` never come back."""
         try:
             receipt = write.commit()
-        except PhotoVanishedError:
-            for journal_id, path, _ in self._store.pending():
+        except TaggerError:
+            # One of its files may have been changed before another could not be.
+            for journal_id, path, entry in self._store.pending():
                 if path == row.path:
-                    self._store.settle_pending(journal_id, happened=False)
+                    self._store.settle_pending(journal_id, happened=recover(entry) == "after")
             raise
         root = self._config.root_of(row.path)
         self._store.save(
@@ -179,13 +230,15 @@ class Untagger:
                     facts=row.facts,
                     tags=tuple(tags),
                     entries=receipt.entries,
-                    deleted=tuple(sorted(gone)) if stones else (),
+                    deleted=tuple(sorted(gone)),
                     labels_hash=row.labels_hash or "",
                     keywords_hash=keywords_hash(keywords, write_options(self._config, root)),
                     note=row.note,
                 )
             ]
         )
+        if row.keywords_hash is None:  # labels that are to come back are still to be written
+            self._store.forget_keywords([row.path])
 
 
 def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[str, int]:

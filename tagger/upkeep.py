@@ -53,7 +53,8 @@ def rebuild(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) 
         )
         photos = walk(Rules(root, inside), root.path, WalkReport(), lambda path, error: None)
         while not stop() and (chunk := list(itertools.islice(photos, CHUNK))):
-            unknown = [seen.path for seen in chunk if store.photo(seen.path) is None]
+            rows = ((seen.path, store.photo(seen.path)) for seen in chunk)
+            unknown = [path for path, row in rows if row is None or row.status == "missing"]
             count += store.adopt([(path, root.path, _tags_in_files(path)) for path in unknown])
     return count
 

@@ -22,6 +22,7 @@ from tagger.outcome import Outcome, Tagged, Unchanged
 from tagger.photo import Candidate
 from tagger.progress import Progress, Standing
 from tagger.refusing import Refusing
+from tagger.resources import trim_memory
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
@@ -43,6 +44,8 @@ REST_SECONDS = 20.0
 """How often, while photos are to wait, it is asked whether they still are."""
 STUCK_SECONDS = 900.0
 """A batch that takes longer hangs: sixteen photos may each be given up after a minute."""
+TRIM_STEP = 128
+"""After so many photos in a row free memory is given back, in some ms."""
 WORTH_OPTIMIZING = 1000
 """A single run with less to do than this is over before int8 pays."""
 
@@ -101,6 +104,7 @@ class Worker:
         self._asked_at = -OPTIMIZE_STEP
         self._refusing = refusing
         self._index_problem: str | None = None
+        self._untrimmed = 0
 
     @property
     def queued(self) -> int:
@@ -172,7 +176,13 @@ class Worker:
     def _note(self, *, busy: bool) -> None:
         if busy != self._was_busy:
             self._was_busy = busy
+            if not busy:
+                self._trim()
             self._changed()
+
+    def _trim(self) -> None:
+        trim_memory()
+        self._untrimmed = 0
 
     def _engine(self) -> Engine | None:
         """Return the engine; without one remember what was found, so that the status can tell."""
@@ -228,7 +238,11 @@ class Worker:
             if isinstance(outcome, Tagged):
                 self.last = Last(outcome.path, time.time(), sum(outcome.milliseconds.values()))
             self._observer(outcome)
-        self._progress.add(sum(not isinstance(outcome, Unchanged) for outcome in outcomes))
+        handled = sum(not isinstance(outcome, Unchanged) for outcome in outcomes)
+        self._progress.add(handled)
+        self._untrimmed += handled
+        if self._untrimmed >= TRIM_STEP:
+            self._trim()
         if line := self._progress.line(self.queued):
             log.info("%s", line, extra={"event": "progress"})
 

@@ -53,3 +53,55 @@ def test_the_level_of_the_config_is_obeyed():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert b"heard" in done.stderr and b"quiet" not in done.stderr
+
+
+CHILD = """
+import logging, os, sys
+from tagger.config import LogConfig
+from tagger.logs import set_up_logging
+found = os.fstat(2)
+if sys.argv[1] == "journal":
+    os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"
+else:  # as a child of a service has it whose output goes elsewhere
+    os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino + 1}"
+set_up_logging(LogConfig(level="debug", format=sys.argv[2]))
+log = logging.getLogger("tagger.x")
+log.debug("details")
+log.info("a\\nb")
+log.warning("look")
+try:
+    raise ValueError("bad")
+except ValueError:
+    log.exception("broke")
+"""
+
+
+def logged(where: str, form: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, where, form], capture_output=True, check=True, text=True
+    )
+    return done.stderr.splitlines()
+
+
+def test_the_journal_is_told_priorities_and_no_time():
+    lines = logged("journal", "text")
+    assert lines[:4] == ["<7>details", r"<6>a\nb", "<4>look", "<3>broke"]
+    assert lines[4].startswith("<3>Traceback")
+    assert lines[-1] == "<3>ValueError: bad"
+    assert all(line.startswith("<3>") for line in lines[3:])
+
+
+def test_elsewhere_there_is_the_time_and_no_priority():
+    lines = logged("terminal", "text")
+    assert [line.split(maxsplit=2)[2] for line in lines[:4]] == [
+        "debug details",
+        r"info a\nb",
+        "warning look",
+        "error broke",
+    ]
+    assert lines[-1] == "ValueError: bad"
+
+
+def test_json_is_json_in_the_journal_too():
+    levels = [json.loads(line)["level"] for line in logged("journal", "json")]
+    assert levels == ["debug", "info", "warning", "error"]

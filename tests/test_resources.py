@@ -76,3 +76,21 @@ def test_memory_counts_the_children():
         both = memory_mb()
         child.kill()
     assert both - alone > 75
+
+
+def test_free_memory_in_the_middle_of_the_heap_is_given_back() -> None:
+    child = """
+import psutil
+from tagger.resources import give_memory_back, trim_memory
+give_memory_back()
+blocks = [bytearray(100_000) for _ in range(1000)]
+last = bytearray(100_000)
+blocks.clear()
+kept = psutil.Process().memory_info().rss
+trim_memory()
+print(kept - psutil.Process().memory_info().rss)
+"""
+    given = subprocess.run(
+        [sys.executable, "-c", child], capture_output=True, text=True, check=True
+    ).stdout
+    assert int(given) > 80_000_000, "100 MB were free below a block in use"

@@ -73,7 +73,7 @@ class Home:
     ``settings`` change the config; everything else has its default.
     """
 
-    def __init__(self, folder: Path, model: Model, *, int8: bool, **settings: Any) -> None:
+    def __init__(self, folder: Path, model: Model, /, *, int8: bool, **settings: Any) -> None:
         self.inbox, self.state = folder / "inbox", folder / "state"
         self._folder, self._config, self.log = folder, folder / "config.yaml", folder / "log"
         folder.mkdir(parents=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tagger.errors import ModelError, TaggerError
+from tagger.oom import CONVERTER, offer_to_end
 
 POLL_SECONDS = 0.05
 
@@ -74,6 +75,7 @@ def run_child(
 
 def answer(main: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Answer the request on the command line with what ``main`` returns, as JSON."""
+    offer_to_end(CONVERTER)
     # Libraries print what they please: to standard error, so that the answer stays alone.
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)

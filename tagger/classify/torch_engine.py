@@ -6,6 +6,7 @@ import mmap
 import os
 import pickle
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -74,13 +75,14 @@ class TorchEngine:
         halves = name in HALVES
         self.network = Network(model, *(((0.5,) * 3,) * 2 if halves else (MEAN, STD))).eval()
         torch.set_num_threads(threads or os.cpu_count() or 1)
+        self._one = threading.Lock()  # the network keeps the features while it runs
 
     def predict(self, crops: NDArray[np.uint8]) -> list[Prediction]:
         """Return one prediction for each of ``crops``; see :class:`~.engine.Engine`."""
         check_crops(crops, self.spec)
         if not len(crops):
             return []
-        with torch.inference_mode():
+        with self._one, torch.inference_mode():
             logits, features = self.network(torch.from_numpy(np.ascontiguousarray(crops)))
             probabilities = torch.softmax(logits.double(), 1).float().numpy()
         return [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from dataclasses import dataclass
 
 import click
 
@@ -64,23 +65,39 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tagger")
 @click.option("--config", "config_path", metavar="FILE", help="The config file to use.")
+@click.option("--debug", is_flag=True, help="With an error, show where in the code it arose.")
 @click.pass_context
-def cli(ctx: click.Context, config_path: str | None) -> None:
+def cli(ctx: click.Context, config_path: str | None, debug: bool) -> None:
     """Recognise what is in every new photo, offline, and find it again."""
+    if isinstance(ctx.obj, _Asked):
+        ctx.obj.debug = debug
     ctx.obj = config_path
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What :func:`main` is to know of the options."""
+
+    debug: bool = False
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return its exit code: 0, or 2 after a mistake said in one line."""
+    """Run the command line; return its exit code.
+
+    That is 0, or 2 after a mistake said in one line, or 70 after an error that nobody foresaw.
+    """
     # Idle threads of torch must not spin: for months in the daemon, in vain elsewhere.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    asked = _Asked()
     try:
-        result = cli.main(arguments, prog_name="tagger", standalone_mode=False)
+        result = cli.main(arguments, prog_name="tagger", standalone_mode=False, obj=asked)
+        sys.stdout.flush()  # what cannot be written is to be said, too
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
     except click.ClickException as error:
         message = " ".join(error.format_message().split())
+        message = message[:1].lower() + message[1:]
         context = getattr(error, "ctx", None)
         hint = f"; see `{context.command_path} --help`" if context else ""
         print(f"tagger: {message.rstrip('.')}{hint}", file=sys.stderr)
@@ -94,10 +111,44 @@ def main(arguments: list[str] | None = None) -> int:
     except TaggerError as error:
         from tagger.logs import printable
 
+        _trace(asked)
         lines = str(error).split("\n")
         print(
             "\n".join(["tagger: " + printable(lines[0]), *map(printable, lines[1:])]),
             file=sys.stderr,
         )
         return 2
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is said in one line
+        from tagger.logs import printable
+
+        _trace(asked)
+        said = printable(" ".join(_cause(error).split()))
+        print(f"tagger: {said}; {_remedy(error, asked)}", file=sys.stderr)
+        return _UNEXPECTED
     return result if isinstance(result, int) else 0
+
+
+_UNEXPECTED = 70
+"""The exit code of an error in the program, see sysexits(3)."""
+
+
+def _trace(asked: _Asked) -> None:
+    """Show where the present error arose, if that is asked for."""
+    if asked.debug:
+        import traceback
+
+        traceback.print_exc()
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror.lower()
+    return f"unexpected {type(error).__name__}: {error}"
+
+
+def _remedy(error: Exception, asked: _Asked) -> str:
+    if isinstance(error, OSError):
+        return "check the disk and the rights"
+    if asked.debug:
+        return "report it with the lines above"
+    return "run it again as `tagger --debug ...` and report what it says"

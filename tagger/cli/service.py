@@ -25,7 +25,9 @@ run_as_option = click.option(
     help="Account of the system's service. Default: the owner of the folders, if they have one.",
 )
 network_option = click.option(
-    "--network", is_flag=True, help="Let it use the network: to download weights, for the page."
+    "--network",
+    is_flag=True,
+    help="Let it use the network, to download weights. For the page and metrics it may anyway.",
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 

@@ -7,7 +7,7 @@ import os
 import click
 
 from tagger.cli.common import ask_path, read_config, vocabulary
-from tagger.config import Config
+from tagger.config import Config, is_inside
 from tagger.configfile import config_places, example_config
 from tagger.errors import ConfigError
 
@@ -19,8 +19,11 @@ from tagger.errors import ConfigError
 def init_command(ctx: click.Context, folders: tuple[str, ...], force: bool) -> None:
     """Write a config file, with every key explained, that watches the given folders.
 
-    It goes to the file named by --config, else to ~/.config/tagger/config.yaml.
+    It goes to the file named by --config, else to ~/.config/tagger/config.yaml. For a file in
+    /etc, of a service of the system, the state directory is /var/lib/tagger.
     """
+    from tagger.service.units import STATE
+
     place = os.path.abspath(ctx.find_root().obj or config_places(os.environ)[0])
     wanted = [ask_path(os.path.expanduser(folder)) for folder in folders]
     for folder in wanted:
@@ -30,15 +33,18 @@ def init_command(ctx: click.Context, folders: tuple[str, ...], force: bool) -> N
         raise ConfigError(
             f"there is a config file at {place} already", "edit it, or replace it with --force"
         )
+    system = is_inside(place, "/etc")
+    text = example_config(wanted, state_dir=STATE if system else None)
     try:
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with open(place, "w", encoding="utf-8") as file:
-            file.write(example_config(wanted))
+            file.write(text)
     except OSError as error:
         raise ConfigError(
             f"cannot write {place}: {error.strerror}", "name another file with --config"
         ) from error
-    click.echo(f"Wrote {place}.\nStart tagging with: tagger --config {place} run")
+    then = "service install" if system else "run"
+    click.echo(f"Wrote {place}.\nStart tagging with: tagger --config {place} {then}")
 
 
 @click.group("config")

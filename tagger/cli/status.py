@@ -12,11 +12,12 @@ import click
 
 from tagger.cli.common import config_or_default, json_option, print_json
 from tagger.config import Config
-from tagger.errors import StateError, TaggerError
+from tagger.errors import IndexNotReadyError, TaggerError
+from tagger.index.database import index_path
 from tagger.index.search import open_reader
 from tagger.logs import printable
 from tagger.progress import Standing
-from tagger.state import daemon_runs, read_heartbeat
+from tagger.state import LOCK_NAME, daemon_process, daemon_runs, read_heartbeat
 
 WATCH_SECONDS = 2.0
 
@@ -25,12 +26,20 @@ def status_json(config: Config) -> dict[str, Any]:
     """Return the documented JSON of ``tagger status``."""
     runs = daemon_runs(config.state_dir)
     said = read_heartbeat(config.state_dir)
+    starting = runs and said.get("pid") != (process := daemon_process(config.state_dir))
+    notice = None
+    if starting:  # what the one before it said is no longer true
+        last = said.get("last")
+        said = {"pid": process, "started_at": _lock_time(config.state_dir), "last": last}
+        notice = "it starts"
     try:
         with open_reader(config.state_dir) as reader:
             counts = reader.counts()
-    except StateError:
-        if runs:
+    except IndexNotReadyError:
+        if runs and not starting:
             raise
+        if starting and os.path.exists(index_path(config.state_dir)):
+            notice = "it brings the index up to date, as after an upgrade; photos wait"
         counts = dict.fromkeys(("tagged", "untagged", "waiting", "failed", "missing"), 0)
     told = {root["path"]: root for root in said.get("roots", ())}
     roots = [
@@ -55,11 +64,19 @@ def status_json(config: Config) -> dict[str, Any]:
             "started_at": said.get("started_at") if runs else None,
             "updated_at": said.get("updated_at"),
             "problem": said.get("problem") or _disk_problem(config.state_dir) if runs else None,
-            "notice": said.get("notice") if runs else None,
+            "notice": notice or said.get("notice") if runs else None,
             "resting": said.get("resting") if runs else None,
         },
         "state_dir": config.state_dir,
     }
+
+
+def _lock_time(state_dir: str) -> float:
+    """Return when the lock was taken: the daemon's start."""
+    try:
+        return os.stat(os.path.join(state_dir, LOCK_NAME)).st_mtime
+    except OSError:
+        return time.time()
 
 
 def _disk_problem(state_dir: str) -> str | None:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import signal
+import sys
+import tempfile
 from types import FrameType
 
 import click
 
 from tagger.cli.common import config_or_default
+from tagger.configfile import find_config, with_value
+from tagger.errors import ConfigError
 from tagger.logs import set_up_logging
 
 
-@click.command("web")
+@click.group("web", invoke_without_command=True)
 @click.option("--listen", metavar="ADDRESS:PORT", help="Instead of `web.listen`.")
 @click.pass_context
 def web_command(ctx: click.Context, listen: str | None) -> None:
     """Show the page: drop pictures to see what is in them, and look through the library.
 
-    With or without a daemon, until stopped. Nothing is changed, and uploads are not kept.
+    With or without a daemon, until stopped. The page of a daemon (`web.enabled`) can do more.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from tagger.web.server import WebServer
 
     config = config_or_default(ctx)
@@ -36,3 +44,54 @@ def web_command(ctx: click.Context, listen: str | None) -> None:
             signal.signal(number, stop)
         click.echo(f"the page is at {server.url} (Ctrl-C ends it)")
         server.run()
+
+
+@web_command.command("password")
+@click.option("--write", is_flag=True, help="Set it in the config file.")
+@click.pass_context
+def password_command(ctx: click.Context, write: bool) -> None:
+    """Make of a password what the config is to hold, so that the page asks for it.
+
+    The password is asked for, or read from standard input: its first line.
+    """
+    from tagger.web.passwords import make_hash
+
+    path = find_config(ctx.find_root().obj, os.environ) if write else ""
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    made = make_hash(password)
+    if not write:
+        click.echo(f"web:\n  password: {made}")
+        return
+    _write(path, made)
+    click.echo(f"{path} has the password. A daemon that runs takes it up with SIGHUP.")
+
+
+def _write(path: str, made: str) -> None:
+    """Set the hash in the config file at ``path``. Raise ConfigError when that cannot be done."""
+    path = os.path.realpath(path)
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            text, st = file.read(), os.fstat(file.fileno())
+        new = with_value(text, path, "web", "password", made)
+        fd, beside = tempfile.mkstemp(prefix=".tagger-", dir=os.path.dirname(path))
+        try:
+            with open(fd, "w", encoding="utf-8", newline="") as target:
+                target.write(new)
+                target.flush()
+                os.fchmod(fd, st.st_mode & 0o7777)
+                if (st.st_uid, st.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(fd, st.st_uid, st.st_gid)
+                os.fsync(fd)
+            os.replace(beside, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(beside)
+            raise
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {path}: {error.strerror}",
+            "leave out --write, and put the line that is printed into it",
+        ) from error

@@ -1,6 +1,6 @@
 """What a decoding process says, as bytes that are safe to read whoever wrote them.
 
-A line of JSON, then the pixels: the centre crop and the others, uint8 RGB.
+A line of JSON, then the pixels, uint8 RGB: the centre crop and the others, or a view.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from tagger import errors
 from tagger.photo import DecodedPhoto, PhotoFacts
 
+T = TypeVar("T")
+
 MAX_ANSWER = 1 << 24
-"""Bytes. Three crops of 600 x 600 are 3 MB."""
+"""Bytes. Three crops of 600 x 600 are 3 MB, a view of 2048 x 2048 is 13 MB."""
 
 _ERRORS: dict[str, type[errors.PhotoError]] = {
     kind.__name__: kind
@@ -55,12 +58,26 @@ def pack(answer: DecodedPhoto | Exception) -> bytes:
     return b"".join([head, *crops])
 
 
+def pack_view(pixels: NDArray[np.uint8]) -> bytes:
+    """Return the bytes for a picture to look at, (H, W, 3)."""
+    return _head(height=pixels.shape[0], width=pixels.shape[1]) + pixels.tobytes()
+
+
 def unpack(data: bytes, size: int) -> DecodedPhoto:
     """Return the photo whose crops are ``size`` pixels square, or raise its PhotoError.
 
     Raise ValueError for anything that :func:`pack` does not write for a photo, which is
     also what an unexpected error becomes.
     """
+    return _unpacked(data, lambda head, pixels: _photo(head, pixels, size))
+
+
+def unpack_view(data: bytes, side: int) -> NDArray[np.uint8]:
+    """Return a picture of at most ``side`` pixels a side; raise as :func:`unpack`."""
+    return _unpacked(data, lambda head, pixels: _view(head, pixels, side))
+
+
+def _unpacked(data: bytes, made: Callable[[dict[str, Any], bytes], T]) -> T:
     line, _, pixels = data.partition(b"\n")
     try:
         head = json.loads(line)
@@ -69,7 +86,7 @@ def unpack(data: bytes, size: int) -> DecodedPhoto:
         elif "failure" in head:
             raise ValueError(str(head["failure"]))
         else:
-            return _photo(head, pixels, size)
+            return made(head, pixels)
     except (TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise ValueError(f"unknown answer: {problem!r}") from problem
     raise error
@@ -91,3 +108,10 @@ def _photo(head: dict[str, Any], pixels: bytes, size: int) -> DecodedPhoto:
         raise ValueError("no crop")
     small = head["from_thumbnail"] is True
     return DecodedPhoto(crops[0], digest, PhotoFacts(**facts), crops[1:], small)
+
+
+def _view(head: dict[str, Any], pixels: bytes, side: int) -> NDArray[np.uint8]:
+    height, width = head["height"], head["width"]
+    if not (type(height) is type(width) is int and 0 < height <= side and 0 < width <= side):
+        raise ValueError("no view of the size that was asked for")
+    return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tagger.oom import DECODER, offer_to_end
 from tagger.photo import CropSpec
 
 log = logging.getLogger(__name__)
 
 READY = b"ready"
-WHOLE, QUICK = b"w", b"q"
+WHOLE, QUICK, VIEW, SQUARE = b"w", b"q", b"v", b"s"
+"""How a request begins, see :func:`serve`."""
 
 ADDRESS_SPACE_MB = 2048
 """The least that the limit on the address space is, of which memory is but a part."""
@@ -32,23 +34,32 @@ def serve(
 ) -> None:
     """Say READY, then answer each path (:func:`os.fsencode`) that comes, until the pipe ends.
 
-    Before a path stands WHOLE or QUICK: whether no thumbnail will do.
+    Before a path stands WHOLE or QUICK: whether no thumbnail will do. Or VIEW or SQUARE and
+    two bytes with a side in pixels: a picture to look at is wanted, see
+    :func:`tagger.decode.view.view`.
 
     ``settings`` are the spec, the limit in pixels, and whether end crops are wanted.
     """
     confine(memory_mb, parent)
-    from tagger.decode.answer import pack
+    from tagger.decode.answer import pack, pack_view
     from tagger.decode.crop import decode
+    from tagger.decode.view import view
 
     spec, max_pixels, more = settings
     try:
         pipe.send_bytes(READY)
         while True:
             asked = pipe.recv_bytes()
-            path, whole = os.fsdecode(asked[1:]), asked[:1] == WHOLE
+            kind, rest = asked[:1], asked[1:]
             try:
-                found = decode(path, spec, max_pixels=max_pixels, more=more, whole=whole)
-                answer = pack(found)
+                if kind in (VIEW, SQUARE):
+                    side, path = int.from_bytes(rest[:2], "big"), os.fsdecode(rest[2:])
+                    seen = view(path, side, square=kind == SQUARE, max_pixels=max_pixels)
+                    answer = pack_view(seen)
+                else:
+                    path, whole = os.fsdecode(rest), kind == WHOLE
+                    found = decode(path, spec, max_pixels=max_pixels, more=more, whole=whole)
+                    answer = pack(found)
             except Exception as error:  # noqa: BLE001 (told to the daemon, which logs it)
                 answer = pack(error)
             pipe.send_bytes(answer)
@@ -68,6 +79,7 @@ def confine(memory_mb: int, parent: int) -> None:
         os.dup2(quiet, fd)
     os.close(quiet)
     os.nice(5)
+    offer_to_end(DECODER)
     libc = ctypes.CDLL(None, use_errno=True)
     _try("die with the daemon", lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
     if os.getppid() != parent:
@@ -75,9 +87,9 @@ def confine(memory_mb: int, parent: int) -> None:
     _try("renounce privileges", lambda: libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     _try("leave the network", lambda: _leave_network(libc))
 
-    from tagger.decode import answer, crop  # the libraries are mapped before the limit holds
+    from tagger.decode import answer, view  # the libraries are mapped before the limit holds
 
-    del answer, crop
+    del answer, view
     _limit_memory(memory_mb)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

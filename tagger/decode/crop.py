@@ -17,15 +17,18 @@ import stat
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
 import pillow_heif
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tagger.decode.facts import read_exif, read_facts, read_orientation
+from tagger.decode.pixels import LARGE, brightest, from_deep, is_deep, reduced, to_rgb, turn
 from tagger.errors import (
     DamagedImageError,
     ImageTooLargeError,
@@ -34,7 +37,7 @@ from tagger.errors import (
     PhotoUnreadableError,
     PhotoVanishedError,
 )
-from tagger.photo import RAW_SUFFIXES, CropSpec, DecodedPhoto
+from tagger.photo import RAW_SUFFIXES, CropSpec, DecodedPhoto, PhotoFacts
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
 """All that is opened; Pillow knows many more, each with its own bugs. MPO opens as JPEG."""
@@ -45,19 +48,10 @@ TURNED = ("HEIF", "TIFF")
 WIDE = 1.15
 """From this ratio of the sides on, crops of both ends are looked at as well."""
 
-LARGE = 12_500_000
-"""A picture of more pixels, when it could not be decoded smaller, is first made so."""
-
 _JPEG_FACTOR = 4
-
-_STRIP = 1_000_000
-"""Pixels that are converted at a time."""
 
 MAX_SCANS = 100
 """Of a progressive JPEG, with those of the pictures in its metadata; encoders make about ten."""
-
-BACKGROUND = (255, 255, 255)
-"""Under transparent pixels: most pictures with transparency are cut-outs made for a page."""
 
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _BROKEN = (
@@ -92,7 +86,6 @@ _FLIPS_X, _FLIPS_Y = (2, 3, 7, 8), (3, 4, 6, 7)
 """Which orientations turn the stored x or y axis around."""
 
 _THUMBNAIL_SIDE = 224
-_BRIGHTEST_LIGHT = 200.0
 
 
 def _prepare_pillow() -> None:
@@ -122,11 +115,18 @@ def decode(
     NotAnImageError, DamagedImageError, ImageTooLargeError (more than ``max_pixels``),
     PhotoVanishedError or PhotoUnreadableError.
     """
+    with open_photo(path) as file:
+        if is_raw(path):
+            return _decode_raw(file, path, spec, max_pixels, more)
+        return _decode(file, path, spec, max_pixels, more, whole=whole)
+
+
+@contextmanager
+def open_photo(path: str) -> Iterator[BinaryIO]:
+    """Open a photo's file; what libraries raise of it becomes as :func:`decode` raises."""
     with _open_file(path) as file:
         try:
-            if os.path.splitext(path)[1].lower() in RAW_SUFFIXES:
-                return _decode_raw(file, path, spec, max_pixels, more)
-            return _decode(file, path, spec, max_pixels, more, whole=whole)
+            yield file
         except PhotoError:
             raise
         except MemoryError as error:
@@ -140,6 +140,11 @@ def decode(
             ) from error
         except _BROKEN as error:
             raise _damaged(path, error) from error
+
+
+def is_raw(path: str) -> bool:
+    """Whether the file's name is that of a camera RAW file."""
+    return os.path.splitext(path)[1].lower() in RAW_SUFFIXES
 
 
 def _too_much_memory(path: str) -> ImageTooLargeError:
@@ -186,14 +191,14 @@ def _decode_raw(
     file: BinaryIO, path: str, spec: CropSpec, max_pixels: int, more: bool
 ) -> DecodedPhoto:
     """Decode the preview of a camera RAW file; format and size are those of the RAW."""
-    preview, size = _raw_preview(path, file)
+    preview, size = raw_preview(path, file)
     photo = _decode(preview, path, spec, max_pixels, more)
     kind = os.path.splitext(path)[1][1:].upper()
     facts = replace(photo.facts, format=kind, width=size[0], height=size[1])
     return replace(photo, facts=facts)
 
 
-def _raw_preview(path: str, file: BinaryIO) -> tuple[BinaryIO, tuple[int, int]]:
+def raw_preview(path: str, file: BinaryIO) -> tuple[BinaryIO, tuple[int, int]]:
     """Return the largest preview that a camera RAW file carries, and the RAW's displayed size.
 
     The preview is an image file, with the orientation it still needs in its EXIF block. A
@@ -246,6 +251,24 @@ def _decode(
     *,
     whole: bool = False,
 ) -> DecodedPhoto:
+    with open_image(source, path, max_pixels) as (image, facts):
+        size, orientation = image.size, facts.orientation
+        draft(image, spec, whole=whole)
+        image.load()
+        small = image.format == "HEIF" and image.size != size
+        centre, ends = _crops(image, orientation, spec, more)
+    digest = hashlib.blake2b(centre.tobytes(), digest_size=16).digest()
+    return DecodedPhoto(centre, digest, facts, ends, small)
+
+
+@contextmanager
+def open_image(
+    source: BinaryIO, path: str, max_pixels: int
+) -> Iterator[tuple[Image.Image, PhotoFacts]]:
+    """Open what may be decoded, and read its facts, among them how it is still to be turned.
+
+    Raise as :func:`decode`.
+    """
     with Image.open(source, formats=FORMATS) as image:
         width, height = image.size
         allowed = max_pixels
@@ -269,12 +292,7 @@ def _decode(
                 f"{path} repeats its picture {_scans(source)} times, to cost time",
                 "leave it untagged, it is no camera's",
             )
-        _draft(image, spec, whole=whole)
-        image.load()
-        small = image.format == "HEIF" and image.size != (width, height)
-        centre, ends = _crops(image, orientation, spec, more)
-    digest = hashlib.blake2b(centre.tobytes(), digest_size=16).digest()
-    return DecodedPhoto(centre, digest, facts, ends, small)
+        yield image, facts
 
 
 def _scans(source: BinaryIO) -> int:
@@ -290,7 +308,7 @@ def _scans(source: BinaryIO) -> int:
     return count
 
 
-def _draft(image: Image.Image, spec: CropSpec, *, whole: bool) -> None:
+def draft(image: Image.Image, spec: CropSpec, *, whole: bool) -> None:
     """Ask the decoder for a smaller picture, never one smaller than is needed."""
     width, height = image.size
     if image.format == "HEIF":
@@ -314,51 +332,25 @@ def _use_thumbnail(image: Image.Image) -> None:
 def _crops(
     image: Image.Image, orientation: int, spec: CropSpec, more: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    deep = _is_deep(image)
+    deep = is_deep(image)
     mode = image.mode
     if image.width * image.height > LARGE:
-        image = _reduced(image, spec)
+        image = reduced(image, spec.resize)
     width, height = image.size
     short = min(width, height)
     # As torchvision: the short side becomes `resize`, the long one is truncated.
     out_width = spec.resize if width == short else int(spec.resize * width / short)
     out_height = spec.resize if height == short else int(spec.resize * height / short)
-    limit = _brightest(image, mode) if deep else None
+    limit = brightest(image, mode) if deep else None
     shares: list[float | None] = [None]
     if more and max(width, height) >= WIDE * short:
         shares += [0.0, 1.0]
     crops = [_crop(image, spec, (out_width, out_height), orientation, share) for share in shares]
     if limit is not None:
-        crops = [_from_deep(crop, limit) for crop in crops]
-    arrays = [np.asarray(_turn(crop, orientation)) for crop in crops]
+        crops = [from_deep(crop, limit) for crop in crops]
+    arrays = [np.asarray(turn(crop, orientation)) for crop in crops]
     empty = np.empty((0, spec.size, spec.size, 3), np.uint8)
     return arrays[0], np.stack(arrays[1:]) if len(arrays) > 1 else empty
-
-
-def _reduced(image: Image.Image, spec: CropSpec) -> Image.Image:
-    """Return a large picture as RGB (or still deep), whole numbers of pixels made one.
-
-    Strip by strip, so that besides the picture itself little memory is needed. It stays
-    at least twice as large as the model wants it, which serves the filter.
-    """
-    factor = min(image.size) // (2 * spec.resize)
-    if factor < 2:
-        return image
-    width, height = image.size
-    small: Image.Image | None = None
-    step = max(_STRIP // (width * factor), 1) * factor
-    for top in range(0, height, step):
-        part = image.crop((0, top, width, min(top + step, height)))
-        if not _is_deep(part):
-            part = _to_rgb(part)
-        elif part.mode != "F":
-            part = part.convert("I")
-        part = part.reduce(factor)
-        if small is None:
-            small = Image.new(part.mode, (part.width, -(-height // factor)))
-        small.paste(part, (0, top // factor))
-    assert small is not None
-    return small
 
 
 def _crop(
@@ -389,8 +381,8 @@ def _crop(
         min(int(box[3]) + margin_y, image.height),
     )
     part = image.crop(area)
-    if not _is_deep(part):
-        part = _to_rgb(part)
+    if not is_deep(part):
+        part = to_rgb(part)
     elif part.mode not in ("F", "I;16"):
         part = part.convert("I")
     inner = (box[0] - area[0], box[1] - area[1], box[2] - area[0], box[3] - area[1])
@@ -402,54 +394,3 @@ def _offset(room: int, share: float | None, longer: bool, flipped: bool) -> int:
     offset = round(room / 2) if share is None or not longer else round(room * share)
     # Counted from the other side, so that the same pixels are cut as from a turned picture.
     return room - offset if flipped else offset
-
-
-def _turn(image: Image.Image, orientation: int) -> Image.Image:
-    method = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }.get(orientation)
-    return image if method is None else image.transpose(method)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Return RGB of any 8-bit mode, transparency on white."""
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        paper = Image.new("RGBA", rgba.size, (*BACKGROUND, 255))
-        return Image.alpha_composite(paper, rgba).convert("RGB")
-    if image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        turned = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        assert turned is not None  # only a conversion in place returns none
-        return turned
-    return image.convert("RGB")
-
-
-def _is_deep(image: Image.Image) -> bool:
-    """Whether its one channel has 16 bits, 32, or floats."""
-    return image.mode == "F" or image.mode.startswith("I")
-
-
-def _brightest(image: Image.Image, mode: str) -> float:
-    """Return which value of a deep image, of the ``mode`` that its file has, is white."""
-    step = max(image.size) // 1024 + 1
-    values = np.nan_to_num(np.asarray(image)[::step, ::step].astype(np.float64), posinf=0.0)
-    top = float(values.max(initial=0))
-    if image.mode == "F" and np.median(values) <= 1 and top < _BRIGHTEST_LIGHT:
-        return 1.0  # floats are in 0…1 by convention, with lights above that
-    if top <= 255 and not mode.startswith("I;16"):
-        return 255.0
-    return max(65535.0, top)
-
-
-def _from_deep(image: Image.Image, limit: float) -> Image.Image:
-    """Return RGB of a deep image whose white is ``limit``: scaled, not clipped."""
-    values = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=limit)
-    scaled = (values * (255 / limit)).round().clip(0, 255)
-    return Image.fromarray(scaled.astype(np.uint8)).convert("RGB")

@@ -16,14 +16,20 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-from tagger.decode.answer import MAX_ANSWER, unpack
-from tagger.decode.confined import QUICK, READY, WHOLE, serve
+from tagger.decode.answer import MAX_ANSWER, T, unpack, unpack_view
+from tagger.decode.confined import QUICK, READY, SQUARE, VIEW, WHOLE, serve
 from tagger.errors import DecoderCrashedError, PhotoError
 from tagger.photo import CropSpec, DecodedPhoto
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +44,8 @@ wait, and in a long backlog it still gets its turn."""
 START_SECONDS = 60.0
 """A worker that is not ready by then will never be."""
 
-Job = tuple[str, bool, "Future[DecodedPhoto]"]
+Job = tuple[str, bytes, Callable[[bytes], Any], "Future[Any]"]
+"""A path, how the request for it begins, how the answer is read, and what becomes of it."""
 
 
 class DecodePool:
@@ -62,6 +69,7 @@ class DecodePool:
         self._count = itertools.count()
         self._lock = threading.Lock()
         self._closed = False
+        self._size = spec.size
         self._workers = [
             _Worker(spec, max_pixels, memory_mb, more, timeout)
             for _ in range(workers or min(os.cpu_count() or 1, MAX_WORKERS))
@@ -94,12 +102,26 @@ class DecodePool:
         ``whole``: a thumbnail in the file will not do. With ``later`` the next LATER others go
         before it. Raise RuntimeError when the pool has been closed.
         """
-        result: Future[DecodedPhoto] = Future()
+        kind = WHOLE if whole else QUICK
+        return self._put(path, kind, lambda answer: unpack(answer, self._size), later=later)
+
+    def view(self, path: str, side: int, *, square: bool = False) -> Future[NDArray[np.uint8]]:
+        """Return the future of a picture to look at, see :func:`tagger.decode.view.view`.
+
+        It raises as that of :meth:`submit`, and so does this.
+        """
+        kind = (SQUARE if square else VIEW) + side.to_bytes(2, "big")
+        return self._put(path, kind, lambda answer: unpack_view(answer, side))
+
+    def _put(
+        self, path: str, kind: bytes, read: Callable[[bytes], T], *, later: bool = False
+    ) -> Future[T]:
+        result: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool of decoding processes is closed")
             number = next(self._count)
-            self._jobs.put((number + LATER * later, number, (path, whole, result)))
+            self._jobs.put((number + LATER * later, number, (path, kind, read, result)))
         return result
 
     def close(self, timeout: float = 3.0) -> None:
@@ -115,10 +137,10 @@ class DecodePool:
 
     def _run(self, worker: _Worker) -> None:
         while (job := self._jobs.get()[2]) is not None:
-            path, whole, result = job
+            path, kind, read, result = job
             if not self._closed and not result.cancelled():
                 try:
-                    answer: DecodedPhoto | PhotoError = worker.decode(path, whole=whole)
+                    answer: Any = worker.decode(path, kind, read)
                 except PhotoError as error:
                     answer = error
                 except Exception:
@@ -143,7 +165,6 @@ class _Worker:
         self, spec: CropSpec, max_pixels: int, memory_mb: int, more: bool, timeout: float
     ) -> None:
         self._settings = (spec, max_pixels, more)
-        self._size = spec.size
         self._memory_mb = memory_mb
         self._timeout = timeout
         self._context = multiprocessing.get_context("spawn")
@@ -160,15 +181,18 @@ class _Worker:
             if self._process is not None:
                 self._process.kill()
 
-    def decode(self, path: str, *, whole: bool = False) -> DecodedPhoto:
-        """Return the decoded photo. Raise PhotoError, DecoderCrashedError for a dead process."""
+    def decode(self, path: str, kind: bytes, read: Callable[[bytes], T]) -> T:
+        """Return what ``read`` makes of the answer to a request that begins with ``kind``.
+
+        Raise PhotoError, DecoderCrashedError for a dead process.
+        """
         try:
             try:
-                answer = self._ask(path, whole)
+                answer = self._ask(path, kind)
             except ConnectionError:
                 # The pipe is reset when it died without having read the path.
                 self.end()
-                answer = self._ask(path, whole)
+                answer = self._ask(path, kind)
         except (OSError, EOFError) as error:
             code = self.end()
             raise DecoderCrashedError(
@@ -176,7 +200,7 @@ class _Worker:
                 "it is tried again; after three times it is left alone until it changes",
             ) from error
         try:
-            return unpack(answer, self._size)
+            return read(answer)
         except ValueError as error:
             self.end()
             log.error("the process that opened %s gave no proper answer: %s", path, error)
@@ -185,11 +209,11 @@ class _Worker:
                 "report it, with the photo if you can",
             ) from error
 
-    def _ask(self, path: str, whole: bool) -> bytes:
+    def _ask(self, path: str, kind: bytes) -> bytes:
         """Return the process's answer. Raise OSError or EOFError when it died."""
         pipe = self._ready()
         self._left -= 1
-        pipe.send_bytes((WHOLE if whole else QUICK) + os.fsencode(path))
+        pipe.send_bytes(kind + os.fsencode(path))
         if not pipe.poll(self._timeout):
             self.end()
             raise DecoderCrashedError(

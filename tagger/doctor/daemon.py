@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from tagger import __version__
-from tagger.config import listen_address
+from tagger.config import listen_address, web_address
 from tagger.doctor.result import Patient, Result, name_of
 from tagger.progress import duration
 from tagger.state import LOCK_NAME
@@ -17,6 +17,7 @@ STALE_SECONDS = 180.0
 """The heartbeat comes every minute."""
 START_SECONDS = 120.0
 ASK_SECONDS = 5.0
+_NOBODY = "see the log of the daemon; as a service, run `tagger service install` again"
 
 
 def check_daemon(patient: Patient) -> Iterator[Result]:
@@ -88,26 +89,51 @@ def check_metrics(patient: Patient) -> Iterator[Result]:
     if listen is None or not patient.runs or patient.starting:
         return
     host, port = listen_address(listen)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not listened to
-    connection = http.client.HTTPConnection(host, port, timeout=ASK_SECONDS)
     try:
-        connection.request("GET", "/healthz")
-        answer = connection.getresponse()
-        text = answer.read(1000).decode("utf-8", "replace").strip()
+        status, text = _ask(host, port, "/healthz")
     except (OSError, http.client.HTTPException) as error:
         yield Result(
             "metrics",
             "wrong",
             f"nobody answers at {listen}: {error}",
-            "see the log of the daemon; in a service install it with `--network`",
+            _NOBODY,
         )
         return
-    finally:
-        connection.close()
-    if answer.status == 200:
+    if status == 200:
         yield Result("metrics", "ok", f"http://{listen}/metrics")
-    elif answer.status == 503:
+    elif status == 503:
         yield Result("metrics", "wrong", text, "see the log of the daemon, then restart it")
     else:
-        said = f"something else answers at {listen} ({answer.status})"
+        said = f"something else answers at {listen} ({status})"
         yield Result("metrics", "wrong", said, "use another port for `metrics.listen`")
+
+
+def check_page(patient: Patient) -> Iterator[Result]:
+    """Yield whether the daemon's page answers at ``web.listen``, if there is to be one."""
+    web = patient.config.web
+    if not web.enabled or not patient.runs or patient.starting:
+        return
+    host, port = web_address(web.listen)
+    try:
+        _ask(host.strip("[]"), port, "/")
+    except (OSError, http.client.HTTPException) as error:
+        yield Result("page", "wrong", f"nobody answers at {web.listen}: {error}", _NOBODY)
+        return
+    # (When another program had the port, the daemon's notice says so.)
+    yield Result("page", "ok", f"http://{web.listen}/")
+
+
+def _ask(host: str, port: int, path: str) -> tuple[int, str]:
+    """Ask a server by HTTP; return its status and the beginning of its answer.
+
+    Raise OSError or HTTPException if there is no answer.
+    """
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not listened to
+    connection = http.client.HTTPConnection(host, port, timeout=ASK_SECONDS)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        text = answer.read(1000).decode("utf-8", "replace").strip()
+        return answer.status, text
+    finally:
+        connection.close()

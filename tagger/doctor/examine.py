@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from tagger.config import Config
 from tagger.configfile import config_places, find_config, load_config
-from tagger.doctor.daemon import check_daemon, check_metrics
+from tagger.doctor.daemon import check_daemon, check_metrics, check_page
 from tagger.doctor.folders import check_events, check_folders
 from tagger.doctor.index import Findings, check_failures, check_index, examine_index
 from tagger.doctor.machine import (
@@ -74,6 +74,7 @@ def checks(patient: Patient, *, folders: bool = True) -> Iterator[Result]:
     yield from _guarded("clock", lambda one: check_clock(one, found.newest), patient)
     yield from _guarded("exiftool", check_exiftool, patient)
     yield from _guarded("metrics", check_metrics, patient)
+    yield from _guarded("page", check_page, patient)
 
 
 def _guarded(name: str, check: Check, patient: Patient) -> Iterator[Result]:

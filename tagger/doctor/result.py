@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tagger.config import Config
-from tagger.state import LOCK_NAME, daemon_runs, read_heartbeat
+from tagger.state import daemon_process, daemon_runs, read_heartbeat
 from tagger.watch.mounts import Mounts, read_mountinfo
 
 State = Literal["ok", "warning", "wrong"]
@@ -52,7 +52,7 @@ class Patient:
         self.runs = daemon_runs(self.config.state_dir)
         self.said = read_heartbeat(self.config.state_dir)
         if self.runs:
-            self.process = _holder(self.config.state_dir)
+            self.process = daemon_process(self.config.state_dir)
             self.starting = self.said.get("pid") != self.process
         if self.starting:
             self.said = {}  # of one that ran before
@@ -88,15 +88,6 @@ class Patient:
             extra_groups=os.getgrouplist(account.pw_name, account.pw_gid),
         )
         return done.returncode == 0
-
-
-def _holder(state_dir: str) -> int | None:
-    """Return the process that holds the lock of a state directory."""
-    try:
-        with open(os.path.join(state_dir, LOCK_NAME), encoding="ascii") as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return None
 
 
 def name_of(user: int) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from tagger.errors import StateError
 from tagger.index.database import index_path
+from tagger.index.decisions import recall
 from tagger.index.store import Store
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,16 @@ def open_sound(state_dir: str) -> Store:
     another reason.
     """
     problem = find_damage(state_dir)
-    if problem is None:
-        return Store(state_dir)
-    old = set_aside(state_dir)
+    old = set_aside(state_dir) if problem is not None else ""
     store = Store(state_dir)
     try:
-        kept = salvage(store, old)
+        kept = salvage(store, old) if problem is not None else 0
+        with store.transaction() as db:
+            decided = recall(db, state_dir, time.time(), lost=problem is not None)
+        if decided:
+            log.info("%d decisions of the user were put into the index from their log", decided)
+        if problem is None:
+            return store
         store.set_meta("rebuild", problem)
     except BaseException:
         store.close()

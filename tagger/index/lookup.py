@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 
 from tagger.config import is_inside
@@ -15,6 +14,7 @@ from tagger.index.records import (
     entry_of,
     file_stat,
     photo_row,
+    prediction_of,
     tag_of,
 )
 from tagger.index.tally import status_counts
@@ -85,10 +85,19 @@ class Lookup(Database):
         )
         return [photo_row(row) for row in rows]
 
+    def decided(self, digest: bytes) -> list[PhotoRow]:
+        """Return the photos of these bytes about which the user has decided something."""
+        rows = self._rows(
+            "SELECT * FROM photos WHERE (content_hash = ? OR source_hash = ?) AND"
+            " (keep_out OR EXISTS (SELECT 1 FROM tombstones WHERE photo_id = id)) LIMIT 50",
+            (digest, digest),
+        )
+        return [photo_row(row) for row in rows]
+
     def prediction(self, photo_id: int) -> StoredPrediction | None:
         """Return what the model said of a photo."""
         rows = self._rows("SELECT * FROM predictions WHERE photo_id = ?", (photo_id,))
-        return _prediction(rows[0]) if rows else None
+        return prediction_of(rows[0]) if rows else None
 
     def tags(self, photo_id: int) -> tuple[Tag, ...]:
         """Return the tags of a photo in the order they were chosen."""
@@ -169,9 +178,3 @@ class Lookup(Database):
             "SELECT j.*, p.path FROM journal j JOIN photos p ON p.id = photo_id WHERE pending"
         )
         return [(row["id"], os.fsdecode(row["path"]), entry_of(row)) for row in rows]
-
-
-def _prediction(row: sqlite3.Row) -> StoredPrediction:
-    return StoredPrediction(
-        row["model_id"], row["top"], row["evidence"], row["features"], row["crop_hash"]
-    )

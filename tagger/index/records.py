@@ -52,7 +52,8 @@ class SavedPhoto:
     """Everything to be remembered of a photo that was handled.
 
     ``prediction`` None leaves the stored one; ``entries`` is the whole journal of the
-    photo from now on; ``deleted`` are labels the user took away (new tombstones).
+    photo from now on; ``deleted`` are labels the user took away (new tombstones);
+    ``kept_out`` says that it is to have no tags from now on.
     """
 
     path: str
@@ -66,6 +67,7 @@ class SavedPhoto:
     entries: tuple[JournalEntry, ...] = ()
     prediction: StoredPrediction | None = None
     deleted: tuple[str, ...] = ()
+    kept_out: bool = False
     labels_hash: str = ""
     keywords_hash: str = ""
     note: str = ""
@@ -89,6 +91,7 @@ class Failure:
     retry_at: float | None
 
 
+COARSE_SECONDS = 2.5
 TOP_KEPT = 50
 """How many raw classes are kept for display; the most that ``labels.top_k`` may ask for."""
 
@@ -111,6 +114,14 @@ def sort_key(facts: PhotoFacts, stat: FileStat) -> str:
         return facts.taken_at
     seconds = min(max(stat.mtime_ns / 1e9, 0), 253_000_000_000)  # years 1970 to 9987
     return datetime.fromtimestamp(seconds).isoformat(timespec="seconds")
+
+
+def may_change_unseen(stat: FileStat, now: float) -> bool:
+    """Whether the file may have changed since, and look as before: it is read again soon.
+
+    FAT tells times in steps of two seconds, other old file systems in whole ones.
+    """
+    return stat.mtime_ns % 10**9 == 0 and 0 <= now - stat.mtime_ns / 1e9 < COARSE_SECONDS
 
 
 def photo_row(row: sqlite3.Row) -> PhotoRow:
@@ -167,6 +178,13 @@ def tag_of(row: sqlite3.Row) -> Tag:
     """Return a row of ``tags`` with its name as a record."""
     path = tuple(json.loads(row["path"]))
     return Tag(row["label"], row["confidence"], path, row["source"])
+
+
+def prediction_of(row: sqlite3.Row) -> StoredPrediction:
+    """Return a row of ``predictions`` as a record."""
+    return StoredPrediction(
+        row["model_id"], row["top"], row["evidence"], row["features"], row["crop_hash"]
+    )
 
 
 def entry_of(row: sqlite3.Row) -> JournalEntry:

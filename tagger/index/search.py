@@ -11,15 +11,16 @@ answer without what is still in the WAL; so such a reader works on a private cop
 from __future__ import annotations
 
 import functools
+import json
 import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from tagger.errors import StateError
+from tagger.errors import IndexNotReadyError, StateError
 from tagger.index.conditions import EARTH_RADIUS_KM, And, Query, Taken
 from tagger.index.database import index_path
 from tagger.index.migrations import MIGRATIONS
@@ -27,7 +28,7 @@ from tagger.index.plan import Planner, by_id, needed, one_by_one, statement
 from tagger.index.words import fold, storable
 
 if TYPE_CHECKING:
-    from tagger.index.records import Failure, PhotoRow
+    from tagger.index.records import Failure, PhotoRow, StoredPrediction
     from tagger.photo import JournalEntry, Tag
 
 PAGE = 5_000
@@ -47,11 +48,14 @@ class Found(NamedTuple):
 def open_reader(state_dir: str) -> Iterator[Reader]:
     """Open the index of ``state_dir`` for reading.
 
-    Raise StateError when there is none yet, or it cannot be read.
+    Raise IndexNotReadyError when there is none yet, or one of an older tagger; StateError when
+    it cannot be read.
     """
     path = index_path(state_dir)
     if not os.path.exists(path):
-        raise StateError(f"there is no index at {path} yet", "start the daemon with `tagger run`")
+        raise IndexNotReadyError(
+            f"there is no index at {path} yet", "start the daemon with `tagger run`"
+        )
     with ExitStack() as scratch:
         try:
             db = _connect(path)
@@ -98,9 +102,9 @@ def _check_steps(steps: set[str], path: str) -> None:
             "use that version",
         )
     if known - steps:
-        raise StateError(
+        raise IndexNotReadyError(
             f"the index {path} was written by an older tagger",
-            "start the daemon (`tagger run`) anew, which brings it up to date",
+            "start the daemon (`tagger run`), or wait if it is starting: it brings it up to date",
         )
 
 
@@ -238,6 +242,52 @@ class Reader:
             "SELECT model_id, top FROM predictions WHERE photo_id = ?", (photo_id,)
         ).fetchone()
         return (row["model_id"], row["top"]) if row else None
+
+    def prediction(self, photo_id: int) -> StoredPrediction | None:
+        """Return what the model said of a photo."""
+        from tagger.index.records import prediction_of
+
+        rows = self._db.execute("SELECT * FROM predictions WHERE photo_id = ?", (photo_id,))
+        row = rows.fetchone()
+        return prediction_of(row) if row else None
+
+    def features(self, model_id: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield id and stored features of the photos that a model classified, by id.
+
+        Those with an id above ``after``; they are read as they are asked for.
+        """
+        yield from self._db.execute(
+            "SELECT photo_id, features FROM predictions WHERE photo_id > ? AND model_id = ?"
+            " ORDER BY photo_id",
+            (after, model_id),
+        )
+
+    def newest_id(self) -> int:
+        """Return the id of the photo that was seen first last; 0 without any."""
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM photos").fetchone()[0])
+
+    def states_after(self, photo_id: int, limit: int) -> list[tuple[int, str]]:
+        """Return id and status of the next photos by id."""
+        return self._states("id > ?", (photo_id, limit))
+
+    def states_of(self, photo_ids: Iterable[int]) -> list[tuple[int, str]]:
+        """Return id and status of these photos, by id."""
+        return self._states(
+            "id IN (SELECT value FROM json_each(?))", (json.dumps([*photo_ids]), -1)
+        )
+
+    def _states(self, where: str, values: tuple[object, ...]) -> list[tuple[int, str]]:
+        sql = f"SELECT id, status FROM photos WHERE {where} ORDER BY id LIMIT ?"  # noqa: S608
+        return [(row["id"], row["status"]) for row in self._db.execute(sql, values)]
+
+    def carried(self, source: str) -> list[str]:
+        """Return the labels of one source that photos have."""
+        rows = self._db.execute(
+            "SELECT DISTINCT label FROM names WHERE source = ?"
+            " AND EXISTS (SELECT 1 FROM tags WHERE name_id = names.id) ORDER BY label",
+            (source,),
+        )
+        return [row["label"] for row in rows]
 
     def journal(self, photo_id: int) -> list[tuple[JournalEntry, float]]:
         """Return what we have in which files for a photo, and when it was written."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
+from tagger.index.decisions import About, deciding
 from tagger.index.lookup import MAX_BACKOFF, Lookup
 from tagger.index.records import (
     Failure,
     SavedPhoto,
     entry_values,
+    may_change_unseen,
     name_values,
     signed,
     sort_key,
@@ -31,6 +34,14 @@ _ADD_TAG = (
 class Store(Lookup):
     """The index, opened for writing. Close it, or use it as a context manager."""
 
+    @contextmanager
+    def _deciding(self, *photo_ids: int) -> Iterator[tuple[sqlite3.Connection, About]]:
+        """A transaction that may change what is decided about photos; that is logged."""
+        with self.transaction() as db, deciding(db, os.path.dirname(self.path)) as about:
+            for photo_id in photo_ids:
+                about(photo_id)
+            yield db, about
+
     def mark_waiting(self, photos: Iterable[tuple[str, str]]) -> None:
         """Note photos, as (path, root), that were found but cannot be classified yet."""
         with self.transaction() as db:
@@ -40,9 +51,10 @@ class Store(Lookup):
     def save(self, photos: Sequence[SavedPhoto]) -> None:
         """Remember handled photos, in one transaction; their pending writes are confirmed."""
         now = self._clock()
-        with self.transaction() as db:
+        with self._deciding() as (db, about):
             for photo in photos:
                 photo_id = _touch(db, photo.path, photo.root, now)
+                about(photo_id)
                 _save_row(db, photo_id, photo, now)
                 db.execute("DELETE FROM tags WHERE photo_id = ?", (photo_id,))
                 _add_tags(db, photo_id, photo.tags)
@@ -146,7 +158,9 @@ class Store(Lookup):
 
     def move(self, photo_id: int, path: str, root: str, entries: Sequence[JournalEntry]) -> None:
         """Note that a photo has a new path, and where its journal's files are now."""
-        with self.transaction() as db:
+        with self._deciding(photo_id) as (db, about):
+            for row in db.execute("SELECT id FROM photos WHERE path = ?", (os.fsencode(path),)):
+                about(row["id"])
             db.execute(
                 "DELETE FROM photos WHERE path = ? AND id != ?", (os.fsencode(path), photo_id)
             )
@@ -158,12 +172,12 @@ class Store(Lookup):
 
     def keep_out(self, photo_id: int, wanted: bool) -> None:
         """Note whether the user wants none of our tags in a photo."""
-        with self.transaction() as db:
+        with self._deciding(photo_id) as (db, _):
             db.execute("UPDATE photos SET keep_out = ? WHERE id = ?", (int(wanted), photo_id))
 
     def set_tombstones(self, photo_id: int, labels: Iterable[str]) -> None:
         """Note labels that must never be written to a photo again."""
-        with self.transaction() as db:
+        with self._deciding(photo_id) as (db, _):
             db.executemany(
                 "INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)",
                 [(photo_id, label, self._clock()) for label in labels],
@@ -171,7 +185,7 @@ class Store(Lookup):
 
     def lift_tombstones(self, photo_id: int, labels: Iterable[str]) -> None:
         """Forget tombstones; the labels come back with the next relabelling."""
-        with self.transaction() as db:
+        with self._deciding(photo_id) as (db, _):
             db.executemany(
                 "DELETE FROM tombstones WHERE photo_id = ? AND label = ?",
                 [(photo_id, label) for label in labels],
@@ -236,7 +250,8 @@ class Store(Lookup):
         with self.transaction() as db:
             for path, root, tags in photos:
                 if tags and not self._rows(
-                    "SELECT 1 FROM photos WHERE path = ?", (os.fsencode(path),)
+                    "SELECT 1 FROM photos WHERE path = ? AND status != 'missing'",
+                    (os.fsencode(path),),
                 ):
                     photo_id = _touch(db, path, root, now)
                     db.execute("UPDATE photos SET status = 'tagged' WHERE id = ?", (photo_id,))
@@ -316,15 +331,16 @@ def _set_stat(
 def _save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: float) -> None:
     _set_stat(db, photo_id, photo.stat, photo.sidecar)
     facts = photo.facts
+    racy = may_change_unseen(photo.stat, now)
     db.execute(
         "UPDATE photos SET root = ?, status = ?, content_hash = ?, source_hash = ?, format = ?,"
         " width = ?, height = ?, orientation = ?, taken_at = ?, camera = ?, latitude = ?,"
         " longitude = ?, sort_at = ?, tagged_at = ?, missing_at = NULL, labels_hash = ?,"
-        " keywords_hash = ?, note = ? WHERE id = ?",
+        " keywords_hash = ?, note = ?, keep_out = keep_out OR ? WHERE id = ?",
         (
             os.fsencode(photo.root),
             photo.status,
-            photo.content_hash,
+            None if racy else photo.content_hash,
             photo.source_hash,
             facts.format,
             facts.width,
@@ -337,8 +353,9 @@ def _save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: flo
             sort_key(facts, photo.stat),
             now,
             photo.labels_hash,
-            photo.keywords_hash,
+            None if racy else photo.keywords_hash,
             photo.note,
+            photo.kept_out,
             photo_id,
         ),
     )

@@ -28,6 +28,7 @@ from tagger.photo import Keyword
 TARGET = "sidecar-json"
 PROPERTY = "labels"
 VERSION = 1
+MAX_BYTES = 4 << 20
 _LABEL_KEYS = {"label", "confidence", "path"}
 _OURS = ("version", "software", "model", "file", "hash", PROPERTY)
 
@@ -39,6 +40,8 @@ def parse(data: bytes | None) -> dict[str, Any]:
     """
     if data is None:
         return {}
+    if len(data) > MAX_BYTES:
+        raise RefusedError("it is larger than 4 MB")
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -68,6 +71,7 @@ def ours_in(found: dict[str, Any]) -> tuple[str, ...]:
 def paths_in(found: dict[str, Any], ours: Collection[str]) -> list[tuple[str, ...]]:
     """Return the paths of the labels that are not ``ours``."""
     paths = []
+    ours = frozenset(ours)
     for one in found.get(PROPERTY, ()):
         name = _name(one)
         if name and name not in ours:
@@ -89,11 +93,23 @@ def confidences(found: dict[str, Any]) -> dict[str, float]:
 
 def without(found: dict[str, Any], ours: Collection[str]) -> bytes | None:
     """Return the sidecar without our labels; None when nothing of anybody's is left."""
+    ours = frozenset(ours)
     rest = [one for one in found.get(PROPERTY, ()) if _name(one) not in ours]
     others = {key: value for key, value in found.items() if key not in _OURS}
     if not rest and not others:
         return None
     return _dump({"version": VERSION, "file": found.get("file"), **others, PROPERTY: rest})
+
+
+def with_label(data: bytes | None, word: str, *, photo: str) -> bytes:
+    """Return a sidecar (None: there is none yet) with a label of the user's own added.
+
+    Raise RefusedError as :func:`parse`.
+    """
+    found = parse(data) or {"version": VERSION, "file": os.path.basename(photo)}
+    if data is not None and word in labels_in(found):
+        return data
+    return _dump({**found, PROPERTY: [*found.get(PROPERTY, ()), {"label": word}]})
 
 
 def build(

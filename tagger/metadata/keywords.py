@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,11 @@ from tagger.metadata import xmp
 from tagger.photo import Keyword
 
 KeywordPath = tuple[str, ...]
+
+MAX_DEPTH, MAX_LENGTH, MAX_KEYWORDS = 50, 500, 1000
+"""Of the user's keywords, levels and characters, and how many are read of one photo. What goes
+beyond is left where it is, and passed over: a hierarchy of ten thousand levels fits into a
+photo, and with all that stands above each it would not fit into any memory."""
 
 _PACKET_BEGIN, _PACKET_END = b"<?xpacket begin=", b"<?xpacket end="
 _MAX_PACKET = 1 << 20
@@ -41,12 +47,17 @@ def user_words(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[str, ...
         subjects = xmp.parse(packet).texts(xmp.SUBJECT) if packet is not None else ()
     except RefusedError:
         subjects = ()
-    return (*subjects, *iptc)
+    return tuple(itertools.islice((w for w in (*subjects, *iptc) if _is_sane((w,))), MAX_KEYWORDS))
+
+
+def _is_sane(path: Sequence[str]) -> bool:
+    return len(path) <= MAX_DEPTH and all(len(word) <= MAX_LENGTH for word in path)
 
 
 def merged(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
     """Return ``paths`` without repetitions and without plain words that a longer path holds."""
-    cleaned = (tuple(map(xmp.clean, path)) for path in paths)
+    sane = itertools.islice(filter(_is_sane, paths), MAX_KEYWORDS)
+    cleaned = (tuple(map(xmp.clean, path)) for path in sane)
     given = [path for path in cleaned if path and all(path)]
     inside = {xmp.key(part) for path in given if len(path) > 1 for part in path}
     found: dict[KeywordPath, KeywordPath] = {}

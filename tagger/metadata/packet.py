@@ -34,6 +34,7 @@ NAMESPACES = {
     "tagger": PROVENANCE_URI,
 }
 MAX_BYTES = 16 << 20
+MAX_ELEMENTS = 100_000
 
 _START_TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=/>]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*(/?)>""")
 _END_TAG = re.compile(rb"</[^>]*>")
@@ -167,6 +168,7 @@ class _Reader:
         self._data = data
         self._parser = parser = expat.ParserCreate("UTF-8", "}")
         self._stack: list[Element] = []
+        self._count = 0
         self._all_rdf: list[Element] = []
         parser.ordered_attributes = True
         parser.buffer_text = True
@@ -210,6 +212,9 @@ class _Reader:
         self._stack.append(element)
         if len(self._stack) > 200:
             raise RefusedError("its XMP is nested more than 200 deep")
+        self._count += 1 + len(attributes)
+        if self._count > MAX_ELEMENTS:
+            raise RefusedError("its XMP has more than 100,000 parts")
 
     def _end(self, name: str) -> None:
         element = self._stack.pop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tagger.errors import RefusedError
@@ -14,17 +14,21 @@ from tagger.metadata.places import XmpSidecar
 from tagger.metadata.prepared import Part, Provenance, WriteOptions
 from tagger.metadata.reading import Held, texts_of, undone
 from tagger.metadata.safefile import Original, Staged, read_original, stage
-from tagger.metadata.spliced import Content, same
+from tagger.metadata.spliced import Content, proved, same
 from tagger.photo import JournalEntry, Keyword
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What shall be in the files: our keywords, and the user's as paths and as plain words."""
+    """What shall be in the files: our keywords, and the user's as paths and as plain words.
+
+    ``own`` is one more of the user's, to be written for him: it is no part of the journal.
+    """
 
     keywords: tuple[Keyword, ...]
     users: tuple[KeywordPath, ...]
     words: tuple[str, ...]
+    own: str = ""
 
 
 @contextlib.contextmanager
@@ -58,6 +62,8 @@ class Parts:
 
     def of_xmp(self, held: Held, wanted: Wanted) -> Part:
         """Return the part of an XMP file. Raise RefusedError, WriteFailedError."""
+        if wanted.own:
+            held = self._with_own(held, wanted.own)
         place, data, keywords = held.place, held.data, wanted.keywords
         origin = (self._provenance.model, self._provenance.software)
         values = wanted_values(
@@ -85,6 +91,13 @@ class Parts:
             added = {**added, exif.PROPERTY: names}
         return self.of(held, new, added, keywords, flags)
 
+    def _with_own(self, held: Held, word: str) -> Held:
+        """Let what the file would be without us hold a keyword of the user's."""
+        values = dict.fromkeys(xmp.KEYWORD_PROPERTIES, (word,))
+        packet, _ = xmp.add(held.place.packet_in(held.base), values, self._provenance.software)
+        base = proved(held.place.with_packet(held.base, packet, ()))
+        return replace(held, entry=None, base=base)  # it is to be written in any case
+
     def _satisfied(self, held: Held, values: Mapping[str, Sequence[str]]) -> bool:
         """Whether another program's edit left everything as we want it: nothing is written."""
         entry, packet = held.entry, held.place.packet_in(held.data)
@@ -103,8 +116,11 @@ class Parts:
             return False
         return parsed.has_ours() == self._options.provenance
 
-    def of_json(self, file: str, keywords: tuple[Keyword, ...]) -> Part:
-        """Return the part of the JSON sidecar ``file``. Raise RefusedError, WriteFailedError."""
+    def of_json(self, file: str, keywords: tuple[Keyword, ...], own: str = "") -> Part:
+        """Return the part of the JSON sidecar ``file``; ``own`` as in :class:`Wanted`.
+
+        Raise RefusedError, WriteFailedError.
+        """
         original, entry = read_original(file), self._journal.get(file)
         data = original.data if original is not None else None
         found = json_sidecar.parse(data)
@@ -112,6 +128,8 @@ class Parts:
         base = json_sidecar.without(found, ours) if ours else data
         if entry is not None and data is not None and patch.digest(data) == entry.after:
             base = None if entry.created else undone(data, entry) or base
+        if own:
+            base = json_sidecar.with_label(base, own, photo=self._photo.path)
         held = Held(XmpSidecar(file), original, entry, base)
         if not keywords:
             return self.of(held, base, {}, (), 0, json_sidecar.TARGET)

@@ -22,12 +22,10 @@ from tagger.metadata.keywords import (
     with_parents,
 )
 from tagger.metadata.places import XmpPlace, XmpSidecar, sidecar_file
-from tagger.metadata.safefile import Original, read_original
+from tagger.metadata.safefile import MAX_READ, Original, read_original
 from tagger.metadata.spliced import proved
 from tagger.photo import FileStat, JournalEntry, Keyword, sidecar_paths
 
-MAX_READ = 128 << 20
-"""Larger photos are not read for keywords, nor written to."""
 _BEGINNING = 1 << 18
 
 

@@ -29,6 +29,8 @@ from tagger.metadata.spliced import Content, Spliced
 _AT_FDCWD = -100
 _NOREPLACE, _EXCHANGE = 1, 2
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
+MAX_READ = 128 << 20
+"""Larger files are neither read as a whole nor written to."""
 STRAY_SECONDS = 3600.0
 """From this age on a temporary file of an unknown process is taken for a leftover."""
 
@@ -50,7 +52,7 @@ class Original:
 def read_original(path: str) -> Original | None:
     """Return the regular file at ``path``; ``None`` when there is nothing.
 
-    Raise RefusedError for a link or anything else that is no regular file, and
+    Raise RefusedError for a link or anything else that is no regular file, or too large, and
     WriteFailedError when it cannot be read.
     """
     try:
@@ -66,6 +68,8 @@ def read_original(path: str) -> Original | None:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 raise RefusedError("it is no regular file")
+            if found.st_size > MAX_READ:
+                raise RefusedError("it is larger than 128 MB")
             with open(fd, "rb", buffering=0, closefd=False) as file:
                 data = file.readall()
         finally:
@@ -84,6 +88,7 @@ def failed(what: str, path: str, error: OSError) -> WriteFailedError:
         errno.EDQUOT: "free some space, or raise the quota",
         errno.EROFS: "mount that disk for writing, or set `read_only: true` for the folder",
         errno.EIO: "check that disk",
+        errno.ENAMETOOLONG: "give the photo a shorter name",
     }.get(error.errno or 0, "check the rights of the folder, or set `read_only: true` for it")
     return WriteFailedError(f"cannot {what} {path}: {error.strerror or error}", remedy)
 

@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tagger.errors import RefusedError
+from tagger.errors import PhotoVanishedError, RefusedError
+from tagger.files import leads_out
 from tagger.metadata import exif, json_sidecar, patch, xmp
 from tagger.metadata.keywords import (
     KeywordPath,
@@ -35,7 +36,6 @@ from tagger.metadata.places import (
 )
 from tagger.metadata.prepared import Part, PreparedWrite, Provenance, WriteOptions
 from tagger.metadata.reading import (
-    MAX_READ,
     Held,
     adopted,
     container_packet,
@@ -47,7 +47,7 @@ from tagger.metadata.reading import (
     subjects,
     undone,
 )
-from tagger.metadata.safefile import Original, clean_strays, read_original
+from tagger.metadata.safefile import MAX_READ, Original, clean_strays, read_original
 from tagger.photo import Candidate, JournalEntry, Keyword, sidecar_paths
 
 __all__ = [
@@ -71,19 +71,21 @@ def prepare(
     tombstones: Collection[str] = frozenset(),
     digest: bytes = b"",
     same_picture: bool = True,
+    own: str = "",
 ) -> PreparedWrite:
     """Get a photo's ``keywords`` ready to be written where ``options`` say.
 
     Without keywords, everything of ours is taken away. ``previous`` is the photo's journal,
     ``tombstones`` labels that must not be written, ``digest`` that of the photo's bytes,
-    ``same_picture`` false when the picture is another one than when we last wrote.
+    ``same_picture`` false when the picture is another one than when we last wrote. ``own`` is
+    a keyword to be written as the user's: it goes to where ours go, and stays when they go.
 
     Raise PhotoVanishedError, RefusedError (not even a sidecar can be written), or
     WriteFailedError.
     """
     with naming(candidate.path):
         writer = _Writer(candidate, options, provenance, previous, digest, same_picture)
-        return writer.prepare(keywords, tombstones)
+        return writer.prepare(keywords, tombstones, own)
 
 
 class _Writer:
@@ -102,10 +104,14 @@ class _Writer:
         self.options = options
         self.same_picture = same_picture
         self.journal = {entry.file: entry for entry in previous}
+        if leads_out(self.path, candidate.root):
+            raise PhotoVanishedError(f"a folder above {self.path} is a link now", "nothing to do")
         self.photo = read_photo(self.path, candidate.stat)
         self.parts = Parts(self.photo, options, provenance, self.journal, digest)
 
-    def prepare(self, keywords: Sequence[Keyword], stones: Collection[str]) -> PreparedWrite:
+    def prepare(
+        self, keywords: Sequence[Keyword], stones: Collection[str], own: str
+    ) -> PreparedWrite:
         held = self._take_apart(keywords)
         json_file = sidecar_paths(self.path)[2]
         found, json_deleted = self._json(json_file)
@@ -113,6 +119,8 @@ class _Writer:
         written = {label: word for e in self.journal.values() for label, word in e.tags.items()}
         kept = without(keywords, deleted | frozenset(stones), written)
         users, words = self._users(held, found, json_file)
+        if own:
+            users, words = merged([*users, (own,)]), (*words, own)
         made = PreparedWrite(
             self.path,
             self.photo.stat,
@@ -123,7 +131,7 @@ class _Writer:
             if self.options.read_only or self.options.target == "none":
                 made.parts = [Part(entry) for entry in self.journal.values()]
             else:
-                self._plan(made, held, Wanted(kept, users, words), json_file)
+                self._plan(made, held, Wanted(kept, users, words, own), json_file)
         except BaseException:
             made.discard()
             raise
@@ -257,9 +265,9 @@ class _Writer:
         if self.options.target == json_sidecar.TARGET:
             main = json_file
             with naming(main):
-                made.parts.append(self.parts.of_json(json_file, wanted.keywords))
-        elif wanted.keywords or sidecar_file(self.path) in held:
-            if self.options.target == "embed" and wanted.keywords:
+                made.parts.append(self.parts.of_json(json_file, wanted.keywords, wanted.own))
+        elif wanted.keywords or wanted.own or sidecar_file(self.path) in held:
+            if self.options.target == "embed" and (wanted.keywords or wanted.own):
                 try:
                     made.parts.append(
                         self.parts.of_xmp(self._embedding(held, wanted.keywords), wanted)

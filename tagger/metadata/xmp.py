@@ -16,6 +16,8 @@ message is a clause about "its XMP", without a path.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from xml.sax.saxutils import escape
 
@@ -274,14 +276,14 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
     packet = parse(data)
     gone: dict[int, Element] = {}
     for name in KEYWORD_PROPERTIES:
-        values = list(added.get(name, ()))
+        values = Counter(added.get(name, ()))
         if not values:
             continue
         items = packet.items(name)
         mine = []
         for item in reversed(items):  # one for each value: the user may have added his own
-            if item.text in values:
-                values.remove(item.text)
+            if values[text := item.text] > 0:
+                values[text] -= 1
                 mine.append(item)
         if mine and len(mine) == len(items):
             prop = packet.find(name)
@@ -292,17 +294,22 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
         mine = [p for p in node.children if p.name.startswith(PROVENANCE_URI + "}")]
         gone |= {item.start: item for item in mine}
     edits = _without_provenance(packet)
+    bare_nodes: list[Element] = []
     for node in packet.nodes:
         rest = [prop for prop in node.children if prop.start not in gone]
         says = [k for k, _ in node.attributes if not k.startswith(PROVENANCE_URI + "}")]
         bare = not rest and all(key in ("about", f"{RDF}}}about") for key in says)
         if bare and (node.children or len(says) < len(node.attributes)):
-            edits = [edit for edit in edits if not node.start <= edit[0] < node.end]
-            inside = [at for at in gone if node.start < at < node.end]
-            for at in inside:
-                del gone[at]
-            gone[node.start] = node
-            edits = [edit for edit in edits if not node.start <= edit[1] <= node.end]
+            bare_nodes.append(node)
+    starts = [node.start for node in bare_nodes]
+
+    def goes_anyway(at: int) -> bool:
+        before = bisect_right(starts, at)
+        return before > 0 and at < bare_nodes[before - 1].end
+
+    edits = [edit for edit in edits if not goes_anyway(edit[0])]
+    gone = {at: element for at, element in gone.items() if not goes_anyway(at)}
+    gone |= {node.start: node for node in bare_nodes}
     cut = {edit[1] for edit in edits}
     edits += [_cut(data, item) for item in gone.values() if item.end not in cut]
     return apply_edits(data, edits)

@@ -73,7 +73,8 @@ def plan_install(
     """Return what makes tagger with ``config``, read from ``config_path``, a service.
 
     ``user``: of this user, else of the system, under the account ``run_as`` (None: the owner
-    of the folders). ``root`` is where the system's files are. Raise ServiceError when it
+    of the folders). ``network``: it may use the network, as it also may if the config has it
+    listen to somebody. ``root`` is where the system's files are. Raise ServiceError when it
     cannot work so.
     """
     if user and run_as:
@@ -84,6 +85,9 @@ def plan_install(
     wanted = {unit: unit_text(program(), config_path, user=user)}
     before: list[Command] = []
     notes: list[str] = []
+    if not network and (asking := _serving(config)):
+        network = True
+        notes.append(f"it may use the network, as the config has {asking}")
     if not user:
         account = run_as or _owner(config) or ACCOUNT
         before += _account_commands(account)
@@ -303,6 +307,14 @@ def _rights_notes(config: Config, account: str) -> Iterator[str]:
                 f"already: setfacl -R -m u:{account}:{rights},d:u:{account}:{rights} "
                 f"{shlex.quote(root.path)}"
             )
+
+
+def _serving(config: Config) -> str:
+    """Return the settings by which the daemon listens to others, for whom it needs a network."""
+    asking = ["`web.enabled`"] if config.web.enabled else []
+    if config.metrics.listen is not None:
+        asking.append("`metrics.listen`")
+    return " and ".join(asking)
 
 
 def _weights_notes(config: Config, config_path: str, user: bool) -> Iterator[str]:

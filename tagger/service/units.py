@@ -107,9 +107,9 @@ def _root_lines(config: Config) -> Iterator[str]:
 def network_dropin(user: bool) -> str:
     """Return the drop-in that lets the daemon use the network."""
     lines = [
-        "# Written by `tagger service install --network`; without --network it goes again.",
+        "# Written by `tagger service install`: the config has the page or metrics, or --network.",
         "[Service]",
-        "# To download weights, and to serve the page.",
+        "# To download weights, and to serve the page and metrics.",
         "RestrictAddressFamilies=AF_INET AF_INET6",
     ]
     if not user:

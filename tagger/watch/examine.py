@@ -10,6 +10,7 @@ import threading
 from dataclasses import replace
 
 from tagger.config import WatchRoot
+from tagger.files import leads_out
 from tagger.photo import Candidate, FileStat
 from tagger.watch.gone import Departures
 from tagger.watch.look import take_look
@@ -27,6 +28,11 @@ SENT_SECONDS = 60.0
 SENT_LIMIT = 5000
 """How many delivered files are remembered for that."""
 MAX_COMPLAINTS = 1000
+QUIET_SECONDS = 10.0
+"""For how long nothing is to be deleted before a sidecar that is gone is written again."""
+BEREFT_SECONDS = 300.0
+"""If deleting never ends, a scan writes such sidecars again after so long."""
+MAX_BEREFT = 20_000
 
 
 class Examiner:
@@ -58,6 +64,8 @@ class Examiner:
         self._clock, self._wall = clock, wall
         self._apart = wall() - clock()
         self._later: dict[str, float] = {}
+        self._bereft: dict[str, float] = {}
+        self._departed = -math.inf
         self._sent: dict[str, tuple[float, Candidate]] = {}
         self._complaints: set[tuple[str, int]] = set()
 
@@ -73,12 +81,16 @@ class Examiner:
             return False
         if path in self.settling:
             return False
+        if self._clock() - self._bereft.get(path, -math.inf) < BEREFT_SECONDS:
+            return False
         self.examine(path)
         return True
 
     def examine(self, path: str) -> None:
         """Look at one file; deliver it when it is finished and not known."""
         try:
+            if leads_out(path, self._root.path):
+                raise OSError(errno.ELOOP, "a folder above it is a link", path)
             mount = self._presence.mount_of(path, os.lstat(path))
             # Once the time of day was put forward, files of before look older than they are.
             jumped = max(0.0, self._wall() - self._clock() - self._apart)
@@ -118,6 +130,19 @@ class Examiner:
         self._later.pop(path, None)
         self._later[path] = self._clock() + max(1.0, self.settling.settle_seconds)
 
+    def bereave(self, path: str) -> None:
+        """Look at ``path``, whose sidecar is gone, when no more is being deleted.
+
+        Whoever deletes a folder takes sidecar and photo in any order, and wants none back.
+        """
+        self._departed = self._clock()
+        if len(self._bereft) < MAX_BEREFT:
+            self._bereft.setdefault(path, self._departed)
+
+    def departed(self) -> None:
+        """Note that something was deleted just now."""
+        self._departed = self._clock()
+
     def ask_again(self, path: str | None = None) -> None:
         """Deliver ``path`` (None: all) again even if that version was delivered just now."""
         if path is None:
@@ -132,6 +157,10 @@ class Examiner:
             path = next(iter(self._later))
             del self._later[path]
             self.examine(path)
+        if self._bereft and now >= self._departed + QUIET_SECONDS:
+            paths, self._bereft = self._bereft, {}
+            for path in paths:
+                self.examine(path)
         if now >= self.settling.next_due():
             for path in self.settling.due(now):
                 if self.stop.is_set():
@@ -140,12 +169,14 @@ class Examiner:
 
     def next_due(self) -> float:
         """Return when :meth:`work` has something to do."""
-        return min(next(iter(self._later.values()), math.inf), self.settling.next_due())
+        quiet = self._departed + QUIET_SECONDS if self._bereft else math.inf
+        return min(next(iter(self._later.values()), math.inf), quiet, self.settling.next_due())
 
     def clear(self) -> None:
         """Forget all files that are waited for."""
         self.settling.clear()
         self._later.clear()
+        self._bereft.clear()
         self._sent.clear()
 
     def complain(self, path: str, error: OSError) -> None:

@@ -225,6 +225,9 @@ class RootWatch:
 
     def scan(self) -> None:
         """Look at everything below the root, and report what is gone."""
+        self._scan_at = math.inf
+        if not self.check():
+            return  # another disk may have come over it a moment ago
         clock, epoch = self.clock, self._epoch
         began, blocked = clock(), self.files.blocked
         self._scan_at = math.inf
@@ -293,9 +296,10 @@ class RootWatch:
                 case Kind.LATER if self._rules.wants(path):
                     self.files.put_off(path)
                 case Kind.SIDECAR:
+                    look = self.files.bereave if is_absent(path) else self.files.put_off
                     for photo in photos_of_sidecar(path):
                         if self._rules.wants(photo) and not is_absent(photo):
-                            self.files.put_off(photo)
+                            look(photo)
                 case Kind.TREE if self._rules.wants_folder(path):
                     trees.append(path)
                 case Kind.VANISHED:
@@ -338,6 +342,7 @@ class RootWatch:
     def _note_vanished(self, where: dict[str, None], path: str, now: float) -> None:
         if self._rules.owns(path):
             where[path] = None
+            self.files.departed()
             # Later than its new place is found, if it was only renamed.
             self._vanished_due = min(self._vanished_due, now + self._set.settle_seconds + 1.0)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import IO, Any
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import FileStorage
 
 from tagger.shown import facts_json, tags_json
+from tagger.web import keep as keeping
 from tagger.web import library
 from tagger.web.openapi import openapi
 from tagger.web.services import Guess, Services, WebError
@@ -27,7 +28,7 @@ def api(services: Services) -> Blueprint:
     @routes.post("/predict")
     def predict() -> Response:
         count, language = _count(), _language()
-        guess = services.classifier.predict(_upload())
+        guess = services.classifier.predict(_upload().stream, tags=False)
         return jsonify(
             [
                 {"label": known.name(label, language), "probability": _percent(probability)}
@@ -38,7 +39,18 @@ def api(services: Services) -> Blueprint:
     @routes.post("/api/v1/predict")
     def predict_v1() -> Response:
         count = _count()
-        return jsonify(_guess_json(services.classifier.predict(_upload()), count))
+        return jsonify(_guess_json(services.classifier.predict(_upload().stream), count))
+
+    @routes.get("/api/v1/folders")
+    def folders() -> Response:
+        return jsonify([_folder_json(one) for one in keeping.folders(config, services.manager)])
+
+    @routes.post("/api/v1/keep")
+    def keep() -> Response:
+        file = _upload()
+        chosen = request.form.get("folder", "")
+        kept = keeping.keep(config, services.manager, chosen, file.filename, file.stream)
+        return jsonify({"folder": kept.folder.id, "path": kept.path})
 
     @routes.get("/api/v1/photos")
     def photos() -> Response:
@@ -134,7 +146,11 @@ def _percent(probability: float) -> float:
     return round(100 * probability, 1)
 
 
-def _upload() -> IO[bytes]:
+def _folder_json(folder: keeping.Folder) -> dict[str, Any]:
+    return {"id": folder.id, "name": folder.name, "path": folder.root.path, "reason": folder.reason}
+
+
+def _upload() -> FileStorage:
     """Return the one uploaded file. Raise WebError for none, an empty one, or several."""
     files = [file for name in request.files for file in request.files.getlist(name)]
     named = request.files.getlist("file")
@@ -144,7 +160,7 @@ def _upload() -> IO[bytes]:
         )
     if len(files) > 1:
         raise WebError("several files were sent", "send one picture a request")
-    return named[0].stream
+    return named[0]
 
 
 def _is_given(file: FileStorage) -> bool:

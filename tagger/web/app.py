@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import IO, Any
+from urllib.parse import quote
 
 from flask import Flask, Request, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
@@ -19,15 +20,24 @@ from tagger.errors import (
 )
 from tagger.logs import printable
 from tagger.web.api import api
+from tagger.web.library_api import add_library_routes
+from tagger.web.login import Gate, wanted_path
 from tagger.web.pages import pages
+from tagger.web.proxies import TrustedProxies
 from tagger.web.security import protect
 from tagger.web.services import Services, WebError
 from tagger.web.uploads import too_large
 
 log = logging.getLogger(__name__)
 
-FORM_BYTES = 64_000
-"""What a form may hold besides its file."""
+RETRY_SECONDS = 10
+"""When to ask again for what is not there yet: the model, or the index."""
+
+FORM_BYTES = 256_000
+"""What a form may hold besides its file.
+
+Werkzeug reads 64 KiB at a time and holds each of them, of a file too, against it.
+"""
 
 
 class _PhotoId(BaseConverter):
@@ -70,8 +80,20 @@ def create_app(services: Services) -> Flask:
     )
     app.url_map.converters["photo"] = _PhotoId
     app.jinja_env.filters["printable"] = printable
-    protect(app, services.hosts)
-    app.register_blueprint(api(services))
+    gate = services.gate
+    if gate is None and services.config.web.password is not None:
+        gate = Gate(services.config)
+    protect(app, services.hosts, gate)
+    if gate is not None:
+        app.register_blueprint(gate.routes())
+    app.context_processor(lambda: {"logged_in": gate is not None and gate.is_in()})
+    # Setting the method is how Flask is given a middleware.
+    app.wsgi_app = TrustedProxies(  # type: ignore[assignment, method-assign]
+        app.wsgi_app, services.config.web.trusted_proxies
+    )
+    answers = api(services)
+    add_library_routes(answers, services)
+    app.register_blueprint(answers)
     app.register_blueprint(pages(services))
 
     @app.errorhandler(TaggerError)
@@ -80,6 +102,8 @@ def create_app(services: Services) -> Flask:
         if status >= 500:
             log.warning("%s %s: %s", request.method, request.path, error)
         retry = error.retry_after if isinstance(error, WebError) else None
+        if status == 503 and retry is None:
+            retry = RETRY_SECONDS
         return _answer(status, error.message, error.remedy, retry)
 
     @app.errorhandler(HTTPException)
@@ -113,15 +137,26 @@ def _status(error: TaggerError) -> int:
     return 503 if isinstance(error, StateError | ModelError) else 500
 
 
+def _here() -> str:
+    """Return the path of the request with its query, as a URL has them."""
+    query = quote(request.query_string, safe="!$%&'()*+,/:;=?@~")
+    return quote(request.path) + (f"?{query}" if query else "")
+
+
 def _answer(status: int, message: str, remedy: str, retry_after: int | None = None) -> Response:
     """Return an error: a page for somebody who looks at pages, else JSON."""
     looks = request.method == "GET" and not request.path.startswith(("/api/", "/predict"))
     if looks and status not in (403, 421) and request.accept_mimetypes.accept_html:
-        body = render_template("error.html", message=message, remedy=remedy, status=status)
+        if status == 401:
+            body = render_template("login.html", wanted=wanted_path(_here()))
+        else:
+            body = render_template("error.html", message=message, remedy=remedy, status=status)
         response = make_response(body)
     else:
         response = jsonify({"error": printable(message), "remedy": remedy, "status": status})
     response.status_code = status
+    if status == 401:  # not "Basic", for which a browser would ask in a window of its own
+        response.headers["WWW-Authenticate"] = 'Bearer realm="tagger"'
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
     return response

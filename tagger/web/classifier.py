@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tagger.config import Config
@@ -19,13 +21,16 @@ from tagger.index.records import unpack_top
 from tagger.labels.vocabulary import Vocabulary
 from tagger.loading import decode_pool, make_chooser
 from tagger.web.services import Guess, WebError
-from tagger.web.uploads import Spool, closing, decode, sniff
+from tagger.web.uploads import Spool, closing, decode, not_a_picture, sniff
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from tagger.classify.engine import Engine
     from tagger.decode.worker import DecodePool
     from tagger.labels.choose import Chooser
-    from tagger.photo import DecodedPhoto
+    from tagger.photo import DecodedPhoto, Prediction
 
 PENDING = 24
 """Pictures in work at once. More are refused, so that nobody waits for minutes."""
@@ -33,11 +38,28 @@ PENDING = 24
 RETRY_SECONDS = 10.0
 """A model that could not be loaded is not tried again sooner."""
 
+REST_SECONDS = 300.0
+"""After so long without a picture the decoding processes are ended, and started when one comes."""
+
 _MB = 1_000_000
 
 
+class _InTurn:
+    """An engine for one picture at a time: the network uses all cores for it already."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.shared = engine
+        self.name, self.model_id = engine.name, engine.model_id
+        self.categories, self.spec = engine.categories, engine.spec
+        self._one = threading.Lock()
+
+    def predict(self, crops: NDArray[np.uint8]) -> list[Prediction]:
+        with self._one:
+            return self.shared.predict(crops)
+
+
 class _Loaded(NamedTuple):
-    engine: Engine
+    engine: _InTurn
     pool: DecodePool
     chooser: Chooser
     labels: tuple[str, ...]
@@ -48,6 +70,7 @@ class Classifier:
     """Classifies uploads with the engine that ``load`` gives, which is loaded when needed.
 
     ``pending`` pictures are taken at once. For any thread. ``clock`` is monotonic seconds.
+    ``shared``: the engine is another's, who may change it, and has it loaded already.
     """
 
     def __init__(
@@ -58,16 +81,19 @@ class Classifier:
         spool: Spool,
         *,
         pending: int = PENDING,
+        shared: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config, self._vocabulary = config, vocabulary
         self._load, self._spool = load, spool
         self._free = threading.BoundedSemaphore(pending)
-        self._loading, self._running = threading.Lock(), threading.Lock()
+        self._loading = threading.Lock()
         self._loaded: _Loaded | None = None
         self._failed: tuple[float, ModelError] | None = None
-        self._clock = clock
+        self._clock, self._shared = clock, shared
         self._closed = False
+        self._counting = threading.Lock()
+        self._at_work, self._used_at = 0, clock()
 
     def close(self) -> None:
         """Stop the decoding processes."""
@@ -76,7 +102,7 @@ class Classifier:
             if self._loaded is not None:
                 self._loaded.pool.close()
 
-    def predict(self, upload: IO[bytes]) -> Guess:
+    def predict(self, upload: IO[bytes], *, tags: bool = True) -> Guess:
         """See :class:`tagger.web.services.Classifies`."""
         if not self._free.acquire(blocking=False):
             raise WebError(
@@ -85,31 +111,51 @@ class Classifier:
                 status=503,
                 retry_after=2,
             )
+        with self._counting:
+            self._at_work += 1
         try:
-            return self._predict(upload)
+            return self._predict(upload, with_tags=tags)
         finally:
+            with self._counting:
+                self._at_work -= 1
+                self._used_at = self._clock()
             self._free.release()
 
-    def _predict(self, upload: IO[bytes]) -> Guess:
+    def rest(self) -> None:
+        """Give back the memory of a model and processes that nobody has used for minutes."""
+        if not self._loading.acquire(blocking=False):
+            return  # one is being loaded, which may take minutes
+        try:
+            with self._counting:
+                unused = not self._at_work and self._clock() >= self._used_at + REST_SECONDS
+                if unused and self._loaded is not None:
+                    self._loaded.pool.close()
+                    self._loaded = None
+        finally:
+            self._loading.release()
+
+    def _predict(self, upload: IO[bytes], *, with_tags: bool) -> Guess:
         from tagger.labels.choose import Evidence
-        from tagger.recognise import predict
+        from tagger.recognise import predict_surely
 
         started = time.perf_counter()
         start = upload.tell()
         if sniff(upload.read(12)) is None:
-            raise WebError(
-                "the file is no picture that is read here",
-                "send a JPEG, PNG, GIF, WebP, HEIC or AVIF",
-                status=415,
-            )
+            raise not_a_picture()
         upload.seek(start)
         engine, pool, chooser, labels = self._ready()
         decoding = time.perf_counter()
         with self._spool.file(upload, limit=self._config.web.max_upload_mb * _MB) as path:
             decoded = _decoded(pool, path)
-        classifying = time.perf_counter()
-        with self._running:  # the network uses all cores for one picture already
-            [stored] = predict(engine, [decoded])
+            classifying = time.perf_counter()
+            if not with_tags:  # the ends of the picture have a say in these alone
+                decoded = dataclasses.replace(decoded, more=None)
+            try:
+                stored = predict_surely(engine, pool, path, decoded)
+            except (CancelledError, RuntimeError) as error:
+                if not self._closed:
+                    raise
+                raise closing() from error
         evidence = Evidence.from_bytes(stored.evidence)
         tags = chooser.choose(evidence)
         sums: dict[str, float] = {}
@@ -136,26 +182,34 @@ class Classifier:
         with self._loading:
             if self._closed:
                 raise closing()
+            if self._shared:
+                self._loaded = self._made(self._load(), self._loaded)
             if self._loaded is not None:
                 return self._loaded
             if self._failed is not None and self._clock() < self._failed[0] + RETRY_SECONDS:
                 raise self._failed[1]
             try:
-                self._loaded = self._made()
+                self._loaded = self._made(self._load(), None)
             except ModelError as error:
                 self._failed = (self._clock(), error)
                 raise
             return self._loaded
 
-    def _made(self) -> _Loaded:
-        engine = self._load()
+    def _made(self, engine: Engine, before: _Loaded | None) -> _Loaded:
+        if before is not None and before.engine.shared is engine:
+            return before
         config, known = self._config, self._vocabulary
         chooser = make_chooser(engine, config, known)
         labels = engine.categories
         if len(labels) == len(known.wnids):
             labels = tuple(known.leaf_of(index) for index in range(len(labels)))
-        pool = decode_pool(config, engine.spec)
-        return _Loaded(engine, pool, chooser, labels)
+        if before is not None and before.engine.spec == engine.spec:
+            pool = before.pool
+        else:
+            if before is not None:
+                before.pool.close()
+            pool = decode_pool(config, engine.spec)
+        return _Loaded(_InTurn(engine), pool, chooser, labels)
 
 
 def _decoded(pool: DecodePool, path: str) -> DecodedPhoto:

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
 import threading
 from collections import OrderedDict
+from collections.abc import Container
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, BinaryIO
 
 from tagger.config import Config, WatchRoot
 from tagger.errors import PhotoError
 from tagger.index.records import PhotoRow
-from tagger.photo import RAW_SUFFIXES, CropSpec
+from tagger.loading import decode_pool
+from tagger.photo import RAW_SUFFIXES, CropSpec, FileStat
 from tagger.web.services import Picture, Size, WebError
-from tagger.web.uploads import Spool, closing, decode
+from tagger.web.thumbnails import Thumbnails
+from tagger.web.uploads import Spool, closing
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from tagger.decode.worker import DecodePool
-    from tagger.photo import DecodedPhoto
 
-SIDES: dict[Size, int] = {"thumbnail": 320, "view": 1024}
-"""The short side in pixels. A thumbnail is the square in the middle."""
+SIDES: dict[Size, int] = {"thumbnail": 320, "view": 1600}
+"""In pixels. A thumbnail is the square in the middle; a view is whole, and no longer."""
+
+VIEW_BYTES = 24_000_000
+"""Of large pictures that are kept in memory; one has a third of a megabyte."""
+
+_VERSION = 1
+"""To be raised when pictures are made in another way, so that all are made anew."""
 
 WAITING = 12
 """Pictures being made, or waited for, at once."""
@@ -77,25 +87,28 @@ def _gone() -> WebError:
 
 
 class Gallery:
-    """Makes pictures for pages, each once: the latest are kept in memory. For any thread."""
+    """Makes pictures for pages, each once. For any thread.
+
+    Thumbnails are kept on the disk, the latest large pictures in memory.
+    """
 
     def __init__(self, config: Config, spool: Spool) -> None:
         self._config, self._spool = config, spool
-        self._pools: dict[Size, DecodePool] = {}
+        self._thumbnails = Thumbnails(config.state_dir, config.web.thumbnails_mb * 1_000_000)
+        self._pool: DecodePool | None = None
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(WAITING)
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
-        self._kept_bytes = 0
+        self._views: OrderedDict[str, bytes] = OrderedDict()
         self._closed = False
 
     def close(self) -> None:
-        """Stop the decoding processes."""
+        """Stop the decoding process."""
         with self._lock:
             self._closed = True
-            for pool in self._pools.values():
-                pool.close()
+            if self._pool is not None:
+                self._pool.close()
 
-    def picture(self, row: PhotoRow, size: Size) -> Picture:
+    def picture(self, row: PhotoRow, size: Size, have: Container[str] = ()) -> Picture:
         """See :class:`tagger.web.services.Shows`."""
         root = self._config.root_of(row.path)
         if root is None:
@@ -104,15 +117,14 @@ class Gallery:
             st = os.fstat(photo.fileno())
             if st.st_size > MAX_BYTES:
                 raise WebError("the photo is too large to be shown", "open it itself", status=422)
-            etag = f"{size}-{st.st_dev:x}-{st.st_ino:x}-{st.st_size:x}-{st.st_mtime_ns:x}"
-            with self._lock:
-                kept = self._kept.get(etag)
-                if kept is not None:
-                    self._kept.move_to_end(etag)
-            if kept is None:
-                kept = self._made(photo, row.path, size)
-                self._keep(etag, kept)
-        return Picture(kept, etag)
+            key = _key(row, size, st)
+            if key in have:
+                return Picture(b"", key)
+            jpeg = self._kept(key, size)
+            if jpeg is None:
+                jpeg = self._made(photo, row.path, size)
+                self._keep(key, size, jpeg)
+        return Picture(jpeg, key)
 
     def _made(self, photo: BinaryIO, path: str, size: Size) -> bytes:
         if not self._free.acquire(timeout=PATIENCE_SECONDS):
@@ -124,85 +136,61 @@ class Gallery:
             suffix = suffix if suffix in RAW_SUFFIXES else ""
             with self._spool.file(photo, suffix=suffix, limit=MAX_BYTES) as copy:
                 try:
-                    decoded = decode(self._pool(size), copy)
+                    square = size == "thumbnail"
+                    pixels = self._ready().view(copy, SIDES[size], square=square).result()
                 except PhotoError as error:
                     message = error.message.replace(copy, "the photo")
                     raise WebError(message, error.remedy, status=422) from error
-            return _jpeg(_whole(decoded) if size == "view" else decoded.crop, decoded)
+                except (CancelledError, RuntimeError) as error:
+                    raise closing() from error
+            return _jpeg(pixels)
         finally:
             self._free.release()
 
-    def _pool(self, size: Size) -> DecodePool:
-        from tagger.decode.worker import DecodePool
-
+    def _ready(self) -> DecodePool:
         with self._lock:
             if self._closed:
                 raise closing()
-            if size not in self._pools:
-                limits, side = self._config.decode, SIDES[size]
-                self._pools[size] = DecodePool(
-                    CropSpec(side, side),
-                    workers=1,
-                    max_pixels=limits.max_megapixels * 1_000_000,
-                    timeout=limits.timeout_seconds,
-                    memory_mb=limits.memory_mb,
-                    more=size == "view",
-                )
-            return self._pools[size]
+            if self._pool is None:
+                self._pool = decode_pool(self._config, CropSpec(), workers=1)
+            return self._pool
 
-    def _keep(self, etag: str, jpeg: bytes) -> None:
+    def _kept(self, key: str, size: Size) -> bytes | None:
+        if size == "thumbnail":
+            return self._thumbnails.get(key)
         with self._lock:
-            if etag in self._kept:
-                return
-            self._kept[etag] = jpeg
-            self._kept_bytes += len(jpeg)
-            while self._kept_bytes > self._config.web.thumbnails_mb * 1_000_000:
-                _, oldest = self._kept.popitem(last=False)
-                self._kept_bytes -= len(oldest)
+            if (kept := self._views.get(key)) is not None:
+                self._views.move_to_end(key)
+            return kept
+
+    def _keep(self, key: str, size: Size, jpeg: bytes) -> None:
+        if size == "thumbnail":
+            self._thumbnails.put(key, jpeg)
+            return
+        with self._lock:
+            self._views[key] = jpeg
+            while len(self._views) > 1 and sum(map(len, self._views.values())) > VIEW_BYTES:
+                self._views.popitem(last=False)
 
 
-def _whole(decoded: DecodedPhoto) -> NDArray[np.uint8]:
-    """Return the picture (H, W, 3) put together from its square in the middle and both ends.
+def _key(row: PhotoRow, size: Size, st: os.stat_result) -> str:
+    """Return what a picture is kept under: it is another one when the photo's bytes are.
 
-    A panorama with more than three such squares in a row is its middle only.
+    A photo whose digest is known keeps it when it is moved, or only touched.
     """
-    import numpy as np
-
-    middle, facts = decoded.crop, decoded.facts
-    if decoded.more is None or len(decoded.more) != 2 or not facts.width or not facts.height:
-        return middle
-    side = len(middle)
-    wide = facts.width > facts.height
-    ratio = max(facts.width, facts.height) / min(facts.width, facts.height)
-    length = int(side * ratio)
-    if length > 3 * side:
-        return middle
-    axis = 1 if wide else 0
-    shape = (side, length, 3) if wide else (length, side, 3)
-    whole = np.empty(shape, np.uint8)
-    # Ends last: where the middle's offset was rounded, they are right to the pixel.
-    for start, part in (
-        (round((length - side) / 2), middle),
-        (0, decoded.more[0]),
-        (length - side, decoded.more[1]),
-    ):
-        if axis:
-            whole[:, start : start + side] = part
-        else:
-            whole[start : start + side] = part
-    return whole
+    known = row.stat is not None and FileStat.of(st).same_version(row.stat)
+    if known and row.source_hash:  # which our own writes into the photo do not change
+        of = row.source_hash.hex()
+    else:
+        of = f"{st.st_dev:x}-{st.st_ino:x}-{st.st_size:x}-{st.st_mtime_ns:x}"
+    made = f"{_VERSION}-{size}-{SIDES[size]}-{of}"
+    return hashlib.blake2b(made.encode(), digest_size=16).hexdigest()
 
 
-def _jpeg(pixels: NDArray[np.uint8], decoded: DecodedPhoto) -> bytes:
-    """Return a JPEG of nothing but the pixels, no larger than the photo is."""
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a JPEG of nothing but the pixels."""
     from PIL import Image
 
-    image = Image.fromarray(pixels)
-    facts = decoded.facts
-    short = min(facts.width or 1, facts.height or 1)
-    if short < min(image.size):
-        scale = short / min(image.size)
-        image = image.resize([max(1, round(n * scale)) for n in image.size])
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=82)
+    Image.fromarray(pixels).save(out, "JPEG", quality=82, optimize=True)
     return out.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -33,6 +34,15 @@ class ById(NamedTuple):
 
     def sql(self) -> Sql:
         return "p.id = ?", (self.photo_id,)
+
+
+class ByIds(NamedTuple):
+    """The photos with these ids."""
+
+    photo_ids: tuple[int, ...]
+
+    def sql(self) -> Sql:
+        return "p.id IN (SELECT value FROM json_each(?))", (json.dumps(self.photo_ids),)
 
 
 class After(NamedTuple):
@@ -86,6 +96,11 @@ def parsed(reader: Reader, config: Config, known: Vocabulary, text: str) -> Quer
 def find_one(reader: Reader, photo_id: int) -> Found | None:
     """Return the photo with an id, in whatever state, and its tags."""
     return next(reader.find(And((ById(photo_id), _EVERY_STATE))), None)
+
+
+def by_ids(reader: Reader, photo_ids: tuple[int, ...]) -> list[Found]:
+    """Return those of the photos with these ids that are there and tagged, or untagged."""
+    return list(reader.find(ByIds(photo_ids)))
 
 
 def photo_json(found: Found) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tagger import __version__
+from tagger.web import similar, suggest
 
 _Schema = dict[str, Any]
 
@@ -34,6 +35,20 @@ def _record(**properties: _Schema) -> _Schema:
 def _named(name: str) -> _Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
+
+_SECURITY: _Schema = {
+    "cookie": {"type": "apiKey", "in": "cookie", "name": "tagger_session"},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The password itself."},
+    "basic": {"type": "http", "scheme": "basic", "description": "With any name."},
+}
+
+_INFO = (
+    "When the page has a password, send it with each request as `Authorization: Bearer`, or as"
+    " Basic with any name. What changes something needs a proof that it comes from no other"
+    " site's page: Origin or Sec-Fetch-Site, which a browser sends by itself, or a Bearer (any,"
+    " while there is no password). The predict routes change nothing and need no proof. Too many"
+    " wrong passwords are answered with 429 and Retry-After."
+)
 
 _FACTS = {
     "taken_at": _maybe(_TEXT),
@@ -66,6 +81,10 @@ SCHEMAS: dict[str, _Schema] = {
         model=_TEXT,
         milliseconds={"type": "object", "additionalProperties": _NUMBER},
     ),
+    # `reason`: why no picture can be kept there just now.
+    "Folders": _list(_record(id=_TEXT, name=_TEXT, path=_TEXT, reason=_maybe(_TEXT))),
+    # `path` is relative to the folder.
+    "Kept": _record(folder=_TEXT, path=_TEXT),
     "Photo": _record(**_PHOTO),
     "Photos": _record(photos=_list(_named("Photo")), next=_maybe(_WHOLE)),
     "Details": _record(
@@ -89,6 +108,20 @@ SCHEMAS: dict[str, _Schema] = {
         kept_out=_YES_NO,
     ),
     "Count": _record(count=_WHOLE),
+    "Reasons": _list(
+        _record(path=_TEXTS, probability=_NUMBER, threshold=_NUMBER, given=_YES_NO, reason=_TEXT)
+    ),
+    "Similar": _list(_record(**_PHOTO, likeness=_NUMBER)),
+    "Suggestions": _list(
+        _record(
+            text=_TEXT,
+            label=_TEXT,
+            name=_TEXT,
+            language=_TEXT,
+            kind={"enum": ["label", "keyword", "field"]},
+            used=_YES_NO,
+        )
+    ),
     "Label": _record(label=_TEXT, names=_NAMES, count=_WHOLE, children=_list(_named("Label"))),
     "Labels": _record(labels=_list(_named("Label")), own=_list(_record(label=_TEXT, count=_WHOLE))),
     "Failures": _list(
@@ -129,17 +162,56 @@ def openapi(languages: Sequence[str], *, top_k: int, most: int, page: int, limit
     after = _argument("after", _WHOLE | {"minimum": 0}, "`next` of the answer before.")
     number = _argument("photo_id", _WHOLE | {"minimum": 1}, "The photo's id.", path=True)
     classified = (400, 413, 415, 422, 503)
+    changed = (400, 404, 409, 503)
+    details = _named("Details")
+    own = _argument("label", _TEXT, "A word to be the photo's.", needed="Oma")
+    given = _argument("label", _TEXT, "One of its tags; what is below goes too.", needed="beagle")
+    lost = _argument("label", _TEXT, "A tag that was removed; all without it.")
+    begun = _argument("q", _TEXT | {"maxLength": 2000}, "The beginning of a word.")
+    few = _argument("limit", _between(1, similar.MOST, similar.USUAL), "So many at most.")
+    words = _argument("limit", _between(1, suggest.MOST, suggest.USUAL), "So many at most.")
     return {
         "openapi": "3.1.0",
-        "info": {"title": "tagger", "version": __version__, "license": {"name": "MIT"}},
+        "info": {
+            "title": "tagger",
+            "version": __version__,
+            "license": {"name": "MIT"},
+            "description": _INFO,
+        },
         "paths": {
             "/predict": {
                 "post": _upload(_list(_named("Class")), [count, language], classified),
             },
             "/api/v1/predict": {"post": _upload(_named("Guess"), [count], classified)},
+            "/api/v1/folders": {"get": _answers(_named("Folders"), [], (503,))},
+            "/api/v1/keep": {
+                "post": _upload(
+                    _named("Kept"), [], (400, 404, 409, 413, 415, 503, 507), folder=_TEXT
+                ),
+            },
             "/api/v1/photos": {"get": _answers(_named("Photos"), [query, after, at_once])},
             "/api/v1/photos/{photo_id}": {
                 "get": _answers(_named("Details"), [number], (404, 503)),
+            },
+            "/api/v1/photos/{photo_id}/reasons": {
+                "get": _answers(_named("Reasons"), [number], (404, 503)),
+            },
+            "/api/v1/photos/{photo_id}/similar": {
+                "get": _answers(_named("Similar"), [number, few], (400, 404, 503)),
+            },
+            "/api/v1/photos/{photo_id}/tags": {
+                "post": _answers(details, [number, own], changed),
+                "delete": _answers(details, [number, given], changed),
+            },
+            "/api/v1/photos/{photo_id}/untag": {"post": _answers(details, [number], changed)},
+            "/api/v1/photos/{photo_id}/restore": {
+                "post": _answers(details, [number, lost], changed),
+            },
+            "/api/v1/photos/{photo_id}/retry": {"post": _answers(details, [number], changed)},
+            "/api/v1/failures/retry": {"post": _answers(_named("Count"), [], (503,))},
+            "/api/v1/suggest": {"get": _answers(_named("Suggestions"), [begun, words])},
+            "/api/v1/events": {
+                "get": _streams(["status: a Status", "photo: a Photo that is new"], [query, after])
             },
             "/api/v1/count": {"get": _answers(_named("Count"), [query])},
             "/api/v1/labels": {"get": _answers(_named("Labels"), [], (503,))},
@@ -147,7 +219,9 @@ def openapi(languages: Sequence[str], *, top_k: int, most: int, page: int, limit
             "/api/v1/status": {"get": _answers(_named("Status"), [], (503,))},
             "/api/v1/openapi.json": {"get": _answers(_ANYTHING, [], ())},
         },
-        "components": {"schemas": SCHEMAS},
+        # A page without a password asks nobody who comes.
+        "security": [{}, {"cookie": []}, {"bearer": []}, {"basic": []}],
+        "components": {"schemas": SCHEMAS, "securitySchemes": _SECURITY},
     }
 
 
@@ -155,8 +229,13 @@ def _between(least: int, most: int, default: int) -> _Schema:
     return _WHOLE | {"minimum": least, "maximum": most, "default": default}
 
 
-def _argument(name: str, schema: _Schema, text: str, *, path: bool = False) -> _Schema:
-    where = {"in": "path", "required": True} if path else {"in": "query"}
+def _argument(
+    name: str, schema: _Schema, text: str, *, path: bool = False, needed: str = ""
+) -> _Schema:
+    """Return an argument. ``needed``: it must be there, as in this example."""
+    where: _Schema = {"in": "path", "required": True} if path else {"in": "query"}
+    if needed:
+        where |= {"required": True, "example": needed}
     return {"name": name, "schema": schema, "description": text, **where}
 
 
@@ -164,8 +243,8 @@ def _answers(
     schema: _Schema, arguments: Sequence[_Schema], errors: Sequence[int] = (400, 503)
 ) -> _Schema:
     responses = {"200": {"description": "The answer.", "content": _json(schema)}}
-    # Every route refuses other sites, and other names of this machine.
-    for status in (*errors, 403, 421):
+    # Every route refuses other sites, other names of this machine, and wrong passwords.
+    for status in (*errors, 401, 403, 421, 429):
         responses[str(status)] = {
             "description": "What is wrong, and what to do.",
             "content": _json(_named("Error")),
@@ -173,9 +252,22 @@ def _answers(
     return {"parameters": list(arguments), "responses": responses}
 
 
-def _upload(schema: _Schema, arguments: Sequence[_Schema], errors: Sequence[int]) -> _Schema:
+def _streams(events: Sequence[str], arguments: Sequence[_Schema]) -> _Schema:
+    """Return a route that goes on answering, with events whose data is JSON."""
+    said = _answers(_ANYTHING, arguments)
+    text = f"Server-sent events ({'; '.join(events)}), for half a minute if they are accepted."
+    said["responses"]["200"] = {
+        "description": text,
+        "content": {"text/event-stream": {"schema": _record(event=_TEXT, id=_TEXT, data=_TEXT)}},
+    }
+    return said
+
+
+def _upload(
+    schema: _Schema, arguments: Sequence[_Schema], errors: Sequence[int], **fields: _Schema
+) -> _Schema:
     file: _Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
-    body = {"multipart/form-data": {"schema": _record(file=file)}}
+    body = {"multipart/form-data": {"schema": _record(file=file, **fields)}}
     answer = _answers(schema, arguments, errors)
     return {"requestBody": {"required": True, "content": body}, **answer}
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 
 from flask import Blueprint, Response, make_response, render_template, request
 
 from tagger.errors import QueryError
-from tagger.web import library
+from tagger.metadata.own import MAX_LENGTH
+from tagger.pipeline import write_options
+from tagger.state import daemon_runs
+from tagger.web import keep, library
 from tagger.web.api import MAX_PAGE, no_photo, whole_number
+from tagger.web.reasons import Reasons
 from tagger.web.services import Services, Size
 
 MAX_FILES = 50
@@ -19,6 +24,7 @@ def pages(services: Services) -> Blueprint:
     """Return the routes that answer with HTML and pictures."""
     routes = Blueprint("pages", __name__)
     config, known = services.config, services.vocabulary
+    reasons = Reasons(services)
 
     @routes.get("/")
     def classify() -> str:
@@ -27,16 +33,18 @@ def pages(services: Services) -> Blueprint:
             top_k=config.web.top_k,
             max_bytes=config.web.max_upload_mb * 1_000_000,
             max_files=MAX_FILES,
+            folders=[one for one in keep.folders(config, services.manager) if not one.reason],
         )
 
     @routes.get("/library")
     def library_page() -> str | tuple[str, int]:
         text = request.args.get("q", "")
         after = whole_number("after", 0, 0, 10**18 - 1)
-        error, found, count = None, library.Page((), False), 0
+        error, found, count, newest = None, library.Page((), False), 0, 0
         with services.reader() as reader:
             try:
                 query = library.parsed(reader, config, known, text)
+                newest = reader.newest_id()
                 found = library.search(reader, config, known, text, after=after, limit=library.PAGE)
                 count = reader.count(query)
             except QueryError as problem:
@@ -47,6 +55,7 @@ def pages(services: Services) -> Blueprint:
             photos=[library.photo_json(one) for one in found.photos],
             next=found.photos[-1].row.id if found.more else None,
             count=count,
+            newest=newest,
             error=error,
         )
         return (shown, 400) if error else shown
@@ -58,9 +67,22 @@ def pages(services: Services) -> Blueprint:
             if found is None:
                 raise no_photo()
             shown = library.photo_details(reader, found, known, config.labels.top_k)
+            why = reasons.of(reader, found)
+        above = {label for tag in shown["tags"] for label in tag["path"][:-1]}
         for tag in shown["tags"]:
             tag["zh"] = known.name(tag["label"], "zh")
-        return render_template("photo.html", photo=shown, name=os.path.basename(shown["path"]))
+            tag["above"] = tag["label"] in above
+        options = write_options(config, config.root_of(found.row.path))
+        writes = options.target != "none" and not options.read_only
+        return render_template(
+            "photo.html",
+            photo=shown,
+            name=os.path.basename(shown["path"]),
+            reasons=why,
+            may_add=writes and shown["status"] in ("tagged", "untagged"),
+            longest=MAX_LENGTH,
+            daemon=services.manager is not None or daemon_runs(config.state_dir),
+        )
 
     @routes.get("/photos/<photo:photo_id>/thumbnail")
     def thumbnail(photo_id: int) -> Response:
@@ -81,7 +103,10 @@ def pages(services: Services) -> Blueprint:
     def failures() -> str:
         with services.reader() as reader:
             rows = reader.failures()
-            shown = [library.failure_json(reader, row) for row in rows[:MAX_PAGE]]
+            shown = [
+                library.failure_json(reader, row) | {"when": _again(row.retry_at)}
+                for row in rows[:MAX_PAGE]
+            ]
         return render_template("failures.html", failures=shown, count=len(rows))
 
     def _picture(photo_id: int, size: Size) -> Response:
@@ -89,7 +114,7 @@ def pages(services: Services) -> Blueprint:
             found = library.find_one(reader, photo_id)
         if found is None:
             raise no_photo()
-        picture = services.gallery.picture(found.row, size)
+        picture = services.gallery.picture(found.row, size, request.if_none_match)
         response = make_response(picture.jpeg)
         response.mimetype = "image/jpeg"
         response.set_etag(picture.etag)
@@ -98,3 +123,12 @@ def pages(services: Services) -> Blueprint:
         return response
 
     return routes
+
+
+def _again(retry_at: float | None) -> str:
+    """Return when a failed photo is tried again, in local time."""
+    if retry_at is None:
+        return "when the file changes"
+    if retry_at <= time.time():
+        return "now"
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(retry_at))

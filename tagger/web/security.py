@@ -11,12 +11,17 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
+from tagger.config import web_address
 from tagger.errors import ConfigError
 from tagger.web.services import WebError
+
+if TYPE_CHECKING:
+    from tagger.web.login import Gate
 
 OPEN_TO_PROGRAMS = frozenset({"api.predict", "api.predict_v1"})
 """Routes that change nothing, to which a program may post; it sends no proof of its origin."""
@@ -27,7 +32,9 @@ HEADERS = {
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not "no-referrer": the Origin of a form would be "null" where there is no Sec-Fetch-Site,
+    # which browsers leave out when the page comes by plain HTTP from another machine.
+    "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -36,16 +43,22 @@ HEADERS = {
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+)(?::[0-9]{1,5})?")
-_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_ANY_ADDRESS = "<address>"
+"""Stands for every IP address: no name, and so none that its owner could point at us."""
 
 
-def protect(app: Flask, hosts: frozenset[str]) -> None:
-    """Check every request to ``app``, also for what does not exist, and mark every answer."""
+def protect(app: Flask, hosts: frozenset[str], gate: Gate | None) -> None:
+    """Check every request to ``app``, also for what does not exist, and mark every answer.
+
+    ``gate`` asks for the password, if there is one.
+    """
 
     def check() -> None:
         check_host(request.environ.get("HTTP_HOST", ""), hosts)
         check_origin()
+        if gate is not None:
+            gate.check()
 
     def mark(response: Response) -> Response:
         response.headers.update(HEADERS)
@@ -60,7 +73,7 @@ def protect(app: Flask, hosts: frozenset[str]) -> None:
 def check_host(host: str, hosts: frozenset[str]) -> None:
     """Raise WebError unless the Host header ``host`` is one of ``hosts``, with any port."""
     match = _HOST.fullmatch(host.lower())
-    if match is None or match[1] not in hosts:
+    if match is None or (match[1] not in hosts and not _is_any(match[1], hosts)):
         raise WebError(
             "this page does not go by that name",
             "call it by the address it listens on, or add the name to `web.hosts`",
@@ -68,8 +81,22 @@ def check_host(host: str, hosts: frozenset[str]) -> None:
         )
 
 
+def _is_any(name: str, hosts: frozenset[str]) -> bool:
+    if _ANY_ADDRESS not in hosts:
+        return False
+    try:
+        return not ipaddress.ip_address(name.strip("[]")).is_unspecified
+    except ValueError:
+        return False
+
+
 def check_origin() -> None:
-    """Raise WebError for a request that another site's page makes, or may make."""
+    """Raise WebError for a request that another site's page makes, or may make.
+
+    What changes something needs a proof of its origin: Sec-Fetch-Site or Origin, which a
+    browser sends with a form and with `fetch` alike, or the password as a Bearer, which no
+    page of another site can send.
+    """
     site = request.headers.get("Sec-Fetch-Site")
     if request.method in _SAFE:
         # A link from elsewhere may be followed, but nothing be taken in or measured.
@@ -84,7 +111,8 @@ def check_origin() -> None:
     elif (origin := request.headers.get("Origin")) is not None:
         proved = _is_own(origin)
     else:
-        proved = request.endpoint in OPEN_TO_PROGRAMS
+        bearer = request.headers.get("Authorization", "").lower().startswith("bearer ")
+        proved = bearer or request.endpoint in OPEN_TO_PROGRAMS
     if not proved:
         raise WebError(
             "the request comes from another site, or does not say where from",
@@ -100,12 +128,8 @@ def _is_own(origin: str) -> bool:
 
 def parse_listen(listen: str) -> tuple[str, int]:
     """Return host (IPv6 without brackets) and port. Raise ConfigError for anything else."""
-    match = _LISTEN.fullmatch(listen)
-    if match is None or int(match[2]) > 65535:
-        raise ConfigError(
-            f"`web.listen: {listen}` is no address and port", "write, for example, 127.0.0.1:5000"
-        )
-    return match[1].strip("[]"), int(match[2])
+    host, port = web_address(listen)
+    return host.strip("[]"), port
 
 
 def check_local(addresses: Iterable[str], listen: str) -> None:
@@ -113,10 +137,10 @@ def check_local(addresses: Iterable[str], listen: str) -> None:
     for address in addresses:
         if not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
             raise ConfigError(
-                f"`web.listen: {listen}` can be reached from other machines, and the page asks"
-                " for no password",
-                "listen on 127.0.0.1, and reach it from elsewhere through"
-                " `ssh -L 5000:127.0.0.1:5000`",
+                f"`web.listen: {listen}` can be reached from other machines, and the page has no"
+                " password",
+                "set one with `tagger web password`, or listen on 127.0.0.1 and reach it from"
+                " elsewhere through `ssh -L 5000:127.0.0.1:5000`",
             )
 
 
@@ -124,4 +148,6 @@ def allowed_hosts(listen: str, more: Iterable[str] = ()) -> frozenset[str]:
     """Return the names in lower case that a Host header may have."""
     host, _ = parse_listen(listen)
     shown = f"[{host}]" if ":" in host else host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - every address of this machine
+        shown = _ANY_ADDRESS
     return frozenset(name.lower() for name in (*_OWN_NAMES, shown, *more))

@@ -1,4 +1,4 @@
-"""Listens for browsers: on this machine's own addresses only, until told to stop."""
+"""Listens for browsers, until told to stop; for those of other machines only with a password."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ from tagger.web.uploads import Spool
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
+    from tagger.web.services import Manages
 
 log = logging.getLogger(__name__)
 
@@ -72,18 +74,30 @@ class WebServer:
     """The page of ``config``. Bound when made; ``run`` answers until ``stop``.
 
     ``load`` gives the engine when the first picture comes, or raises ModelError; without one
-    it is loaded as the config says. Raise ConfigError when ``web.listen`` is malformed or can
-    be reached from other machines, StateError when the port cannot be had.
+    it is loaded as the config says. With ``manager`` the page is inside that daemon, whose
+    engine is shared: ``load`` is asked for it with every picture. Raise ConfigError when
+    ``web.listen`` is malformed or can be reached from other machines, StateError when the port
+    cannot be had.
     """
 
-    def __init__(self, config: Config, *, load: Callable[[], Engine] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        load: Callable[[], Engine] | None = None,
+        manager: Manages | None = None,
+    ) -> None:
         listen = config.web.listen
-        self._socket = _bound(listen)
-        self._stopping = False
+        self._socket = _bound(listen, secured=config.web.password is not None)
+        self._stopping = threading.Event()
         self._spool = Spool()
         vocabulary = own_vocabulary(config.state_dir)
         self._classifier = Classifier(
-            config, vocabulary, load or (lambda: _engine(config, self._is_stopping)), self._spool
+            config,
+            vocabulary,
+            load or (lambda: _engine(config, self._stopping.is_set)),
+            self._spool,
+            shared=manager is not None,
         )
         self._gallery = Gallery(config, self._spool)
         services = Services(
@@ -94,6 +108,8 @@ class WebServer:
             reader=lambda: open_reader(config.state_dir),
             status=lambda: status_json(config),
             hosts=allowed_hosts(listen, config.web.hosts),
+            manager=manager,
+            closing=self._stopping,
         )
         self._map: dict[int, Any] = {}
         body = 2 * config.web.max_upload_mb * 1_000_000 + FORM_BYTES
@@ -108,6 +124,9 @@ class WebServer:
             max_request_header_size=32_768,
             connection_limit=100,
             channel_timeout=60,
+            # Of a photo's megabytes waitress would read, and write away, 8 kB at a time.
+            recv_bytes=262_144,
+            clear_untrusted_proxy_headers=False,  # tagger.web.proxies does that
         )
         self._server.channel_class = _Channel
 
@@ -131,20 +150,18 @@ class WebServer:
     def run(self) -> None:
         """Answer requests in this thread, until :meth:`stop` is called."""
         log.info("the page is at %s", self.url)
-        while not self._stopping:
+        while not self._stopping.is_set():
             wasyncore.loop(timeout=WAKE_SECONDS, map=self._map, use_poll=True, count=1)
+            self._classifier.rest()
 
     def stop(self) -> None:
         """Have :meth:`run` return. For any thread, and for signal handlers."""
-        self._stopping = True
+        self._stopping.set()
         self._server.pull_trigger()
-
-    def _is_stopping(self) -> bool:
-        return self._stopping
 
     def close(self) -> None:
         """Give up the port, the decoding processes and the files, once ``run`` has returned."""
-        self._stopping = True  # a conversion of the model ends
+        self._stopping.set()  # a conversion of the model ends
         # First the processes: requests that wait for them end, and their threads with them.
         self._classifier.close()
         self._gallery.close()
@@ -153,8 +170,11 @@ class WebServer:
         self._spool.close()
 
 
-def _bound(listen: str) -> socket.socket:
-    """Return a socket at ``listen``; raise as :class:`WebServer`."""
+def _bound(listen: str, *, secured: bool) -> socket.socket:
+    """Return a socket at ``listen``; raise as :class:`WebServer`.
+
+    ``secured``: there is a password, so that others may reach it.
+    """
     host, port = parse_listen(listen)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -162,9 +182,16 @@ def _bound(listen: str) -> socket.socket:
         raise ConfigError(
             f"`web.listen: {listen}` is no address of this machine", "write 127.0.0.1:5000"
         ) from error
-    check_local((str(address[0]) for *_, address in found), listen)
+    if not secured:
+        check_local((str(address[0]) for *_, address in found), listen)
     family, kind, protocol, _, address = found[0]
-    opened = socket.socket(family, kind, protocol)
+    try:
+        opened = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise StateError(
+            f"cannot listen on {listen}: {error.strerror}",
+            "run `tagger service install --network`, if this is a service: it has no network",
+        ) from error
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind(address)

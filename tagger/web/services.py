@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import IO, Any, Literal, Protocol
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 from tagger.config import Config
 from tagger.errors import TaggerError
 from tagger.index.records import PhotoRow
 from tagger.index.search import Reader
+from tagger.index.store import Store
 from tagger.labels.vocabulary import Vocabulary
+from tagger.outcome import Outcome
 from tagger.photo import PhotoFacts, Tag
+
+if TYPE_CHECKING:
+    from tagger.web.login import Gate
 
 Size = Literal["thumbnail", "view"]
 
@@ -57,24 +63,65 @@ class Picture:
 class Classifies(Protocol):
     """Says what is in a picture."""
 
-    def predict(self, upload: IO[bytes]) -> Guess:
+    def predict(self, upload: IO[bytes], *, tags: bool = True) -> Guess:
         """Return what is in the picture that ``upload`` holds from its position on.
 
-        Raise WebError when it is no image or there is too much to do, PhotoError when it
-        cannot be decoded, ModelError when there is no model.
+        Without ``tags`` nothing but its classes may be relied on, which come sooner. Raise
+        WebError when it is no image or there is too much to do, PhotoError when it cannot be
+        decoded, ModelError when there is no model.
         """
 
 
 class Shows(Protocol):
     """Gives photos of the library in sizes for a page."""
 
-    def picture(self, row: PhotoRow, size: Size) -> Picture:
-        """Return the photo, oriented. Raise WebError when it must or can not be shown."""
+    def picture(self, row: PhotoRow, size: Size, have: Container[str] = ()) -> Picture:
+        """Return the photo, oriented. Raise WebError when it must or can not be shown.
+
+        Its ``jpeg`` may be empty when ``have``, the etags of what the browser has, holds its.
+        """
+
+
+class Manages(Protocol):
+    """The daemon, for a page inside it; :class:`tagger.manage.Manage` is the real one.
+
+    For any thread.
+    """
+
+    @property
+    def store(self) -> Store:
+        """The daemon's index, to be written to."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether photos wait because somebody said so."""
+
+    def online(self, path: str) -> bool:
+        """Return whether the watched folder of ``path`` is there now."""
+
+    def pause(self, paused: bool) -> str:
+        """Have photos wait from now on, or no longer; return what to say of it."""
+
+    def scan(self, paths: Sequence[str] = ()) -> str:
+        """Have ``paths``, or without any all folders, looked at; return what to say of it.
+
+        Raise StateError for a path that is in no watched folder.
+        """
+
+    def listen(self, hear: Callable[[Outcome], None]) -> Callable[[], None]:
+        """Have ``hear`` called with every outcome, in the working thread; it must return at once.
+
+        Return what ends that.
+        """
 
 
 @dataclass(frozen=True)
 class Services:
-    """All that the routes need. ``reader`` opens the index, or raises StateError."""
+    """All that the routes need. ``reader`` opens the index, or raises StateError.
+
+    ``manager`` is the daemon, None for a page that runs alone. ``closing`` is set when the
+    page is to end: an answer that goes on for long must then stop within a second.
+    """
 
     config: Config
     vocabulary: Vocabulary
@@ -84,3 +131,7 @@ class Services:
     status: Callable[[], dict[str, Any]]
     hosts: frozenset[str] = field(default_factory=frozenset)
     """The names, in lower case and without port, by which a browser may call the page."""
+    manager: Manages | None = None
+    gate: Gate | None = None
+    """Asks for the password, when there is one; None: made of the config."""
+    closing: threading.Event = field(default_factory=threading.Event)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
     from tagger.photo import DecodedPhoto
 
 _CHUNK = 1 << 20
+_PREFIX = "tagger-web-"
+_NEW_SECONDS = 60.0
+"""A folder so young may not be locked yet."""
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 KINDS = (
     (re.compile(rb"\xff\xd8\xff"), "JPEG"),
@@ -36,15 +43,22 @@ def sniff(head: bytes) -> str | None:
 
 
 class Spool:
-    """A folder of this user's alone, for files that are gone when they have been read."""
+    """A folder of this user's alone, for files that are gone when they have been read.
+
+    It is locked. What an earlier process left that was killed is removed.
+    """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="tagger-web-")
+        _remove_left()
+        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
         self._numbers = itertools.count()
+        self._lock = os.open(self._folder.name, _DIRECTORY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def close(self) -> None:
         """Remove the folder."""
         self._folder.cleanup()
+        os.close(self._lock)
 
     @contextmanager
     def file(self, source: IO[bytes], *, suffix: str = "", limit: int) -> Iterator[str]:
@@ -67,6 +81,28 @@ class Spool:
             os.unlink(path)
 
 
+def _remove_left() -> None:
+    """Remove the folders of processes that were killed: those that nobody locks."""
+    place = tempfile.gettempdir()
+    for name in os.listdir(place):
+        if not name.startswith(_PREFIX):
+            continue
+        path = os.path.join(place, name)
+        try:
+            fd = os.open(path, _DIRECTORY | os.O_NOFOLLOW)
+        except OSError:
+            continue  # somebody else's, or just removed
+        try:
+            st = os.fstat(fd)
+            if st.st_uid == os.geteuid() and time.time() - st.st_mtime > _NEW_SECONDS:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+        except BlockingIOError:
+            pass  # in use
+        finally:
+            os.close(fd)
+
+
 def decode(pool: DecodePool, path: str) -> DecodedPhoto:
     """Return the decoded file; raise PhotoError, WebError when ``pool`` is being closed."""
     try:
@@ -79,6 +115,15 @@ def closing() -> WebError:
     """Return the error for what comes while the page ends."""
     return WebError(
         "the page is being closed", "try again when it is back", status=503, retry_after=5
+    )
+
+
+def not_a_picture() -> WebError:
+    """Return the error for a file that begins like no picture."""
+    return WebError(
+        "the file is no picture that is read here",
+        "send a JPEG, PNG, GIF, WebP, HEIC or AVIF",
+        status=415,
     )
 
 

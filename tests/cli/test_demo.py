@@ -6,6 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
 
 def test_the_demo_without_weights_and_network_says_so_and_works(home, monkeypatch):
     # Port 9 (discard) refuses at once: no network.
@@ -23,6 +25,12 @@ def test_the_demo_without_weights_and_network_says_so_and_works(home, monkeypatc
         queries = re.findall(r"^\$ tagger .* query (.*)$", said, re.MULTILINE)
         assert len(queries) == 2
         assert len(re.findall(rf"^{folder}/inbox/\S+$", said, re.MULTILINE)) >= 2
+        shown = re.search(r"^```\n(Starting the daemon.*?)^```", README, re.MULTILINE | re.DOTALL)
+        for line in shown[1].splitlines():
+            line = line.replace("/tmp/tagger-demo-x1", str(folder))
+            form = re.escape(line).replace(r"0\.5", r"[\d.]+").replace(r"0\.3", r"[\d.]+")
+            form = form.replace(r"1\.00", r"[\d.]+")
+            assert line == "..." or re.search(f"^{form}$", said, re.MULTILINE), (line, said)
         stopped = re.search(r"Stopped the daemon in ([\d.]+) s", said)
         assert float(stopped[1]) < 5
         assert all(p.with_name(p.name + ".xmp").is_file() for p in photos)

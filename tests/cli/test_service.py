@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import Config, ModelConfig, WatchRoot
+from tagger.config import Config, MetricsConfig, ModelConfig, WatchRoot, WebConfig
 from tagger.service.plan import Plan, apply, plan_install, plan_uninstall, run_command
 from tagger.service.units import ServiceError, unit_text
 
@@ -146,6 +146,22 @@ def test_the_network_is_opened_by_a_drop_in_that_goes_again(root):
     assert network.exists()
     apply(plan_install(config, CONFIG, run_as="nobody", root=str(root)), run=lambda words: None)
     assert not network.exists()
+
+
+@pytest.mark.parametrize("user", [False, True])
+@pytest.mark.parametrize(
+    "asking", [{"web": WebConfig(enabled=True)}, {"metrics": MetricsConfig("127.0.0.1:9108")}]
+)
+def test_the_network_is_opened_for_what_the_config_serves(root, tmp_path, user, asking):
+    where = {"root": str(root), "environ": {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "/config"}}
+    as_whom = {"user": True} if user else {"run_as": "nobody"}
+    config = config_of(WatchRoot("/srv"), **asking)
+    plan = plan_install(config, CONFIG, **as_whom, **where)
+    assert "AF_INET AF_INET6" in (texts(plan)["20-network.conf"] or "")
+    assert any(f"`{next(iter(asking))}." in note for note in plan.notes)
+    apply(plan, run=lambda words: None)
+    plan = plan_install(config_of(WatchRoot("/srv")), CONFIG, **as_whom, **where)
+    assert texts(plan)["20-network.conf"] is None  # it is closed again
 
 
 def test_a_service_without_network_and_weights_says_what_to_do(root, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import time
 
 import pytest
@@ -10,7 +12,7 @@ from tagger.state import state_lock, write_heartbeat
 
 SAID = {
     "state": "running",
-    "pid": 77,
+    "pid": os.getpid(),  # whose lock it is
     "version": "9.9",
     "started_at": time.time(),
     "updated_at": time.time(),
@@ -63,3 +65,39 @@ def test_a_stopped_daemon_claims_no_progress(home):
     assert status["progress"] is None and status["memory_mb"] is None
     assert status["last"] == SAID["last"], "what was last is still true"
     assert "progress" not in home.run("status")
+
+
+def test_a_daemon_that_starts_claims_nothing_of_the_one_before(home):
+    from tagger.index.store import Store
+
+    home.state.mkdir()
+    Store(str(home.state)).close()
+    write_heartbeat(str(home.state), SAID | {"pid": 77})
+    with state_lock(str(home.state)):
+        status = home.json("status")
+        assert status["daemon"]["pid"] == os.getpid()
+        assert status["daemon"]["version"] is None and status["progress"] is None
+        assert abs(status["daemon"]["started_at"] - time.time()) < 60
+        assert status["last"] == SAID["last"]
+        assert "note: it starts" in home.run("status").splitlines()
+
+
+def test_an_index_that_is_brought_up_to_date_is_no_error_of_the_users(home):
+    from tagger.index.store import Store
+
+    home.state.mkdir()
+    Store(str(home.state)).close()
+    with sqlite3.connect(home.state / "index.sqlite3") as index:
+        index.execute("DELETE FROM migrations WHERE name = '0004_due'")
+    with state_lock(str(home.state)):
+        [note] = [line for line in home.run("status").splitlines() if line.startswith("note: ")]
+        assert "brings the index up to date" in note
+        home.run("query", "dog", code=2)
+        assert "or wait if it is starting" in home.err
+    assert "not running" in home.run("status")
+
+
+def test_an_index_that_cannot_be_read_is_not_an_empty_one(home):
+    (home.state / "index.sqlite3").mkdir(parents=True)
+    home.run("status", code=2)
+    assert "cannot read the index" in home.err

@@ -68,7 +68,7 @@ OPTIONAL = {"progress", "last"}
 """Null where there is nothing to say."""
 
 SAID = {
-    "pid": 77,
+    "pid": os.getpid(),  # whose lock it is
     "version": "9.9",
     "started_at": 1.5,
     "model": "resnet18-abc",

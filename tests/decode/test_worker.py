@@ -283,6 +283,8 @@ def test_limits_are_in_force(pool: DecodePool, photo: str) -> None:
     assert limits["Max core file size"][:2] == ["0", "0"]
     assert limits["Max address space"][:2] == [str(2048 << 20)] * 2
     assert "NoNewPrivs:\t1" in (process / "status").read_text()
+    score = int((process / "oom_score_adj").read_text())
+    assert score == min(int(Path("/proc/self/oom_score_adj").read_text()) + 500, 1000)
     for fd in (1, 2):
         assert os.readlink(process / f"fd/{fd}") == "/dev/null"
 

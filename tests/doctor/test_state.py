@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import pytest
 
-from tagger.config import Config, MetricsConfig
-from tagger.doctor.daemon import check_daemon, check_metrics
+from tagger.config import Config, MetricsConfig, WebConfig
+from tagger.doctor.daemon import check_daemon, check_metrics, check_page
 from tagger.doctor.examine import checks
 from tagger.doctor.index import check_failures, check_index, examine_index
-from tagger.doctor.result import Patient
+from tagger.doctor.result import Patient, Result
 from tagger.errors import StateError
 from tagger.index.store import Store
 from tagger.photo import FileStat
@@ -220,3 +220,22 @@ def test_metrics_that_nobody_tells(config):
             assert "nobody answers" in only(check_metrics(patient)).said
     with running(config) as patient:
         assert list(check_metrics(patient)) == []
+
+
+def test_the_page(config):
+    handler = type("Handler", (Answer,), {"status": 303})  # to where the password is asked for
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        listen = f"127.0.0.1:{server.server_port}"
+        asked = replace(config, web=WebConfig(enabled=True, listen=listen))
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        with running(asked) as patient:
+            assert only(check_page(patient)) == Result("page", "ok", f"http://{listen}/")
+        thread.join()
+    with running(asked) as patient:
+        result = only(check_page(patient))
+        assert result.state == "wrong" and "nobody answers" in result.said
+        assert "service install" in result.remedy
+    assert list(check_page(Patient(asked))) == []
+    with running(config) as patient:
+        assert list(check_page(patient)) == []

@@ -69,11 +69,13 @@ class Tracer:
         at: int = 0,
         action: Sequence[object] = ("kill",),
         under: Sequence[Path] = (),
+        seconds: float = 0.0,
     ) -> dict[str, Any]:
         """Run one command line of tagger; return ``code``, ``points`` and ``stopped``.
 
         ``points`` are the (call, path) of all ``calls`` met below ``under`` (the inbox and the
-        state directory); at number ``at`` of them, ``stopped``, ``action`` is done.
+        state directory); at number ``at`` of them, ``stopped``, ``action`` is done. It is
+        killed after so many ``seconds`` (0: never).
         """
         asked = {
             "argv": ["--config", str(home.config), *command],
@@ -83,6 +85,7 @@ class Tracer:
             "under": [f"{folder}/" for folder in under or (home.inbox, home.state)],
             "log": str(home.log),
             "environ": home.environ(),
+            "seconds": seconds,
         }
         assert self._server.stdin is not None
         assert self._server.stdout is not None
@@ -114,8 +117,8 @@ def disk(tmp_path: Path) -> Iterator[Callable[..., disks.Disk]]:
         pytest.skip(why)
     made: list[disks.Disk] = []
 
-    def make(name: str = "disk", megabytes: int = 64) -> disks.Disk:
-        made.append(disks.Disk(tmp_path / name, megabytes))
+    def make(name: str = "disk", megabytes: int = 64, *options: str) -> disks.Disk:
+        made.append(disks.Disk(tmp_path / name, megabytes, *options))
         return made[-1]
 
     yield make

@@ -35,13 +35,13 @@ def impossible() -> str:
 class Disk:
     """An ext4 file system in ``image``, mounted at ``path``."""
 
-    def __init__(self, path: Path, megabytes: int) -> None:
+    def __init__(self, path: Path, megabytes: int, *options: str) -> None:
         self.path = path
         self.image = path.with_suffix(".img")
         path.mkdir()
         with open(self.image, "wb") as file:
             file.truncate(megabytes << 20)
-        run("mkfs.ext4", "-q", "-m", "0", "-b", "1024", "-O", "^resize_inode", self.image)
+        run("mkfs.ext4", "-q", "-m", "0", "-b", "1024", "-O", "^resize_inode", *options, self.image)
         self.mount()
 
     def mount(self, *options: str) -> None:

@@ -81,6 +81,7 @@ def nests() -> Iterator[tuple[str, bytes]]:
         yield f"packet-{name}.jpg", jpegs.put(SOUND, jpegs.xmp(packet))
     for name, (make, _) in jpegs.REFUSED.items():
         yield f"{name}.jpg", make()
+    yield "lying.heic", lying_heic()
     yield "segments.jpg", SOUND[:2] + b"\xff\xe1\0\x02" * 200_000 + SOUND[2:]
     yield "fill.jpg", b"\xff\xd8" + b"\xff" * 2_000_000
     yield "scans.jpg", many_scans()
@@ -102,6 +103,14 @@ def nests() -> Iterator[tuple[str, bytes]]:
             *(entry(262, 3, 1, 1), entry(273, 4, 7000, 8), entry(279, 4, 7000, 8)),
         ),
     )
+
+
+def lying_heic() -> bytes:
+    """Return a HEIC that says it is taller than it is: the whole looks like its thumbnail."""
+    data = encoded(NOISE.resize((40, 30)), "HEIF")
+    at = data.index(b"clap") + 12  # of its clean aperture the height's numerator
+    assert data[at : at + 4] == (30).to_bytes(4, "big")
+    return data[:at] + (255).to_bytes(4, "big") + data[at + 4 :]
 
 
 def many_scans() -> bytes:

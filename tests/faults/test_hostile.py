@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import Home
 from tests.faults.conftest import Figure
-from tests.faults.hostile import bombs, hostile_files, mutations, nests
+from tests.faults.hostile import bombs, hostile_files, lying_heic, mutations, nests
 
 WORKER_MB = 400
 GOOD_SECONDS = 5.0
@@ -140,7 +140,11 @@ def check(found: dict[str, Any], scene_seconds: float = GOOD_SECONDS) -> None:
 
 
 def test_some_of_each_kind(home: Home, scenes: list[Path], eventually: Callable[..., Any]) -> None:
-    some = [*list(nests())[::4], *[f for f, _ in zip(mutations(), range(60), strict=False)]]
+    some = [
+        ("lying.heic", lying_heic()),
+        *list(nests())[::4],
+        *[f for f, _ in zip(mutations(), range(60), strict=False)],
+    ]
     found = survive(home, scenes[0], some, eventually, 60)
     check(found)
     assert found["kinds"]["DamagedImageError"] > 10

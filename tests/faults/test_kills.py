@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -158,16 +156,16 @@ def tools_encoded(picture: Image.Image) -> bytes:
 
 
 @pytest.mark.torture
-def test_kills_at_random_moments(
-    home: Home, figure: Figure, eventually: Callable[..., object]
-) -> None:
+def test_kills_at_random_moments(home: Home, traced: Tracer, figure: Figure) -> None:
     kills = 60 if os.environ.get("TAGGER_TORTURE") == "short" else 200
     chance, rounds, photos = random.Random(6), 0, 500
     files = small_photos(photos)
     problems: list[str] = []
     done = 0
+    home.use_converted_model()
+    assert traced.run(home, "run", "--once")["code"] == 0
     began = time.monotonic()
-    home.once(process=True)
+    traced.run(home, "run", "--once")
     started = time.monotonic() - began
     while done < kills:
         target = ("sidecar-xmp", "embed")[rounds % 2]
@@ -177,9 +175,13 @@ def test_kills_at_random_moments(
         judge.put(home.inbox, files)
         home.use_converted_model()
         # From its start to a few seconds into its work, however slow the machine is.
-        while done < kills and run_and_kill(home, started * chance.uniform(0.3, 1.3)):
+        for _ in range(min(25, kills - done)):
+            seconds = started * chance.uniform(0.2, 1.5)
+            if (code := traced.run(home, "run", "--once", seconds=seconds)["code"]) != -9:
+                break
             done += 1
-        home.run_process("run", "--once")
+        assert code in (0, -9), home.log.read_text()[-3000:]
+        assert traced.run(home, "run", "--once")["code"] == 0, home.log.read_text()[-3000:]
         problems += judge.index_problems(home, photos)
         problems += [f"left behind: {stray}" for stray in judge.strays(home)]
         now = judge.contents(home.inbox)
@@ -193,7 +195,7 @@ def test_kills_at_random_moments(
             for name, words in keywords.items()
             if len(words) != len(set(words))
         ]
-        home.run_process("untag", "--all")
+        traced.run(home, "untag", "--all")
         problems += judge.differences(judge.contents(home.inbox), files)
         rounds += 1
         print(f"{done} kills, {rounds} rounds, {len(problems)} problems", flush=True)
@@ -223,21 +225,3 @@ def all_keywords(folder: Path) -> dict[str, list[str]]:
             if words:
                 found[f"{path.name} {array.tag}"] = words
     return found
-
-
-def run_and_kill(home: Home, seconds: float) -> bool:
-    """Start a single run and kill it after so long; return False when it was done before."""
-    with open(home.log, "ab") as log:
-        running = subprocess.Popen(
-            [sys.executable, "-m", "tagger", "--config", str(home.config), "run", "--once"],
-            stdout=log,
-            stderr=log,
-            env=home.environ(),
-        )
-    time.sleep(seconds)
-    if running.poll() is not None:
-        assert running.returncode == 0, home.log.read_text()[-3000:]
-        return False
-    running.kill()
-    running.wait()
-    return True

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import Home
 
@@ -51,6 +54,27 @@ def test_a_folder_that_becomes_a_link_is_not_followed(home: Home, scenes: list[P
     home.run("retry", "--all")
     home.once()
     assert not (away / "a.jpg.xmp").exists()
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_watched(
+    home: Home, scenes: list[Path], eventually: Callable[..., Any]
+) -> None:
+    inner, away = home.inbox / "inner", home.folder / "away"
+    inner.mkdir()
+    shutil.copyfile(scenes[0], inner / "a.jpg")
+    home.start()
+    eventually((inner / "a.jpg.xmp").exists, 60)
+    eventually(lambda: home.run("query", "--count") == "1\n", 10)
+    inner.rename(away)
+    inner.symlink_to(away)
+    (away / "a.jpg.xmp").unlink()
+    home.run("scan", str(inner / "a.jpg"))
+    shutil.copyfile(scenes[1], home.inbox / "b.jpg")
+    eventually((home.inbox / "b.jpg.xmp").exists, 20)
+    time.sleep(2)
+    home.run("untag", str(inner / "a.jpg"), code=2)
+    assert "link" in home.err
+    assert os.listdir(away) == ["a.jpg"]
 
 
 def test_the_state_directory_is_private(home: Home) -> None:

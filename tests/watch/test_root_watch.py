@@ -145,6 +145,33 @@ def test_a_sidecar_edited_by_the_user_brings_its_photo(
     assert one.library.candidates[-1].sidecar.size == 4
 
 
+def test_a_sidecar_is_not_missed_while_a_folder_is_being_deleted(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    """Sidecars and photos go in any order, and slowly: none comes back before it is over."""
+    one = bench()
+    paths = fill(root, 30, jpeg)
+    for path in paths:
+        Path(f"{path}.xmp").write_bytes(b"tags")
+    one.watch.step()
+    answer_canary(one)
+    before = list(one.library.found_paths)
+    for path in paths[1:]:
+        Path(f"{path}.xmp").unlink()
+        hint(one, Kind.SIDECAR, f"{path}.xmp")
+    Path(f"{paths[0]}.xmp").unlink()  # this one's photo stays
+    hint(one, Kind.SIDECAR, f"{paths[0]}.xmp")
+    for path in paths[1:]:
+        one.pass_time(3.0)
+        path.unlink()
+        hint(one, Kind.VANISHED, path)
+        if path is paths[10]:
+            one.watch.rescan()
+    assert one.library.found_paths == before
+    one.pass_time(12.0)
+    assert one.library.found_paths == [*before, str(paths[0])]
+
+
 def test_a_polled_root_is_scanned_often_and_a_watched_one_rarely(
     bench: Make, root: Path, jpeg: bytes
 ) -> None:

@@ -19,6 +19,7 @@ from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.search import open_reader
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
+from tagger.manage import Manage
 from tagger.photo import CropSpec, FileStat, JournalEntry, PhotoFacts, Prediction, Tag
 from tagger.web.app import create_app
 from tagger.web.classifier import Classifier
@@ -57,10 +58,14 @@ def jpeg(size: tuple[int, int] = (640, 480), colour: str = "teal", *, turned: in
     return out.getvalue()
 
 
-def multipart(*files: bytes) -> dict[str, Any]:
-    """Return what a client needs to send ``files``, each as the field ``file``."""
-    head = '--XbX\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
-    body = b"".join(head.encode() + data + b"\r\n" for data in files) + b"--XbX--\r\n"
+def multipart(*files: bytes, filename: str = "a.jpg", **fields: str) -> dict[str, Any]:
+    """Return what a client needs to send ``files``, each as the field ``file``, and ``fields``."""
+    name = filename.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    head = '--XbX\r\nContent-Disposition: form-data; name="'
+    parts = [f'{head}{field}"\r\n\r\n{value}\r\n'.encode() for field, value in fields.items()]
+    file = f'{head}file"; filename="{name}"\r\n\r\n'.encode(errors="surrogateescape")
+    parts += [file + data + b"\r\n" for data in files]
+    body = b"".join(parts) + b"--XbX--\r\n"
     return {"data": body, "content_type": "multipart/form-data; boundary=XbX"}
 
 
@@ -141,6 +146,39 @@ def classifier(spool: Spool, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     made = Classifier(config, load_vocabulary(), FakeEngine, spool)
     yield made
     made.close()
+
+
+class Hints:
+    """Takes the place of a watcher that nobody runs: remembers what it is to look at."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    def hint(self, path: str) -> None:
+        self.paths.append(path)
+
+    def rescan(self) -> None:
+        self.paths.append("")
+
+
+class Daemon(Manage):
+    """What the page asks of a daemon, with a real index, and all folders there but ``away``."""
+
+    def __init__(self, site: Site, store: Store) -> None:
+        self.hints, self.away = Hints(), set[str]()
+        super().__init__(
+            store,
+            config=lambda: site.config,
+            watcher=lambda: self.hints,  # type: ignore[arg-type, return-value]
+            online=lambda path: os.path.isdir(path) and path not in self.away,
+            changed=lambda: None,
+        )
+
+
+@pytest.fixture
+def manager(site: Site) -> Iterator[Daemon]:
+    with Store(site.config.state_dir) as store:
+        yield Daemon(site, store)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -43,6 +44,30 @@ def mistakes(value: Any, schema: dict[str, Any], schemas: dict[str, Any], at: st
     return found
 
 
+def asked(client, described: dict[str, Any]) -> dict[str, Any]:
+    """Return what a request must have: its file, its arguments, and the page's origin."""
+    upload = {}
+    if "requestBody" in described:
+        [body] = described["requestBody"]["content"].values()
+        fields = {}
+        if "folder" in body["schema"]["required"]:
+            fields["folder"] = client.get("/api/v1/folders").json[0]["id"]
+        upload = multipart(jpeg(), **fields)
+    needed = {one["name"]: one["example"] for one in described["parameters"] if "example" in one}
+    return upload | {"query_string": needed, "headers": {"Origin": "http://localhost"}}
+
+
+def told(text: str) -> list[tuple[str, Any]]:
+    """Return name and data of the events in a stream."""
+    lines = re.findall("event: (.*)\nid: [0-9]+\ndata: (.*)\n\n", text)
+    return [(name, json.loads(data)) for name, data in lines]
+
+
+@pytest.fixture
+def client(open_site, manager):
+    return open_site(manager=manager)
+
+
 @pytest.fixture
 def document(client):
     return client.get("/api/v1/openapi.json").json
@@ -66,11 +91,17 @@ def test_every_answer_is_as_described(client, site, document):
     for path, item in document["paths"].items():
         url = path.replace("{photo_id}", str(number))
         for method, described in item.items():
-            upload = multipart(jpeg()) if method == "post" else {}
-            answer = client.open(url, method=method, **upload)
-            assert answer.status_code == 200, url
-            schema = described["responses"]["200"]["content"]["application/json"]["schema"]
-            assert mistakes(answer.json, schema, schemas) == [], url
+            answer = client.open(url, method=method, **asked(client, described))
+            assert answer.status_code == 200, (url, answer.text)
+            [(kind, content)] = described["responses"]["200"]["content"].items()
+            assert answer.mimetype == kind, url
+            if kind == "text/event-stream":
+                assert told(answer.text), url
+                for name, said in told(answer.text):
+                    schema = {"$ref": f"#/{name.capitalize()}"}
+                    assert mistakes(said, schema, schemas) == [], url
+            else:
+                assert mistakes(answer.json, content["schema"], schemas) == [], url
             refused = client.open(url, method=method, headers={"Host": "evil.example"})
             assert mistakes(refused.json, schemas["Error"], schemas) == [], url
 
@@ -87,8 +118,16 @@ def test_every_limit_of_an_argument_is_kept(client, site, document):
                 wrong += ["a" * (schema["maxLength"] + 1)] if "maxLength" in schema else []
                 wrong += ["xx"] if "enum" in schema else []
                 for value in wrong if argument["in"] == "query" else []:
-                    upload = multipart(jpeg()) if method == "post" else {}
-                    url = f"{path}?{argument['name']}={value}"
-                    assert client.open(url, method=method, **upload).status_code == 400, url
+                    url = path.replace("{photo_id}", "1")
+                    request = asked(client, described)
+                    request["query_string"] |= {argument["name"]: value}
+                    answer = client.open(url, method=method, **request)
+                    assert answer.status_code == 400, (url, argument["name"])
                     tried += 1
     assert tried > 10
+
+
+def test_every_route_says_how_it_refuses(document):
+    for path, item in document["paths"].items():
+        for method, described in item.items():
+            assert {"401", "403", "421", "429"} <= set(described["responses"]), (path, method)

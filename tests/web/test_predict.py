@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
+import os
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tagger.errors import WeightsNotFoundError
 from tagger.labels.vocabulary import load_vocabulary
-from tagger.web.classifier import Classifier
+from tagger.photo import Prediction
+from tagger.web.classifier import REST_SECONDS, Classifier
+from tagger.web.uploads import Spool
 
 from .conftest import FakeEngine, jpeg, multipart
 
@@ -133,13 +142,68 @@ def test_a_picture_of_too_many_pixels_is_413(post):
     assert post(out.getvalue()).status_code == 413
 
 
-def test_nothing_is_left_behind(post, spool):
-    import os
+def test_the_whole_of_a_heic_is_looked_at_when_its_thumbnail_leaves_a_doubt(site, spool, open_site):
+    import pillow_heif
 
+    class Unsure(FakeEngine):
+        looks = 0
+
+        def predict(self, crops: np.ndarray) -> list[Prediction]:
+            Unsure.looks += 1
+            found = super().predict(crops)
+            if Unsure.looks == 1:
+                for one in found:
+                    one.probabilities[:] = 0.001
+            return found
+
+    out = io.BytesIO()
+    picture = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
+    heic = pillow_heif.from_pillow(Image.fromarray(picture))
+    heic.save(out, quality=40, thumbnails=[320])
+    doubting = Classifier(site.config, load_vocabulary(), Unsure, spool)
+    try:
+        client = open_site(classifier=doubting)
+        answer = client.post("/predict", **multipart(out.getvalue()))
+    finally:
+        doubting.close()
+    assert answer.json[0] == {"label": "golden retriever", "probability": 80.0}
+    assert Unsure.looks >= 2
+
+
+def test_nothing_is_left_behind(post, spool):
     post(jpeg())
     post(b"\xff\xd8\xff" + bytes(500))
     post(jpeg() + bytes(1_000_001))
     assert os.listdir(spool._folder.name) == []
+
+
+def test_what_a_killed_page_left_is_removed_at_the_next_start(tmp_path, monkeypatch):
+    """And nothing else: neither what is in use, nor what is quite new, nor another's."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = (
+        "import io, os, signal; from tagger.web.uploads import Spool\n"
+        "with Spool().file(io.BytesIO(b'picture'), limit=9): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=False, env=environ)
+    [left] = tmp_path.iterdir()
+    assert [path.read_bytes() for path in left.iterdir()] == [b"picture"]
+    in_use, outside = Spool(), tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("")
+    (tmp_path / "tagger-web-link").symlink_to(outside)
+    old = time.time() - 3600
+    for path in (left, Path(in_use._folder.name), outside):
+        os.utime(path, (old, old))
+    new = tmp_path / "tagger-web-new"
+    new.mkdir()
+    Spool().close()
+    assert not left.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "tagger-web-link", "tagger-web-new", "outside", os.path.basename(in_use._folder.name),
+    }  # fmt: skip
+    assert (outside / "file").exists()
+    in_use.close()
 
 
 def test_too_busy_is_503_with_retry_after(site, spool, open_site):
@@ -172,6 +236,36 @@ def test_too_busy_is_503_with_retry_after(site, spool, open_site):
     assert [answer.status_code for answer in answers] == [200]
 
 
+def test_what_nobody_uses_is_given_back_and_made_again(site, spool, open_site):
+    now, made = [0.0], []
+
+    def load() -> FakeEngine:
+        made.append(now[0])
+        return FakeEngine()
+
+    resting = Classifier(site.config, load_vocabulary(), load, spool, clock=lambda: now[0])
+    client = open_site(classifier=resting)
+    before = {child.pid for child in multiprocessing.active_children()}
+
+    def processes() -> int:
+        return len({child.pid for child in multiprocessing.active_children()} - before)
+
+    try:
+        assert client.post("/predict", **multipart(jpeg())).status_code == 200
+        now[0] += REST_SECONDS - 1
+        resting.rest()
+        assert (processes(), made) == (1, [0.0])
+        now[0] += 1
+        resting.rest()
+        assert processes() == 0
+        assert client.post("/predict", **multipart(jpeg())).status_code == 200
+        assert made == [0.0, REST_SECONDS]
+        resting.rest()
+        assert processes() == 1
+    finally:
+        resting.close()
+
+
 def test_without_a_model_it_says_what_to_do_and_tries_again_later(site, spool, open_site):
     now, asked = [0.0], []
 
@@ -186,4 +280,5 @@ def test_without_a_model_it_says_what_to_do_and_tries_again_later(site, spool, o
         answer = client.post("/predict", **multipart(jpeg()))
         assert answer.status_code == 503
         assert answer.json["remedy"] == "bring them"
+        assert int(answer.headers["Retry-After"]) > 0
     assert asked == [0.0, 11.0]

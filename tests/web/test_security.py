@@ -14,7 +14,13 @@ from PIL import Image
 from tagger.config import WatchRoot
 from tagger.errors import ConfigError
 from tagger.web.gallery import open_inside
-from tagger.web.security import OPEN_TO_PROGRAMS, allowed_hosts, check_local, parse_listen
+from tagger.web.security import (
+    OPEN_TO_PROGRAMS,
+    allowed_hosts,
+    check_host,
+    check_local,
+    parse_listen,
+)
 from tagger.web.services import WebError
 
 from .conftest import jpeg, multipart
@@ -153,7 +159,7 @@ def test_every_answer_is_marked(client, site):
             assert "frame-ancestors 'none'" in policy
             assert "unsafe" not in policy and "http" not in policy and "*" not in policy
             assert headers["X-Content-Type-Options"] == "nosniff"
-            assert headers["Referrer-Policy"] == "no-referrer"
+            assert headers["Referrer-Policy"] == "same-origin"
             assert "Access-Control-Allow-Origin" not in headers
             assert "Cache-Control" in headers
             assert "Set-Cookie" not in headers
@@ -277,6 +283,16 @@ def test_hosts_are_the_address_our_names_and_the_configured():
         "localhost", "127.0.0.1", "[::1]", "127.0.0.2", "photos.example",
     }  # fmt: skip
     assert "[fe80::1]" in allowed_hosts("[fe80::1]:5000")
+
+
+def test_where_all_may_come_every_address_is_ours_but_no_name():
+    for listen in ("0.0.0.0:5000", "[::]:5000"):
+        hosts = allowed_hosts(listen)
+        for host in ("192.168.1.5:5000", "[fe80::1]", "127.0.0.1", "localhost"):
+            check_host(host, hosts)
+        for host in ("evil.example", "0.0.0.0", "[::]:5000", "192.168.1.5.evil.example", ""):
+            with pytest.raises(WebError):
+                check_host(host, hosts)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.5", "::", "fe80::1%eth0", "8.8.8.8"])

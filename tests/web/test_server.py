@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import json
 import re
@@ -11,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +20,7 @@ import pytest
 
 from tagger.config import Config, WebConfig
 from tagger.errors import ConfigError, ModelError, StateError
+from tagger.web.passwords import make_hash
 from tagger.web.server import WebServer
 
 from .conftest import FakeEngine, jpeg
@@ -144,8 +145,7 @@ def test_closing_ends_what_waits_for_a_model(tmp_path):
 
     def load() -> FakeEngine:
         asked.set()
-        while not server._stopping:
-            time.sleep(0.01)
+        assert server._stopping.wait(20)
         raise ModelError("the page is being closed", "try again")
 
     config = Config(state_dir=str(tmp_path), web=WebConfig(listen="127.0.0.1:0"))
@@ -177,6 +177,23 @@ def test_without_weights_it_says_so(small):
     assert json.loads(body)["remedy"]
 
 
+def test_with_a_password_it_listens_to_other_machines(tmp_path):
+    web = WebConfig(listen="0.0.0.0:0", password=make_hash("correct horse", cost=10))
+    with WebServer(Config(state_dir=str(tmp_path), web=web), load=FakeEngine) as server:
+        runs = threading.Thread(target=server.run)
+        runs.start()
+        port = int(server.url.rsplit(":", 1)[1].strip("/"))
+        try:
+            assert ask(port, "GET", "/", Host="192.168.1.5:5000")[0] == 401
+            assert ask(port, "GET", "/", Host="evil.example")[0] == 421
+            bearer = "Bearer correct horse"
+            assert ask(port, "GET", "/", Host="192.168.1.5", Authorization=bearer)[0] == 200
+            assert ask(port, "GET", "/static/style.css", Host="192.168.1.5")[0] == 200
+        finally:
+            server.stop()
+            runs.join(10)
+
+
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0"])
 def test_it_refuses_to_listen_to_other_machines(home, listen):
     home.run("web", "--listen", listen, code=2)
@@ -189,6 +206,19 @@ def test_a_port_in_use_is_told(tmp_path):
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(StateError, match=re.escape(listen)):
             WebServer(Config(state_dir=str(tmp_path), web=WebConfig(listen=listen)))
+
+
+def test_a_service_without_the_network_is_told_how_to_get_it(tmp_path, monkeypatch):
+    """As under RestrictAddressFamilies=AF_UNIX: the kernel refuses the socket."""
+
+    class Refused(socket.socket):
+        def __init__(self, *arguments: object) -> None:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr("tagger.web.server.socket.socket", Refused)
+    config = Config(state_dir=str(tmp_path), web=WebConfig(listen="127.0.0.1:0"))
+    with pytest.raises(StateError, match="service install --network"):
+        WebServer(config)
 
 
 def test_an_address_that_is_nobodys_is_told(tmp_path):

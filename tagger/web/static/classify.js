@@ -4,6 +4,7 @@
   const input = document.getElementById("file");
   const results = document.getElementById("results");
   const progress = document.getElementById("progress");
+  const bar = document.getElementById("bar-of-all");
   const maxBytes = Number(form.dataset.maxBytes);
   const maxFiles = Number(form.dataset.maxFiles);
   const AT_ONCE = 2;
@@ -12,11 +13,20 @@
   let running = 0, done = 0, total = 0;
 
   const pause = (seconds) => new Promise((go) => setTimeout(go, 1000 * seconds));
+  const copy = (id) => document.getElementById(id).content.firstElementChild.cloneNode(true);
+
+  function make(tag, className, ...inside) {
+    const element = document.createElement(tag);
+    element.className = className;
+    element.append(...inside);
+    return element;
+  }
 
   function add(list) {
     const files = Array.from(list);
     if (files.length === 0) return;
     if (running === 0 && waiting.length === 0) done = total = 0;
+    form.classList.add("busy");
     for (const file of files.slice(0, maxFiles)) {
       waiting.push([file, card(file)]);
       total += 1;
@@ -32,7 +42,7 @@
       try {
         await classify(file, shown);
       } catch (error) {
-        fail(shown, `The page could not be reached (${error.message})`, "see whether tagger runs");
+        fail(shown, error.message, "see whether tagger runs");
       }
       done += 1;
       tell("");
@@ -42,26 +52,58 @@
 
   function tell(before) {
     progress.textContent = `${before}${done} of ${total} picture${total === 1 ? "" : "s"} looked at`;
+    bar.max = total;
+    bar.value = done;
+    bar.hidden = total < 2 || done === total;
   }
 
+  /** Put a card with the preview of `file` before the others. */
   function card(file) {
-    const shown = document.getElementById("result").content.firstElementChild.cloneNode(true);
-    shown.querySelector(".name").textContent = file.name || "pasted picture";
-    shown.querySelector(".state").textContent = "waiting…";
-    const preview = shown.querySelector(".preview");
+    const shown = copy("result");
+    const name = file.name || "pasted picture";
+    shown.querySelector(".name").textContent = shown.querySelector(".name").title = name;
+    const preview = shown.querySelector("img");
     const url = URL.createObjectURL(file);
-    const bare = () => {
+    preview.addEventListener("load", () => URL.revokeObjectURL(url));
+    preview.addEventListener("error", () => {  // as HEIC in most browsers
       URL.revokeObjectURL(url);
       preview.hidden = true;
-      shown.querySelector(".said").classList.add("alone");
-    };
-    preview.addEventListener("load", () => URL.revokeObjectURL(url));
-    preview.addEventListener("error", bare);  // as HEIC in most browsers
-    preview.alt = `Preview of ${file.name || "the pasted picture"}`;
+      shown.classList.toggle("alone", shown.querySelector(".state").classList.contains("mistake"));
+      const end = /\.(\w{1,5})$/.exec(name);
+      shown.querySelector(".kind").textContent = end ? end[1].toUpperCase() : "no preview";
+    });
+    preview.alt = `Preview of ${name}`;
     preview.hidden = false;
     preview.src = url;
     results.prepend(shown);
     return shown;
+  }
+
+  /** Post `file`; return status, headers and the JSON. `sent` hears the share sent, 0…1. */
+  function post(url, fields, sent) {
+    return new Promise((answered, failed) => {
+      const body = new FormData();
+      for (const [name, value] of Object.entries(fields)) {
+        if (value instanceof Blob) body.append(name, value, value.name || "pasted");
+        else body.append(name, value);
+      }
+      const request = new XMLHttpRequest();  // fetch does not tell how much has been sent
+      request.open("POST", url);
+      request.responseType = "json";
+      request.setRequestHeader("Accept", "application/json");
+      request.upload.addEventListener("progress", (event) => sent(event.loaded / event.total));
+      request.addEventListener("load", () => {
+        if (request.status === 401) location.reload();  // the login page
+        answered({
+          ok: request.status < 300,
+          status: request.status,
+          again: Number(request.getResponseHeader("Retry-After")),
+          said: request.response || { error: "That was no answer", remedy: "reload the page" },
+        });
+      });
+      request.addEventListener("error", () => failed(new Error("The page could not be reached")));
+      request.send(body);
+    });
   }
 
   async function classify(file, shown) {
@@ -69,21 +111,21 @@
       fail(shown, `Larger than ${Math.round(maxBytes / 1e6)} MB`, "choose a smaller picture");
       return;
     }
-    shown.querySelector(".state").textContent = "being looked at…";
+    const state = shown.querySelector(".state");
+    const sent = (share) => {
+      state.textContent = share < 1 ? `sending, ${Math.floor(100 * share)} %` : "being looked at…";
+    };
+    sent(1);
     const started = performance.now();
     for (let attempt = 1; ; attempt += 1) {
-      const body = new FormData();
-      body.append("file", file, file.name || "pasted");
-      const response = await fetch(form.dataset.url, { method: "POST", body });
-      const again = Number(response.headers.get("Retry-After"));
-      const busy = response.status === 503 && again > 0 && attempt < TRIES;
-      if (busy) {
-        await pause(again);
+      const answer = await post(form.dataset.url, { file }, sent);
+      if (answer.status === 503 && answer.again > 0 && attempt < TRIES) {
+        state.textContent = "waiting for its turn";
+        await pause(answer.again);
         continue;
       }
-      const said = await response.json();
-      if (response.ok) show(shown, said, performance.now() - started);
-      else fail(shown, said.error, said.remedy);
+      if (answer.ok) show(file, shown, answer.said, performance.now() - started);
+      else fail(shown, answer.said.error, answer.said.remedy);
       return;
     }
   }
@@ -91,48 +133,86 @@
   function fail(shown, what, remedy) {
     const state = shown.querySelector(".state");
     state.className = "state mistake";
-    state.textContent = `${what}: ${remedy}`;
+    shown.classList.toggle("alone", shown.querySelector("img").hidden);
+    state.textContent = `${what.charAt(0).toUpperCase()}${what.slice(1)}: ${remedy}`;
   }
 
   function both(names) {
-    const span = document.createElement("span");
-    span.append(names.en);
+    const span = make("span", "", make("span", "", names.en));
     if (names.zh && names.zh !== names.en) {
-      const other = document.createElement("span");
+      const other = make("span", "quiet", names.zh);
       other.lang = "zh";
-      other.className = "quiet";
-      other.textContent = names.zh;
       span.append(" ", other);
     }
     return span;
   }
 
-  function show(shown, said, elapsed) {
+  function show(file, shown, said, elapsed) {
     shown.querySelector(".state").hidden = true;
     const bars = shown.querySelector(".bars");
     for (const one of said.predictions) {
-      const bar = document.getElementById("bar").content.firstElementChild.cloneNode(true);
-      bar.querySelector(".label").append(both(one.names));
-      bar.querySelector(".percent").textContent = `${one.probability.toFixed(1)} %`;
-      const filled = bar.querySelector("progress");
+      const entry = copy("bar");
+      entry.querySelector(".label").append(both(one.names));
+      entry.querySelector(".percent").textContent = `${one.probability.toFixed(1)} %`;
+      const filled = entry.querySelector("progress");
       filled.value = one.probability;
       filled.setAttribute("aria-label", one.names.en);
-      bars.append(bar);
+      bars.append(entry);
     }
     bars.hidden = false;
+    showTags(shown, said);
+    const time = shown.querySelector(".time");
+    time.textContent =
+      `${Math.round(elapsed)} ms: ${Math.round(said.milliseconds.decode)} to open it,` +
+      ` ${Math.round(said.milliseconds.classify)} to recognise`;
+    time.hidden = false;
+    offerKeeping(file, shown);
+  }
+
+  function showTags(shown, said) {
     const tags = shown.querySelector(".tags");
-    tags.append(said.keywords.length ? "Would be tagged: " : "Nothing would be tagged.");
+    const none = said.keywords.length === 0;
+    tags.append(make("span", "quiet small", none ? "No tag would be written" : "Tags"));
     for (const path of said.keywords) {
-      const tag = document.createElement("span");
-      tag.className = "tag";
-      tag.textContent = path[path.length - 1];
+      const tag = make("span", "tag", path[path.length - 1]);
       tag.title = path.join(" › ");
       tags.append(tag);
     }
     tags.hidden = false;
-    shown.querySelector(".time").textContent =
-      `${Math.round(elapsed)} ms, of which ${Math.round(said.milliseconds.decode)} opening` +
-      ` and ${Math.round(said.milliseconds.classify)} recognising`;
+    const why = shown.querySelector(".why");
+    for (const tag of said.tags) {
+      if (!tag.reason) continue;
+      const sure = `${(100 * tag.confidence).toFixed(1)} %`;
+      why.append(make("li", "", `${tag.path.join(" › ")}, ${sure}: ${tag.reason}`));
+    }
+    why.parentElement.hidden = why.childElementCount === 0;
+  }
+
+  function offerKeeping(file, shown) {
+    const keep = shown.querySelector(".keep");
+    const folders = keep.querySelector("select");
+    const button = keep.querySelector("button");
+    if (folders.options.length === 0) return;
+    if (folders.options.length === 1) {
+      folders.hidden = true;
+      button.textContent = `Keep it in ${folders.options[0].textContent}`;
+    }
+    keep.hidden = false;
+    keep.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      button.disabled = true;
+      const heard = keep.querySelector("[role=status]");
+      heard.textContent = "";
+      try {
+        const fields = { folder: folders.value, file };
+        const { ok, said } = await post(form.dataset.keep, fields, () => {});
+        heard.textContent = ok ? `Kept as ${said.path}` : `${said.error}: ${said.remedy}`;
+        if (ok) folders.hidden = button.hidden = true;
+      } catch (error) {
+        heard.textContent = `${error.message}: see whether tagger runs`;
+      }
+      button.disabled = false;
+    });
   }
 
   input.addEventListener("change", () => {
@@ -142,6 +222,7 @@
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => {
+      if (!event.dataTransfer.types.includes("Files")) return;
       event.preventDefault();
       form.classList.add("over");
     });
@@ -150,6 +231,7 @@
     if (event.relatedTarget === null) form.classList.remove("over");
   });
   document.addEventListener("drop", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     form.classList.remove("over");
     add(event.dataTransfer.files);

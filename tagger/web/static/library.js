@@ -8,8 +8,9 @@
   document.querySelectorAll("main img").forEach(watch);
 
   const list = document.getElementById("photos");
+  const found = document.getElementById("found");
   const more = document.getElementById("more");
-  if (!list || !more) return;
+  const shown = new Set(Array.from(list.children, (entry) => entry.dataset.id));
   let loading = false;
 
   function item(photo) {
@@ -17,6 +18,7 @@
     const link = document.createElement("a");
     const image = document.createElement("img");
     const caption = document.createElement("span");
+    entry.dataset.id = photo.id;
     link.href = `/photos/${photo.id}`;
     image.width = image.height = 320;
     image.loading = "lazy";
@@ -32,6 +34,12 @@
     return entry;
   }
 
+  function fresh(photos) {
+    const some = photos.filter((photo) => !shown.has(String(photo.id)));
+    some.forEach((photo) => shown.add(String(photo.id)));
+    return some.map(item);
+  }
+
   async function load() {
     if (loading) return;
     loading = true;
@@ -40,7 +48,7 @@
       const response = await fetch(`${list.dataset.url}?${asked}`);
       const said = await response.json();
       if (!response.ok) throw new Error(said.error);
-      list.append(...said.photos.map(item));
+      list.append(...fresh(said.photos));
       if (said.next === null) {
         seen.disconnect();
         more.remove();
@@ -63,9 +71,31 @@
     (entries) => { if (entries.some((entry) => entry.isIntersecting)) load(); },
     { rootMargin: "600px" },
   );
-  seen.observe(more);
-  more.addEventListener("click", (event) => {
-    event.preventDefault();
-    load();
+  if (more) {
+    seen.observe(more);
+    more.addEventListener("click", (event) => {
+      event.preventDefault();
+      load();
+    });
+  }
+
+  // What is tagged while the page is open comes first, whenever it was taken.
+  let counting = 0;
+  async function count() {
+    const response = await fetch(`${found.dataset.url}?${new URLSearchParams({ q: list.dataset.q })}`);
+    if (!response.ok) return;
+    const number = (await response.json()).count;
+    found.textContent = `${number.toLocaleString("en")} photo${number === 1 ? "" : "s"}`;
+  }
+  const later = new URLSearchParams(location.search).has("after");
+  document.addEventListener("tagger-photo", (event) => {
+    if (later || document.getElementById("mistake")) return;
+    const [entry] = fresh([event.detail]);
+    if (!entry) return;
+    entry.className = "arrived";
+    list.prepend(entry);
+    document.getElementById("empty").hidden = true;
+    clearTimeout(counting);
+    counting = setTimeout(count, 300);
   });
 })();

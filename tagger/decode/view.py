@@ -1,0 +1,87 @@
+"""A photo for people to look at: all of it, or the square in its middle, turned and small.
+
+Meant to run in the processes of :mod:`~tagger.decode.worker`, as
+:mod:`~tagger.decode.crop`, whose checks of a file hold here too. Colours become sRGB.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from tagger.decode.crop import draft, is_raw, open_image, open_photo, raw_preview
+from tagger.decode.pixels import LARGE, STRIP, brightest, from_deep, is_deep, reduced, to_rgb, turn
+from tagger.photo import CropSpec
+
+MAX_SIDE = 2048
+"""The most that can be asked for: so much fits an answer."""
+
+
+def view(
+    path: str, side: int, *, square: bool = False, max_pixels: int = 200_000_000
+) -> NDArray[np.uint8]:
+    """Return the photo at ``path`` as it is to be seen: uint8 RGB of shape (H, W, 3).
+
+    Whole, its longer side at most ``side`` pixels; or the ``square`` in its middle, for which
+    a small picture that the file carries will do. It is never made larger. Raise as
+    :func:`tagger.decode.crop.decode`.
+    """
+    with open_photo(path) as file:
+        source = raw_preview(path, file)[0] if is_raw(path) else file
+        with open_image(source, path, max_pixels) as (image, facts):
+            return np.asarray(turn(_seen(image, side, square), facts.orientation))
+
+
+def _seen(image: Image.Image, side: int, square: bool) -> Image.Image:
+    """Return the picture as RGB in its final size, still to be turned."""
+    width, height = image.size
+    scale = min(1.0, side / (min(width, height) if square else max(width, height)))
+    wanted = max(1, round(width * scale)), max(1, round(height * scale))
+    draft(image, CropSpec(min(wanted), min(wanted)), whole=not square)
+    image.load()
+    profile, mode = image.info.get("icc_profile"), image.mode
+    if square:
+        short = min(image.size)
+        left, top = (image.width - short) // 2, (image.height - short) // 2
+        image = image.crop((left, top, left + short, top + short))
+        wanted = (min(*wanted, short),) * 2
+    width, height = image.size
+    if width * height > LARGE:
+        image = reduced(image, min(wanted))
+    # What was left over at the end of a side has become a whole pixel.
+    factor = round(width / image.width)
+    box = (0.0, 0.0, width / factor, height / factor)
+    limit = brightest(image, mode) if is_deep(image) else None
+    image = _simple(image)
+    if (image.width, image.height) != wanted:
+        image = image.resize(wanted, Image.Resampling.BICUBIC, box)
+    if limit is not None:
+        return from_deep(image, limit)
+    return _in_srgb(image, profile) if mode == "RGB" and profile else image
+
+
+def _simple(image: Image.Image) -> Image.Image:
+    """Return the picture as RGB, made strip by strip; or still deep."""
+    if is_deep(image):
+        return image if image.mode in ("F", "I;16") else image.convert("I")
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    made = Image.new("RGB", image.size)
+    step = max(STRIP // image.width, 1)
+    for top in range(0, image.height, step):
+        part = image.crop((0, top, image.width, min(top + step, image.height)))
+        made.paste(to_rgb(part), (0, top))
+    return made
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Return the picture with its colours as a browser takes them; phones use wider ones."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        turned = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"))
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return image  # a broken profile: the picture may be fine
+    return image if turned is None else turned

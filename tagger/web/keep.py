@@ -1,0 +1,267 @@
+"""Keeping an uploaded picture in a watched folder: under a safe name, and in no file's place."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import secrets
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from tagger.config import Config, WatchRoot
+from tagger.files import OWN_PREFIX
+from tagger.photo import PHOTO_SUFFIXES, sidecar_paths
+from tagger.web.services import Manages, WebError
+from tagger.web.uploads import not_a_picture, sniff, too_large
+
+SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png", ".apng"),
+    "GIF": (".gif",),
+    "WebP": (".webp",),
+    "AVIF": (".avif", ".avifs"),
+    "HEIC": (".heic", ".heif", ".hif", ".avif"),
+}
+"""How the names of each kind may end; the first is given to one that ends otherwise."""
+
+MAX_NAME = 180
+"""Bytes of a name, so that there is room for the sidecar's ending and a number."""
+MOST = 999
+"""Pictures of one name in one folder."""
+
+_CHUNK = 1 << 20
+_ELSEWHERE = re.compile(r'[<>:"|?*\\/]')
+"""What a name must not have on the systems that share folders with this one."""
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_REFUSING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENOENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A watched folder that pictures may be put into; ``reason`` says why not just now.
+
+    ``name`` is short, and no other folder's.
+    """
+
+    id: str
+    name: str
+    root: WatchRoot
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a picture was put: ``path`` is relative to the folder."""
+
+    folder: Folder
+    path: str
+
+
+def folders(config: Config, manager: Manages | None) -> list[Folder]:
+    """Return the watched folders that may be written to.
+
+    Without the daemon there is none: it alone can tell whether a disk is there, and would tag.
+    """
+    if manager is None:
+        return []
+    found = []
+    names = Counter(os.path.basename(root.path) for root in config.watch)
+    for root in config.watch:
+        name = os.path.basename(root.path)
+        name = root.path if names[name] > 1 or not name else name
+        reason = None
+        if not manager.online(root.path):
+            reason = "the folder is not there, or its disk is not connected"
+        elif not os.access(root.path, os.W_OK | os.X_OK):
+            reason = "the folder cannot be written to by tagger's user"
+        if not root.read_only:
+            found.append(Folder(_number(root), name, root, reason))
+    return found
+
+
+def keep(
+    config: Config, manager: Manages | None, folder_id: str, name: str | None, upload: IO[bytes]
+) -> Kept:
+    """Store ``upload`` in the folder with that id, under a safe form of ``name``.
+
+    It appears there whole or not at all. Raise WebError when it is no picture or too large, or
+    the folder does not take it.
+    """
+    if manager is None:
+        raise WebError(
+            "this page keeps nothing, as it runs without the daemon",
+            "set `web.enabled: true` in the config, and use the page of `tagger run`",
+            status=409,
+        )
+    chosen = [folder for folder in folders(config, manager) if folder.id == folder_id]
+    if not chosen:
+        raise WebError(
+            "there is no such folder to keep pictures in",
+            "choose one of /api/v1/folders",
+            status=404,
+        )
+    folder = chosen[0]
+    if folder.reason is not None:
+        raise WebError(folder.reason, "choose another folder, or mend that", status=409)
+    start = upload.tell()
+    kind = sniff(upload.read(12))
+    if kind is None:
+        raise not_a_picture()
+    upload.seek(start)
+    safe = safe_name(name or "", kind)
+    below = config.web.inbox if folder.root.recursive else ""
+    limit = config.web.max_upload_mb * 1_000_000
+    try:
+        with _opened(folder.root.path, below) as at:
+            owner = config.root_of(os.path.join(folder.root.path, below, safe))
+            if owner is not None and owner.read_only:
+                raise WebError(
+                    f"{owner.path} is never written to", "change `web.inbox`", status=409
+                )
+            taken = _stored(at, safe, upload, limit)
+    except OSError as error:
+        raise _refused(folder, error) from error
+    path = os.path.join(below, taken)
+    manager.scan([os.path.join(folder.root.path, path)])
+    return Kept(folder, path)
+
+
+def safe_name(given: str, kind: str) -> str:
+    """Return a name for a picture of ``kind`` that is safe in a folder of any system.
+
+    ``given`` is what the sender calls it, perhaps with a path.
+    """
+    name = unicodedata.normalize("NFC", re.split(r"[/\\]", given)[-1])
+    name = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in name)
+    name = " ".join(_ELSEWHERE.sub("_", name).split())
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() not in PHOTO_SUFFIXES:
+        stem, suffix = name, ""
+    if suffix.lower() not in SUFFIXES[kind]:
+        suffix = SUFFIXES[kind][0]
+    stem = stem.encode()[: MAX_NAME - len(suffix)].decode(errors="ignore")
+    # A dot in front hides a file, a hyphen makes it an option, others are temporary files'.
+    stem = stem.strip(". ").lstrip(".~-$# ")
+    if _DEVICES.fullmatch(stem):
+        stem = f"_{stem}"
+    return (stem or "photo") + suffix
+
+
+def _number(root: WatchRoot) -> str:
+    """Return an id that stays with the folder when the config changes."""
+    return hashlib.blake2b(os.fsencode(root.path), digest_size=6).hexdigest()
+
+
+@contextlib.contextmanager
+def _opened(root: str, below: str) -> Iterator[int]:
+    """Give a descriptor of the folder ``below`` in ``root``; make it when it is not there.
+
+    No link is followed below the root.
+    """
+    at = os.open(root, _DIRECTORY)
+    try:
+        for name in below.split("/") if below else ():
+            with contextlib.suppress(FileExistsError):
+                mode = stat.S_IMODE(os.fstat(at).st_mode)
+                os.mkdir(name, mode & 0o777, dir_fd=at)
+            inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = inner
+        yield at
+    finally:
+        os.close(at)
+
+
+def _stored(at: int, name: str, upload: IO[bytes], limit: int) -> str:
+    """Write ``upload`` into the folder ``at``; return the name that it got."""
+    temporary = f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        fd = os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=at)
+    except OSError as error:
+        if error.errno not in _NO_UNNAMED:
+            raise
+        fd = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=at
+        )
+        source = temporary
+    else:
+        source = ""
+    try:
+        with open(fd, "wb") as target:
+            left = limit
+            while chunk := upload.read(_CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    raise too_large(limit)
+                target.write(chunk)
+            target.flush()
+            os.fchmod(fd, os.fstat(at).st_mode & 0o666)
+            os.fsync(fd)
+            taken = _named(at, source or f"/proc/self/fd/{fd}", name)
+        os.fsync(at)
+    finally:
+        if source:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(source, dir_fd=at)
+    return taken
+
+
+def _named(at: int, source: str, name: str) -> str:
+    """Give the file ``source`` the first free of the names ``name``, ``name (2)`` and so on."""
+    stem, suffix = os.path.splitext(name)
+    for number in range(1, MOST + 1):
+        free = name if number == 1 else f"{stem} ({number}){suffix}"
+        # The sidecar of a photo that is gone is not this one's.
+        if any(_is_there(at, other) for other in (free, *sidecar_paths(free))):
+            continue
+        try:
+            os.link(source, free, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno not in _NO_LINKS or source.startswith("/"):
+                raise
+            # A disk without hard links: the name is taken by an empty file, then replaced.
+            try:
+                os.close(os.open(free, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=at))
+            except FileExistsError:
+                continue
+            os.rename(source, free, src_dir_fd=at, dst_dir_fd=at)
+        return free
+    raise WebError(
+        f"there are {MOST} pictures of that name already", "give it another name", status=409
+    )
+
+
+def _is_there(at: int, name: str) -> bool:
+    try:
+        os.lstat(name, dir_fd=at)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _refused(folder: Folder, error: OSError) -> WebError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return WebError("the folder's disk is full", "free some space on it", status=507)
+    if error.errno in _REFUSING:
+        return WebError(
+            f"the picture cannot be stored in {folder.root.path}: {error.strerror}",
+            "check the rights of the folder, and that `web.inbox` is a folder in it",
+            status=409,
+        )
+    return WebError(
+        f"the picture cannot be stored in {folder.root.path}: {error.strerror}",
+        "check that disk",
+        status=503,
+    )

@@ -1,0 +1,121 @@
+"""The JSON of the library's changes, and of what its pages ask for while they are looked at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from flask import Blueprint, Response, jsonify, request
+
+from tagger.index.records import PhotoRow
+from tagger.index.search import Found, Reader
+from tagger.metadata.own import MAX_LENGTH
+from tagger.web import library, similar, suggest
+from tagger.web.api import no_photo, whole_number
+from tagger.web.edits import Edits
+from tagger.web.live import STREAM_SECONDS, Live
+from tagger.web.reasons import Reasons
+from tagger.web.services import Services, WebError
+from tagger.web.similar import Similar
+
+
+def add_library_routes(routes: Blueprint, services: Services) -> None:
+    """Add them to the routes that answer with JSON."""
+    config, known = services.config, services.vocabulary
+    edits, live = Edits(config, services.manager), Live(services)
+    alike, reasons = Similar(), Reasons(services)
+
+    def changed(photo_id: int, change: Callable[[PhotoRow], None]) -> Response:
+        """Make a change; answer with the photo as it is then."""
+        with services.reader() as reader:
+            row = _found(reader, photo_id).row
+        change(row)
+        with services.reader() as reader:
+            found = _found(reader, photo_id)
+            return jsonify(library.photo_details(reader, found, known, config.labels.top_k))
+
+    @routes.post("/api/v1/photos/<photo:photo_id>/tags")
+    def add_tag(photo_id: int) -> Response:
+        word = _word("label")
+        return changed(photo_id, lambda row: edits.add(row, word))
+
+    @routes.delete("/api/v1/photos/<photo:photo_id>/tags")
+    def remove_tag(photo_id: int) -> Response:
+        label = _word("label")
+        return changed(photo_id, lambda row: edits.remove(row, label))
+
+    @routes.post("/api/v1/photos/<photo:photo_id>/untag")
+    def untag(photo_id: int) -> Response:
+        return changed(photo_id, lambda row: edits.remove(row, None))
+
+    @routes.post("/api/v1/photos/<photo:photo_id>/restore")
+    def restore(photo_id: int) -> Response:
+        label = _word("label") if "label" in request.args else None
+        return changed(photo_id, lambda row: edits.restore(row, label))
+
+    @routes.post("/api/v1/photos/<photo:photo_id>/retry")
+    def retry(photo_id: int) -> Response:
+        return changed(photo_id, edits.retry)
+
+    @routes.post("/api/v1/failures/retry")
+    def retry_all() -> Response:
+        with services.reader() as reader:
+            paths = [failure.path for failure in reader.failures()]
+        return jsonify({"count": edits.retry_all(paths)})
+
+    @routes.get("/api/v1/photos/<photo:photo_id>/reasons")
+    def why(photo_id: int) -> Response:
+        with services.reader() as reader:
+            return jsonify(reasons.of(reader, _found(reader, photo_id)))
+
+    @routes.get("/api/v1/photos/<photo:photo_id>/similar")
+    def similar_photos(photo_id: int) -> Response:
+        limit = whole_number("limit", similar.USUAL, 1, similar.MOST)
+        with services.reader() as reader:
+            _found(reader, photo_id)
+            # Some of them may be missing now.
+            scores = dict(alike.like(reader, photo_id, 2 * limit))
+            found = {one.row.id: one for one in library.by_ids(reader, tuple(scores))}
+            told = [
+                library.photo_json(found[number]) | {"likeness": round(score, 4)}
+                for number, score in scores.items()
+                if number in found
+            ]
+            return jsonify(told[:limit])
+
+    @routes.get("/api/v1/suggest")
+    def suggestions() -> Response:
+        limit = whole_number("limit", suggest.USUAL, 1, suggest.MOST)
+        beginning = request.args.get("q", "")
+        if len(beginning) > library.MAX_QUERY:
+            raise WebError("that is too long", "send the beginning of one word")
+        with services.reader() as reader:
+            return jsonify(suggest.suggestions(reader, known, beginning, limit))
+
+    @routes.get("/api/v1/events")
+    def events() -> Response:
+        with services.reader() as reader:
+            query = library.parsed(reader, config, known, request.args.get("q", ""))
+        after: int | None = whole_number("after", 0, 0, 10**18 - 1)
+        again = request.headers.get("Last-Event-ID", "")
+        if re.fullmatch("[0-9]{1,18}", again):
+            after = int(again)
+        elif "after" not in request.args:
+            after = None
+        listens = "text/event-stream" in request.headers.get("Accept", "")
+        stream = live.stream(query, after, STREAM_SECONDS if listens else 0.0)
+        response = Response(stream, mimetype="text/event-stream")
+        response.headers["X-Accel-Buffering"] = "no"  # a proxy is to pass it on at once
+        return response
+
+    def _found(reader: Reader, photo_id: int) -> Found:
+        found = library.find_one(reader, photo_id)
+        if found is None:
+            raise no_photo()
+        return found
+
+    def _word(name: str) -> str:
+        word = request.args.get(name, "")
+        if not word.strip() or len(word) > 4 * MAX_LENGTH:
+            raise WebError(f"`{name}` is missing, or too long", "send a label")
+        return word

@@ -1,0 +1,194 @@
+"""What happens, told to a page as it happens: server-sent events.
+
+See https://html.spec.whatwg.org/multipage/server-sent-events.html. A stream takes a thread of
+the server, so there are few, and each ends by itself; the browser comes again. Nobody looks at
+anything while nobody listens.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+from tagger.errors import StateError
+from tagger.index.conditions import And, Query
+from tagger.index.database import index_path
+from tagger.state import STATUS_NAME, daemon_runs
+from tagger.web.library import ByIds, photo_json
+from tagger.web.services import Services, WebError
+
+log = logging.getLogger(__name__)
+
+CLIENTS = 5
+"""Streams at once. The server has eight threads besides those that classify."""
+
+STREAM_SECONDS = 25.0
+AGAIN_SECONDS = 1.0
+"""When the browser comes again after the end of a stream."""
+
+LOOK_SECONDS = 1.0
+BURST_SECONDS = 0.25
+"""Photos that are tagged one after the other are told together."""
+RUNS_SECONDS = 5.0
+"""How often it is asked whether the daemon runs; everything else is seen by its files."""
+
+AT_ONCE = 100
+"""New photos that are told at a time."""
+WAITING = 500
+"""New photos that wait to be tagged, of which that is told."""
+
+_DONE = ("tagged", "untagged")
+
+
+class Live:
+    """Gives streams, ``clients`` at once. ``clock`` is monotonic seconds. For any thread."""
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        clients: int = CLIENTS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._services, self._clock = services, clock
+        self._free = threading.BoundedSemaphore(clients)
+
+    def stream(self, query: Query, after: int | None, seconds: float) -> Stream:
+        """Return a stream of the status, and of photos that ``query`` finds and that are new.
+
+        New are those with an id above ``after`` (None: those from now on). It ends after
+        ``seconds``; 0: when the present is told. Raise WebError when there are too many.
+        """
+        if not self._free.acquire(blocking=False):
+            raise WebError(
+                "too many pages are open that show what happens",
+                "close one of them; this one tries again by itself",
+                status=503,
+                retry_after=int(STREAM_SECONDS),
+            )
+        return Stream(self._services, query, after, seconds, self._clock, self._free.release)
+
+
+class Stream:
+    """One client's events, as bytes. :meth:`close` must be called, whether it was begun or not."""
+
+    def __init__(
+        self,
+        services: Services,
+        query: Query,
+        after: int | None,
+        seconds: float,
+        clock: Callable[[], float],
+        closed: Callable[[], None],
+    ) -> None:
+        self._services, self._query, self._last = services, query, after
+        self._seconds, self._clock = seconds, clock
+        self._woken = threading.Event()
+        self._waiting: set[int] = set()
+        self._runs, self._runs_at = False, -RUNS_SECONDS
+        self._lock = threading.Lock()
+        self._closed: Callable[[], None] | None = closed
+        self._events = self._told()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._events)
+        except StopIteration:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let another client have its turn."""
+        self._events.close()
+        with self._lock:
+            closed, self._closed = self._closed, None
+        if closed is not None:
+            closed()
+
+    def _told(self) -> Generator[bytes]:
+        manager, closing = self._services.manager, self._services.closing
+        leave = manager.listen(lambda outcome: self._woken.set()) if manager else lambda: None
+        ends_at = self._clock() + self._seconds
+        seen: object = None
+        status: dict[str, Any] | None = None
+        try:
+            yield b"retry: %d\n\n" % (AGAIN_SECONDS * 1000)
+            while True:
+                self._woken.clear()
+                now = self._version()
+                if now != seen:
+                    seen = now
+                    yield from self._arrived()
+                    if (new := self._status()) is not None and new != status:
+                        status = new
+                        yield self._event("status", status)
+                if closing.is_set() or self._clock() >= ends_at:
+                    return
+                if self._woken.wait(LOOK_SECONDS):
+                    closing.wait(BURST_SECONDS)
+                else:
+                    yield b":\n\n"  # by this the server finds out that nobody is there any more
+        finally:
+            leave()
+
+    def _version(self) -> object:
+        """Return what changes whenever index or heartbeat do."""
+        state_dir = self._services.config.state_dir
+        if self._services.manager is None and self._clock() >= self._runs_at + RUNS_SECONDS:
+            self._runs_at, self._runs = self._clock(), daemon_runs(state_dir)
+        index = index_path(state_dir)
+        files = (index, index + "-wal", os.path.join(state_dir, STATUS_NAME))
+        return (self._runs, *map(_file_version, files))
+
+    def _arrived(self) -> list[bytes]:
+        """Return what is to be told of photos that are new, and tagged."""
+        try:
+            with self._services.reader() as reader:
+                if self._last is None:
+                    self._last = reader.newest_id()
+                ready = {
+                    number for number, state in reader.states_of(self._waiting) if state in _DONE
+                }
+                self._waiting -= ready
+                while rows := reader.states_after(self._last, AT_ONCE):
+                    self._last = rows[-1][0]
+                    ready |= {number for number, state in rows if state in _DONE}
+                    self._waiting |= {number for number, state in rows if state == "waiting"}
+                self._waiting = set(sorted(self._waiting)[-WAITING:])
+                newest = sorted(ready)[-AT_ONCE:]
+                found = reader.find(And((self._query, ByIds(tuple(newest)))))
+                return [self._event("photo", photo_json(one)) for one in found]
+        except (StateError, sqlite3.OperationalError) as error:
+            log.debug("new photos are not told: %s", error)
+            return []
+
+    def _status(self) -> dict[str, Any] | None:
+        try:
+            return self._services.status()
+        except (StateError, sqlite3.OperationalError) as error:
+            log.debug("the status is not told: %s", error)  # when it can be read again
+            return None
+
+    def _event(self, name: str, said: dict[str, Any]) -> bytes:
+        # What the browser sends when it comes again: what still waits is looked at once more.
+        last = self._last or 0
+        seen = min([last, *(number - 1 for number in self._waiting if number > last - AT_ONCE)])
+        text = f"event: {name}\nid: {seen}\ndata: {json.dumps(said)}\n\n"
+        return text.encode("ascii")
+
+
+def _file_version(path: str) -> tuple[int, ...]:
+    try:
+        st = os.stat(path)
+    except OSError:
+        return ()
+    return st.st_size, st.st_mtime_ns, st.st_ino

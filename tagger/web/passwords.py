@@ -1,0 +1,178 @@
+"""The password of the page: kept as a hash of scrypt, and guessed at only slowly."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import math
+import secrets
+import threading
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from tagger.config import PASSWORD_HASH
+from tagger.errors import ConfigError
+from tagger.web.services import WebError
+
+LEAST, MOST = 8, 256
+"""Characters of a password."""
+
+_COST, _BLOCKS, _RUNS = 14, 8, 5
+"""log2 N, r and p: 16 MB, and some tenths of a second on a small computer."""
+
+BURST, EVERY = 5, 30.0
+"""Wrong passwords that an address may send at once, and seconds until it may send another."""
+ALL_BURST, ALL_EVERY = 30, 10.0
+"""The same of all addresses together, but for those that have sent the right one."""
+REMEMBERED = 1024
+"""Addresses that are kept in mind."""
+
+
+def make_hash(password: str, *, cost: int = _COST) -> str:
+    """Return what the config holds for ``password``; ``cost`` is log2 of scrypt's N.
+
+    Raise ConfigError for a password that is too short or too long.
+    """
+    if not LEAST <= len(password) <= MOST:
+        raise ConfigError(
+            f"the password has {len(password)} characters",
+            f"take one of {LEAST} to {MOST}, several words for example",
+        )
+    salt = secrets.token_bytes(16)
+    digest = _scrypt(password, salt, cost, _BLOCKS, _RUNS)
+    return f"scrypt${cost}${_BLOCKS}${_RUNS}${_text(salt)}${_text(digest)}"
+
+
+class Password:
+    """The password of which ``made`` is the hash. For any thread."""
+
+    def __init__(self, made: str) -> None:
+        match = PASSWORD_HASH.fullmatch(made)
+        assert match is not None  # the config has looked at it
+        self._cost, self._blocks, self._runs = (int(match[part]) for part in (1, 2, 3))
+        self._salt, self._digest = _bytes(match[4]), _bytes(match[5])
+        # A program sends the password with every request: once proved it is known again at once.
+        self._key = secrets.token_bytes(32)
+        self._proved = b""
+
+    def is_known(self, password: str) -> bool:
+        """Whether ``password`` is the right one and was proved before; takes no time."""
+        return hmac.compare_digest(self._mark(password), self._proved)
+
+    def proves(self, password: str) -> bool:
+        """Whether ``password`` is the right one. Takes some tenths of a second, and 16 MB."""
+        if len(password) > MOST:
+            return False
+        digest = _scrypt(password, self._salt, self._cost, self._blocks, self._runs)
+        if not hmac.compare_digest(digest, self._digest):
+            return False
+        self._proved = self._mark(password)
+        return True
+
+    def _mark(self, password: str) -> bytes:
+        return hmac.digest(self._key, _encoded(password), "sha256")
+
+
+class Attempts:
+    """Counts wrong passwords, by address and in all. ``clock`` is monotonic seconds.
+
+    An IPv6 address stands for its network of 64 bits, which one person has whole.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._all = _Bucket(ALL_BURST, ALL_EVERY)
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._proved: OrderedDict[str, None] = OrderedDict()
+
+    def begin(self, address: str) -> None:
+        """Note that ``address`` sends a password. Raise WebError when that is one too many."""
+        who, now = _network(address), self._clock()
+        with self._lock:
+            own = self._buckets.setdefault(who, _Bucket(BURST, EVERY))
+            _keep(self._buckets, who)
+            wait = own.wait(now)
+            if who not in self._proved:
+                wait = max(wait, self._all.wait(now))
+            if wait:
+                raise WebError(
+                    "too many wrong passwords were sent",
+                    f"try again in {wait} s",
+                    status=429,
+                    retry_after=wait,
+                )
+            own.take(now)
+            self._all.take(now)
+
+    def succeeded(self, address: str) -> None:
+        """Note that it was the right one, so that it does not count."""
+        who = _network(address)
+        with self._lock:
+            self._buckets.pop(who, None)
+            self._all.give_back()
+            self._proved[who] = None
+            _keep(self._proved, who)
+
+
+class _Bucket:
+    """Holds ``size`` tokens at most, and gets one every ``seconds``."""
+
+    def __init__(self, size: int, seconds: float) -> None:
+        self._size, self._seconds = size, seconds
+        self._tokens, self._at = float(size), -math.inf
+
+    def wait(self, now: float) -> int:
+        """Return the seconds until there is a token: 0 when there is one."""
+        if self._at > -math.inf:
+            gained = max(0.0, now - self._at) / self._seconds
+            self._tokens = min(self._size, self._tokens + gained)
+        self._at = now
+        return 0 if self._tokens >= 1 else math.ceil((1 - self._tokens) * self._seconds)
+
+    def take(self, now: float) -> None:
+        self.wait(now)
+        self._tokens = max(0.0, self._tokens - 1)
+
+    def give_back(self) -> None:
+        self._tokens = min(self._size, self._tokens + 1)
+
+
+def _keep(kept: OrderedDict[str, Any], latest: str) -> None:
+    kept.move_to_end(latest)
+    while len(kept) > REMEMBERED:
+        kept.popitem(last=False)
+
+
+def _network(address: str) -> str:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    if parsed.version == 6 and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def _scrypt(password: str, salt: bytes, cost: int, blocks: int, runs: int) -> bytes:
+    most = 256 * blocks << cost  # twice what it needs
+    return hashlib.scrypt(
+        _encoded(password), salt=salt, n=1 << cost, r=blocks, p=runs, maxmem=most, dklen=32
+    )
+
+
+def _encoded(password: str) -> bytes:
+    """Return the bytes of a password: the same however a keyboard puts its letters together."""
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

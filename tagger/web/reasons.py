@@ -1,0 +1,66 @@
+"""Why a photo of the library has the tags that it has, and not others."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from tagger.errors import ConfigError
+from tagger.index.search import Found, Reader
+from tagger.web.services import Services
+
+if TYPE_CHECKING:
+    from tagger.labels.choose import Chooser
+
+REMOVED = "removed by you"
+
+
+class Reasons:
+    """Explains stored predictions. For any thread."""
+
+    def __init__(self, services: Services) -> None:
+        self._config, self._vocabulary = services.config, services.vocabulary
+        self._lock = threading.Lock()
+        self._choosers: dict[int, Chooser] = {}
+
+    def of(self, reader: Reader, found: Found) -> list[dict[str, Any]]:
+        """Return what was considered for a photo, the likeliest first; empty without prediction.
+
+        Each has ``path``, ``probability``, the ``threshold`` it needed, ``given`` and ``reason``.
+        """
+        from tagger.labels.choose import Evidence
+
+        stored = reader.prediction(found.row.id)
+        if stored is None:
+            return []
+        try:
+            evidence = Evidence.from_bytes(stored.evidence)
+            chooser = self._chooser(evidence.class_count)
+        except (ValueError, ConfigError):
+            return []  # of another version, or a model with labels of its own
+        removed = frozenset(reader.tombstones(found.row.id))
+        told = []
+        for line in chooser.explain(evidence):
+            out = line.path[-1] in removed or found.row.keep_out
+            told.append(
+                {
+                    "path": list(line.path),
+                    "probability": round(line.probability, 4),
+                    "threshold": round(line.threshold, 4),
+                    "given": line.given and not out,
+                    "reason": REMOVED if line.given and out else line.reason,
+                }
+            )
+        return told
+
+    def _chooser(self, class_count: int) -> Chooser:
+        from tagger.labels.choose import Chooser
+
+        with self._lock:
+            if class_count not in self._choosers:
+                if class_count != len(self._vocabulary.wnids):
+                    raise ConfigError("the model has labels of its own")
+                self._choosers[class_count] = Chooser(
+                    self._vocabulary, self._config.labels, model_name=self._config.model.name
+                )
+            return self._choosers[class_count]

@@ -1,0 +1,109 @@
+"""What may be meant by the beginning of a word: labels in all languages, own keywords, fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from tagger.index.conditions import STATES
+from tagger.index.search import Reader
+from tagger.index.words import fold
+from tagger.labels.vocabulary import Vocabulary
+
+MOST = 20
+"""Suggestions that can be asked for."""
+USUAL = 8
+
+FIELDS = (
+    ("taken:", "when it was taken: taken:2025-06..2025-08"),
+    ("added:", "when it was first seen: added:today"),
+    ("in:", "part of its folder's name: in:holiday"),
+    ("camera:", "part of the camera's name: camera:pixel"),
+    ("format:", "JPEG, HEIC, …: format:heic"),
+    ("near:", "taken near a place: near:52.5,13.4,10km"),
+    *((f"is:{state}", f"photos that are {state}") for state in STATES),
+    ("source:user", "with keywords of your own"),
+    ("source:model", "with tags of the model's"),
+)
+
+_OWN_MEANING = frozenset('()"<>:')
+
+
+class _Found(NamedTuple):
+    rank: tuple[int, ...]
+    said: dict[str, Any]
+
+
+def suggestions(
+    reader: Reader, known: Vocabulary, beginning: str, limit: int = USUAL
+) -> list[dict[str, Any]]:
+    """Return what ``beginning`` may become, the likeliest first: what photos have before others.
+
+    Each has ``text``, as it is written in a query; ``label``, ``name`` (the word that begins
+    so) and its ``language``; ``kind``: "label", "keyword" or "field"; and ``used``, whether a
+    photo has it.
+    """
+    wanted = fold(beginning.strip().strip('"'))
+    if not wanted:
+        return []
+    found = [*_fields(wanted), *_labels(reader, known, wanted), *_keywords(reader, wanted)]
+    found.sort(key=lambda one: (one.rank, one.said["name"]))
+    return [one.said for one in found[:limit]]
+
+
+def quoted(label: str) -> str:
+    """Return a label as it is written in a query."""
+    plain = not _OWN_MEANING & {*label} and " " not in label and not label.startswith("-")
+    plain = plain and label.lower() not in ("and", "or", "not")
+    return label if plain else f'"{label}"'
+
+
+def _fields(wanted: str) -> Iterator[_Found]:
+    for text, meaning in FIELDS:
+        if text.startswith(wanted):
+            yield _Found((1, len(text)), _said(text, text, meaning, "en", "field", True))
+
+
+def _labels(reader: Reader, known: Vocabulary, wanted: str) -> Iterator[_Found]:
+    carried = frozenset(reader.carried("model"))
+    for label, node in known.nodes.items():
+        best: _Found | None = None
+        for language in node.names:
+            words = (node.names[language], *node.synonyms.get(language, ()))
+            for number, word in enumerate(words):
+                place = _place(fold(word), wanted)
+                if place is None:
+                    continue
+                used = label in carried
+                rank = (0 if used else 2, place, int(number > 0), len(word))
+                if best is None or rank < best.rank:
+                    said = _said(quoted(label), label, word, language, "label", used)
+                    best = _Found(rank, said)
+        if best is not None:
+            yield best
+
+
+def _keywords(reader: Reader, wanted: str) -> Iterator[_Found]:
+    for label in reader.carried("user"):
+        # With quotes in it no query can name it.
+        if '"' not in label and (place := _place(fold(label), wanted)) is not None:
+            said = _said(quoted(label), label, label, "", "keyword", True)
+            yield _Found((0, place, 0, len(label)), said)
+
+
+def _place(word: str, wanted: str) -> int | None:
+    """Return 0 when ``word`` begins so, 1 when one of its words does, None when neither."""
+    if word.startswith(wanted):
+        return 0
+    return 1 if f" {wanted}" in word else None
+
+
+def _said(text: str, label: str, name: str, language: str, kind: str, used: bool) -> dict[str, Any]:
+    return {
+        "text": text,
+        "label": label,
+        "name": name,
+        "language": language,
+        "kind": kind,
+        "used": used,
+    }

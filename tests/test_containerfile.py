@@ -1,0 +1,188 @@
+"""The Containerfile: that it fits the project, and where there is an engine, that it works.
+
+``TAGGER_IMAGE_BASE=IMAGE`` names an image with Python that ``buildah`` has at hand; with it the
+image is built (some minutes and gigabytes) and run. ``TAGGER_IMAGE_OPTIONS`` has further options
+of ``buildah build``, such as ``--build-arg PIP_OPTIONS=``.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tagger.cli import COMMANDS
+from tagger.config import Config
+from tagger.configfile import load_config
+
+PROJECT = Path(__file__).resolve().parents[1]
+TEXT = (PROJECT / "Containerfile").read_text(encoding="utf-8")
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Return the instructions and what follows each, lines joined and comments left out."""
+    lines = "\n".join(line for line in TEXT.splitlines() if not line.startswith("#"))
+    joined = lines.replace("\\\n", " ")
+    return [
+        (line.split(maxsplit=1)[0], " ".join(line.split(maxsplit=1)[1].split()))
+        for line in joined.splitlines()
+        if line
+    ]
+
+
+def last_stage() -> list[tuple[str, str]]:
+    found = instructions()
+    start = max(number for number, (word, _) in enumerate(found) if word == "FROM")
+    return found[start:]
+
+
+def ignored(path: str) -> bool:
+    """Whether ``.dockerignore`` keeps a path out of what is sent to the build."""
+    keep = True
+    for line in (PROJECT / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            pattern = line.removeprefix("!")
+            if fnmatch.fnmatch(path.split("/", maxsplit=1)[0], pattern):
+                keep = line.startswith("!")
+    return not keep
+
+
+def test_what_is_copied_exists_and_is_not_ignored():
+    copied = [
+        source
+        for word, rest in instructions()
+        if word == "COPY" and "--from=" not in rest
+        for source in rest.split()[:-1]
+    ]
+    assert {"tagger", "requirements.lock", "pyproject.toml"} <= set(copied)
+    for source in copied:
+        assert (PROJECT / source).exists(), source
+        assert not ignored(source), source
+    assert ignored(".venv") and ignored(".git") and ignored("tests") and ignored("build")
+    assert not ignored("weights")  # those of the user
+
+
+def test_what_the_package_needs_to_be_built_is_copied():
+    copied = " ".join(rest for word, rest in instructions() if word == "COPY")
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for file in (project["readme"], *project["license-files"]):
+        assert re.search(rf"\b{re.escape(file)}\b", copied), file
+
+
+def test_stages_are_defined_before_they_are_used():
+    stages: set[str] = set()
+    for word, rest in instructions():
+        for name in re.findall(r"(?:--from=|,from=)(\w+)", rest):
+            assert name in stages, rest
+        if word == "FROM":
+            image, *name = rest.split(" AS ")
+            assert image == "${BASE}" or image in stages
+            stages |= set(name)
+
+
+def test_the_commands_of_tagger_in_it_exist():
+    calls = re.findall(r"(?:^|[ &;])tagger ([a-z]+)", " ".join(rest for _, rest in instructions()))
+    calls += [word for word, rest in instructions() if word == "CMD" for word in eval_list(rest)]
+    assert {"model", "config", "run"} <= set(calls)
+    assert set(calls) <= set(COMMANDS)
+
+
+def eval_list(text: str) -> list[str]:
+    return re.findall(r'"([^"]+)"', text)
+
+
+def test_it_runs_without_root_on_the_port_of_the_page_with_both_volumes(tmp_path):
+    found = dict(last_stage())  # the last of each
+    assert found["USER"] == "1000:1000"
+    assert found["EXPOSE"] == Config().web.listen.rpartition(":")[2] == "5000"
+    assert eval_list(found["ENTRYPOINT"]) == ["tagger"]
+    config = written_config(tmp_path)
+    assert eval_list(found["VOLUME"]) == [config.watch[0].path, config.state_dir]
+    assert config.metrics.listen is not None
+    assert f"http://{config.metrics.listen}/healthz" in found["HEALTHCHECK"]
+    for folder in (config.watch[0].path, config.state_dir):
+        assert f":{folder} " in README  # the example mounts something there
+
+
+def written_config(folder: Path) -> Config:
+    """Run the lines that write the image's config, and read it."""
+    [line] = [rest for word, rest in last_stage() if word == "RUN" and "printf" in rest]
+    [command] = [part for part in line.split(" && ") if part.startswith("printf")]
+    path = folder / "config.yaml"
+    command = command.replace("/etc/tagger/config.yaml", shlex.quote(str(path)))
+    subprocess.run(["sh", "-c", command], check=True, env=os.environ | {"MODEL": "resnet50"})
+    config = load_config(str(path))
+    assert config.model.name == "resnet50"
+    assert not config.model.download  # what is in the image is all there will be
+    return config
+
+
+def test_every_build_argument_of_the_readme_is_one():
+    named = set(re.findall(r"--build-arg (\w+)=", README))
+    assert {"MODEL", "WEIGHTS_URL"} <= named
+    known = {re.split("=", rest)[0] for word, rest in instructions() if word == "ARG"}
+    assert named <= known
+
+
+def test_torch_is_the_one_for_cpus_at_the_versions_tested():
+    [line] = [rest for word, rest in instructions() if "needed.txt" in rest]
+    assert "-c requirements.lock" in line
+    assert "whl/cpu" in TEXT
+    assert "whl/cpu" in (PROJECT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(
+    "TAGGER_IMAGE_BASE" not in os.environ or not shutil.which("buildah"),
+    reason="builds an image: TAGGER_IMAGE_BASE names one with Python, and buildah is needed",
+)
+def test_the_image_is_built_and_tags_photos(tmp_path, demo_weights, scenes):
+    context = tmp_path / "context"
+    shutil.copytree(PROJECT / "tagger", context / "tagger")
+    for file in ("Containerfile", ".dockerignore", "LICENSE", "README.md"):
+        shutil.copy(PROJECT / file, context)
+    for file in ("pyproject.toml", "requirements.lock"):
+        shutil.copy(PROJECT / file, context)
+    (context / "weights").mkdir()
+    shutil.copy(demo_weights, context / "weights")
+    photos, state = tmp_path / "photos", tmp_path / "state"
+    for folder in (photos, state):
+        folder.mkdir()
+        os.chown(folder, 1000, 1000)
+    for scene in scenes:
+        shutil.copy(scene, photos)
+    isolation = ("--isolation", "chroot")
+    name = "localhost/tagger-test"
+
+    def buildah(*words: str) -> str:
+        done = subprocess.run(
+            ["buildah", *words], capture_output=True, check=False, text=True, errors="replace"
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    base = f"BASE={os.environ['TAGGER_IMAGE_BASE']}"
+    options = shlex.split(os.environ.get("TAGGER_IMAGE_OPTIONS", ""))
+    buildah("build", *isolation, "--format", "docker", "--build-arg", base, *options, "-t", name,
+            "-f", str(context / "Containerfile"), str(context))  # fmt: skip
+    container = buildah("from", name).strip()
+    try:
+        mounts = ("-v", f"{photos}:/photos", "-v", f"{state}:/var/lib/tagger")
+        script = "id -u; tagger run --once && tagger query beach && tagger status --json"
+        said = buildah("run", *isolation, "--user", "1000:1000", *mounts, container, "--",
+                       "sh", "-c", script)  # fmt: skip
+    finally:
+        buildah("rm", container)
+        buildah("rmi", name)
+    assert said.startswith("1000\n")
+    assert "/photos/seaside.jpg" in said
+    assert f'"tagged": {len(scenes)}' in said
+    assert len(list(photos.glob("*.xmp"))) == len(scenes)
+    assert {path.stat().st_uid for path in photos.glob("*.xmp")} == {1000}

@@ -1,0 +1,134 @@
+"""Photos that look alike, by features that are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tagger.index.records import SavedPhoto, StoredPrediction
+from tagger.index.search import open_reader
+from tagger.index.store import Store
+from tagger.photo import FileStat, PhotoFacts
+from tagger.web.similar import KEPT_SECONDS, Similar
+
+SIZE = 64
+
+
+def features(count: int, seed: int = 0) -> NDArray[np.float16]:
+    rng = np.random.default_rng(seed)
+    return np.maximum(rng.normal(0.2, 1, (count, SIZE)), 0).astype(np.float16)
+
+
+def put(site, rows: Iterable[NDArray[np.float16]], *, first: int = 0, model: str = "m") -> None:
+    with Store(str(site.state)) as store:
+        store.save(
+            [
+                SavedPhoto(
+                    path=str(site.inbox / f"{number}.jpg"), root=str(site.inbox),
+                    stat=FileStat(number, number), sidecar=None, content_hash=b"", source_hash=b"",
+                    facts=PhotoFacts(), tags=(),
+                    prediction=StoredPrediction(model, b"", b"", row.astype("<f2").tobytes(), b""),
+                )
+                for number, row in enumerate(rows, first)
+            ]
+        )  # fmt: skip
+
+
+def expected(rows: NDArray[np.float16], at: int, limit: int) -> list[tuple[int, float]]:
+    exact = rows.astype(np.float64)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    scores = exact @ exact[at]
+    order = [index for index in np.argsort(-scores) if index != at][:limit]
+    return [(int(index) + 1, float(scores[index])) for index in order]
+
+
+def test_they_are_those_of_the_smallest_angle(site):
+    rows = features(700)
+    rows[650] = rows[3] * np.float16(1.5)  # the same direction
+    put(site, rows)
+    similar = Similar()
+    with open_reader(str(site.state)) as reader:
+        for at in (3, 0, 699):
+            found = similar.like(reader, at + 1, 12)
+            wanted = expected(rows, at, 12)
+            assert [number for number, _ in found] == [number for number, _ in wanted]
+            scores = [score for _, score in wanted]
+            assert [score for _, score in found] == pytest.approx(scores, abs=1e-3)
+        assert similar.like(reader, 4, 1) == [(651, pytest.approx(1.0, abs=1e-3))]
+
+
+def test_new_photos_count_at_once_and_changed_ones_later(site):
+    class Clock:
+        now = 0.0
+
+        def __call__(self) -> float:
+            return self.now
+
+    clock, rows = Clock(), features(40)
+    put(site, rows)
+    similar = Similar(clock=clock)
+
+    def nearest() -> int:
+        with open_reader(str(site.state)) as reader:
+            return similar.like(reader, 1, 1)[0][0]
+
+    nearest()
+    put(site, [rows[0]], first=40)
+    assert nearest() == 41
+    put(site, [features(1, seed=9)[0]], first=40)  # it is another picture now
+    assert nearest() != 41, "it is compared by what is stored"
+    put(site, [rows[0]], first=20)
+    clock.now = KEPT_SECONDS + 1
+    assert nearest() == 21
+
+
+def test_memory_is_bounded_and_the_newest_are_compared(site):
+    rows = features(300)
+    rows[0] = rows[299] = rows[150]
+    put(site, rows)
+    similar = Similar(max_bytes=100 * SIZE)
+    with open_reader(str(site.state)) as reader:
+        found = similar.like(reader, 151, 50)
+        assert similar._kept is not None
+        assert similar._kept.rounded.nbytes <= 100 * SIZE
+    assert found[0][0] == 300
+    assert all(number > 200 for number, _ in found)
+
+
+def test_photos_of_another_network_are_not_compared(site):
+    rows = features(10)
+    put(site, rows[:5])
+    put(site, rows[:5], first=5, model="other")
+    with open_reader(str(site.state)) as reader:
+        assert {number for number, _ in Similar().like(reader, 1, 20)} == {2, 3, 4, 5}
+
+
+def test_odd_features_are_no_failure(site):
+    rows = features(6)
+    rows[1] = 0
+    rows[2, 3], rows[3, 3] = np.float16("nan"), np.float16("inf")
+    put(site, rows)
+    with open_reader(str(site.state)) as reader:
+        similar = Similar()
+        assert similar.like(reader, 2, 5) == []
+        assert similar.like(reader, 99, 5) == []
+        found = similar.like(reader, 1, 9)
+    assert len(found) == 5
+    assert all(0 <= score <= 1 for _, score in found)
+
+
+def test_the_page_gets_them_with_their_thumbnails_but_none_that_is_missing(client, site):
+    rows = features(30)
+    rows[7] = rows[0]
+    put(site, rows)
+    with Store(str(site.state)) as store:
+        store.mark_missing([str(site.inbox / "7.jpg")])
+    found = client.get("/api/v1/photos/1/similar?limit=5").json
+    assert len(found) == 5
+    assert 8 not in [photo["id"] for photo in found]
+    assert found[0]["thumbnail"] == f"/photos/{found[0]['id']}/thumbnail"
+    likeness = [photo["likeness"] for photo in found]
+    assert likeness == sorted(likeness, reverse=True)
