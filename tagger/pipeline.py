@@ -65,6 +65,18 @@ class _WaitsError(TaggerError):
     """The photo waits until its disk can be written to again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What the user decided: labels not to be given, and whether none is to be.
+
+    ``own`` is what of it was said of this very photo, not of another with its bytes.
+    """
+
+    stones: frozenset[str]
+    keep_out: bool
+    own: tuple[frozenset[str], bool]
+
+
 @dataclass(slots=True)
 class Ready:
     """A job whose tags are chosen and whose write is prepared (None: index only)."""
@@ -72,7 +84,7 @@ class Ready:
     job: Job
     saved: SavedPhoto
     write: PreparedWrite | None
-    decided: tuple[frozenset[str], bool]
+    decided: _Decided
 
 
 class Pipeline:
@@ -151,9 +163,10 @@ class Pipeline:
         """Return the photo with its tags chosen and its write prepared."""
         job, prediction = one.job, one.prediction
         started = time.perf_counter()
-        stones, keep_out = self._decided(job)
+        decided = self._decided(job)
+        stones, (own_stones, own_keep_out) = decided.stones, decided.own
         tags = self._choose(prediction, stones)
-        keywords = () if keep_out else self.chooser.keywords(tags)
+        keywords = () if decided.keep_out else self.chooser.keywords(tags)
         root = self.config.root_of(job.candidate.path)
         options = write_options(self.config, root)
         saved = SavedPhoto(
@@ -164,11 +177,12 @@ class Pipeline:
             content_hash=job.digest,
             source_hash=self._source_hash(job),
             facts=one.facts,
-            tags=() if keep_out else tags,
+            tags=() if decided.keep_out else tags,
             entries=job.previous,
             prediction=prediction if job.row is None or job.source is not job.row else None,
-            deleted=tuple(sorted(stones)),
-            kept_out=keep_out,
+            # Of its own decisions none is made again: the user may be lifting them just now.
+            deleted=tuple(sorted(stones - own_stones)),
+            kept_out=decided.keep_out and not own_keep_out,
             labels_hash=self.labels_hash,
             keywords_hash=keywords_hash(keywords, options),
         )
@@ -192,7 +206,7 @@ class Pipeline:
             users = _user_tags(write.user_keywords)
             saved = replace(saved, tags=saved.tags + users, note=write.reason)
         job.milliseconds["write"] = _ms(started)
-        return Ready(job, saved, write, (stones, keep_out))
+        return Ready(job, saved, write, decided)
 
     def _prepare_write(
         self,
@@ -212,28 +226,27 @@ class Pipeline:
             same_picture=one.same_picture,
         )
 
-    def _decided(self, job: Job) -> tuple[frozenset[str], bool]:
-        """Return the labels that the user does not want for a photo, and whether none at all.
+    def _decided(self, job: Job) -> _Decided:
+        """Return what the user decided about a photo.
 
         What was decided about the same picture holds for a new copy, and for one that moved
         while nobody looked.
         """
         row, store = job.row, self.store
-        stones = store.tombstones(row.id) if row else frozenset[str]()
-        keep_out = row is not None and row.keep_out
+        own = (store.tombstones(row.id), row.keep_out) if row else (frozenset[str](), False)
+        stones, keep_out = own
         if row is None or row.tagged_at is None:
             for other in store.decided(job.digest):
                 stones |= store.tombstones(other.id)
                 keep_out |= other.keep_out and not os.path.lexists(other.path)
-        return stones, keep_out
+        return _Decided(stones, keep_out, own)
 
     def _is_late(self, item: Ready) -> bool:
         """Whether the user has decided something about a photo since its tags were chosen."""
         row = self.store.photo(item.saved.path)
-        stones, keep_out = item.decided
-        if row is None or (row.keep_out and keep_out):
+        if row is None:
             return False
-        return row.keep_out or not self.store.tombstones(row.id) <= stones
+        return (self.store.tombstones(row.id), row.keep_out) != item.decided.own
 
     def _source_hash(self, job: Job) -> bytes:
         """Return the digest of the photo before we ever wrote to it."""

@@ -71,7 +71,7 @@ ELSEWHERE = {
     "make torture": ("it takes an hour", "tests/faults"),
     "make demo": ("it makes an environment, then runs `tagger demo`", "tests/cli/test_demo.py"),
     "tagger demo [PHOTO...]": ("it is a test of its own", "tests/cli/test_demo.py"),
-    "ssh -L 5000:127.0.0.1:5000 your-server": ("another machine", "by hand"),
+    "tagger web password --write": ("a terminal", "tests/web/test_login.py"),
     "make demo PHOTOS": ("as above", "tests/cli/test_demo.py"),
 }
 """What a command needs that is not here, and where it is run instead."""

@@ -36,7 +36,8 @@ def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) 
     from tagger.errors import TaggerError
 
     root = ctx.find_root()
-    root.obj = root.obj or root.params.get("config_path")  # no command has been called
+    if not isinstance(root.obj, str):  # no command has been called
+        root.obj = root.params.get("config_path")
     try:
         known = vocabulary(config_or_default(ctx))
     except TaggerError:

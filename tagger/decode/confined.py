@@ -17,7 +17,7 @@ from tagger.photo import CropSpec
 log = logging.getLogger(__name__)
 
 READY = b"ready"
-WHOLE, QUICK, VIEW, SQUARE = b"w", b"q", b"v", b"s"
+WHOLE, QUICK, CENTRE, VIEW, SQUARE = b"w", b"q", b"c", b"v", b"s"
 """How a request begins, see :func:`serve`."""
 
 ADDRESS_SPACE_MB = 2048
@@ -34,7 +34,8 @@ def serve(
 ) -> None:
     """Say READY, then answer each path (:func:`os.fsencode`) that comes, until the pipe ends.
 
-    Before a path stands WHOLE or QUICK: whether no thumbnail will do. Or VIEW or SQUARE and
+    Before a path stands QUICK, WHOLE when no thumbnail will do, or CENTRE when the photo's ends
+    are of no interest. Or VIEW or SQUARE and
     two bytes with a side in pixels: a picture to look at is wanted, see
     :func:`tagger.decode.view.view`.
 
@@ -57,8 +58,13 @@ def serve(
                     seen = view(path, side, square=kind == SQUARE, max_pixels=max_pixels)
                     answer = pack_view(seen)
                 else:
-                    path, whole = os.fsdecode(rest), kind == WHOLE
-                    found = decode(path, spec, max_pixels=max_pixels, more=more, whole=whole)
+                    found = decode(
+                        os.fsdecode(rest),
+                        spec,
+                        max_pixels=max_pixels,
+                        more=more and kind != CENTRE,
+                        whole=kind == WHOLE,
+                    )
                     answer = pack(found)
             except Exception as error:  # noqa: BLE001 (told to the daemon, which logs it)
                 answer = pack(error)

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tagger.decode.answer import MAX_ANSWER, T, unpack, unpack_view
-from tagger.decode.confined import QUICK, READY, SQUARE, VIEW, WHOLE, serve
+from tagger.decode.confined import CENTRE, QUICK, READY, SQUARE, VIEW, WHOLE, serve
 from tagger.errors import DecoderCrashedError, PhotoError
 from tagger.photo import CropSpec, DecodedPhoto
 
@@ -95,14 +95,15 @@ class DecodePool:
         self.close()
 
     def submit(
-        self, path: str, *, later: bool = False, whole: bool = False
+        self, path: str, *, later: bool = False, whole: bool = False, ends: bool = True
     ) -> Future[DecodedPhoto]:
         """Return the future of a decoded photo. It raises PhotoError and nothing else.
 
-        ``whole``: a thumbnail in the file will not do. With ``later`` the next LATER others go
-        before it. Raise RuntimeError when the pool has been closed.
+        ``whole``: a thumbnail in the file will not do; without ``ends`` there is only the centre,
+        and a thumbnail will do. With ``later`` the next LATER others go before it. Raise
+        RuntimeError when the pool has been closed.
         """
-        kind = WHOLE if whole else QUICK
+        kind = CENTRE if not ends else WHOLE if whole else QUICK
         return self._put(path, kind, lambda answer: unpack(answer, self._size), later=later)
 
     def view(self, path: str, side: int, *, square: bool = False) -> Future[NDArray[np.uint8]]:

@@ -20,6 +20,7 @@ from tagger.errors import (
 )
 from tagger.logs import printable
 from tagger.web.api import api
+from tagger.web.body import Body
 from tagger.web.library_api import add_library_routes
 from tagger.web.login import Gate, wanted_path
 from tagger.web.pages import pages
@@ -50,7 +51,10 @@ class _PhotoId(BaseConverter):
 
 
 class _Request(Request):
-    """Closes the files of a form also when it was refused in the middle."""
+    """Closes the files of a form also when it was refused in the middle.
+
+    A form that is one file is taken as it lies in the spool.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -60,6 +64,22 @@ class _Request(Request):
         stream = super()._get_file_stream(*args, **kwargs)
         self._streams.append(stream)
         return stream
+
+    def _load_form_data(self) -> None:
+        body = self.environ["wsgi.input"]
+        if "form" not in self.__dict__ and isinstance(body, Body):
+            stream = self.stream  # raises RequestEntityTooLarge
+            boundary = self.mimetype_params.get("boundary", "")
+            file = body.only_file(boundary.encode("ascii", "replace"))
+            if file is not None:
+                self._streams.append(file.stream)
+                files = self.parameter_storage_class([(file.name or "", file)])
+                # As Werkzeug does it: these are properties that are computed once.
+                self.__dict__.update(
+                    stream=stream, form=self.parameter_storage_class(), files=files
+                )
+                return
+        super()._load_form_data()
 
     def close(self) -> None:
         super().close()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
+import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -32,8 +34,14 @@ if TYPE_CHECKING:
     from tagger.labels.choose import Chooser
     from tagger.photo import DecodedPhoto, Prediction
 
+log = logging.getLogger(__name__)
+
 PENDING = 24
 """Pictures in work at once. More are refused, so that nobody waits for minutes."""
+
+TOGETHER = 4
+"""Crops of several pictures in one run of the network at most: ONNX Runtime takes no more at
+once, and the first need not wait for all."""
 
 RETRY_SECONDS = 10.0
 """A model that could not be loaded is not tried again sooner."""
@@ -44,22 +52,76 @@ REST_SECONDS = 300.0
 _MB = 1_000_000
 
 
-class _InTurn:
-    """An engine for one picture at a time: the network uses all cores for it already."""
+class _Asked:
+    """Crops of one picture, and what the network says of them."""
+
+    __slots__ = ("crops", "error", "found")
+
+    def __init__(self, crops: NDArray[np.uint8]) -> None:
+        self.crops = crops
+        self.found: list[Prediction] | None = None
+        self.error: Exception | None = None
+
+
+class _Together:
+    """An engine for many threads that takes together what waits for it.
+
+    The network uses all cores for one run, so that another has to wait; what has come
+    meanwhile goes in one run, which costs less. Nothing waits for others to come.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.shared = engine
         self.name, self.model_id = engine.name, engine.model_id
         self.categories, self.spec = engine.categories, engine.spec
         self._one = threading.Lock()
+        self._waiting: deque[_Asked] = deque()
 
     def predict(self, crops: NDArray[np.uint8]) -> list[Prediction]:
+        """See :class:`~tagger.classify.engine.Engine`."""
+        asked = _Asked(crops)
+        self._waiting.append(asked)
         with self._one:
-            return self.shared.predict(crops)
+            # Another may have done it meanwhile.
+            while asked.found is None and asked.error is None:
+                self._run()
+        if asked.error is not None:
+            raise asked.error
+        assert asked.found is not None
+        return asked.found
+
+    def _run(self) -> None:
+        """Classify those that have waited longest, and at least one."""
+        taken = [self._waiting.popleft()]
+        count = len(taken[0].crops)
+        while self._waiting and count + len(self._waiting[0].crops) <= TOGETHER:
+            taken.append(self._waiting.popleft())
+            count += len(taken[-1].crops)
+        if len(taken) > 1:
+            try:
+                self._answer(taken)
+            except Exception as error:  # noqa: BLE001 - each is tried alone, and hears of its own
+                log.debug("%d pictures could not be classified together: %s", len(taken), error)
+            else:
+                return
+        for asked in taken:
+            try:
+                self._answer([asked])
+            except Exception as error:  # noqa: BLE001 - raised in the thread that asked
+                asked.error = error
+
+    def _answer(self, taken: list[_Asked]) -> None:
+        import numpy as np
+
+        alone = len(taken) == 1
+        crops = taken[0].crops if alone else np.concatenate([asked.crops for asked in taken])
+        found = iter(self.shared.predict(crops))
+        for asked in taken:
+            asked.found = list(itertools.islice(found, len(asked.crops)))
 
 
 class _Loaded(NamedTuple):
-    engine: _InTurn
+    engine: _Together
     pool: DecodePool
     chooser: Chooser
     labels: tuple[str, ...]
@@ -146,10 +208,9 @@ class Classifier:
         engine, pool, chooser, labels = self._ready()
         decoding = time.perf_counter()
         with self._spool.file(upload, limit=self._config.web.max_upload_mb * _MB) as path:
-            decoded = _decoded(pool, path)
+            # The ends of the picture have a say in the tags alone.
+            decoded = _decoded(pool, path, ends=with_tags)
             classifying = time.perf_counter()
-            if not with_tags:  # the ends of the picture have a say in these alone
-                decoded = dataclasses.replace(decoded, more=None)
             try:
                 stored = predict_surely(engine, pool, path, decoded)
             except (CancelledError, RuntimeError) as error:
@@ -209,13 +270,13 @@ class Classifier:
             if before is not None:
                 before.pool.close()
             pool = decode_pool(config, engine.spec)
-        return _Loaded(_InTurn(engine), pool, chooser, labels)
+        return _Loaded(_Together(engine), pool, chooser, labels)
 
 
-def _decoded(pool: DecodePool, path: str) -> DecodedPhoto:
+def _decoded(pool: DecodePool, path: str, *, ends: bool) -> DecodedPhoto:
     """Return the decoded upload; raise WebError, which does not tell where it lay."""
     try:
-        return decode(pool, path)
+        return decode(pool, path, ends=ends)
     except PhotoError as error:
         status, remedy = 422, "send another picture"
         if isinstance(error, NotAnImageError):

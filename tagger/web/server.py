@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
+from waitress.receiver import FixedStreamReceiver
 
 from tagger.classify.child import StoppedError
 from tagger.config import Config
@@ -23,6 +25,7 @@ from tagger.index.search import open_reader
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.loading import open_engine
 from tagger.web.app import FORM_BYTES, create_app
+from tagger.web.body import spooled
 from tagger.web.classifier import PENDING, Classifier
 from tagger.web.gallery import Gallery
 from tagger.web.library import status_json
@@ -41,6 +44,9 @@ THREADS = PENDING + 8
 
 WAKE_SECONDS = 30.0
 
+REST_LOOK_SECONDS = 10.0
+"""How often it is looked whether the model may rest."""
+
 
 class _JsonError:
     """What waitress says of a request that never reaches the application, as JSON."""
@@ -57,7 +63,10 @@ class _JsonError:
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """Writes a large form to the spool; what is small stays in memory."""
+
     error: Any
+    spool: Spool
 
     def received(self, data: bytes) -> int:
         consumed = int(super().received(data))
@@ -65,9 +74,19 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
             self.error = _JsonError(self.error)
         return consumed
 
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        size, adjusted = self.content_length, self.adj
+        if adjusted.inbuf_overflow < size < adjusted.max_request_body_size and not self.chunked:
+            body = spooled(self.headers.get("CONTENT_TYPE", ""), self.spool)
+            if body is not None:
+                self.body_rcv = FixedStreamReceiver(size, body)
 
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    parser_class = _Parser
+
+def _channel(spool: Spool) -> type[HTTPChannel]:
+    """Return the class of the channels whose large forms go to ``spool``."""
+    parser = type("_SpoolingParser", (_Parser,), {"spool": spool})
+    return type("_Channel", (HTTPChannel,), {"parser_class": parser})
 
 
 class WebServer:
@@ -128,7 +147,7 @@ class WebServer:
             recv_bytes=262_144,
             clear_untrusted_proxy_headers=False,  # tagger.web.proxies does that
         )
-        self._server.channel_class = _Channel
+        self._server.channel_class = _channel(self._spool)
 
     @property
     def url(self) -> str:
@@ -150,9 +169,12 @@ class WebServer:
     def run(self) -> None:
         """Answer requests in this thread, until :meth:`stop` is called."""
         log.info("the page is at %s", self.url)
+        look_at = 0.0
         while not self._stopping.is_set():
             wasyncore.loop(timeout=WAKE_SECONDS, map=self._map, use_poll=True, count=1)
-            self._classifier.rest()
+            if (now := time.monotonic()) >= look_at:
+                self._classifier.rest()
+                look_at = now + REST_LOOK_SECONDS
 
     def stop(self) -> None:
         """Have :meth:`run` return. For any thread, and for signal handlers."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import io
 import itertools
 import os
 import re
@@ -25,6 +27,7 @@ _PREFIX = "tagger-web-"
 _NEW_SECONDS = 60.0
 """A folder so young may not be locked yet."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 KINDS = (
     (re.compile(rb"\xff\xd8\xff"), "JPEG"),
@@ -40,6 +43,10 @@ KINDS = (
 def sniff(head: bytes) -> str | None:
     """Return the kind of picture that begins with ``head`` (12 bytes); None for others."""
     return next((kind for start, kind in KINDS if start.match(head)), None)
+
+
+class SpoolFile(io.FileIO):
+    """A file in the spool's folder that has no name: gone when it is closed, whatever happens."""
 
 
 class Spool:
@@ -60,13 +67,43 @@ class Spool:
         self._folder.cleanup()
         os.close(self._lock)
 
+    def unnamed(self) -> SpoolFile | None:
+        """Return a file to write to; None where the disk knows only files with names."""
+        try:
+            flags = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
+            return SpoolFile(os.open(self._folder.name, flags, 0o600), "r+b")
+        except OSError as error:
+            if error.errno not in _NO_UNNAMED:
+                raise
+            return None
+
     @contextmanager
     def file(self, source: IO[bytes], *, suffix: str = "", limit: int) -> Iterator[str]:
-        """Copy ``source`` to a file, give its path, and remove it at the end.
+        """Give the path of a file that holds ``source``, and remove it at the end.
 
-        Raise WebError when there are more than ``limit`` bytes.
+        It is copied, unless it is a file of the spool that has not been read. Raise WebError
+        when there are more than ``limit`` bytes.
         """
         path = os.path.join(self._folder.name, f"{next(self._numbers)}{suffix}")
+        if isinstance(source, SpoolFile) and source.tell() == 0:
+            if os.fstat(source.fileno()).st_size > limit:
+                raise too_large(limit)
+            try:
+                # With a folder's descriptor: else Python calls link(2), which follows nothing.
+                os.link(
+                    f"/proc/self/fd/{source.fileno()}",
+                    os.path.basename(path),
+                    dst_dir_fd=self._lock,
+                    follow_symlinks=True,
+                )
+            except OSError:
+                pass  # no /proc, or a disk without links
+            else:
+                try:
+                    yield path
+                finally:
+                    os.unlink(path)
+                return
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(fd, "wb") as target:
@@ -103,10 +140,10 @@ def _remove_left() -> None:
             os.close(fd)
 
 
-def decode(pool: DecodePool, path: str) -> DecodedPhoto:
+def decode(pool: DecodePool, path: str, *, ends: bool) -> DecodedPhoto:
     """Return the decoded file; raise PhotoError, WebError when ``pool`` is being closed."""
     try:
-        return pool.submit(path).result()
+        return pool.submit(path, ends=ends).result()
     except (CancelledError, RuntimeError) as error:
         raise closing() from error
 

@@ -75,16 +75,17 @@ def test_photos_put_by_samba_are_tagged_once_they_are_whole(daemon, scenes, tmp_
     (own / "smb.conf").write_text("\n".join(lines))
     first, second = scenes[0], scenes[1]
     commands = f"put {first.name}; put {second.name} later.part; rename later.part {second.name}"
-    put = ["smbclient", "-N", "-p", str(port), "//127.0.0.1/inbox", "-c", commands]
 
-    def done() -> bool:
-        said = subprocess.run(put, cwd=first.parent, capture_output=True, check=False)
+    def client(*words: str) -> bool:
+        command = ["smbclient", "-N", "-p", str(port), "//127.0.0.1/inbox", "-c", *words]
+        said = subprocess.run(command, cwd=first.parent, capture_output=True, check=False)
         return said.returncode == 0
 
     config = str(own / "smb.conf")
     with running("smbd", "-F", "--no-process-group", "-s", config, log=own / "out"):
-        wait_until(done, 20)
-        wait_until(lambda: len(list(daemon.inbox.glob("*.xmp"))) == 2, 30)
+        wait_until(lambda: client("ls"), 60)
+        assert client(commands)
+        wait_until(lambda: len(list(daemon.inbox.glob("*.xmp"))) == 2, 60)
     assert {Path(path).name for path in tagged(daemon)} == {first.name, second.name}
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tagger.decode import worker
 from tagger.decode.confined import confine
@@ -380,3 +381,12 @@ def test_what_has_time_gets_its_turn_in_a_backlog(tmp_path):
         for future in futures:
             future.result(60)
     assert LATER - 2 <= order.index("later") <= LATER + 3
+
+
+def test_the_ends_are_left_out_when_nobody_wants_them(pool: DecodePool, tmp_path: Path) -> None:
+    path = tmp_path / "wide.jpg"
+    Image.effect_noise((900, 600), 60).convert("RGB").save(path)
+    both, centre = (pool.submit(str(path), ends=ends).result(20) for ends in (True, False))
+    assert both.more is not None and len(both.more) == 2
+    assert centre.more is None or not len(centre.more)
+    assert (centre.crop == both.crop).all()

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tagger.pipeline import Pipeline, Ready
+from tagger.recognise import Recognised
 from tests.conftest import Home
 from tests.faults import tracer
 from tests.faults.conftest import Tracer
@@ -160,3 +162,33 @@ def test_untag_in_the_middle_of_a_batch(library: Home, traced: Tracer, target: s
     assert home.json("show", str(photo))["kept_out"]
     assert labels(home, photo) == set()
     assert photo.read_bytes() == plain and not Path(f"{photo}.xmp").exists()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_restore_in_the_middle_of_a_batch(
+    library: Home, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """The tags were chosen by what had been decided when the user takes that back."""
+    home = library
+    home.once()
+    photo = home.inbox / "a.jpg"
+    before = labels(home, photo)
+    what = () if whole else ("--label", min(before))
+    home.run("untag", str(photo), *what)
+    assert labels(home, photo) < before
+    photo.write_bytes(photo.read_bytes() + b"edited")
+    prepare = Pipeline._prepare
+
+    def and_then(pipeline: Pipeline, one: Recognised) -> Ready:
+        ready = prepare(pipeline, one)
+        home.run_process("restore", str(photo))
+        return ready
+
+    monkeypatch.setattr(Pipeline, "_prepare", and_then)
+    home.once()
+    monkeypatch.undo()
+    home.once()
+    shown = home.json("show", str(photo))
+    assert not shown["kept_out"] and not shown["removed_by_you"]
+    assert labels(home, photo) == before
+    assert all(label.encode() in words(photo) for label in before)

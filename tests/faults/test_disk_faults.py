@@ -20,7 +20,8 @@ from tests.faults.disks import Disk
 from tests.faults.test_kills import small_photos
 
 PHOTOS = 12
-FAULT_SECONDS = {"": 4.0, "short": 10.0}.get(os.environ.get("TAGGER_TORTURE", ""), 60.0)
+QUICK_SECONDS = 4.0
+FAULT_SECONDS = 10.0 if os.environ.get("TAGGER_TORTURE") == "short" else 60.0
 REPAIR_SECONDS = 60.0
 
 MakeDisk = Callable[..., Disk]
@@ -116,11 +117,20 @@ def start(home: Home, eventually: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=[] if one in ("photos-ENOSPC", "index-ENOSPC") else
-                          pytest.mark.torture) for one in FAULTS]
-)  # fmt: skip
+    ("name", "seconds"),
+    [
+        ("photos-ENOSPC", QUICK_SECONDS),
+        ("index-ENOSPC", QUICK_SECONDS),
+        *(pytest.param(name, FAULT_SECONDS, marks=pytest.mark.torture) for name in FAULTS),
+    ],
+)
 def test_a_fault_is_waited_for(
-    name: str, home: Home, disk: MakeDisk, figure: Figure, eventually: Callable[..., Any]
+    name: str,
+    seconds: float,
+    home: Home,
+    disk: MakeDisk,
+    figure: Figure,
+    eventually: Callable[..., Any],
 ) -> None:
     place, fault, reason = FAULTS[name]
     drive = disk("disk", 96 if place == "state" else 24)
@@ -146,7 +156,7 @@ def test_a_fault_is_waited_for(
             if name == "photos-EROFS" and number == 0:
                 drive.remount("ro")
                 break
-        time.sleep(FAULT_SECONDS)
+        time.sleep(seconds)
         said = home.run_process("status")
         tried = [one["tries"] for one in home.json("failures")]
     repaired = time.monotonic()
@@ -165,7 +175,7 @@ def test_a_fault_is_waited_for(
     figure(
         f"fault-{name}",
         f"{complete} of {PHOTOS} done {took:.1f} s after the repair of a fault of "
-        f"{FAULT_SECONDS:.0f} s; tries used {max(tried, default=0)}; status says why: "
+        f"{seconds:.0f} s; tries used {max(tried, default=0)}; status says why: "
         f"{'yes' if reason in said else 'no'}",
     )
     print(said, [r for r in home.logged() if r["level"] != "info"][:5])

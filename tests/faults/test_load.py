@@ -167,14 +167,14 @@ def test_a_soak_in_miniature(home: Home, figure: Figure, eventually: Callable[..
 
 
 @pytest.mark.parametrize(
-    ("count", "folders"), [(400, 100), pytest.param(100_000, 5_000, marks=pytest.mark.torture)]
+    ("count", "folders"), [(60, 40), pytest.param(100_000, 5_000, marks=pytest.mark.torture)]
 )
 def test_a_backlog(
     count: int, folders: int, home: Home, figure: Figure, eventually: Callable[..., Any]
 ) -> None:
     """Photos that were there before; of the many, most are copies, which need no network."""
     home.configure(labels=LABELS, model=home.settings["model"] | {"precision": "fp32"})
-    photos = small(min(count, 2_000))
+    photos = small(min(count // 2, 2_000))
     for number in range(folders):
         (home.inbox / str(number % 50) / str(number)).mkdir(parents=True)
     for number in range(count):

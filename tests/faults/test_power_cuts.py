@@ -12,13 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from tests.conftest import Home
 from tests.faults import disks, judge
 from tests.faults.conftest import Figure
 from tests.faults.test_kills import small_photos
 from tests.metadata import tools
 
-CUTS = {"": 3, "short": 20}.get(os.environ.get("TAGGER_TORTURE", ""), 100)
+CUTS = 20 if os.environ.get("TAGGER_TORTURE") == "short" else 100
 BATCH = 20
 OURS = b"http://ns.tagger.invalid/"
 """Only what tagger wrote has it."""
@@ -66,7 +68,9 @@ def torn(inbox: Path, files: judge.Files) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("cuts", [3, pytest.param(CUTS, marks=pytest.mark.torture)])
 def test_power_cuts(
+    cuts: int,
     home: Home,
     disk: Callable[..., disks.Disk],
     figure: Figure,
@@ -99,8 +103,8 @@ def test_power_cuts(
     daemon = home.start()
     eventually(lambda: home.heartbeat().get("model"), 30)
     image = home.folder / "copy.img"
-    for cut in range(CUTS):
-        if cut == CUTS // 2:
+    for cut in range(cuts):
+        if cut == cuts // 2:
             home.configure(write={"target": "embed"})
             daemon.send_signal(signal.SIGHUP)
         for name in left[cut * BATCH : (cut + 1) * BATCH]:
@@ -116,8 +120,8 @@ def test_power_cuts(
         image.unlink()
     figure(
         "power-cuts",
-        f"{CUTS} power cuts, at last {acknowledged} rows acknowledged: {len(problems)} of them "
+        f"{cuts} power cuts, at last {acknowledged} rows acknowledged: {len(problems)} of them "
         "without their tags, torn files or corrupt indexes",
     )
     assert problems == []
-    assert acknowledged >= CUTS
+    assert acknowledged >= cuts

@@ -153,24 +153,27 @@ def test_a_file_of_terabytes_is_not_read(home: Home, eventually: Eventually) -> 
     assert "4 GB" in home.json("failures")[0]["reason"]
 
 
-def test_a_tree_of_a_thousand_folders_moves_in(home: Home, eventually: Eventually) -> None:
+@pytest.mark.parametrize("count", [10, pytest.param(100, marks=pytest.mark.torture)])
+def test_a_tree_of_a_thousand_folders_moves_in(
+    count: int, home: Home, eventually: Eventually
+) -> None:
     home.configure(labels={"threshold": 0.0, "crops": 1}, rescan_seconds=600)
     start(home, eventually)
     outside = home.folder / "outside"
-    for number, data in enumerate(small(100)):
+    for number, data in enumerate(small(count)):
         deep = outside / str(number) / "b" / "c" / "d" / "e"
         for name in "fghij":
             (deep / name).mkdir(parents=True)
         (deep / "photo.jpg").write_bytes(data)
     outside.rename(home.inbox / "moved in")
-    eventually(lambda: sidecars(home) == 100, 60)
+    eventually(lambda: sidecars(home) == count, 60)
     # Within it everything is watched from then on.
-    for number, data in enumerate(small(105)[100:]):
+    for number, data in enumerate(small(count + 5)[count:]):
         (home.inbox / "moved in" / str(number) / "b/c/d/e/j" / "new.jpg").write_bytes(data)
-    eventually(lambda: sidecars(home) == 105, 20)
+    eventually(lambda: sidecars(home) == count + 5, 20)
     (home.inbox / "moved in").rename(home.inbox / "moved")
     eventually(lambda: all("/moved/" in path for path in tagged(home)), 40)
-    assert len(tagged(home)) == 105 == sidecars(home)
+    assert len(tagged(home)) == count + 5 == sidecars(home)
 
 
 def test_saves_by_rename_and_in_place(home: Home, eventually: Eventually) -> None:
@@ -211,6 +214,7 @@ def mounted(*command: object, at: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(at)], check=True, capture_output=True)
 
 
+@pytest.mark.torture
 def test_disks_over_a_folder(home: Home, disk: Callable[..., Disk], eventually: Eventually) -> None:
     """Another disk over the folder is not that folder; a copy of it with its marker is."""
     home.configure(labels={"threshold": 0.0, "crops": 1}, rescan_seconds=5)
