@@ -1,10 +1,9 @@
-"""How what the daemon needs grows: with the photos, with their size, and with the backlog.
+"""How what the daemon needs grows: with the photos, and with the backlog.
 
     python bench/daemon/growth.py [--rounds N]
 
-Tags folders of 50 to 400 small JPEGs (seconds from the first photo to the last), 24 JPEGs of
-0.2 to 48 MP (CPU seconds a photo), and has 1,000 to 50,000 files wait in a paused daemon
-(memory of all processes). Each is fitted by a power of its size: the slope of log(median) over
+Tags folders of 50 to 400 small JPEGs (seconds from the first photo to the last), and has 1,000 to
+25,000 files wait in a paused daemon (memory of all processes). Each is fitted by a power of its size: the slope of log(median) over
 log(size), 1 for as much as the size, 0 for no growth. Writes ``growth.json``.
 """
 
@@ -22,13 +21,12 @@ from typing import Any
 
 from common import PROJECT, Home, Model, median, pss, report, slope, tree
 from folder import tagger
-from photos import KINDS, write_photos
+from photos import write_photos
 
 SMALL = "JPEG 500x375"
 COUNTS = (50, 100, 200, 400)
-SIDES = ((500, 375), (2000, 1500), (4000, 3000), (8000, 6000))
-BACKLOGS = (1_000, 10_000, 50_000)
-WAIT_SECONDS = 120.0
+BACKLOGS = (1_000, 5_000, 25_000)
+WAIT_SECONDS = 60.0
 
 
 def exponent(found: dict[float, float]) -> float:
@@ -43,18 +41,6 @@ def by_count(scratch: Path, model: Model, rounds: int) -> dict[float, float]:
     for count in COUNTS:
         rates = [tagger(scratch, model, paths[:count], True, 3).rate for _ in range(rounds)]
         found[float(count)] = count / median(rates)
-    return found
-
-
-def by_size(scratch: Path, model: Model, rounds: int) -> dict[float, float]:
-    """Return CPU seconds a photo by megapixels."""
-    found = {}
-    for side in SIDES:
-        kind = f"JPEG {side[0]}x{side[1]}"
-        KINDS[kind] = (side, *KINDS[SMALL][1:])
-        paths = write_photos(scratch / kind, kind, 24, originals=4)
-        cpu = [tagger(scratch, model, paths, True, 3).cpu for _ in range(rounds)]
-        found[side[0] * side[1] / 1e6] = median(cpu)
     return found
 
 
@@ -104,7 +90,6 @@ def main() -> None:
             return
         found = {
             "seconds by photos": by_count(scratch, model, rounds),
-            "CPU seconds a photo by megapixels": by_size(scratch, model, rounds),
             "MB by waiting files": by_backlog(scratch, model),
         }
     figures: dict[str, Any] = {

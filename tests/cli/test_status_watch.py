@@ -175,6 +175,8 @@ def test_watching_goes_on_until_ctrl_c(bare):
             stdout=child,
             stderr=child,
             env=bare.environ() | {"TERM": "xterm"},
+            # A shell has its background jobs, such as these tests, ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         try:
             read_until(b"memory: 181 MB")
