@@ -3,8 +3,9 @@
     python bench/daemon/growth.py [--rounds N]
 
 Tags folders of 50 to 400 small JPEGs (seconds from the first photo to the last), and has 1,000 to
-25,000 files wait in a paused daemon (memory of all processes). Each is fitted by a power of its size: the slope of log(median) over
-log(size), 1 for as much as the size, 0 for no growth. Writes ``growth.json``.
+25,000 files wait in a paused daemon (memory of all processes). Each is fitted by a power of its
+size: the slope of log(median) over log(size), 1 for as much as the size, 0 for no growth. Writes
+``growth.json``.
 """
 
 from __future__ import annotations
