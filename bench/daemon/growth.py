@@ -52,12 +52,15 @@ def by_backlog(scratch: Path, model: Model) -> dict[float, float]:
     found = {}
     for count in BACKLOGS:
         home = Home(scratch / f"backlog{count}", model, int8=True)
-        for number in range(count):
-            folder = home.inbox / f"{number // 500:03}"
-            folder.mkdir(exist_ok=True)
-            (folder / f"{number:06}.jpg").write_bytes(data + str(number).encode())
-        home.run("pause")
         with home.daemon() as process:
+            while not home.is_ready():
+                time.sleep(0.2)
+            home.run("pause")
+            for number in range(count):
+                folder = home.inbox / f"{number // 500:03}"
+                folder.mkdir(exist_ok=True)
+                (folder / f"{number:06}.jpg").write_bytes(data + str(number).encode())
+            home.run("scan")
             seen = _until_seen(home, count)
             found[float(count)] = median([_total(process) for _ in range(5)])
         if seen < count:
