@@ -19,7 +19,7 @@ from tagger.config import Config, WatchRoot
 from tagger.files import OWN_PREFIX
 from tagger.photo import PHOTO_SUFFIXES, sidecar_paths
 from tagger.web.services import Manages, WebError
-from tagger.web.uploads import not_a_picture, sniff, too_large
+from tagger.web.uploads import copy_limited, not_a_picture, sniff
 
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -36,7 +36,6 @@ MAX_NAME = 180
 MOST = 999
 """Pictures of one name in one folder."""
 
-_CHUNK = 1 << 20
 _ELSEWHERE = re.compile(r'[<>:"|?*\\/]')
 """What a name must not have on the systems that share folders with this one."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
@@ -198,12 +197,7 @@ def _stored(at: int, name: str, upload: IO[bytes], limit: int) -> str:
         source = ""
     try:
         with open(fd, "wb") as target:
-            left = limit
-            while chunk := upload.read(_CHUNK):
-                left -= len(chunk)
-                if left < 0:
-                    raise too_large(limit)
-                target.write(chunk)
+            copy_limited(upload, target, limit)
             target.flush()
             os.fchmod(fd, os.fstat(at).st_mode & 0o666)
             os.fsync(fd)

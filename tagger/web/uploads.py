@@ -107,15 +107,20 @@ class Spool:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(fd, "wb") as target:
-                left = limit
-                while chunk := source.read(_CHUNK):
-                    left -= len(chunk)
-                    if left < 0:
-                        raise too_large(limit)
-                    target.write(chunk)
+                copy_limited(source, target, limit)
             yield path
         finally:
             os.unlink(path)
+
+
+def copy_limited(source: IO[bytes], target: IO[bytes], limit: int) -> None:
+    """Copy the rest of ``source``. Raise WebError when there are more than ``limit`` bytes."""
+    left = limit
+    while chunk := source.read(_CHUNK):
+        left -= len(chunk)
+        if left < 0:
+            raise too_large(limit)
+        target.write(chunk)
 
 
 def _remove_left() -> None:
