@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,10 +58,17 @@ def tagged(home: Home) -> set[str]:
     return {line["path"] for line in home.logged() if line.get("event") == "photo"}
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose name leaves a server room for its sockets' names, at most 107 bytes whole."""
+    with tempfile.TemporaryDirectory(prefix="smb") as folder:
+        yield Path(folder)
+
+
 @needs("smbd", "smbclient")
 @pytest.mark.skipif(os.geteuid() != 0, reason="smbd changes its user")
-def test_photos_put_by_samba_are_tagged_once_they_are_whole(daemon, scenes, tmp_path):
-    own = tmp_path / "samba"
+def test_photos_put_by_samba_are_tagged_once_they_are_whole(daemon, scenes, short_folder):
+    own = short_folder
     port = free_port()
     lines = ["[global]", "server role = standalone server", "map to guest = bad user"]
     lines += ["interfaces = 127.0.0.1", "bind interfaces only = yes", f"smb ports = {port}"]
@@ -68,7 +76,7 @@ def test_photos_put_by_samba_are_tagged_once_they_are_whole(daemon, scenes, tmp_
     for kind in ("private dir", "lock directory", "state directory", "cache directory",
                  "pid directory", "ncalrpc dir"):  # fmt: skip
         folder = own / kind.replace(" ", "-")
-        folder.mkdir(parents=True)
+        folder.mkdir()
         lines.append(f"{kind} = {folder}")
     lines += ["[inbox]", f"path = {daemon.inbox}", "guest ok = yes", "guest only = yes"]
     lines += ["force user = root", "read only = no"]
