@@ -10,6 +10,7 @@
     ├── PhotoError             one photo cannot be handled; the daemon goes on
     │   ├── PhotoVanishedError     gone, or replaced, while it was being worked on
     │   ├── PhotoUnreadableError   the operating system refuses to read it; tried again later
+    │   │   └── PhotoForbiddenError     ours is not the right to read it; tried when it is
     │   ├── NotAnImageError        empty, or no image format that we read
     │   ├── DamagedImageError      an image that cannot be decoded (truncated, corrupt)
     │   ├── ImageTooLargeError     more pixels than the limit (decompression bomb)
@@ -81,6 +82,10 @@ class PhotoUnreadableError(PhotoError):
     """The operating system refuses to read the photo (EACCES, EIO)."""
 
     permanent = False
+
+
+class PhotoForbiddenError(PhotoUnreadableError):
+    """The user that tagger runs as may not read the photo; tried again once it may."""
 
 
 class NotAnImageError(PhotoError):

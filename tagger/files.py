@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
 
 import xxhash
 
-from tagger.errors import PhotoUnreadableError, PhotoVanishedError
+from tagger.errors import PhotoForbiddenError, PhotoUnreadableError, PhotoVanishedError
 from tagger.photo import FileStat, sidecar_paths
 
 OWN_PREFIX = ".tagger-"
@@ -37,12 +38,28 @@ def hash_file(path: str, expected: FileStat, stop: Callable[[], bool] = lambda: 
     except FileNotFoundError as error:
         raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
     except OSError as error:
-        raise PhotoUnreadableError(
-            f"cannot read {path}: {error.strerror}", "check its rights, or the disk"
-        ) from error
+        raise unreadable(path, error) from error
     if not after.same_version(expected):
         raise PhotoVanishedError(f"{path} changed while it was read", "it is looked at again")
     return digest.digest()
+
+
+def unreadable(path: str, error: OSError) -> PhotoUnreadableError:
+    """Return what is to be raised when the photo at ``path`` cannot be read."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return PhotoForbiddenError(
+            f"cannot read {path}: {error.strerror}", "give the user that runs tagger the right to"
+        )
+    return PhotoUnreadableError(f"cannot read {path}: {error.strerror}", "check the disk")
+
+
+def is_readable(path: str) -> bool:
+    """Whether we have the right to read a file; only opening it tells, on a network disk."""
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def photo_stat(path: str) -> FileStat:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from tagger.config import is_inside
-from tagger.errors import PhotoError, PhotoUnreadableError, PhotoVanishedError, TaggerError
-from tagger.files import OWN_PREFIX
+from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
+from tagger.files import OWN_PREFIX, unreadable
 from tagger.index.search import Found
 from tagger.logs import printable
 
@@ -117,9 +117,7 @@ def _copied(path: str, folder: str) -> bool:
     except FileNotFoundError as error:
         raise PhotoVanishedError(f"{path} is gone", "it was not copied") from error
     except OSError as error:
-        raise PhotoUnreadableError(
-            f"cannot read {path}: {error.strerror}", "check its rights, or the disk"
-        ) from error
+        raise unreadable(path, error) from error
     handle, partial = tempfile.mkstemp(prefix=OWN_PREFIX, dir=folder)
     try:
         with open(source, "rb") as bytes_in, open(handle, "wb") as out:

@@ -27,6 +27,7 @@ _ERRORS: dict[str, type[errors.PhotoError]] = {
     for kind in (
         errors.PhotoVanishedError,
         errors.PhotoUnreadableError,
+        errors.PhotoForbiddenError,
         errors.NotAnImageError,
         errors.DamagedImageError,
         errors.ImageTooLargeError,

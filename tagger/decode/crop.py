@@ -34,9 +34,9 @@ from tagger.errors import (
     ImageTooLargeError,
     NotAnImageError,
     PhotoError,
-    PhotoUnreadableError,
     PhotoVanishedError,
 )
+from tagger.files import unreadable
 from tagger.photo import RAW_SUFFIXES, CropSpec, DecodedPhoto, PhotoFacts
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
@@ -162,9 +162,7 @@ def _open_file(path: str) -> BinaryIO:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
             raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
-        raise PhotoUnreadableError(
-            f"cannot read {path}: {error.strerror}", "check its rights, or the disk"
-        ) from error
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         os.close(fd)
         raise PhotoVanishedError(f"{path} is no regular file any more", "nothing to do")
@@ -176,7 +174,7 @@ def _open_file(path: str) -> BinaryIO:
 
 def _damaged(path: str, error: Exception) -> PhotoError:
     if isinstance(error, OSError) and error.errno in (errno.EIO, errno.ESTALE, errno.EACCES):
-        return PhotoUnreadableError(f"cannot read {path}: {error.strerror}", "check the disk")
+        return unreadable(path, error)
     said = error.args[0] if error.args else ""
     what = said.decode("ascii", "replace") if isinstance(said, bytes) else str(error)
     what = what or type(error).__name__
@@ -345,48 +343,55 @@ def _crops(
     shares: list[float | None] = [None]
     if more and max(width, height) >= WIDE * short:
         shares += [0.0, 1.0]
-    crops = [_crop(image, spec, (out_width, out_height), orientation, share) for share in shares]
+    wide, side = out_width > out_height, spec.size
+    corners = [
+        (
+            _offset(out_width - side, share, wide, orientation in _FLIPS_X),
+            _offset(out_height - side, share, not wide, orientation in _FLIPS_Y),
+        )
+        for share in shares
+    ]
+    # They overlap: what they cover is resized in one piece.
+    left, top = (min(axis) for axis in zip(*corners, strict=True))
+    right, bottom = (max(axis) + side for axis in zip(*corners, strict=True))
+    piece = _resized(image, spec, (out_width, out_height), (left, top, right, bottom))
     if limit is not None:
-        crops = [from_deep(crop, limit) for crop in crops]
-    arrays = [np.asarray(turn(crop, orientation)) for crop in crops]
-    empty = np.empty((0, spec.size, spec.size, 3), np.uint8)
-    return arrays[0], np.stack(arrays[1:]) if len(arrays) > 1 else empty
+        piece = from_deep(piece, limit)
+    squares = [(x - left, y - top, x - left + side, y - top + side) for x, y in corners]
+    arrays = [np.asarray(turn(piece.crop(square), orientation)) for square in squares]
+    return arrays[0], np.array(arrays[1:], np.uint8).reshape(-1, side, side, 3)
 
 
-def _crop(
+def _resized(
     image: Image.Image,
     spec: CropSpec,
     out_size: tuple[int, int],
-    orientation: int,
-    share: float | None,
+    area: tuple[int, int, int, int],
 ) -> Image.Image:
-    """Return one square, RGB or as deep as ``image``, still to be turned.
+    """Return the ``area`` of ``image`` as it is when that is resized to ``out_size``.
 
-    ``share`` None: the centre; 0 or 1: the left or top, or the other, end of the longer side
-    as displayed. ``out_size`` is (width, height) after the resize.
+    RGB, or as deep as ``image``, and still to be turned. Sizes are (width, height).
     """
-    out_width, out_height = out_size
-    left = _offset(out_width - spec.size, share, out_width > out_height, orientation in _FLIPS_X)
-    top = _offset(out_height - spec.size, share, out_width <= out_height, orientation in _FLIPS_Y)
-    x, y = image.width / out_width, image.height / out_height
-    box = (left * x, top * y, (left + spec.size) * x, (top + spec.size) * y)
+    x, y = image.width / out_size[0], image.height / out_size[1]
+    box = (area[0] * x, area[1] * y, area[2] * x, area[3] * y)
     # A crop larger than the picture does not exist: `size` is never above `resize` by much.
     box = (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height))
     # Only what is needed is converted: a margin around the box serves the filter.
     margin_x, margin_y = int(4 * x) + 2, int(4 * y) + 2
-    area = (
+    needed = (
         max(int(box[0]) - margin_x, 0),
         max(int(box[1]) - margin_y, 0),
         min(int(box[2]) + margin_x, image.width),
         min(int(box[3]) + margin_y, image.height),
     )
-    part = image.crop(area)
+    part = image.crop(needed)
     if not is_deep(part):
         part = to_rgb(part)
     elif part.mode not in ("F", "I;16"):
         part = part.convert("I")
-    inner = (box[0] - area[0], box[1] - area[1], box[2] - area[0], box[3] - area[1])
-    return part.resize((spec.size, spec.size), _RESAMPLING[spec.interpolation], inner)
+    inner = (box[0] - needed[0], box[1] - needed[1], box[2] - needed[0], box[3] - needed[1])
+    size = (area[2] - area[0], area[3] - area[1])
+    return part.resize(size, _RESAMPLING[spec.interpolation], inner)
 
 
 def _offset(room: int, share: float | None, longer: bool, flipped: bool) -> int:

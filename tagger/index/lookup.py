@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 
 from tagger.config import is_inside
+from tagger.errors import PhotoForbiddenError
+from tagger.files import is_readable
 from tagger.index.database import Database
 from tagger.index.records import (
     TAGS_OF_PHOTO,
@@ -23,9 +25,10 @@ from tagger.photo import FileStat, JournalEntry, Tag
 MAX_BACKOFF = 86400.0
 """Seconds between two tries; a longer wait means that the clock was put back."""
 
+_FORBIDDEN = PhotoForbiddenError.__name__
 _VERSION = (
     "SELECT status, size, mtime_ns, inode, sidecar_size, sidecar_mtime_ns, sidecar_inode,"
-    " keywords_hash, photo_id, retry_at FROM photos LEFT JOIN failures ON photo_id = id"
+    " keywords_hash, kind, retry_at FROM photos LEFT JOIN failures ON photo_id = id"
     " WHERE path = ?"
 )
 
@@ -47,6 +50,8 @@ class Lookup(Database):
         if known is None or not stat.same_version(known):
             return False
         if failed is not None:
+            if failed == _FORBIDDEN and is_readable(path):
+                return False
             return due is None or 0 < due - self._clock() <= MAX_BACKOFF
         if kept is None:
             return False  # other tags are to be written
@@ -159,7 +164,13 @@ class Lookup(Database):
 
     def due(self, limit: int = 1000) -> list[str]:
         """Return so many photos, at most, that are to be looked at again: failures whose time
-        has come, and what the user asked for."""
+        has come or that may be read now, and what the user asked for."""
+        forbidden = self._rows(
+            "SELECT path FROM failures JOIN photos ON id = photo_id"
+            " WHERE kind = ? AND status = 'failed' ORDER BY retry_at LIMIT ?",
+            (_FORBIDDEN, limit),
+        )
+        readable = [path for row in forbidden if is_readable(path := os.fsdecode(row["path"]))]
         rows = self._rows(
             "SELECT path FROM failures CROSS JOIN photos ON id = photo_id"
             " WHERE (retry_at <= ? OR retry_at > ? OR (retry_at IS NULL AND size IS NULL))"
@@ -170,7 +181,7 @@ class Lookup(Database):
             " AND NOT EXISTS (SELECT 1 FROM failures WHERE photo_id = id) LIMIT ?",
             (now := self._clock(), now + MAX_BACKOFF, limit),
         )
-        return [os.fsdecode(row["path"]) for row in rows]
+        return list(dict.fromkeys([*readable, *(os.fsdecode(row["path"]) for row in rows)]))
 
     def pending(self) -> list[tuple[int, str, JournalEntry]]:
         """Return (journal id, photo path, entry) of writes that a crash left unconfirmed."""

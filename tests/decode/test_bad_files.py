@@ -22,7 +22,7 @@ from tagger.errors import (
     ImageTooLargeError,
     NotAnImageError,
     PhotoError,
-    PhotoUnreadableError,
+    PhotoForbiddenError,
     PhotoVanishedError,
 )
 from tagger.photo import CropSpec, DecodedPhoto
@@ -174,8 +174,8 @@ def test_without_the_right_to_read(tmp_path: Path) -> None:
         return decode(str(path), CropSpec())
 
     answer = in_child(work)
-    assert answer.startswith("PhotoUnreadableError") and "Permission denied" in answer
-    assert not PhotoUnreadableError.permanent
+    assert answer.startswith("PhotoForbiddenError") and "Permission denied" in answer
+    assert not PhotoForbiddenError.permanent
 
 
 def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:

@@ -21,6 +21,10 @@ from tests.faults import disks, tracer
 
 Figure = Callable[[str, str], None]
 
+_DROPPED = "-dac_override,-dac_read_search"
+WITHOUT_OVERRIDE = ("setpriv", f"--bounding-set={_DROPPED}", f"--inh-caps={_DROPPED}")
+"""What runs a command without root's right to ignore the rights of files."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "torture: takes minutes; runs with TAGGER_TORTURE=1")

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import Home
 from tests.faults import judge
-from tests.faults.conftest import Figure
+from tests.faults.conftest import WITHOUT_OVERRIDE, Figure
 from tests.faults.disks import Disk
 from tests.faults.test_kills import small_photos
 
@@ -104,8 +104,7 @@ FAULTS = {
 
 def start(home: Home, eventually: Callable[..., Any]) -> None:
     """Start the daemon without root's right to ignore the rights of files."""
-    dropped = "-dac_override,-dac_read_search"
-    home.within = ("setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}")
+    home.within = WITHOUT_OVERRIDE
     home.start()
     eventually(
         lambda: (

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import Home
+from tests.faults.conftest import WITHOUT_OVERRIDE
 
 
 def test_links_are_never_followed_out_of_a_root(home: Home, scenes: list[Path]) -> None:
@@ -75,6 +76,21 @@ def test_a_folder_that_becomes_a_link_while_it_is_watched(
     home.run("untag", str(inner / "a.jpg"), code=2)
     assert "link" in home.err
     assert os.listdir(away) == ["a.jpg"]
+
+
+def test_a_photo_that_may_be_read_later_is_tagged_then(
+    home: Home, scenes: list[Path], eventually: Callable[..., Any]
+) -> None:
+    photo, sidecar = home.inbox / "a.jpg", home.inbox / "a.jpg.xmp"
+    shutil.copyfile(scenes[0], photo)
+    photo.chmod(0)
+    home.within = WITHOUT_OVERRIDE
+    home.start()
+    eventually(lambda: home.heartbeat().get("model"), 60)
+    eventually(lambda: "PhotoForbiddenError" in home.run("failures", "--json"), 60)
+    photo.chmod(0o600)
+    home.run("scan", str(photo))
+    eventually(sidecar.exists, 20)
 
 
 def test_the_state_directory_is_private(home: Home) -> None:

@@ -29,6 +29,17 @@ def entry(file: str = "/photos/a.jpg.xmp", after: bytes = b"after") -> JournalEn
     return JournalEntry("sidecar-xmp", file, added, {"dog": "dog"}, True, b"", after, b"undo")
 
 
+def test_a_photo_that_could_not_be_read_is_due_as_soon_as_it_can_be(store, tmp_path):
+    path, stat = tmp_path / "a.jpg", replace(STAT, size=0)
+    for kind, again in (("PhotoForbiddenError", True), ("PhotoUnreadableError", False)):
+        fail(store, str(path), stat, kind=kind)
+        assert store.is_current(str(path), stat, None) and store.due() == []
+        path.touch()
+        assert store.is_current(str(path), stat, None) is not again
+        assert store.due() == [str(path)] * again
+        path.unlink()
+
+
 def test_what_is_saved_is_current_until_photo_or_sidecar_change(store, make_photo):
     photo = make_photo("/photos/a.jpg", "dog", sidecar=FileStat(1, 2, 3))
     store.save([photo])
