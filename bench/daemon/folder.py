@@ -104,7 +104,7 @@ def measure(
     scratch: Path, model: Model, kind: str, count: int, rounds: int
 ) -> dict[str, list[Measured]]:
     """Return what every round found of every way."""
-    paths = write_photos(scratch / kind, kind, count, originals=3 if "HEIC" in kind else 8)
+    paths = write_photos(scratch / kind, kind, count, originals=5 if "HEIC" in kind else 8)
     some = paths[: max(8, count // 5)]
     sidecars = scratch / "naive"
     sidecars.mkdir(exist_ok=True)

@@ -1,11 +1,11 @@
-"""How what the daemon needs grows: with the photos, and with the backlog.
+"""How what the daemon needs grows: with the photos, with their size, and with the backlog.
 
     python bench/daemon/growth.py [--rounds N]
 
-Tags folders of 50 to 400 small JPEGs (seconds from the first photo to the last), and has 1,000 to
-25,000 files wait in a paused daemon (memory of all processes). Each is fitted by a power of its
-size: the slope of log(median) over log(size), 1 for as much as the size, 0 for no growth. Writes
-``growth.json``.
+Tags folders of 50 to 400 small JPEGs (seconds from the first photo to the last) and of JPEGs of
+0.75 to 48 megapixels (CPU ms for each), and has 1,000 to 25,000 files wait in a paused daemon
+(memory of all processes). Each is fitted by a power of its size: the slope of log(median) over
+log(size), 1 for as much as the size, 0 for no growth. Writes ``growth.json``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from photos import write_photos
 
 SMALL = "JPEG 500x375"
 COUNTS = (50, 100, 200, 400)
+SIDES = ((1000, 750), (2000, 1500), (4000, 3000), (8000, 6000))
+OF_EACH_SIZE = 40
 BACKLOGS = (1_000, 5_000, 25_000)
 WAIT_SECONDS = 60.0
 
@@ -42,6 +44,17 @@ def by_count(scratch: Path, model: Model, rounds: int) -> dict[float, float]:
     for count in COUNTS:
         rates = [tagger(scratch, model, paths[:count], True, 3).rate for _ in range(rounds)]
         found[float(count)] = count / median(rates)
+    return found
+
+
+def by_size(scratch: Path, model: Model, rounds: int) -> dict[float, float]:
+    """Return the CPU time of a photo in ms by its megapixels; the first batch does not count."""
+    found = {}
+    for size in SIDES:
+        folder = scratch / f"size{size[0]}"
+        paths = write_photos(folder, "JPEG 12 MP", OF_EACH_SIZE, size=size)
+        each = [1000 * tagger(scratch, model, paths, True, 3).cpu for _ in range(rounds)]
+        found[size[0] * size[1] / 1e6] = median(each)
     return found
 
 
@@ -94,6 +107,7 @@ def main() -> None:
             return
         found = {
             "seconds by photos": by_count(scratch, model, rounds),
+            "CPU ms by megapixels": by_size(scratch, model, rounds),
             "MB by waiting files": by_backlog(scratch, model),
         }
     figures: dict[str, Any] = {

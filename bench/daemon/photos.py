@@ -27,13 +27,22 @@ QUICK = {"preset": "ultrafast"}
 Encode = Callable[[Image.Image, bytes], bytes]
 
 
-def write_photos(folder: Path, kind: str, count: int, *, originals: int = 8) -> list[Path]:
+def write_photos(
+    folder: Path,
+    kind: str,
+    count: int,
+    *,
+    originals: int = 8,
+    size: tuple[int, int] | None = None,
+) -> list[Path]:
     """Write ``count`` photos of a kind of KINDS, and return their paths.
 
-    At most ``originals`` of them differ in more than a comment.
+    At most ``originals`` of them differ in more than a comment. ``size``: another than the
+    kind's, (width, height).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    size, suffix, encode, vary = KINDS[kind]
+    usual, suffix, encode, vary = KINDS[kind]
+    size = size or usual
     drawn = [
         encode(draw(size, number), _exif(size, number)) for number in range(min(originals, count))
     ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import click
 
 from tagger import __version__
-from tagger.errors import TaggerError
+from tagger.errors import ConfigError, TaggerError
 
 COMMANDS = {
     "init": ("setup", "Write a config file for your folders."),
@@ -70,21 +70,23 @@ class _Commands(click.Group):
 def cli(ctx: click.Context, config_path: str | None, debug: bool) -> None:
     """Recognise what is in every new photo, offline, and find it again."""
     if isinstance(ctx.obj, _Asked):
-        ctx.obj.debug = debug
+        ctx.obj.debug, ctx.obj.command = debug, ctx.invoked_subcommand
     ctx.obj = config_path
 
 
 @dataclass(slots=True)
 class _Asked:
-    """What :func:`main` is to know of the options."""
+    """What :func:`main` is to know of the command line."""
 
     debug: bool = False
+    command: str | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code.
 
-    That is 0, or 2 after a mistake said in one line, or 70 after an error that nobody foresaw.
+    That is 0, or 2 after a mistake said in one line, or 70 after an error that nobody foresaw, or
+    78 when the config lets ``tagger run`` do nothing.
     """
     # Idle threads of torch must not spin: for months in the daemon, in vain elsewhere.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -117,7 +119,8 @@ def main(arguments: list[str] | None = None) -> int:
             "\n".join(["tagger: " + printable(lines[0]), *map(printable, lines[1:])]),
             file=sys.stderr,
         )
-        return 2
+        configured = asked.command != "run" or not isinstance(error, ConfigError)
+        return 2 if configured else _NOT_CONFIGURED
     except Exception as error:  # noqa: BLE001 - whatever it is, it is said in one line
         from tagger.logs import printable
 
@@ -130,6 +133,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 _UNEXPECTED = 70
 """The exit code of an error in the program, see sysexits(3)."""
+_NOT_CONFIGURED = 78
+"""Likewise, of a config to be corrected: a service is not started again before it is."""
 
 
 def _trace(asked: _Asked) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tagger import shown
 from tagger.config import Config
-from tagger.errors import StateError
 from tagger.index.conditions import STATES, And, Query, Sql, State, Taken
 from tagger.index.query import parse
 from tagger.index.records import Failure
-from tagger.index.search import Found, Reader, open_reader
+from tagger.index.search import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
 from tagger.shown import facts_json, known_names, record_json, tags_json
-from tagger.state import daemon_runs, read_heartbeat
+from tagger.status import status_json as status_of_all
 from tagger.web.services import WebError
 
 MAX_QUERY = 2_000
@@ -149,23 +147,9 @@ def failure_json(reader: Reader, failure: Failure) -> dict[str, Any]:
 
 
 def status_json(config: Config) -> dict[str, Any]:
-    """Return what the daemon does and how many photos there are, as ``tagger status``."""
-    runs = daemon_runs(config.state_dir)
-    said: Mapping[str, Any] = read_heartbeat(config.state_dir)
-    try:
-        with open_reader(config.state_dir) as reader:
-            counts = reader.counts()
-    except StateError:
-        if runs:
-            raise
-        counts = dict.fromkeys(STATES, 0)
-    return {
-        "counts": counts,
-        "running": runs,
-        "model": said.get("model") or config.model.name,
-        "engine": said.get("engine") or config.model.engine,
-        "progress": said.get("progress") if runs else None,
-        "last": said.get("last"),
-        "problem": said.get("problem") if runs else None,
-        "resting": said.get("resting") if runs else None,
+    """Return what the page tells of ``tagger status``; raise StateError as that does."""
+    status = status_of_all(config)
+    daemon = status["daemon"]
+    return {key: status[key] for key in ("counts", "model", "engine", "progress", "last")} | {
+        key: daemon[key] for key in ("running", "problem", "notice", "resting")
     }

@@ -144,6 +144,7 @@ SCHEMAS: dict[str, _Schema] = {
         progress=_maybe(_ANYTHING),
         last=_maybe(_ANYTHING),
         problem=_maybe(_TEXT),
+        notice=_maybe(_TEXT),
         resting=_maybe(_TEXT),
     ),
 }

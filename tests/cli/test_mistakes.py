@@ -24,11 +24,18 @@ class Mistake(NamedTuple):
     words: tuple[str, ...]
     said: tuple[str, ...]
     before: Callable[[Home], object] = lambda home: None
+    code: int = 2
 
 
-def of(*words: str, says: str | tuple[str, ...], before: Callable[[Home], object] | None = None):
+def of(
+    *words: str,
+    says: str | tuple[str, ...],
+    before: Callable[[Home], object] | None = None,
+    code: int = 2,
+):
     said = (says,) if isinstance(says, str) else says
-    return pytest.param(Mistake(words, said, before or (lambda home: None)), id=" ".join(words))
+    before = before or (lambda home: None)
+    return pytest.param(Mistake(words, said, before, code), id=" ".join(words))
 
 
 def config_is(text: str | bytes) -> Callable[[Home], object]:
@@ -60,6 +67,8 @@ def a_file(name: str) -> Callable[[Home], object]:
     return lambda home: (home.folder / name).write_bytes(b"no photo")
 
 
+NOT_CONFIGURED = 78
+"""With this systemd does not start the daemon again."""
 NO_CONFIG = ("no config file found at", "tagger init FOLDER")
 
 MISTAKES = [
@@ -72,22 +81,26 @@ MISTAKES = [
     of("init", "/no/such/folder", says=("there is no folder /no/such/folder", "name folders")),
     of("init", ".", says=("there is a config file at", "--force")),
     # the config
-    of("run", says=NO_CONFIG, before=lambda home: home.config.unlink()),
+    of("run", says=NO_CONFIG, before=lambda home: home.config.unlink(), code=NOT_CONFIGURED),
     of("config", "check", says=NO_CONFIG, before=lambda home: home.config.unlink()),
     of("scan", says=NO_CONFIG, before=lambda home: home.config.unlink()),
     of("config", "check", says=("is not UTF-8 (byte 7)", "save"), before=config_is(b"watch: \xff")),
     of("config", "check", says=("line 2", "correct the line"), before=config_is("watch:\n\t- a\n")),
-    of("run", says=("watches no folder", "add one"), before=config_is("state_dir: {state}\n")),
-    of("run", says=("part of a day", "01:00-06:00"), before=config_is("schedule: nights\n")),
+    of("run", says=("watches no folder", "add one"), before=config_is("state_dir: {state}\n"),
+       code=NOT_CONFIGURED),
+    of("run", says=("part of a day", "01:00-06:00"), before=config_is("schedule: nights\n"),
+       code=NOT_CONFIGURED),
     of(
         "run",
         says=("has 3 mistakes", "did you mean `watch`", "labels.levels", "settle_seconds"),
         before=config_is("wach: []\nlabels: {{levels: 9}}\nsettle_seconds: soon\n"),
+        code=NOT_CONFIGURED,
     ),
     of(
         "run",
         says=("resnet18",),
         before=config_is("state_dir: {state}\nwatch: [{{path: /}}]\nmodel: {{name: resnet81}}\n"),
+        code=NOT_CONFIGURED,
     ),
     # the state directory
     of("run", says=("already runs on", "stop it first")),  # see the test
@@ -161,9 +174,9 @@ def run(home: Home, *words: str, debug: bool = False) -> subprocess.CompletedPro
     )
 
 
-def judge(done: subprocess.CompletedProcess[str], said: tuple[str, ...]) -> None:
+def judge(done: subprocess.CompletedProcess[str], said: tuple[str, ...], code: int = 2) -> None:
     """Fail unless the process ended as one does after a mistake."""
-    assert done.returncode == 2, done
+    assert done.returncode == code, done
     assert done.stdout == "", done
     first, *rest = done.stderr.splitlines()
     assert first.startswith("tagger: "), done
@@ -180,9 +193,9 @@ def test_a_mistake_is_one_line_with_what_to_do(bare, mistake):
     mistake.before(bare)
     if "already runs on" in mistake.said:
         with state_lock(str(bare.state)):
-            judge(run(bare, *mistake.words), mistake.said)
+            judge(run(bare, *mistake.words), mistake.said, mistake.code)
         return
-    judge(run(bare, *mistake.words), mistake.said)
+    judge(run(bare, *mistake.words), mistake.said, mistake.code)
 
 
 @pytest.mark.parametrize(

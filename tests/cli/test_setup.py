@@ -24,7 +24,7 @@ def test_all_mistakes_are_told(home):
     home.run("config", "check", code=2)
     assert "did you mean `path`?" in home.err
     assert "did you mean `settle_seconds`?" in home.err
-    home.run("run", code=2)
+    home.run("run", code=78)
     assert "has 2 mistakes" in home.err
 
 
@@ -39,14 +39,14 @@ def test_labels_and_models_are_checked_with_the_nearest_name(home):
 
 def test_without_a_config_file_the_way_to_one_is_told(home):
     home.config.unlink()
-    home.run("run", code=2)
+    home.run("run", code=78)
     assert "tagger init" in home.err
     assert home.err.count("\n") == 1
 
 
 def test_a_config_that_watches_nothing(home):
     home.configure(watch=[])
-    home.run("run", "--once", code=2)
+    home.run("run", "--once", code=78)
     assert "watches no folder" in home.err
 
 

@@ -8,7 +8,9 @@ import time
 
 import pytest
 
+from tagger.configfile import load_config
 from tagger.state import state_lock, write_heartbeat
+from tagger.web.library import status_json as page_status
 
 SAID = {
     "state": "running",
@@ -80,6 +82,8 @@ def test_a_daemon_that_starts_claims_nothing_of_the_one_before(home):
         assert abs(status["daemon"]["started_at"] - time.time()) < 60
         assert status["last"] == SAID["last"]
         assert "note: it starts" in home.run("status").splitlines()
+        page = page_status(load_config(str(home.config)))
+        assert page["notice"] == "it starts" and page["progress"] is None, "the page tells the same"
 
 
 def test_an_index_that_is_brought_up_to_date_is_no_error_of_the_users(home):

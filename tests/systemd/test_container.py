@@ -335,6 +335,22 @@ def test_weights_are_converted_within_the_limits_of_the_service(container, servi
             container.run("systemctl", "restart", "tagger")
 
 
+def test_a_mistake_in_the_config_is_told_once(container, service):
+    config = container.root / CONFIG.lstrip("/")
+    right = config.read_text()
+    container.run("systemctl", "stop", "tagger")
+    config.write_text(right + "\nsettle_secs: 1\n")
+    try:
+        container.run("systemctl", "start", "tagger", check=False)
+        until(lambda: container.property("ActiveState") == "failed", 30)
+        assert container.property("ExecMainStatus") == "78"
+        time.sleep(RESTART + 1)
+        assert container.property("ActiveState") == "failed"
+    finally:
+        config.write_text(right)
+        container.run("systemctl", "start", "tagger")
+
+
 def test_a_disk_that_is_mounted_later_is_seen_and_written(container, service):
     for place in ("/srv/disk", "/home/alice/Pictures/disk"):
         container.run("mkdir", "-p", place)

@@ -1,12 +1,5 @@
 "use strict";
 (() => {
-  const broken = (image) => image.classList.add("broken");
-  const watch = (image) => {
-    if (image.complete && image.naturalWidth === 0 && image.loading !== "lazy") broken(image);
-    image.addEventListener("error", () => broken(image));
-  };
-  document.querySelectorAll("main img").forEach(watch);
-
   const list = document.getElementById("photos");
   const found = document.getElementById("found");
   const more = document.getElementById("more");
@@ -14,24 +7,8 @@
   let loading = false;
 
   function item(photo) {
-    const entry = document.createElement("li");
-    const link = document.createElement("a");
-    const image = document.createElement("img");
-    const caption = document.createElement("span");
-    entry.dataset.id = photo.id;
-    link.href = `/photos/${photo.id}`;
-    image.width = image.height = 320;
-    image.loading = "lazy";
-    image.decoding = "async";
-    image.alt = photo.path.slice(photo.path.lastIndexOf("/") + 1);
-    watch(image);
-    image.src = photo.thumbnail;
-    caption.className = "caption";
-    caption.textContent =
-      photo.tags.slice(0, 3).map((tag) => tag.label).join(", ") || photo.status;
-    link.append(image, caption);
-    entry.append(link);
-    return entry;
+    const labels = photo.tags.slice(0, 3).map((tag) => tag.label).join(", ");
+    return thumbnail(photo, labels || photo.status);
   }
 
   function fresh(photos) {
