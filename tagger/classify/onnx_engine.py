@@ -36,7 +36,9 @@ class OnnxEngine:
         path = int8 or model.path
         try:
             self._session = onnxruntime.InferenceSession(
-                path, session_options(threads), providers=["CPUExecutionProvider"]
+                path,
+                session_options(threads, arena=int8 is not None),
+                providers=["CPUExecutionProvider"],
             )
         except Exception as error:  # it has no common base for them
             reason = (str(error).splitlines() or [""])[0]
@@ -68,14 +70,19 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return probabilities
 
 
-def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Return ONNX Runtime's options: ``threads`` (0: one per core) that sleep when idle."""
+def session_options(threads: int, *, arena: bool = False) -> onnxruntime.SessionOptions:
+    """Return ONNX Runtime's options: ``threads`` (0: one per core) that sleep when idle.
+
+    ``arena``: it keeps the memory of the largest batch for ever. That of four crops in int8 is
+    13 MB, cheaper than to get it anew each time; where many threads do so, glibc's heap is torn
+    to pieces of three times as much. In fp32 it is 50 MB, and in blocks that come from the
+    system anyway, see :func:`tagger.resources.give_memory_back`.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     options.inter_op_num_threads = 1
     # Waiting threads would burn the cores that decode the next photo, and idle ones too.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # The arena keeps the largest batch's memory for ever.
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = arena
     options.log_severity_level = 3
     return options
