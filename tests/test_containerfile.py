@@ -1,18 +1,21 @@
 """The Containerfile: that it fits the project, and where there is an engine, that it works.
 
-``TAGGER_IMAGE_BASE=IMAGE`` names an image with Python that ``buildah`` has at hand; with it the
-image is built (some minutes and gigabytes) and run. ``TAGGER_IMAGE_OPTIONS`` has further options
-of ``buildah build``, such as ``--build-arg PIP_OPTIONS=``.
+``TAGGER_PODMAN=ACCOUNT`` names an account that may run ``podman`` without root; with it the image
+is built (some minutes and gigabytes, from a base and packages that podman must be able to get)
+and run. To be run as root.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import os
+import pwd
 import re
 import shlex
 import shutil
 import subprocess
+import tempfile
+import time
 import tomllib
 from pathlib import Path
 
@@ -21,9 +24,11 @@ import pytest
 from tagger.cli import COMMANDS
 from tagger.config import Config
 from tagger.configfile import load_config
+from tests.conftest import wait_until
 
 PROJECT = Path(__file__).resolve().parents[1]
 TEXT = (PROJECT / "Containerfile").read_text(encoding="utf-8")
+ACCOUNT = os.environ.get("TAGGER_PODMAN", "")
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
@@ -139,50 +144,62 @@ def test_torch_is_the_one_for_cpus_at_the_versions_tested():
     assert "whl/cpu" in (PROJECT / "Makefile").read_text(encoding="utf-8")
 
 
-@pytest.mark.skipif(
-    "TAGGER_IMAGE_BASE" not in os.environ or not shutil.which("buildah"),
-    reason="builds an image: TAGGER_IMAGE_BASE names one with Python, and buildah is needed",
-)
-def test_the_image_is_built_and_tags_photos(tmp_path, demo_weights, scenes):
-    context = tmp_path / "context"
-    shutil.copytree(PROJECT / "tagger", context / "tagger")
-    for file in ("Containerfile", ".dockerignore", "LICENSE", "README.md"):
-        shutil.copy(PROJECT / file, context)
-    for file in ("pyproject.toml", "requirements.lock"):
-        shutil.copy(PROJECT / file, context)
-    (context / "weights").mkdir()
-    shutil.copy(demo_weights, context / "weights")
-    photos, state = tmp_path / "photos", tmp_path / "state"
-    for folder in (photos, state):
-        folder.mkdir()
-        os.chown(folder, 1000, 1000)
-    for scene in scenes:
-        shutil.copy(scene, photos)
-    isolation = ("--isolation", "chroot")
-    name = "localhost/tagger-test"
+@pytest.mark.skipif(not ACCOUNT, reason="needs an account for podman, which TAGGER_PODMAN names")
+def test_the_image_is_built_and_run_by_the_commands_of_the_readme(demo_weights, scenes):
+    account = pwd.getpwnam(ACCOUNT)
+    with tempfile.TemporaryDirectory(prefix="tagger-") as name:
+        context, photos = Path(name, "tagger"), Path(name, "Pictures")
+        shutil.copytree(PROJECT / "tagger", context / "tagger")
+        for file in ("Containerfile", ".dockerignore", "LICENSE", "README.md", "pyproject.toml"):
+            shutil.copy(PROJECT / file, context)
+        shutil.copy(PROJECT / "requirements.lock", context)
+        for folder in (context / "weights", photos):
+            folder.mkdir()
+        shutil.copy(demo_weights, context / "weights")
+        for scene in scenes:
+            shutil.copy(scene, photos)
+        subprocess.run(["chown", "-R", f"{ACCOUNT}:", name], check=True)
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": name,  # the photos are there; the images and podman's config are not
+            "XDG_DATA_HOME": f"{account.pw_dir}/.local/share",
+            "XDG_CONFIG_HOME": f"{account.pw_dir}/.config",
+            "XDG_RUNTIME_DIR": f"{account.pw_dir}/.run",
+        }
 
-    def buildah(*words: str) -> str:
-        done = subprocess.run(
-            ["buildah", *words], capture_output=True, check=False, text=True, errors="replace"
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout
+        def shell(command: str, *, code: int = 0) -> str:
+            done = subprocess.run(
+                ["sh", "-c", command],
+                cwd=context,
+                env=environ,
+                user=account.pw_uid,
+                group=account.pw_gid,
+                extra_groups=(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+                text=True,
+                errors="replace",
+            )
+            assert done.returncode == code, done.stdout[-3000:]
+            return done.stdout
 
-    base = f"BASE={os.environ['TAGGER_IMAGE_BASE']}"
-    options = shlex.split(os.environ.get("TAGGER_IMAGE_OPTIONS", ""))
-    buildah("build", *isolation, "--format", "docker", "--build-arg", base, *options, "-t", name,
-            "-f", str(context / "Containerfile"), str(context))  # fmt: skip
-    container = buildah("from", name).strip()
-    try:
-        mounts = ("-v", f"{photos}:/photos", "-v", f"{state}:/var/lib/tagger")
-        script = "id -u; tagger run --once && tagger query beach && tagger status --json"
-        said = buildah("run", *isolation, "--user", "1000:1000", *mounts, container, "--",
-                       "sh", "-c", script)  # fmt: skip
-    finally:
-        buildah("rm", container)
-        buildah("rmi", name)
-    assert said.startswith("1000\n")
-    assert "/photos/seaside.jpg" in said
-    assert f'"tagged": {len(scenes)}' in said
-    assert len(list(photos.glob("*.xmp"))) == len(scenes)
-    assert {path.stat().st_uid for path in photos.glob("*.xmp")} == {1000}
+        [block] = re.findall(r"### In a container\n\n```sh\n(.*?)```", README, re.DOTALL)
+        build, state, run, query = block.splitlines()
+        for line in (build, state, run):
+            shell(line)
+        try:
+            wait_until(lambda: len(list(photos.glob("*.xmp"))) == len(scenes), 120)
+            wait_until(lambda: "/photos/seaside.jpg" in shell(query.replace("dog", "beach")), 20)
+            assert shell(query) == ""  # no scene shows one
+            shell("podman healthcheck run tagger")
+            config = shell("podman run --rm --entrypoint cat tagger /etc/tagger/config.yaml")
+            assert "watch:" in config
+            began = time.monotonic()
+            shell("podman stop tagger")
+            assert time.monotonic() - began < 8, "stopped in order, not killed after ten seconds"
+            assert shell("podman inspect -f '{{.State.ExitCode}}' tagger") == "0\n"
+        finally:
+            shell("podman rm -f tagger")
+            shell("podman rmi tagger")
+        assert {path.stat().st_uid for path in photos.glob("*.xmp")} == {account.pw_uid}
