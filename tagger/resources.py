@@ -59,6 +59,11 @@ def be_nice(config: PriorityConfig) -> None:
         log.warning("the priority stays as it is: %s", error)
 
 
+def cores() -> int:
+    """Return how many cores this process may use: a container or unit may have fewer."""
+    return len(os.sched_getaffinity(0))
+
+
 def memory_mb() -> float | None:
     """Return the memory of this process and its children in MB (10⁶ bytes).
 

@@ -65,6 +65,20 @@ def test_the_daemon_yields_by_default(home, eventually):
     assert process.ionice()[0] == psutil.IOPRIO_CLASS_IDLE
 
 
+def test_only_the_cores_that_may_be_used_are_counted():
+    child = """
+import os
+from tagger.decode.worker import DecodePool
+from tagger.photo import CropSpec
+from tagger.resources import cores
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+with DecodePool(CropSpec()) as pool:
+    print(cores(), len(pool._workers))
+"""
+    said = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True)
+    assert said.stdout == "1 1\n"
+
+
 def test_memory_counts_the_children():
     alone = memory_mb()
     assert alone is not None and alone > 5

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from tagger.classify.converted import Converted
 from tagger.classify.engine import check_crops
 from tagger.errors import ModelError
 from tagger.photo import Prediction
+from tagger.resources import cores
 
 TOGETHER = 4
 """Crops in one run of the network at most, for its memory grows with them: 24 at once take
@@ -79,7 +78,7 @@ def session_options(threads: int, *, arena: bool = False) -> onnxruntime.Session
     system anyway, see :func:`tagger.resources.give_memory_back`.
     """
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1
     # Waiting threads would burn the cores that decode the next photo, and idle ones too.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

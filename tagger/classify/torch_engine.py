@@ -22,6 +22,7 @@ from tagger.classify.torchvision_compat import import_torchvision
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
 from tagger.photo import Prediction
+from tagger.resources import cores
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -74,7 +75,7 @@ class TorchEngine:
         self.categories = _categories(classes)
         halves = name in HALVES
         self.network = Network(model, *(((0.5,) * 3,) * 2 if halves else (MEAN, STD))).eval()
-        torch.set_num_threads(threads or os.cpu_count() or 1)
+        torch.set_num_threads(threads or cores())
         self._one = threading.Lock()  # the network keeps the features while it runs
 
     def predict(self, crops: NDArray[np.uint8]) -> list[Prediction]:

@@ -19,6 +19,7 @@ from tagger.cli.common import (
 from tagger.config import Config
 from tagger.errors import PhotoError
 from tagger.logs import printable
+from tagger.resources import cores
 from tagger.shown import class_names, facts_json, tags_json, top_json
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def classify_command(
     chooser = make_chooser(engine, config, vocabulary(config))
     results: list[dict[str, Any]] = []
     failed = False
-    workers = min(config.decode.workers or os.cpu_count() or 1, len(photos))
+    workers = min(config.decode.workers or cores(), len(photos))
     with decode_pool(config, engine.spec, workers=workers) as pool:
         ahead: list[Future[DecodedPhoto]] = []
         for number, photo in enumerate(photos):

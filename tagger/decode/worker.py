@@ -26,6 +26,7 @@ from tagger.decode.answer import MAX_ANSWER, T, unpack, unpack_view
 from tagger.decode.confined import CENTRE, QUICK, READY, SQUARE, VIEW, WHOLE, serve
 from tagger.errors import DecoderCrashedError, PhotoError
 from tagger.photo import CropSpec, DecodedPhoto
+from tagger.resources import cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +73,7 @@ class DecodePool:
         self._size = spec.size
         self._workers = [
             _Worker(spec, max_pixels, memory_mb, more, timeout)
-            for _ in range(workers or min(os.cpu_count() or 1, MAX_WORKERS))
+            for _ in range(workers or min(cores(), MAX_WORKERS))
         ]
         # Linux counts the thread that starts a process as its parent: when it ends, so does
         # the process. So each thread starts its own, and stays.
