@@ -16,6 +16,14 @@ OWN_PREFIX = ".tagger-"
 """How the names of all our own temporary files begin."""
 
 
+def open_untrusted(path: str) -> int:
+    """Return a descriptor to read what is at ``path``; raise OSError.
+
+    It may have become a link, which is not followed, or a FIFO, which is not waited for.
+    """
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def hash_file(path: str, expected: FileStat, stop: Callable[[], bool] = lambda: False) -> bytes:
     """Return the XXH3-128 digest of the file's bytes.
 
@@ -27,14 +35,12 @@ def hash_file(path: str, expected: FileStat, stop: Callable[[], bool] = lambda: 
     """
     digest = xxhash.xxh3_128()
     try:
-        # O_NOFOLLOW and O_NONBLOCK: the file may have been swapped for a link or a FIFO.
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb", buffering=0) as file:
+        with open(open_untrusted(path), "rb", buffering=0) as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
                 if stop():
                     raise PhotoVanishedError(f"{path} was not read to its end", "nothing to do")
-            after = FileStat.of(os.fstat(fd))
+            after = FileStat.of(os.fstat(file.fileno()))
     except FileNotFoundError as error:
         raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
     except OSError as error:
@@ -56,7 +62,7 @@ def unreadable(path: str, error: OSError) -> PhotoUnreadableError:
 def is_readable(path: str) -> bool:
     """Whether we have the right to read a file; only opening it tells, on a network disk."""
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+        os.close(open_untrusted(path))
     except OSError:
         return False
     return True

@@ -8,6 +8,7 @@ from typing import Any
 
 from tagger.config import Config
 from tagger.errors import IndexNotReadyError
+from tagger.index.conditions import STATES
 from tagger.index.database import index_path
 from tagger.index.search import open_reader
 from tagger.state import LOCK_NAME, daemon_process, daemon_runs, read_heartbeat
@@ -34,7 +35,7 @@ def status_json(config: Config) -> dict[str, Any]:
             raise
         if starting and os.path.exists(index_path(config.state_dir)):
             notice = "it brings the index up to date, as after an upgrade; photos wait"
-        counts = dict.fromkeys(("tagged", "untagged", "waiting", "failed", "missing"), 0)
+        counts = dict.fromkeys(STATES, 0)
     told = {root["path"]: root for root in said.get("roots", ())}
     roots = [
         told.get(root.path, {"path": root.path})

@@ -24,8 +24,7 @@ class OnnxEngine:
     ``int8`` is the path of its quantized file, to run that instead. A quantized network is
     nearly but not quite the same, so its ``model_id`` says ``-int8``; that of fp32 is
     torch's, for their probabilities are equal. ``threads`` 0: one per core, but of
-    two cores int8 takes one. Raise
-    ModelError when the file cannot be loaded.
+    two cores int8 takes one. Raise ModelError when the file cannot be loaded.
     """
 
     def __init__(self, model: Converted, *, int8: str | None = None, threads: int = 0) -> None:
@@ -37,7 +36,7 @@ class OnnxEngine:
         try:
             self._session = onnxruntime.InferenceSession(
                 path,
-                session_options(threads or _threads(int8 is not None), arena=int8 is not None),
+                session_options(threads, int8=int8 is not None),
                 providers=["CPUExecutionProvider"],
             )
         except Exception as error:  # it has no common base for them
@@ -70,28 +69,19 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return probabilities
 
 
-def _threads(int8: bool) -> int:
-    """Return the default: 0, one per core; but of two, which decoding fills, int8 needs one.
-
-    A second one makes a single photo 4 ms faster and, by having to meet the first after each
-    layer, everything under load 1 to 3 % slower.
-    """
-    return 1 if int8 and cores() == 2 else 0
-
-
-def session_options(threads: int, *, arena: bool = False) -> onnxruntime.SessionOptions:
-    """Return ONNX Runtime's options: ``threads`` (0: one per core) that sleep when idle.
-
-    ``arena``: it keeps the memory of the largest batch for ever. That of four crops in int8 is
-    13 MB, cheaper than to get it anew each time; where many threads do so, glibc's heap is torn
-    to pieces of three times as much. In fp32 it is 50 MB, and in blocks that come from the
-    system anyway, see :func:`tagger.resources.give_memory_back`.
-    """
+def session_options(threads: int, *, int8: bool = False) -> onnxruntime.SessionOptions:
+    """Return ONNX Runtime's options: ``threads`` (0: as OnnxEngine) that sleep when idle."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cores()
+    # Of two cores, which decoding fills, int8 needs one: a second thread makes a single photo 4 ms
+    # faster and, by having to meet the first after each layer, all under load 1 to 3 % slower.
+    options.intra_op_num_threads = threads or (1 if int8 and cores() == 2 else cores())
     options.inter_op_num_threads = 1
     # Waiting threads would burn the cores that decode the next photo, and idle ones too.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = arena
+    # It keeps the memory of the largest batch for ever. That of four crops in int8 is 13 MB,
+    # cheaper than to get it anew each time; where many threads do so, glibc's heap is torn to
+    # pieces of three times as much. In fp32 it is 50 MB, and in blocks that come from the system
+    # anyway, see tagger.resources.give_memory_back.
+    options.enable_cpu_mem_arena = int8
     options.log_severity_level = 3
     return options

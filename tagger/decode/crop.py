@@ -36,7 +36,7 @@ from tagger.errors import (
     PhotoError,
     PhotoVanishedError,
 )
-from tagger.files import unreadable
+from tagger.files import open_untrusted, unreadable
 from tagger.photo import RAW_SUFFIXES, CropSpec, DecodedPhoto, PhotoFacts
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
@@ -156,8 +156,7 @@ def _too_much_memory(path: str) -> ImageTooLargeError:
 
 def _open_file(path: str) -> BinaryIO:
     try:
-        # O_NONBLOCK and O_NOFOLLOW: it may have become a FIFO or a link since it was found.
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_untrusted(path)
         found = os.fstat(fd)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):

@@ -22,7 +22,7 @@ import time
 from dataclasses import dataclass, field
 
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
-from tagger.files import OWN_PREFIX
+from tagger.files import OWN_PREFIX, open_untrusted
 from tagger.metadata.putting import check_written, start_writeback, write_content
 from tagger.metadata.spliced import Content, Spliced
 
@@ -56,7 +56,7 @@ def read_original(path: str) -> Original | None:
     WriteFailedError when it cannot be read.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_untrusted(path)
     except FileNotFoundError:
         return None
     except OSError as error:

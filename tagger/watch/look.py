@@ -15,6 +15,7 @@ import signal
 import stat
 from collections.abc import Callable
 
+from tagger.files import open_untrusted
 from tagger.photo import FileStat
 from tagger.watch.settle import Completeness, Look
 
@@ -40,8 +41,7 @@ def take_look(
         raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
     writer, completeness = None, Completeness.UNKNOWN
     try:
-        # O_NONBLOCK: never wait for a pipe that took the file's place, nor for a lease.
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_untrusted(path)  # which does not wait for a lease either
     except FileNotFoundError:
         raise
     except OSError:
