@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from tagger.index.records import SavedPhoto
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
-from tagger.photo import FileStat, PhotoFacts, Tag
+from tagger.photo import Tag
+from tests.cli.conftest import saved
 
 
 @pytest.fixture(scope="session")
@@ -27,18 +27,7 @@ def seen(home):
         tags = [Tag(name, 0.9, path[: depth + 1]) for depth, name in enumerate(path)]
         file = home.inbox / f"{label}.jpg"
         file.touch()
-        photos.append(
-            SavedPhoto(
-                path=str(file),
-                root=str(home.inbox),
-                stat=FileStat(number, number),
-                sidecar=None,
-                content_hash=bytes([number]) * 16,
-                source_hash=bytes([number]) * 16,
-                facts=PhotoFacts(format="JPEG", taken_at=f"2024-05-0{4 - number}T10:00:00"),
-                tags=tuple(reversed(tags)),
-            )
-        )
+        photos.append(saved(home.inbox, file, number, reversed(tags)))
     with Store(str(home.state)) as store:
         store.save(photos)
     return home

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-from tagger.index.records import SavedPhoto
 from tagger.index.store import Store
-from tagger.photo import FileStat, PhotoFacts, Tag
+from tagger.photo import Tag
+from tests.cli.conftest import saved
 
 
 @pytest.fixture(scope="session")
@@ -39,18 +39,7 @@ def seen(home):
             os.utime(path, (1_700_000_000 + number, 1_700_000_000 + number))
         tags = [Tag(label, 0.9 - number / 10, ("animal", label))]
         tags += [Tag(word, 1.0, (word,), "user") for word in own]
-        photos.append(
-            SavedPhoto(
-                path=str(path),
-                root=str(home.inbox),
-                stat=FileStat(number, number),
-                sidecar=None,
-                content_hash=bytes([number]) * 16,
-                source_hash=bytes([number]) * 16,
-                facts=PhotoFacts(format="JPEG", taken_at=f"2024-05-0{4 - number}T10:00:00"),
-                tags=tuple(tags),
-            )
-        )
+        photos.append(saved(home.inbox, path, number, tags))
     with Store(str(home.state)) as store:
         store.save(photos)
     return home

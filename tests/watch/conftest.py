@@ -8,16 +8,35 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tagger.config import WatchRoot
 from tagger.photo import Candidate, FileStat
-from tagger.watch.events import Hint
+from tagger.watch.events import Hint, Kind
 from tagger.watch.root_watch import RootWatch, Settings
 from tagger.watch.roots import RootMemory
 from tagger.watch.watcher import Watcher
+
+Make = Callable[..., Any]
+"""Makes a bench."""
+
+
+def fill(root: Path, count: int, data: bytes) -> list[Path]:
+    paths = [root / f"{number:03}.jpg" for number in range(count)]
+    for path in paths:
+        path.write_bytes(data)
+    return paths
+
+
+def hint(bench: Any, kind: Kind, path: Path | str = "") -> None:
+    bench.sources.last.hints.append(Hint(kind, os.fspath(path)))
+
+
+def answer_canary(bench: Any) -> None:
+    hint(bench, Kind.CANARY, bench.watch._feed._canary)
 
 
 class Library:

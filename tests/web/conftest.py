@@ -32,6 +32,20 @@ from tagger.web.uploads import Spool
 GOLDEN_RETRIEVER, LABRADOR, TABBY = 207, 208, 281
 
 
+class Clock:
+    """Seconds, moved by hand."""
+
+    now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
 class FakeEngine:
     """Sees a golden retriever, perhaps a Labrador, in anything."""
 

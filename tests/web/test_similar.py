@@ -60,14 +60,8 @@ def test_they_are_those_of_the_smallest_angle(site):
         assert similar.like(reader, 4, 1) == [(651, pytest.approx(1.0, abs=1e-3))]
 
 
-def test_new_photos_count_at_once_and_changed_ones_later(site):
-    class Clock:
-        now = 0.0
-
-        def __call__(self) -> float:
-            return self.now
-
-    clock, rows = Clock(), features(40)
+def test_new_photos_count_at_once_and_changed_ones_later(site, clock):
+    rows = features(40)
     put(site, rows)
     similar = Similar(clock=clock)
 
@@ -81,7 +75,7 @@ def test_new_photos_count_at_once_and_changed_ones_later(site):
     put(site, [features(1, seed=9)[0]], first=40)  # it is another picture now
     assert nearest() != 41, "it is compared by what is stored"
     put(site, [rows[0]], first=20)
-    clock.now = KEPT_SECONDS + 1
+    clock.now += KEPT_SECONDS + 1
     assert nearest() == 21
 
 

@@ -10,18 +10,6 @@ import pytest
 from tagger.web.thumbnails import STRAY_SECONDS, USED_SECONDS, Thumbnails
 
 
-class Clock:
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def key(number: int) -> str:
     return f"{number * 37 % 256:02x}{number:030x}"
 

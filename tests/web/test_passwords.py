@@ -1,0 +1,112 @@
+"""Passwords, their hashes, and the command that makes one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tagger.config import WebConfig
+from tagger.errors import ConfigError
+from tagger.web.passwords import Password, make_hash
+
+SECRET = "correct horse battery"
+HASH = make_hash(SECRET, cost=10)
+
+
+def test_the_right_password_is_known_and_others_are_not():
+    password = Password(HASH)
+    assert not password.is_known(SECRET)
+    for wrong in ("", SECRET + " ", SECRET[:-1], "x" * 100_000, "\0", "\ud800"):
+        assert not password.proves(wrong)
+        assert not password.is_known(wrong)
+    assert password.proves(SECRET)
+    assert password.is_known(SECRET)
+    assert not password.is_known("")
+    assert Password(make_hash("Pässwörter", cost=10)).proves("Pa\u0308sswo\u0308rter")
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 257])
+def test_a_password_must_have_some_length(password):
+    with pytest.raises(ConfigError, match="characters"):
+        make_hash(password)
+
+
+def test_two_hashes_of_one_password_differ():
+    assert make_hash(SECRET, cost=10) != HASH
+    assert SECRET not in HASH
+
+
+def test_only_with_a_password_do_others_reach_the_page():
+    with pytest.raises(ConfigError, match="no password"):
+        WebConfig(listen="0.0.0.0:5000")
+    assert WebConfig(listen="0.0.0.0:5000", password=HASH).listen == "0.0.0.0:5000"
+    with pytest.raises(ConfigError, match="tagger web password"):
+        WebConfig(password=SECRET)
+
+
+def tagger(config: Path, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tagger", "--config", str(config), *words],
+        input=given,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_command_makes_a_line_for_the_config(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "# mine\nstate_dir: state\nweb:\n  # from everywhere\n  listen: 0.0.0.0:5000\n"
+    )
+    config.chmod(0o640)
+    done = tagger(config, "config", "check")
+    assert done.returncode == 2
+    assert "line 5: web.listen: 0.0.0.0:5000 can be reached" in done.stderr
+    assert "no password" in done.stderr
+
+    printed = tagger(config, "web", "password", given=f"{SECRET}\n").stdout
+    made = printed.partition("password: ")[2].strip()
+    assert printed.startswith("web:\n  password: ") and Password(made).proves(SECRET)
+
+    done = tagger(config, "web", "password", "--write", given=f"{SECRET}\n")
+    assert done.returncode == 0, done.stderr
+    assert tagger(config, "config", "check").returncode == 0
+    lines = config.read_text().splitlines()
+    assert lines[:3] + lines[4:] == [
+        "# mine", "state_dir: state", "web:", "  # from everywhere", "  listen: 0.0.0.0:5000",
+    ]  # fmt: skip
+    assert Password(lines[3].partition("password: ")[2]).proves(SECRET)
+    assert stat.S_IMODE(config.stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["config.yaml"]
+    done = tagger(config, "web", "password", given="short\n")
+    assert done.returncode == 2 and "5 characters" in done.stderr
+
+
+def test_at_a_terminal_it_asks_twice_and_shows_nothing():
+    pid, terminal = pty.fork()
+    if pid == 0:
+        try:
+            os.execv(sys.executable, [sys.executable, "-m", "tagger", "web", "password"])
+        finally:
+            os._exit(127)
+    shown, answers = b"", [SECRET, SECRET + "x", SECRET, SECRET]
+    with contextlib.suppress(OSError):  # EIO: the other end is gone
+        while some := os.read(terminal, 1024):
+            shown += some
+            if answers and some.rstrip().endswith(b":"):
+                os.write(terminal, answers.pop(0).encode() + b"\n")
+    os.close(terminal)
+    assert os.waitpid(pid, 0)[1] == 0, shown
+    assert not answers
+    assert SECRET.encode() not in shown
+    made = shown.decode().rpartition("password: ")[2].strip()
+    assert Password(made).proves(SECRET)
