@@ -29,6 +29,8 @@ COMMAND_SECONDS = 120
 # a process that a test starts, takes the time of the other tests. It is read at torch's import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# NumPy's second thread waits so for a tenth of a second at each start of a process.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
