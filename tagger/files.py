@@ -68,6 +68,11 @@ def is_readable(path: str) -> bool:
     return True
 
 
+def is_writable(folder: str) -> bool:
+    """Whether a file may be made in ``folder``, as far as rights and the mount tell."""
+    return os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
+
+
 def photo_stat(path: str) -> FileStat:
     """Return the stat of the photo at ``path``.
 

@@ -28,7 +28,8 @@ from tagger.errors import (
     TaggerError,
     WriteFailedError,
 )
-from tagger.index.records import SavedPhoto, StoredPrediction
+from tagger.files import is_writable
+from tagger.index.records import NOT_WRITABLE, SavedPhoto, StoredPrediction
 from tagger.index.store import Store
 from tagger.intake import Intake, Job, record_failure, refused
 from tagger.labels.choose import Chooser, Evidence
@@ -197,6 +198,8 @@ class Pipeline:
             folder = os.path.dirname(job.candidate.path)
             self._once.warn("write", folder, f"{error}; tags go to the index only")
             saved = replace(saved, note=f"index only: {error.message}")
+            if not is_writable(folder):
+                saved = replace(saved, keywords_hash=NOT_WRITABLE)
             own = read_keywords(job.candidate.path)
             saved = replace(saved, tags=saved.tags + _user_tags(own))
         else:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from tagger.config import is_inside
 from tagger.errors import PhotoForbiddenError
-from tagger.files import is_readable
+from tagger.files import is_readable, is_writable
 from tagger.index.database import Database
 from tagger.index.records import (
+    NOT_WRITABLE,
     TAGS_OF_PHOTO,
     PhotoRow,
     StoredPrediction,
@@ -55,6 +56,8 @@ class Lookup(Database):
             return due is None or 0 < due - self._clock() <= MAX_BACKOFF
         if kept is None:
             return False  # other tags are to be written
+        if kept == NOT_WRITABLE and is_writable(os.path.dirname(path)):
+            return False
         known = file_stat(beside, beside_mtime, beside_inode, 0)
         if known is None or sidecar is None:
             return known is sidecar

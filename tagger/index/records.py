@@ -15,6 +15,9 @@ from tagger.photo import FileStat, JournalEntry, PhotoFacts, Tag
 
 Status = Literal["tagged", "untagged", "waiting", "failed", "missing"]
 
+NOT_WRITABLE = "not writable"
+"""As the ``keywords_hash`` of a photo: its keywords are to be written once its folder allows it."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPrediction:

@@ -83,7 +83,10 @@ def test_a_folder_inside_another_is_handled_once_by_its_own_settings(home, scene
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file nobody else may read")
 def test_rights_of_another_user(home, scenes):
-    """A folder that cannot be written is indexed only, said once; the unreadable is told."""
+    """A folder that cannot be written is indexed only, said once; the unreadable is told.
+
+    Once it can be written, its photos get their tags, without another look at them.
+    """
     for number, scene in enumerate(scenes[:3]):
         shutil.copyfile(scene, home.inbox / f"{number}.jpg")
     secret = home.inbox / "secret.jpg"
@@ -94,17 +97,17 @@ def test_rights_of_another_user(home, scenes):
         os.chown(path, 65534, 65534)
     # Root without these capabilities is a user like any other.
     dropped = "-dac_override,-dac_read_search,-fowner,-chown"
-    done = subprocess.run(
-        [
-            *("setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}"),
-            *(sys.executable, "-m", "tagger", "--config", str(home.config), "run", "--once"),
-        ],
-        capture_output=True,
-        env=home.environ(),
-        check=False,
-    )
-    log = done.stderr.decode()
-    assert done.returncode == 0, log
+    once = [
+        *("setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}"),
+        *(sys.executable, "-m", "tagger", "--config", str(home.config), "run", "--once"),
+    ]
+
+    def run() -> str:
+        done = subprocess.run(once, capture_output=True, env=home.environ(), check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stderr.decode()
+
+    log = run()
     assert home.run("query", "--count") == "3\n"
     assert log.count("tags go to the index only") == 1
     [failure] = home.json("failures")
@@ -112,3 +115,12 @@ def test_rights_of_another_user(home, scenes):
     assert failure["retry_at"] is not None
     assert not list(home.inbox.glob("*.xmp"))
     assert home.json("show", str(home.inbox / "0.jpg"))["note"]
+    assert "0.jpg" not in run()
+    home.inbox.chmod(0o777)
+    log = run()
+    assert log.count('"how": "known"') == 3 and "index only" not in log
+    assert [path.name for path in sorted(home.inbox.glob("*.xmp"))] == [
+        "0.jpg.xmp", "1.jpg.xmp", "2.jpg.xmp",
+    ]  # fmt: skip
+    assert not home.json("show", str(home.inbox / "0.jpg"))["note"]
+    assert ".jpg" not in run().replace(str(secret), "")

@@ -255,7 +255,7 @@ def test_disks_over_a_folder(home: Home, disk: Callable[..., Disk], eventually: 
 def test_a_folder_that_was_always_read_only(
     home: Home, disk: Callable[..., Disk], eventually: Eventually
 ) -> None:
-    """Its tags go to the index, and that is said once."""
+    """Its tags go to the index, and that is said once; to its files once it is writable."""
     drive = disk("photos", 16)
     home.configure(labels={"threshold": 0.0, "crops": 1}, rescan_seconds=5)
     for number, data in enumerate(small(20)):
@@ -269,7 +269,14 @@ def test_a_folder_that_was_always_read_only(
         assert len(said) == 1
         assert home.json("failures") == []
         assert home.json("status")["daemon"]["problem"] is None
-    assert not list(drive.path.glob("*.xmp"))
+        assert not list(drive.path.glob("*.xmp"))
+        subprocess.run(["mount", "-o", "remount,bind,rw", str(home.inbox)], check=True)
+        home.run("scan", str(home.inbox / "0.jpg"))
+        eventually((drive.path / "0.jpg.xmp").exists, 20)
+        home.daemons[0].terminate()
+        home.daemons[0].wait(20)
+        start(home, eventually)
+        eventually(lambda: len(list(drive.path.glob("*.xmp"))) == 21, 20)
 
 
 def test_a_disk_that_tells_whole_seconds_only(
