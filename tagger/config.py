@@ -78,9 +78,7 @@ class ModelConfig:
         "agree with fp32 (`tagger model optimize`). int8: that or nothing.",
         "auto",
     )
-    threads: int = setting(
-        "Threads of the network; 0: one per core, but one of two for int8.", 0, min=0, max=256
-    )
+    threads: int = setting("Threads of the network; 0: one per core.", 0, min=0, max=256)
     download: bool = setting("Download the weights when they are nowhere to be found.", True)
 
 

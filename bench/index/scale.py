@@ -110,7 +110,7 @@ def asked(reader: Reader, config: Config) -> dict[str, Callable[[], object]]:
         return lambda: reader.count(parsed(text))
 
     def parsed(text: str) -> Any:
-        return parse(text, known_names(reader, config))
+        return parse(text, known_names(reader, config, lambda: vocabulary(config)))
 
     questions: dict[str, Callable[[], object]] = {}
     for name, text in QUERIES.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -239,3 +240,31 @@ def test_an_unknown_engine(random_resnet18):
     with pytest.raises(ModelError, match="there is no engine 'magic'") as raised:
         load_engine("resnet18", str(random_resnet18), engine="magic")
     assert "model.engine" in raised.value.remedy
+
+
+def test_int8_makes_two_runs_at_a_time_on_two_cores(random_resnet18, state, monkeypatch):
+    model = convert("resnet18", str(random_resnet18), str(state))
+    path = str(state / "resnet18.int8.onnx")
+    alone = OnnxEngine(model, int8=path, threads=1)
+    monkeypatch.setattr("tagger.classify.onnx_engine.cores", lambda: 2)
+    pair = OnnxEngine(model, int8=path)
+    crops = random_crops(9)
+    for count in (1, 2, 3, 8, 9):
+        np.testing.assert_array_equal(
+            probabilities(pair, crops[:count]), probabilities(alone, crops[:count])
+        )
+    assert pair.predict(crops[:0]) == []
+
+    class Session:
+        """Answers only when two ask."""
+
+        real, both, sizes = pair._session, threading.Barrier(2, timeout=30), []
+
+        def run(self, names, given):
+            self.both.wait()
+            self.sizes.append(len(given["crops"]))
+            return self.real.run(names, given)
+
+    pair._session = Session()
+    assert len(pair.predict(crops[:8])) == 8 and Session.sizes == [4, 4]
+    assert len(pair.predict(crops[:2])) == 2 and Session.sizes == [4, 4, 1, 1]
