@@ -43,7 +43,7 @@ ELSEWHERE = {
     "crontab -e": ("cron", "by hand"),
     # needs an engine for containers and a base image
     "podman build --format docker -t tagger .": ("an engine", IMAGE),
-    "docker build -f Containerfile -t tagger .": ("an engine", IMAGE),
+    "docker build -f Containerfile -t tagger .": ("Docker", "not tried"),
     'podman run -d --name tagger --network none --user "$(id -u):$(id -g)" --userns keep-id'
     " -v ~/Pictures:/photos -v ~/tagger-state:/var/lib/tagger tagger": ("an engine", IMAGE),
     "mkdir -p ~/tagger-state": ("the line above", IMAGE),
@@ -208,7 +208,7 @@ def test_what_is_run_elsewhere_is_in_the_readme_and_the_place_exists():
     for command, (reason, where) in ELSEWHERE.items():
         assert command in text, f"no longer in the README: {command}"
         assert reason
-        assert where == "by hand" or (PROJECT / where).exists(), where
+        assert where in ("by hand", "not tried") or (PROJECT / where).exists(), where
 
 
 BEFORE = [
