@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from tagger.config import Config, WatchRoot
-from tagger.files import OWN_PREFIX
+from tagger.files import OWN_PREFIX, is_writable
 from tagger.photo import PHOTO_SUFFIXES, sidecar_paths
 from tagger.web.services import Manages, WebError
 from tagger.web.uploads import copy_limited, not_a_picture, sniff
@@ -81,7 +81,7 @@ def folders(config: Config, manager: Manages | None) -> list[Folder]:
         reason = None
         if not manager.online(root.path):
             reason = "the folder is not there, or its disk is not connected"
-        elif not os.access(root.path, os.W_OK | os.X_OK):
+        elif not is_writable(root.path):
             reason = "the folder cannot be written to by tagger's user"
         if not root.read_only:
             found.append(Folder(_number(root), name, root, reason))
