@@ -39,7 +39,8 @@ ENGINE_SECONDS = 2.0
 ASK_SECONDS = 0.2
 """How often a single run looks whether all is done."""
 OPTIMIZE_STEP = 256
-"""After so many photos more it is asked whether int8 can be proved."""
+"""After so many photos more it is asked whether int8 can be proved; after four times as many,
+and so on, each time that there was trouble with it."""
 REST_SECONDS = 20.0
 """How often, while photos are to wait, it is asked whether they still are."""
 STUCK_SECONDS = 900.0
@@ -101,7 +102,7 @@ class Worker:
         self._turned_at = time.monotonic()
         self._held, self._awake = held, threading.Event()
         self._optimizing: _Optimizing | None = None
-        self._asked_at = -OPTIMIZE_STEP
+        self._asked_at, self._step = -OPTIMIZE_STEP, OPTIMIZE_STEP
         self._refusing = refusing
         self._index_problem: str | None = None
         self._untrimmed = 0
@@ -296,11 +297,13 @@ class Worker:
             if not running.done:
                 return
             self._optimizing = None
+            if running.failed:
+                self._step *= 4  # photos are decoded anew for each
             if running.accepted:
                 pipeline.use(self._loader.renew(self._config))
             return
         standing = self.standing()
-        if standing.done - self._asked_at < OPTIMIZE_STEP:
+        if standing.done - self._asked_at < self._step:
             return
         if self._until is not None and standing.remaining < WORTH_OPTIMIZING:
             return
@@ -313,7 +316,8 @@ class Worker:
 class _Optimizing(threading.Thread):
     """Proves int8 on photos of the index. Starts at once.
 
-    When it is ``done``, ``accepted`` says whether int8 may be used; then ``ended`` is called.
+    When it is ``done``, ``accepted`` says whether int8 may be used, ``failed`` that this was not
+    found out; then ``ended`` is called.
     """
 
     def __init__(
@@ -325,7 +329,7 @@ class _Optimizing(threading.Thread):
         ended: Callable[[], None],
     ) -> None:
         super().__init__(name="optimize")
-        self.accepted = self.done = False
+        self.accepted = self.failed = self.done = False
         self._ended = ended
         self._given = (loader, config, store, pool)
         self.start()
@@ -347,8 +351,10 @@ class _Optimizing(threading.Thread):
         except StoppedError:
             return  # the next start tries it again
         except ModelError as error:
+            self.failed = True
             log.warning("int8 is not used: %s", error)
         except (TaggerError, OSError, RuntimeError, sqlite3.Error):
+            self.failed = True
             log.exception("int8 could not be tried")
         else:
             self.accepted = verdict is not None and verdict.accepted

@@ -18,7 +18,7 @@ from tagger.loading import EngineLoader
 from tagger.outcome import Tagged
 from tagger.photo import Candidate, FileStat
 from tagger.progress import Progress
-from tagger.work import WORTH_OPTIMIZING, Worker
+from tagger.work import OPTIMIZE_STEP, WORTH_OPTIMIZING, Worker
 
 
 @dataclass
@@ -139,6 +139,19 @@ def test_trouble_with_int8_is_said_and_the_work_goes_on(bench, scenes, caplog):
         one = bench(ModelError("too few", "tag some first"))
         assert one.tag(scenes[0], "a.jpg")
     assert "int8 is not used: too few" in caplog.text
+
+
+def test_after_trouble_with_int8_it_is_asked_for_less_often(bench, scenes, eventually):
+    one = bench(ModelError("no room", "make some"))
+    one.tag(scenes[0], "a.jpg")
+    eventually(lambda: one.loader.asked)
+    one.progress.add(OPTIMIZE_STEP)
+    one.tag(scenes[1], "b.jpg")
+    one.tag(scenes[2], "c.jpg")
+    assert len(one.loader.asked) == 1
+    one.progress.add(3 * OPTIMIZE_STEP)
+    one.tag(scenes[3], "d.jpg")
+    eventually(lambda: len(one.loader.asked) == 2)
 
 
 def test_a_single_run_proves_int8_only_when_it_is_worth_it(bench, scenes, eventually):

@@ -12,7 +12,7 @@ import itertools
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,12 +138,11 @@ def optimize(
     folder = os.path.dirname(model.path)
     path = model.beside(".int8.onnx")
     with (
+        _storing(path),
         sole_writer(folder),
         tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder) as scratch,
     ):
         files = {name: os.path.join(scratch, f"{name}.npy") for name in ("calibrate", "judge")}
-        np.save(files["calibrate"], calibrate)
-        np.save(files["judge"], judge)
         found = os.path.join(scratch, "probabilities.npz")
         part = f"{path}.part"
         cpu = cpu_kind()
@@ -156,6 +155,8 @@ def optimize(
             "reduce_range": cpu == "x86_64",
         }
         try:
+            np.save(files["calibrate"], calibrate)
+            np.save(files["judge"], judge)
             try:
                 times = run_child("tagger.classify.quantize", request, stop=stop)
             except ChildError as error:
@@ -175,13 +176,19 @@ def optimize(
             else:
                 Path(path).unlink(missing_ok=True)
             write_json(model.beside(".int8.json"), known)
-        except OSError as error:
-            raise ModelError(
-                f"cannot store {path}: {error.strerror or error}", "check the disk and its rights"
-            ) from error
         finally:
             Path(part).unlink(missing_ok=True)
     return verdict
+
+
+@contextlib.contextmanager
+def _storing(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"cannot store {path}: {error.strerror or error}", "check the disk and its rights"
+        ) from error
 
 
 def _judge(
@@ -221,6 +228,30 @@ def _judge(
         cpu=cpu,
         more=dict(compare(fp32, int8)) if compare is not None else {},
     )
+
+
+def gather(
+    crops: Iterable[NDArray[np.uint8]], model: Converted
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return crops to quantize ``model`` by, see :func:`split`, if its disk has room for all that.
+
+    Raise ModelError when it has not, before one is taken: a disk that is full for a while takes
+    no index and no sidecars either.
+    """
+    folder = os.path.dirname(model.path)
+    with _storing(model.beside(".int8.onnx")):
+        # The crops lie there twice, and the quantizer makes copies of the network.
+        crop = 3 * model.spec.size**2
+        needed = 2 * (CALIBRATE + JUDGE) * crop + 3 * os.path.getsize(model.path)
+        disk = os.statvfs(folder)
+        free = disk.f_bavail * disk.f_frsize
+        if free < needed:
+            raise ModelError(
+                f"whether {model.name} may be int8 cannot be found out: {folder} has "
+                f"{free / 1e6:,.0f} MB free, and {needed / 1e6:,.0f} MB are needed for a while",
+                "make room there, or set `model.precision: fp32` in the config",
+            )
+        return split(crops, folder)
 
 
 def split(
@@ -274,5 +305,5 @@ def maybe_optimize(
         and (verdict.sure >= MIN_SURE or seen < 2 * (verdict.calibrated + verdict.judged))
     ):
         return None
-    calibrate, judge = split(crops, os.path.dirname(model.path))
+    calibrate, judge = gather(crops, model)
     return optimize(model, calibrate, judge, threads=threads, stop=stop)

@@ -145,7 +145,7 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
     the index). It is used from the next start on if it gives at least 98 % of the photos
     where the plain network is sure the same answer.
     """
-    from tagger.classify.optimize import CALIBRATE, JUDGE, optimize, split
+    from tagger.classify.optimize import CALIBRATE, JUDGE, gather, optimize
     from tagger.decode.worker import DecodePool
     from tagger.loading import converted_model, decoded_crops, open_engine
 
@@ -175,9 +175,7 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
     ):
         total = min(len(paths), CALIBRATE + JUDGE)
         crops = decoded_crops(pool, paths)
-        calibrate, judge = split(
-            progress.track(crops, total=total, description="photos"), os.path.dirname(model.path)
-        )
+        calibrate, judge = gather(progress.track(crops, total=total, description="photos"), model)
         progress.add_task("int8", total=None)
         verdict = optimize(
             model,

@@ -216,6 +216,20 @@ def test_the_split_keeps_photos_apart_and_takes_no_more_than_it_needs(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_without_room_on_the_disk_no_photo_is_decoded(converted_demo, demo_weights, tmp_path):
+    [path] = converted_demo(demo_weights).glob("resnet18-*.onnx")
+    model = read_converted(str(path))
+    assert model is not None
+    model = dataclasses.replace(model, path=str(tmp_path / path.name))
+    with open(model.path, "wb") as file:
+        file.truncate(1 << 43)  # as if the network had eight terabytes
+    crops = iter(random_crops(2))
+    with pytest.raises(ModelError, match=f"{tmp_path} has .* MB free, and .* are needed"):
+        maybe_optimize(model, ENOUGH, crops)
+    assert len(list(crops)) == 2
+    assert os.listdir(tmp_path) == [path.name]
+
+
 def test_the_daemon_optimizes_once_there_are_enough_photos(converted, photos, tmp_path):
     def crops():
         for crop in np.concatenate(photos):
