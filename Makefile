@@ -11,7 +11,7 @@ BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py b
   bench/index/start.py bench/index/scale.py bench/watch/rescan.py \
   bench/web/predict.py bench/web/gallery.py
 
-.PHONY: demo test test-systemd torture lint types check bench clean
+.PHONY: demo test test-systemd test-install torture lint types check bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/tagger demo $(PHOTOS)
@@ -23,6 +23,10 @@ test: $(VENV)/installed
 # debootstrap and systemd-container.
 test-systemd: $(VENV)/installed
 	TAGGER_SYSTEMD=1 $(BIN)/python -m pytest -s -v tests/systemd/test_container.py $(ARGS)
+
+# README's chapter "Install" in a fresh Debian, likewise; ten minutes and a network.
+test-install: $(VENV)/installed
+	TAGGER_INSTALL=1 $(BIN)/python -m pytest -s -v tests/systemd/test_install.py $(ARGS)
 
 # The long part of tests/faults: kills, power cuts, hostile files, a soak. An hour or more; root.
 torture: $(VENV)/installed
@@ -42,7 +46,7 @@ bench: $(VENV)/installed
 	@for script in $(BENCHES); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,34 +1,21 @@
-"""The Containerfile: that it fits the project, and where there is an engine, that it works.
-
-``TAGGER_PODMAN=ACCOUNT`` names an account that may run ``podman`` without root; with it the image
-is built (some minutes and gigabytes, from a base and packages that podman must be able to get)
-and run. To be run as root.
-"""
+"""The Containerfile fits the project; tests/test_image.py builds and runs it."""
 
 from __future__ import annotations
 
 import fnmatch
 import os
-import pwd
 import re
 import shlex
-import shutil
 import subprocess
-import tempfile
-import time
 import tomllib
 from pathlib import Path
-
-import pytest
 
 from tagger.cli import COMMANDS
 from tagger.config import Config
 from tagger.configfile import load_config
-from tests.conftest import wait_until
 
 PROJECT = Path(__file__).resolve().parents[1]
 TEXT = (PROJECT / "Containerfile").read_text(encoding="utf-8")
-ACCOUNT = os.environ.get("TAGGER_PODMAN", "")
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
@@ -69,8 +56,9 @@ def test_what_is_copied_exists_and_is_not_ignored():
     ]
     assert {"tagger", "requirements.lock", "pyproject.toml"} <= set(copied)
     for source in copied:
-        assert (PROJECT / source).exists(), source
-        assert not ignored(source), source
+        if "[" not in source:  # a pattern: of what may be absent
+            assert (PROJECT / source).exists(), source
+            assert not ignored(source), source
     assert ignored(".venv") and ignored(".git") and ignored("tests") and ignored("build")
     assert not ignored("weights")  # those of the user
 
@@ -85,12 +73,17 @@ def test_what_the_package_needs_to_be_built_is_copied():
 def test_stages_are_defined_before_they_are_used():
     stages: set[str] = set()
     for word, rest in instructions():
-        for name in re.findall(r"(?:--from=|,from=)(\w+)", rest):
+        for name in re.findall(r"--from=(\w+)", rest):
             assert name in stages, rest
         if word == "FROM":
             image, *name = rest.split(" AS ")
             assert image == "${BASE}" or image in stages
             stages |= set(name)
+
+
+def test_nothing_in_it_needs_buildkit():
+    """Docker of Debian 12 has it, but uses it only when told to."""
+    assert "--mount" not in TEXT and "<<" not in TEXT and "# syntax" not in TEXT
 
 
 def test_the_commands_of_tagger_in_it_exist():
@@ -142,64 +135,3 @@ def test_torch_is_the_one_for_cpus_at_the_versions_tested():
     assert "-c requirements.lock" in line
     assert "whl/cpu" in TEXT
     assert "whl/cpu" in (PROJECT / "Makefile").read_text(encoding="utf-8")
-
-
-@pytest.mark.skipif(not ACCOUNT, reason="needs an account for podman, which TAGGER_PODMAN names")
-def test_the_image_is_built_and_run_by_the_commands_of_the_readme(demo_weights, scenes):
-    account = pwd.getpwnam(ACCOUNT)
-    with tempfile.TemporaryDirectory(prefix="tagger-") as name:
-        context, photos = Path(name, "tagger"), Path(name, "Pictures")
-        shutil.copytree(PROJECT / "tagger", context / "tagger")
-        for file in ("Containerfile", ".dockerignore", "LICENSE", "README.md", "pyproject.toml"):
-            shutil.copy(PROJECT / file, context)
-        shutil.copy(PROJECT / "requirements.lock", context)
-        for folder in (context / "weights", photos):
-            folder.mkdir()
-        shutil.copy(demo_weights, context / "weights")
-        for scene in scenes:
-            shutil.copy(scene, photos)
-        subprocess.run(["chown", "-R", f"{ACCOUNT}:", name], check=True)
-        environ = {
-            "PATH": os.environ["PATH"],
-            "HOME": name,  # the photos are there; the images and podman's config are not
-            "XDG_DATA_HOME": f"{account.pw_dir}/.local/share",
-            "XDG_CONFIG_HOME": f"{account.pw_dir}/.config",
-            "XDG_RUNTIME_DIR": f"{account.pw_dir}/.run",
-        }
-
-        def shell(command: str, *, code: int = 0) -> str:
-            done = subprocess.run(
-                ["sh", "-c", command],
-                cwd=context,
-                env=environ,
-                user=account.pw_uid,
-                group=account.pw_gid,
-                extra_groups=(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                check=False,
-                text=True,
-                errors="replace",
-            )
-            assert done.returncode == code, done.stdout[-3000:]
-            return done.stdout
-
-        [block] = re.findall(r"### In a container\n\n```sh\n(.*?)```", README, re.DOTALL)
-        build, state, run, query = block.splitlines()
-        for line in (build, state, run):
-            shell(line)
-        try:
-            wait_until(lambda: len(list(photos.glob("*.xmp"))) == len(scenes), 120)
-            wait_until(lambda: "/photos/seaside.jpg" in shell(query.replace("dog", "beach")), 20)
-            assert shell(query) == ""  # no scene shows one
-            shell("podman healthcheck run tagger")
-            config = shell("podman run --rm --entrypoint cat tagger /etc/tagger/config.yaml")
-            assert "watch:" in config
-            began = time.monotonic()
-            shell("podman stop tagger")
-            assert time.monotonic() - began < 8, "stopped in order, not killed after ten seconds"
-            assert shell("podman inspect -f '{{.State.ExitCode}}' tagger") == "0\n"
-        finally:
-            shell("podman rm -f tagger")
-            shell("podman rmi tagger")
-        assert {path.stat().st_uid for path in photos.glob("*.xmp")} == {account.pw_uid}

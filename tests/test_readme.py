@@ -25,25 +25,26 @@ from tests.conftest import wait_until
 PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 CONTAINER = "tests/systemd/test_container.py"  # under a real systemd: `make test-systemd`
-IMAGE = "tests/test_containerfile.py"
+INSTALL = "tests/systemd/test_install.py"  # in a fresh Debian: `make test-install`
+IMAGE = "tests/test_image.py"  # with podman, and with Docker
 
 ELSEWHERE = {
-    # needs root, apt or a registry: tried by hand on Debian 12, amd64 and arm64
-    "sudo apt install pipx": ("apt", "by hand"),
-    "sudo apt install python3-venv": ("apt", "by hand"),
+    # needs root, apt and a package index
+    "sudo apt install pipx": ("apt", INSTALL),
+    "sudo apt install python3-venv": ("apt", INSTALL),
     'pipx install --pip-args="-c requirements.lock --extra-index-url'
-    ' https://download.pytorch.org/whl/cpu" .': ("a package index", "by hand"),
-    "sudo python3 -m venv /opt/tagger/.venv": ("root", ".ci/run"),
+    ' https://download.pytorch.org/whl/cpu" .': ("a package index", INSTALL),
+    "sudo python3 -m venv /opt/tagger/.venv": ("root", INSTALL),
     "sudo /opt/tagger/.venv/bin/pip install -c requirements.lock --extra-index-url"
-    " https://download.pytorch.org/whl/cpu .": ("a package index", ".ci/run"),
-    "sudo ln -s /opt/tagger/.venv/bin/tagger /usr/local/bin/": ("root", CONTAINER),
-    "pipx install --force": ("a package index", "by hand"),
-    "pipx uninstall tagger": ("pipx", "by hand"),
-    "sudo rm -r /opt/tagger /usr/local/bin/tagger": ("root", "by hand"),
-    "crontab -e": ("cron", "by hand"),
+    " https://download.pytorch.org/whl/cpu .": ("a package index", INSTALL),
+    "sudo ln -s /opt/tagger/.venv/bin/tagger /usr/local/bin/": ("root", INSTALL),
+    "pipx install --force": ("a package index", INSTALL),
+    "pipx uninstall tagger": ("pipx", INSTALL),
+    "sudo rm -r /opt/tagger /usr/local/bin/tagger": ("root", INSTALL),
+    "crontab -e": ("cron", INSTALL),
     # needs an engine for containers and a base image
     "podman build --format docker -t tagger .": ("an engine", IMAGE),
-    "docker build -f Containerfile -t tagger .": ("Docker", "not tried"),
+    "docker build -f Containerfile -t tagger .": ("an engine", IMAGE),
     'podman run -d --name tagger --network none --user "$(id -u):$(id -g)" --userns keep-id'
     " -v ~/Pictures:/photos -v ~/tagger-state:/var/lib/tagger tagger": ("an engine", IMAGE),
     "mkdir -p ~/tagger-state": ("the line above", IMAGE),
@@ -51,7 +52,7 @@ ELSEWHERE = {
     "podman healthcheck run tagger": ("an engine", IMAGE),
     "podman stop": ("an engine", IMAGE),
     "podman run --rm --entrypoint cat tagger /etc/tagger/config.yaml": ("an engine", IMAGE),
-    "podman run -it --rm tagger web password": ("an engine", "tests/web"),
+    "podman run -it --rm tagger web password": ("an engine", IMAGE),
     # needs root and a running systemd
     "sudo tagger --config /etc/tagger/config.yaml init /home/alice/Pictures": ("root", CONTAINER),
     "sudo tagger --config /etc/tagger/config.yaml model download": (
@@ -208,7 +209,7 @@ def test_what_is_run_elsewhere_is_in_the_readme_and_the_place_exists():
     for command, (reason, where) in ELSEWHERE.items():
         assert command in text, f"no longer in the README: {command}"
         assert reason
-        assert where in ("by hand", "not tried") or (PROJECT / where).exists(), where
+        assert (PROJECT / where).exists(), where
 
 
 BEFORE = [

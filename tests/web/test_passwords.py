@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pty
 import stat
 import subprocess
 import sys
@@ -15,6 +13,7 @@ import pytest
 from tagger.config import WebConfig
 from tagger.errors import ConfigError
 from tagger.web.passwords import Password, make_hash
+from tests.terminal import at_a_terminal
 
 SECRET = "correct horse battery"
 HASH = make_hash(SECRET, cost=10)
@@ -92,21 +91,9 @@ def test_the_command_makes_a_line_for_the_config(tmp_path):
 
 
 def test_at_a_terminal_it_asks_twice_and_shows_nothing():
-    pid, terminal = pty.fork()
-    if pid == 0:
-        try:
-            os.execv(sys.executable, [sys.executable, "-m", "tagger", "web", "password"])
-        finally:
-            os._exit(127)
-    shown, answers = b"", [SECRET, SECRET + "x", SECRET, SECRET]
-    with contextlib.suppress(OSError):  # EIO: the other end is gone
-        while some := os.read(terminal, 1024):
-            shown += some
-            if answers and some.rstrip().endswith(b":"):
-                os.write(terminal, answers.pop(0).encode() + b"\n")
-    os.close(terminal)
-    assert os.waitpid(pid, 0)[1] == 0, shown
-    assert not answers
-    assert SECRET.encode() not in shown
-    made = shown.decode().rpartition("password: ")[2].strip()
+    shown = at_a_terminal(
+        [sys.executable, "-m", "tagger", "web", "password"], [SECRET, SECRET + "x", SECRET, SECRET]
+    )
+    assert SECRET not in shown
+    made = shown.rpartition("password: ")[2].strip()
     assert Password(made).proves(SECRET)
