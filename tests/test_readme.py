@@ -26,6 +26,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 CONTAINER = "tests/systemd/test_container.py"  # under a real systemd: `make test-systemd`
 INSTALL = "tests/systemd/test_install.py"  # in a fresh Debian: `make test-install`
+DOWNLOAD = "tests/cli/test_model.py"  # from a server that the test starts
 IMAGE = "tests/test_image.py"  # with podman, and with Docker
 
 ELSEWHERE = {
@@ -55,10 +56,7 @@ ELSEWHERE = {
     "podman run -it --rm tagger web password": ("an engine", IMAGE),
     # needs root and a running systemd
     "sudo tagger --config /etc/tagger/config.yaml init /home/alice/Pictures": ("root", CONTAINER),
-    "sudo tagger --config /etc/tagger/config.yaml model download": (
-        "root and a network",
-        "tests/classify/test_download.py",
-    ),
+    "sudo tagger --config /etc/tagger/config.yaml model download": ("weights", DOWNLOAD),
     "sudo tagger --config /etc/tagger/config.yaml service install": ("systemd", CONTAINER),
     "sudo tagger --config /etc/tagger/config.yaml service uninstall": ("systemd", CONTAINER),
     "systemctl status tagger": ("systemd", CONTAINER),
@@ -70,10 +68,10 @@ ELSEWHERE = {
     "make test": ("it runs this", "Makefile"),
     "make bench": ("it takes long", "bench"),
     "make torture": ("it takes an hour", "tests/faults"),
-    "make demo": ("it makes an environment, then runs `tagger demo`", "tests/cli/test_demo.py"),
+    "make demo": ("it makes an environment", INSTALL),
     "tagger demo [PHOTO...]": ("it is a test of its own", "tests/cli/test_demo.py"),
-    "tagger web password --write": ("a terminal", "tests/web/test_login.py"),
-    "make demo PHOTOS": ("as above", "tests/cli/test_demo.py"),
+    "tagger web password --write": ("a terminal", "tests/web/test_passwords.py"),
+    "make demo PHOTOS": ("as above", INSTALL),
 }
 """What a command needs that is not here, and where it is run instead."""
 
@@ -122,7 +120,7 @@ def steps(port: int) -> list[Step]:
         Step("tagger model path", "tagger model path", r"\.pth$"),
         Step("tagger model optimize", "tagger model optimize", code=2),
         Step("tagger model optimize", "tagger model optimize ~/Pictures/inbox", code=2),
-        # Without a network it says what to do; with one, tests/classify/test_download.py.
+        # Without a network it says what to do; with one, tests/cli/test_model.py.
         Step("tagger model download", "tagger model download resnet50", code=2),
         Step("tagger config check", "tagger config check", "is right: 1 folder"),
         Step("tagger doctor", "tagger doctor", r"(?s)^ok +folder .*^0 wrong, "),

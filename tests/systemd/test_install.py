@@ -95,6 +95,9 @@ def test_for_the_whole_machine_and_the_demo(machine):
     said = machine.types(demo, printed="seaside.jpg: landscape > coast > beach 1.00")
     assert re.search(r"query 'landscape'\n(/.*\n)*/.*/inbox/seaside\.jpg\n", said), said
 
+    assert '`make demo PHOTOS="a.jpg b.jpg"`' in " ".join(README.split())
+    machine.types('make demo PHOTOS="docs/page.png"', printed=r"  page\.png: ")
+
     away = [line for line in lines("pipx uninstall tagger") if line.startswith("sudo")]
     for line in away:
         machine.types(line)
