@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,7 +29,9 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 [CHAPTER] = re.findall(r"^### In a container\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
 ONE_LINE = " ".join(CHAPTER.split())
 CODES = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", ONE_LINE))
-SENT = ("tagger", "Containerfile", ".dockerignore", "LICENSE", "README.md", "pyproject.toml")
+SENT = (
+    "tagger Containerfile .dockerignore LICENSE README.md pyproject.toml requirements.lock".split()
+)
 PASSWORD = "correct horse battery"
 
 
@@ -85,11 +87,7 @@ def engine(
         context, photos = made.home / "tagger", made.home / "Pictures"
         for folder in (context / "weights", photos):
             folder.mkdir(parents=True)
-        for file in (*SENT, "requirements.lock"):
-            copy: Callable[..., object] = (
-                shutil.copytree if (PROJECT / file).is_dir() else shutil.copy
-            )
-            copy(PROJECT / file, context / file)
+        subprocess.run(["cp", "-r", *(PROJECT / name for name in SENT), context], check=True)
         shutil.copy(demo_weights, context / "weights")
         for scene in scenes:
             shutil.copy(scene, photos)

@@ -22,8 +22,9 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from tests.systemd.debian import fresh_debian
+
 PROJECT = Path(__file__).resolve().parents[2]
-NEEDED = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container"}
 PACKAGES = "systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,python3,acl"
 CONFIG = "/etc/tagger/config.yaml"
 PICTURES = "/home/alice/Pictures"
@@ -90,26 +91,9 @@ class Container:
 
 @pytest.fixture(scope="module")
 def debian(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a fresh copy of a Debian's files."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can boot a container")
-    if missing := [package for command, package in NEEDED.items() if not shutil.which(command)]:
-        pytest.skip(f"apt-get install {' '.join(missing)}")
-    kept = os.environ.get("TAGGER_SYSTEMD_ROOT")
-    base = Path(kept) if kept else tmp_path_factory.mktemp("debian") / "base"
-    if not (base / "etc" / "os-release").exists():
-        known = dict(
-            line.split("=", 1) for line in Path("/etc/os-release").read_text().split("\n") if line
-        )
-        suite = known.get("VERSION_CODENAME", "stable") if known["ID"] == "debian" else "stable"
-        words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(base)]
-        made = subprocess.run(words, capture_output=True, check=False, text=True)
-        if made.returncode:
-            shutil.rmtree(base, ignore_errors=True)
-            pytest.skip(f"debootstrap failed: {made.stdout.strip().splitlines()[-1:]}")
-    root = tmp_path_factory.mktemp("container") / "root"
-    subprocess.run(["cp", "-a", str(base), str(root)], check=True)
-    return root
+    return fresh_debian(
+        tmp_path_factory.mktemp("container"), PACKAGES, os.environ.get("TAGGER_SYSTEMD_ROOT")
+    )
 
 
 @pytest.fixture(scope="module")

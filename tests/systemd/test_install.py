@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.systemd.debian import fresh_debian
+from tests.test_readme import without_comment
+
 PROJECT = Path(__file__).resolve().parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 PACKAGES = "sudo,python3,make,cron,ca-certificates"
@@ -56,14 +59,9 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    if os.geteuid() != 0:
-        pytest.skip("only root can make a Debian")
-    root = tmp_path_factory.mktemp("machine") / "root"
-    if base := os.environ.get("TAGGER_INSTALL_ROOT"):
-        subprocess.run(["cp", "-a", base, root], check=True)
-    else:
-        words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "stable", str(root)]
-        subprocess.run(words, check=True)
+    root = fresh_debian(
+        tmp_path_factory.mktemp("machine"), PACKAGES, os.environ.get("TAGGER_INSTALL_ROOT")
+    )
     made = Machine(root)
     subprocess.run(["chroot", root, "useradd", "-m", "-s", "/bin/bash", "alice"], check=True)
     (root / "etc" / "sudoers.d" / "alice").write_text("alice ALL=(ALL) NOPASSWD: ALL\n")
@@ -77,7 +75,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def lines(start: str) -> list[str]:
     """Return the lines of the README's shell block that begins so."""
     [block] = re.findall(rf"^```sh\n({re.escape(start)}.*?)^```", README, re.MULTILINE | re.DOTALL)
-    return [line.partition("  #")[0].strip() for line in block.splitlines()]
+    return [without_comment(line) for line in block.splitlines()]
 
 
 def test_for_the_whole_machine_and_the_demo(machine):
