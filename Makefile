@@ -11,7 +11,7 @@ BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py b
   bench/index/start.py bench/index/scale.py bench/watch/rescan.py \
   bench/web/predict.py bench/web/gallery.py
 
-.PHONY: demo test test-systemd test-install torture lint types check bench clean
+.PHONY: demo test test-systemd test-install test-nas torture lint types check bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/tagger demo $(PHOTOS)
@@ -27,6 +27,11 @@ test-systemd: $(VENV)/installed
 # README's chapter "Install" in a fresh Debian, likewise; ten minutes and a network.
 test-install: $(VENV)/installed
 	TAGGER_INSTALL=1 $(BIN)/python -m pytest -s -v tests/systemd/test_install.py $(ARGS)
+
+# NFS and SMB with the kernel's own clients, in a virtual machine: Debian's qemu-system-x86, root,
+# ten minutes and a network.
+test-nas: $(VENV)/installed
+	TAGGER_NAS=1 $(BIN)/python -m pytest -s -v tests/systemd/test_nas.py $(ARGS)
 
 # The long part of tests/faults: kills, power cuts, hostile files, a soak. An hour or more; root.
 torture: $(VENV)/installed

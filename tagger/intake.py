@@ -24,6 +24,7 @@ from tagger.metadata.write import recover
 from tagger.outcome import Failed, Outcome, Skipped, Unchanged
 from tagger.photo import Candidate, DecodedPhoto, JournalEntry
 from tagger.refusing import Refusing
+from tagger.watch.gone import is_absent
 
 if TYPE_CHECKING:
     from tagger.decode.worker import DecodePool
@@ -136,6 +137,8 @@ class Intake:
 
     def _begin(self, candidate: Candidate) -> Job | Outcome | None:
         path = candidate.path
+        if not self._online(path):
+            return Skipped(path, "its folder is offline")  # a disk that is away may hold us up
         if not photo_stat(path).same_version(candidate.stat):
             return Skipped(path, "it is still changing")  # the watcher sees the change too
         candidate = replace(candidate, sidecar=sidecar_stat(path))
@@ -170,7 +173,7 @@ class Intake:
         moved = [
             twin
             for twin in twins
-            if twin.path != path and self._online(twin.path) and not os.path.lexists(twin.path)
+            if twin.path != path and self._online(twin.path) and is_absent(twin.path)
         ]
         if own:
             job.source, job.how = own[0], "known"

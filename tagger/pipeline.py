@@ -52,6 +52,7 @@ from tagger.photo import (
 )
 from tagger.recognise import Recognised, Recogniser
 from tagger.refusing import Refusing
+from tagger.watch.gone import is_absent
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
@@ -241,7 +242,7 @@ class Pipeline:
         if row is None or row.tagged_at is None:
             for other in store.decided(job.digest):
                 stones |= store.tombstones(other.id)
-                keep_out |= other.keep_out and not os.path.lexists(other.path)
+                keep_out |= other.keep_out and is_absent(other.path)
         return _Decided(stones, keep_out, own)
 
     def _is_late(self, item: Ready) -> bool:

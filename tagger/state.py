@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tagger.errors import StateError
-from tagger.watch.mounts import Mounts, read_mountinfo
+from tagger.mounts import Mounts, read_mountinfo
 
 log = logging.getLogger(__name__)
 

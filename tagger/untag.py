@@ -6,12 +6,19 @@ Ours are taken away, all of them or some labels, and given back; keywords of his
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tagger import __version__
 from tagger.config import Config
-from tagger.errors import StateError, TaggerError
+from tagger.errors import (
+    MetadataError,
+    PhotoError,
+    PhotoVanishedError,
+    StateError,
+    TaggerError,
+)
 from tagger.files import hash_file, photo_stat, sidecar_stat
 from tagger.index.records import PhotoRow, SavedPhoto
 from tagger.index.store import Store
@@ -22,6 +29,10 @@ from tagger.metadata.write import PreparedWrite, Provenance, prepare, recover
 from tagger.metadata.xmp import clean, key
 from tagger.photo import Candidate, JournalEntry, Keyword, Tag
 from tagger.pipeline import keywords_hash, write_options
+from tagger.watch.gone import is_absent
+
+ATTEMPTS = 3
+PAUSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,46 @@ class Untagger:
         if not labels:
             self._store.keep_out(row.id, True)
         return removal
+
+    def remove_all(
+        self,
+        paths: Iterable[str],
+        labels: Sequence[str] = (),
+        *,
+        dry_run: bool = False,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> Iterator[tuple[str, Removal | TaggerError]]:
+        """Yield, with each path, what came of :meth:`remove`, or why it could not be done.
+
+        One that changes meanwhile (the daemon, too, writes into photos) is tried again when the
+        others are done: ATTEMPTS in all, ``wait`` being called in between. Raise StateError as
+        :meth:`remove`.
+        """
+        left = list(paths)
+        for attempt in range(1, ATTEMPTS + 1):
+            changed = []
+            for path in left:
+                try:
+                    yield path, self.remove(path, labels, dry_run=dry_run)
+                except PhotoVanishedError as error:
+                    if is_absent(path):
+                        yield path, error
+                    elif attempt < ATTEMPTS:
+                        changed.append(path)
+                    else:
+                        yield (
+                            path,
+                            PhotoVanishedError(
+                                f"{path} changed again and again; it keeps its tags",
+                                "try again when no other program writes to it",
+                            ),
+                        )
+                except (MetadataError, PhotoError) as error:
+                    yield path, error
+            if not changed:
+                return
+            left = changed
+            wait(PAUSE_SECONDS)
 
     def restore(self, path: str, labels: Collection[str] = ()) -> tuple[str, ...]:
         """Let tags that were taken away come back (some labels, or all); return which.
@@ -246,8 +297,7 @@ def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[st
 
     Raise StateError when a folder is not there, or seems to be an unmounted disk.
     """
-    from tagger.watch.gone import is_absent
-    from tagger.watch.mounts import Mounts, read_mountinfo
+    from tagger.mounts import Mounts, read_mountinfo
     from tagger.watch.roots import RootMemory, judge, look_at_root
 
     memory = RootMemory(config.state_dir)

@@ -11,7 +11,8 @@ from tagger.config import WatchRoot, is_inside
 from tagger.index.store import Store
 from tagger.labels.choose import Evidence
 from tagger.metadata.reading import read_tags
-from tagger.metadata.write import clean_strays, recover
+from tagger.metadata.temporary import clean_strays
+from tagger.metadata.write import recover
 from tagger.photo import Candidate, Tag
 from tagger.pipeline import Pipeline, keywords_hash, write_options
 from tagger.watch.scan import Rules, WalkReport, walk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import json
@@ -82,6 +83,7 @@ class Home:
             mock.patch.dict(os.environ, self.environ()),
             logging_kept(),
             at_most(COMMAND_SECONDS),
+            contextlib.chdir(os.curdir),  # commands may leave the folder that they begin in
             # As Python makes them for a process whose locale is UTF-8.
             redirect_stdout(io.TextIOWrapper(out, "utf-8", write_through=True)),
             redirect_stderr(io.TextIOWrapper(err, "utf-8", "backslashreplace", write_through=True)),

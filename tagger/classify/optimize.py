@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -243,8 +244,7 @@ def gather(
         # The crops lie there twice, and the quantizer makes copies of the network.
         crop = 3 * model.spec.size**2
         needed = 2 * (CALIBRATE + JUDGE) * crop + 3 * os.path.getsize(model.path)
-        disk = os.statvfs(folder)
-        free = disk.f_bavail * disk.f_frsize
+        free = shutil.disk_usage(folder).free
         if free < needed:
             raise ModelError(
                 f"whether {model.name} may be int8 cannot be found out: {folder} has "

@@ -13,6 +13,7 @@ from tagger.cli.common import (
     ask_path,
     config_or_default,
     json_option,
+    leave_folder,
     print_json,
     vocabulary,
 )
@@ -46,6 +47,8 @@ def classify_command(
     from tagger.recognise import predict_surely
 
     config = config_or_default(ctx)
+    photos = tuple(map(ask_path, photos))
+    leave_folder()
     model = config.model
     weights = find_weights(model.name, configured=model.weights, state_dir=config.state_dir)
     # Without a daemon's state directory none is made: torch does it.
@@ -66,16 +69,16 @@ def classify_command(
         ahead: list[Future[DecodedPhoto]] = []
         for number, photo in enumerate(photos):
             while len(ahead) < min(number + AHEAD, len(photos)):
-                ahead.append(pool.submit(ask_path(photos[len(ahead)])))
+                ahead.append(pool.submit(photos[len(ahead)]))
             try:
                 decoded = ahead[number].result()
             except PhotoError as error:
                 failed = True
                 print(f"tagger: {printable(str(error))}", file=sys.stderr)
-                results.append({"path": ask_path(photo), "tags": [], "error": str(error)})
+                results.append({"path": photo, "tags": [], "error": str(error)})
                 continue
-            stored = predict_surely(engine, pool, ask_path(photo), decoded)
-            result = _classified(ask_path(photo), decoded, stored, engine, chooser, config, explain)
+            stored = predict_surely(engine, pool, photo, decoded)
+            result = _classified(photo, decoded, stored, engine, chooser, config, explain)
             results.append(result)
             if not as_json:
                 _print(result, len(photos) > 1)

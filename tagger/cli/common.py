@@ -12,6 +12,7 @@ import click
 
 from tagger.config import Config
 from tagger.configfile import config_places, find_config, load_config
+from tagger.errors import ConfigError
 
 if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary
@@ -57,5 +58,31 @@ def print_paths(paths: Iterable[str], *, null: bool = False) -> None:
 
 
 def ask_path(path: str) -> str:
-    """Return a path given on the command line as the index knows it: absolute, links kept."""
-    return os.path.normpath(os.path.join(os.getcwd(), path))
+    """Return a path given on the command line as the index knows it: absolute, links kept.
+
+    Raise ConfigError when it is relative to a folder that is gone.
+    """
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path} cannot be found: the folder that you are in is gone",
+            "change to another one (`cd`)",
+        ) from error
+
+
+_PLACES = ("TAGGER_MODEL_DIR", "TORCH_HOME", "PYTHONPATH")
+"""Variables of the environment that may name places relative to the current folder."""
+
+
+def leave_folder() -> None:
+    """Go to the root folder, as daemons do; relative paths mean nothing from now on.
+
+    The processes that open photos begin in the folder of this one. That may be one where its
+    user has no right to be (`sudo -u tagger tagger run` in the home of root), or may go away.
+    """
+    for name in _PLACES:
+        if given := os.environ.get(name):
+            places = (os.path.abspath(os.path.expanduser(one)) for one in given.split(os.pathsep))
+            os.environ[name] = os.pathsep.join(places)
+    os.chdir(os.sep)

@@ -19,6 +19,7 @@ from tagger.cli.common import (
     ask_path,
     config_or_default,
     json_option,
+    leave_folder,
     print_json,
     print_paths,
     vocabulary,
@@ -159,6 +160,7 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
     if model is None:
         raise ModelError("the converted model is gone", "try again")
     paths = _photos(photos) if photos else _indexed(config.state_dir)
+    leave_folder()
     random.Random(0).shuffle(paths)  # noqa: S311 - the same sample every time
     decode = config.decode
     console = Console(stderr=True)

@@ -6,10 +6,11 @@ from contextlib import nullcontext
 
 import click
 
-from tagger.cli.common import read_config
+from tagger.cli.common import leave_folder, read_config
 from tagger.cli.progress import Bar, wants_bar
 from tagger.cli.setup import check_config
 from tagger.config import Config
+from tagger.configfile import load_config
 from tagger.errors import ConfigError
 from tagger.logs import set_up_logging
 from tagger.notify import Notifier
@@ -28,13 +29,14 @@ def run_command(ctx: click.Context, once: bool) -> None:
     check_config(config, path)
     if not config.watch:
         raise ConfigError(f"{path} watches no folder", "add one under `watch:`")
+    leave_folder()
     give_memory_back()
     be_nice(config.priority)
 
     from tagger.daemon import Daemon
 
     def again() -> Config:
-        new, _ = read_config(ctx)
+        new = load_config(path)
         check_config(new, path)
         return new
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import ask_path, json_option, print_json, read_config
-from tagger.errors import ConfigError, MetadataError, PhotoError
+from tagger.errors import ConfigError, TaggerError
 from tagger.index.store import Store
 from tagger.logs import printable
 from tagger.state import daemon_runs
@@ -43,12 +43,11 @@ def untag_command(
     failed = False
     with Store(config.state_dir) as store:
         untagger = Untagger(config, store)
-        for path in untagger.known() if everything else map(ask_path, photos):
-            try:
-                removal = untagger.remove(path, labels, dry_run=dry_run)
-            except (MetadataError, PhotoError) as error:
+        paths = untagger.known() if everything else [*map(ask_path, photos)]
+        for path, removal in untagger.remove_all(paths, labels, dry_run=dry_run):
+            if isinstance(removal, TaggerError):
                 failed = True
-                print(f"tagger: {printable(str(error))}", file=sys.stderr)
+                print(f"tagger: {printable(str(removal))}", file=sys.stderr)
                 continue
             one = {
                 "path": path,

@@ -12,7 +12,7 @@ from types import FrameType
 
 import click
 
-from tagger.cli.common import config_or_default
+from tagger.cli.common import config_or_default, leave_folder
 from tagger.configfile import find_config, with_value
 from tagger.errors import ConfigError
 from tagger.logs import set_up_logging
@@ -33,6 +33,7 @@ def web_command(ctx: click.Context, listen: str | None) -> None:
     config = config_or_default(ctx)
     if listen:
         config = dataclasses.replace(config, web=dataclasses.replace(config.web, listen=listen))
+    leave_folder()
     set_up_logging(config.log)
     with WebServer(config) as server:
 

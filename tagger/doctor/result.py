@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tagger.config import Config
+from tagger.mounts import Mounts, read_mountinfo
 from tagger.state import daemon_process, daemon_runs, read_heartbeat
-from tagger.watch.mounts import Mounts, read_mountinfo
 
 State = Literal["ok", "warning", "wrong"]
 

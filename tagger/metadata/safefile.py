@@ -16,28 +16,21 @@ import contextlib
 import ctypes
 import errno
 import os
-import secrets
 import stat
-import time
 from dataclasses import dataclass, field
 
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
-from tagger.files import OWN_PREFIX, open_untrusted
+from tagger.files import open_untrusted
 from tagger.metadata.putting import check_written, start_writeback, write_content
 from tagger.metadata.spliced import Content, Spliced
+from tagger.metadata.temporary import clean_once, remove_temporary, temporary_beside
+from tagger.mounts import is_remote
 
 _AT_FDCWD = -100
 _NOREPLACE, _EXCHANGE = 1, 2
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 MAX_READ = 128 << 20
 """Larger files are neither read as a whole nor written to."""
-STRAY_SECONDS = 3600.0
-"""From this age on a temporary file of an unknown process is taken for a leftover."""
-
-_cleaned: set[str] = set()
-"""Folders looked through for leftovers of an earlier process."""
-_mine: set[str] = set()
-"""Temporary files that are in use now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +111,12 @@ class Staged:
             if not self.temporary:
                 self._disappear()
             else:
-                self.placed = os.lstat(self.temporary)
+                made = os.lstat(self.temporary)
                 if self.original is None:
                     self._appear()
                 else:
                     self._replace()
+                self.placed = self._as_placed(made)
             _fsync_folder(os.path.dirname(self.path))
             self.done = True
         except OSError as error:
@@ -130,10 +124,25 @@ class Staged:
         finally:
             self.discard()
 
+    def _as_placed(self, made: os.stat_result) -> os.stat_result:
+        """Return the stat of what was ``made``, now that it is in place.
+
+        Another date than before is another program's edit, which the next look must see. But
+        a client of SMB tells the server's date only when the file has got its name.
+        """
+        try:
+            now = os.lstat(self.path)
+        except OSError:
+            return made  # gone again, as the next look will see
+        same = (now.st_ino, now.st_size) == (made.st_ino, made.st_size)
+        if same and now.st_mtime_ns != made.st_mtime_ns and is_remote(os.path.realpath(self.path)):
+            return now
+        return made
+
     def discard(self) -> None:
         """Remove the temporary file."""
         if self.temporary:
-            _remove(self.temporary)
+            remove_temporary(self.temporary)
 
     def _check_unchanged(self, path: str, *, swapped: bool = False) -> None:
         try:
@@ -170,7 +179,7 @@ class Staged:
 
     def _disappear(self) -> None:
         """Delete the file: first moved away and looked at once more, as in a swap."""
-        aside = _temporary_beside(self.path)
+        aside = temporary_beside(self.path)
         if not _rename(self.path, aside, _NOREPLACE):
             os.unlink(self.path)
             return
@@ -232,14 +241,12 @@ def stage(
     if data is None:
         return Staged(path, original)
     folder = os.path.dirname(path)
-    if folder not in _cleaned:
-        _cleaned.add(folder)
-        clean_strays(folder)
+    clean_once(folder)
     if original is not None and original.stat.st_nlink > 1:
         raise RefusedError(f"it has {original.stat.st_nlink} hard links")
     if original is not None and not original.stat.st_mode & 0o222:
         raise RefusedError("it is write-protected")
-    temporary = _temporary_beside(path)
+    temporary = temporary_beside(path)
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(temporary, flags, 0o600)
@@ -256,21 +263,17 @@ def stage(
             os.fsync(fd)
         finally:
             os.close(fd)
+        # Linux's client of SMB takes the time of the next close for the date of a file that was
+        # written: let that close be this one, and not that of whoever looks at the photo.
+        with contextlib.suppress(PermissionError):  # its mode may let nobody read it
+            os.close(open_untrusted(temporary))
     except OSError as error:
-        _remove(temporary)
+        remove_temporary(temporary)
         raise failed("write", path, error) from error
     except BaseException:
-        _remove(temporary)
+        remove_temporary(temporary)
         raise
     return Staged(path, original, temporary)
-
-
-def _temporary_beside(path: str) -> str:
-    """Return a name for a temporary file, which is in use from now on."""
-    name = f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    temporary = os.path.join(os.path.dirname(path), name)
-    _mine.add(temporary)
-    return temporary
 
 
 def _dress_as(fd: int, original: Original, keep_mtime: bool) -> None:
@@ -343,42 +346,3 @@ def _fsync_folder(folder: str) -> None:
             raise
     finally:
         os.close(fd)
-
-
-def _remove(temporary: str) -> None:
-    with contextlib.suppress(OSError):  # already renamed, or the disk is gone
-        os.unlink(temporary)
-    _mine.discard(temporary)
-
-
-def clean_strays(folder: str) -> int:
-    """Delete temporary files that a killed process left in ``folder``; return how many."""
-    removed = 0
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return 0
-    for name in names:
-        path = os.path.join(folder, name)
-        if _is_temporary(name) and path not in _mine and _is_left(name, path):
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-                removed += 1
-    return removed
-
-
-def _is_temporary(name: str) -> bool:
-    return name.startswith(OWN_PREFIX) and name.endswith(".tmp")
-
-
-def _is_left(name: str, path: str) -> bool:
-    """Whether no living process can be writing this temporary file."""
-    pid = name[len(OWN_PREFIX) :].split("-", maxsplit=1)[0]
-    if not pid.isdecimal():
-        return False
-    if int(pid) == os.getpid() or not os.path.exists(f"/proc/{pid}"):
-        return True
-    try:
-        return time.time() - os.lstat(path).st_mtime > STRAY_SECONDS
-    except OSError:
-        return False

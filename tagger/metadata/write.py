@@ -47,14 +47,13 @@ from tagger.metadata.reading import (
     subjects,
     undone,
 )
-from tagger.metadata.safefile import MAX_READ, Original, clean_strays, read_original
+from tagger.metadata.safefile import MAX_READ, Original, read_original
 from tagger.photo import Candidate, JournalEntry, Keyword, sidecar_paths
 
 __all__ = [
     "PreparedWrite",
     "Provenance",
     "WriteOptions",
-    "clean_strays",
     "prepare",
     "read_keywords",
     "recover",

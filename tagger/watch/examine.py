@@ -15,6 +15,7 @@ from tagger.photo import Candidate, FileStat
 from tagger.watch.gone import Departures
 from tagger.watch.look import take_look
 from tagger.watch.presence import Presence
+from tagger.watch.pulse import Pulse
 from tagger.watch.scan import sidecar_stat
 from tagger.watch.seams import Clock, Known, Sink
 from tagger.watch.settle import Completeness, Settling
@@ -50,6 +51,7 @@ class Examiner:
         sink: Sink,
         presence: Presence,
         departures: Departures,
+        pulse: Pulse,
         *,
         settle_seconds: float,
         clock: Clock,
@@ -60,7 +62,7 @@ class Examiner:
         self.blocked = 0.0
         self.stop = threading.Event()
         self._root, self._known, self._sink = root, known, sink
-        self._presence, self._departures = presence, departures
+        self._presence, self._departures, self._pulse = presence, departures, pulse
         self._clock, self._wall = clock, wall
         self._apart = wall() - clock()
         self._later: dict[str, float] = {}
@@ -76,6 +78,7 @@ class Examiner:
 
     def meet(self, path: str, st: os.stat_result, sidecar: os.stat_result | None) -> bool:
         """Look at a photo met on a walk; return whether it is new."""
+        self._pulse.beat()
         if self.is_current(path, st, sidecar):
             self.settling.forget(path)
             return False
@@ -88,6 +91,7 @@ class Examiner:
 
     def examine(self, path: str) -> None:
         """Look at one file; deliver it when it is finished and not known."""
+        self._pulse.beat()
         try:
             if leads_out(path, self._root.path):
                 raise OSError(errno.ELOOP, "a folder above it is a link", path)
@@ -197,7 +201,8 @@ class Examiner:
             return
         self._departures.back(candidate.path)
         began = self._clock()
-        self._sink.found(candidate)
+        with self._pulse.resting():
+            self._sink.found(candidate)
         ended = self._clock()
         self.blocked += ended - began
         self._sent.pop(candidate.path, None)

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from tagger.config import WatchRoot
+from tagger.mounts import Mounts
 from tagger.watch.events import EventSource, EventSourceFactory, Hint, Kind
-from tagger.watch.mounts import Mounts
 from tagger.watch.roots import CANARY_PREFIX, remove_strays
 
 log = logging.getLogger(__name__)

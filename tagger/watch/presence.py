@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Iterable
 
 from tagger.config import WatchRoot
+from tagger.mounts import Mount, Mounts, read_mountinfo
 from tagger.watch.gone import away
-from tagger.watch.mounts import Mount, Mounts, read_mountinfo
 from tagger.watch.roots import (
     MARKER,
     RootMemory,

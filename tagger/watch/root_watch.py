@@ -18,6 +18,7 @@ from tagger.watch.examine import Examiner
 from tagger.watch.feed import Feed
 from tagger.watch.gone import Departures, away, is_absent
 from tagger.watch.presence import Presence
+from tagger.watch.pulse import Pulse
 from tagger.watch.roots import RootMemory
 from tagger.watch.scan import Rules, WalkReport, is_sidecar_name, photos_of_sidecar, walk
 from tagger.watch.seams import Clock, Known, RootStatus, Sink
@@ -38,6 +39,7 @@ MISSED_SECONDS = 10.0
 """A file that no event told of for this long casts doubt on the events."""
 SMALL_BATCH = 20
 """More vanished files than this are left to a full scan."""
+NO_ANSWER = "its disk does not answer; is the machine that has it away?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ class RootWatch:
         self.clock = settings.clock
         self.departures = Departures(root.path)
         self._known, self._sink, self._set, self._layout = known, sink, settings, layout
+        self._pulse = Pulse(settings.clock)
         self._presence = Presence(root, memory, self._knows_any, lambda: layout.twin(root))
         self.files = Examiner(
             root,
@@ -88,6 +91,7 @@ class RootWatch:
             sink,
             self._presence,
             self.departures,
+            self._pulse,
             settle_seconds=settings.settle_seconds,
             clock=settings.clock,
             wall=settings.wall,
@@ -130,12 +134,12 @@ class RootWatch:
 
     def status(self) -> RootStatus:
         """Return how the root fares."""
-        presence = self._presence
+        presence, silent = self._presence, self._pulse.silent
         return RootStatus(
             self.root.path,
-            presence.state,
+            "offline" if silent else presence.state,
             self._feed.mode,
-            presence.reason or self._feed.reason,
+            NO_ANSWER if silent else presence.reason or self._feed.reason,
             self._last_scan,
             len(self.files.settling),
             self._seen,
@@ -170,6 +174,10 @@ class RootWatch:
 
     def step(self) -> float:
         """Do all that is due now; return when there is more to do (seconds of the clock)."""
+        with self._pulse.asking():
+            return self._step()
+
+    def _step(self) -> float:
         if self.clock() >= self._check_at:
             self.check()
         if not self._presence.online:

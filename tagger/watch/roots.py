@@ -24,7 +24,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from tagger.watch.mounts import Mounts
+from tagger.mounts import Mounts
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from tagger.config import WatchRoot, is_inside
 from tagger.watch.events import EventSourceFactory, WatchdogSource
-from tagger.watch.root_watch import RootWatch, Settings
+from tagger.watch.layout import Layout
+from tagger.watch.root_watch import NO_ANSWER, RootWatch, Settings
 from tagger.watch.roots import RootMemory
 from tagger.watch.seams import Clock, Known, RootStatus, Sink
 
@@ -51,9 +52,10 @@ class Watcher:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._changed = changed
+        self._silent: set[str] = set()
         memory = RootMemory(state_dir)
         roots = [replace(root, path=os.path.abspath(root.path)) for root in roots]
-        layout = _Layout(roots)
+        layout = Layout(roots)
         self._settings = Settings(
             settle_seconds=settle_seconds, rescan_seconds=rescan_seconds, clock=clock, source=source
         )
@@ -155,34 +157,19 @@ class Watcher:
 
     def status(self) -> list[RootStatus]:
         """Return how each root fares, in the order of the config."""
-        return [watch.status() for watch in self._watches]
+        return [self._told(watch.status()) for watch in self._watches]
 
-
-class _Layout:
-    """How the roots lie among each other, links resolved."""
-
-    def __init__(self, roots: Sequence[WatchRoot]) -> None:
-        self._roots = list(roots)
-
-    def inside(self, root: WatchRoot) -> frozenset[str]:
-        """Return the folders below ``root``, relative to it, that are roots of their own."""
-        real = os.path.realpath(root.path)
-        others = {os.path.realpath(other.path) for other in self._roots if other is not root}
-        return frozenset(
-            other[len(real.rstrip(os.sep)) + 1 :]
-            for other in others
-            if other != real and is_inside(other, real)
-        )
-
-    def twin(self, root: WatchRoot) -> str | None:
-        """Return an earlier root that is the same folder, if there is one."""
-        real = os.path.realpath(root.path)
-        for other in self._roots:
-            if other is root:
-                return None
-            if os.path.realpath(other.path) == real:
-                return other.path
-        return None
+    def _told(self, status: RootStatus) -> RootStatus:
+        """Say once what the thread of a root that hangs cannot say."""
+        silent = status.reason == NO_ANSWER
+        if silent != (status.path in self._silent):
+            if silent:
+                self._silent.add(status.path)
+                log.warning("%r is offline: %s", status.path, NO_ANSWER)
+            else:
+                self._silent.discard(status.path)
+                log.info("%r answers again", status.path)
+        return status
 
 
 class _RootThread(threading.Thread):

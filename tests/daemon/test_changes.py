@@ -146,3 +146,20 @@ def test_another_language_rewrites_what_is_written_without_decoding(home, scenes
     home.once()
     assert label not in [t["label"] for t in home.json("show", str(photo))["tags"]]
     assert f">{chinese}<" not in sidecar(photo).read_text()
+
+
+def test_a_photo_whose_disk_fails_has_not_moved(home, scenes):
+    """A share of SMB whose server is off says "host is down"; here a folder that leads nowhere."""
+    album = home.inbox / "album"
+    album.mkdir()
+    photo = album / "x.jpg"
+    shutil.copy2(scenes[0], photo)
+    home.once()
+    album.rename(home.folder / "aside")
+    album.symlink_to(album)
+    shutil.copy2(scenes[0], home.inbox / "copy.jpg")
+    assert [line["how"] for line in home.once()] == ["copied"]
+    album.unlink()
+    (home.folder / "aside").rename(album)
+    assert home.once() == []
+    assert sorted(home.run("query").splitlines()) == sorted([str(photo), f"{home.inbox}/copy.jpg"])

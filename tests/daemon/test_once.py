@@ -6,8 +6,12 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
+
+from tagger.cli.common import ask_path, leave_folder
+from tagger.errors import ConfigError
 
 
 def drop(home, photo, name=None):
@@ -48,6 +52,50 @@ def test_photos_are_tagged_found_and_left_alone_afterwards(home, scenes):
     taken = {str(p): home.json("show", str(p))["taken_at"] for p in photos}
     dated = [path for path in everything if taken[path]]
     assert dated == sorted(dated, key=lambda path: taken[path], reverse=True)
+
+
+@pytest.mark.parametrize("command", ["run", "classify"])
+def test_the_folder_that_it_begins_in_may_go_away(home, scenes, command):
+    """Nor need its user have the right to be there, as with `sudo -u tagger tagger run`."""
+    photo = drop(home, scenes[0])
+    home.use_converted_model()
+    (home.folder / "gone").mkdir()
+    arguments = {"run": ["--once"], "classify": [str(photo)]}[command]
+    script = 'rmdir ../gone; exec "$0" -m tagger --config "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, sys.executable, str(home.config), command, *arguments],
+        capture_output=True,
+        check=False,
+        cwd=home.folder / "gone",
+        env=home.environ(),
+    )
+    assert done.returncode == 0, done.stderr
+    if command == "run":
+        assert home.run("query").splitlines() == [str(photo)]
+    else:
+        assert str(photo) in done.stdout.decode()
+
+
+def test_places_of_the_environment_count_from_where_it_began(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TAGGER_MODEL_DIR", "weights")
+    monkeypatch.setenv("TORCH_HOME", "~/torch")
+    monkeypatch.setenv("HOME", "/home/alice")
+    monkeypatch.setenv("PYTHONPATH", f"lib{os.pathsep}/usr/lib/tagger")
+    leave_folder()
+    assert os.getcwd() == "/"
+    assert os.environ["TAGGER_MODEL_DIR"] == str(tmp_path / "weights")
+    assert os.environ["TORCH_HOME"] == "/home/alice/torch"
+    assert os.environ["PYTHONPATH"] == f"{tmp_path}/lib{os.pathsep}/usr/lib/tagger"
+
+
+def test_a_photo_is_named_in_a_folder_that_is_gone(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert ask_path("/x/../y.jpg") == "/y.jpg"
+    with pytest.raises(ConfigError, match="folder that you are in is gone"):
+        ask_path("y.jpg")
 
 
 def test_the_json_contract(home, scenes):

@@ -6,8 +6,15 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tagger.configfile import load_config
+from tagger.errors import PhotoVanishedError
+from tagger.index.store import Store
+from tagger.untag import ATTEMPTS, PAUSE_SECONDS, Untagger
 
 
 def drop(home, photo, name):
@@ -60,6 +67,42 @@ def test_untag_restores_every_byte_and_the_daemon_keeps_out(home, scenes, target
     home.run("restore", str(photos[0]))
     assert [line["how"] for line in home.once()] == ["known"]
     assert home.json("show", str(photos[0]))["tags"]
+
+
+class Meddled(Store):
+    """An index that is written to only after another program wrote to ``meddle``, so often."""
+
+    meddle: Path
+    times = 0
+
+    def intend(self, writes: Any) -> None:
+        super().intend(writes)
+        if self.times > 0 and any(path == str(self.meddle) for path, _, _ in writes):
+            self.times -= 1
+            os.utime(self.meddle, ns=(0, self.meddle.stat().st_mtime_ns + 1))
+
+
+@pytest.mark.parametrize("times", [1, ATTEMPTS])
+def test_what_another_program_writes_to_meanwhile_is_tried_again(home, scenes, times):
+    photos = [drop(home, scene, scene.name) for scene in scenes]
+    home.once()
+    waited: list[float] = []
+    with Meddled(str(home.state)) as store:
+        store.meddle, store.times = photos[0], times
+        found = dict(
+            Untagger(load_config(str(home.config)), store).remove_all(
+                map(str, photos), wait=waited.append
+            )
+        )
+    assert len(found) == len(photos)
+    left = [path for path, what in found.items() if isinstance(what, PhotoVanishedError)]
+    assert left == [str(photos[0])] * (times == ATTEMPTS)
+    assert waited == [PAUSE_SECONDS] * min(times, ATTEMPTS - 1)
+    assert [p.name for p in home.inbox.glob("*.xmp")] == [f"{photos[0].name}.xmp"] * len(left)
+    if left:
+        assert "again and again; it keeps its tags" in str(found[left[0]])
+        assert home.run("untag", left[0])
+        assert not list(home.inbox.glob("*.xmp"))
 
 
 def test_one_label_goes_with_what_is_below_it_and_stays_away(home, scenes):

@@ -13,7 +13,8 @@ import pytest
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
 from tagger.files import OWN_PREFIX
 from tagger.metadata import safefile
-from tagger.metadata.safefile import clean_strays, read_original, stage
+from tagger.metadata.safefile import read_original, stage
+from tagger.metadata.temporary import clean_strays
 from tagger.metadata.write import PreparedWrite, WriteOptions
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import DOG, EMBED, SIDECAR, Tagger, left_behind

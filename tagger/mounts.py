@@ -75,6 +75,11 @@ class Mounts:
         )
 
 
+def is_remote(path: str) -> bool:
+    """Whether ``path`` (absolute, without links) is on a disk of another machine, or may be."""
+    return Mounts(read_mountinfo()).of(path).remote
+
+
 def read_mountinfo(path: str = MOUNTINFO) -> str:
     """Return the text that lists what is mounted now; "" where there is none."""
     try:

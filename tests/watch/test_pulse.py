@@ -1,0 +1,42 @@
+"""Whether the disk of a root answers, told by a clock that is moved by hand."""
+
+from __future__ import annotations
+
+from tagger.watch.pulse import SILENT_SECONDS, Pulse
+
+
+def test_it_is_silent_when_an_answer_takes_long(hand_clock):
+    pulse = Pulse(hand_clock)
+    hand_clock.now += 1e6
+    assert not pulse.silent, "nobody asks"
+    with pulse.asking():
+        hand_clock.now += SILENT_SECONDS
+        assert not pulse.silent
+        hand_clock.now += 1
+        assert pulse.silent
+        pulse.beat()
+        assert not pulse.silent
+        hand_clock.now += SILENT_SECONDS + 1
+        assert pulse.silent
+    assert not pulse.silent
+
+
+def test_waiting_for_something_else_is_no_silence(hand_clock):
+    pulse = Pulse(hand_clock)
+    with pulse.asking():
+        with pulse.resting():
+            hand_clock.now += SILENT_SECONDS + 1
+            assert not pulse.silent
+        assert not pulse.silent
+        hand_clock.now += SILENT_SECONDS + 1
+        assert pulse.silent
+
+
+def test_without_a_question_a_beat_means_nothing(hand_clock):
+    """A single run looks at its folders without a thread that others could ask about."""
+    pulse = Pulse(hand_clock)
+    pulse.beat()
+    with pulse.resting():
+        pass
+    hand_clock.now += SILENT_SECONDS + 1
+    assert not pulse.silent
