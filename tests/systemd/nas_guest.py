@@ -20,6 +20,13 @@ from typing import Any
 HOST = Path("/host")
 HOME = Path("/home/alice")
 LOCAL = HOME / "local"
+ALICE: dict[str, Any] = {
+    "user": "alice",
+    "group": "alice",
+    "extra_groups": (),
+    "env": os.environ | {"HOME": str(HOME)},
+}
+TAGGER = ("/opt/tagger/bin/tagger", "--config")
 PHOTOS = sorted((HOST / "photos").iterdir())
 SETTLED_SECONDS = 3
 """After so long a client of SMB shows the server's dates."""
@@ -44,10 +51,8 @@ def run(command: str, **more: Any) -> subprocess.CompletedProcess[str]:
 
 
 def tagger(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    words = ["runuser", "-u", "alice", "--", "/opt/tagger/bin/tagger", "--config", str(config)]
-    return subprocess.run(
-        [*words, *arguments], capture_output=True, check=False, text=True, env={"HOME": str(HOME)}
-    )
+    words = [*TAGGER, str(config), *arguments]
+    return subprocess.run(words, capture_output=True, check=False, text=True, **ALICE)
 
 
 def photos_in(log: str) -> list[str]:
@@ -100,8 +105,8 @@ def single_runs(mount: Path, export: Path, target: str) -> dict[str, Any]:
     """Tag the photos on a mounted folder, look again, find them, take the tags away."""
     config = configured(f"{mount.name}-{target}", mount, target)
     for photo in PHOTOS:
-        run(f"runuser -u alice -- cp {photo} {mount}")
-        run(f"runuser -u alice -- touch -d 2020-05-05T05:05:05.0000001 {mount / photo.name}")
+        run(f"cp {photo} {mount}", **ALICE)
+        run(f"touch -d 2020-05-05T05:05:05.0000001 {mount / photo.name}", **ALICE)
     time.sleep(SETTLED_SECONDS)
     before = facts(export)
     first = tagger(config, "run", "--once")
@@ -139,8 +144,7 @@ def away_and_back(kind: dict[str, str], mount: Path, export: Path) -> dict[str, 
         return folder / f"{name}.xmp"
 
     with (config.parent / "log").open("wb") as log:
-        words = ["runuser", "-u", "alice", "--", "/opt/tagger/bin/tagger", "--config", str(config)]
-        daemon = subprocess.Popen([*words, "run"], stdout=log, stderr=log, env={"HOME": str(HOME)})
+        daemon = subprocess.Popen([*TAGGER, str(config), "run"], stdout=log, stderr=log, **ALICE)
     told: dict[str, Any] = {}
     try:
         sidecar = put(PHOTOS[0], export, "old.jpg")
