@@ -28,8 +28,6 @@ ALICE: dict[str, Any] = {
 }
 TAGGER = ("/opt/tagger/bin/tagger", "--config")
 PHOTOS = sorted((HOST / "photos").iterdir())
-SETTLED_SECONDS = 3
-"""After so long a client of SMB shows the server's dates."""
 
 NFS = {
     "service": "nfs-server",
@@ -56,8 +54,11 @@ def tagger(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def photos_in(log: str) -> list[str]:
+    """Return how each photo was handled that a log tells of."""
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    return [line["path"] for line in lines if line.get("event") in ("photo", "failure")]
+    return [
+        line.get("how", "failed") for line in lines if line.get("event") in ("photo", "failure")
+    ]
 
 
 def facts(folder: Path) -> dict[str, list[Any]]:
@@ -83,13 +84,13 @@ def waited(condition: Callable[[], object], seconds: float) -> float | None:
     return None
 
 
-def configured(name: str, mount: Path, target: str) -> Path:
+def configured(name: str, watched: list[Path], target: str) -> Path:
     folder = HOME / name
     (folder / "state").mkdir(parents=True)
     shutil.copytree(HOST / "models", folder / "state" / "models")
     settings = {
         "state_dir": str(folder / "state"),
-        "watch": [{"path": str(mount)}, {"path": str(LOCAL)}],
+        "watch": [{"path": str(folder)} for folder in watched],
         "rescan_seconds": 10,
         "model": {"weights": str(HOST / "weights"), "download": False, "precision": "fp32"},
         "labels": {"crops": 1},
@@ -103,23 +104,24 @@ def configured(name: str, mount: Path, target: str) -> Path:
 
 def single_runs(mount: Path, export: Path, target: str) -> dict[str, Any]:
     """Tag the photos on a mounted folder, look again, find them, take the tags away."""
-    config = configured(f"{mount.name}-{target}", mount, target)
+    config = configured(f"{mount.name}-{target}", [mount], target)
     for photo in PHOTOS:
-        run(f"cp {photo} {mount}", **ALICE)
-        run(f"touch -d 2020-05-05T05:05:05.0000001 {mount / photo.name}", **ALICE)
-    time.sleep(SETTLED_SECONDS)
+        # By another machine, with the rights and a date that Samba's files can have.
+        run(f"install -m 744 {photo} {export}", **ALICE)
+        run(f"touch -d 2020-05-05T05:05:05.0000001 {export / photo.name}", **ALICE)
     before = facts(export)
     first = tagger(config, "run", "--once")
     tagged = facts(export)
     again = tagger(config, "run", "--once")
+    looked = facts(export)
     found = tagger(config, "query")
     untagged = tagger(config, "untag", "--all")
-    time.sleep(SETTLED_SECONDS)
     told = {
         "before": before,
         "first": photos_in(first.stderr),
         "tagged": tagged,
         "again": photos_in(again.stderr),
+        "looked": looked,
         "found": found.stdout.splitlines(),
         "untagged": facts(export),
         "said": [one.stderr for one in (first, again, found, untagged)],
@@ -132,7 +134,7 @@ def single_runs(mount: Path, export: Path, target: str) -> dict[str, Any]:
 
 def away_and_back(kind: dict[str, str], mount: Path, export: Path) -> dict[str, Any]:
     """Have a daemon watch the mount and a local folder while the server goes and comes."""
-    config = configured(f"{mount.name}-daemon", mount, "sidecar-xmp")
+    config = configured(f"{mount.name}-daemon", [mount, LOCAL], "sidecar-xmp")
 
     def state() -> dict[str, str]:
         told = json.loads(tagger(config, "status", "--json").stdout)["roots"]

@@ -117,8 +117,10 @@ def test_photos_are_tagged_once_and_untagged_exactly(results, kind, target):
     told = results[kind][target]
     photos = told["before"]
     assert told["codes"] == [0, 0, 0, 0], told["said"]
-    assert len(told["first"]) == len(photos) == 4, told["said"]
-    assert told["again"] == [], "the disk shows another date than it did: nothing had changed"
+    assert told["first"] == ["classified"] * len(photos) == ["classified"] * 4, told["said"]
+    # SMB may show another date than it did: that costs a look, and changes nothing.
+    assert set(told["again"]) <= ({"known"} if kind == "smb" else set())
+    assert told["looked"] == told["tagged"]
     assert sorted(os.path.basename(path) for path in told["found"]) == sorted(photos)
     for name, (mode, date, digest) in photos.items():
         now = told["tagged"][name]
