@@ -9,6 +9,7 @@
     │   └── IndexNotReadyError     there is none yet, or the daemon has to bring it up to date
     ├── PhotoError             one photo cannot be handled; the daemon goes on
     │   ├── PhotoVanishedError     gone, or replaced, while it was being worked on
+    │   │   └── PhotoChangedError       still there, but written to meanwhile
     │   ├── PhotoUnreadableError   the operating system refuses to read it; tried again later
     │   │   └── PhotoForbiddenError     ours is not the right to read it; tried when it is
     │   ├── NotAnImageError        empty, or no image format that we read
@@ -76,6 +77,10 @@ class PhotoVanishedError(PhotoError):
     """The photo went away, or was replaced, while it was being worked on."""
 
     permanent = False
+
+
+class PhotoChangedError(PhotoVanishedError):
+    """Another program wrote to the photo or its sidecar meanwhile; another try may do it."""
 
 
 class PhotoUnreadableError(PhotoError):

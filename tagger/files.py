@@ -9,7 +9,12 @@ from collections.abc import Callable
 
 import xxhash
 
-from tagger.errors import PhotoForbiddenError, PhotoUnreadableError, PhotoVanishedError
+from tagger.errors import (
+    PhotoChangedError,
+    PhotoForbiddenError,
+    PhotoUnreadableError,
+    PhotoVanishedError,
+)
 from tagger.photo import FileStat, sidecar_paths
 
 OWN_PREFIX = ".tagger-"
@@ -46,7 +51,7 @@ def hash_file(path: str, expected: FileStat, stop: Callable[[], bool] = lambda: 
     except OSError as error:
         raise unreadable(path, error) from error
     if not after.same_version(expected):
-        raise PhotoVanishedError(f"{path} changed while it was read", "it is looked at again")
+        raise PhotoChangedError(f"{path} changed while it was read", "it is looked at again")
     return digest.digest()
 
 

@@ -14,8 +14,8 @@ from tagger import __version__
 from tagger.config import Config
 from tagger.errors import (
     MetadataError,
+    PhotoChangedError,
     PhotoError,
-    PhotoVanishedError,
     StateError,
     TaggerError,
 )
@@ -111,19 +111,15 @@ class Untagger:
             for path in left:
                 try:
                     yield path, self.remove(path, labels, dry_run=dry_run)
-                except PhotoVanishedError as error:
-                    if is_absent(path):
-                        yield path, error
-                    elif attempt < ATTEMPTS:
+                except PhotoChangedError:
+                    if attempt < ATTEMPTS:
                         changed.append(path)
-                    else:
-                        yield (
-                            path,
-                            PhotoVanishedError(
-                                f"{path} changed again and again; it keeps its tags",
-                                "try again when no other program writes to it",
-                            ),
-                        )
+                        continue
+                    error = PhotoChangedError(
+                        f"{path} changed again and again; it keeps its tags",
+                        "try again when no other program writes to it",
+                    )
+                    yield path, error
                 except (MetadataError, PhotoError) as error:
                     yield path, error
             if not changed:

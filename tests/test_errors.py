@@ -91,7 +91,8 @@ def test_what_the_system_says_is_told_with_the_path_it_is_said_of():
 
 def test_errors_of_photos_name_the_photo():
     kinds = {"NotAnImageError", "DamagedImageError", "ImageTooLargeError", "DecoderCrashedError",
-             "PhotoVanishedError", "PhotoUnreadableError", "PhotoForbiddenError"}  # fmt: skip
+             "PhotoVanishedError", "PhotoChangedError", "PhotoUnreadableError",
+             "PhotoForbiddenError"}  # fmt: skip
     for one in all_made():
         if one.kind in kinds and one.message is not None:
             assert re.search(r"<(path|place|photo)>", one.message), one

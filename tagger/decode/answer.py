@@ -26,6 +26,7 @@ _ERRORS: dict[str, type[errors.PhotoError]] = {
     kind.__name__: kind
     for kind in (
         errors.PhotoVanishedError,
+        errors.PhotoChangedError,
         errors.PhotoUnreadableError,
         errors.PhotoForbiddenError,
         errors.NotAnImageError,

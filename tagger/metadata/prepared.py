@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from tagger.errors import PhotoVanishedError
+from tagger.errors import PhotoChangedError
 from tagger.files import photo_stat, sidecar_stat
 from tagger.metadata.keywords import KeywordPath
 from tagger.metadata.safefile import Staged
@@ -73,13 +73,13 @@ class PreparedWrite:
     def commit(self) -> WriteReceipt:
         """Make the new content visible, durably; return what is there then.
 
-        Raise PhotoVanishedError when photo or sidecar have changed since they were read,
+        Raise PhotoChangedError when photo or sidecar have changed since they were read,
         WriteFailedError when the disk or the rights refuse.
         """
         try:
             now = photo_stat(self.path)
             if not now.same_version(FileStat.of(self.photo)):
-                raise PhotoVanishedError(
+                raise PhotoChangedError(
                     f"{self.path} changed while it was tagged", "it is looked at again"
                 )
             for part in self.parts:

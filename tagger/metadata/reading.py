@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tagger.errors import MetadataError, PhotoVanishedError, RefusedError
+from tagger.errors import MetadataError, PhotoChangedError, PhotoVanishedError, RefusedError
 from tagger.files import photo_stat
 from tagger.metadata import container, json_sidecar, patch, xmp
 from tagger.metadata.keywords import (
@@ -50,7 +50,7 @@ class Held:
 def read_photo(path: str, expected: FileStat) -> Original:
     st = photo_stat(path)
     if not st.same_version(expected):
-        raise PhotoVanishedError(f"{path} changed while it was tagged", "it is looked at again")
+        raise PhotoChangedError(f"{path} changed while it was tagged", "it is looked at again")
     if st.size > MAX_READ:
         return Original(path, b"", os.lstat(path))
     found = read_original(path)

@@ -19,7 +19,12 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
+from tagger.errors import (
+    PhotoChangedError,
+    PhotoVanishedError,
+    RefusedError,
+    WriteFailedError,
+)
 from tagger.files import open_untrusted
 from tagger.metadata.putting import check_written, start_writeback, write_content
 from tagger.metadata.spliced import Content, Spliced
@@ -70,7 +75,7 @@ def read_original(path: str) -> Original | None:
     except OSError as error:
         raise failed("read", path, error) from error
     if len(data) != found.st_size:
-        raise PhotoVanishedError(f"{path} changed while it was read", "it is looked at again")
+        raise PhotoChangedError(f"{path} changed while it was read", "it is looked at again")
     return Original(path, data, found)
 
 
@@ -103,7 +108,7 @@ class Staged:
     def commit(self) -> None:
         """Put the new content in place, durably.
 
-        Raise PhotoVanishedError when the file is not the one that was read any more, and
+        Raise PhotoChangedError when the file is not the one that was read any more, and
         WriteFailedError; the file is then untouched and nothing is left behind.
         """
         try:
@@ -154,7 +159,7 @@ class Staged:
             return
         # Renaming a file changes its ctime.
         if now is None or old is None or _identity(now, swapped) != _identity(old, swapped):
-            raise PhotoVanishedError(
+            raise PhotoChangedError(
                 f"{self.path} was changed by another program meanwhile", "it is looked at again"
             )
 
@@ -168,7 +173,7 @@ class Staged:
                 self._check_unchanged(self.path)
                 os.rename(self.temporary, self.path)
         except FileExistsError as error:
-            raise PhotoVanishedError(
+            raise PhotoChangedError(
                 f"{self.path} was made by another program meanwhile", "it is looked at again"
             ) from error
         except OSError as error:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tagger.configfile import load_config
-from tagger.errors import PhotoVanishedError
+from tagger.errors import PhotoChangedError
 from tagger.index.store import Store
 from tagger.untag import ATTEMPTS, PAUSE_SECONDS, Untagger
 
@@ -95,7 +95,7 @@ def test_what_another_program_writes_to_meanwhile_is_tried_again(home, scenes, t
             )
         )
     assert len(found) == len(photos)
-    left = [path for path, what in found.items() if isinstance(what, PhotoVanishedError)]
+    left = [path for path, what in found.items() if isinstance(what, PhotoChangedError)]
     assert left == [str(photos[0])] * (times == ATTEMPTS)
     assert waited == [PAUSE_SECONDS] * min(times, ATTEMPTS - 1)
     assert [p.name for p in home.inbox.glob("*.xmp")] == [f"{photos[0].name}.xmp"] * len(left)
