@@ -305,7 +305,7 @@ def is_inside(path: str, folder: str) -> bool:
 def default_state_dir(environ: Mapping[str, str]) -> str:
     """Return where the index, models and lock live when the config does not say."""
     home = environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return os.path.join(home, "tagger")
+    return os.path.abspath(os.path.join(home, "tagger"))
 
 
 def web_address(text: str) -> tuple[str, int]:

@@ -11,7 +11,6 @@ import logging
 import os
 import queue
 import signal
-import sqlite3
 import threading
 import time
 from collections import deque
@@ -28,6 +27,7 @@ from tagger.config import Config
 from tagger.control import Control
 from tagger.errors import ConfigError, TaggerError
 from tagger.handover import Found
+from tagger.hanging import Repairs, hang, join
 from tagger.index.damage import open_sound
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
@@ -88,6 +88,7 @@ class Daemon:
         self._page = Page(self._loader, self._bell.ring)
         self._manage: Manage
         self._watcher: Watcher
+        self._repairs: Repairs
         self._worker: Worker
         self._survey: Survey | None = None
         self._error: BaseException | None = None
@@ -139,10 +140,9 @@ class Daemon:
 
     @contextmanager
     def _session(self) -> Iterator[Store]:
-        from tagger.upkeep import repair
-
         with state_lock(self.config.state_dir), open_sound(self.config.state_dir) as store:
-            repair(store)
+            self._repairs = Repairs(store, self._root_of, self._thread, self._look_again)
+            self._repairs.wait()
             self._manage = self._managing(store)
             control = Control(self.config.state_dir, self._manage.actions())
             with self._signals(), self._rebuilding(store), control, self._metrics, self._page:
@@ -158,27 +158,15 @@ class Daemon:
         if not problem:
             yield
             return
+        from tagger.upkeep import fill
+
         self._notice = f"the index was damaged and is built anew: {problem}"
-        thread = threading.Thread(target=self._rebuild, args=(store,), name="rebuild")
+        thread = self._thread("rebuild", fill, store, self.config.watch, lambda: self._told_to_stop)
         thread.start()
         try:
             yield
         finally:
-            thread.join()
-
-    def _rebuild(self, store: Store) -> None:
-        from tagger.upkeep import rebuild
-
-        started = time.monotonic()
-        try:
-            count = rebuild(store, self.config.watch, lambda: self._told_to_stop)
-        except (TaggerError, OSError, sqlite3.Error):
-            log.exception("the index could not be filled from the tags in files")
-            return
-        took = time.monotonic() - started
-        log.info("%d photos were taken in by the tags in their files, in %.1f s", count, took)
-        if not self._told_to_stop:
-            store.set_meta("rebuild", "")
+            join([thread], self._watcher)
 
     def _managing(self, store: Store) -> Manage:
         """Return what others may ask of this daemon."""
@@ -269,7 +257,10 @@ class Daemon:
         self._observer(outcome)
 
     def _thread(self, name: str, target: Callable[..., None], *args: Any) -> threading.Thread:
-        """Return a thread; if it ends by an error the daemon stops, and systemd restarts it."""
+        """Return a thread; if it ends by an error the daemon stops, and systemd restarts it.
+
+        The interpreter does not wait for it: :func:`join` decides whether to.
+        """
 
         def guarded() -> None:
             try:
@@ -277,13 +268,17 @@ class Daemon:
             except BaseException as error:
                 if not isinstance(error, TaggerError):
                     log.critical("the %s thread failed", name, exc_info=True)
-                self._error = self._error or error
-                self._stop.set()
-                self._pause.set()
+                self._fail(error)
             finally:
                 self._bell.ring()
 
-        return threading.Thread(target=guarded, name=name)
+        return threading.Thread(target=guarded, name=name, daemon=True)
+
+    def _fail(self, error: BaseException) -> None:
+        """Have the daemon stop by ``error``."""
+        self._error = self._error or error
+        self._stop.set()
+        self._pause.set()
 
     def _supervise(self, store: Store, threads: list[threading.Thread]) -> None:
         """Run ``threads`` and the worker until they are to pause; keep time meanwhile."""
@@ -302,6 +297,9 @@ class Daemon:
                     for path in store.due():
                         self._watcher.hint(path)
                 self._tend_survey()
+                if (error := hang(self._watcher, self._worker)) is not None:
+                    self._fail(error)
+                    break
                 standing = self._worker.standing()
                 self._show(standing)
                 self._tell("running", always=now >= next_beat)
@@ -318,11 +316,12 @@ class Daemon:
                 self._manager.notifier.stopping()
                 self._page.stop()
             self._worker.wake()
-            for thread in threads:
-                thread.join()
             if self._survey is not None:
-                self._survey.join()
+                threads.append(self._survey)
+            left = join(threads, self._watcher)
             self._follow()  # what was asked meanwhile
+            if left is not None and not self._told_to_stop:
+                self._fail(left)  # what was left behind may yet go on: nothing may follow here
 
     def _follow(self) -> None:
         """Do what signals have asked for."""
@@ -376,11 +375,17 @@ class Daemon:
 
     # The folders
 
-    def _online(self, path: str) -> bool:
+    def _look_again(self) -> None:
+        self._watcher.rescan()
+
+    def _root_of(self, path: str) -> str:
         root = self.config.root_of(path)
-        return root is not None and any(
-            status.path == root.path and status.state == "online"
-            for status in self._watcher.status()
+        return root.path if root is not None else ""
+
+    def _online(self, path: str) -> bool:
+        root = self._root_of(path)
+        return not self._repairs.hold(root) and any(
+            status.path == root and status.state == "online" for status in self._watcher.status()
         )
 
     def _begin_survey(self) -> None:

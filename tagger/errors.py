@@ -19,6 +19,7 @@
     ├── MetadataError          tags cannot be written
     │   ├── RefusedError           not safe to embed; a sidecar is used instead
     │   └── WriteFailedError       the disk or its rights said no; tried again later
+    ├── SilentDiskError        a disk answers no more, and what works on it hangs
     ├── ModelError             model weights: not found, damaged, of another model
     │   ├── WeightsNotFoundError
     │   └── DownloadError
@@ -121,6 +122,10 @@ class RefusedError(MetadataError):
 
 class WriteFailedError(MetadataError):
     """The disk, or the rights on it, refused the write; tried again later."""
+
+
+class SilentDiskError(TaggerError):
+    """A disk does not answer, and the work hangs on it; another start goes on without it."""
 
 
 class ModelError(TaggerError):

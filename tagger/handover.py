@@ -6,8 +6,8 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from tagger.index.store import Store
 from tagger.outcome import Outcome
@@ -22,15 +22,53 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Hand:
+    """A thread that does one thing after another, as an executor of one worker would.
+
+    But the interpreter does not wait for it at its end: a disk may never answer.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have ``do`` called when all before it is done; return the future of its result."""
+        future: Future[T] = Future()
+
+        def job() -> None:
+            try:
+                future.set_result(do(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - raised by the future
+                future.set_exception(error)
+
+        self._jobs.put(job)
+        return future
+
+    def close(self) -> None:
+        """End it, when all is done."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+
 class Writing:
     """The batch that is being written, in a thread of its own.
 
     ``busy`` is the number of photos in it.
     """
 
-    def __init__(self, executor: ThreadPoolExecutor, pipeline: Pipeline) -> None:
+    def __init__(self, hand: Hand, pipeline: Pipeline) -> None:
         self.busy = 0
-        self._executor = executor
+        self._hand = hand
         self._pipeline = pipeline
         self._jobs: list[Job] = []
         self._future: Future[list[Outcome]] | None = None
@@ -39,7 +77,7 @@ class Writing:
         """Begin to write what was recognised of ``jobs``; :meth:`result` ends it."""
         if jobs:
             self._jobs, self.busy = jobs, len(jobs)
-            self._future = self._executor.submit(self._pipeline.write, recognised)
+            self._future = self._hand.submit(self._pipeline.write, recognised)
 
     def result(self) -> list[Outcome]:
         """Wait for the end of it and return the outcomes; raise what ended it."""

@@ -242,7 +242,8 @@ class Pipeline:
         if row is None or row.tagged_at is None:
             for other in store.decided(job.digest):
                 stones |= store.tombstones(other.id)
-                keep_out |= other.keep_out and is_absent(other.path)
+                if other.keep_out and self.online(other.path):
+                    keep_out |= is_absent(other.path)
         return _Decided(stones, keep_out, own)
 
     def _is_late(self, item: Ready) -> bool:

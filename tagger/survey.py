@@ -27,7 +27,7 @@ class Survey(threading.Thread):
         pause: threading.Event,
         ended: Callable[[], None],
     ) -> None:
-        super().__init__(name="survey")
+        super().__init__(name="survey", daemon=True)  # its disk may never answer
         self._began = time.time()
         self._watcher, self._progress, self._pause, self._ended = watcher, progress, pause, ended
         self.start()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import sqlite3
+import time
 from collections.abc import Callable, Sequence
 
 from tagger.config import WatchRoot, is_inside
+from tagger.errors import TaggerError
 from tagger.index.store import Store
 from tagger.labels.choose import Evidence
 from tagger.metadata.reading import read_tags
 from tagger.metadata.temporary import clean_strays
 from tagger.metadata.write import recover
-from tagger.photo import Candidate, Tag
+from tagger.photo import Candidate, JournalEntry, Tag
 from tagger.pipeline import Pipeline, keywords_hash, write_options
 from tagger.watch.scan import Rules, WalkReport, walk
 
@@ -21,13 +24,15 @@ log = logging.getLogger(__name__)
 
 CHUNK = 256
 
+Pending = tuple[int, str, JournalEntry]
+"""A write that was not confirmed: its number in the journal, the photo, and what it is."""
 
-def repair(store: Store) -> int:
-    """Find out which writes a crash left unconfirmed, and make the journal say so.
 
-    Temporary files next to them are removed. Return how many writes were concerned.
+def repair(store: Store, pending: Sequence[Pending]) -> None:
+    """Find out what became of writes that a crash left unconfirmed; make the journal say so.
+
+    Temporary files next to them are removed.
     """
-    pending = store.pending()
     for journal_id, path, entry in pending:
         state = recover(entry)
         # A file that somebody else changed since still holds our values: the journal keeps
@@ -36,7 +41,6 @@ def repair(store: Store) -> int:
         log.info("after a crash: %s of %s is as %s our write", entry.file, path, state)
     for folder in {os.path.dirname(entry.file) for _, _, entry in pending}:
         clean_strays(folder)
-    return len(pending)
 
 
 def rebuild(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) -> int:
@@ -58,6 +62,20 @@ def rebuild(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) 
             unknown = [path for path, row in rows if row is None or row.status == "missing"]
             count += store.adopt([(path, root.path, _tags_in_files(path)) for path in unknown])
     return count
+
+
+def fill(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) -> None:
+    """Call :func:`rebuild`, and note when that is done; what fails is logged."""
+    started = time.monotonic()
+    try:
+        count = rebuild(store, roots, stop)
+    except (TaggerError, OSError, sqlite3.Error):
+        log.exception("the index could not be filled from the tags in files")
+        return
+    took = time.monotonic() - started
+    log.info("%d photos were taken in by the tags in their files, in %.1f s", count, took)
+    if not stop():
+        store.set_meta("rebuild", "")
 
 
 def _tags_in_files(path: str) -> tuple[Tag, ...]:

@@ -8,14 +8,13 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tagger.config import Config
 from tagger.errors import ModelError, StateError, TaggerError
-from tagger.handover import Writing
+from tagger.handover import Hand, Writing
 from tagger.index.store import Store
 from tagger.loading import EngineLoader, decode_pool, make_chooser
 from tagger.outcome import Outcome, Tagged, Unchanged
@@ -68,7 +67,8 @@ class Worker:
 
     ``online`` says whether the watched folder of a path can be trusted to be there,
     ``look_again`` has all folders looked at. ``until``: when this is set and all is done,
-    the work ends (a single run). ``changed`` is called when the work begins and ends;
+    the work ends (a single run). ``roots`` are the watched folders of the photos that are begun,
+    decoded or written now. ``changed`` is called when the work begins and ends;
     ``observer`` with every outcome; both in the working thread. ``held`` says why photos are
     to wait, if they are.
     """
@@ -100,6 +100,8 @@ class Worker:
         self._in_work = 0
         self._was_busy = False
         self._turned_at = time.monotonic()
+        self.roots: Set[str] = frozenset()
+        self._roots_before: Set[str] = frozenset()
         self._held, self._awake = held, threading.Event()
         self._optimizing: _Optimizing | None = None
         self._asked_at, self._step = -OPTIMIZE_STEP, OPTIMIZE_STEP
@@ -116,9 +118,14 @@ class Worker:
         """Return how the work stands."""
         return self._progress.standing(self.queued)
 
+    @property
+    def at_it(self) -> float:
+        """For how many seconds the work has been at one batch."""
+        return time.monotonic() - self._turned_at if self._was_busy else 0.0
+
     def moves(self) -> bool:
         """Whether the work goes on: there is none, or it has not been at one batch for long."""
-        return not self._was_busy or time.monotonic() - self._turned_at < STUCK_SECONDS
+        return self.at_it < STUCK_SECONDS
 
     @property
     def problem(self) -> str | None:
@@ -135,13 +142,13 @@ class Worker:
         """Work. Raise ModelError when a single run finds no weights."""
         pipeline: Pipeline | None = None
         jobs: list[Job] = []
-        writer = ThreadPoolExecutor(1, thread_name_prefix="write")
+        hand = Hand("write")
         try:
             while not self._pause.is_set():
                 if pipeline is None:
                     if (engine := self._engine()) is not None:
                         pipeline = self._start_pipeline(engine)
-                        self._writing = Writing(writer, pipeline)
+                        self._writing = Writing(hand, pipeline)
                         self._relabel(pipeline)
                         self._look_again()
                     continue
@@ -158,7 +165,7 @@ class Worker:
         finally:
             self._in_work = 0
             self._pause.set()
-            writer.shutdown()
+            hand.close()
             if self._optimizing is not None:
                 self._optimizing.join()
             if pipeline is not None:
@@ -209,6 +216,8 @@ class Worker:
         if self.resting is None:
             batch += self._take(seconds if wait else 0.0)
         self._in_work = len(batch) + len(jobs) + self._writing.busy
+        roots = {one.root for one in batch} | {job.candidate.root for job in jobs}
+        self.roots, self._roots_before = roots | self._roots_before, roots
         outcomes: list[Outcome] = []
         try:
             begun, outcomes = pipeline.intake.begin(batch)
@@ -328,7 +337,7 @@ class _Optimizing(threading.Thread):
         pool: DecodePool,
         ended: Callable[[], None],
     ) -> None:
-        super().__init__(name="optimize")
+        super().__init__(name="optimize", daemon=True)
         self.accepted = self.failed = self.done = False
         self._ended = ended
         self._given = (loader, config, store, pool)

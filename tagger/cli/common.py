@@ -71,8 +71,10 @@ def ask_path(path: str) -> str:
         ) from error
 
 
-_PLACES = ("TAGGER_MODEL_DIR", "TORCH_HOME", "PYTHONPATH")
-"""Variables of the environment that may name places relative to the current folder."""
+_PLACES = ("TAGGER_MODEL_DIR", "TORCH_HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_LISTS = ("PYTHONPATH",)
+"""Variables of the environment that may name places, or lists of them, relative to the current
+folder."""
 
 
 def leave_folder() -> None:
@@ -81,8 +83,9 @@ def leave_folder() -> None:
     The processes that open photos begin in the folder of this one. That may be one where its
     user has no right to be (`sudo -u tagger tagger run` in the home of root), or may go away.
     """
-    for name in _PLACES:
+    for name in (*_PLACES, *_LISTS):
         if given := os.environ.get(name):
-            places = (os.path.abspath(os.path.expanduser(one)) for one in given.split(os.pathsep))
-            os.environ[name] = os.pathsep.join(places)
+            places = given.split(os.pathsep) if name in _LISTS else [given]
+            absolute = (os.path.abspath(os.path.expanduser(one)) for one in places)
+            os.environ[name] = os.pathsep.join(absolute)
     os.chdir(os.sep)

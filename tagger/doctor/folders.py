@@ -114,13 +114,13 @@ def _prove(patient: Patient, root: WatchRoot) -> tuple[str | None, str]:
     only = WatchRoot(root.path, recursive=False, mode=root.mode, read_only=root.read_only)
     feed = Feed(only, WatchdogSource, wake)
     try:
-        feed.arm(time.monotonic(), patient.mounts)
+        feed.arm(patient.mounts)
         asked = feed.next_due() < float("inf") and feed.mode == "events"
         while asked and feed.mode == "events" and feed.next_due() < float("inf"):
             wake.wait(max(0.0, feed.next_due() - time.monotonic()))
             wake.clear()
             list(feed.hints())
-            feed.check(time.monotonic(), patient.mounts)
+            feed.check(patient.mounts)
     finally:
         feed.disarm()
     if feed.mode == "poll":

@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import threading
+import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -19,6 +20,7 @@ from tagger.config import WatchRoot
 from tagger.mounts import Mounts
 from tagger.watch.events import EventSource, EventSourceFactory, Hint, Kind
 from tagger.watch.roots import CANARY_PREFIX, remove_strays
+from tagger.watch.seams import Clock
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class Feed:
     """The events of one root, and whether they can be relied on.
 
     ``mode`` is what is in force, ``reason`` why it is "poll". All times are seconds of
-    the caller's clock. Not thread-safe: one thread owns it.
+    ``clock``. Not thread-safe: one thread owns it.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Feed:
         root: WatchRoot,
         factory: EventSourceFactory,
         wake: threading.Event,
+        clock: Clock = time.monotonic,
         *,
         max_queued: int | None = None,
     ) -> None:
@@ -57,6 +60,7 @@ class Feed:
         self.reason = ""
         self._factory = factory
         self._wake = wake
+        self._clock = clock
         self._max_queued = _read_int(_MAX_QUEUED) if max_queued is None else max_queued
         self._source: EventSource | None = None
         self._canary: str | None = None
@@ -71,7 +75,7 @@ class Feed:
         """Whether events are being listened to."""
         return self._source is not None
 
-    def arm(self, now: float, mounts: Mounts) -> None:
+    def arm(self, mounts: Mounts) -> None:
         """Begin to listen if that makes sense here, otherwise fall back to polling."""
         self.disarm()
         reason = self._no_events_here(mounts)
@@ -84,11 +88,11 @@ class Feed:
         try:
             source.start()
         except OSError as error:
-            self._fall_back(_LIMITS.get(error.errno or 0, f"cannot watch it: {error}"), now)
+            self._fall_back(_LIMITS.get(error.errno or 0, f"cannot watch it: {error}"))
             return
         self._source = source
         self.mode, self.reason = "events", ""
-        self.prove(now, doubt=True)
+        self.prove(doubt=True)
 
     def disarm(self) -> None:
         """Stop listening; the limit on watches is shared with the user's other programs."""
@@ -108,7 +112,7 @@ class Feed:
             else:
                 yield hint
 
-    def prove(self, now: float, *, doubt: bool) -> None:
+    def prove(self, *, doubt: bool) -> None:
         """Check again that nothing is amiss; with ``doubt``, with a new canary too.
 
         The canary is left out otherwise, for its write would wake a sleeping disk.
@@ -117,38 +121,40 @@ class Feed:
             return
         limit = self._limit_reached()
         if limit:
-            self._fall_back(limit, now)
+            self._fall_back(limit)
         elif doubt and not self.root.read_only and self._canary is None:
-            self._send_canary(now)
+            self._send_canary()
 
-    def lost(self, now: float, mounts: Mounts) -> None:
+    def lost(self, mounts: Mounts) -> None:
         """Begin anew after an overflow; give up events that overflow time and again."""
+        now = self._clock()
         self._losses = [at for at in self._losses if now - at < RETRY_SECONDS] + [now]
         if len(self._losses) > MAX_LOSSES:
             self._losses.clear()
-            self._fall_back("its events come faster than they can be read", now)
+            self._fall_back("its events come faster than they can be read")
         elif self._source is not None:
-            self.arm(now, mounts)
+            self.arm(mounts)
 
-    def check(self, now: float, mounts: Mounts) -> bool:
+    def check(self, mounts: Mounts) -> bool:
         """Act on what went wrong meanwhile; return whether a full scan is called for."""
+        now = self._clock()
         if self._source is not None and not self._source.alive():
             log.warning("watching %r ended by itself; watching it anew", self.root.path)
-            self.arm(now, mounts)
+            self.arm(mounts)
             return True
         if now >= self._deadline:
-            self._fall_back("its events do not arrive (a file made in it was not heard of)", now)
+            self._fall_back("its events do not arrive (a file made in it was not heard of)")
             return True
         if now >= self._retry_at:
-            self.arm(now, mounts)
+            self.arm(mounts)
             return True
         return False
 
-    def too_many_folders(self, folders: int, now: float) -> None:
+    def too_many_folders(self, folders: int) -> None:
         """Give up events when repairing an overflow would overflow the queue again."""
         if self._source is not None and self._max_queued and folders > self._max_queued // 2:
             self._fall_back(
-                f"its {folders} folders are too many: raise fs.inotify.max_queued_events", now
+                f"its {folders} folders are too many: raise fs.inotify.max_queued_events"
             )
 
     def next_due(self) -> float:
@@ -177,7 +183,7 @@ class Feed:
         extra.stop()
         return ""
 
-    def _send_canary(self, now: float) -> None:
+    def _send_canary(self) -> None:
         self._count += 1
         path = os.path.join(self.root.path, f"{CANARY_PREFIX}{os.getpid()}-{self._count}")
         try:
@@ -186,11 +192,11 @@ class Feed:
         except OSError as error:
             log.debug("no canary in %r: %s", self.root.path, error)
             return
-        self._canary, self._deadline = path, now + CANARY_SECONDS
+        self._canary, self._deadline = path, self._clock() + CANARY_SECONDS
 
-    def _fall_back(self, reason: str, now: float) -> None:
+    def _fall_back(self, reason: str) -> None:
         self.disarm()
-        self._poll(reason, now + RETRY_SECONDS, loud=True)
+        self._poll(reason, self._clock() + RETRY_SECONDS, loud=True)
 
     def _poll(self, reason: str, retry_at: float, *, loud: bool) -> None:
         self.mode, self.reason, self._retry_at = "poll", reason, retry_at

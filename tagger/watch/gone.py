@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import stat
 from collections.abc import Callable, Collection, Iterable
@@ -44,6 +45,26 @@ def away(crossings: Iterable[str]) -> list[str]:
         if not mounted:
             gone.append(path)
     return gone
+
+
+class Vanished:
+    """The files and folders that events said are gone, until it is ``due`` to look."""
+
+    def __init__(self) -> None:
+        self.due = math.inf
+        self._paths: dict[str, None] = {}
+        self._trees: dict[str, None] = {}
+
+    def note(self, path: str, due: float, *, tree: bool) -> None:
+        """Have the file, or the folder (``tree``), looked for at ``due`` at the latest."""
+        (self._trees if tree else self._paths)[path] = None
+        self.due = min(self.due, due)
+
+    def take(self) -> tuple[list[str], list[str]]:
+        """Return the files and the folders, each once in their order, and forget them."""
+        taken = list(self._paths), list(self._trees)
+        self._paths, self._trees, self.due = {}, {}, math.inf
+        return taken
 
 
 class Departures:

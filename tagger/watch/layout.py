@@ -1,15 +1,28 @@
-"""How the watched folders lie among each other."""
+"""How the watched folders lie among each other, and whether their disks answer."""
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tagger.config import WatchRoot, is_inside
 
+log = logging.getLogger(__name__)
+
 ANSWER_SECONDS = 2.0
 """For so long the disk of another folder is waited for: it may not answer at all."""
+FIRST_SECONDS = 10.0
+"""The same, while it is not known at all where that folder is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    thread: threading.Thread
+    began: float
 
 
 class Layout:
@@ -19,7 +32,7 @@ class Layout:
         self._roots = list(roots)
         self._lock = threading.Lock()
         self._real: dict[str, str] = {}
-        self._asking: dict[str, threading.Thread] = {}
+        self._asking: dict[str, _Asking] = {}
 
     def inside(self, root: WatchRoot) -> frozenset[str]:
         """Return the folders below ``root``, relative to it, that are roots of their own."""
@@ -41,19 +54,36 @@ class Layout:
                 return other.path
         return None
 
+    def silent(self) -> list[str]:
+        """Return the roots whose disks were asked some time ago and have not answered yet.
+
+        Does not wait: who wants to know calls it again after ANSWER_SECONDS.
+        """
+        late = time.monotonic() - ANSWER_SECONDS
+        return [root.path for root in self._roots if self._ask(root.path).began < late]
+
     def _realpath(self, path: str) -> str:
         """Return where ``path`` leads: what was known last, if its disk does not answer."""
+        asking = self._ask(path)
+        seconds = ANSWER_SECONDS if path in self._real else FIRST_SECONDS
+        asking.thread.join(max(0.0, asking.began + seconds - time.monotonic()))
+        return self._real.get(path, path)
+
+    def _ask(self, path: str) -> _Asking:
+        """Return the question to the disk that is not answered yet, or a new one."""
         with self._lock:
             asking = self._asking.get(path)
             if asking is None:
-                asking = threading.Thread(target=self._ask, args=(path,), daemon=True)
-                self._asking[path] = asking
-                asking.start()
-        asking.join(ANSWER_SECONDS)
-        return self._real.get(path, path)
+                thread = threading.Thread(target=self._resolve, args=(path,), daemon=True)
+                asking = self._asking[path] = _Asking(thread, time.monotonic())
+                thread.start()
+        return asking
 
-    def _ask(self, path: str) -> None:
-        real = os.path.realpath(path)
-        with self._lock:
-            self._real[path] = real
-            del self._asking[path]
+    def _resolve(self, path: str) -> None:
+        try:
+            self._real[path] = os.path.realpath(path)
+        except OSError as error:
+            log.debug("where %r leads is not known: %s", path, error)
+        finally:
+            with self._lock:
+                del self._asking[path]

@@ -17,11 +17,15 @@ SILENT_SECONDS = 30.0
 
 
 class Pulse:
-    """Tells whether the one thread that looks at a root still gets answers. Thread-safe."""
+    """Tells whether the one thread that looks at a root still gets answers. Thread-safe.
+
+    ``lost`` counts the seconds after which an answer came that was not expected any more.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._at = math.inf
+        self.lost = 0.0
 
     @property
     def silent(self) -> bool:
@@ -30,8 +34,11 @@ class Pulse:
 
     def beat(self) -> None:
         """Note an answer."""
+        now = self._clock()
+        if now - self._at > SILENT_SECONDS:
+            self.lost += now - self._at
         if self._at != math.inf:
-            self._at = self._clock()
+            self._at = now
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -40,14 +47,15 @@ class Pulse:
         try:
             yield
         finally:
+            self.beat()
             self._at = math.inf
 
     @contextmanager
     def resting(self) -> Iterator[None]:
         """Within, the thread waits for something else."""
+        self.beat()
         was, self._at = self._at, math.inf
         try:
             yield
         finally:
-            self._at = was
-            self.beat()
+            self._at = math.inf if was == math.inf else self._clock()

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
@@ -16,11 +16,11 @@ from tagger.photo import is_photo_name
 from tagger.watch.events import EventSourceFactory, Hint, HintBox, Kind, WatchdogSource
 from tagger.watch.examine import Examiner
 from tagger.watch.feed import Feed
-from tagger.watch.gone import Departures, away, is_absent
+from tagger.watch.gone import Departures, Vanished, away, is_absent
 from tagger.watch.presence import Presence
 from tagger.watch.pulse import Pulse
 from tagger.watch.roots import RootMemory
-from tagger.watch.scan import Rules, WalkReport, is_sidecar_name, photos_of_sidecar, walk
+from tagger.watch.scan import Rules, Seen, WalkReport, is_sidecar_name, photos_of_sidecar, walk
 from tagger.watch.seams import Clock, Known, RootStatus, Sink
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ MISSED_SECONDS = 10.0
 """A file that no event told of for this long casts doubt on the events."""
 SMALL_BATCH = 20
 """More vanished files than this are left to a full scan."""
+AGAIN_SECONDS = 10.0
+"""So long after a disk that was silent has answered, all of it is looked at again."""
 NO_ANSWER = "its disk does not answer; is the machine that has it away?"
 
 
@@ -84,7 +86,7 @@ class RootWatch:
         self.departures = Departures(root.path)
         self._known, self._sink, self._set, self._layout = known, sink, settings, layout
         self._pulse = Pulse(settings.clock)
-        self._presence = Presence(root, memory, self._knows_any, lambda: layout.twin(root))
+        self._presence = Presence(root, memory, self._knows_any, self._twin)
         self.files = Examiner(
             root,
             known,
@@ -96,13 +98,12 @@ class RootWatch:
             clock=settings.clock,
             wall=settings.wall,
         )
-        self._feed = Feed(root, settings.source, self.wake)
+        self._feed = Feed(root, settings.source, self.wake, settings.clock)
         self._outside = HintBox(self.wake)
         self._rules = Rules(root)
         self._listen = True
-        self._vanished: dict[str, None] = {}
-        self._vanished_trees: dict[str, None] = {}
-        self._vanished_due = self._rearm_at = self._scan_at = math.inf
+        self._vanished = Vanished()
+        self._rearm_at = self._scan_at = math.inf
         self._check_at = self._scan_ended = -math.inf
         self._scan_cost = 0.0
         self._armed_wall = math.inf
@@ -151,7 +152,7 @@ class RootWatch:
 
         Reads the index and folders only, so it may run beside a scan.
         """
-        if not self._presence.online:
+        if not self._presence.online or self._pulse.silent:
             return 0
         rules = Rules(self.root, self._layout.inside(self.root))
         count = 0
@@ -174,8 +175,15 @@ class RootWatch:
 
     def step(self) -> float:
         """Do all that is due now; return when there is more to do (seconds of the clock)."""
+        lost = self._pulse.lost
         with self._pulse.asking():
-            return self._step()
+            due = self._step()
+        if self._pulse.lost == lost or not self._presence.online:
+            return due
+        # What was delivered while its disk was silent may have been passed over.
+        self.files.ask_again()
+        self._scan_at = min(self._scan_at, self.clock() + AGAIN_SECONDS)
+        return min(due, self._scan_at)
 
     def _step(self) -> float:
         if self.clock() >= self._check_at:
@@ -184,14 +192,16 @@ class RootWatch:
             self._outside.take()
             return self._check_at
         self._pump()
-        now = self.clock()
-        if now >= self._rearm_at:
+        if self.clock() >= self._rearm_at:
             self._rearm_at = math.inf
-            self._feed.lost(now, self._presence.mounts)
-            self._watched_anew(now)
-        if self._feed.check(now, self._presence.mounts):
-            self._watched_anew(now)
-        if now >= self._scan_at:
+            with self._pulse.resting():
+                self._feed.lost(self._presence.mounts)
+            self._watched_anew()
+        with self._pulse.resting():
+            anew = self._feed.check(self._presence.mounts)
+        if anew:
+            self._watched_anew()
+        if self.clock() >= self._scan_at:
             self.scan()
         settling = self.files.settling
         if self.files.overfull and len(settling) < settling.limit // 2:
@@ -201,10 +211,15 @@ class RootWatch:
             self._check_at,
             self._scan_at,
             self._rearm_at,
-            self._vanished_due,
+            self._vanished.due,
             self.files.next_due(),
             self._feed.next_due(),
         )
+
+    def scan_once(self) -> None:
+        """Scan, if the root is there, for a single run."""
+        with self._pulse.asking():
+            self.scan()
 
     def close(self) -> None:
         """Stop listening to events."""
@@ -212,22 +227,23 @@ class RootWatch:
 
     def check(self) -> bool:
         """Check that the root is there, and act when that has changed; return whether it is."""
-        now = self.clock()
         changed, online = self._presence.check(), self._presence.online
-        self._check_at = now + (CHECK_SECONDS if online else AWAY_SECONDS)
+        self._check_at = self.clock() + (CHECK_SECONDS if online else AWAY_SECONDS)
         if not changed:
             return online
         self._epoch += 1
         self._feed.disarm()
         if self._presence.online:
-            self._rules = Rules(self.root, self._layout.inside(self.root))
+            self._rules = self._make_rules()
             if self._listen:
-                self._feed.arm(now, self._presence.mounts)
-            self._watched_anew(now)
+                # This looks into all folders, and may have to wait for the other roots' turn.
+                with self._pulse.resting():
+                    self._feed.arm(self._presence.mounts)
+            self._watched_anew()
         else:
             # Nothing under it is touched, or forgotten.
             self.files.clear()
-            self._clear_vanished()
+            self._vanished.take()
             self._rearm_at = math.inf
         return self._presence.online
 
@@ -237,12 +253,12 @@ class RootWatch:
         if not self.check():
             return  # another disk may have come over it a moment ago
         clock, epoch = self.clock, self._epoch
-        began, blocked = clock(), self.files.blocked
         self._scan_at = math.inf
-        self._rules = Rules(self.root, self._layout.inside(self.root))
+        self._rules = self._make_rules()
+        began, idle = clock(), self.files.blocked + self._pulse.lost
         report, seen, missed = WalkReport(), set(), 0
         doubtful = self._set.wall() - MISSED_SECONDS
-        for photo in walk(self._rules, self.root.path, report, self.files.complain):
+        for photo in self._walk(self.root.path, report):
             seen.add(hash(photo.path))
             new = self.files.meet(photo.path, photo.stat, photo.sidecar)
             missed += new and self._armed_wall < photo.stat.st_ctime < doubtful
@@ -254,19 +270,31 @@ class RootWatch:
         self._presence.crossed(report.crossings, forget=self.departures.released)
         self._reconcile(seen, report.unreadable)
         ended = clock()
-        self._scan_cost = ended - began - (self.files.blocked - blocked)
+        self._scan_cost = ended - began - (self.files.blocked + self._pulse.lost - idle)
         self._scan_ended = ended
         self._last_scan, self._seen = self._set.wall(), len(seen)
-        self._feed.too_many_folders(report.folders, ended)
-        self._feed.prove(ended, doubt=missed > 0)
+        self._feed.too_many_folders(report.folders)
+        with self._pulse.resting():
+            self._feed.prove(doubt=missed > 0)
         self._scan_at = min(self._scan_at, ended + self._pause())
 
     # -- the steps
 
-    def _watched_anew(self, now: float) -> None:
+    def _make_rules(self) -> Rules:
+        with self._pulse.resting():  # it waits for other disks
+            return Rules(self.root, self._layout.inside(self.root))
+
+    def _twin(self) -> str | None:
+        with self._pulse.resting():
+            return self._layout.twin(self.root)
+
+    def _walk(self, top: str, report: WalkReport) -> Iterator[Seen]:
+        return walk(self._rules, top, report, self.files.complain, self._pulse.beat)
+
+    def _watched_anew(self) -> None:
         # Events only tell of what changes from now on.
         self._armed_wall = self._set.wall()
-        self._scan_at = now
+        self._scan_at = self.clock()
 
     def _pause(self) -> float:
         rescan = max(self._set.rescan_seconds, self._scan_cost)
@@ -286,7 +314,7 @@ class RootWatch:
         try:
             self._follow()
             self.files.work()
-            if self.clock() >= self._vanished_due:
+            if self.clock() >= self._vanished.due:
                 self._report_vanished()
         finally:
             self._pumping = False
@@ -311,11 +339,11 @@ class RootWatch:
                 case Kind.TREE if self._rules.wants_folder(path):
                     trees.append(path)
                 case Kind.VANISHED:
-                    self._note_vanished(self._vanished, path, now)
+                    self._note_vanished(path, now)
                 case Kind.TREE_VANISHED if is_inside(self.root.path, path):
                     self._check_at = now
                 case Kind.TREE_VANISHED:
-                    self._note_vanished(self._vanished_trees, path, now)
+                    self._note_vanished(path, now, tree=True)
                 case Kind.SCAN:
                     self.files.ask_again()  # what was delivered may have been dropped
                     self._scan_at = now
@@ -334,7 +362,7 @@ class RootWatch:
             if done is not None and is_inside(tree, done):
                 continue
             done = tree
-            for photo in walk(self._rules, tree, WalkReport(), self.files.complain):
+            for photo in self._walk(tree, WalkReport()):
                 if self.stop.is_set():
                     return
                 self.files.meet(photo.path, photo.stat, photo.sidecar)
@@ -347,21 +375,14 @@ class RootWatch:
     def _knows_any(self) -> bool:
         return any(True for _ in self._known_here(self.root.path))
 
-    def _note_vanished(self, where: dict[str, None], path: str, now: float) -> None:
+    def _note_vanished(self, path: str, now: float, *, tree: bool = False) -> None:
         if self._rules.owns(path):
-            where[path] = None
             self.files.departed()
             # Later than its new place is found, if it was only renamed.
-            self._vanished_due = min(self._vanished_due, now + self._set.settle_seconds + 1.0)
-
-    def _clear_vanished(self) -> None:
-        self._vanished.clear()
-        self._vanished_trees.clear()
-        self._vanished_due = math.inf
+            self._vanished.note(path, now + self._set.settle_seconds + 1.0, tree=tree)
 
     def _report_vanished(self) -> None:
-        paths, trees = list(self._vanished), list(self._vanished_trees)
-        self._clear_vanished()
+        paths, trees = self._vanished.take()
         if len(paths) > SMALL_BATCH or len(trees) > SMALL_BATCH:
             self._scan_soon(self.clock())
             return
@@ -375,11 +396,12 @@ class RootWatch:
 
     def _absent(self, paths: Iterable[str], unreadable: list[str]) -> list[str]:
         hidden = [*unreadable, *away(self._presence.crossings)]
-        return [
-            path
-            for path in paths
-            if not any(is_inside(path, folder) for folder in hidden) and is_absent(path)
-        ]
+        absent = []
+        for path in paths:
+            self._pulse.beat()
+            if not any(is_inside(path, folder) for folder in hidden) and is_absent(path):
+                absent.append(path)
+        return absent
 
     def _report(self, missing: list[str]) -> bool:
         """Report what is ``missing``; return False when it is held back."""
@@ -394,5 +416,6 @@ class RootWatch:
             self._scan_at = min(self._scan_at, self.clock() + RECHECK_SECONDS)
             return False
         if fresh and not self.stop.is_set():
-            self._sink.gone(fresh, self.root.path)
+            with self._pulse.resting():
+                self._sink.gone(fresh, self.root.path)
         return True

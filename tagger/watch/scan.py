@@ -145,11 +145,13 @@ def walk(
     top: str,
     report: WalkReport,
     complain: Callable[[str, OSError], None],
+    beat: Callable[[], None] = lambda: None,
 ) -> Iterator[Seen]:
     """Yield every photo that ``rules`` want in the folder ``top`` and below.
 
     Links are never followed, so there are no loops. Folders that cannot be read are
-    passed to ``complain`` and noted in ``report``.
+    passed to ``complain`` and noted in ``report``. ``beat`` is called whenever the disk has
+    answered, but for what is yielded.
     """
     try:
         device = os.stat(top).st_dev
@@ -166,9 +168,10 @@ def walk(
             _failed(folder, error, report, complain)
             continue
         report.folders += 1
+        beat()
         prefix = rules.relative(folder)
         prefix = prefix + os.sep if prefix else ""
-        folders, photos = _sort(rules, prefix, entries, report, complain)
+        folders, photos = _sort(rules, prefix, entries, report, complain, beat)
         names = {entry.name for entry in entries if is_sidecar_name(entry.name)}
         del entries
         for entry in folders:
@@ -179,6 +182,7 @@ def walk(
                 continue
             if inside != device:
                 report.crossings[entry.path] = inside
+            beat()
             stack.append((entry.path, inside))
         for entry in photos:
             try:
@@ -195,6 +199,7 @@ def _sort(
     entries: Sequence[os.DirEntry[str]],
     report: WalkReport,
     complain: Callable[[str, OSError], None],
+    beat: Callable[[], None],
 ) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
     folders, photos = [], []
     for entry in entries:
@@ -206,6 +211,7 @@ def _sort(
         except OSError as error:
             _failed(entry.path, error, report, complain)
             continue
+        beat()  # where its kind is not listed, the disk was asked
         if is_folder:
             if rules.enters(prefix + name, name):
                 folders.append(entry)

@@ -55,12 +55,12 @@ class Watcher:
         self._silent: set[str] = set()
         memory = RootMemory(state_dir)
         roots = [replace(root, path=os.path.abspath(root.path)) for root in roots]
-        layout = Layout(roots)
+        self._layout = Layout(roots)
         self._settings = Settings(
             settle_seconds=settle_seconds, rescan_seconds=rescan_seconds, clock=clock, source=source
         )
         self._watches = [
-            RootWatch(root, known, sink, memory, self._settings, layout) for root in roots
+            RootWatch(root, known, sink, memory, self._settings, self._layout) for root in roots
         ]
 
     def run(self, stop: threading.Event) -> None:
@@ -96,39 +96,43 @@ class Watcher:
         """Count the photos that are to be handled, without looking into any."""
         return sum(watch.survey(stop) for watch in self._watches)
 
+    def silent(self) -> list[str]:
+        """Return the roots whose disks do not answer; call it again after some seconds."""
+        return self._layout.silent()
+
     def scan_once(self, *, wait_settle: bool = True, stop: threading.Event | None = None) -> None:
         """Deliver everything that is there now, then return.
 
         With ``wait_settle``, wait for unfinished files; those that go on changing are
-        given up after half a minute, and named. ``stop`` ends it early.
+        given up after half a minute, and named. A root whose disk does not answer is left
+        out. ``stop`` ends it early.
         """
         stop = stop or threading.Event()
         for watch in self._watches:
             watch.begin(stop, listen=False)
-            if watch.check():
-                watch.scan()
+        watches = [watch for watch in self._watches if _scan_apart(watch)]
         while wait_settle and not stop.is_set():
-            self._wait_settle(stop)
-            overfull = [watch for watch in self._watches if watch.files.overfull]
+            self._wait_settle(watches, stop)
+            overfull = [watch for watch in watches if watch.files.overfull]
             for watch in overfull:
                 watch.files.overfull = False
                 watch.scan()
             if not overfull:
                 break
-        for watch in self._watches:
+        for watch in watches:
             for path in watch.files.settling.paths():
                 log.warning("%r is still being written and is left for the next time", path)
 
-    def _wait_settle(self, stop: threading.Event) -> None:
-        clock, files = self._settings.clock, [watch.files for watch in self._watches]
+    def _wait_settle(self, watches: Sequence[RootWatch], stop: threading.Event) -> None:
+        clock = self._settings.clock
         until = clock() + max(GIVE_UP_SECONDS, 6 * self._settings.settle_seconds)
         while not stop.is_set():
-            due = min((one.settling.next_due() for one in files), default=math.inf)
+            due = min((one.files.settling.next_due() for one in watches), default=math.inf)
             if due > until:
                 return
             stop.wait(max(0.0, due - clock()))
-            for one in files:
-                one.work()
+            for one in watches:
+                one.files.work()
 
     def hint(self, path: str) -> None:
         """Look at the photo, its sidecar or the folder ``path`` again."""
@@ -170,6 +174,28 @@ class Watcher:
                 self._silent.discard(status.path)
                 log.info("%r answers again", status.path)
         return status
+
+
+def _scan_apart(watch: RootWatch) -> bool:
+    """Scan for a single run; return False when the disk does not answer: it is left behind."""
+    errors: list[Exception] = []
+
+    def scan() -> None:
+        try:
+            watch.scan_once()
+        except Exception as error:  # noqa: BLE001 - raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=scan, name=f"scan {watch.root.path!r}", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.5)
+        if watch.status().reason == NO_ANSWER:
+            log.warning("%r is left out: %s", watch.root.path, NO_ANSWER)
+            return False
+    if errors:
+        raise errors[0]
+    return True
 
 
 class _RootThread(threading.Thread):

@@ -78,13 +78,13 @@ def test_the_folder_that_it_begins_in_may_go_away(home, scenes, command):
 
 def test_places_of_the_environment_count_from_where_it_began(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TAGGER_MODEL_DIR", "weights")
+    monkeypatch.setenv("TAGGER_MODEL_DIR", "weights:1")
     monkeypatch.setenv("TORCH_HOME", "~/torch")
     monkeypatch.setenv("HOME", "/home/alice")
     monkeypatch.setenv("PYTHONPATH", f"lib{os.pathsep}/usr/lib/tagger")
     leave_folder()
     assert os.getcwd() == "/"
-    assert os.environ["TAGGER_MODEL_DIR"] == str(tmp_path / "weights")
+    assert os.environ["TAGGER_MODEL_DIR"] == str(tmp_path / "weights:1")
     assert os.environ["TORCH_HOME"] == "/home/alice/torch"
     assert os.environ["PYTHONPATH"] == f"{tmp_path}/lib{os.pathsep}/usr/lib/tagger"
 

@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,49 +193,3 @@ def test_a_mount_that_tells_nothing_is_polled_and_may_go_and_come(home, scenes, 
             daemon.terminate()
             daemon.wait(20)
         detach()
-
-
-@needs("bindfs", "fusermount3")
-@pytest.mark.skipif(not os.access("/dev/fuse", os.W_OK), reason="FUSE cannot be mounted here")
-def test_a_disk_that_does_not_answer_holds_up_no_other(home, scenes, eventually):
-    """As one of NFS, mounted `hard`, whose server is off: whoever looks at it waits."""
-    real, mount, local = home.folder / "nas", home.inbox, home.folder / "local"
-    real.mkdir()
-    local.mkdir()
-    port = free_port()
-    folders = [{"path": str(mount)}, {"path": str(local)}]
-    home.configure(watch=folders, rescan_seconds=2, metrics={"listen": f"127.0.0.1:{port}"})
-
-    def online(folder: Path) -> bool:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        return f'tagger_folder_state{{folder="{folder}",state="online"}} 1.0' in lines
-
-    server = subprocess.Popen(["bindfs", "-f", "-n", str(real), str(mount)])
-    try:
-        eventually(lambda: os.path.ismount(mount))
-        shutil.copy(scenes[0], real)
-        home.start()
-        eventually((real / f"{scenes[0].name}.xmp").exists, 60)
-        assert online(mount) and online(local)
-        server.send_signal(signal.SIGSTOP)
-        eventually(lambda: not online(mount), 60)
-        shutil.copy(scenes[0], local / "copy.jpg")
-        shutil.copy(scenes[1], local)
-        eventually(lambda: len(list(local.glob("*.xmp"))) == 2, 30)
-        assert online(local)
-        home.run("scan", str(local))
-        server.send_signal(signal.SIGCONT)
-        eventually(lambda: online(mount), 30)
-        shutil.copy(scenes[2], real)
-        eventually((real / f"{scenes[2].name}.xmp").exists, 30)
-        said = [line["message"] for line in home.logged() if str(mount) in line["message"]]
-        assert any("does not answer" in line for line in said), said
-        assert any("answers again" in line for line in said), said
-    finally:
-        server.send_signal(signal.SIGCONT)
-        for daemon in home.daemons:
-            daemon.terminate()
-            daemon.wait(20)
-        subprocess.run(["fusermount3", "-u", "-z", str(mount)], check=False)
-        server.wait(20)

@@ -75,13 +75,15 @@ class Library:
 
 
 class Time:
-    """A clock that is moved by hand; the time of day goes along."""
+    """A clock that is moved by hand, and by ``each`` whenever it is read; so is the time of day."""
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.each = 0.0
         self._wall = time.time()
 
     def __call__(self) -> float:
+        self.now += self.each
         return self.now
 
     def wall(self) -> float:

@@ -84,9 +84,9 @@ def test_an_overflow_while_stopped_loses_nothing_and_does_not_spin(root: Path, j
     (root / "new/deep").mkdir(parents=True)
     (root / "new/deep/b.jpg").write_bytes(jpeg)
     os.kill(child.pid, signal.SIGCONT)
-    ask(child, "found", "201", 8.0)
+    ask(child, "found", "201", 30.0)
     (root / "new/deep/c.jpg").write_bytes(jpeg)  # watched again, too
-    ask(child, "found", "202", 3.5)
+    ask(child, "found", "202", 10.0)
     time.sleep(1.0)
     before = float(ask(child, "cpu", "."))
     time.sleep(2.0)

@@ -40,3 +40,22 @@ def test_without_a_question_a_beat_means_nothing(hand_clock):
         pass
     hand_clock.now += SILENT_SECONDS + 1
     assert not pulse.silent
+
+
+def test_late_answers_are_counted(hand_clock):
+    pulse = Pulse(hand_clock)
+    with pulse.asking():
+        hand_clock.now += SILENT_SECONDS
+        pulse.beat()
+        assert pulse.lost == 0
+        hand_clock.now += SILENT_SECONDS + 5
+        pulse.beat()
+        pulse.beat()
+        assert pulse.lost == SILENT_SECONDS + 5
+        with pulse.resting():
+            hand_clock.now += SILENT_SECONDS + 7
+        assert pulse.lost == SILENT_SECONDS + 5
+        hand_clock.now += SILENT_SECONDS + 1
+    hand_clock.now += 1e6
+    pulse.beat()
+    assert pulse.lost == 2 * SILENT_SECONDS + 6

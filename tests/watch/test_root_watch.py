@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from tagger.watch.events import Kind
+from tagger.watch.pulse import SILENT_SECONDS
+from tagger.watch.root_watch import AGAIN_SECONDS
 from tests.watch.conftest import Make, answer_canary, fill, hint
 
 
@@ -329,3 +331,37 @@ def test_what_cannot_be_looked_at_is_said_once(
     one = bench(mode="poll")
     one.pass_time(30.0)
     assert caplog.text.count("cannot look at") == 1
+
+
+def test_folders_without_photos_are_answers_as_well(bench: Make, root: Path) -> None:
+    for number in range(2 * int(SILENT_SECONDS)):
+        (root / f"{number}").mkdir()
+    one = bench(mode="poll")
+    one.time.each = 1.0
+    began = one.time.now
+    one.watch.step()
+    assert one.time.now - began > SILENT_SECONDS
+    assert one.watch._pulse.lost == 0.0
+
+
+def test_what_was_passed_over_while_a_disk_was_silent_is_delivered_again(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    (path,) = fill(root, 1, jpeg)
+    one = bench()
+    one.library.learn = False  # its folder is offline: nothing comes of it
+    asked = one.library.is_current
+
+    def is_current(*given: Any) -> bool:
+        if not one.library.found_paths:
+            one.time.now += SILENT_SECONDS + 1
+        return bool(asked(*given))
+
+    one.library.is_current = is_current
+    one.watch.step()
+    answer_canary(one)
+    assert one.library.found_paths == [str(path)]
+    one.pass_time(AGAIN_SECONDS + 1)
+    assert one.library.found_paths == [str(path)] * 2
+    one.pass_time(50)
+    assert one.library.found_paths == [str(path)] * 2

@@ -166,6 +166,14 @@ def test_the_first_sidecar_is_seen(root: Path) -> None:
         assert alone is not None and alone.st_ino == stat.st_ino
 
 
+def test_each_answer_of_the_disk_is_told(root: Path) -> None:
+    make(root, *(f"{number}/{number}.txt" for number in range(20)))
+    beats: list[int] = []
+    rules = Rules(WatchRoot(str(root)))
+    assert not list(walk(rules, str(root), WalkReport(), print, lambda: beats.append(1)))
+    assert len(beats) >= 20
+
+
 @pytest.mark.parametrize(
     ("sidecar", "photo"),
     [

@@ -1,0 +1,103 @@
+"""What the daemon does about work that hangs: threads, and disks that say what they are told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from tagger import hanging
+from tagger.errors import SilentDiskError
+from tagger.handover import Hand
+from tagger.hanging import HANG_SECONDS, STOP_SECONDS, Repairs, hang, join
+from tagger.index.store import Store
+from tagger.work import STUCK_SECONDS
+
+
+def disks(*silent: str) -> SimpleNamespace:
+    return SimpleNamespace(silent=lambda: list(silent))
+
+
+@pytest.fixture
+def held():
+    """Return a thread that ends when the test does."""
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    yield thread
+    end.set()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    ("at_it", "silent", "hangs"),
+    [
+        (HANG_SECONDS + 1, ["/nas"], True),
+        (HANG_SECONDS + 1, [], False),
+        (HANG_SECONDS - 1, ["/nas"], False),
+        (HANG_SECONDS + 1, ["/other"], False),
+        (STUCK_SECONDS + 1, ["/other"], True),
+    ],
+)
+def test_only_long_work_on_a_silent_disk_hangs(at_it, silent, hangs):
+    error = hang(disks(*silent), SimpleNamespace(at_it=at_it, roots={"/nas", "/local"}))
+    assert (error is not None) == hangs
+    assert not hangs or silent[0] in str(error)
+
+
+def test_what_hangs_on_a_silent_disk_is_left_behind(held):
+    began = time.monotonic()
+    assert isinstance(join([held], disks("/nas")), SilentDiskError)
+    assert STOP_SECONDS <= time.monotonic() - began < STOP_SECONDS + 2
+
+
+def test_work_is_waited_for_while_the_disks_answer(monkeypatch):
+    monkeypatch.setattr(hanging, "STOP_SECONDS", 0.1)
+    thread = threading.Thread(target=time.sleep, args=(1.0,))
+    thread.start()
+    assert join([thread], disks()) is None
+    assert not thread.is_alive()
+
+
+def test_a_hand_does_one_thing_after_another():
+    hand, done = Hand("test"), []
+    first = hand.submit(lambda: (time.sleep(0.1), done.append(1)))
+    failed = hand.submit(lambda: 1 // 0)
+    last = hand.submit(divmod, 7, 2)
+    assert last.result(5) == (3, 1) and done == [1] and first.done()
+    with pytest.raises(ZeroDivisionError):
+        failed.result(5)
+    hand.close()
+    assert not hand._thread.is_alive()
+
+
+def test_a_folder_waits_for_its_repair_only(tmp_path, monkeypatch):
+    """The writes of a crash on a disk that does not answer hold up no other folder."""
+    answered, late = threading.Event(), threading.Event()
+    monkeypatch.setattr(hanging, "REPAIR_SECONDS", 0.1)
+    repaired = []
+
+    def repair(store, pending):
+        if pending[0][1].startswith("/nas"):
+            answered.wait()
+        repaired.append(pending)
+
+    monkeypatch.setattr(hanging, "repair", repair)
+    with Store(str(tmp_path)) as store:
+        monkeypatch.setattr(
+            store, "pending", lambda: [(1, "/nas/a.jpg", None), (2, "/b/b.jpg", None)]
+        )
+        repairs = Repairs(
+            store,
+            lambda path: path[: path.rindex("/")],
+            lambda name, target, *given: threading.Thread(target=target, args=given),
+            late.set,
+        )
+        repairs.wait()
+        assert repairs.hold("/nas") and not repairs.hold("/b") and not repairs.hold("/c")
+        assert not late.is_set()
+        answered.set()
+        assert late.wait(5)
+    assert len(repaired) == 2
