@@ -115,6 +115,8 @@ class Daemon:
         with self._session() as store:
             while not self._stop.is_set():
                 self._pause.clear()
+                if self._error is not None:
+                    break  # of a repair that took long
                 self._set_up(store)
                 log.info(
                     "watching %s", ", ".join(root.path for root in self.config.watch) or "nothing"
@@ -143,6 +145,8 @@ class Daemon:
         with state_lock(self.config.state_dir), open_sound(self.config.state_dir) as store:
             self._repairs = Repairs(store, self._root_of, self._thread, self._look_again)
             self._repairs.wait()
+            if self._error is not None:
+                raise self._error
             self._manage = self._managing(store)
             control = Control(self.config.state_dir, self._manage.actions())
             with self._signals(), self._rebuilding(store), control, self._metrics, self._page:
@@ -166,7 +170,7 @@ class Daemon:
         try:
             yield
         finally:
-            join([thread], self._watcher)
+            join(thread, self._watcher)
 
     def _managing(self, store: Store) -> Manage:
         """Return what others may ask of this daemon."""
@@ -283,8 +287,7 @@ class Daemon:
     def _supervise(self, store: Store, threads: list[threading.Thread]) -> None:
         """Run ``threads`` and the worker until they are to pause; keep time meanwhile."""
         work = self._thread("work", self._worker.run)
-        threads = [*threads, work]
-        for thread in threads:
+        for thread in (*threads, work):
             thread.start()
         next_due = next_beat = 0.0
         self._tell("running")
@@ -294,7 +297,7 @@ class Daemon:
                 now = time.monotonic()
                 if now >= next_due:
                     next_due = now + IDLE_SECONDS
-                    for path in store.due():
+                    for path in store.due(online=self._online):
                         self._watcher.hint(path)
                 self._tend_survey()
                 if (error := hang(self._watcher, self._worker)) is not None:
@@ -316,9 +319,11 @@ class Daemon:
                 self._manager.notifier.stopping()
                 self._page.stop()
             self._worker.wake()
+            for thread in threads:  # each ends by itself, whatever its disks do
+                thread.join()
+            left = join(work, self._watcher, self._worker)
             if self._survey is not None:
-                threads.append(self._survey)
-            left = join(threads, self._watcher)
+                join(self._survey, self._watcher)
             self._follow()  # what was asked meanwhile
             if left is not None and not self._told_to_stop:
                 self._fail(left)  # what was left behind may yet go on: nothing may follow here
@@ -376,7 +381,9 @@ class Daemon:
     # The folders
 
     def _look_again(self) -> None:
-        self._watcher.rescan()
+        watcher: Watcher | None = getattr(self, "_watcher", None)
+        if watcher is not None:  # else the first scan is still to come
+            watcher.rescan()
 
     def _root_of(self, path: str) -> str:
         root = self.config.root_of(path)

@@ -58,6 +58,7 @@ class Hand:
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
+            del job  # what it was about is not kept while there is nothing to do
 
 
 class Writing:

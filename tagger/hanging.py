@@ -16,24 +16,27 @@ from collections.abc import Callable, Sequence
 from tagger.errors import SilentDiskError
 from tagger.index.store import Store
 from tagger.upkeep import Pending, repair
+from tagger.watch.pulse import SILENT_SECONDS
 from tagger.watch.watcher import Watcher
 from tagger.work import STUCK_SECONDS, Worker
 
 log = logging.getLogger(__name__)
 
+_left: list[threading.Thread] = []
+
 HANG_SECONDS = 45.0
 """A batch that takes longer may hang on a disk."""
 STOP_SECONDS = 5.0
-"""For so long all work is waited for at the end, that on a silent disk as well."""
+"""For so long, at the end, work is waited for whose disk does not answer."""
 REPAIR_SECONDS = 5.0
 """For so long the start waits until it is known what became of the last writes."""
 
 
 def hang(watcher: Watcher, worker: Worker) -> SilentDiskError | None:
     """Return what is to end the daemon, if its work hangs on a disk; ask every few seconds."""
-    if worker.at_it < HANG_SECONDS:
+    if worker.at_it < HANG_SECONDS - SILENT_SECONDS:
         return None
-    away = watcher.silent()
+    away = watcher.silent(SILENT_SECONDS)
     if worker.at_it < STUCK_SECONDS:
         # Photos that take long, of other folders, are not to be begun again and again.
         away = [root for root in away if root in worker.roots]
@@ -47,17 +50,31 @@ def _error(away: Sequence[str]) -> SilentDiskError:
     )
 
 
-def join(threads: Sequence[threading.Thread], watcher: Watcher) -> SilentDiskError | None:
-    """Wait for the end of ``threads``; return what to tell if a silent disk has not let them."""
-    until = time.monotonic() + STOP_SECONDS
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.2)
-            if thread.is_alive() and (away := watcher.silent()) and time.monotonic() > until:
-                error = _error(away)
-                log.warning("%s; it is left behind", error.message)
-                return error
+def join(
+    thread: threading.Thread, watcher: Watcher, worker: Worker | None = None
+) -> SilentDiskError | None:
+    """Wait for the end of ``thread``; return what to tell if a silent disk has not let it.
+
+    That of ``worker`` cares for the disks only of whose photos it works at.
+    """
+    while thread.is_alive():
+        thread.join(0.2)
+        if not thread.is_alive():
+            break
+        away = watcher.silent(STOP_SECONDS)
+        if worker is not None:
+            away = [root for root in away if root in worker.roots]
+        if away:
+            error = _error(away)
+            log.warning("%s; it is left behind", error.message)
+            _left.append(thread)
+            return error
     return None
+
+
+def left_behind() -> bool:
+    """Whether threads were left behind that still run: nothing may be taken from under them."""
+    return any(thread.is_alive() for thread in _left)
 
 
 class Repairs:

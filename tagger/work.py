@@ -181,6 +181,10 @@ class Worker:
         self._awake.clear()
         return True
 
+    def _begin_turn(self) -> None:
+        self._turned_at = time.monotonic()
+        self._note(busy=True)
+
     def _note(self, *, busy: bool) -> None:
         if busy != self._was_busy:
             self._was_busy = busy
@@ -215,6 +219,8 @@ class Worker:
         seconds = ASK_SECONDS if self._until is not None else None
         if self.resting is None:
             batch += self._take(seconds if wait else 0.0)
+        if wait and batch:
+            self._begin_turn()  # it has waited until now
         self._in_work = len(batch) + len(jobs) + self._writing.busy
         roots = {one.root for one in batch} | {job.candidate.root for job in jobs}
         self.roots, self._roots_before = roots | self._roots_before, roots
@@ -292,9 +298,13 @@ class Worker:
         from tagger.upkeep import relabel
 
         def handle(candidates: Sequence[Candidate]) -> None:
+            self.roots = {one.root for one in candidates}
+            self._begin_turn()
             jobs, outcomes = pipeline.intake.begin(candidates)
             for outcome in outcomes + pipeline.finish(jobs):
                 self._observer(outcome)
+            self.roots = frozenset()
+            self._note(busy=False)
 
         started = time.monotonic()
         if count := relabel(pipeline, handle):

@@ -7,6 +7,7 @@ Each command lives in a module that is imported only when the command is called,
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from dataclasses import dataclass
@@ -86,8 +87,21 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code.
 
     That is 0, or 2 after a mistake said in one line, or 70 after an error that nobody foresaw, or
-    78 when the config lets ``tagger run`` do nothing.
+    78 when the config lets ``tagger run`` do nothing. When threads were left behind that still
+    run, the process ends here.
     """
+    code = _run(arguments)
+    hanging = sys.modules.get("tagger.hanging")
+    if hanging is not None and hanging.left_behind():
+        # To take the interpreter down around a thread that is in a library makes that abort.
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
     # Idle threads of torch must not spin: for months in the daemon, in vain elsewhere.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     asked = _Asked()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tagger.config import is_inside
 from tagger.errors import PhotoForbiddenError
@@ -165,15 +165,21 @@ class Lookup(Database):
         )
         return [photo_row(row) for row in rows]
 
-    def due(self, limit: int = 1000) -> list[str]:
+    def due(
+        self, limit: int = 1000, *, online: Callable[[str], bool] = lambda path: True
+    ) -> list[str]:
         """Return so many photos, at most, that are to be looked at again: failures whose time
-        has come or that may be read now, and what the user asked for."""
+        has come or that may be read now, and what the user asked for.
+
+        Whether one may be read is asked of its disk only if ``online`` says that it is there.
+        """
         forbidden = self._rows(
             "SELECT path FROM failures JOIN photos ON id = photo_id"
             " WHERE kind = ? AND status = 'failed' ORDER BY retry_at LIMIT ?",
             (_FORBIDDEN, limit),
         )
-        readable = [path for row in forbidden if is_readable(path := os.fsdecode(row["path"]))]
+        paths = (os.fsdecode(row["path"]) for row in forbidden)
+        readable = [path for path in paths if online(path) and is_readable(path)]
         rows = self._rows(
             "SELECT path FROM failures CROSS JOIN photos ON id = photo_id"
             " WHERE (retry_at <= ? OR retry_at > ? OR (retry_at IS NULL AND size IS NULL))"

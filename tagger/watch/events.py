@@ -49,6 +49,10 @@ _EVENTS: list[type[FileSystemEvent]] = [
 ]
 
 
+TURN_SECONDS = 30.0
+"""For how long a root waits until another one is watched: that one's disk may not answer."""
+
+
 class Kind(enum.Enum):
     """What a hint asks for."""
 
@@ -143,7 +147,9 @@ class WatchdogSource:
         # inotify would watch a root that is a link instead of the folder behind it.
         real = os.path.realpath(self._root.path)
         handler = _Handler(self._box, self._root.path, real)
-        with self._starting:
+        if not self._starting.acquire(timeout=TURN_SECONDS):
+            raise OSError(None, "another folder takes long to be watched")
+        try:
             before = set(threading.enumerate())
             observer = Observer()
             try:
@@ -163,6 +169,8 @@ class WatchdogSource:
                 for thread in threading.enumerate()
                 if thread not in before and type(thread).__module__.startswith("watchdog")
             ]
+        finally:
+            self._starting.release()
         self._stop = observer.stop
         _overflows.add(self._box)
 

@@ -54,12 +54,12 @@ class Layout:
                 return other.path
         return None
 
-    def silent(self) -> list[str]:
-        """Return the roots whose disks were asked some time ago and have not answered yet.
+    def silent(self, seconds: float) -> list[str]:
+        """Return the roots whose disks were asked ``seconds`` ago and have not answered yet.
 
-        Does not wait: who wants to know calls it again after ANSWER_SECONDS.
+        Does not wait: who wants to know calls it again so much later.
         """
-        late = time.monotonic() - ANSWER_SECONDS
+        late = time.monotonic() - seconds
         return [root.path for root in self._roots if self._ask(root.path).began < late]
 
     def _realpath(self, path: str) -> str:

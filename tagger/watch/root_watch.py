@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
@@ -106,6 +106,7 @@ class RootWatch:
         self._rearm_at = self._scan_at = math.inf
         self._check_at = self._scan_ended = -math.inf
         self._scan_cost = 0.0
+        self._again = AGAIN_SECONDS
         self._armed_wall = math.inf
         self._epoch = 0
         self._pumping = False
@@ -180,9 +181,11 @@ class RootWatch:
             due = self._step()
         if self._pulse.lost == lost or not self._presence.online:
             return due
-        # What was delivered while its disk was silent may have been passed over.
+        # What was delivered while its disk was silent may have been passed over. Should it be
+        # silent in each scan, they come less and less often.
         self.files.ask_again()
-        self._scan_at = min(self._scan_at, self.clock() + AGAIN_SECONDS)
+        self._scan_at = min(self._scan_at, self.clock() + self._again)
+        self._again = min(2 * self._again, max(AGAIN_SECONDS, self._set.rescan_seconds))
         return min(due, self._scan_at)
 
     def _step(self) -> float:
@@ -216,10 +219,10 @@ class RootWatch:
             self._feed.next_due(),
         )
 
-    def scan_once(self) -> None:
-        """Scan, if the root is there, for a single run."""
+    def ask(self, do: Callable[[], None]) -> None:
+        """Call ``do``, a part of a single run, which asks the disk."""
         with self._pulse.asking():
-            self.scan()
+            do()
 
     def close(self) -> None:
         """Stop listening to events."""
@@ -255,7 +258,7 @@ class RootWatch:
         clock, epoch = self.clock, self._epoch
         self._scan_at = math.inf
         self._rules = self._make_rules()
-        began, idle = clock(), self.files.blocked + self._pulse.lost
+        began, blocked, lost = clock(), self.files.blocked, self._pulse.lost
         report, seen, missed = WalkReport(), set(), 0
         doubtful = self._set.wall() - MISSED_SECONDS
         for photo in self._walk(self.root.path, report):
@@ -269,8 +272,13 @@ class RootWatch:
                 return
         self._presence.crossed(report.crossings, forget=self.departures.released)
         self._reconcile(seen, report.unreadable)
+        self._pulse.beat()
         ended = clock()
-        self._scan_cost = ended - began - (self.files.blocked + self._pulse.lost - idle)
+        self._scan_cost = ended - began - (self.files.blocked - blocked)
+        if self._pulse.lost == lost:
+            self._again = AGAIN_SECONDS
+        else:  # that it was silent for hours tells nothing of the next scan
+            self._scan_cost = min(self._scan_cost, self._set.rescan_seconds)
         self._scan_ended = ended
         self._last_scan, self._seen = self._set.wall(), len(seen)
         self._feed.too_many_folders(report.folders)

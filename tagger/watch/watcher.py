@@ -25,6 +25,8 @@ PACE_SECONDS = 0.02
 """Hints that come closer together than this are followed together."""
 RETRY_SECONDS = 5.0
 """How long a root is left alone after a failure nobody foresaw."""
+STOP_SECONDS = 5.0
+"""For how long a single run that is stopped waits for a disk."""
 GIVE_UP_SECONDS = 30.0
 """For how long `scan_once` waits for files that go on changing."""
 
@@ -96,9 +98,9 @@ class Watcher:
         """Count the photos that are to be handled, without looking into any."""
         return sum(watch.survey(stop) for watch in self._watches)
 
-    def silent(self) -> list[str]:
-        """Return the roots whose disks do not answer; call it again after some seconds."""
-        return self._layout.silent()
+    def silent(self, seconds: float) -> list[str]:
+        """Return the roots whose disks do not answer; call it again ``seconds`` later."""
+        return self._layout.silent(seconds)
 
     def scan_once(self, *, wait_settle: bool = True, stop: threading.Event | None = None) -> None:
         """Deliver everything that is there now, then return.
@@ -110,29 +112,31 @@ class Watcher:
         stop = stop or threading.Event()
         for watch in self._watches:
             watch.begin(stop, listen=False)
-        watches = [watch for watch in self._watches if _scan_apart(watch)]
+        watches = [watch for watch in self._watches if _apart(watch, watch.scan)]
         while wait_settle and not stop.is_set():
-            self._wait_settle(watches, stop)
+            watches = self._wait_settle(watches, stop)
             overfull = [watch for watch in watches if watch.files.overfull]
             for watch in overfull:
                 watch.files.overfull = False
-                watch.scan()
+                if not _apart(watch, watch.scan):
+                    watches.remove(watch)
             if not overfull:
                 break
         for watch in watches:
             for path in watch.files.settling.paths():
                 log.warning("%r is still being written and is left for the next time", path)
 
-    def _wait_settle(self, watches: Sequence[RootWatch], stop: threading.Event) -> None:
+    def _wait_settle(self, watches: list[RootWatch], stop: threading.Event) -> list[RootWatch]:
+        """Wait for unfinished files; return those of ``watches`` whose disks answered."""
         clock = self._settings.clock
         until = clock() + max(GIVE_UP_SECONDS, 6 * self._settings.settle_seconds)
         while not stop.is_set():
             due = min((one.files.settling.next_due() for one in watches), default=math.inf)
             if due > until:
-                return
+                break
             stop.wait(max(0.0, due - clock()))
-            for one in watches:
-                one.files.work()
+            watches = [one for one in watches if _apart(one, one.files.work)]
+        return watches
 
     def hint(self, path: str) -> None:
         """Look at the photo, its sidecar or the folder ``path`` again."""
@@ -176,21 +180,27 @@ class Watcher:
         return status
 
 
-def _scan_apart(watch: RootWatch) -> bool:
-    """Scan for a single run; return False when the disk does not answer: it is left behind."""
+def _apart(watch: RootWatch, do: Callable[[], None]) -> bool:
+    """Call ``do`` of ``watch`` in a thread, which is left behind when the disk does not answer.
+
+    Return whether it has.
+    """
     errors: list[Exception] = []
 
-    def scan() -> None:
+    def run() -> None:
         try:
-            watch.scan_once()
+            watch.ask(do)
         except Exception as error:  # noqa: BLE001 - raised again below
             errors.append(error)
 
-    thread = threading.Thread(target=scan, name=f"scan {watch.root.path!r}", daemon=True)
+    thread = threading.Thread(target=run, name=f"scan {watch.root.path!r}", daemon=True)
     thread.start()
+    stopped_at = math.inf
     while thread.is_alive():
         thread.join(0.5)
-        if watch.status().reason == NO_ANSWER:
+        if watch.stop.is_set():
+            stopped_at = min(stopped_at, time.monotonic())
+        if watch.status().reason == NO_ANSWER or time.monotonic() - stopped_at > STOP_SECONDS:
             log.warning("%r is left out: %s", watch.root.path, NO_ANSWER)
             return False
     if errors:

@@ -37,6 +37,7 @@ def test_a_photo_that_could_not_be_read_is_due_as_soon_as_it_can_be(store, tmp_p
         path.touch()
         assert store.is_current(str(path), stat, None) is not again
         assert store.due() == [str(path)] * again
+        assert store.due(online=lambda path: False) == []
         path.unlink()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tagger.config import WatchRoot
+from tagger.watch import events
 from tagger.watch.events import Hint, HintBox, Kind, WatchdogSource
 
 Wait = Callable[..., float]
@@ -180,3 +181,15 @@ def test_watchdogs_word_of_an_overflow_is_heard(
     logger.warning("Inotify queue overflowed; filesystem events were lost")
     assert ears.has(Kind.LOST, "")
     assert "overflowed" not in caplog.text
+
+
+def test_a_root_waits_for_its_turn_but_not_for_ever(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "TURN_SECONDS", 0.1)
+    source = WatchdogSource(WatchRoot(str(root)), threading.Event())
+    with WatchdogSource._starting, pytest.raises(OSError, match="another folder"):
+        source.start()
+    source.start()
+    assert source.alive()
+    source.stop()

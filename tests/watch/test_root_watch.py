@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shutil
@@ -365,3 +366,23 @@ def test_what_was_passed_over_while_a_disk_was_silent_is_delivered_again(
     assert one.library.found_paths == [str(path)] * 2
     one.pass_time(50)
     assert one.library.found_paths == [str(path)] * 2
+
+
+def test_a_disk_that_is_silent_in_each_scan_is_scanned_less_and_less(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    fill(root, 1, jpeg)
+    one = bench()
+    asked, scans = one.library.is_current, []
+
+    def is_current(*given: Any) -> bool:
+        scans.append(one.time.now)
+        one.time.now += SILENT_SECONDS + 1
+        return bool(asked(*given))
+
+    one.library.is_current = is_current
+    one.watch.step()
+    answer_canary(one)
+    one.pass_time(3600)
+    pauses = [b - a for a, b in itertools.pairwise(scans)]
+    assert len(scans) < 30 and max(pauses) >= 300
