@@ -17,7 +17,7 @@ from tagger.errors import SilentDiskError
 from tagger.index.store import Store
 from tagger.upkeep import Pending, repair
 from tagger.watch.pulse import SILENT_SECONDS
-from tagger.watch.watcher import Watcher
+from tagger.watch.watcher import STOP_SECONDS, Watcher
 from tagger.work import STUCK_SECONDS, Worker
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ _left: list[threading.Thread] = []
 
 HANG_SECONDS = 45.0
 """A batch that takes longer may hang on a disk."""
-STOP_SECONDS = 5.0
-"""For so long, at the end, work is waited for whose disk does not answer."""
 REPAIR_SECONDS = 5.0
 """For so long the start waits until it is known what became of the last writes."""
 
@@ -35,7 +33,7 @@ REPAIR_SECONDS = 5.0
 def hang(watcher: Watcher, worker: Worker) -> SilentDiskError | None:
     """Return what is to end the daemon, if its work hangs on a disk; ask every few seconds."""
     if worker.at_it < HANG_SECONDS - SILENT_SECONDS:
-        return None
+        return None  # the disks are asked from then on, so that it is known in time
     away = watcher.silent(SILENT_SECONDS)
     if worker.at_it < STUCK_SECONDS:
         # Photos that take long, of other folders, are not to be begun again and again.

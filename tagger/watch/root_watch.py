@@ -134,9 +134,14 @@ class RootWatch:
         self._presence.accept()
         self.rescan()
 
+    @property
+    def silent(self) -> bool:
+        """Whether its disk does not answer, so that the thread that owns the root waits."""
+        return self._pulse.silent
+
     def status(self) -> RootStatus:
         """Return how the root fares."""
-        presence, silent = self._presence, self._pulse.silent
+        presence, silent = self._presence, self.silent
         return RootStatus(
             self.root.path,
             "offline" if silent else presence.state,
@@ -153,7 +158,7 @@ class RootWatch:
 
         Reads the index and folders only, so it may run beside a scan.
         """
-        if not self._presence.online or self._pulse.silent:
+        if not self._presence.online or self.silent:
             return 0
         rules = Rules(self.root, self._layout.inside(self.root))
         count = 0

@@ -26,7 +26,7 @@ PACE_SECONDS = 0.02
 RETRY_SECONDS = 5.0
 """How long a root is left alone after a failure nobody foresaw."""
 STOP_SECONDS = 5.0
-"""For how long a single run that is stopped waits for a disk."""
+"""For how long, once all is to stop, a disk is waited for that does not answer."""
 GIVE_UP_SECONDS = 30.0
 """For how long `scan_once` waits for files that go on changing."""
 
@@ -200,7 +200,7 @@ def _apart(watch: RootWatch, do: Callable[[], None]) -> bool:
         thread.join(0.5)
         if watch.stop.is_set():
             stopped_at = min(stopped_at, time.monotonic())
-        if watch.status().reason == NO_ANSWER or time.monotonic() - stopped_at > STOP_SECONDS:
+        if watch.silent or time.monotonic() - stopped_at > STOP_SECONDS:
             log.warning("%r is left out: %s", watch.root.path, NO_ANSWER)
             return False
     if errors:
