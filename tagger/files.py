@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import xxhash
 
+from tagger.beneath import LEADS_AWAY, open_regular
 from tagger.errors import (
     PhotoChangedError,
     PhotoForbiddenError,
@@ -29,8 +30,32 @@ def open_untrusted(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
-def hash_file(path: str, expected: FileStat, stop: Callable[[], bool] = lambda: False) -> bytes:
-    """Return the XXH3-128 digest of the file's bytes.
+def open_photo(path: str, root: str) -> int:
+    """Return a descriptor to read the photo ``path`` in the watched folder ``root``.
+
+    It is a regular file, and no link between the two was followed. Raise PhotoVanishedError
+    when there is no such thing (any more), PhotoUnreadableError when it may not be read.
+    """
+    try:
+        return open_regular(root, path)
+    except FileNotFoundError as error:
+        raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
+    except OSError as error:
+        if error.errno in LEADS_AWAY:
+            raise PhotoVanishedError(
+                f"{path}, or a folder above it, is a link now", "nothing to do"
+            ) from error
+        if error.errno == errno.ENXIO:
+            raise PhotoVanishedError(
+                f"{path} is no regular file any more", "nothing to do"
+            ) from error
+        raise unreadable(path, error) from error
+
+
+def hash_file(
+    path: str, root: str, expected: FileStat, stop: Callable[[], bool] = lambda: False
+) -> bytes:
+    """Return the XXH3-128 digest of the bytes of the photo ``path`` in the folder ``root``.
 
     It tells a changed or copied file, thirty times as fast as a cryptographic one would; it
     proves nothing against a forger, who would gain no more than another photo's tags.
@@ -40,14 +65,12 @@ def hash_file(path: str, expected: FileStat, stop: Callable[[], bool] = lambda: 
     """
     digest = xxhash.xxh3_128()
     try:
-        with open(open_untrusted(path), "rb", buffering=0) as file:
+        with open(open_photo(path, root), "rb", buffering=0) as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
                 if stop():
                     raise PhotoVanishedError(f"{path} was not read to its end", "nothing to do")
             after = FileStat.of(os.fstat(file.fileno()))
-    except FileNotFoundError as error:
-        raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
     except OSError as error:
         raise unreadable(path, error) from error
     if not after.same_version(expected):

@@ -153,7 +153,7 @@ class Intake:
         started = time.perf_counter()
         if candidate.stat.size > LARGEST:
             raise ImageTooLargeError(f"{path} is larger than 4 GB", "make it smaller, if it is one")
-        digest = hash_file(path, candidate.stat, self._stop)
+        digest = hash_file(path, candidate.root, candidate.stat, self._stop)
         job = Job(candidate, digest, row, previous=previous)
         job.milliseconds["hash"] = (time.perf_counter() - started) * 1000
         if digest in self._busy.values():

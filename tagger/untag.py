@@ -244,7 +244,9 @@ class Untagger:
     def _digest(self, row: PhotoRow) -> bytes:
         stat = photo_stat(row.path)
         known = row.stat is not None and stat.same_version(row.stat)
-        return row.content_hash if known and row.content_hash else hash_file(row.path, stat)
+        return (
+            row.content_hash if known and row.content_hash else hash_file(row.path, row.root, stat)
+        )
 
     def _save(
         self,

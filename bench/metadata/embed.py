@@ -56,7 +56,7 @@ def main() -> None:
                 shutil.copyfile(original, path)
                 fsync(path)
                 # The daemon knows it before it decodes: exact copies are not classified twice.
-                digests[path] = hash_file(str(path), FileStat.of(os.lstat(path)))
+                digests[path] = hash_file(str(path), str(path.parent), FileStat.of(os.lstat(path)))
                 started = time.perf_counter()
                 call(path)
                 took = (time.perf_counter() - started) * 1000

@@ -110,10 +110,10 @@ def test_the_journal_knows_the_digest_of_what_is_there_now(tmp_path: Path) -> No
     path = tmp_path / "a.jpg"
     for make in jpegs.MAKERS.values():
         path.write_bytes(make())
-        before = hash_file(str(path), FileStat.of(path.lstat()))
+        before = hash_file(str(path), str(path.parent), FileStat.of(path.lstat()))
         tagger = Tagger(path)
         tagger.write(digest=before)
-        now = hash_file(str(path), FileStat.of(path.lstat()))
+        now = hash_file(str(path), str(path.parent), FileStat.of(path.lstat()))
         (entry,) = tagger.journal
         assert (entry.before, entry.after, tagger.receipt.content_hash) == (before, now, now)
 

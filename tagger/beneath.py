@@ -1,0 +1,265 @@
+"""Opening what is beneath a watched folder, and never anything else.
+
+A folder's owner may change one of its folders for a link at any moment, again and again. Who
+asks for a path by its name then reads or writes wherever that link leads, with rights that its
+owner has not. So everything begins at the watched folder, and no link below it is followed: by
+openat2(2) with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, or, where the kernel or a filter of
+system calls has no such thing, one component after the other with O_NOFOLLOW. What is then done
+in a folder is done relative to its descriptor.
+
+The watched folder itself may be reached through links: those of root and of the user that we
+run as, and others that lead to a folder of their own owner's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from collections import deque
+from types import TracebackType
+
+_OPENAT2 = 437
+_NO_SYMLINKS, _BENEATH = 0x04, 0x08
+_TRIES = 8
+"""The kernel asks to try again (EAGAIN) when something was renamed meanwhile."""
+_MAX_LINKS = 40
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+"""How a stranger's file is opened: a FIFO in its place is not waited for."""
+LEADS_AWAY = frozenset({errno.ELOOP, errno.EXDEV, errno.ENOTDIR})
+"""What opening fails with when something above the file is a link, or no folder any more."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _How(ctypes.Structure):
+    _fields_ = (
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    )
+
+
+def open_root(root: str) -> int:
+    """Return a descriptor (O_PATH) of the folder ``root``. Raise OSError.
+
+    It is ELOOP when a link of somebody else's than root and us leads to a folder that is not
+    that one's own either.
+    """
+    try:
+        return _open(None, os.path.abspath(root), _FOLDER)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+    return _follow(root)
+
+
+def open_beneath(root: str, path: str, flags: int = READ, mode: int = 0) -> int:
+    """Return a descriptor of ``path``, which is inside the folder ``root``; no link is followed.
+
+    ``flags`` and ``mode`` are those of open(2). Raise OSError: ELOOP for a link, EXDEV for a
+    path that is not inside.
+    """
+    inside = _inside(root, path)
+    at = open_root(root)
+    try:
+        return _open(at, inside, flags | os.O_CLOEXEC, mode)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    finally:
+        os.close(at)
+
+
+def open_regular(root: str, path: str) -> int:
+    """Return a descriptor to read the regular file ``path`` inside ``root``.
+
+    Raise OSError as :func:`open_beneath`, ENXIO for what is no regular file.
+    """
+    fd = open_beneath(root, path)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.ENXIO, "not a regular file", path)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+class Folder:
+    """The folder ``path`` beneath ``root``, open: what is done in it, is done in this very one.
+
+    Every method raises OSError. Its descriptor is closed with the object at the latest.
+    """
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, root: str, path: str) -> None:
+        self.fd = -1
+        self.path = path
+        if os.path.normpath(path) == os.path.normpath(root):
+            self.fd = open_root(root)
+        else:
+            self.fd = open_beneath(root, path, _FOLDER)
+
+    def close(self) -> None:
+        """Close the descriptor; the folder is of no use any more."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    __del__ = close
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self, name: str, flags: int = READ, mode: int = 0) -> int:
+        """Return a descriptor of the file ``name``; a link is not followed."""
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self.fd)
+
+    def stat(self, name: str) -> os.stat_result:
+        """Return the stat of ``name``, of a link that of itself."""
+        return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+
+    def has(self, name: str) -> bool:
+        """Whether anything is called ``name``."""
+        try:
+            self.stat(name)
+        except OSError:
+            return False
+        return True
+
+    def names(self) -> list[str]:
+        """Return the names of all that is in the folder."""
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
+        try:
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
+
+    def unlink(self, name: str) -> None:
+        """Delete the file ``name``."""
+        os.unlink(name, dir_fd=self.fd)
+
+    def rename(self, name: str, new: str) -> None:
+        """Rename, over a file called ``new`` if there is one."""
+        os.rename(name, new, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def rename2(self, name: str, new: str, flags: int) -> None:
+        """Rename by renameat2(2); ENOSYS where there is no such thing."""
+        call = getattr(_libc, "renameat2", None)
+        if call is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), new)
+        if call(self.fd, os.fsencode(name), self.fd, os.fsencode(new), flags) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), new)
+
+    def link(self, name: str, new: str) -> None:
+        """Give the file ``name`` a second name; FileExistsError when there is one."""
+        os.link(name, new, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
+
+    def link_open(self, fd: int, new: str) -> None:
+        """Give an open file without a name (O_TMPFILE) one."""
+        source = f"/proc/self/fd/{fd}"
+        os.link(source, new, dst_dir_fd=self.fd, follow_symlinks=True)
+
+    def fsync(self) -> None:
+        """Let the names in the folder reach the disk."""
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _inside(root: str, path: str) -> str:
+    """Return the way from ``root`` to ``path``; raise OSError (EXDEV) when there is none."""
+    top = os.path.normpath(root).rstrip("/") + "/"
+    if not path.startswith(top) or ".." in path[len(top) :].split("/"):
+        raise OSError(errno.EXDEV, f"not inside {root}", path)
+    return path[len(top) :].lstrip("/") or "."
+
+
+def _open(at: int | None, path: str, flags: int, mode: int = 0) -> int:
+    """Open ``path`` without following any link: below ``at``, or (None) an absolute one."""
+    resolve = _NO_SYMLINKS if at is None else _NO_SYMLINKS | _BENEATH
+    how = _How(flags, mode, resolve)
+    for _ in range(_TRIES):
+        fd: int = _libc.syscall(
+            ctypes.c_long(_OPENAT2),
+            ctypes.c_int(-100 if at is None else at),
+            ctypes.c_char_p(os.fsencode(path)),
+            ctypes.byref(how),
+            ctypes.c_size_t(ctypes.sizeof(how)),
+        )
+        if fd >= 0:
+            return fd
+        number = ctypes.get_errno()
+        if number in (errno.ENOSYS, errno.EPERM):
+            return _step_by_step(at, path, flags, mode)
+        if number not in (errno.EAGAIN, errno.EINTR):
+            raise OSError(number, os.strerror(number), path)
+    return _step_by_step(at, path, flags, mode)
+
+
+def _step_by_step(at: int | None, path: str, flags: int, mode: int) -> int:
+    """Do what :func:`_open` does on an old kernel."""
+    *above, last = [name for name in path.split("/") if name not in ("", ".")] or ["."]
+    folder = os.open("/", _FOLDER) if at is None else os.dup(at)
+    try:
+        for name in above:
+            inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(last, flags | os.O_NOFOLLOW, mode, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _follow(path: str) -> int:
+    """Open a folder through those links that may be trusted."""
+    strangers: set[int] = set()
+    left = deque(os.path.abspath(path).split("/"))
+    folder, links = os.open("/", _FOLDER), 0
+    try:
+        while left:
+            name = left.popleft()
+            if name in ("", "."):
+                continue
+            inner = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            found = os.fstat(inner)
+            if not stat.S_ISLNK(found.st_mode):
+                os.close(folder)
+                folder = inner
+                continue
+            try:
+                text = os.readlink("", dir_fd=inner)
+            finally:
+                os.close(inner)
+            links += 1
+            if links > _MAX_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            if found.st_uid not in (0, os.geteuid()):
+                strangers.add(found.st_uid)
+            if text.startswith("/"):
+                os.close(folder)
+                folder = os.open("/", _FOLDER)
+            left.extendleft(reversed(text.split("/")))
+        found = os.fstat(folder)
+        if not stat.S_ISDIR(found.st_mode):
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        if strangers - {found.st_uid}:
+            said = "a link of another user leads to it (name the folder itself in the config)"
+            raise OSError(errno.ELOOP, said, path)
+        return os.dup(folder)
+    finally:
+        os.close(folder)
