@@ -16,7 +16,7 @@ from tagger.errors import (
     PhotoUnreadableError,
     PhotoVanishedError,
 )
-from tagger.photo import FileStat, sidecar_paths
+from tagger.photo import XMP_SPELLINGS, FileStat, sidecar_names, sidecar_paths
 
 OWN_PREFIX = ".tagger-"
 """How the names of all our own temporary files begin."""
@@ -141,7 +141,10 @@ def sidecar_stat(path: str) -> FileStat | None:
 
 def moved_file(file: str, old: str, new: str) -> str:
     """Return where a file that belonged to the photo ``old`` belongs now that it is ``new``."""
-    for before, after in zip((old, *sidecar_paths(old)), (new, *sidecar_paths(new)), strict=True):
-        if file == before:
-            return after
-    return file
+    if file == old:
+        return new
+    stem, ending = os.path.splitext(file)
+    if ending in XMP_SPELLINGS:  # it keeps its own
+        stems = {old: new, os.path.splitext(old)[0]: os.path.splitext(new)[0]}
+        return stems[stem] + ending if stem in stems else file
+    return sidecar_names(new)[2] if file == sidecar_names(old)[2] else file

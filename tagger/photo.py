@@ -33,13 +33,38 @@ def is_photo_name(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in PHOTO_SUFFIXES
 
 
-def sidecar_paths(path: str) -> tuple[str, str, str]:
-    """Return where the sidecar of the photo ``path`` may be, in the order of preference.
+def sidecar_names(photo: str) -> tuple[str, str, str]:
+    """Return how the sidecar of a photo (its name or path) is called, in the order of preference.
 
     ``photo.jpg.xmp`` (digiKam, darktable), ``photo.xmp`` (Lightroom), and our own JSON
     ``photo.jpg.tags.json``; ``photo.jpg.json`` belongs to Google Takeout.
     """
-    return path + ".xmp", os.path.splitext(path)[0] + ".xmp", path + ".tags.json"
+    return photo + ".xmp", os.path.splitext(photo)[0] + ".xmp", photo + ".tags.json"
+
+
+def sidecar_paths(path: str) -> tuple[str, str, str]:
+    """Return where the sidecar of the photo ``path`` may be, in the order of preference.
+
+    As :func:`sidecar_names` says; but one that is on the disk as ``.XMP`` is named so. Cameras
+    and programs for Windows write such.
+    """
+    long, short, ours = sidecar_names(path)
+    return _spelled(long), _spelled(short), ours
+
+
+def spellings(sidecar: str) -> tuple[str, ...]:
+    """Return how a sidecar, one of :func:`sidecar_names`, may be spelled; the usual way first."""
+    stem, ending = os.path.splitext(sidecar)
+    return tuple(stem + one for one in XMP_SPELLINGS) if ending == ".xmp" else (sidecar,)
+
+
+XMP_SPELLINGS = (".xmp", ".XMP", ".Xmp")
+"""How the ending of a sidecar is written, in the order of preference."""
+
+
+def _spelled(sidecar: str) -> str:
+    """Return the path of a sidecar with its ending as it is on the disk; `.xmp` without any."""
+    return next((place for place in spellings(sidecar) if os.path.lexists(place)), sidecar)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from tagger.index.words import fold
 
 if TYPE_CHECKING:
     from tagger.config import Config
+    from tagger.index.conditions import Query
     from tagger.index.records import Failure, PhotoRow
     from tagger.index.search import Reader
     from tagger.labels.vocabulary import Vocabulary
@@ -125,6 +126,23 @@ def known_names(
         return labels or ({phrase} if reader.has_word(phrase) else set())
 
     return meant
+
+
+def located(query: Query, config: Config) -> Query:
+    """Return ``query`` with its folders named as the index names them, whichever way they are."""
+    from tagger.index.conditions import And, Below, Not, Or
+
+    if isinstance(query, And | Or):
+        return query._replace(parts=tuple(located(part, config) for part in query.parts))
+    if isinstance(query, Not):
+        return Not(located(query.part, config))
+    if not isinstance(query, Below):
+        return query
+    from tagger.naming import known_folders
+
+    roots = [root.path for root in config.watch]
+    every = (one for folder in query.folders for one in known_folders(folder, roots))
+    return Below(tuple(dict.fromkeys(every)))
 
 
 def labels_meant(phrase: str, known: Vocabulary, config: Config) -> set[str]:

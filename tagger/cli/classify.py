@@ -69,7 +69,8 @@ def classify_command(
         ahead: list[Future[DecodedPhoto]] = []
         for number, photo in enumerate(photos):
             while len(ahead) < min(number + AHEAD, len(photos)):
-                ahead.append(pool.submit(photos[len(ahead)]))
+                # A link that the user names himself is followed; strangers' links are not.
+                ahead.append(pool.submit(os.path.realpath(photos[len(ahead)])))
             try:
                 decoded = ahead[number].result()
             except PhotoError as error:

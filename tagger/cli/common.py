@@ -13,6 +13,7 @@ import click
 from tagger.config import Config
 from tagger.configfile import config_places, find_config, load_config
 from tagger.errors import ConfigError
+from tagger.naming import known_path
 
 if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary
@@ -58,7 +59,7 @@ def print_paths(paths: Iterable[str], *, null: bool = False) -> None:
 
 
 def ask_path(path: str) -> str:
-    """Return a path given on the command line as the index knows it: absolute, links kept.
+    """Return a path given on the command line as an absolute one, links kept.
 
     Raise ConfigError when it is relative to a folder that is gone.
     """
@@ -69,6 +70,14 @@ def ask_path(path: str) -> str:
             f"{path} cannot be found: the folder that you are in is gone",
             "change to another one (`cd`)",
         ) from error
+
+
+def ask_known(config: Config, path: str) -> str:
+    """Return a photo or folder given on the command line as the index calls it.
+
+    Raise ConfigError as :func:`ask_path`.
+    """
+    return known_path(ask_path(path), [root.path for root in config.watch])
 
 
 _PLACES = ("TAGGER_MODEL_DIR", "TORCH_HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")

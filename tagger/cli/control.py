@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tagger.cli.common import ask_path, read_config
+from tagger.cli.common import ask_known, read_config
 from tagger.control import ask
 from tagger.logs import printable
 
@@ -28,7 +28,8 @@ def resume_command(ctx: click.Context) -> None:
 @click.pass_context
 def scan_command(ctx: click.Context, paths: tuple[str, ...]) -> None:
     """Have the daemon look at each PATH, a folder or photo, now (default: at everything)."""
-    _ask(ctx, "scan", paths=[ask_path(path) for path in paths])
+    config, _ = read_config(ctx)
+    _ask(ctx, "scan", paths=[ask_known(config, path) for path in paths])
 
 
 def _ask(ctx: click.Context, do: str, **details: list[str]) -> None:

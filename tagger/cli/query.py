@@ -19,7 +19,7 @@ from tagger.cli.common import (
 from tagger.cli.completion import complete_query
 from tagger.index.query import And, Below, Query, Taken, is_moment, parse
 from tagger.index.search import open_reader
-from tagger.shown import facts_json, known_names, tags_json
+from tagger.shown import facts_json, known_names, located, tags_json
 
 if TYPE_CHECKING:
     pass
@@ -102,12 +102,12 @@ def query_command(
     )
     config = config_or_default(ctx)
     options: tuple[Query, ...] = (Taken(since, until),) if since or until else ()
-    options += (Below(ask_path(folder)),) if folder else ()
+    options += (Below((ask_path(folder),)),) if folder else ()
     with open_reader(config.state_dir) as reader:
         query = parse(
             " ".join(words), known_names(reader, config, lambda: vocabulary(config)), least=minimum
         )
-        query = And((query, *options)) if options else query
+        query = located(And((query, *options)) if options else query, config)
         if count:
             number = reader.count(query)
             number = min(number, limit) if limit else number

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import (
-    ask_path,
+    ask_known,
     config_or_default,
     json_option,
     print_json,
@@ -27,7 +27,7 @@ from tagger.shown import facts_json, record_json, tags_json
 def show_command(ctx: click.Context, photo: str, as_json: bool) -> None:
     """Show all that is known of PHOTO: its tags, what was written where, and why not."""
     config = config_or_default(ctx)
-    path = ask_path(photo)
+    path = ask_known(config, photo)
     with open_reader(config.state_dir) as reader:
         shown = show_json(reader, path, config)
     if as_json:

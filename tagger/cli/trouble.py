@@ -6,7 +6,7 @@ import time
 
 import click
 
-from tagger.cli.common import ask_path, config_or_default, json_option, print_json
+from tagger.cli.common import ask_known, config_or_default, json_option, print_json
 from tagger.errors import StateError
 from tagger.index.search import open_reader
 from tagger.index.store import Store
@@ -43,7 +43,7 @@ def retry_command(ctx: click.Context, photos: tuple[str, ...], everything: bool)
     config = config_or_default(ctx)
     with open_reader(config.state_dir) as reader:
         known = reader.paths()
-    wanted = known if everything else [ask_path(photo) for photo in photos]
+    wanted = known if everything else [ask_known(config, photo) for photo in photos]
     if unknown := sorted(set(wanted) - set(known)):
         raise StateError(
             f"{unknown[0]} is not in the index",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tagger.cli.common import ask_path, json_option, print_json, read_config
+from tagger.cli.common import ask_known, json_option, print_json, read_config
 from tagger.errors import ConfigError, TaggerError
 from tagger.index.store import Store
 from tagger.logs import printable
@@ -43,7 +43,7 @@ def untag_command(
     failed = False
     with Store(config.state_dir) as store:
         untagger = Untagger(config, store)
-        paths = untagger.known() if everything else [*map(ask_path, photos)]
+        paths = untagger.known() if everything else [ask_known(config, photo) for photo in photos]
         for path, removal in untagger.remove_all(paths, labels, dry_run=dry_run):
             if isinstance(removal, TaggerError):
                 failed = True
@@ -91,7 +91,7 @@ def restore_command(ctx: click.Context, photos: tuple[str, ...], labels: tuple[s
     config, _ = read_config(ctx)
     with Store(config.state_dir) as store:
         untagger = Untagger(config, store)
-        for path in map(ask_path, photos):
+        for path in [ask_known(config, photo) for photo in photos]:
             lifted = untagger.restore(path, labels)
             what = ", ".join(lifted) or "no single labels were taken away"
             click.echo(f"{printable(path)}: {printable(what)}")
@@ -112,7 +112,7 @@ def prune_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
 
     config, _ = read_config(ctx)
     watched = [root.path for root in config.watch]
-    wanted = [ask_path(folder) for folder in folders] or watched
+    wanted = [ask_known(config, folder) for folder in folders] or watched
     for folder in wanted:
         if folder not in watched:
             raise ConfigError(f"{folder} is not watched", f"watched are: {', '.join(watched)}")

@@ -11,6 +11,7 @@ import os
 from typing import Any, Literal, NamedTuple, Protocol
 
 from tagger.index.words import storable
+from tagger.naming import same_letters
 
 Sql = tuple[str, tuple[Any, ...]]
 """A condition and the values of its parameters, in order."""
@@ -134,13 +135,28 @@ class Added(NamedTuple):
 
 
 class Below(NamedTuple):
-    """Somewhere below the absolute path ``folder``."""
+    """Somewhere below one of the absolute paths ``folders``.
 
+    Names that are the same letters to the eye are the same (Unicode's canonical equivalence:
+    macOS writes "é" as two characters, others as one).
+    """
+
+    folders: tuple[str, ...]
+
+    def sql(self) -> Sql:
+        return _joined(" OR ", tuple(map(_Below, self.folders))) if self.folders else ("FALSE", ())
+
+
+class _Below(NamedTuple):
     folder: str
 
     def sql(self) -> Sql:
-        prefix = _path_bytes(self.folder.rstrip(os.sep) + os.sep)
-        return _between("p.path", prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
+        folder = self.folder.rstrip(os.sep) + os.sep
+        if folder.isascii() or storable(folder) != folder:  # or not UTF-8: just these bytes
+            return _starting(_path_bytes(folder))
+        # What is plain of it, by the index; the rest cannot be compared by bytes.
+        within, values = _starting(_path_bytes(folder[: _plain_length(folder)]))
+        return f"({within} AND below(p.path, ?))", (*values, same_letters(folder))
 
 
 class InFolder(NamedTuple):
@@ -214,6 +230,16 @@ class Format(NamedTuple):
 
     def sql(self) -> Sql:
         return "upper(p.format) = ?", (storable(self.name),)
+
+
+def _plain_length(folder: str) -> int:
+    """Return how much of an absolute path, up to a slash, is ASCII, whose bytes are its letters."""
+    at = next(at for at, letter in enumerate(folder) if not letter.isascii())
+    return folder.rindex(os.sep, 0, at) + 1
+
+
+def _starting(prefix: bytes) -> Sql:
+    return _between("p.path", prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
 
 
 def _joined(word: str, parts: tuple[Query, ...]) -> Sql:

@@ -330,7 +330,7 @@ def _seconds(text: str) -> float | None:
 
 def _in(value: str, column: int, _: date) -> Query:
     if value.startswith(("/", "~/")):
-        return Below(os.path.normpath(os.path.expanduser(value)))
+        return Below((os.path.normpath(os.path.expanduser(value)),))
     return InFolder(_fragment(value, column, "a folder", "in:holiday"))
 
 

@@ -26,6 +26,7 @@ from tagger.index.database import index_path
 from tagger.index.migrations import MIGRATIONS
 from tagger.index.plan import Planner, by_id, needed, one_by_one, statement
 from tagger.index.words import fold, storable
+from tagger.naming import same_letters
 
 if TYPE_CHECKING:
     from tagger.index.records import Failure, PhotoRow, StoredPrediction
@@ -362,14 +363,22 @@ def _add_functions(db: sqlite3.Connection) -> None:
     # Thousands of photos share a folder, all of them a few cameras.
     folder = functools.lru_cache(100_000)(lambda path: fold(os.fsdecode(path)))
     text = functools.lru_cache(10_000)(fold)
+    letters = functools.lru_cache(100_000)(
+        # What is not UTF-8 stays apart from every name that is.
+        lambda path: same_letters(path.decode("utf-8", "backslashreplace"))
+    )
 
     def in_folder(path: bytes, fragment: str) -> bool:
         return fragment in folder(path[: path.rfind(b"/") + 1])
+
+    def below(path: bytes, prefix: str) -> bool:
+        return letters(path[: path.rfind(b"/") + 1]).startswith(prefix)
 
     def has_text(value: str | None, fragment: str) -> bool:
         return value is not None and fragment in text(value)
 
     db.create_function("in_folder", 2, in_folder, deterministic=True)
+    db.create_function("below", 2, below, deterministic=True)
     db.create_function("has_text", 2, has_text, deterministic=True)
     db.create_function("distance_km", 4, distance_km, deterministic=True)
 

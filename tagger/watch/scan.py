@@ -11,29 +11,72 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tagger.config import WatchRoot, is_inside
-from tagger.photo import PHOTO_SUFFIXES, is_photo_name, sidecar_paths
+from tagger.naming import same_letters
+from tagger.photo import PHOTO_SUFFIXES, is_photo_name, sidecar_names, sidecar_paths, spellings
 
 IGNORED_FOLDERS = frozenset(
     {
-        "@eaDir",
-        "@Recycle",
-        "@Recently-Snapshot",
+        # Synology, QNAP and other NAS systems
+        "@eadir",
+        "@tmp",
+        "@sharebin",
+        "@sharesnap",
+        "@recycle",
+        "@recently-snapshot",
+        "@__thumb",
         "#recycle",
         "#snapshot",
-        "$RECYCLE.BIN",
-        "System Volume Information",
+        "~snapshot",
+        "~trash",
+        # Windows and DOS
+        "$recycle.bin",
+        "recycler",
+        "recycled",
+        "system volume information",
+        # macOS and netatalk
+        "network trash folder",
+        "temporary items",
+        "thevolumesettingsfolder",
+        # Android, Linux
+        "lost.dir",
         "lost+found",
     }
 )
-"""Thumbnails, recycle bins and snapshots that NAS systems keep beside the photos."""
+"""Thumbnails, recycle bins and snapshots that systems keep beside the photos, in lower case."""
 IGNORED_SUFFIXES = (".part", ".partial", ".crdownload", ".filepart", ".tmp", ".download")
+PACKAGE_SUFFIXES = (
+    # Apple Photos, iPhoto, Aperture, Photo Booth, iMovie, Final Cut
+    ".photoslibrary",
+    ".photolibrary",
+    ".migratedphotolibrary",
+    ".aplibrary",
+    ".migratedaplibrary",
+    ".photoboothlibrary",
+    ".imovielibrary",
+    ".fcpbundle",
+    # Adobe Lightroom: previews, smart previews, the cloud library, a catalogue's data
+    ".lrdata",
+    ".lrlibrary",
+    ".lrcat-data",
+    # disk images, Time Machine
+    ".sparsebundle",
+    ".backupdb",
+)
+"""How folders end, in lower case, that are one program's file: nobody else may write into them."""
 IGNORED_PREFIXES = (".", "~syncthing~", "~$")
+_NOT_WALKED = IGNORED_SUFFIXES + PACKAGE_SUFFIXES
 _SIDECAR_SUFFIXES = (".xmp", ".tags.json")
 
 
 def is_sidecar_name(name: str) -> bool:
     """Whether the name is one that a photo's sidecar may have."""
     return name.lower().endswith(_SIDECAR_SUFFIXES)
+
+
+def is_ignored_folder(name: str) -> bool:
+    """Whether a folder of this name, in any case, is never walked into."""
+    lower = name.lower()
+    return lower in IGNORED_FOLDERS or lower.startswith(".") or lower.endswith(_NOT_WALKED)
 
 
 def photos_of_sidecar(path: str) -> list[str]:
@@ -63,7 +106,7 @@ class Rules:
         self.root = root
         self.elsewhere = elsewhere
         patterns = [
-            fnmatch.translate(form)
+            fnmatch.translate(same_letters(form))
             for given in root.ignore
             for form in {given.strip("/"), given.strip("/").removeprefix("**/")}
             if form
@@ -77,19 +120,21 @@ class Rules:
     def _is_ignored(self, relative: str, name: str) -> bool:
         if self._ignored is None:
             return False
+        # macOS writes "é" as two characters, who types the pattern as one.
+        name, relative = same_letters(name), same_letters(relative)
         return bool(self._ignored(name) or self._ignored(relative))
 
     def enters(self, relative: str, name: str) -> bool:
         """Whether the folder ``relative`` (its last part ``name``) is walked into."""
-        if not self.root.recursive or name.startswith(".") or name in IGNORED_FOLDERS:
+        if not self.root.recursive or is_ignored_folder(name):
             return False
         return relative not in self.elsewhere and not self._is_ignored(relative, name)
 
     def takes(self, relative: str, name: str) -> bool:
         """Whether the file ``relative`` in a folder that is walked is a photo of ours."""
-        if not is_photo_name(name) or name.startswith(IGNORED_PREFIXES):
+        if not is_photo_name(name) or name.lower().startswith(IGNORED_PREFIXES):
             return False
-        return not name.endswith(IGNORED_SUFFIXES) and not self._is_ignored(relative, name)
+        return not self._is_ignored(relative, name)
 
     def owns(self, path: str) -> bool:
         """Whether ``path`` lies in this root and in no root inside it."""
@@ -224,13 +269,16 @@ def _sort(
 
 
 def _sidecar_among(path: str, names: set[str]) -> os.stat_result | None:
+    """Return the stat of the first sidecar of a photo, if ``names`` of its folder are there."""
     if names:
-        for sidecar in sidecar_paths(path):
-            if os.path.basename(sidecar) in names:
-                try:
-                    return os.lstat(sidecar)
-                except OSError:
-                    continue
+        folder, name = os.path.split(path)
+        for sidecar in sidecar_names(name):
+            for spelled in spellings(sidecar):
+                if spelled in names:
+                    try:
+                        return os.lstat(os.path.join(folder, spelled))
+                    except OSError:
+                        continue
     return None
 
 

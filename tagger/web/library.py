@@ -12,7 +12,7 @@ from tagger.index.query import parse
 from tagger.index.records import Failure
 from tagger.index.search import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
-from tagger.shown import facts_json, known_names, record_json, tags_json
+from tagger.shown import facts_json, known_names, located, record_json, tags_json
 from tagger.status import status_json as status_of_all
 from tagger.web.services import WebError
 
@@ -88,7 +88,7 @@ def parsed(reader: Reader, config: Config, known: Vocabulary, text: str) -> Quer
     """Return the query ``text``; raise as :func:`search`."""
     if len(text) > MAX_QUERY:
         raise WebError("the query is too long", "say it in fewer words")
-    return parse(text, known_names(reader, config, lambda: known))
+    return located(parse(text, known_names(reader, config, lambda: known)), config)
 
 
 def find_one(reader: Reader, photo_id: int) -> Found | None:

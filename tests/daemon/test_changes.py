@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 
+import pytest
+
 
 def drop(home, photo, name):
     target = home.inbox / name
@@ -163,3 +165,30 @@ def test_a_photo_whose_disk_fails_has_not_moved(home, scenes):
     (home.folder / "aside").rename(album)
     assert home.once() == []
     assert sorted(home.run("query").splitlines()) == sorted([str(photo), f"{home.inbox}/copy.jpg"])
+
+
+@pytest.mark.parametrize("name", ["x.jpg.XMP", "x.XMP", "x.jpg.Xmp"])
+def test_a_sidecar_with_a_big_ending_is_the_photos_all_the_same(home, scenes, name):
+    photo = drop(home, scenes[0], "x.jpg")
+    beside = home.inbox / name
+    beside.write_text(
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF'
+        ' xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description'
+        ' xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:subject><rdf:Bag>'
+        "<rdf:li>Oma Ilse</rdf:li></rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+    original = beside.read_bytes()
+    home.once()
+    tags = home.json("show", str(photo))["tags"]
+    assert {tag["label"] for tag in tags if tag["source"] == "user"} == {"Oma Ilse"}
+    assert "tagger" in beside.read_text() and "Oma Ilse" in beside.read_text()
+    assert sorted(home.inbox.glob("x*")) == sorted([photo, beside])
+    assert home.once() == []
+    # Both are renamed by the user; then the photo alone, and ours follows.
+    moved, moved_beside = photo.rename(home.inbox / "y.jpg"), home.inbox / ("y" + name[1:])
+    beside.rename(moved_beside)
+    assert hows(home.once()) == {"y.jpg": "moved"}
+    assert sorted(home.inbox.glob("[xy]*")) == sorted([moved, moved_beside])
+    assert home.json("show", str(moved))["tags"] == tags
+    home.run("untag", str(moved))
+    assert moved_beside.read_bytes() == original

@@ -322,7 +322,7 @@ def test_the_least_confidence_is_asked_of_labels_without_their_own(filled, state
 
 def test_trees_can_be_put_together_without_text(filled, state_dir):
     with open_reader(str(state_dir)) as reader:
-        query = And((parse("dog", MEANINGS.get), Taken("2025", None), Below("/photos/2025")))
+        query = And((parse("dog", MEANINGS.get), Taken("2025", None), Below(("/photos/2025",))))
         assert list(reader.find_paths(query)) == ["/photos/2025/pug.jpg"]
 
 

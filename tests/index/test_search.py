@@ -18,7 +18,7 @@ from tagger.photo import FileStat, PhotoFacts, Tag
 
 def found(state_dir, *terms, limit=None, since=None, until=None, folder=None, minimum=0.0):
     labels = [Label(frozenset(map(fold, term.split("|"))), bound=minimum) for term in terms]
-    options = [Taken(since, until)] + ([Below(folder)] if folder else [])
+    options = [Taken(since, until)] + ([Below((folder,))] if folder else [])
     query = And((*labels, *options))
     with open_reader(str(state_dir)) as reader:
         photos = [photo.row.path for photo in reader.find(query, limit=limit)]

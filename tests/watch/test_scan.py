@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
 
+from tagger import files
 from tagger.config import WatchRoot
+from tagger.photo import FileStat, sidecar_paths
 from tagger.watch.scan import Rules, WalkReport, photos_of_sidecar, sidecar_stat, walk
 
 
@@ -57,6 +60,30 @@ def test_photos_and_nothing_else(root: Path) -> None:
         "#recycle/a.jpg",
         ".stversions/a.jpg",
         ".trash/deep/a.jpg",
+        "$Recycle.Bin/S-1-5-21/a.jpg",
+        "$RECYCLE.BIN/a.jpg",
+        "RECYCLER/S-1-5-21/a.jpg",
+        "Recycled/a.jpg",
+        "@eadir/a.jpg/SYNOPHOTO_THUMB_M.jpg",
+        "@EADIR/a.jpg",
+        "#Recycle/a.jpg",
+        "#snapshot/2024/a.jpg",
+        "~snapshot/hourly.0/a.jpg",
+        ".snapshot/a.jpg",
+        ".Snapshots/1/a.jpg",
+        ".Trash-1000/files/a.jpg",
+        "Lost+Found/a.jpg",
+        "LOST.DIR/a.jpg",
+        "SYSTEM VOLUME INFORMATION/a.jpg",
+        "Photos Library.photoslibrary/originals/0/a.jpg",
+        "sub/Old.PHOTOLIBRARY/Masters/a.jpg",
+        "Aperture Library.aplibrary/a.jpg",
+        "Lightroom Catalog Previews.lrdata/0/a.jpg",
+        "Lightroom Library.lrlibrary/a.jpg",
+        "b.jpg.download/b.jpg",
+        "c.JPG.Download/c.JPG",
+        "d.jpg.part/d.jpg",
+        "Backups.backupdb/a.jpg",
     ],
 )
 def test_temporary_names_are_ignored(root: Path, name: str) -> None:
@@ -85,6 +112,49 @@ def test_ignore_patterns(root: Path, pattern: str, left: list[str]) -> None:
     assert seen(rules)[0] == left
     everything = ["a.jpg", "b.png", "sub/deep/d.jpg", "sub/e.jpg"]
     assert [name for name in everything if rules.wants(str(root / name))] == left
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_ignore_patterns_are_compared_by_letters(root: Path, form: str) -> None:
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    make(root, *(unicodedata.normalize(form, name) for name in ("Été/a.jpg", "x/Ü.jpg", "b.jpg")))
+    patterns = tuple(unicodedata.normalize(other, pattern) for pattern in ("Été", "x/?.jpg"))
+    rules = Rules(WatchRoot(str(root), ignore=patterns))
+    assert seen(rules)[0] == ["b.jpg"]
+    assert not rules.wants(str(root / unicodedata.normalize(form, "Été/a.jpg")))
+
+
+def test_a_package_that_is_the_watched_folder_is_walked(tmp_path: Path) -> None:
+    root = tmp_path / "Photos Library.photoslibrary"
+    make(root, "originals/a.jpg", "download/b.jpg", "recycled photos/c.jpg", "lrdata/d.jpg")
+    assert len(seen(Rules(WatchRoot(str(root))))[0]) == 4
+
+
+@pytest.mark.parametrize("name", ["a.jpg.xmp", "a.jpg.XMP", "a.XMP", "a.Xmp", "a.jpg.tags.json"])
+def test_sidecars_are_found_whatever_the_case_of_their_ending(root: Path, name: str) -> None:
+    make(root, "a.jpg", name, "b.xmp", "a.jpeg.XMP")
+    photos = list(walk(Rules(WatchRoot(str(root))), str(root), WalkReport(), lambda *_: None))
+    (photo,) = photos
+    beside = os.lstat(root / name)
+    assert photo.sidecar == beside
+    # The photo is looked at elsewhere one by one, and then must be as the scan said.
+    assert sidecar_stat(photo.path) == beside
+    assert files.sidecar_stat(photo.path) == FileStat.of(beside)
+    assert str(root / "a.jpg") in photos_of_sidecar(str(root / name))
+
+
+def test_of_two_spellings_of_a_sidecar_all_take_the_same(root: Path) -> None:
+    make(root, "a.jpg", "a.jpg.Xmp", "a.jpg.XMP", "a.xmp")
+    while True:
+        (photo,) = walk(Rules(WatchRoot(str(root))), str(root), WalkReport(), lambda *_: None)
+        assert photo.sidecar == sidecar_stat(photo.path)
+        taken = [place for place in sidecar_paths(photo.path) if os.path.lexists(place)]
+        if not taken:
+            assert photo.sidecar is None
+            break
+        assert photo.sidecar == os.lstat(taken[0])
+        os.unlink(taken[0])
+    assert not [*root.glob("*mp")]
 
 
 def test_recursion_can_be_turned_off(root: Path) -> None:
