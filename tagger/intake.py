@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from tagger.config import Config
 from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError, TaggerError
 from tagger.files import hash_file, moved_file, photo_stat, sidecar_stat
-from tagger.index.records import PhotoRow
+from tagger.index.database import concerns_index
+from tagger.index.records import Failure, PhotoRow
 from tagger.index.store import Store
 from tagger.logs import Once
 from tagger.metadata.write import recover
@@ -35,6 +36,8 @@ LARGEST = 4 << 30
 """Bytes of a file. A sparse one of terabytes is quickly made, and takes hours to be read."""
 MOST = 32
 """Photos that are begun at a time; a decoded one takes half a megabyte."""
+MOST_REASON = 2000
+"""Characters of a reason that are kept."""
 REST_SECONDS = 0.5
 """How long to rest when all photos there are wait for a disk."""
 
@@ -106,6 +109,8 @@ class Intake:
                 outcomes.append(Skipped(candidate.path, str(error)))
             except PhotoError as error:
                 outcomes.append(refused(self._store, self._refusing, candidate, error))
+            except Exception as error:  # noqa: BLE001 - one photo stops no other
+                outcomes.append(unforeseen(self._store, candidate, error))
             else:
                 if isinstance(found, Job):
                     self._busy[candidate.path] = found.digest
@@ -226,17 +231,40 @@ def refused(
     return record_failure(store, candidate, error)
 
 
+def unforeseen(store: Store, candidate: Candidate, error: Exception) -> Failed:
+    """Let an error that nobody foresaw be the photo's own failure.
+
+    Raise it when it is the index that cannot be used.
+    """
+    if concerns_index(error):
+        raise error
+    log.error("unexpected error with %s", candidate.path, exc_info=error)
+    return record_failure(store, candidate, error)
+
+
 def record_failure(store: Store, candidate: Candidate, error: Exception) -> Failed:
-    """Remember and log that a photo could not be handled."""
-    failure = store.fail(
-        candidate.path,
-        candidate.root,
-        candidate.stat,
-        candidate.sidecar,
-        kind=type(error).__name__,
-        reason=str(error) or type(error).__name__,
-        permanent=isinstance(error, PhotoError) and error.permanent,
-    )
+    """Remember and log that a photo could not be handled.
+
+    What even this cannot remember is met again at the next look. Raise what says that the
+    index cannot be used.
+    """
+    kind, reason = type(error).__name__, (str(error) or type(error).__name__)[:MOST_REASON]
+    try:
+        failure = store.fail(
+            candidate.path,
+            candidate.root,
+            candidate.stat,
+            candidate.sidecar,
+            kind=kind,
+            reason=reason,
+            permanent=isinstance(error, PhotoError) and error.permanent,
+        )
+    except Exception as problem:
+        if concerns_index(problem):
+            raise
+        log.exception("the failure of %s cannot be remembered", candidate.path)
+        now = time.time()
+        failure = Failure(candidate.path, kind, reason, 1, now, now, now)
     log.warning(
         "cannot tag %s: %s%s",
         candidate.path,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tagger.config import LogConfig
+from tagger.text import well_formed
 
 _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 9: "\\t", 13: "\\r"}
 _PRIORITIES = {
@@ -26,8 +27,7 @@ _EXTRA = ("event", "path", "how", "tags", "ms", "kind")
 
 def printable(text: str) -> str:
     """Return ``text`` with control characters and bytes that are not UTF-8 made visible."""
-    shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return shown.translate(_ESCAPES)
+    return well_formed(text).translate(_ESCAPES)
 
 
 class TextFormatter(logging.Formatter):

@@ -67,11 +67,17 @@ def _spelled(sidecar: str) -> str:
     return next((place for place in spellings(sidecar) if os.path.lexists(place)), sidecar)
 
 
+def clamped(number: int) -> int:
+    """Return the whole number of 64 bits, with a sign, that is nearest to ``number``."""
+    return min(max(number, -(1 << 63)), (1 << 63) - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class FileStat:
     """What tells one version of a file from another.
 
-    ``size`` in bytes, ``mtime_ns`` in nanoseconds since the epoch. ``inode`` is 0
+    ``size`` in bytes, ``mtime_ns`` in nanoseconds since the epoch; a date before 1677 or
+    after 2262, which 64 bits cannot hold, counts as the nearest that they can. ``inode`` is 0
     on file systems whose inode numbers do not survive a remount.
     """
 
@@ -83,7 +89,8 @@ class FileStat:
     @classmethod
     def of(cls, st: os.stat_result, *, stable_inodes: bool = True) -> FileStat:
         """Return the record for a result of :func:`os.lstat`."""
-        return cls(st.st_size, st.st_mtime_ns, st.st_ino if stable_inodes else 0, st.st_dev)
+        inode = st.st_ino if stable_inodes else 0
+        return cls(clamped(st.st_size), clamped(st.st_mtime_ns), inode, st.st_dev)
 
     def same_version(self, other: FileStat) -> bool:
         """Whether both describe the same version of the file.

@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,10 @@ from tagger.errors import (
     WriteFailedError,
 )
 from tagger.files import is_writable
+from tagger.index.database import concerns_index
 from tagger.index.records import NOT_WRITABLE, SavedPhoto, StoredPrediction
 from tagger.index.store import Store
-from tagger.intake import Intake, Job, record_failure, refused
+from tagger.intake import Intake, Job, refused, unforeseen
 from tagger.labels.choose import Chooser, Evidence
 from tagger.logs import Once
 from tagger.metadata.write import (
@@ -45,7 +46,6 @@ from tagger.metadata.write import (
 from tagger.outcome import Outcome, Skipped, Tagged
 from tagger.photo import (
     Candidate,
-    JournalEntry,
     Keyword,
     Tag,
     WriteReceipt,
@@ -79,7 +79,7 @@ class _Decided:
     own: tuple[frozenset[str], bool]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ready:
     """A job whose tags are chosen and whose write is prepared (None: index only)."""
 
@@ -156,9 +156,8 @@ class Pipeline:
                 outcomes.append(Skipped(one.job.candidate.path, str(waits)))
             except TaggerError as error:
                 outcomes.append(self._refused(one.job.candidate, error))
-            except Exception as error:  # one photo must never stop the others
-                log.exception("unexpected error with %s", one.job.candidate.path)
-                outcomes.append(record_failure(self.store, one.job.candidate, error))
+            except Exception as error:  # noqa: BLE001 - one photo stops no other
+                outcomes.append(unforeseen(self.store, one.job.candidate, error))
         return outcomes + self._commit(ready)
 
     def _prepare(self, one: Recognised) -> Ready:
@@ -266,17 +265,16 @@ class Pipeline:
     def _commit(self, ready: Sequence[Ready]) -> list[Outcome]:
         """Make the prepared writes visible and remember everything."""
         started = time.perf_counter()
-        intended = [
-            (r.saved.path, r.saved.root, r.write.intents)
-            for r in ready
-            if r.write is not None and r.write.intents
-        ]
         outcomes: list[Outcome] = []
         done: list[Ready] = []
         waiting = list(ready)
+        intended: list[Ready] = []
         try:
-            if intended:
-                self.store.intend(intended)
+            with_intents = [r for r in ready if r.write is not None and r.write.intents]
+            intended = self._each(self._intend, with_intents, outcomes)
+            waiting = [r for r in ready if r not in with_intents or r in intended]
+            for item in [r for r in ready if r not in waiting]:
+                self._discard(item)
             while waiting:
                 item = waiting.pop(0)
                 try:
@@ -285,35 +283,72 @@ class Pipeline:
                     outcomes.append(Skipped(item.saved.path, str(error)))
                 except TaggerError as error:
                     outcomes.append(self._refused(item.job.candidate, error))
+                except Exception as error:  # noqa: BLE001 - one photo stops no other
+                    self._discard(item)
+                    outcomes.append(unforeseen(self.store, item.job.candidate, error))
                 else:
                     if receipt is not None:
                         item.saved = _with_receipt(item.saved, receipt)
                     done.append(item)
         finally:
             for item in waiting:
-                if item.write is not None:
-                    item.write.discard()
-        if done:
-            # `tagger untag` may have been quicker than the batch.
-            late = [item.saved.path for item in done if self._is_late(item)]
-            self.store.save([item.saved for item in done])
-            self.store.forget_keywords(late)
+                self._discard(item)
+        done = self._each(self._save, done, outcomes)
         if intended:
-            self._drop_intents({item.saved.path for item in done}, intended)
+            self._drop_intents({item.saved.path for item in intended if item not in done})
         share = _ms(started) / max(len(done), 1)
         for item in done:
             item.job.milliseconds["commit"] = share
             outcomes.append(self._tagged(item))
         return outcomes
 
+    def _each(
+        self,
+        do: Callable[[Sequence[Ready]], None],
+        items: Sequence[Ready],
+        outcomes: list[Outcome],
+    ) -> list[Ready]:
+        """Do something, one transaction, for all of ``items``; return those it worked for.
+
+        When it does not work for all, each is tried alone: one photo must never stop the others.
+        """
+        try:
+            if items:
+                do(items)
+        except Exception as error:
+            if concerns_index(error):
+                raise
+            if len(items) > 1:
+                return [one for item in items for one in self._each(do, [item], outcomes)]
+            outcomes.append(unforeseen(self.store, items[0].job.candidate, error))
+            return []
+        return list(items)
+
+    def _intend(self, items: Sequence[Ready]) -> None:
+        self.store.intend(
+            [(r.saved.path, r.saved.root, r.write.intents) for r in items if r.write is not None]
+        )
+
+    def _save(self, items: Sequence[Ready]) -> None:
+        # `tagger untag` may have been quicker than the batch.
+        late = [item.saved.path for item in items if self._is_late(item)]
+        self.store.save([item.saved for item in items])
+        self.store.forget_keywords(late)
+
+    def _discard(self, item: Ready) -> None:
+        """Give up a write that was prepared."""
+        if item.write is None:
+            return
+        try:
+            item.write.discard()
+        except Exception:  # what is left is removed at the next start
+            log.exception("what was prepared for %s cannot be removed", item.saved.path)
+
     def _refused(self, candidate: Candidate, error: TaggerError) -> Outcome:
         return refused(self.store, self._refusing, candidate, error)
 
-    def _drop_intents(
-        self, done: set[str], intended: Sequence[tuple[str, str, Sequence[JournalEntry]]]
-    ) -> None:
-        """Forget what was about to be written but was not."""
-        failed = {path for path, _, _ in intended} - done
+    def _drop_intents(self, failed: Set[str]) -> None:
+        """Forget what was about to be written to these photos but was not."""
         for journal_id, path, entry in self.store.pending() if failed else ():
             if path in failed:
                 self.store.settle_pending(journal_id, happened=recover(entry) == "after")

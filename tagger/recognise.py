@@ -20,7 +20,7 @@ import numpy as np
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.records import TOP_KEPT, StoredPrediction, pack_top, unpack_top
 from tagger.index.store import Store
-from tagger.intake import Job, record_failure, refused
+from tagger.intake import Job, refused, unforeseen
 from tagger.labels.choose import Evidence, combine
 from tagger.outcome import Outcome, Skipped
 from tagger.photo import DecodedPhoto, PhotoFacts, Prediction
@@ -103,7 +103,9 @@ class Recogniser:
                         found.append(quick)  # its thumbnail is what there is
                         continue
                     outcomes.append(refused(self._store, self._refusing, job.candidate, error))
-            for (job, decoded), one in zip(fresh, self._classified(fresh, outcomes), strict=False):
+                except Exception as error:  # noqa: BLE001 - one photo stops no other
+                    outcomes.append(unforeseen(self._store, job.candidate, error))
+            for job, decoded, one in self._classified(fresh, outcomes):
                 # Once: of a file whose header lies, the whole may look like a thumbnail too.
                 if job.candidate.path not in unsure and is_unsure(decoded, one.prediction):
                     unsure[job.candidate.path] = one
@@ -149,22 +151,23 @@ class Recogniser:
 
     def _classified(
         self, fresh: Sequence[tuple[Job, DecodedPhoto]], outcomes: list[Outcome]
-    ) -> list[Recognised]:
+    ) -> list[tuple[Job, DecodedPhoto, Recognised]]:
         if not fresh:
             return []
         started = time.perf_counter()
         try:
             stored = predict(self._engine, [decoded for _, decoded in fresh])
-        except Exception as error:  # whatever is wrong, it must not stop the others
-            log.exception("unexpected error in the network")
-            outcomes += [record_failure(self._store, job.candidate, error) for job, _ in fresh]
+            found = []
+            for (job, decoded), prediction in zip(fresh, stored, strict=True):
+                job.milliseconds["classify"] = _ms(started) / len(fresh)
+                old = self._store.prediction(job.row.id) if job.row else None
+                same = old is not None and old.crop_hash == decoded.crop_hash
+                found.append((job, decoded, Recognised(job, decoded.facts, prediction, same)))
+        except Exception as error:  # noqa: BLE001 - one photo stops no other
+            if len(fresh) > 1:  # which of them it is shows when each is alone
+                return [one for each in fresh for one in self._classified([each], outcomes)]
+            outcomes.append(unforeseen(self._store, fresh[0][0].candidate, error))
             return []
-        found = []
-        for (job, decoded), prediction in zip(fresh, stored, strict=True):
-            job.milliseconds["classify"] = _ms(started) / len(fresh)
-            old = self._store.prediction(job.row.id) if job.row else None
-            same = old is not None and old.crop_hash == decoded.crop_hash
-            found.append(Recognised(job, decoded.facts, prediction, same))
         return found
 
 

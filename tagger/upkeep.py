@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 
 from tagger.config import WatchRoot, is_inside
-from tagger.errors import TaggerError
+from tagger.index.database import concerns_index
 from tagger.index.store import Store
 from tagger.labels.choose import Evidence
 from tagger.metadata.reading import read_tags
@@ -34,13 +33,20 @@ def repair(store: Store, pending: Sequence[Pending]) -> None:
     Temporary files next to them are removed.
     """
     for journal_id, path, entry in pending:
-        state = recover(entry)
-        # A file that somebody else changed since still holds our values: the journal keeps
-        # them, so that they are told from the user's own.
-        store.settle_pending(journal_id, happened=state in ("after", "foreign"))
-        log.info("after a crash: %s of %s is as %s our write", entry.file, path, state)
+        try:
+            state = recover(entry)
+            # A file that somebody else changed since still holds our values: the journal keeps
+            # them, so that they are told from the user's own.
+            store.settle_pending(journal_id, happened=state in ("after", "foreign"))
+        except Exception:  # the next start tries it again; all else goes on
+            log.exception("it cannot be found out what a crash left of %s", path)
+        else:
+            log.info("after a crash: %s of %s is as %s our write", entry.file, path, state)
     for folder in {os.path.dirname(entry.file) for _, _, entry in pending}:
-        clean_strays(folder)
+        try:
+            clean_strays(folder)
+        except Exception:
+            log.exception("what a crash left in %s cannot be removed", folder)
 
 
 def rebuild(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) -> int:
@@ -60,8 +66,21 @@ def rebuild(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) 
         while not stop() and (chunk := list(itertools.islice(photos, CHUNK))):
             rows = ((seen.path, store.photo(seen.path)) for seen in chunk)
             unknown = [path for path, row in rows if row is None or row.status == "missing"]
-            count += store.adopt([(path, root.path, _tags_in_files(path)) for path in unknown])
+            count += _adopt(store, [(path, root.path, _tags_in_files(path)) for path in unknown])
     return count
+
+
+def _adopt(store: Store, photos: Sequence[tuple[str, str, tuple[Tag, ...]]]) -> int:
+    """Take photos into the index; one whose tags cannot be stored costs no other its own."""
+    try:
+        return store.adopt(photos)
+    except Exception as error:
+        if concerns_index(error):
+            raise
+        if len(photos) > 1:
+            return sum(_adopt(store, [one]) for one in photos)
+        log.exception("the tags in the files of %s cannot be taken in", photos[0][0])
+        return 0
 
 
 def fill(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) -> None:
@@ -69,7 +88,7 @@ def fill(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) -> 
     started = time.monotonic()
     try:
         count = rebuild(store, roots, stop)
-    except (TaggerError, OSError, sqlite3.Error):
+    except Exception:  # photos are tagged in any case
         log.exception("the index could not be filled from the tags in files")
         return
     took = time.monotonic() - started
@@ -79,6 +98,14 @@ def fill(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) -> 
 
 
 def _tags_in_files(path: str) -> tuple[Tag, ...]:
+    try:
+        return _read_tags(path)
+    except Exception:  # it has none then, until it is classified
+        log.exception("the tags in the files of %s cannot be read", path)
+        return ()
+
+
+def _read_tags(path: str) -> tuple[Tag, ...]:
     return tuple(
         Tag(keyword[-1], 1.0, keyword, "user")
         if confidence is None

@@ -17,6 +17,7 @@ from typing import Self
 
 from tagger.errors import StateError
 from tagger.index.migrations import migrate
+from tagger.index.storable import Connection, read_text
 
 INDEX_NAME = "index.sqlite3"
 
@@ -24,6 +25,13 @@ INDEX_NAME = "index.sqlite3"
 def index_path(state_dir: str) -> str:
     """Return where the index of ``state_dir`` is."""
     return os.path.join(state_dir, INDEX_NAME)
+
+
+def concerns_index(error: BaseException) -> bool:
+    """Whether it is the index that cannot be used (a full disk, damage), not one value for it."""
+    if isinstance(error, sqlite3.OperationalError | StateError):
+        return True
+    return type(error) is sqlite3.DatabaseError
 
 
 class Database:
@@ -41,8 +49,13 @@ class Database:
         try:
             os.makedirs(state_dir, mode=0o750, exist_ok=True)
             self._db = sqlite3.connect(
-                self.path, isolation_level=None, check_same_thread=False, timeout=30
+                self.path,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=30,
+                factory=Connection,
             )
+            self._db.text_factory = read_text
             self._db.row_factory = sqlite3.Row
             for pragma in (
                 "journal_mode=WAL",

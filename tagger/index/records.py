@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 import struct
@@ -168,7 +169,7 @@ def file_stat(
 
 def signed(number: int) -> int:
     """Return an unsigned 64-bit number as SQLite can hold it."""
-    return number - 2**64 if number >= 2**63 else number
+    return number - 2**64 if 2**63 <= number < 2**64 else number
 
 
 TAGS_OF_PHOTO = (
@@ -230,9 +231,17 @@ def tag_values(tags: Sequence[Tag]) -> list[tuple[float, int, int]]:
     carried = {(tag.source, tag.path) for tag in tags if tag.path[-1:] == (tag.label,)}
     return [
         (
-            float(tag.confidence),
+            _share(tag.confidence),
             position,
             int(len(tag.path) > 1 and (tag.source, tag.path[:-1]) not in carried),
         )
         for position, tag in enumerate(tags)
     ]
+
+
+def _share(confidence: float) -> float:
+    """Return a confidence as a number from 0 to 1, whatever a file says."""
+    if isinstance(confidence, int):  # of any length
+        return float(min(max(confidence, 0), 1))
+    number = float(confidence)
+    return min(max(number, 0.0), 1.0) if not math.isnan(number) else 0.0

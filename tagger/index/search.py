@@ -25,6 +25,7 @@ from tagger.index.conditions import EARTH_RADIUS_KM, And, Query, Taken
 from tagger.index.database import index_path
 from tagger.index.migrations import MIGRATIONS
 from tagger.index.plan import Planner, by_id, needed, one_by_one, statement
+from tagger.index.storable import Connection
 from tagger.index.words import fold, storable
 from tagger.naming import same_letters
 
@@ -84,7 +85,7 @@ def open_reader(state_dir: str) -> Iterator[Reader]:
 def _connect(path: str) -> sqlite3.Connection:
     # As pathlib's as_uri() has it, which is slow to import; "?", "#" and "%" mean something.
     escaped = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(path)))
-    db = sqlite3.connect(f"file:{escaped}?mode=ro", uri=True, timeout=10)
+    db = sqlite3.connect(f"file:{escaped}?mode=ro", uri=True, timeout=10, factory=Connection)
     db.row_factory = sqlite3.Row
     _add_functions(db)
     return db

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from tagger.text import well_formed
+
 
 def fold(word: str) -> str:
     """Return ``word`` as it is compared in searches: NFKC, case-folded, blanks collapsed."""
@@ -12,4 +14,4 @@ def fold(word: str) -> str:
 
 def storable(value: str) -> str:
     """Return ``value`` without what SQLite cannot hold."""
-    return value.encode("utf-8", "replace").decode()
+    return well_formed(value)

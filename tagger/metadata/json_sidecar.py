@@ -87,7 +87,9 @@ def confidences(found: dict[str, Any]) -> dict[str, float]:
     return {
         one["label"]: float(one["confidence"])
         for one in found.get(PROPERTY, ())
-        if _name(one) in ours and isinstance(one["confidence"], int | float)
+        if _name(one) in ours
+        and isinstance(one["confidence"], int | float)
+        and 0 <= one["confidence"] <= 1  # a number of any length otherwise, or none
     }
 
 
