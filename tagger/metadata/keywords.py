@@ -17,9 +17,6 @@ MAX_DEPTH, MAX_LENGTH, MAX_KEYWORDS = 50, 500, 1000
 beyond is left where it is, and passed over: a hierarchy of ten thousand levels fits into a
 photo, and with all that stands above each it would not fit into any memory."""
 
-_PACKET_BEGIN, _PACKET_END = b"<?xpacket begin=", b"<?xpacket end="
-_MAX_PACKET = 1 << 20
-
 
 def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordPath, ...]:
     """Return the keywords in a packet and in IPTC, each as its way down the hierarchy.
@@ -76,17 +73,6 @@ def with_parents(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
     return tuple(dict.fromkeys(path[: n + 1] for path in paths for n in range(len(path))))
 
 
-def find_packet(data: bytes) -> bytes | None:
-    """Return the first XMP packet in a file of any format, found by its wrapper.
-
-    For reading only (XMP part 3, "packet scanning"): thumbnails may carry others.
-    """
-    start = data.find(_PACKET_BEGIN)
-    last = data.find(_PACKET_END, start, start + _MAX_PACKET) if start >= 0 else -1
-    end = data.find(b"?>", last, last + 40) if last >= 0 else -1
-    return data[start : end + 2] if end >= 0 else None
-
-
 def wanted_values(
     keywords: Sequence[Keyword],
     users: Sequence[KeywordPath],
@@ -106,8 +92,8 @@ def wanted_values(
     paths = [*users, *leaves]
     wanted = {
         xmp.SUBJECT: (*words, *(path[-1] for path in users), *(k.name for k in keywords)),
-        xmp.HIERARCHICAL: tuple("|".join(path) for path in paths),
-        xmp.TAGS_LIST: tuple("/".join(path) for path in paths),
+        xmp.HIERARCHICAL: _joined(paths, "|"),
+        xmp.TAGS_LIST: _joined(paths, "/"),
     }
     if provenance is not None:
         wanted[xmp.MODEL], wanted[xmp.SOFTWARE] = (provenance[0],), (provenance[1],)
@@ -118,6 +104,14 @@ def wanted_values(
             if xmp.key(k.name) not in known
         )
     return wanted
+
+
+def _joined(paths: Iterable[KeywordPath], mark: str) -> tuple[str, ...]:
+    """Return the hierarchies as one property holds them.
+
+    A word with the ``mark`` in it (AC/DC) is left out there: it would be read as levels.
+    """
+    return tuple(mark.join(path) for path in paths if not any(mark in word for word in path))
 
 
 def without(

@@ -14,19 +14,18 @@ from dataclasses import dataclass
 from tagger.errors import MetadataError, PhotoChangedError, PhotoVanishedError, RefusedError
 from tagger.files import photo_stat
 from tagger.metadata import container, json_sidecar, patch, xmp
+from tagger.metadata.inside import Inside, inside, inside_file
 from tagger.metadata.keywords import (
     KeywordPath,
-    find_packet,
     merged,
     user_paths,
     with_parents,
 )
 from tagger.metadata.places import XmpPlace, XmpSidecar, sidecar_file
 from tagger.metadata.safefile import MAX_READ, Original, read_original
+from tagger.metadata.source import Source
 from tagger.metadata.spliced import proved
 from tagger.photo import FileStat, JournalEntry, Keyword, sidecar_paths
-
-_BEGINNING = 1 << 18
 
 
 @dataclass(slots=True)
@@ -77,14 +76,6 @@ def container_packet(data: bytes) -> bytes | None:
     """Return the XMP packet of a JPEG, PNG or WebP; None without one."""
     opened = opened_container(data)
     return opened.packet if opened is not None else None
-
-
-def photo_keywords(data: bytes) -> tuple[KeywordPath, ...]:
-    """Return the keywords inside a photo of any format, ours among them."""
-    opened = opened_container(data)
-    if opened is not None:
-        return user_paths(opened.packet, opened.iptc)
-    return user_paths(find_packet(data))
 
 
 def texts_of(packet: bytes | None, name: str) -> tuple[str, ...]:
@@ -174,18 +165,36 @@ def _made_of(values: Iterable[str], mark: str, names: frozenset[str]) -> tuple[s
     return tuple(value for value in values if names >= set(value.split(mark)))
 
 
+def photo_inside(photo: Original) -> Inside:
+    """Return what a photo holds beside its picture; of one too large to be read, as well."""
+    return inside(Source(photo.data)) if photo.data else inside_file(photo.path)
+
+
+def users_packet(packet: bytes, keywords: Sequence[Keyword] = ()) -> bytes:
+    """Return a packet without what our provenance in it names: what is left is the user's."""
+    place = XmpSidecar("")
+    entry = adopted(place, packet, keywords)
+    if entry is None:
+        return packet
+    try:
+        return xmp.remove(packet, entry.added)
+    except RefusedError:
+        return packet
+
+
 def read_keywords(path: str) -> tuple[KeywordPath, ...]:
-    """Return the keywords in a photo and its XMP sidecar, with everything above them.
+    """Return the user's keywords in a photo and its sidecars, with everything above them.
 
     For photos beside which nothing can be written. Unreadable ones have none.
     """
+    found = inside_file(path)
+    packets = [*found.packets]
+    if (sidecar := readable(sidecar_file(path))) is not None:
+        packets.append(sidecar.data)
     paths: list[KeywordPath] = []
-    photo = readable(path)
-    if photo is not None and len(photo.data) <= MAX_READ:
-        paths += photo_keywords(photo.data)
-    sidecar = readable(sidecar_file(path))
-    if sidecar is not None:
-        paths += user_paths(sidecar.data)
+    for packet in packets:
+        paths += user_paths(users_packet(packet))
+    paths += user_paths(None, found.iptc)
     return with_parents(merged(paths))
 
 
@@ -193,7 +202,7 @@ def read_tags(path: str) -> tuple[tuple[KeywordPath, float | None], ...]:
     """Return the keywords in a photo's sidecars and in the photo, with everything above them.
 
     Each comes with its confidence if it is ours, else None. For an index that is lost: of a
-    photo only the beginning is read, where a JPEG has its keywords.
+    photo only the metadata is read.
     """
     paths: list[KeywordPath] = []
     ours: dict[str, float] = {}
@@ -203,29 +212,18 @@ def read_tags(path: str) -> tuple[tuple[KeywordPath, float | None], ...]:
             found = json_sidecar.parse(json_file.data)
             paths += json_sidecar.paths_in(found, ())
             ours |= json_sidecar.confidences(found)
-    packets: list[tuple[bytes | None, Sequence[str]]] = []
+    packets: list[bytes] = []
     if (sidecar := readable(sidecar_file(path))) is not None:
-        packets.append((sidecar.data, ()))
-    data = _beginning(path)
-    opened = opened_container(data)
-    packets.append((opened.packet, opened.iptc) if opened else (find_packet(data), ()))
-    for packet, iptc in packets:
-        paths += user_paths(packet, iptc)
-        if packet is not None:
-            with contextlib.suppress(RefusedError):
-                for word, confidence in xmp.parse(packet).labels().items():
-                    with contextlib.suppress(ValueError):
-                        ours[word] = float(confidence)
-    every = with_parents(merged(paths))
+        packets.append(sidecar.data)
+    held = inside_file(path)
+    for packet in [*packets, *held.packets]:
+        paths += user_paths(packet)
+        with contextlib.suppress(RefusedError):
+            for word, confidence in xmp.parse(packet).labels().items():
+                with contextlib.suppress(ValueError):
+                    ours[word] = float(confidence)
+    every = with_parents(merged([*paths, *user_paths(None, held.iptc)]))
     return tuple((one, ours.get(one[-1])) for one in every)
-
-
-def _beginning(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(_BEGINNING)
-    except OSError:
-        return b""
 
 
 def recover(entry: JournalEntry) -> str:
@@ -256,8 +254,8 @@ def _holds(data: bytes, entry: JournalEntry) -> bool:
         except RefusedError:
             return False
         return bool(set(there) & set(entry.added.get(json_sidecar.PROPERTY, ())))
-    opened = opened_container(data)
-    packet = opened.packet if opened is not None else find_packet(data) or data
+    found = inside(Source(data))
+    packet = found.packet if found.known else data
     return any(
         set(texts_of(packet, name)) & set(entry.added.get(name, ()))
         for name in xmp.KEYWORD_PROPERTIES

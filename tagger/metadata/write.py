@@ -17,7 +17,6 @@ from tagger.files import leads_out
 from tagger.metadata import exif, json_sidecar, patch, xmp
 from tagger.metadata.keywords import (
     KeywordPath,
-    find_packet,
     merged,
     user_paths,
     user_words,
@@ -39,13 +38,14 @@ from tagger.metadata.reading import (
     Held,
     adopted,
     container_packet,
-    opened_container,
+    photo_inside,
     read_keywords,
     read_photo,
     recover,
     stripped,
     subjects,
     undone,
+    users_packet,
 )
 from tagger.metadata.safefile import MAX_READ, Original, read_original
 from tagger.photo import Candidate, JournalEntry, Keyword, sidecar_paths
@@ -117,7 +117,7 @@ class _Writer:
         deleted = frozenset().union(json_deleted, *(one.deleted for one in held.values()))
         written = {label: word for e in self.journal.values() for label, word in e.tags.items()}
         kept = without(keywords, deleted | frozenset(stones), written)
-        users, words = self._users(held, found, json_file)
+        users, words = self._users(held, found, json_file, keywords)
         if own:
             users, words = merged([*users, (own,)]), (*words, own)
         made = PreparedWrite(
@@ -232,18 +232,24 @@ class _Writer:
         return found, frozenset(label for label, word in entry.tags.items() if word not in there)
 
     def _users(
-        self, held: Mapping[str, Held], found: dict[str, Any], json_file: str
+        self,
+        held: Mapping[str, Held],
+        found: dict[str, Any],
+        json_file: str,
+        keywords: Sequence[Keyword],
     ) -> tuple[tuple[KeywordPath, ...], tuple[str, ...]]:
         """Return the user's own keywords, wherever they are, as paths and as plain words."""
-        opened = opened_container(self.photo.data)
-        iptc = opened.iptc if opened is not None else ()
+        inside = photo_inside(self.photo)
+        packets: list[bytes | None] = [users_packet(p, keywords) for p in inside.packets]
         if self.path in held:
             one = held[self.path]
-            packet = one.place.packet_in(one.base)
-        else:
-            packet = opened.packet if opened is not None else find_packet(self.photo.data)
-        paths = [*user_paths(packet, iptc)]
-        words = [*user_words(packet, iptc)]
+            packets[:1] = [one.place.packet_in(one.base)]
+        paths, words = list[KeywordPath](), list[str]()
+        for packet in packets:
+            paths += user_paths(packet)
+            words += user_words(packet)
+        paths += user_paths(None, inside.iptc)
+        words += user_words(None, inside.iptc)
         xmp_file = sidecar_file(self.path)
         if xmp_file in held:
             paths += user_paths(held[xmp_file].base)

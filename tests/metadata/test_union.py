@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tagger.metadata.reading import read_tags
 from tagger.metadata.write import read_keywords
 from tagger.photo import Keyword
 from tests.metadata import jpegs, packets, pngs_webps
@@ -164,3 +165,52 @@ def test_the_array_types_are_those_that_others_expect(tmp_path: Path) -> None:
     }.items():  # fmt: skip
         start = written.index(b"<" + name.encode() + b">")
         assert written[start:].split(b"<rdf:", 2)[1].startswith(kind)
+
+
+@pytest.mark.parametrize("word", ["AC/DC", "a|b", "both|of/them", "/"])
+def test_a_keyword_with_a_mark_in_it_becomes_no_hierarchy(word: str, tmp_path: Path) -> None:
+    """Also not when the index is lost and the file is read again."""
+    path = photo(tmp_path, jpeg(jpegs.xmp(packets.with_keywords(word, "sea"))))
+    for _ in range(2):
+        made = Tagger(path).write()
+        assert set(made.user_keywords) == {(word,), ("sea",)}
+        said = keywords_in(path)
+        assert set(said["Subject"]) == {word, "sea", "dog", "animal", "beach"}
+        assert (word in said["HierarchicalSubject"]) == ("|" not in word)
+        assert (word in said["TagsList"]) == ("/" not in word)
+    assert set(read_tags(str(path))) >= {((word,), None), (("sea",), None)}
+    tagger = Tagger(path)
+    tagger.write()
+    tagger.undo()
+    assert set(keywords_in(path)["Subject"]) == {word, "sea"}
+
+
+def test_a_level_with_a_mark_in_it_is_no_two_levels(tmp_path: Path) -> None:
+    body = packets.array("lr:hierarchicalSubject", "Music|AC/DC")
+    data = jpeg(jpegs.xmp(packets.packet(packets.description(body))))
+    path = photo(tmp_path, data)
+    tagger = Tagger(path)
+    assert set(tagger.write().user_keywords) == {("Music",), ("Music", "AC/DC")}
+    said = keywords_in(path)
+    assert "AC/DC" in said["Subject"]
+    assert set(said["TagsList"]) == {"animal/dog", "beach"}
+    tagger.undo()
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("word", ["Fernseher/Monitor", "电视|显示器"])
+def test_labels_of_ours_with_a_mark_become_no_hierarchy(word: str, tmp_path: Path) -> None:
+    path = photo(tmp_path, jpegs.plain())
+    device = Keyword("device", ("device",), 0.9, leaf=False)
+    keywords = [Keyword("television", ("device", word), 0.9), device]
+    tagger = Tagger(path)
+    tagger.write(keywords)
+    said = keywords_in(path)
+    assert word in said["Subject"]
+    assert (f"device|{word}" in said["HierarchicalSubject"]) == ("|" not in word)
+    assert (f"device/{word}" in said["TagsList"]) == ("/" not in word)
+    # The index is lost: all that is ours is known, and goes.
+    again = Tagger(path)
+    assert again.write(keywords).user_keywords == ()
+    again.undo()
+    assert keywords_in(path)["Subject"] == []
