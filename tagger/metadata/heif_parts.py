@@ -11,7 +11,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tagger.errors import RefusedError
 from tagger.metadata.source import MAX_PART, Source
 
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
@@ -44,7 +43,7 @@ class _Item:
 
 
 def parts(source: Source) -> Parts:
-    """Return what belongs to the primary item. Raise RefusedError or struct.error if damaged
+    """Return what belongs to the primary item. Raise ValueError or struct.error if damaged
     beyond that; what is found until there is returned."""
     found = Parts()
     try:
@@ -55,7 +54,7 @@ def parts(source: Source) -> Parts:
                 found.packets.append(source.read(start + 16, end - start - 16))
             elif kind == b"moov" and not found.canon:
                 found.canon = _canon(source, start, end)
-    except (RefusedError, struct.error, ValueError, IndexError):
+    except (struct.error, ValueError, IndexError, OSError):
         pass  # damaged
     return found
 
@@ -136,7 +135,7 @@ class _Meta:
         for number, item in items.items():
             if self._main not in described.get(number, [self._main]):
                 continue  # a gain map's, a thumbnail's
-            with contextlib.suppress(ValueError, IndexError, RefusedError):
+            with contextlib.suppress(ValueError, IndexError):
                 self._take_item(found, number, item, first=number in described)
 
     def _take_item(self, found: Parts, number: int, item: _Item, *, first: bool) -> None:

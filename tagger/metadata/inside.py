@@ -15,7 +15,6 @@ import re
 import struct
 from dataclasses import dataclass, field
 
-from tagger.errors import RefusedError
 from tagger.metadata import heif_parts, iptc, tiff_parts
 from tagger.metadata.source import MAX_PART, Source, opened
 
@@ -49,7 +48,7 @@ def inside(source: Source) -> Inside:
     """Return what a file holds; nothing when it is of no format that is understood."""
     found = Inside()
     # Damaged: what has been found until there counts.
-    with contextlib.suppress(RefusedError, struct.error, ValueError, IndexError):
+    with contextlib.suppress(struct.error, ValueError, IndexError, OSError):
         _look(source, found)
     found.packets = [packet for packet in found.packets if packet.strip(b"\0 \t\r\n")]
     return found

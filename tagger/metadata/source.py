@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from stat import S_ISREG
 
-from tagger.errors import RefusedError
 from tagger.files import open_untrusted
 
 MAX_BYTES = 32 << 20
@@ -31,25 +30,22 @@ class Source:
     def read(self, at: int, size: int) -> bytes:
         """Return ``size`` bytes from ``at`` on, fewer at the end of the file.
 
-        Raise RefusedError beyond the limits, and when the file cannot be read.
+        Raise ValueError beyond the limits, OSError when the file cannot be read.
         """
         if at < 0 or size < 0 or size > MAX_PART:
-            raise RefusedError("a part of its metadata is too long")
+            raise ValueError("a part of its metadata is too long")
         size = max(0, min(size, self.size - at))
         self.spend(size)
         if not isinstance(self._data, int):
             return self._data[at : at + size]
-        try:
-            return os.pread(self._data, size, at) if size else b""
-        except OSError as error:
-            raise RefusedError(f"it cannot be read: {error.strerror}") from error
+        return os.pread(self._data, size, at) if size else b""
 
     def spend(self, size: int) -> None:
         """Count ``size`` bytes that were unpacked, or taken once more, among those read."""
         self._bytes_left -= size
         self._reads_left -= 1
         if self._bytes_left < 0 or self._reads_left < 0:
-            raise RefusedError("its metadata is too long, or in too many parts")
+            raise ValueError("its metadata is too long, or in too many parts")
 
     def unpacked(self, data: bytes) -> bytes:
         """Return what zlib or gzip packed; empty when it is damaged or longer than 16 MB."""
@@ -62,10 +58,10 @@ class Source:
         return text if unpacker.eof else b""
 
     def exactly(self, at: int, size: int) -> bytes:
-        """Return ``size`` bytes from ``at`` on. Raise RefusedError also when there are fewer."""
+        """Return ``size`` bytes from ``at`` on. Raise ValueError also when there are fewer."""
         found = self.read(at, size)
         if len(found) < size:
-            raise RefusedError("its metadata goes beyond its end")
+            raise ValueError("its metadata goes beyond its end")
         return found
 
 

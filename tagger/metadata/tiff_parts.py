@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 
-from tagger.errors import RefusedError
 from tagger.metadata.source import MAX_PART, Source
 
 XMP, IPTC, PHOTOSHOP = 700, 33723, 34377
@@ -39,7 +38,7 @@ class Directory:
     """The entries of one directory, the first unless ``offset`` says where it is.
 
     ``start`` is where the TIFF structure begins in the file, from which its offsets count.
-    Raise RefusedError or struct.error when there is none.
+    Raise ValueError or struct.error when there is none.
     """
 
     def __init__(self, source: Source, start: int = 0, offset: int | None = None) -> None:
@@ -47,7 +46,7 @@ class Directory:
         head = source.exactly(start, 16) if source.size - start >= 16 else source.read(start, 8)
         self._order, self._big = order_of(head), head[:4] in _BIG
         if not self._order:
-            raise RefusedError("it has no TIFF header")
+            raise ValueError("it has no TIFF header")
         if offset is None:
             where = (self._order + "Q", 8) if self._big else (self._order + "I", 4)
             offset = struct.unpack_from(where[0], head, where[1])[0]
@@ -107,7 +106,7 @@ class Directory:
     def _said(self, tag: int) -> str:
         try:
             return str(self.number(tag) or "") if tag == FILE_SOURCE else self.text(tag)
-        except (RefusedError, struct.error):
+        except (ValueError, struct.error):
             return ""
 
     def directory(self, tag: int) -> Directory | None:
@@ -117,7 +116,7 @@ class Directory:
             return None
         try:
             return Directory(self._source, self._start, offset)
-        except (RefusedError, struct.error):
+        except (ValueError, struct.error):
             return None
 
 
@@ -125,7 +124,7 @@ def told_in(block: bytes) -> dict[int, str]:
     """Return what an EXIF block (a TIFF structure) tells; nothing when it is damaged."""
     try:
         return Directory(Source(block)).told()
-    except (RefusedError, struct.error):
+    except (ValueError, struct.error):
         return {}
 
 
