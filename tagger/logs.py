@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +14,15 @@ from typing import Any
 from tagger.config import LogConfig
 from tagger.text import well_formed
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(32), 127)} | {10: "\\n", 9: "\\t", 13: "\\r"}
+_CONTROLS = (
+    "\\x00-\\x1f\\x7f-\\x9f"  # C0, DEL and C1, which command terminals
+    "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"  # what turns the direction of writing
+    "\\u2028\\u2029\\ufff9-\\ufffb\\U000e0000-\\U000e007f"  # ends of lines, annotations, tags
+    "\\ud800-\\udfff"  # no characters: bytes that are not UTF-8, and halves of pairs
+)
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+_CONTROL_WITHIN = re.compile(f"(?![\\n\\t])[{_CONTROLS}]")
+_SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _PRIORITIES = {
     logging.DEBUG: 7,
     logging.INFO: 6,
@@ -26,8 +35,37 @@ _EXTRA = ("event", "path", "how", "tags", "ms", "kind")
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with control characters and bytes that are not UTF-8 made visible."""
-    return well_formed(text).translate(_ESCAPES)
+    """Return ``text`` as one line in which nothing commands a terminal.
+
+    Control characters (C0, DEL, C1, those of bidirectional text, ends of lines) and bytes that
+    are not UTF-8 are shown escaped, as ``\\x1b`` or ``\\u202e``.
+    """
+    return _made_visible(text, _CONTROL)
+
+
+def escaped(text: str) -> str:
+    """Return ``text``, of any number of lines, as :func:`printable`; newlines and tabs stay."""
+    return _made_visible(text, _CONTROL_WITHIN)
+
+
+def _made_visible(text: str, unsafe: re.Pattern[str]) -> str:
+    if unsafe.search(text) is None:
+        return text
+    return unsafe.sub(lambda found: _escape(found[0]), well_formed(text))
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if char in _SHORT:
+        return _SHORT[char]
+    return (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )
+
+
+def ascii_json(value: Any, **options: Any) -> str:
+    """Return ``value`` as JSON of printable ASCII: any text comes through any terminal and pipe."""
+    return json.dumps(value, **options).replace("\x7f", "\\u007f")
 
 
 class TextFormatter(logging.Formatter):
@@ -36,7 +74,9 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created).isoformat(" ", "seconds")
         line = f"{moment} {record.levelname.lower()} {printable(record.getMessage())}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        if record.exc_info:
+            line += f"\n{escaped(self.formatException(record.exc_info))}"
+        return line
 
 
 class JournalFormatter(logging.Formatter):
@@ -48,7 +88,7 @@ class JournalFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = printable(record.getMessage())
         if record.exc_info:
-            text += f"\n{self.formatException(record.exc_info)}"
+            text += f"\n{escaped(self.formatException(record.exc_info))}"
         mark = f"<{_PRIORITIES.get(record.levelno, 6)}>"
         return "\n".join(mark + line for line in text.split("\n"))
 
@@ -66,7 +106,7 @@ class JsonFormatter(logging.Formatter):
         entry |= {name: getattr(record, name) for name in _EXTRA if hasattr(record, name)}
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry)  # ASCII only, so that any byte in a path survives
+        return ascii_json(entry)  # so that any byte in a path survives
 
 
 def goes_to_journal(fd: int, environ: Mapping[str, str] = os.environ) -> bool:

@@ -6,6 +6,7 @@ Each command lives in a module that is imported only when the command is called,
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import os
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import click
 
 from tagger import __version__
+from tagger.cli.terminal import in_utf8, let_go, set_up_output
 from tagger.errors import ConfigError, TaggerError
 
 COMMANDS = {
@@ -90,14 +92,17 @@ def main(arguments: list[str] | None = None) -> int:
     78 when the config lets ``tagger run`` do nothing. When threads were left behind that still
     run, the process ends here.
     """
+    set_up_output()
+    if arguments is None:
+        in_utf8()
     code = _run(arguments)
     hanging = sys.modules.get("tagger.hanging")
     if hanging is not None and hanging.left_behind():
         # To take the interpreter down around a thread that is in a library makes that abort.
         logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        let_go()
         os._exit(code)
+    let_go()
     return code
 
 
@@ -116,23 +121,18 @@ def _run(arguments: list[str] | None) -> int:
         message = message[:1].lower() + message[1:]
         context = getattr(error, "ctx", None)
         hint = f"; see `{context.command_path} --help`" if context else ""
-        print(f"tagger: {message.rstrip('.')}{hint}", file=sys.stderr)
+        _say(f"tagger: {message.rstrip('.')}{hint}")
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        # `tagger query dog | head`: the reader has enough. Keep the exit handler quiet too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0  # `tagger query dog | head`: the reader has enough
     except TaggerError as error:
         from tagger.logs import printable
 
         _trace(asked)
         lines = str(error).split("\n")
-        print(
-            "\n".join(["tagger: " + printable(lines[0]), *map(printable, lines[1:])]),
-            file=sys.stderr,
-        )
+        _say("\n".join(["tagger: " + printable(lines[0]), *map(printable, lines[1:])]))
         configured = asked.command != "run" or not isinstance(error, ConfigError)
         return 2 if configured else _NOT_CONFIGURED
     except Exception as error:  # noqa: BLE001 - whatever it is, it is said in one line
@@ -140,7 +140,7 @@ def _run(arguments: list[str] | None) -> int:
 
         _trace(asked)
         said = printable(" ".join(_cause(error).split()))
-        print(f"tagger: {said}; {_remedy(error, asked)}", file=sys.stderr)
+        _say(f"tagger: {said}; {_remedy(error, asked)}")
         return _UNEXPECTED
     return result if isinstance(result, int) else 0
 
@@ -151,12 +151,18 @@ _NOT_CONFIGURED = 78
 """Likewise, of a config to be corrected: a service is not started again before it is."""
 
 
+def _say(text: str) -> None:
+    """Print to standard error, if somebody still reads it."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
+
+
 def _trace(asked: _Asked) -> None:
     """Show where the present error arose, if that is asked for."""
     if asked.debug:
         import traceback
 
-        traceback.print_exc()
+        _say(traceback.format_exc().rstrip())
 
 
 def _cause(error: Exception) -> str:

@@ -117,8 +117,8 @@ def _print(result: dict[str, Any], several: bool) -> None:
     if not result["tags"]:
         click.echo("  nothing to say")
     for tag in result["tags"]:
-        click.echo(f"  {' > '.join(tag['path'])}  {tag['confidence']:.2f}")
+        click.echo(f"  {printable(' > '.join(tag['path']))}  {tag['confidence']:.2f}")
     for line in result.get("explain", ()):
-        click.echo(f"    {line}")
+        click.echo(f"    {printable(line)}")
     for raw in () if several else result["top"]:
         click.echo(f"  class {raw['index']}: {raw['label']} {raw['probability']:.4f}")

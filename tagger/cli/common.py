@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tagger.cli.terminal import is_terminal, raw
 from tagger.config import Config
 from tagger.configfile import config_places, find_config, load_config
 from tagger.errors import ConfigError
+from tagger.logs import ascii_json, printable
 from tagger.naming import known_path
 
 if TYPE_CHECKING:
@@ -46,16 +47,21 @@ def vocabulary(config: Config) -> Vocabulary:
 
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON: ASCII only, so that a path of any bytes comes through."""
-    print(json.dumps(value, indent=2))
+    print(ascii_json(value, indent=2))
 
 
 def print_paths(paths: Iterable[str], *, null: bool = False) -> None:
-    """Print paths byte for byte, ended by newlines or by NULs."""
+    """Print paths byte for byte, ended by newlines or by NULs; for a person, made visible."""
+    if is_terminal(sys.stdout) and not null:
+        for path in paths:
+            print(printable(path))
+        return
     end = b"\0" if null else b"\n"
     sys.stdout.flush()
+    out = raw(sys.stdout).buffer
     for path in paths:
-        sys.stdout.buffer.write(os.fsencode(path) + end)
-    sys.stdout.buffer.flush()
+        out.write(os.fsencode(path) + end)
+    out.flush()
 
 
 def ask_path(path: str) -> str:

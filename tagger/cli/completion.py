@@ -34,6 +34,7 @@ def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) 
     from tagger.cli.common import config_or_default, vocabulary
     from tagger.config import Config
     from tagger.errors import TaggerError
+    from tagger.logs import printable
 
     root = ctx.find_root()
     if not isinstance(root.obj, str):  # no command has been called
@@ -44,6 +45,7 @@ def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) 
         known = vocabulary(Config())
     before = [str(word) for word in ctx.params.get("words") or ()]
     names = [name for node in known.nodes.values() for name in node.names.values()]
+    names = [name for name in names if name == printable(name)]  # the shell shows them as they are
     return sorted(set(next_words(names, known.roots(), before, incomplete)))
 
 

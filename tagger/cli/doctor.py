@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import asdict
 
 import click
 
 from tagger.cli.common import json_option, print_json
+from tagger.cli.terminal import raw
 from tagger.logs import printable
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "wrong": ("WRONG", "red")}
@@ -31,7 +33,8 @@ def doctor_command(ctx: click.Context, as_json: bool) -> int:
             continue
         mark, color = _MARKS[result.state]
         lines = [printable(line) for line in result.said.split("\n")]
-        click.echo(f"{click.style(f'{mark:<8}', color)} {printable(result.name)}: {lines[0]}")
+        click.secho(f"{mark:<8} ", raw(sys.stdout), nl=False, fg=color)
+        click.echo(f"{printable(result.name)}: {lines[0]}")
         for line in lines[1:]:
             click.echo(f"           {line}")
         if result.remedy:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import filecmp
-import io
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TextIO
 
 from tagger.config import is_inside
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
@@ -32,15 +32,26 @@ class Exported:
     failed: int = 0
 
 
-def write_csv(photos: Iterable[Found], out: BinaryIO) -> None:
-    """Write a line for each photo: path, taken_at, and labels with `;` between."""
-    text = io.TextIOWrapper(out, "utf-8", "surrogateescape", newline="")
-    lines = csv.writer(text, lineterminator="\n")
+_FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@\t\r\n＝＋－＠])")
+"""Where a spreadsheet would begin to calculate, some of them after each `;`."""
+
+
+def write_csv(photos: Iterable[Found], out: TextIO) -> None:
+    """Write a line for each photo: path, taken_at, and labels with `;` between.
+
+    What a spreadsheet would take for a formula gets an apostrophe in front, by which it is text
+    there; see https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    lines = csv.writer(out, lineterminator="\n")
     lines.writerow(("path", "taken_at", "labels"))
     for photo in photos:
-        labels = dict.fromkeys(tag.label for tag in photo.tags)  # each once
-        lines.writerow((photo.row.path, photo.row.facts.taken_at or "", ";".join(labels)))
-    text.detach()  # flushes, and leaves ``out`` open
+        labels = ";".join(dict.fromkeys(tag.label for tag in photo.tags))  # each once
+        row = (photo.row.path, photo.row.facts.taken_at or "")
+        lines.writerow((*map(_as_text, row), _FORMULA.sub(r"\1'", labels)))
+
+
+def _as_text(cell: str) -> str:
+    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
 def link_photos(paths: Iterable[str], folder: str) -> Exported:

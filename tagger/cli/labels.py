@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tagger.cli.common import config_or_default, json_option, print_json, vocabulary
+from tagger.cli.terminal import shown
 from tagger.index.database import index_path
 from tagger.index.search import Reader, open_reader
 
@@ -46,9 +47,9 @@ def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_j
     for tree in trees:
         _print_tree(tree, 0)
     if own:
-        click.echo("your own keywords")
+        print("your own keywords")
         for name, number in own:
-            click.echo(f"  {name}  {number}")
+            print(f"  {shown(name)}  {number}")
 
 
 def label_counts(reader: Reader, known: Vocabulary) -> dict[str, int]:
@@ -75,6 +76,6 @@ def _branch(
 
 
 def _print_tree(branch: dict[str, Any], depth: int) -> None:
-    click.echo(f"{'  ' * depth}{branch['label']}  {branch['count'] or ''}".rstrip())
+    print(f"{'  ' * depth}{shown(branch['label'])}  {branch['count'] or ''}".rstrip())
     for child in branch["children"]:
         _print_tree(child, depth + 1)

@@ -76,7 +76,7 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
     for row in rows:
         mark = " (configured)" if row["configured"] else ""
         table.add_row(
-            f"{row['name']}{mark}",
+            escape(printable(f"{row['name']}{mark}")),
             f"{row['megabytes']:.0f}",
             f"{row['accuracy']:.1f}",
             escape(printable(str(row["path"]))) if row["path"] else "not here",
@@ -233,7 +233,7 @@ def _same_tags(config: Config, engine: Engine) -> Compare:
 def _print_verdict(verdict: Verdict) -> None:
     from tagger.classify.optimize import AGREEMENT, SURE
 
-    table = Table(verdict.model_id, "photos", "int8 agrees")
+    table = Table(escape(printable(verdict.model_id)), "photos", "int8 agrees")
     table.add_row("calibrated on", str(verdict.calibrated), "")
     table.add_row(
         f"top-1 where fp32 is sure (>= {SURE:g})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from tagger.cli.common import (
     vocabulary,
 )
 from tagger.cli.completion import complete_query
+from tagger.cli.terminal import is_terminal
 from tagger.index.query import And, Below, Query, Taken, is_moment, parse
 from tagger.index.search import open_reader
 from tagger.shown import facts_json, known_names, located, tags_json
@@ -123,7 +125,14 @@ def query_command(
         elif as_csv:
             from tagger.cli.export import write_csv
 
-            write_csv(reader.find(query, limit=limit), sys.stdout.buffer)
+            if is_terminal(sys.stdout):
+                write_csv(reader.find(query, limit=limit), sys.stdout)
+            else:
+                sys.stdout.flush()
+                out = sys.stdout.buffer
+                text = io.TextIOWrapper(out, "utf-8", "surrogateescape", newline="")
+                write_csv(reader.find(query, limit=limit), text)
+                text.detach()  # flushes, and leaves standard output open
         elif not (show or copy_to or link_to):
             print_paths(reader.find_paths(query, limit=limit), null=null)
         else:

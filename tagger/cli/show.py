@@ -13,6 +13,7 @@ from tagger.cli.common import (
     print_json,
     vocabulary,
 )
+from tagger.cli.terminal import shown as visible
 from tagger.config import Config
 from tagger.errors import StateError
 from tagger.index.search import Reader, open_reader
@@ -59,19 +60,20 @@ def _print(shown: dict[str, Any]) -> None:
         click.echo(f"  failure: {printable(shown['failure'])}")
     for tag in shown["tags"]:
         own = " (yours)" if tag["source"] == "user" else f" {tag['confidence']:.2f}"
-        click.echo(f"  tag: {' > '.join(tag['path'])}{own}")
+        click.echo(f"  tag: {visible(' > '.join(tag['path']))}{own}")
     for key in ("taken_at", "camera", "model", "tagged_at", "note"):
         if shown[key]:
             click.echo(f"  {key.replace('_', ' ')}: {printable(str(shown[key]))}")
     for raw in shown["top"]:
-        click.echo(f"  class {raw['index']}: {raw['label']} {raw['probability']:.4f}")
+        click.echo(f"  class {raw['index']}: {visible(raw['label'])} {raw['probability']:.4f}")
     for entry in shown["written"]:
         click.echo(f"  written to {printable(entry['file'])} at {entry['written_at']}")
         for name, values in entry["added"].items():
-            click.echo(f"    {name}: {', '.join(values)}")
+            click.echo(f"    {visible(name)}: {visible(', '.join(values))}")
         if entry["reason"]:
             click.echo(f"    not embedded: {printable(entry['reason'])}")
     if shown["kept_out"]:
         click.echo("  untagged by you; `tagger restore` lets the tags come back")
     if shown["removed_by_you"]:
-        click.echo(f"  removed by you, never given again: {', '.join(shown['removed_by_you'])}")
+        removed = visible(", ".join(shown["removed_by_you"]))
+        click.echo(f"  removed by you, never given again: {removed}")

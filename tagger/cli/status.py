@@ -63,12 +63,12 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     else:
         yield "not running; start it with `tagger run`"
     if daemon["problem"]:
-        yield f"problem: {daemon['problem']}"
+        yield f"problem: {printable(daemon['problem'])}"
     if daemon["resting"]:
-        yield f"resting: {daemon['resting']}"
+        yield f"resting: {printable(daemon['resting'])}"
     if daemon["notice"]:
         yield f"note: {printable(daemon['notice'])}"
-    yield f"model: {status['model']} ({status['engine']})"
+    yield f"model: {printable(str(status['model']))} ({status['engine']})"
     yield f"photos: {', '.join(f'{n:,} {name}' for name, n in counts.items())}"
     progress = Standing(**status["progress"]) if status["progress"] else Standing()
     if progress.remaining:
@@ -81,6 +81,6 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     for root in status["roots"]:
         reason = f", {root['reason']}" if root.get("reason") else ""
         mode = f" ({root['mode']})" if root.get("mode") else ""
-        yield f"folder: {root['path']}: {root['state']}{mode}{reason}"
+        yield printable(f"folder: {root['path']}: {root['state']}{mode}{reason}")
     if counts["failed"]:
         yield "see `tagger failures`"
