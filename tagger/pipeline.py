@@ -208,6 +208,8 @@ class Pipeline:
                 saved = replace(saved, tags=tags, deleted=saved.deleted + write.deleted)
             users = _user_tags(write.user_keywords)
             saved = replace(saved, tags=saved.tags + users, note=write.reason)
+            if write.waits:
+                saved = replace(saved, keywords_hash=None)  # asked again in a minute
         job.milliseconds["write"] = _ms(started)
         return Ready(job, saved, write, decided)
 
@@ -227,6 +229,7 @@ class Pipeline:
             tombstones=stones,
             digest=one.job.digest,
             same_picture=one.same_picture,
+            patient=True,
         )
 
     def _decided(self, job: Job) -> _Decided:

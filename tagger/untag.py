@@ -24,6 +24,7 @@ from tagger.index.records import PhotoRow, SavedPhoto
 from tagger.index.store import Store
 from tagger.labels.choose import Chooser
 from tagger.labels.vocabulary import own_vocabulary
+from tagger.metadata.edited import OVERWRITTEN
 from tagger.metadata.own import keyword_problem
 from tagger.metadata.write import PreparedWrite, Provenance, prepare, recover
 from tagger.metadata.xmp import clean, key
@@ -130,12 +131,14 @@ class Untagger:
     def restore(self, path: str, labels: Collection[str] = ()) -> tuple[str, ...]:
         """Let tags that were taken away come back (some labels, or all); return which.
 
-        They are written again by the daemon. Raise StateError as :meth:`remove`.
+        They are written again by the daemon, also where another program has overwritten them.
+        Raise StateError as :meth:`remove`.
         """
         row = self._row(path)
         stones = self._store.tombstones(row.id)
         lifted = tuple(sorted(stones & set(labels) if labels else stones))
         self._store.lift_tombstones(row.id, lifted)
+        self._store.forget_entries(row.id, OVERWRITTEN)
         if row.keep_out and not labels:
             self._store.keep_out(row.id, False)
         return lifted

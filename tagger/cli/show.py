@@ -54,6 +54,8 @@ def show_json(reader: Reader, path: str, config: Config) -> dict[str, Any]:
 
 
 def _print(shown: dict[str, Any]) -> None:
+    from tagger.metadata.edited import OVERWRITTEN, PUT_BACK
+
     click.echo(printable(shown["path"]))
     click.echo(f"  status: {shown['status']}")
     if shown["failure"]:
@@ -71,7 +73,8 @@ def _print(shown: dict[str, Any]) -> None:
         for name, values in entry["added"].items():
             click.echo(f"    {visible(name)}: {visible(', '.join(values))}")
         if entry["reason"]:
-            click.echo(f"    not embedded: {printable(entry['reason'])}")
+            what = "" if entry["reason"] in (OVERWRITTEN, PUT_BACK) else "not embedded: "
+            click.echo(f"    {what}{printable(entry['reason'])}")
     if shown["kept_out"]:
         click.echo("  untagged by you; `tagger restore` lets the tags come back")
     if shown["removed_by_you"]:

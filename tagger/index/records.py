@@ -73,7 +73,7 @@ class SavedPhoto:
     deleted: tuple[str, ...] = ()
     kept_out: bool = False
     labels_hash: str = ""
-    keywords_hash: str = ""
+    keywords_hash: str | None = ""
     note: str = ""
 
     @property

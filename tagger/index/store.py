@@ -195,6 +195,11 @@ class Store(Lookup):
                 (photo_id,),
             )
 
+    def forget_entries(self, photo_id: int, reason: str) -> None:
+        """Forget what the journal says of files of a photo for this ``reason``."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM journal WHERE photo_id = ? AND reason = ?", (photo_id, reason))
+
     def retry(self, paths: Iterable[str] | None = None) -> int:
         """Make failures (all, or these paths) due at once, whatever their reason."""
         with self.transaction() as db:

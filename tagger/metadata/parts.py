@@ -123,6 +123,8 @@ class Parts:
         """
         original, entry = read_original(file), self._journal.get(file)
         data = original.data if original is not None else None
+        if entry is not None and data is not None and not data.strip():
+            data = None  # it was ours, and somebody emptied it
         found = json_sidecar.parse(data)
         ours = self.own_labels(found, file)
         base = json_sidecar.without(found, ours) if ours else data

@@ -50,7 +50,8 @@ class PreparedWrite:
 
     ``deleted`` are labels of ours that the user took out of the file, ``user_keywords`` the
     user's own keywords as paths with everything above them, ``reason`` says why tags are
-    not in the photo although they should be.
+    not in the photo although they should be, or not in its file. ``waits``: it is to be looked
+    at again soon.
     """
 
     path: str
@@ -59,6 +60,7 @@ class PreparedWrite:
     deleted: tuple[str, ...] = ()
     user_keywords: tuple[KeywordPath, ...] = ()
     reason: str = ""
+    waits: bool = False
 
     @property
     def intents(self) -> tuple[JournalEntry, ...]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from tagger.errors import MetadataError, PhotoChangedError, PhotoVanishedError, RefusedError
 from tagger.files import photo_stat
@@ -33,6 +34,8 @@ class Held:
     """An XMP file taken apart: ``base`` is what it would be without anything of ours.
 
     ``entry`` tells what of ours is in it, ``deleted`` which labels of ours the user took out.
+    ``left``: why nothing is written to it now, see :mod:`~tagger.metadata.edited`; ``reason``
+    is for the journal, if it is written.
     """
 
     place: XmpPlace
@@ -40,10 +43,26 @@ class Held:
     entry: JournalEntry | None
     base: bytes | None
     deleted: frozenset[str] = frozenset()
+    left: str = ""
+    reason: str = ""
 
     @property
     def data(self) -> bytes | None:
         return self.original.data if self.original is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldJson:
+    """The JSON sidecar taken apart: ``ours`` are the labels in it that are ours.
+
+    The rest as for :class:`Held`.
+    """
+
+    found: dict[str, Any] = field(default_factory=dict)
+    ours: tuple[str, ...] = ()
+    deleted: frozenset[str] = frozenset()
+    left: str = ""
+    reason: str = ""
 
 
 def read_photo(path: str, expected: FileStat) -> Original:
@@ -87,10 +106,6 @@ def texts_of(packet: bytes | None, name: str) -> tuple[str, ...]:
         return xmp.parse(packet).texts(name)
     except RefusedError:
         return ()
-
-
-def subjects(packet: bytes | None) -> tuple[str, ...]:
-    return texts_of(packet, xmp.SUBJECT)
 
 
 def undone(data: bytes, entry: JournalEntry) -> bytes | None:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from tagger.errors import PhotoVanishedError, RefusedError
 from tagger.files import leads_out
-from tagger.metadata import exif, json_sidecar, patch, xmp
+from tagger.metadata import edited, exif, json_sidecar, patch
 from tagger.metadata.keywords import (
     KeywordPath,
     merged,
@@ -36,6 +35,7 @@ from tagger.metadata.places import (
 from tagger.metadata.prepared import Part, PreparedWrite, Provenance, WriteOptions
 from tagger.metadata.reading import (
     Held,
+    HeldJson,
     adopted,
     container_packet,
     photo_inside,
@@ -43,7 +43,6 @@ from tagger.metadata.reading import (
     read_photo,
     recover,
     stripped,
-    subjects,
     undone,
     users_packet,
 )
@@ -71,6 +70,7 @@ def prepare(
     digest: bytes = b"",
     same_picture: bool = True,
     own: str = "",
+    patient: bool = False,
 ) -> PreparedWrite:
     """Get a photo's ``keywords`` ready to be written where ``options`` say.
 
@@ -78,12 +78,14 @@ def prepare(
     ``tombstones`` labels that must not be written, ``digest`` that of the photo's bytes,
     ``same_picture`` false when the picture is another one than when we last wrote. ``own`` is
     a keyword to be written as the user's: it goes to where ours go, and stays when they go.
+    ``patient``: a sidecar that was emptied just now is not written to yet.
 
     Raise PhotoVanishedError, RefusedError (not even a sidecar can be written), or
     WriteFailedError.
     """
     with naming(candidate.path):
         writer = _Writer(candidate, options, provenance, previous, digest, same_picture)
+        writer.patient = patient
         return writer.prepare(keywords, tombstones, own)
 
 
@@ -102,6 +104,7 @@ class _Writer:
         self.path = candidate.path
         self.options = options
         self.same_picture = same_picture
+        self.patient = False
         self.journal = {entry.file: entry for entry in previous}
         if leads_out(self.path, candidate.root):
             raise PhotoVanishedError(f"a folder above {self.path} is a link now", "nothing to do")
@@ -113,11 +116,11 @@ class _Writer:
     ) -> PreparedWrite:
         held = self._take_apart(keywords)
         json_file = sidecar_paths(self.path)[2]
-        found, json_deleted = self._json(json_file)
-        deleted = frozenset().union(json_deleted, *(one.deleted for one in held.values()))
+        beside = self._json(json_file)
+        deleted = frozenset().union(beside.deleted, *(one.deleted for one in held.values()))
         written = {label: word for e in self.journal.values() for label, word in e.tags.items()}
         kept = without(keywords, deleted | frozenset(stones), written)
-        users, words = self._users(held, found, json_file, keywords)
+        users, words = self._users(held, beside, keywords)
         if own:
             users, words = merged([*users, (own,)]), (*words, own)
         made = PreparedWrite(
@@ -130,7 +133,7 @@ class _Writer:
             if self.options.read_only or self.options.target == "none":
                 made.parts = [Part(entry) for entry in self.journal.values()]
             else:
-                self._plan(made, held, Wanted(kept, users, words, own), json_file)
+                self._plan(made, held, Wanted(kept, users, words, own), json_file, beside)
         except BaseException:
             made.discard()
             raise
@@ -174,6 +177,8 @@ class _Writer:
         data = original.data if original is not None else None
         if data is None:
             return Held(place, original, entry, None)
+        if original is not None and isinstance(place, XmpSidecar) and edited.is_empty(original):
+            return self._empty(place, original, entry)
         packet = place.packet_in(data)
         if entry is None:
             entry = adopted(place, packet, keywords)
@@ -185,8 +190,11 @@ class _Writer:
             return Held(place, original, None, data)
         now = patch.digest(data)
         if now == entry.before:
-            # Restored from a backup, or taken away by hand together with all we wrote.
-            return Held(place, original, None, data)
+            # Restored from a backup, or taken away by hand together with all we wrote. But one
+            # that puts it back again and again is not written against.
+            if entry.reason in (edited.PUT_BACK, edited.OVERWRITTEN):
+                return Held(place, original, entry, data, left=edited.OVERWRITTEN)
+            return Held(place, original, None, data, reason=edited.PUT_BACK)
         if now == entry.after:
             base = undone(data, entry)
             if base is not None or entry.created:
@@ -204,39 +212,50 @@ class _Writer:
         data = original.data if original is not None else None
         if entry is None or data is None:
             return Held(place, original, None, data)
-        deleted = frozenset[str]()
-        if self.same_picture:
-            there = {xmp.key(word) for word in subjects(packet)}
-            deleted = frozenset(
-                label for label, word in entry.tags.items() if xmp.key(word) not in there
-            )
+        if entry.target and edited.is_overwritten(entry, packet):
+            left = edited.OVERWRITTEN if self.same_picture else ""
+            return Held(place, original, entry if left else None, data, left=left)
+        deleted = edited.deleted_labels(entry, packet) if self.same_picture else frozenset[str]()
         return Held(place, original, entry, stripped(place, data, packet, entry), deleted)
 
-    def _json(self, file: str) -> tuple[dict[str, Any], frozenset[str]]:
-        """Return the JSON sidecar (empty: none that can be read), and the labels deleted."""
+    def _empty(self, place: XmpPlace, original: Original, entry: JournalEntry | None) -> Held:
+        """Take an XMP sidecar apart that has nothing in it: written to unless more may come."""
+        if self.patient and edited.is_fresh(original):
+            return Held(place, original, entry, original.data, left=edited.WAITS)
+        created = entry is not None and entry.created
+        return Held(place, original, None, None if created else original.data)
+
+    def _json(self, file: str) -> HeldJson:
+        """Return the JSON sidecar taken apart; nothing in it: none that can be read."""
         entry = self.journal.get(file)
         if entry is None and self.options.target != json_sidecar.TARGET:
-            return {}, frozenset()
+            return HeldJson()
         original = read_original(file)
         if original is None:
-            return {}, frozenset()
+            return HeldJson()
+        if entry is not None and edited.is_empty(original):
+            fresh = self.patient and edited.is_fresh(original)
+            return HeldJson(left=edited.WAITS if fresh else "")
         try:
             found = json_sidecar.parse(original.data)
         except RefusedError:
-            return {}, frozenset()
+            return HeldJson()
+        ours = self.parts.own_labels(found, file)
         if entry is None or not entry.tags or not self.same_picture:
-            return found, frozenset()
-        if patch.digest(original.data) in (entry.after, entry.before):
-            return found, frozenset()
-        there = set(json_sidecar.labels_in(found))
-        return found, frozenset(label for label, word in entry.tags.items() if word not in there)
+            return HeldJson(found, ours)
+        now = patch.digest(original.data)
+        if now == entry.after:
+            return HeldJson(found, ours)
+        if now == entry.before:
+            if entry.reason in (edited.PUT_BACK, edited.OVERWRITTEN):
+                return HeldJson(found, left=edited.OVERWRITTEN)
+            return HeldJson(found, ours, reason=edited.PUT_BACK)
+        if edited.is_json_overwritten(entry, found):
+            return HeldJson(found, left=edited.OVERWRITTEN)
+        return HeldJson(found, ours, edited.deleted_in_json(entry, found))
 
     def _users(
-        self,
-        held: Mapping[str, Held],
-        found: dict[str, Any],
-        json_file: str,
-        keywords: Sequence[Keyword],
+        self, held: Mapping[str, Held], beside: HeldJson, keywords: Sequence[Keyword]
     ) -> tuple[tuple[KeywordPath, ...], tuple[str, ...]]:
         """Return the user's own keywords, wherever they are, as paths and as plain words."""
         inside = photo_inside(self.photo)
@@ -254,7 +273,7 @@ class _Writer:
         if xmp_file in held:
             paths += user_paths(held[xmp_file].base)
             words += user_words(held[xmp_file].base)
-        paths += json_sidecar.paths_in(found, self.parts.own_labels(found, json_file))
+        paths += json_sidecar.paths_in(beside.found, beside.ours)
         return merged(paths), tuple(words)
 
     # Where to
@@ -265,18 +284,26 @@ class _Writer:
         held: dict[str, Held],
         wanted: Wanted,
         json_file: str,
+        beside: HeldJson,
     ) -> None:
         main = ""
         if self.options.target == json_sidecar.TARGET:
             main = json_file
-            with naming(main):
-                made.parts.append(self.parts.of_json(json_file, wanted.keywords, wanted.own))
+            if not self._left(made, main, beside.left, wanted):
+                if beside.left == edited.OVERWRITTEN:
+                    self.journal.pop(main, None)  # what is in it is not ours
+                with naming(main):
+                    part = self.parts.of_json(json_file, wanted.keywords, wanted.own)
+                _note(part, beside.reason)
+                made.parts.append(part)
         elif wanted.keywords or wanted.own or sidecar_file(self.path) in held:
             if self.options.target == "embed" and (wanted.keywords or wanted.own):
                 try:
-                    made.parts.append(
-                        self.parts.of_xmp(self._embedding(held, wanted.keywords), wanted)
-                    )
+                    one = self._embedding(held, wanted.keywords)
+                    if not self._left(made, self.path, one.left, wanted):
+                        part = self.parts.of_xmp(one, wanted)
+                        _note(part, one.reason)
+                        made.parts.append(part)
                     main = self.path
                 except RefusedError as error:
                     made.reason = error.message
@@ -286,11 +313,10 @@ class _Writer:
                     if main not in held:
                         original = read_original(main)
                         held[main] = self._held(XmpSidecar(main), original, None, wanted.keywords)
-                    part = self.parts.of_xmp(held[main], wanted)
-                if part.entry is not None and made.reason:
-                    part.entry = replace(part.entry, reason=made.reason)
-                    part.intent = part.intent and replace(part.intent, reason=made.reason)
-                made.parts.append(part)
+                    if not self._left(made, main, held[main].left, wanted):
+                        part = self.parts.of_xmp(held[main], wanted)
+                        _note(part, made.reason or held[main].reason)
+                        made.parts.append(part)
         for file, entry in self.journal.items():
             if file != main:
                 try:
@@ -298,6 +324,17 @@ class _Writer:
                 except RefusedError as error:
                     made.parts.append(Part(entry))
                     made.reason = made.reason or f"tags stay in {file}: {error.message}"
+
+    def _left(self, made: PreparedWrite, file: str, why: str, wanted: Wanted) -> bool:
+        """Leave a file as it is, if there is a reason ``why``; return whether there is."""
+        if not why or wanted.own or not wanted.keywords:
+            return False
+        made.reason, made.waits = made.reason or why, why == edited.WAITS
+        entry = self.journal.get(file)
+        if entry is not None and not made.waits:
+            entry = replace(entry, reason=why)
+        made.parts.append(Part(entry))
+        return True
 
     def _embedding(self, held: Mapping[str, Held], keywords: Sequence[Keyword]) -> Held:
         """Return the photo as the place to write to; raise RefusedError if it is none."""
@@ -330,3 +367,10 @@ class _Writer:
             return Part(None)
         one = held[file]
         return self.parts.of(one, one.base, {}, (), 0)
+
+
+def _note(part: Part, reason: str) -> None:
+    """Let the journal say why a file is written to as it is."""
+    if part.entry is not None and reason:
+        part.entry = replace(part.entry, reason=reason)
+        part.intent = part.intent and replace(part.intent, reason=reason)
