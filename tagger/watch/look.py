@@ -1,10 +1,4 @@
-"""One look at one file: who writes to it, and does it have an end?
-
-The checks by format are cheap (a few small reads) and only ask whether the end is
-there, never whether the image is sound. Sources: ITU T.81 annex B (JPEG markers), PNG
-specification 5.6 (IEND), RFC 9649 (WebP), ISO/IEC 14496-12 section 4.2 (boxes of HEIF
-and AVIF), GIF89a section 27 (trailer).
-"""
+"""One look at one file: who writes to it, and does it have an end?"""
 
 from __future__ import annotations
 
@@ -13,15 +7,13 @@ import fcntl
 import os
 import signal
 import stat
-from collections.abc import Callable
 
 from tagger.files import open_untrusted
 from tagger.photo import FileStat
+from tagger.watch.ends import completeness_of
 from tagger.watch.settle import Completeness, Look
 
-TAIL_BYTES = 4096
 _NO_LEASE = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS}
-_PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 
 def take_look(
@@ -50,7 +42,8 @@ def take_look(
         try:
             if trust_lease:
                 writer = has_writer(fd)
-            completeness = completeness_of(fd, os.fstat(fd).st_size)
+            # What is being written is looked at often: its end is not searched for.
+            completeness = completeness_of(fd, os.fstat(fd).st_size, search=writer is not True)
             after = os.fstat(fd)
         finally:
             os.close(fd)
@@ -81,104 +74,3 @@ def has_writer(fd: int) -> bool | None:
         raise
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
-
-
-def completeness_of(fd: int, size: int) -> Completeness:
-    """Return what the structure of the file behind ``fd``, of ``size`` bytes, says of its end."""
-    if size == 0:
-        return Completeness.INCOMPLETE
-    try:
-        head = os.pread(fd, 32, 0)
-        for magic, check in _CHECKS:
-            if head[magic[0] : magic[0] + len(magic[1])] == magic[1]:
-                return check(fd, size, head)
-    except OSError:
-        pass  # unreadable: the decoder will say so
-    return Completeness.UNKNOWN
-
-
-def _ended(yes: bool) -> Completeness:
-    return Completeness.COMPLETE if yes else Completeness.INCOMPLETE
-
-
-def _tail(fd: int, size: int, start: int = 0) -> bytes:
-    begin = max(start, size - TAIL_BYTES)
-    return os.pread(fd, size - begin, begin)
-
-
-def _reserved(fd: int, size: int) -> bool:
-    """Whether the file ends in zeros: its room was reserved before it was written."""
-    return not _tail(fd, size)[-32:].strip(b"\0")
-
-
-def _jpeg(fd: int, size: int, _head: bytes) -> Completeness:
-    # Walk to the scan first: an embedded thumbnail has an end marker of its own.
-    at = 2
-    for _ in range(2000):
-        segment = os.pread(fd, 4, at)
-        if len(segment) < 4:
-            return Completeness.INCOMPLETE
-        if segment[0] != 0xFF:
-            return Completeness.UNKNOWN
-        if segment[1] == 0xFF:  # a fill byte
-            at += 1
-            continue
-        at += 2 + int.from_bytes(segment[2:])
-        if segment[1] == 0xDA:
-            # 0xFF is stuffed in coded data, so FF D9 after the scan's start is the end.
-            return _ended(b"\xff\xd9" in _tail(fd, size, min(at, size)))
-    return Completeness.UNKNOWN
-
-
-def _png(fd: int, size: int, _head: bytes) -> Completeness:
-    return _ended(_PNG_END in _tail(fd, size))
-
-
-def _gif(fd: int, size: int, _head: bytes) -> Completeness:
-    return _ended(_tail(fd, size).rstrip(b"\0").endswith(b"\x3b"))
-
-
-def _webp(fd: int, size: int, head: bytes) -> Completeness:
-    whole = int.from_bytes(head[4:8], "little") + 8 <= size
-    return _ended(whole and not _reserved(fd, size))
-
-
-def _bmp(_fd: int, size: int, head: bytes) -> Completeness:
-    declared = int.from_bytes(head[2:6], "little")
-    if declared > size:
-        return Completeness.INCOMPLETE
-    return Completeness.UNKNOWN  # some writers leave the field zero
-
-
-def _boxes(fd: int, size: int, _head: bytes) -> Completeness:
-    if _reserved(fd, size):
-        return Completeness.INCOMPLETE
-    at, seen = 0, set()
-    for _ in range(256):
-        if at == size:
-            return Completeness.COMPLETE if b"mdat" in seen else Completeness.UNKNOWN
-        box = os.pread(fd, 16, at)
-        if len(box) < 8:
-            return Completeness.INCOMPLETE
-        length = int.from_bytes(box[:4])
-        if length == 0:  # "until the end of the file": no telling
-            return Completeness.UNKNOWN
-        if length == 1:
-            length = int.from_bytes(box[8:16])
-        if length < 8:
-            return Completeness.UNKNOWN
-        seen.add(box[4:8])
-        at += length
-        if at > size:
-            return Completeness.INCOMPLETE
-    return Completeness.UNKNOWN
-
-
-_CHECKS: tuple[tuple[tuple[int, bytes], Callable[[int, int, bytes], Completeness]], ...] = (
-    ((0, b"\xff\xd8\xff"), _jpeg),
-    ((0, b"\x89PNG\r\n\x1a\n"), _png),
-    ((0, b"GIF8"), _gif),
-    ((8, b"WEBP"), _webp),
-    ((0, b"BM"), _bmp),
-    ((4, b"ftyp"), _boxes),
-)

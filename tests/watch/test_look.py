@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tagger.watch.look import completeness_of, has_writer, take_look
+from tagger.watch.ends import completeness_of
+from tagger.watch.look import has_writer, take_look
 from tagger.watch.settle import Completeness, Look
 
 COMPLETE, INCOMPLETE, UNKNOWN = Completeness
