@@ -87,9 +87,15 @@ class DecodeConfig:
     """Limits on the decoding processes, where photos are opened."""
 
     workers: int = setting("Processes; 0: one per core, at most four.", 0, min=0, max=64)
-    max_megapixels: int = setting("Larger photos are refused.", 50, min=1, max=4000)
+    max_megapixels: int = setting(
+        "Larger photos are refused. Of a JPEG four times as many are read, and a HEIC photo with\n"
+        "a thumbnail may have any size.",
+        64,
+        min=1,
+        max=4000,
+    )
     timeout_seconds: float = setting("A photo that takes longer is refused.", 60.0, min=1, max=3600)
-    memory_mb: int = setting("Memory of one process.", 400, min=256, max=65536)
+    memory_mb: int = setting("Memory of one process.", 512, min=256, max=65536)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,18 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tagger.decode.facts import read_exif, read_facts, read_orientation
-from tagger.decode.pixels import LARGE, brightest, from_deep, is_deep, reduced, to_rgb, turn
+from tagger.decode.pixels import (
+    LARGE,
+    Rows,
+    brightest,
+    from_deep,
+    is_deep,
+    reduced,
+    reduced_by,
+    shrink,
+    to_rgb,
+    turn,
+)
 from tagger.errors import (
     DamagedImageError,
     ImageTooLargeError,
@@ -111,7 +122,7 @@ def decode(
 
     ``more`` adds the two end squares of a photo that is clearly not square; ``whole`` takes
     no thumbnail. Of a JPEG that is not progressive, four times ``max_pixels`` may be there:
-    it is decoded smaller. Raise
+    it is decoded smaller; a HEIF file whose thumbnail is taken may have any size. Raise
     NotAnImageError, DamagedImageError, ImageTooLargeError (more than ``max_pixels``),
     PhotoVanishedError or PhotoUnreadableError.
     """
@@ -248,22 +259,23 @@ def _decode(
     *,
     whole: bool = False,
 ) -> DecodedPhoto:
-    with open_image(source, path, max_pixels) as (image, facts):
-        size, orientation = image.size, facts.orientation
+    with open_image(source, path, max_pixels, thumbnail=not whole) as (image, facts):
+        orientation = facts.orientation
         draft(image, spec, whole=whole)
-        image.load()
-        small = image.format == "HEIF" and image.size != size
-        centre, ends = _crops(image, orientation, spec, more)
+        small = image.format == "HEIF" and image.size != (facts.width, facts.height)
+        picture = load(image, source, spec.resize)
+        centre, ends = _crops(picture, orientation, spec, more)
     digest = hashlib.blake2b(centre.tobytes(), digest_size=16).digest()
     return DecodedPhoto(centre, digest, facts, ends, small)
 
 
 @contextmanager
 def open_image(
-    source: BinaryIO, path: str, max_pixels: int
+    source: BinaryIO, path: str, max_pixels: int, *, thumbnail: bool = True
 ) -> Iterator[tuple[Image.Image, PhotoFacts]]:
     """Open what may be decoded, and read its facts, among them how it is still to be turned.
 
+    Of a HEIF file that is too large its ``thumbnail`` is opened, when there is one that serves.
     Raise as :func:`decode`.
     """
     with Image.open(source, formats=FORMATS) as image:
@@ -271,7 +283,7 @@ def open_image(
         allowed = max_pixels
         if image.format in ("JPEG", "MPO") and not image.info.get("progressive"):
             allowed *= _JPEG_FACTOR
-        if width * height > allowed:
+        if width * height > allowed and not (thumbnail and _use_thumbnail(image)):
             raise ImageTooLargeError(
                 f"{path} has {width} x {height} pixels, more than {allowed / 1e6:.0f} million",
                 "raise `decode.max_megapixels`, if it is a photo",
@@ -317,13 +329,33 @@ def draft(image: Image.Image, spec: CropSpec, *, whole: bool) -> None:
             image.draft(None, (round(width * scale), round(height * scale)))
 
 
-def _use_thumbnail(image: Image.Image) -> None:
-    """Let pillow-heif decode a thumbnail instead, when there is one that is large enough."""
+def load(image: Image.Image, source: BinaryIO, short: int) -> Image.Image:
+    """Return the decoded picture; a large one of a HEIF file as :func:`reduced` returns it.
+
+    That is done while it is decoded: else its pixels were there twice.
+    """
+    factor = shrink(image.size, short)
+    if image.format == "HEIF" and image.width * image.height > LARGE and factor > 1:
+        source.seek(0)
+        heif = pillow_heif.open_heif(source, remove_stride=False)
+        if heif.size == image.size and heif.mode == image.mode:
+            pixels = heif.data
+            return reduced_by(Rows(heif.mode, heif.size, pixels, heif.stride), factor)
+    image.load()
+    return image
+
+
+def _use_thumbnail(image: Image.Image) -> bool:
+    """Let pillow-heif decode a thumbnail instead, when there is one that is large enough.
+
+    Return whether there is.
+    """
     width, height = image.size
     scale = _THUMBNAIL_SIDE / min(width, height)
-    if scale < 1:
-        # Rounded down: a thumbnail whose long side was rounded will do.
-        image.draft(None, (int(width * scale), int(height * scale)))
+    if image.format != "HEIF" or scale >= 1:
+        return False
+    # Rounded down: a thumbnail whose long side was rounded will do.
+    return image.draft(None, (int(width * scale), int(height * scale))) is not None
 
 
 def _crops(

@@ -17,15 +17,40 @@ BACKGROUND = (255, 255, 255)
 _BRIGHTEST_LIGHT = 200.0
 
 
+class Rows:
+    """A decoded picture in one piece of memory, of which parts are taken: no second copy of it.
+
+    ``pixels`` has ``stride`` bytes for each row, in an 8-bit ``mode`` of Pillow's.
+    """
+
+    def __init__(self, mode: str, size: tuple[int, int], pixels: bytes, stride: int) -> None:
+        self.mode, self.size = mode, size
+        self._pixels, self._stride = memoryview(pixels), stride
+
+    def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
+        """Return the rows between the top and the bottom of ``box``, which is as wide as all."""
+        rows = self._pixels[box[1] * self._stride : box[3] * self._stride]
+        size = self.size[0], box[3] - box[1]
+        return Image.frombytes(self.mode, size, rows, "raw", self.mode, self._stride)
+
+
 def reduced(image: Image.Image, short: int) -> Image.Image:
     """Return a large picture as RGB (or still deep), whole numbers of pixels made one.
 
     Strip by strip, so that besides the picture itself little memory is needed. Its shorter
     side stays at least twice as long as the ``short`` that is wanted: that serves the filter.
     """
-    factor = min(image.size) // (2 * short)
-    if factor < 2:
-        return image
+    factor = shrink(image.size, short)
+    return image if factor < 2 else reduced_by(image, factor)
+
+
+def shrink(size: tuple[int, int], short: int) -> int:
+    """Return how many pixels a side can become one, see :func:`reduced`."""
+    return min(size) // (2 * short)
+
+
+def reduced_by(image: Image.Image | Rows, factor: int) -> Image.Image:
+    """Return a picture with ``factor`` pixels a side made one, see :func:`reduced`."""
     width, height = image.size
     small: Image.Image | None = None
     step = max(STRIP // (width * factor), 1) * factor

@@ -7,12 +7,13 @@ Meant to run in the processes of :mod:`~tagger.decode.worker`, as
 from __future__ import annotations
 
 import io
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from tagger.decode.crop import draft, is_raw, open_image, open_photo, raw_preview
+from tagger.decode.crop import draft, is_raw, load, open_image, open_photo, raw_preview
 from tagger.decode.pixels import LARGE, STRIP, brightest, from_deep, is_deep, reduced, to_rgb, turn
 from tagger.photo import CropSpec
 
@@ -32,24 +33,25 @@ def view(
     with open_photo(path) as file:
         source = raw_preview(path, file)[0] if is_raw(path) else file
         with open_image(source, path, max_pixels) as (image, facts):
-            return np.asarray(turn(_seen(image, side, square), facts.orientation))
+            return np.asarray(turn(_seen(image, source, side, square), facts.orientation))
 
 
-def _seen(image: Image.Image, side: int, square: bool) -> Image.Image:
+def _seen(image: Image.Image, source: BinaryIO, side: int, square: bool) -> Image.Image:
     """Return the picture as RGB in its final size, still to be turned."""
     width, height = image.size
     scale = min(1.0, side / (min(width, height) if square else max(width, height)))
     wanted = max(1, round(width * scale)), max(1, round(height * scale))
     draft(image, CropSpec(min(wanted), min(wanted)), whole=not square)
-    image.load()
+    width, height = image.size
     profile, mode = image.info.get("icc_profile"), image.mode
+    image = load(image, source, min(wanted))
     if square:
         short = min(image.size)
         left, top = (image.width - short) // 2, (image.height - short) // 2
         image = image.crop((left, top, left + short, top + short))
         wanted = (min(*wanted, short),) * 2
-    width, height = image.size
-    if width * height > LARGE:
+        width, height = image.size
+    if image.width * image.height > LARGE:
         image = reduced(image, min(wanted))
     # What was left over at the end of a side has become a whole pixel.
     factor = round(width / image.width)

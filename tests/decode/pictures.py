@@ -8,6 +8,7 @@ import zlib
 from typing import Any
 
 import numpy as np
+import pillow_heif
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -185,3 +186,82 @@ def dng(preview: bytes, preview_size: tuple[int, int] = (400, 300), orientation:
         main[330] = (4, [second])
     head = b"II*\0" + struct.pack("<I", 8) + tiff_directory(main, 8)
     return head + tiff_directory(small, second) + raw + preview
+
+
+def grid_heic(columns: int, rows: int, *, thumbnail: bool = False, side: int = 512) -> bytes:
+    """Return a HEIC of ``columns`` x ``rows`` tiles, as phones make them: all the same tile.
+
+    Optionally with a picture of 320 pixels as its ``thumbnail``. ISO/IEC 23008-12, 6.6.2.3.
+    """
+
+    def box(kind: bytes, content: bytes, version: int | None = None, flags: int = 0) -> bytes:
+        if version is not None:
+            content = bytes((version,)) + flags.to_bytes(3) + content
+        return (len(content) + 8).to_bytes(4) + kind + content
+
+    def coded(width: int, height: int) -> tuple[bytes, bytes]:
+        """Return the decoder's configuration, and the coded picture."""
+        out = io.BytesIO()
+        flat = Image.new("RGB", (width, height), (200, 30, 60))
+        pillow_heif.from_pillow(flat).save(out, format="HEIF", quality=20)
+        data = out.getvalue()
+        at = data.index(b"hvcC")
+        return data[at + 4 : at - 4 + int.from_bytes(data[at - 4 : at])], data[
+            data.index(b"mdat") + 4 :
+        ]
+
+    def ispe(width: int, height: int) -> bytes:
+        return box(b"ispe", width.to_bytes(4) + height.to_bytes(4), 0)
+
+    count = columns * rows
+    whole = (columns * side, rows * side)
+    small = (320, 320 * whole[1] // whole[0] // 2 * 2)
+    tile_setup, tile = coded(side, side)
+    setup, picture = coded(*small)
+    grid = bytes((0, 1, rows - 1, columns - 1)) + whole[0].to_bytes(4) + whole[1].to_bytes(4)
+    # Items 1…count are the tiles, then the grid, then the thumbnail.
+    first, last = count + 1, count + 2
+    items = [(n, b"hvc1", 1) for n in range(1, count + 1)] + [(first, b"grid", 0)]
+    used = dict.fromkeys(range(1, count + 1), (1, 2)) | {first: (3,)}
+    refers = b"".join(n.to_bytes(2) for n in range(1, count + 1))
+    refers = box(b"dimg", first.to_bytes(2) + count.to_bytes(2) + refers)
+    if thumbnail:
+        items.append((last, b"hvc1", 0))
+        used[last] = (4, 5)
+        refers += box(b"thmb", last.to_bytes(2) + (1).to_bytes(2) + first.to_bytes(2))
+    shared = (
+        box(b"hvcC", tile_setup)
+        + ispe(side, side)
+        + ispe(*whole)
+        + box(b"hvcC", setup)
+        + ispe(*small)
+    )
+    uses = b"".join(
+        n.to_bytes(2) + bytes((len(which), *which)) for n, which in sorted(used.items())
+    )
+    infos = b"".join(box(b"infe", n.to_bytes(2) + bytes(2) + kind + b"\0", 2, flag)
+                     for n, kind, flag in items)  # fmt: skip
+
+    def meta(start: int) -> bytes:
+        places = {n: (start, len(tile)) for n in range(1, count + 1)}
+        places[first] = (start + len(tile), len(grid))
+        places[last] = (start + len(tile) + len(grid), len(picture))
+        extents = b"".join(
+            n.to_bytes(2) + bytes(2) + (1).to_bytes(2) + places[n][0].to_bytes(4)
+            + places[n][1].to_bytes(4)
+            for n, _, _ in items
+        )  # fmt: skip
+        return box(
+            b"meta",
+            box(b"hdlr", bytes(4) + b"pict" + bytes(13), 0)
+            + box(b"pitm", first.to_bytes(2), 0)
+            + box(b"iloc", b"\x44\0" + len(items).to_bytes(2) + extents, 0)
+            + box(b"iinf", len(items).to_bytes(2) + infos, 0)
+            + box(b"iref", refers, 0)
+            + box(b"iprp", box(b"ipco", shared) + box(b"ipma", len(used).to_bytes(4) + uses, 0)),
+            0,
+        )
+
+    kind = box(b"ftyp", b"heic\0\0\0\0mif1heic")
+    start = len(kind) + len(meta(0)) + 8
+    return kind + meta(start) + box(b"mdat", tile + grid + picture)

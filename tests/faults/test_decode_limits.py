@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tagger.config import DecodeConfig
 from tagger.decode import crop
 from tagger.decode.crop import decode
 from tagger.decode.worker import DecodePool
 from tagger.errors import DamagedImageError, ImageTooLargeError
 from tagger.photo import CropSpec, DecodedPhoto
-from tests.decode.pictures import encoded, quarters
+from tests.decode.pictures import encoded, grid_heic, quarters
 from tests.faults.hostile import many_scans
 
 MODES = {"RGB": "PNG", "RGBA": "PNG", "L": "PNG", "I;16": "PNG", "F": "TIFF"}
@@ -87,3 +88,52 @@ def test_what_can_wait_comes_last(tmp_path: Path) -> None:
         for future in (first, *soon, *last):
             future.result(60)
     assert order == ["soon"] * 3 + ["later"] * 3
+
+
+DEFAULT = DecodeConfig()
+LARGE_PHOTOS = {
+    "48 megapixels, edited": (16, 12, False),
+    "48 megapixels of an iPhone": (16, 12, True),
+    "a panorama of 60 megapixels": (32, 7, False),
+    "200 megapixels": (32, 24, True),
+}
+
+
+@pytest.mark.parametrize("name", LARGE_PHOTOS)
+def test_the_largest_heic_photos_of_phones_are_read_as_it_comes(name: str, tmp_path: Path) -> None:
+    columns, rows, thumbnail = LARGE_PHOTOS[name]
+    path = tmp_path / "a.heic"
+    path.write_bytes(grid_heic(columns, rows, thumbnail=thumbnail))
+    with DecodePool(
+        CropSpec(),
+        workers=1,
+        memory_mb=DEFAULT.memory_mb,
+        max_pixels=DEFAULT.max_megapixels * 1_000_000,
+    ) as pool:
+        found = pool.submit(str(path)).result(60)
+        assert found.from_thumbnail is thumbnail
+        assert (found.facts.width, found.facts.height) == (columns * 512, rows * 512)
+        assert np.abs(found.crop.astype(int) - (200, 30, 60)).max() < 20
+        assert max(pool.view(str(path), 1600).result(60).shape) >= 320
+
+
+def test_without_a_thumbnail_there_is_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "a.heic"
+    for thumbnail in (False, True):
+        path.write_bytes(grid_heic(4, 3, thumbnail=thumbnail))
+        options = {"max_pixels": 2_000_000, "whole": thumbnail}
+        with pytest.raises(ImageTooLargeError, match="2048 x 1536 pixels"):
+            decode(str(path), CropSpec(), **options)
+
+
+def test_a_jpeg_of_201_megapixels_is_read_as_it_comes(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("L", (16384, 12288), 90).save(path, quality=20)
+    with DecodePool(
+        CropSpec(),
+        workers=1,
+        memory_mb=DEFAULT.memory_mb,
+        max_pixels=DEFAULT.max_megapixels * 1_000_000,
+    ) as pool:
+        found = pool.submit(str(path)).result(60)
+    assert (found.facts.width, abs(int(found.crop[9, 9, 0]) - 90) < 5) == (16384, True)
