@@ -29,9 +29,10 @@ from tagger.errors import ConfigError, TaggerError
 from tagger.handover import Found
 from tagger.hanging import Repairs, hang, join
 from tagger.index.damage import open_sound
+from tagger.index.database import concerns_index
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
-from tagger.logs import set_up_logging
+from tagger.logs import Unforeseen, set_up_logging
 from tagger.manage import Manage
 from tagger.metrics import Metrics, Sources
 from tagger.notify import Notifier
@@ -94,6 +95,8 @@ class Daemon:
         self._error: BaseException | None = None
         self._started_at = time.time()
         self._notice: str | None = None
+        self._unforeseen = Unforeseen()
+        self._quiet_until = 0.0
         self._told_to_stop = False  # by a signal, not by an error
 
     def stop(self) -> None:
@@ -133,6 +136,10 @@ class Daemon:
         def scan() -> None:
             try:
                 self._watcher.scan_once(stop=self._pause)
+            except Exception as error:
+                if not isinstance(error, TaggerError):
+                    log.exception("a folder could not be looked through")
+                self._error = self._error or error  # raised when what was found is done
             finally:
                 scanned.set()
 
@@ -142,7 +149,13 @@ class Daemon:
 
     @contextmanager
     def _session(self) -> Iterator[Store]:
-        with state_lock(self.config.state_dir), open_sound(self.config.state_dir) as store:
+        state_dir = self.config.state_dir
+        with (
+            self._unforeseen,
+            self._hearing(),
+            state_lock(state_dir),
+            open_sound(state_dir) as store,
+        ):
             self._repairs = Repairs(store, self._root_of, self._thread, self._look_again)
             self._repairs.wait()
             if self._error is not None:
@@ -154,6 +167,23 @@ class Daemon:
             self._tell("stopped")
         if self._error is not None:
             raise self._error
+
+    @contextmanager
+    def _hearing(self) -> Iterator[None]:
+        """Log what ends a thread of a library, instead of printing it among the log's lines."""
+
+        def hear(end: threading.ExceptHookArgs) -> None:
+            name = end.thread.name if end.thread is not None else "unknown"
+            if isinstance(end.exc_value, RecursionError):  # a thousand lines say nothing more
+                log.warning("the thread %s ended: %s", name, end.exc_value)
+            elif end.exc_value is not None:
+                log.error("the thread %s ended", name, exc_info=end.exc_value)
+
+        before, threading.excepthook = threading.excepthook, hear
+        try:
+            yield
+        finally:
+            threading.excepthook = before
 
     @contextmanager
     def _rebuilding(self, store: Store) -> Iterator[None]:
@@ -251,14 +281,24 @@ class Daemon:
             refusing=refusing,
         )
         if until is None:  # a single run is over too soon
-            now = Sources(self._worker, self._loader, self._heartbeat, watcher.status, store.counts)
+            now = Sources(
+                self._worker,
+                self._loader,
+                self._heartbeat,
+                watcher.status,
+                store.counts,
+                lambda: self._unforeseen.count,
+            )
             self._metrics.use(self.config.metrics, now)
             self._page.use(self.config, self._manage)
 
     def _observed(self, outcome: Outcome) -> None:
-        self._metrics.count(outcome)
-        self._manage.tell(outcome)
-        self._observer(outcome)
+        try:
+            self._metrics.count(outcome)
+            self._manage.tell(outcome)
+            self._observer(outcome)
+        except Exception:  # the photo is done
+            log.exception("what became of %s could not be told", outcome.path)
 
     def _thread(self, name: str, target: Callable[..., None], *args: Any) -> threading.Thread:
         """Return a thread; if it ends by an error the daemon stops, and systemd restarts it.
@@ -295,20 +335,24 @@ class Daemon:
         try:
             while not self._pause.is_set() and work.is_alive():
                 now = time.monotonic()
-                if now >= next_due:
-                    next_due = now + IDLE_SECONDS
-                    for path in store.due(online=self._online):
-                        self._watcher.hint(path)
                 self._tend_survey()
                 if (error := hang(self._watcher, self._worker)) is not None:
                     self._fail(error)
                     break
                 standing = self._worker.standing()
-                self._show(standing)
-                self._tell("running", always=now >= next_beat)
-                if now >= next_beat:
-                    next_beat = now + IDLE_SECONDS
-                self._manager.tell(self._worker, self._loader, standing, store.counts)
+                with self._going_on():
+                    if now >= next_due:
+                        next_due = now + IDLE_SECONDS
+                        for path in store.due(online=self._online):
+                            self._watcher.hint(path)
+                with self._going_on():
+                    self._show(standing)
+                with self._going_on():
+                    always, next_beat = now >= next_beat, max(next_beat, now)
+                    self._tell("running", always=always)
+                    next_beat += IDLE_SECONDS * always
+                with self._going_on():
+                    self._manager.tell(self._worker, self._loader, standing, store.counts)
                 seconds = BUSY_SECONDS if standing.remaining else next_due - now
                 if self._bell.wait(min(seconds, self._manager.notifier.interval or seconds)):
                     self._follow()
@@ -327,6 +371,20 @@ class Daemon:
             self._follow()  # what was asked meanwhile
             if left is not None and not self._told_to_stop:
                 self._fail(left)  # what was left behind may yet go on: nothing may follow here
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Keep what goes wrong with telling how things are from ending the work."""
+        try:
+            yield
+        except Exception as error:
+            if time.monotonic() < self._quiet_until:
+                return
+            self._quiet_until = time.monotonic() + IDLE_SECONDS
+            if concerns_index(error):
+                log.warning("the index cannot be asked: %s", error)
+            else:
+                log.error("the main thread met an error", exc_info=error)
 
     def _follow(self) -> None:
         """Do what signals have asked for."""
@@ -369,6 +427,7 @@ class Daemon:
                 "engine": engine.name if engine else None,
                 "problem": str(error) if error and not engine else self._worker.problem,
                 "notice": "; ".join(filter(None, (self._notice, self._page.notice))) or None,
+                "errors": self._unforeseen.told(),
                 "resting": self._worker.resting,
                 "queue": self._worker.queued,
                 "progress": asdict(self._worker.standing()),

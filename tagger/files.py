@@ -22,6 +22,17 @@ OWN_PREFIX = ".tagger-"
 """How the names of all our own temporary files begin."""
 
 
+def no_descriptors(error: BaseException | None) -> bool:
+    """Whether an error comes from having no file descriptor left: no file's or disk's fault."""
+    for _ in range(10):
+        if error is None:
+            return False
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def open_untrusted(path: str) -> int:
     """Return a descriptor to read what is at ``path``; raise OSError.
 

@@ -154,3 +154,34 @@ class Once:
         if (cause, place) not in self._said:
             self._said.add((cause, place))
             self._log.warning("%s", message)
+
+
+class Unforeseen(logging.Handler):
+    """Counts the errors that nobody foresaw: those that are logged with where they arose.
+
+    A context manager, in which it listens. ``last`` says what the last one was.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.count = 0
+        self.last: str | None = None
+        self.at = 0.0
+
+    def __enter__(self) -> Unforeseen:
+        logging.getLogger("tagger").addHandler(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        logging.getLogger("tagger").removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return
+        said = f"{record.getMessage()}: {type(error).__name__}: {error}"
+        self.count, self.last, self.at = self.count + 1, said[:500], record.created
+
+    def told(self) -> dict[str, Any] | None:
+        """Return ``count``, ``last`` and ``at`` (seconds since the epoch); None without any."""
+        return {"count": self.count, "last": self.last, "at": self.at} if self.count else None

@@ -53,6 +53,7 @@ class Sources:
     heartbeat: Heartbeat
     roots: Callable[[], Sequence[RootStatus]]
     counts: Callable[[], Mapping[str, int]]
+    unforeseen: Callable[[], int] = lambda: 0
 
     def problem(self) -> str | None:
         """Return why the daemon is not well; None when it is."""
@@ -175,6 +176,7 @@ class _Numbers:
         return [f"{text}\n".encode()]
 
     def _gauges(self) -> Iterable[Metric]:
+        from prometheus_client.core import CounterMetricFamily as Counter
         from prometheus_client.core import GaugeMetricFamily as Gauge
         from prometheus_client.core import InfoMetricFamily
 
@@ -196,6 +198,9 @@ class _Numbers:
         yield Gauge("tagger_resting", "1 while photos wait: paused, or not scheduled.", resting)
         if (memory := sources.heartbeat.memory()) is not None:
             yield Gauge("tagger_memory_bytes", "Memory of all processes.", memory * 1e6)
+        yield Counter(
+            "tagger_unexpected_errors", "Errors that nobody foresaw.", sources.unforeseen()
+        )
         state = Gauge("tagger_folder_state", "1 for the state of it.", labels=["folder", "state"])
         polled = Gauge("tagger_folder_polled", "1 when it is without events.", labels=["folder"])
         for root in sources.roots():

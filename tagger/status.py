@@ -61,6 +61,7 @@ def status_json(config: Config) -> dict[str, Any]:
             "problem": said.get("problem") or _disk_problem(config.state_dir) if runs else None,
             "notice": notice or said.get("notice") if runs else None,
             "resting": said.get("resting") if runs else None,
+            "errors": said.get("errors") if runs else None,
         },
         "state_dir": config.state_dir,
     }

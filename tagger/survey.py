@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from tagger.errors import TaggerError
 from tagger.progress import Progress
 from tagger.watch.watcher import Watcher
 
@@ -36,7 +35,7 @@ class Survey(threading.Thread):
         """Count."""
         try:
             count = self._watcher.survey(self._pause)
-        except (TaggerError, OSError):
+        except Exception:  # it is only for the progress
             log.exception("the photos to be done could not be counted")
             return
         if not self._pause.is_set():

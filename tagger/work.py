@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tagger.config import Config
-from tagger.errors import ModelError, StateError, TaggerError
+from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.handover import Hand, Writing
+from tagger.index.database import concerns_index
 from tagger.index.store import Store
 from tagger.loading import EngineLoader, decode_pool, make_chooser
 from tagger.outcome import Outcome, Tagged, Unchanged
@@ -33,6 +34,10 @@ log = logging.getLogger(__name__)
 
 BATCH = 16
 DISK_FULL_SECONDS = 10.0
+TROUBLE_SECONDS, MOST_TROUBLE_SECONDS = 1.0, 300.0
+"""How long the work rests after an error that nobody foresaw; twice as long after each."""
+MOST_TROUBLES = 4
+"""After so many in a row a single run gives up."""
 ENGINE_SECONDS = 2.0
 """How often, without an engine, the loader is asked."""
 ASK_SECONDS = 0.2
@@ -96,7 +101,11 @@ class Worker:
         self._found, self._pause, self._progress = found, pause, progress
         self._online, self._look_again = online, look_again
         self._observer, self._changed, self._until = observer, changed, until
+        self._hand: Hand
         self._writing: Writing
+        self._pipeline: Pipeline | None = None
+        self._jobs: list[Job] = []
+        self._troubles = 0
         self._in_work = 0
         self._was_busy = False
         self._turned_at = time.monotonic()
@@ -139,37 +148,76 @@ class Worker:
             self._found.put_nowait(None)
 
     def run(self) -> None:
-        """Work. Raise ModelError when a single run finds no weights."""
-        pipeline: Pipeline | None = None
-        jobs: list[Job] = []
-        hand = Hand("write")
+        """Work. Raise ModelError when a single run finds no weights.
+
+        After an error that nobody foresaw all that it works with is made anew, at most every
+        few minutes; a single run gives up after some, and raises it.
+        """
+        self._hand = Hand("write")
         try:
             while not self._pause.is_set():
-                if pipeline is None:
-                    if (engine := self._engine()) is not None:
-                        pipeline = self._start_pipeline(engine)
-                        self._writing = Writing(hand, pipeline)
-                        self._relabel(pipeline)
-                        self._look_again()
-                    continue
-                idle = not jobs and not pipeline.intake.deferred and not self._writing.busy
-                idle = idle and self._found.empty()
-                if idle and self._until is not None and self._until.is_set():
-                    return
-                self._turned_at = time.monotonic()
-                if self._rests(idle=not jobs and not self._writing.busy):
-                    continue
-                self._note(busy=not idle)
-                self._optimize(pipeline)
-                jobs = self._turn(pipeline, jobs, wait=idle)
+                try:
+                    if self._round():
+                        return
+                except ConfigError:
+                    raise
+                except Exception as error:
+                    if isinstance(error, ModelError) and self._until is not None:
+                        raise
+                    self._begin_anew(error)
         finally:
             self._in_work = 0
             self._pause.set()
-            hand.close()
+            self._hand.close()
             if self._optimizing is not None:
                 self._optimizing.join()
-            if pipeline is not None:
-                pipeline.pool.close()
+            if self._pipeline is not None:
+                self._pipeline.pool.close()
+
+    def _round(self) -> bool:
+        """Do what is next; return whether a single run is done."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            if (engine := self._engine()) is not None:
+                pipeline = self._pipeline = self._start_pipeline(engine)
+                self._writing = Writing(self._hand, pipeline)
+                self._relabel(pipeline)
+                self._look_again()
+            return False
+        jobs = self._jobs
+        idle = not jobs and not pipeline.intake.deferred and not self._writing.busy
+        idle = idle and self._found.empty()
+        if idle and self._until is not None and self._until.is_set():
+            return True
+        self._turned_at = time.monotonic()
+        if self._rests(idle=not jobs and not self._writing.busy):
+            return False
+        self._note(busy=not idle)
+        self._optimize(pipeline)
+        self._jobs = self._turn(pipeline, jobs, wait=idle)
+        return False
+
+    def _begin_anew(self, error: Exception) -> None:
+        """Drop what is on its way, which is found again, and go on after a while."""
+        self._troubles += 1
+        if concerns_index(error):
+            self._index_problem = f"the index cannot be used: {error}; it is tried again soon"
+            log.error("%s", self._index_problem)
+        else:
+            log.error("the work met an error that nobody foresaw", exc_info=error)
+        if self._until is not None and self._troubles >= MOST_TROUBLES:
+            raise error
+        if self._pipeline is not None:
+            self._writing.forget()
+            self._pipeline.pool.close()
+        self._pipeline, self._jobs = None, []
+        self._in_work = 0
+        self.roots = self._roots_before = frozenset()
+        self._note(busy=False)
+        self._changed()
+        seconds = TROUBLE_SECONDS * 2.0 ** min(self._troubles - 1, 10)
+        self._pause.wait(min(seconds, MOST_TROUBLE_SECONDS))
+        self._look_again()
 
     def _rests(self, *, idle: bool) -> bool:
         """Wait a while if no photo is to be begun now, and none is on its way."""
@@ -231,7 +279,9 @@ class Worker:
             recognised, failed = pipeline.recogniser.run(jobs)
             outcomes += failed + self._writing.result()
             self._writing.start(jobs, recognised)
-        except (sqlite3.OperationalError, StateError) as error:
+        except Exception as error:
+            if not concerns_index(error):
+                raise
             # A full disk: nothing was acknowledged, so the next scan finds it all again.
             self._index_problem = f"the index cannot be written: {error}; it is tried again soon"
             log.error("%s", self._index_problem)
@@ -252,6 +302,7 @@ class Worker:
     def _tell(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             if isinstance(outcome, Tagged):
+                self._troubles = 0
                 self.last = Last(outcome.path, time.time(), sum(outcome.milliseconds.values()))
             self._observer(outcome)
         handled = sum(not isinstance(outcome, Unchanged) for outcome in outcomes)

@@ -14,11 +14,14 @@ from tagger.classify.optimize import Verdict
 from tagger.configfile import load_config
 from tagger.errors import ModelError
 from tagger.index.store import Store
+from tagger.intake import Intake
 from tagger.loading import EngineLoader
+from tagger.logs import Unforeseen
 from tagger.outcome import Tagged
 from tagger.photo import Candidate, FileStat
 from tagger.progress import Progress
 from tagger.work import OPTIMIZE_STEP, WORTH_OPTIMIZING, Worker
+from tests.conftest import wait_until
 
 
 @dataclass
@@ -176,3 +179,38 @@ def test_how_it_stands_is_told(bench, scenes):
     assert one.worker.last.milliseconds > 1
     standing = one.worker.standing()
     assert (standing.done, standing.remaining) == (2, 0)
+
+
+def test_an_error_that_nobody_foresaw_ends_no_work(bench, scenes, caplog, monkeypatch):
+    """All that the work is done with is made anew, and what is found next is tagged."""
+    monkeypatch.setattr("tagger.work.TROUBLE_SECONDS", 0.05)
+    one = bench(None)
+    one.tag(scenes[0], "a.jpg")
+    begin = Intake.begin
+
+    def failing(self, candidates):
+        if any(candidate.path[-5] in "xyz" for candidate in candidates):
+            raise ZeroDivisionError("nobody foresaw it")
+        return begin(self, candidates)
+
+    monkeypatch.setattr(Intake, "begin", failing)
+    with caplog.at_level(logging.ERROR, "tagger"), Unforeseen() as heard:
+        for name in ("x.jpg", "y.jpg", "z.jpg"):
+            shutil.copyfile(scenes[1], one.home.inbox / name)
+            photo = one.home.inbox / name
+            one.found.put(Candidate(str(photo), str(photo.parent), FileStat.of(photo.lstat())))
+            wait_until(lambda count=heard.count: heard.count > count)
+        assert one.tag(scenes[2], "b.jpg")
+    assert heard.count == 3
+    assert "nobody foresaw it" in heard.told()["last"]
+    assert one.thread.is_alive()
+
+
+def test_a_single_run_does_not_try_for_ever(bench, monkeypatch):
+    monkeypatch.setattr("tagger.work.TROUBLE_SECONDS", 0.01)
+    monkeypatch.setattr("tagger.work.Worker._optimize", lambda *_: 1 / 0)
+    raised = []
+    monkeypatch.setattr(threading, "excepthook", lambda end: raised.append(end.exc_type))
+    one = bench(None, single=True)
+    one.thread.join(60)
+    assert raised == [ZeroDivisionError]

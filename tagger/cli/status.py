@@ -66,6 +66,10 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"problem: {printable(daemon['problem'])}"
     if daemon["resting"]:
         yield f"resting: {printable(daemon['resting'])}"
+    if errors := daemon["errors"]:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(errors["at"]))
+        last = f"the last at {when}: {printable(errors['last'])}"
+        yield f"errors: {errors['count']:,} unexpected since the start, {last}; report them"
     if daemon["notice"]:
         yield f"note: {printable(daemon['notice'])}"
     yield f"model: {printable(str(status['model']))} ({status['engine']})"

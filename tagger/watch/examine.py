@@ -6,11 +6,12 @@ import errno
 import logging
 import math
 import os
+import sqlite3
 import threading
 from dataclasses import replace
 
 from tagger.config import WatchRoot
-from tagger.files import leads_out
+from tagger.files import leads_out, no_descriptors
 from tagger.photo import Candidate, FileStat
 from tagger.watch.gone import Departures
 from tagger.watch.look import take_look
@@ -79,7 +80,14 @@ class Examiner:
     def meet(self, path: str, st: os.stat_result, sidecar: os.stat_result | None) -> bool:
         """Look at a photo met on a walk; return whether it is new."""
         self._pulse.beat()
-        if self.is_current(path, st, sidecar):
+        try:
+            current = self.is_current(path, st, sidecar)
+        except sqlite3.Error:
+            raise
+        except Exception:  # noqa: BLE001 - logged; one photo stops no other
+            self._unforeseen(path)
+            return False
+        if current:
             self.settling.forget(path)
             return False
         if path in self.settling:
@@ -90,7 +98,28 @@ class Examiner:
         return True
 
     def examine(self, path: str) -> None:
-        """Look at one file; deliver it when it is finished and not known."""
+        """Look at one file; deliver it when it is finished and not known.
+
+        What nobody foresaw costs this file only. Raise sqlite3.Error when the index cannot be
+        asked.
+        """
+        try:
+            self._examine(path)
+        except sqlite3.Error:
+            raise
+        except Exception as error:
+            if no_descriptors(error):
+                raise
+            self.settling.forget(path)
+            self._unforeseen(path)
+
+    def _unforeseen(self, path: str) -> None:
+        """Log, once for each file, an error that nobody foresaw."""
+        if (path, -1) not in self._complaints and len(self._complaints) < MAX_COMPLAINTS:
+            self._complaints.add((path, -1))
+            log.exception("unexpected error with %s", path)
+
+    def _examine(self, path: str) -> None:
         self._pulse.beat()
         try:
             if leads_out(path, self._root.path):
@@ -106,6 +135,8 @@ class Examiner:
                 stable_inodes=mount.stable_inodes,
             )
         except OSError as error:
+            if no_descriptors(error):
+                raise
             self.settling.forget(path)
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 self.complain(path, error)

@@ -90,6 +90,13 @@ class Feed:
         except OSError as error:
             self._fall_back(_LIMITS.get(error.errno or 0, f"cannot watch it: {error}"))
             return
+        except RecursionError:
+            self._fall_back("folders lie too deep in each other to be watched")
+            return
+        except Exception as error:
+            log.exception("watching %r failed", self.root.path)
+            self._fall_back(f"cannot watch it: {type(error).__name__}: {error}")
+            return
         self._source = source
         self.mode, self.reason = "events", ""
         self.prove(doubt=True)

@@ -83,6 +83,7 @@ class RootWatch:
         self.wake = threading.Event()
         self.stop = threading.Event()
         self.clock = settings.clock
+        self.trouble = ""
         self.departures = Departures(root.path)
         self._known, self._sink, self._set, self._layout = known, sink, settings, layout
         self._pulse = Pulse(settings.clock)
@@ -146,7 +147,7 @@ class RootWatch:
             self.root.path,
             "offline" if silent else presence.state,
             self._feed.mode,
-            NO_ANSWER if silent else presence.reason or self._feed.reason,
+            NO_ANSWER if silent else self.trouble or presence.reason or self._feed.reason,
             self._last_scan,
             len(self.files.settling),
             self._seen,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ PACE_SECONDS = 0.02
 """Hints that come closer together than this are followed together."""
 RETRY_SECONDS = 5.0
 """How long a root is left alone after a failure nobody foresaw."""
+CALM_SECONDS = 600.0
+"""After so long without an error that nobody foresaw it is forgotten."""
 STOP_SECONDS = 5.0
 """For how long, once all is to stop, a disk is waited for that does not answer."""
 GIVE_UP_SECONDS = 30.0
@@ -68,15 +71,11 @@ class Watcher:
     def run(self, stop: threading.Event) -> None:
         """Watch until ``stop`` is set; return within a second of that.
 
-        When a root's thread fails, set ``stop`` and raise what it raised (the index's errors
-        pass through).
+        What goes wrong with one root is logged and told in its status, and tried again.
         """
         # Not ``stop`` itself: what is left behind must not go on when that is cleared.
         ending = threading.Event()
-        threads = [
-            _RootThread(watch, ending, changed=self._changed, failed=stop.set)
-            for watch in self._watches
-        ]
+        threads = [_RootThread(watch, ending, changed=self._changed) for watch in self._watches]
         for thread in threads:
             thread.start()
         try:
@@ -90,9 +89,6 @@ class Watcher:
                 thread.join(max(0.0, deadline - time.monotonic()))
                 if thread.is_alive():
                     log.warning("%r does not answer; it is left behind", thread.watch.root.path)
-        for thread in threads:
-            if thread.error is not None:
-                raise thread.error
 
     def survey(self, stop: threading.Event) -> int:
         """Count the photos that are to be handled, without looking into any."""
@@ -217,18 +213,17 @@ class _RootThread(threading.Thread):
         stop: threading.Event,
         *,
         changed: Callable[[], None],
-        failed: Callable[[], None],
     ) -> None:
         # A daemon: a root on a dead network disk may hang in a system call for ever.
         super().__init__(name=f"watch {watch.root.path!r}", daemon=True)
         self.watch = watch
-        self.error: Exception | None = None
         self._stop_watch = stop
-        self._changed, self._failed = changed, failed
+        self._changed = changed
+        self._troubles, self._troubled_at = 0, -math.inf
         watch.begin(stop, listen=True)
 
     def run(self) -> None:
-        """Step until stopped; keep what goes wrong for the caller of `Watcher.run`."""
+        """Step until stopped, whatever goes wrong with this folder."""
         told = None
         try:
             while not self._stop_watch.is_set():
@@ -237,21 +232,41 @@ class _RootThread(threading.Thread):
                     told = status
                     self._changed()
                 self._wait_until(due)
-        except Exception as error:  # noqa: BLE001 - Watcher.run raises it again
-            self.error = error
-            self._failed()
         finally:
             self.watch.close()
 
     def _step(self) -> float:
         try:
-            return self.watch.step()
+            due = self.watch.step()
         except OSError as error:
             # Disks that drop off fail in more ways than anyone has listed.
             log.warning("watching %r failed (%s); going on", self.watch.root.path, error)
             self._stop_watch.wait(RETRY_SECONDS)
             self.watch.rescan()
             return self.watch.clock()
+        except Exception as error:  # noqa: BLE001 - logged; the other folders are watched
+            self._begin_anew(error)
+            return self.watch.clock()
+        if self.watch.trouble and self.watch.clock() > self._troubled_at + CALM_SECONDS:
+            self.watch.trouble, self._troubles = "", 0
+        return due
+
+    def _begin_anew(self, error: Exception) -> None:
+        """Watch the folder anew after an error that nobody foresaw, less and less often."""
+        self._troubles += 1
+        seconds = min(RETRY_SECONDS * 2.0 ** min(self._troubles - 1, 10), CALM_SECONDS / 2)
+        said = f"{type(error).__name__}: {error}"
+        self.watch.trouble = f"watched anew after an error ({said[:200]})"
+        if isinstance(error, sqlite3.Error):  # a full disk, a lock: nothing to be reported
+            log.warning("watching %r failed (%s); going on", self.watch.root.path, said)
+        else:
+            log.error("watching %r failed", self.watch.root.path, exc_info=error)
+        self._changed()
+        self._stop_watch.wait(seconds)
+        self._troubled_at = self.watch.clock()
+        self.watch.close()
+        self.watch.begin(self._stop_watch, listen=True)
+        self.watch.rescan()
 
     def _wait_until(self, due: float) -> None:
         wake = self.watch.wake

@@ -61,6 +61,7 @@ SCHEMA: dict[str, Any] = {
         "problem": (str, Maybe),
         "notice": (str, Maybe),
         "resting": (str, Maybe),
+        "errors": (dict, Maybe),
     },
     "state_dir": str,
 }
