@@ -13,10 +13,13 @@ run as, and others that lead to a folder of their own owner's.
 
 from __future__ import annotations
 
+import array
 import ctypes
 import errno
+import fcntl
 import os
 import stat
+import struct
 from collections import deque
 from types import TracebackType
 
@@ -30,6 +33,10 @@ READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 """How a stranger's file is opened: a FIFO in its place is not waited for."""
 LEADS_AWAY = frozenset({errno.ELOOP, errno.EXDEV, errno.ENOTDIR})
 """What opening fails with when something above the file is a link, or no folder any more."""
+
+_GET_FLAGS = (2 << 30) | (struct.calcsize("l") << 16) | (ord("f") << 8) | 1
+IMMUTABLE, APPEND = 0x10, 0x20
+"""Flags of a file: nothing of it changes; it, or what is in a folder, only grows."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -123,8 +130,29 @@ class Folder:
         self.close()
 
     def open(self, name: str, flags: int = READ, mode: int = 0) -> int:
-        """Return a descriptor of the file ``name``; a link is not followed."""
+        """Return a descriptor of the file ``name``; a link is not followed.
+
+        With O_TMPFILE, and the name ".", it is that of a new file without a name.
+        """
         return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self.fd)
+
+    def flags(self, name: str) -> int:
+        """Return the flags of chattr(1) that a file has; 0 where the file system has none."""
+        answer = array.array("i", [0, 0])  # the kernel writes an int, whatever the number says
+        fd = -1
+        try:
+            fd = self.open(name)
+            fcntl.ioctl(fd, _GET_FLAGS, answer)
+        except OSError:
+            return 0
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        return answer[0]
+
+    def device(self) -> int:
+        """Return the number of the device that the folder is on."""
+        return os.fstat(self.fd).st_dev
 
     def stat(self, name: str) -> os.stat_result:
         """Return the stat of ``name``, of a link that of itself."""
@@ -156,12 +184,7 @@ class Folder:
 
     def rename2(self, name: str, new: str, flags: int) -> None:
         """Rename by renameat2(2); ENOSYS where there is no such thing."""
-        call = getattr(_libc, "renameat2", None)
-        if call is None:
-            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), new)
-        if call(self.fd, os.fsencode(name), self.fd, os.fsencode(new), flags) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), new)
+        _rename2(self.fd, name, self.fd, new, flags)
 
     def link(self, name: str, new: str) -> None:
         """Give the file ``name`` a second name; FileExistsError when there is one."""
@@ -179,6 +202,50 @@ class Folder:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+class Beneath:
+    """The folders beneath ``root`` that one piece of work is about, each opened once."""
+
+    __slots__ = ("_folders", "root")
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._folders: dict[str, Folder] = {}
+
+    def at(self, path: str) -> tuple[Folder, str]:
+        """Return the folder of the file ``path``, open, and the file's name. Raise OSError."""
+        above, name = os.path.split(path)
+        folder = self._folders.get(above)
+        if folder is None:
+            folder = self._folders[above] = Folder(self.root, above)
+        return folder, name
+
+
+def move(source: tuple[str, str], target: tuple[str, str]) -> None:
+    """Rename a file, each given by its watched folder and its path; over nothing.
+
+    Raise OSError: FileExistsError when something has that name.
+    """
+    old, new = os.path.split(source[1]), os.path.split(target[1])
+    with Folder(source[0], old[0]) as here, Folder(target[0], new[0]) as there:
+        try:
+            _rename2(here.fd, old[1], there.fd, new[1], 1)
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM):
+                raise
+            if there.has(new[1]):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target[1]) from error
+            os.rename(old[1], new[1], src_dir_fd=here.fd, dst_dir_fd=there.fd)
+
+
+def _rename2(here: int, name: str, there: int, new: str, flags: int) -> None:
+    call = getattr(_libc, "renameat2", None)
+    if call is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), new)
+    if call(here, os.fsencode(name), there, os.fsencode(new), flags) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), new)
 
 
 def _inside(root: str, path: str) -> str:

@@ -20,6 +20,10 @@ from tagger.photo import XMP_SPELLINGS, FileStat, sidecar_names, sidecar_paths
 
 OWN_PREFIX = ".tagger-"
 """How the names of all our own temporary files begin."""
+CANARY_PREFIX = OWN_PREFIX + "canary-"
+"""How the names of empty files begin that are made to be heard of, or to ask a folder what it
+allows. Where nothing is deleted one stays, and serves for all."""
+PROBE = CANARY_PREFIX + "probe.tmp"
 
 
 def no_descriptors(error: BaseException | None) -> bool:

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from tagger.beneath import move
 from tagger.config import Config
 from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError, TaggerError
 from tagger.files import hash_file, moved_file, photo_stat, sidecar_stat
@@ -198,9 +199,9 @@ class Intake:
         entries = []
         for entry in self._store.entries(old.id):
             file = moved_file(entry.file, old.path, path)
-            if file != entry.file and not os.path.lexists(file) and self._owns(entry, path):
+            if file != entry.file and not os.path.lexists(file) and self._owns(entry, old, path):
                 try:
-                    os.rename(entry.file, file)
+                    move((old.root, entry.file), (job.candidate.root, file))
                 except OSError as error:
                     self._once.warn(
                         "move",
@@ -215,11 +216,11 @@ class Intake:
         job.how, job.previous = "moved", tuple(entries)
         job.candidate = replace(job.candidate, sidecar=sidecar_stat(path))
 
-    def _owns(self, entry: JournalEntry, path: str) -> bool:
+    def _owns(self, entry: JournalEntry, old: PhotoRow, path: str) -> bool:
         """Whether a sidecar is ours alone, as we left it, and may follow its photo to ``path``."""
         root = self._config.root_of(path)
         may_write = self._config.write.target != "none" and not (root and root.read_only)
-        return may_write and entry.created and recover(entry) == "after"
+        return may_write and entry.created and recover(entry, old.root) == "after"
 
 
 def refused(

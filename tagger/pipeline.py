@@ -35,6 +35,7 @@ from tagger.index.store import Store
 from tagger.intake import Intake, Job, refused, unforeseen
 from tagger.labels.choose import Chooser, Evidence
 from tagger.logs import Once
+from tagger.metadata.powers import REFUSED
 from tagger.metadata.write import (
     PreparedWrite,
     Provenance,
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CANNOT_WRITE_HERE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG})
+CANNOT_WRITE_HERE = REFUSED | {errno.ENAMETOOLONG}
 
 
 class _WaitsError(TaggerError):
@@ -191,16 +192,8 @@ class Pipeline:
         try:
             write = self._prepare_write(one, keywords, options, stones)
         except MetadataError as error:
-            if not _only_index(error):
-                raise
-            if self._refusing is not None and self._refusing.park(job.candidate, error):
-                raise _WaitsError(str(error)) from error
-            folder = os.path.dirname(job.candidate.path)
-            self._once.warn("write", folder, f"{error}; tags go to the index only")
-            saved = replace(saved, note=f"index only: {error.message}")
-            if not is_writable(folder):
-                saved = replace(saved, keywords_hash=NOT_WRITABLE)
-            own = read_keywords(job.candidate.path)
+            saved = self._index_only(job.candidate, saved, error)
+            own = read_keywords(job.candidate.path, job.candidate.root)
             saved = replace(saved, tags=saved.tags + _user_tags(own))
         else:
             if write.deleted:
@@ -212,6 +205,25 @@ class Pipeline:
                 saved = replace(saved, keywords_hash=None)  # asked again in a minute
         job.milliseconds["write"] = _ms(started)
         return Ready(job, saved, write, decided)
+
+    def _index_only(
+        self, candidate: Candidate, saved: SavedPhoto, error: MetadataError
+    ) -> SavedPhoto:
+        """Return what to remember of a photo whose tags cannot be written.
+
+        Raise _WaitsError when its disk refuses everything, ``error`` when it is not of a kind
+        that stays.
+        """
+        if not _only_index(error):
+            raise error
+        if self._refusing is not None and self._refusing.park(candidate, error):
+            raise _WaitsError(str(error)) from error
+        folder = os.path.dirname(candidate.path)
+        self._once.warn("write", folder, f"{error}; tags go to the index only")
+        saved = replace(saved, note=f"index only: {error.message}")
+        if not is_writable(folder):
+            saved = replace(saved, keywords_hash=NOT_WRITABLE)
+        return saved
 
     def _prepare_write(
         self,
@@ -285,7 +297,11 @@ class Pipeline:
                 except PhotoVanishedError as error:
                     outcomes.append(Skipped(item.saved.path, str(error)))
                 except TaggerError as error:
-                    outcomes.append(self._refused(item.job.candidate, error))
+                    outcome = self._not_committed(item, error)
+                    if outcome is not None:
+                        outcomes.append(outcome)
+                    else:
+                        done.append(item)
                 except Exception as error:  # noqa: BLE001 - one photo stops no other
                     self._discard(item)
                     outcomes.append(unforeseen(self.store, item.job.candidate, error))
@@ -347,14 +363,29 @@ class Pipeline:
         except Exception:  # what is left is removed at the next start
             log.exception("what was prepared for %s cannot be removed", item.saved.path)
 
+    def _not_committed(self, item: Ready, error: TaggerError) -> Outcome | None:
+        """Return what became of a photo whose write failed; None: its tags go to the index."""
+        changed = item.write is not None and item.write.changed
+        if changed or not isinstance(error, MetadataError):
+            return self._refused(item.job.candidate, error)
+        try:
+            item.saved = self._index_only(item.job.candidate, item.saved, error)
+        except _WaitsError as waits:
+            return Skipped(item.saved.path, str(waits))
+        except TaggerError:
+            return self._refused(item.job.candidate, error)
+        return None
+
     def _refused(self, candidate: Candidate, error: TaggerError) -> Outcome:
         return refused(self.store, self._refusing, candidate, error)
 
     def _drop_intents(self, failed: Set[str]) -> None:
         """Forget what was about to be written to these photos but was not."""
         for journal_id, path, entry in self.store.pending() if failed else ():
-            if path in failed:
-                self.store.settle_pending(journal_id, happened=recover(entry) == "after")
+            row = self.store.photo(path) if path in failed else None
+            if row is not None:
+                happened = recover(entry, row.root) == "after"
+                self.store.settle_pending(journal_id, happened=happened)
 
     def _tagged(self, item: Ready) -> Tagged:
         tags = tuple(tag for tag in item.saved.tags if tag.source == "model")

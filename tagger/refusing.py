@@ -6,7 +6,6 @@ as well. Then all photos of that watched folder wait, and every few seconds it i
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import os
@@ -15,9 +14,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tagger.beneath import Folder
 from tagger.config import Config
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
-from tagger.files import OWN_PREFIX
+from tagger.files import PROBE
 from tagger.photo import Candidate
 from tagger.watch.roots import MARKER
 
@@ -76,7 +76,7 @@ class Refusing:
             if self._clock() < refusal.due:
                 return True
             refusal.due = self._clock() + LOOK_SECONDS
-        if _refuses(refusal.folder, refusal.room) is not None:
+        if _refuses(refusal.folder, root, refusal.room) is not None:
             return True
         with self._lock:
             self._roots.pop(root, None)
@@ -110,13 +110,13 @@ class Refusing:
         ours = os.path.lexists(os.path.join(root, MARKER))
         if isinstance(error, PhotoUnreadableError):
             # A photo of somebody else's, or a bad sector, is no fault of the folder.
-            refuses = _errno(error) not in FORBIDDEN and _refuses(folder, room) in BROKEN
+            refuses = _errno(error) not in FORBIDDEN and _refuses(folder, root, room) in BROKEN
         elif _errno(error) in FORBIDDEN:
             # Nor is one that was never ours to write to: its tags go to the index only.
             folder = root
-            refuses = ours and _refuses(folder, room) in FORBIDDEN
+            refuses = ours and _refuses(folder, root, room) in FORBIDDEN
         else:
-            refuses = _refuses(folder, room) is not None
+            refuses = _refuses(folder, root, room) is not None
         if not refuses:
             return None
         return _Refusal(folder, room, str(error), self._clock() + LOOK_SECONDS)
@@ -133,20 +133,36 @@ def _errno(error: TaggerError) -> int | None:
     return cause.errno if isinstance(cause, OSError) else None
 
 
-def _refuses(folder: str, room: int) -> int | None:
-    """Return the errno by which a folder refuses a file of ``room`` bytes; None: it does not."""
-    path = os.path.join(folder, f"{OWN_PREFIX}{os.getpid()}-room.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+def _refuses(folder: str, root: str, room: int) -> int | None:
+    """Return the errno by which a folder of ``root`` refuses a file of ``room`` bytes.
+
+    None: it does not.
+    """
     try:
-        fd = os.open(path, flags, 0o600)
-        try:
-            os.posix_fallocate(fd, 0, room)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+        with Folder(root, folder) as there:
+            _take_room(there, room)
     except OSError as error:
         # Of anything else, such as a folder that is gone, the watch takes care.
         return error.errno if error.errno in FORBIDDEN | FULL | BROKEN else None
     return None
+
+
+def _take_room(folder: Folder, room: int) -> None:
+    """Make a file of so many bytes, which is gone afterwards. Raise OSError."""
+    name = ""
+    try:
+        fd = folder.open(".", os.O_WRONLY | os.O_TMPFILE, 0o600)
+    except OSError:  # as most network disks
+        name = PROBE
+        fd = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, room)
+        os.fsync(fd)
+    finally:
+        try:
+            if name:
+                folder.unlink(name)
+        except OSError:
+            os.ftruncate(fd, 0)  # it stays where nothing is deleted
+        finally:
+            os.close(fd)

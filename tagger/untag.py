@@ -267,7 +267,8 @@ class Untagger:
             # One of its files may have been changed before another could not be.
             for journal_id, path, entry in self._store.pending():
                 if path == row.path:
-                    self._store.settle_pending(journal_id, happened=recover(entry) == "after")
+                    happened = recover(entry, row.root) == "after"
+                    self._store.settle_pending(journal_id, happened=happened)
             raise
         root = self._config.root_of(row.path)
         self._store.save(

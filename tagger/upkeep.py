@@ -32,9 +32,13 @@ def repair(store: Store, pending: Sequence[Pending]) -> None:
 
     Temporary files next to them are removed.
     """
+    folders = set()
     for journal_id, path, entry in pending:
         try:
-            state = recover(entry)
+            row = store.photo(path)
+            root = row.root if row is not None else os.path.dirname(path)
+            folders.add((os.path.dirname(entry.file), root))
+            state = recover(entry, root)
             # A file that somebody else changed since still holds our values: the journal keeps
             # them, so that they are told from the user's own.
             store.settle_pending(journal_id, happened=state in ("after", "foreign"))
@@ -42,9 +46,9 @@ def repair(store: Store, pending: Sequence[Pending]) -> None:
             log.exception("it cannot be found out what a crash left of %s", path)
         else:
             log.info("after a crash: %s of %s is as %s our write", entry.file, path, state)
-    for folder in {os.path.dirname(entry.file) for _, _, entry in pending}:
+    for folder, root in folders:
         try:
-            clean_strays(folder)
+            clean_strays(folder, root)
         except Exception:
             log.exception("what a crash left in %s cannot be removed", folder)
 
@@ -66,7 +70,9 @@ def rebuild(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) 
         while not stop() and (chunk := list(itertools.islice(photos, CHUNK))):
             rows = ((seen.path, store.photo(seen.path)) for seen in chunk)
             unknown = [path for path, row in rows if row is None or row.status == "missing"]
-            count += _adopt(store, [(path, root.path, _tags_in_files(path)) for path in unknown])
+            count += _adopt(
+                store, [(path, root.path, _tags_in_files(path, root.path)) for path in unknown]
+            )
     return count
 
 
@@ -97,20 +103,20 @@ def fill(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) -> 
         store.set_meta("rebuild", "")
 
 
-def _tags_in_files(path: str) -> tuple[Tag, ...]:
+def _tags_in_files(path: str, root: str) -> tuple[Tag, ...]:
     try:
-        return _read_tags(path)
+        return _read_tags(path, root)
     except Exception:  # it has none then, until it is classified
         log.exception("the tags in the files of %s cannot be read", path)
         return ()
 
 
-def _read_tags(path: str) -> tuple[Tag, ...]:
+def _read_tags(path: str, root: str) -> tuple[Tag, ...]:
     return tuple(
         Tag(keyword[-1], 1.0, keyword, "user")
         if confidence is None
         else Tag(keyword[-1], confidence, keyword, "model")
-        for keyword, confidence in read_tags(path)
+        for keyword, confidence in read_tags(path, root)
     )
 
 

@@ -54,10 +54,10 @@ def inside(source: Source) -> Inside:
     return found
 
 
-def inside_file(path: str) -> Inside:
-    """Return what the photo ``path`` holds; nothing when it cannot be read."""
+def inside_file(path: str, root: str) -> Inside:
+    """Return what the photo ``path`` in the folder ``root`` holds; nothing if it is unreadable."""
     try:
-        with opened(path) as source:
+        with opened(path, root) as source:
             return inside(source)
     except OSError:
         return Inside(known=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tagger.beneath import Beneath
 from tagger.errors import RefusedError
 from tagger.metadata import exif, json_sidecar, patch, xmp
 from tagger.metadata.keywords import KeywordPath, wanted_values
@@ -49,12 +50,14 @@ class Parts:
     def __init__(
         self,
         photo: Original,
+        below: Beneath,
         options: WriteOptions,
         provenance: Provenance,
         journal: Mapping[str, JournalEntry],
         digest: bytes,
     ) -> None:
         self._photo = photo
+        self._below = below
         self._options = options
         self._provenance = provenance
         self._journal = journal
@@ -121,7 +124,7 @@ class Parts:
 
         Raise RefusedError, WriteFailedError.
         """
-        original, entry = read_original(file), self._journal.get(file)
+        original, entry = read_original(file, self._below), self._journal.get(file)
         data = original.data if original is not None else None
         if entry is not None and data is not None and not data.strip():
             data = None  # it was ours, and somebody emptied it
@@ -172,6 +175,7 @@ class Parts:
                 file,
                 new,
                 held.original,
+                self._below,
                 like=self._photo.stat,
                 keep_mtime=file == self._photo.path and self._options.preserve_mtime,
             )

@@ -100,6 +100,11 @@ class PreparedWrite:
             inside[0] if inside else None,
         )
 
+    @property
+    def changed(self) -> bool:
+        """Whether any file has its new content by now."""
+        return any(one.done for one in self._staged())
+
     def _staged(self) -> list[Staged]:
         return [part.staged for part in self.parts if part.staged is not None]
 

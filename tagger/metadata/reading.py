@@ -12,7 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tagger.errors import MetadataError, PhotoChangedError, PhotoVanishedError, RefusedError
+from tagger.beneath import Beneath
+from tagger.errors import (
+    MetadataError,
+    PhotoChangedError,
+    PhotoVanishedError,
+    RefusedError,
+)
 from tagger.files import photo_stat
 from tagger.metadata import container, json_sidecar, patch, xmp
 from tagger.metadata.inside import Inside, inside, inside_file
@@ -65,21 +71,21 @@ class HeldJson:
     reason: str = ""
 
 
-def read_photo(path: str, expected: FileStat) -> Original:
+def read_photo(path: str, expected: FileStat, below: Beneath) -> Original:
     st = photo_stat(path)
     if not st.same_version(expected):
         raise PhotoChangedError(f"{path} changed while it was tagged", "it is looked at again")
     if st.size > MAX_READ:
         return Original(path, b"", os.lstat(path))
-    found = read_original(path)
+    found = read_original(path, below)
     if found is None:
         raise PhotoVanishedError(f"{path} is gone", "nothing to do")
     return found
 
 
-def readable(path: str) -> Original | None:
+def readable(path: str, below: Beneath) -> Original | None:
     try:
-        return read_original(path)
+        return read_original(path, below)
     except MetadataError:
         return None
 
@@ -180,9 +186,9 @@ def _made_of(values: Iterable[str], mark: str, names: frozenset[str]) -> tuple[s
     return tuple(value for value in values if names >= set(value.split(mark)))
 
 
-def photo_inside(photo: Original) -> Inside:
+def photo_inside(photo: Original, root: str) -> Inside:
     """Return what a photo holds beside its picture; of one too large to be read, as well."""
-    return inside(Source(photo.data)) if photo.data else inside_file(photo.path)
+    return inside(Source(photo.data)) if photo.data else inside_file(photo.path, root)
 
 
 def users_packet(packet: bytes, keywords: Sequence[Keyword] = ()) -> bytes:
@@ -197,14 +203,17 @@ def users_packet(packet: bytes, keywords: Sequence[Keyword] = ()) -> bytes:
         return packet
 
 
-def read_keywords(path: str) -> tuple[KeywordPath, ...]:
-    """Return the user's keywords in a photo and its sidecars, with everything above them.
+def read_keywords(path: str, root: str) -> tuple[KeywordPath, ...]:
+    """Return the user's keywords in a photo of the folder ``root`` and its sidecars.
+
+    Everything above them comes with them.
 
     For photos beside which nothing can be written. Unreadable ones have none.
     """
-    found = inside_file(path)
+    below = Beneath(root)
+    found = inside_file(path, root)
     packets = [*found.packets]
-    if (sidecar := readable(sidecar_file(path))) is not None:
+    if (sidecar := readable(sidecar_file(path), below)) is not None:
         packets.append(sidecar.data)
     paths: list[KeywordPath] = []
     for packet in packets:
@@ -213,7 +222,7 @@ def read_keywords(path: str) -> tuple[KeywordPath, ...]:
     return with_parents(merged(paths))
 
 
-def read_tags(path: str) -> tuple[tuple[KeywordPath, float | None], ...]:
+def read_tags(path: str, root: str) -> tuple[tuple[KeywordPath, float | None], ...]:
     """Return the keywords in a photo's sidecars and in the photo, with everything above them.
 
     Each comes with its confidence if it is ours, else None. For an index that is lost: of a
@@ -221,16 +230,17 @@ def read_tags(path: str) -> tuple[tuple[KeywordPath, float | None], ...]:
     """
     paths: list[KeywordPath] = []
     ours: dict[str, float] = {}
-    json_file = readable(sidecar_paths(path)[-1])
+    below = Beneath(root)
+    json_file = readable(sidecar_paths(path)[-1], below)
     if json_file is not None:
         with contextlib.suppress(RefusedError):
             found = json_sidecar.parse(json_file.data)
             paths += json_sidecar.paths_in(found, ())
             ours |= json_sidecar.confidences(found)
     packets: list[bytes] = []
-    if (sidecar := readable(sidecar_file(path))) is not None:
+    if (sidecar := readable(sidecar_file(path), below)) is not None:
         packets.append(sidecar.data)
-    held = inside_file(path)
+    held = inside_file(path, root)
     for packet in [*packets, *held.packets]:
         paths += user_paths(packet)
         with contextlib.suppress(RefusedError):
@@ -241,8 +251,8 @@ def read_tags(path: str) -> tuple[tuple[KeywordPath, float | None], ...]:
     return tuple((one, ours.get(one[-1])) for one in every)
 
 
-def recover(entry: JournalEntry) -> str:
-    """Return what became of an intended write: "before", "after", or "foreign".
+def recover(entry: JournalEntry, root: str) -> str:
+    """Return what became of a write intended in ``root``: "before", "after", or "foreign".
 
     "foreign": somebody changed the file since, and something of ours is in it.
     """
@@ -250,7 +260,7 @@ def recover(entry: JournalEntry) -> str:
         prior = patch.decode(entry.undo).prior
     except ValueError:
         prior = entry.before
-    original = readable(entry.file)
+    original = readable(entry.file, Beneath(root))
     data = original.data if original is not None else b""
     now = patch.digest(data) if original is not None else b""
     if now == entry.after:

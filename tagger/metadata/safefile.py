@@ -13,27 +13,40 @@ meanwhile; then all is read back and compared.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
+import logging
 import os
 import stat
 from dataclasses import dataclass, field
 
+from tagger.beneath import LEADS_AWAY, Beneath, Folder
 from tagger.errors import (
     PhotoChangedError,
     PhotoVanishedError,
     RefusedError,
     WriteFailedError,
 )
-from tagger.files import open_untrusted
+from tagger.metadata.dress import Dress, dress_as, dress_like
+from tagger.metadata.powers import REFUSED, Powers, locked, powers_in
 from tagger.metadata.putting import check_written, start_writeback, write_content
 from tagger.metadata.spliced import Content, Spliced
-from tagger.metadata.temporary import clean_once, remove_temporary, temporary_beside
+from tagger.metadata.temporary import make_temporary, remove_temporary, temporary_name
 from tagger.mounts import is_remote
 
-_AT_FDCWD = -100
+log = logging.getLogger(__name__)
+
 _NOREPLACE, _EXCHANGE = 1, 2
-_UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
+_NO_FSYNC = frozenset(
+    {
+        errno.EINVAL,
+        errno.EBADF,
+        errno.EOPNOTSUPP,
+        errno.ENOSYS,
+        errno.EPERM,
+        errno.EACCES,
+    }
+)
+"""What fsync(2) fails with where there is no such thing; nothing is broken then."""
 MAX_READ = 128 << 20
 """Larger files are neither read as a whole nor written to."""
 
@@ -47,18 +60,25 @@ class Original:
     stat: os.stat_result
 
 
-def read_original(path: str) -> Original | None:
+def _place(path: str, below: Beneath | None) -> tuple[Folder, str]:
+    """Return the folder of a file, open, and its name; without ``below`` it is its own root."""
+    return (below or Beneath(os.path.dirname(path))).at(path)
+
+
+def read_original(path: str, below: Beneath | None = None) -> Original | None:
     """Return the regular file at ``path``; ``None`` when there is nothing.
 
-    Raise RefusedError for a link or anything else that is no regular file, or too large, and
-    WriteFailedError when it cannot be read.
+    ``below`` is the watched folder, beneath which no link is followed. Raise RefusedError for a
+    link or anything else that is no regular file, or too large, and WriteFailedError when it
+    cannot be read.
     """
     try:
-        fd = open_untrusted(path)
+        folder, name = _place(path, below)
+        fd = folder.open(name)
     except FileNotFoundError:
         return None
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
+        if error.errno in LEADS_AWAY or error.errno == errno.ENXIO:
             raise RefusedError("it is a symbolic link or a device") from error
         raise failed("read", path, error) from error
     try:
@@ -95,15 +115,26 @@ def failed(what: str, path: str, error: OSError) -> WriteFailedError:
 class Staged:
     """A change that is ready: :meth:`commit` makes it visible, :meth:`discard` forgets it.
 
-    ``original`` None: a new file. ``temporary`` empty: the file is to be deleted. ``placed``
-    is the stat of what was put in place, whatever has taken its place since.
+    ``original`` None: a new file. The new content is in ``temporary``, or behind the descriptor
+    ``nameless``; with ``going`` there is none, and the file is to be deleted. ``placed`` is the
+    stat of what was put in place, whatever has taken its place since. All is done in the open
+    ``folder``, wherever its path leads meanwhile.
     """
 
     path: str
+    folder: Folder
     original: Original | None
+    powers: Powers
+    going: bool = False
     temporary: str = ""
+    nameless: int = -1
     done: bool = field(default=False)
     placed: os.stat_result | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name in its folder."""
+        return os.path.basename(self.path)
 
     def commit(self) -> None:
         """Put the new content in place, durably.
@@ -112,17 +143,21 @@ class Staged:
         WriteFailedError; the file is then untouched and nothing is left behind.
         """
         try:
-            self._check_unchanged(self.path)
-            if not self.temporary:
+            self._check_unchanged(self.name)
+            if self.going:
                 self._disappear()
+            elif self.nameless >= 0:
+                made = os.fstat(self.nameless)
+                self._get_name()
+                self.placed = self._as_placed(made)
             else:
-                made = os.lstat(self.temporary)
+                made = self.folder.stat(self.temporary)
                 if self.original is None:
                     self._appear()
                 else:
                     self._replace()
                 self.placed = self._as_placed(made)
-            _fsync_folder(os.path.dirname(self.path))
+            self._fsync_folder()
             self.done = True
         except OSError as error:
             raise failed("write", self.path, error) from error
@@ -136,7 +171,7 @@ class Staged:
         a client of SMB tells the server's date only when the file has got its name.
         """
         try:
-            now = os.lstat(self.path)
+            now = self.folder.stat(self.name)
         except OSError:
             return made  # gone again, as the next look will see
         same = (now.st_ino, now.st_size) == (made.st_ino, made.st_size)
@@ -147,11 +182,15 @@ class Staged:
     def discard(self) -> None:
         """Remove the temporary file."""
         if self.temporary:
-            remove_temporary(self.temporary)
+            remove_temporary(self.folder, self.temporary)
+            self.temporary = ""
+        if self.nameless >= 0:
+            os.close(self.nameless)
+            self.nameless = -1
 
-    def _check_unchanged(self, path: str, *, swapped: bool = False) -> None:
+    def _check_unchanged(self, name: str, *, swapped: bool = False) -> None:
         try:
-            now: os.stat_result | None = os.lstat(path)
+            now: os.stat_result | None = self.folder.stat(name)
         except FileNotFoundError:
             now = None
         old = self.original.stat if self.original else None
@@ -163,47 +202,59 @@ class Staged:
                 f"{self.path} was changed by another program meanwhile", "it is looked at again"
             )
 
+    def _get_name(self) -> None:
+        try:
+            self.folder.link_open(self.nameless, self.name)
+        except FileExistsError as error:
+            raise self._made_meanwhile() from error
+
     def _appear(self) -> None:
         """Give the temporary file its name, unless something has that name already."""
         try:
-            if not _rename(self.temporary, self.path, _NOREPLACE):
-                with contextlib.suppress(FileExistsError):
-                    os.link(self.temporary, self.path)
+            if _rename(self.folder, self.temporary, self.name, _NOREPLACE):
+                return
+            if self.powers.deletes:  # else it would keep both names
+                try:
+                    self.folder.link(self.temporary, self.name)
                     return
-                self._check_unchanged(self.path)
-                os.rename(self.temporary, self.path)
+                except OSError as error:
+                    if error.errno not in REFUSED | {errno.EMLINK}:
+                        raise
+            self._check_unchanged(self.name)  # a disk without hard links
+            self.folder.rename(self.temporary, self.name)
         except FileExistsError as error:
-            raise PhotoChangedError(
-                f"{self.path} was made by another program meanwhile", "it is looked at again"
-            ) from error
-        except OSError as error:
-            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
-                raise
-            self._check_unchanged(self.path)  # a disk without hard links
-            os.rename(self.temporary, self.path)
+            raise self._made_meanwhile() from error
+
+    def _made_meanwhile(self) -> PhotoChangedError:
+        return PhotoChangedError(
+            f"{self.path} was made by another program meanwhile", "it is looked at again"
+        )
 
     def _disappear(self) -> None:
         """Delete the file: first moved away and looked at once more, as in a swap."""
-        aside = temporary_beside(self.path)
-        if not _rename(self.path, aside, _NOREPLACE):
-            os.unlink(self.path)
+        aside = temporary_name()
+        if not _rename(self.folder, self.name, aside, _NOREPLACE):
+            self.folder.unlink(self.name)
             return
         self.temporary = aside
         try:
             self._check_unchanged(aside, swapped=True)
         except BaseException:
             self.temporary = ""  # never deleted, whatever happens
-            if not _rename(aside, self.path, _NOREPLACE):
-                os.rename(aside, self.path)
+            if not _rename(self.folder, aside, self.name, _NOREPLACE):
+                self.folder.rename(aside, self.name)
             raise
 
     def _replace(self) -> None:
+        # What is swapped has to be deleted afterwards.
         try:
-            swapped = _rename(self.temporary, self.path, _EXCHANGE)
+            swapped = self.powers.deletes and _rename(
+                self.folder, self.temporary, self.name, _EXCHANGE
+            )
         except FileNotFoundError as error:
             raise PhotoVanishedError(f"{self.path} is gone", "nothing to do") from error
         if not swapped:
-            os.rename(self.temporary, self.path)
+            self.folder.rename(self.temporary, self.name)
             return
         try:
             self._check_unchanged(self.temporary, swapped=True)
@@ -214,13 +265,27 @@ class Staged:
     def _swap_back(self) -> None:
         foreign, self.temporary = self.temporary, ""  # never deleted, whatever happens
         try:
-            swapped = _rename(foreign, self.path, _EXCHANGE)
+            swapped = _rename(self.folder, foreign, self.name, _EXCHANGE)
         except OSError:
             swapped = False
         if swapped:
             self.temporary = foreign
         else:
-            os.rename(foreign, self.path)
+            self.folder.rename(foreign, self.name)
+
+    def _fsync_folder(self) -> None:
+        """Let the new name reach the disk. The file has it already: what fails here is told."""
+        try:
+            self.folder.fsync()
+        except OSError as error:
+            level = logging.DEBUG if error.errno in _NO_FSYNC else logging.WARNING
+            log.log(
+                level,
+                "%s is written, but whether it outlives a power cut is not known: fsync of its "
+                "folder failed (%s)",
+                self.path,
+                error.strerror,
+            )
 
 
 def _identity(st: os.stat_result, swapped: bool) -> tuple[int, ...]:
@@ -232,122 +297,111 @@ def stage(
     path: str,
     data: Content | None,
     original: Original | None,
+    below: Beneath | None = None,
     *,
     like: os.stat_result | None = None,
     keep_mtime: bool = False,
 ) -> Staged:
     """Write ``data`` (None: nothing, the file is to go) beside ``path``, ready to replace it.
 
-    ``original`` is what is there now (None: nothing). A new file gets the owner and the
-    access rights of ``like``. Raise WriteFailedError when the disk or the rights refuse,
-    RefusedError when the file's owner or rights could not be kept, or the content must not be
-    written.
+    ``original`` is what is there now (None: nothing), ``below`` as in :func:`read_original`. A
+    new file gets the owner and the access rights of ``like``, as far as that can be. Raise
+    WriteFailedError when the disk or the rights refuse, RefusedError when the file's owner,
+    rights or date could not be kept, or the content must not be written.
     """
-    if data is None:
-        return Staged(path, original)
-    folder = os.path.dirname(path)
-    clean_once(folder)
-    if original is not None and original.stat.st_nlink > 1:
-        raise RefusedError(f"it has {original.stat.st_nlink} hard links")
-    if original is not None and not original.stat.st_mode & 0o222:
-        raise RefusedError("it is write-protected")
-    temporary = temporary_beside(path)
+    staged: Staged | None = None
     try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(temporary, flags, 0o600)
-        try:
-            write_content(fd, data)
-            start_writeback(fd)
-            if isinstance(data, Spliced):
-                data.prove()
-            check_written(fd, data, path)
-            if original is not None:
-                _dress_as(fd, original, keep_mtime)
-            elif like is not None:
-                _dress_like(fd, like)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        # Linux's client of SMB takes the time of the next close for the date of a file that was
-        # written: let that close be this one, and not that of whoever looks at the photo.
-        with contextlib.suppress(PermissionError):  # its mode may let nobody read it
-            os.close(open_untrusted(temporary))
+        folder, name = _place(path, below)
+        powers = powers_in(folder)
+        staged = Staged(path, folder, original, powers, going=data is None)
+        if original is not None:
+            if original.stat.st_nlink > 1 and data is not None:
+                raise RefusedError(f"it has {original.stat.st_nlink} hard links")
+            if not original.stat.st_mode & 0o222 and data is not None:
+                raise RefusedError("it is write-protected")
+            if why := locked(folder, name):
+                raise RefusedError(why)
+        if data is None:
+            if not powers.deletes:
+                raise RefusedError("nothing can be deleted in its folder")
+            return staged
+        dress = dress_like(like) if original is None else dress_as(folder, name, original.stat)
+        if keep_mtime and original is not None:
+            dress.date = (original.stat.st_atime_ns, original.stat.st_mtime_ns)
+        _fill(staged, data, dress)
     except OSError as error:
-        remove_temporary(temporary)
+        if staged is not None:
+            staged.discard()
         raise failed("write", path, error) from error
     except BaseException:
-        remove_temporary(temporary)
+        if staged is not None:
+            staged.discard()
         raise
-    return Staged(path, original, temporary)
+    return staged
 
 
-def _dress_as(fd: int, original: Original, keep_mtime: bool) -> None:
-    """Give the new file what the old one has: owner, mode, attributes, ACL, date."""
-    old = original.stat
-    now = os.fstat(fd)
-    if (now.st_uid, now.st_gid) != (old.st_uid, old.st_gid):
+def _fill(staged: Staged, data: Content, dress: Dress) -> None:
+    """Put the content into a new file beside the old one."""
+    # Where chmod is refused, a file may still be made with the mode that it shall have.
+    for mode, last in ((0o600, False), (dress.mode, True)):
+        fd = _new_file(staged, mode)
         try:
-            os.fchown(fd, old.st_uid, old.st_gid)
-        except PermissionError as error:
-            raise RefusedError("it belongs to another user, which could not be kept") from error
-    os.fchmod(fd, stat.S_IMODE(old.st_mode))
-    _copy_attributes(fd, original.path)
-    if keep_mtime:
-        os.utime(fd, ns=(old.st_atime_ns, old.st_mtime_ns))
+            _put(fd, data, staged.path)
+            fits = dress.put_on(fd, last=last)
+            if fits:
+                _fsync(fd)
+        finally:
+            if fd != staged.nameless:
+                os.close(fd)
+        if fits:
+            break
+        staged.discard()
+    # Linux's client of SMB takes the time of the next close for the date of a file that was
+    # written: let that close be this one, and not that of whoever looks at the photo.
+    if staged.temporary:
+        with contextlib.suppress(PermissionError):  # its mode may let nobody read it
+            os.close(staged.folder.open(staged.temporary))
 
 
-def _copy_attributes(fd: int, path: str) -> None:
-    """Copy extended attributes; ACLs are among them."""
-    try:
-        names = os.listxattr(path, follow_symlinks=False)
-    except OSError as error:
-        if error.errno in (errno.ENOTSUP, errno.ENOSYS):
-            return
-        raise
-    for name in names:
+def _new_file(staged: Staged, mode: int) -> int:
+    """Make the file that is to be filled. Raise OSError."""
+    folder, powers = staged.folder, staged.powers
+    if staged.original is None and not powers.deletes:
         try:
-            os.setxattr(fd, name, os.getxattr(path, name, follow_symlinks=False))
+            staged.nameless = folder.open(".", os.O_RDWR | os.O_TMPFILE, mode)
+            return staged.nameless
         except OSError as error:
-            # Labels that the system itself puts on files cannot be set by everyone.
-            if name.startswith(("security.", "trusted.")):
-                continue
-            raise RefusedError(
-                f"its attribute {name} could not be kept ({error.strerror})"
-            ) from error
-    for name in set(os.listxattr(fd)) - set(names):
-        if not name.startswith(("security.", "trusted.")):
-            os.removexattr(fd, name)  # an ACL that it got from the folder
+            if error.errno not in REFUSED | {errno.EISDIR}:
+                raise
+    if not powers.deletes and not powers.renames:
+        said = "files in its folder can be neither renamed nor deleted"
+        raise OSError(errno.EPERM, said, staged.path)
+    fd, staged.temporary = make_temporary(folder, mode)
+    return fd
 
 
-def _dress_like(fd: int, like: os.stat_result) -> None:
-    """Let a new sidecar belong to the photo's owner, with the photo's rights."""
-    with contextlib.suppress(PermissionError):  # it is ours then, as any program's file
-        os.fchown(fd, like.st_uid, like.st_gid)
-    os.fchmod(fd, like.st_mode & 0o666 | 0o200)
+def _put(fd: int, data: Content, path: str) -> None:
+    write_content(fd, data)
+    start_writeback(fd)
+    if isinstance(data, Spliced):
+        data.prove()
+    check_written(fd, data, path)
 
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _rename(source: str, target: str, flag: int) -> bool:
-    """Rename by renameat2(2); return False where kernel or file system have no such thing."""
-    call = getattr(_libc, "renameat2", None)
-    if call is None:
-        return False
-    if call(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flag) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in _UNSUPPORTED:
-        return False
-    raise OSError(number, os.strerror(number), target)
-
-
-def _fsync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _fsync(fd: int) -> None:
     try:
         os.fsync(fd)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EBADF):  # network disks that cannot
+        if error.errno not in _NO_FSYNC:
             raise
-    finally:
-        os.close(fd)
+
+
+def _rename(folder: Folder, source: str, target: str, flag: int) -> bool:
+    """Rename by renameat2(2); return False where that is refused, or there is no such thing."""
+    try:
+        folder.rename2(source, target, flag)
+    except OSError as error:
+        if error.errno in REFUSED:
+            return False
+        raise
+    return True

@@ -6,9 +6,8 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from stat import S_ISREG
 
-from tagger.files import open_untrusted
+from tagger.beneath import open_regular
 
 MAX_BYTES = 32 << 20
 """Read of one file at most, whatever its size."""
@@ -66,12 +65,13 @@ class Source:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[Source]:
-    """Open the regular file ``path``. Raise OSError when it cannot be, or is none."""
-    fd = open_untrusted(path)
+def opened(path: str, root: str) -> Iterator[Source]:
+    """Open the regular file ``path`` in the watched folder ``root``.
+
+    Raise OSError when it cannot be, or is none.
+    """
+    fd = open_regular(root, path)
     try:
-        if not S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(f"{path} is no regular file")
         yield Source(fd)
     finally:
         os.close(fd)

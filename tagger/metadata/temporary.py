@@ -5,53 +5,92 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 import time
 
-from tagger.files import OWN_PREFIX
+from tagger.beneath import Folder
+from tagger.files import CANARY_PREFIX, OWN_PREFIX
 
 STRAY_SECONDS = 3600.0
 """From this age on a temporary file of an unknown process is taken for a leftover."""
 
-_cleaned: set[str] = set()
-"""Folders looked through for leftovers of an earlier process."""
 _mine: set[str] = set()
 """Temporary files that are in use now."""
+_kept: dict[str, str] = {}
+"""For a folder, the temporary file that could not be deleted there: the next is made of it."""
 
 
-def temporary_beside(path: str) -> str:
+def make_temporary(folder: Folder, mode: int) -> tuple[int, str]:
+    """Return a descriptor and the name of a new, empty file, in use from now on.
+
+    Raise OSError.
+    """
+    kept = _kept.pop(folder.path, None)
+    if kept is not None and (fd := _made_of(folder, kept)) >= 0:
+        _mine.add(kept)
+        return fd, kept
+    name = temporary_name()
+    try:
+        return folder.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), name
+    except BaseException:
+        _mine.discard(name)
+        raise
+
+
+def temporary_name() -> str:
     """Return a name for a temporary file, which is in use from now on."""
     name = f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    temporary = os.path.join(os.path.dirname(path), name)
-    _mine.add(temporary)
-    return temporary
+    _mine.add(name)
+    return name
 
 
-def remove_temporary(temporary: str) -> None:
-    """Delete a temporary file; it is not in use any more."""
-    with contextlib.suppress(OSError):  # already renamed, or the disk is gone
-        os.unlink(temporary)
-    _mine.discard(temporary)
-
-
-def clean_once(folder: str) -> None:
-    """Call :func:`clean_strays` for ``folder`` if this process has not done so yet."""
-    if folder not in _cleaned:
-        _cleaned.add(folder)
-        clean_strays(folder)
-
-
-def clean_strays(folder: str) -> int:
-    """Delete temporary files that a killed process left in ``folder``; return how many."""
-    removed = 0
+def _made_of(folder: Folder, kept: str) -> int:
+    """Open and empty a file that was left; -1 when that cannot be."""
+    fd = -1
     try:
-        names = os.listdir(folder)
+        fd = folder.open(kept, os.O_RDWR | os.O_NONBLOCK)
+        found = os.fstat(fd)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid():
+            os.ftruncate(fd, 0)
+            return fd
+    except OSError:
+        pass
+    if fd >= 0:
+        os.close(fd)
+    return -1
+
+
+def remove_temporary(folder: Folder, name: str) -> None:
+    """Delete a temporary file; it is not in use any more."""
+    try:
+        folder.unlink(name)
+    except FileNotFoundError:
+        pass  # renamed already
+    except OSError:  # deleting is refused, or the disk is gone
+        if folder.has(name):
+            _kept[folder.path] = name
+    _mine.discard(name)
+
+
+def clean_strays(path: str, root: str | None = None) -> int:
+    """Delete temporary files that a killed process left in a folder; return how many.
+
+    The folder ``path`` is in the watched folder ``root`` (None: or that itself).
+    """
+    try:
+        with Folder(root or path, path) as folder:
+            return clean(folder)
     except OSError:
         return 0
-    for name in names:
-        path = os.path.join(folder, name)
-        if _is_temporary(name) and path not in _mine and _is_left(name, path):
+
+
+def clean(folder: Folder) -> int:
+    """Do what :func:`clean_strays` does. Raise OSError when the folder cannot be listed."""
+    removed = 0
+    for name in folder.names():
+        if _is_temporary(name) and name not in _mine and _is_left(folder, name):
             with contextlib.suppress(OSError):
-                os.unlink(path)
+                folder.unlink(name)
                 removed += 1
     return removed
 
@@ -60,14 +99,16 @@ def _is_temporary(name: str) -> bool:
     return name.startswith(OWN_PREFIX) and name.endswith(".tmp")
 
 
-def _is_left(name: str, path: str) -> bool:
+def _is_left(folder: Folder, name: str) -> bool:
     """Whether no living process can be writing this temporary file."""
+    if name.startswith(CANARY_PREFIX):
+        return True
     pid = name[len(OWN_PREFIX) :].split("-", maxsplit=1)[0]
     if not pid.isdecimal():
         return False
     if int(pid) == os.getpid() or not os.path.exists(f"/proc/{pid}"):
         return True
     try:
-        return time.time() - os.lstat(path).st_mtime > STRAY_SECONDS
+        return time.time() - folder.stat(name).st_mtime > STRAY_SECONDS
     except OSError:
         return False

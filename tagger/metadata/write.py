@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from tagger.beneath import Beneath
 from tagger.errors import PhotoVanishedError, RefusedError
 from tagger.files import leads_out
 from tagger.metadata import edited, exif, json_sidecar, patch
@@ -108,8 +109,9 @@ class _Writer:
         self.journal = {entry.file: entry for entry in previous}
         if leads_out(self.path, candidate.root):
             raise PhotoVanishedError(f"a folder above {self.path} is a link now", "nothing to do")
-        self.photo = read_photo(self.path, candidate.stat)
-        self.parts = Parts(self.photo, options, provenance, self.journal, digest)
+        self.below = Beneath(candidate.root)
+        self.photo = read_photo(self.path, candidate.stat, self.below)
+        self.parts = Parts(self.photo, self.below, options, provenance, self.journal, digest)
 
     def prepare(
         self, keywords: Sequence[Keyword], stones: Collection[str], own: str
@@ -147,7 +149,7 @@ class _Writer:
                 held[file] = self._held(self._own_place(entry), self.photo, entry, keywords)
             elif entry.target == XmpSidecar.target:
                 with naming(file):
-                    original = read_original(file)
+                    original = read_original(file, self.below)
                     held[file] = self._held(XmpSidecar(file), original, entry, keywords)
         if self.path not in held and container_packet(self.photo.data) is not None:
             place = Embedded(self.path, with_exif=False)
@@ -155,7 +157,7 @@ class _Writer:
         sidecar = sidecar_file(self.path)
         if sidecar not in held:
             with contextlib.suppress(RefusedError):  # writing would say what is wrong
-                if (original := read_original(sidecar)) is not None:
+                if (original := read_original(sidecar, self.below)) is not None:
                     held[sidecar] = self._held(XmpSidecar(sidecar), original, None, keywords)
         return held
 
@@ -230,7 +232,7 @@ class _Writer:
         entry = self.journal.get(file)
         if entry is None and self.options.target != json_sidecar.TARGET:
             return HeldJson()
-        original = read_original(file)
+        original = read_original(file, self.below)
         if original is None:
             return HeldJson()
         if entry is not None and edited.is_empty(original):
@@ -258,7 +260,7 @@ class _Writer:
         self, held: Mapping[str, Held], beside: HeldJson, keywords: Sequence[Keyword]
     ) -> tuple[tuple[KeywordPath, ...], tuple[str, ...]]:
         """Return the user's own keywords, wherever they are, as paths and as plain words."""
-        inside = photo_inside(self.photo)
+        inside = photo_inside(self.photo, self.below.root)
         packets: list[bytes | None] = [users_packet(p, keywords) for p in inside.packets]
         if self.path in held:
             one = held[self.path]
@@ -311,7 +313,7 @@ class _Writer:
                 main = sidecar_file(self.path)
                 with naming(main):
                     if main not in held:
-                        original = read_original(main)
+                        original = read_original(main, self.below)
                         held[main] = self._held(XmpSidecar(main), original, None, wanted.keywords)
                     if not self._left(made, main, held[main].left, wanted):
                         part = self.parts.of_xmp(held[main], wanted)

@@ -31,9 +31,8 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from tagger.config import WatchRoot, is_inside
-from tagger.files import OWN_PREFIX
+from tagger.files import CANARY_PREFIX, OWN_PREFIX
 from tagger.photo import is_photo_name
-from tagger.watch.roots import CANARY_PREFIX
 from tagger.watch.scan import is_sidecar_name
 
 _OVERFLOW_LOGGERS = ("watchdog.observers.inotify_c", "watchdog.observers.inotify")

@@ -7,6 +7,7 @@ a canary file made in the root was heard of. In doubt all of it is proven again.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import math
@@ -16,10 +17,12 @@ import time
 from collections.abc import Iterator
 from typing import Literal
 
+from tagger.beneath import APPEND, Folder
 from tagger.config import WatchRoot
+from tagger.files import CANARY_PREFIX
 from tagger.mounts import Mounts
 from tagger.watch.events import EventSource, EventSourceFactory, Hint, Kind
-from tagger.watch.roots import CANARY_PREFIX, remove_strays
+from tagger.watch.roots import remove_strays
 from tagger.watch.seams import Clock
 
 log = logging.getLogger(__name__)
@@ -192,14 +195,22 @@ class Feed:
 
     def _send_canary(self) -> None:
         self._count += 1
-        path = os.path.join(self.root.path, f"{CANARY_PREFIX}{os.getpid()}-{self._count}")
+        name = f"{CANARY_PREFIX}{os.getpid()}-{self._count}"
         try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-            os.unlink(path)
+            with Folder(self.root.path, self.root.path) as folder:
+                if folder.flags(".") & APPEND:
+                    return  # it would stay; where there is such a flag, events arrive
+                left = [one for one in folder.names() if one.startswith(CANARY_PREFIX)]
+                name = left[0] if left else name  # where nothing is deleted
+                flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK
+                os.close(folder.open(name, flags, 0o600))
+                with contextlib.suppress(OSError):
+                    folder.unlink(name)
         except OSError as error:
             log.debug("no canary in %r: %s", self.root.path, error)
             return
-        self._canary, self._deadline = path, self._clock() + CANARY_SECONDS
+        self._canary = os.path.join(self.root.path, name)
+        self._deadline = self._clock() + CANARY_SECONDS
 
     def _fall_back(self, reason: str) -> None:
         self.disarm()

@@ -14,7 +14,7 @@ another port). Without it, see :func:`judge`.
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import json
 import logging
 import os
@@ -24,12 +24,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
+from tagger.beneath import Folder, open_regular
+from tagger.files import CANARY_PREFIX
 from tagger.mounts import Mounts
 
 log = logging.getLogger(__name__)
 
 MARKER = ".tagger-root"
-CANARY_PREFIX = ".tagger-canary-"
 _STRAYS = (CANARY_PREFIX, MARKER + "-")
 _MARKER_HEAD = "tagger root "
 _MARKER_TEXT = "This file shows tagger that this folder is really here (its disk mounted). Keep it."
@@ -125,11 +126,9 @@ def look_at_root(path: str, mounts: Mounts) -> Sight:
 
     Raise OSError when it is not there, is no folder, or cannot be listed.
     """
-    st = os.stat(path)
-    if not stat.S_ISDIR(st.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
-    with os.scandir(path) as entries:
-        empty = all(entry.name == MARKER for entry in entries)
+    with Folder(path, path) as folder:
+        st = os.fstat(folder.fd)
+        empty = all(name == MARKER or name.startswith(_STRAYS) for name in folder.names())
     mount = mounts.of(os.path.realpath(path))
     fsid = os.statvfs(path).f_fsid
     place = Place(mount.fstype, mount.mountpoint, st.st_dev, fsid)
@@ -139,7 +138,7 @@ def look_at_root(path: str, mounts: Mounts) -> Sight:
 def read_marker(root: str) -> str | None:
     """Return the identifier in the marker of ``root``, ``None`` without a sound marker."""
     try:
-        fd = os.open(os.path.join(root, MARKER), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = open_regular(root, os.path.join(root, MARKER))
     except OSError:
         return None
     try:
@@ -153,24 +152,28 @@ def read_marker(root: str) -> str | None:
 
 
 def write_marker(root: str) -> str | None:
-    """Put a new marker into ``root`` and return its identifier; ``None`` if that fails."""
-    remove_strays(root)  # a single run, killed while it did this, is followed by another
-    path = os.path.join(root, MARKER)
+    """Put a new marker into ``root`` and return its identifier; ``None`` if that fails.
+
+    It is written in its place, for some folders let files be made but not renamed or deleted. A
+    process that is killed meanwhile leaves an unsound one, which the next writes anew.
+    """
+    remove_strays(root)
     identifier = uuid.uuid4().hex
-    temporary = f"{path}-{identifier[:8]}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
-        fd = os.open(temporary, flags, 0o644)
-        try:
-            os.write(fd, f"{_MARKER_HEAD}{identifier}\n{_MARKER_TEXT}\n".encode())
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        os.rename(temporary, path)
+        with Folder(root, root) as folder:
+            fd = folder.open(MARKER, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o644)
+            try:
+                found = os.fstat(fd)
+                if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                    return None  # somebody else's
+                os.ftruncate(fd, 0)
+                os.write(fd, f"{_MARKER_HEAD}{identifier}\n{_MARKER_TEXT}\n".encode())
+                with contextlib.suppress(OSError):  # it is made again if it is lost
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
     except OSError as error:
         log.debug("no marker could be written to %r: %s", root, error)
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
         return None
     return read_marker(root)
 
@@ -178,10 +181,10 @@ def write_marker(root: str) -> str | None:
 def remove_strays(root: str) -> None:
     """Remove what a killed daemon may have left in ``root``: canaries, half-made markers."""
     try:
-        with os.scandir(root) as entries:
-            strays = [entry.path for entry in entries if entry.name.startswith(_STRAYS)]
-        for stray in strays:
-            os.unlink(stray)
+        with Folder(root, root) as folder:
+            for name in folder.names():
+                if name.startswith(_STRAYS):
+                    folder.unlink(name)
     except OSError as error:
         log.debug("strays in %r could not be removed: %s", root, error)
 

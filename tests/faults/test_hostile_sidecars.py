@@ -27,7 +27,8 @@ resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[3]) << 20,) * 2)
 resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[4]),) * 2)
 keywords = (Keyword("animal", ("animal",), 0.9, False), Keyword("dog", ("animal", "dog"), 0.9))
 photo = Candidate(path, os.path.dirname(path), FileStat.of(os.lstat(path)))
-read_tags(path), read_keywords(path)
+root = os.path.dirname(path)
+read_tags(path, root), read_keywords(path, root)
 try:
     write = prepare(photo, keywords, WriteOptions(target=target), Provenance("m", "tagger 1"))
     write.commit()
@@ -35,7 +36,7 @@ except RefusedError as error:
     print("refused:", error)
 else:
     print("written", write.reason)
-print(len(read_tags(path)))
+print(len(read_tags(path, root)))
 """
 
 

@@ -167,7 +167,7 @@ def test_large_files_are_not_read_whole(tmp_path: Path) -> None:
         file.seek(at - 14)
         file.write(box(b"mdat", b"pixels" + BARE))
         file.write(struct.pack(">I4s", 0, b"free"))
-    assert words(inside_file(str(path))) == {"mine"}
+    assert words(inside_file(str(path), str(path.parent))) == {"mine"}
 
 
 def test_what_is_said_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tagger.beneath import Folder
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
 from tagger.files import OWN_PREFIX
 from tagger.metadata import safefile
@@ -148,11 +149,11 @@ class AtTheRename:
     def __init__(self, act: Callable[[], object]) -> None:
         self.real, self.act, self.calls = safefile._rename, act, 0
 
-    def __call__(self, source: str, target: str, flag: int) -> bool:
+    def __call__(self, folder: Folder, source: str, target: str, flag: int) -> bool:
         self.calls += 1
         if self.calls == 1:
             self.act()
-        return self.real(source, target, flag)
+        return self.real(folder, source, target, flag)
 
 
 @pytest.mark.parametrize("race", ["edited", "replaced", "removed", "renamed", "linked", "symlink"])
@@ -219,10 +220,10 @@ def test_an_edit_is_kept_even_if_swapping_back_fails(
     made = Tagger(photo).prepare()
     rename = AtTheRename(lambda: edited(photo))
 
-    def failing(source: str, target: str, flag: int) -> bool:
+    def failing(folder: Folder, source: str, target: str, flag: int) -> bool:
         if rename.calls:
             raise OSError(5, "Input/output error")
-        return rename(source, target, flag)
+        return rename(folder, source, target, flag)
 
     monkeypatch.setattr(safefile, "_rename", failing)
     with pytest.raises(PhotoVanishedError):

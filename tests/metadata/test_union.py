@@ -151,9 +151,9 @@ def test_when_the_user_has_it_all_nothing_is_written(tmp_path: Path) -> None:
 def test_keywords_are_read_where_nothing_is_written(shared: Path, tmp_path: Path) -> None:
     path = photo(tmp_path, pngs_webps.early(pngs_webps.itxt(packets.LIGHTROOM)), "a.png")
     (tmp_path / "a.png.xmp").write_bytes(packets.DIGIKAM)
-    assert ("people", "Anna") in read_keywords(str(path))
-    assert ("pets", "Dog") in read_keywords(str(path))
-    assert read_keywords(str(tmp_path / "none.jpg")) == ()
+    assert ("people", "Anna") in read_keywords(str(path), str(tmp_path))
+    assert ("pets", "Dog") in read_keywords(str(path), str(tmp_path))
+    assert read_keywords(str(tmp_path / "none.jpg"), str(tmp_path)) == ()
 
 
 def test_the_array_types_are_those_that_others_expect(tmp_path: Path) -> None:
