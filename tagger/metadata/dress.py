@@ -55,7 +55,7 @@ class Dress:
             except OSError as error:
                 if error.errno not in _NOT_ALLOWED:
                     raise
-                raise RefusedError(f"its date could not be kept ({error.strerror})") from error
+                raise RefusedError("its date could not be kept") from error
         return True
 
     def _give_owner(self, fd: int) -> None:
@@ -119,9 +119,7 @@ def _attributes(fd: int) -> dict[str, bytes]:
             return {}
         if error.errno not in _NOT_ALLOWED:
             raise
-        raise RefusedError(
-            f"its extended attributes could not be read ({error.strerror})"
-        ) from error
+        raise RefusedError("its extended attributes could not be read") from error
     return found
 
 

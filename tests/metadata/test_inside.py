@@ -148,7 +148,7 @@ def test_keywords_are_found_in_every_format(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"  # what a file is, its bytes say
     path.write_bytes(FILES[name])
     assert words(inside(Source(FILES[name]))) == {"mine"}
-    assert read_tags(str(path)) == ((("mine",), None),)
+    assert read_tags(str(path), str(path.parent)) == ((("mine",), None),)
 
 
 @pytest.mark.parametrize("name", NONE)
