@@ -84,9 +84,9 @@ def dress_as(folder: Folder, name: str, old: os.stat_result) -> Dress:
     Raise PhotoChangedError when it is another file now, RefusedError when what it wears cannot
     be read, OSError.
     """
+    path = os.path.join(folder.path, name)
     changed = PhotoChangedError(
-        f"{os.path.join(folder.path, name)} was changed by another program meanwhile",
-        "it is looked at again",
+        f"{path} was changed by another program meanwhile", "it is looked at again"
     )
     try:
         fd = folder.open(name)

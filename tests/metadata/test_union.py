@@ -178,7 +178,7 @@ def test_a_keyword_with_a_mark_in_it_becomes_no_hierarchy(word: str, tmp_path: P
         assert set(said["Subject"]) == {word, "sea", "dog", "animal", "beach"}
         assert (word in said["HierarchicalSubject"]) == ("|" not in word)
         assert (word in said["TagsList"]) == ("/" not in word)
-    assert set(read_tags(str(path))) >= {((word,), None), (("sea",), None)}
+    assert set(read_tags(str(path), str(path.parent))) >= {((word,), None), (("sea",), None)}
     tagger = Tagger(path)
     tagger.write()
     tagger.undo()
