@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import itertools
 import re
 import struct
 from dataclasses import dataclass, field
 
 from tagger.metadata import heif_parts, iptc, tiff_parts
 from tagger.metadata.source import MAX_PART, Source, opened
+
+_MAX_PACKETS = 8
+"""More belong to no picture; each is parsed."""
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class Inside:
     told: dict[int, str] = field(default_factory=dict)
     known: bool = True
     """Whether the format is one that is understood."""
+    has_exif: bool = False
 
     @property
     def packet(self) -> bytes | None:
@@ -50,8 +55,16 @@ def inside(source: Source) -> Inside:
     # Damaged: what has been found until there counts.
     with contextlib.suppress(struct.error, ValueError, IndexError, OSError):
         _look(source, found)
-    found.packets = [packet for packet in found.packets if packet.strip(b"\0 \t\r\n")]
+    said = (packet for packet in found.packets if packet.strip(b"\0 \t\r\n"))
+    found.packets = [*itertools.islice(said, _MAX_PACKETS)]
     return found
+
+
+def _take_exif(found: Inside, block: bytes) -> None:
+    """Take the first EXIF block; no file has several that count."""
+    if not found.has_exif:
+        found.has_exif = True
+        found.told = tiff_parts.told_in(block)
 
 
 def inside_file(path: str, root: str) -> Inside:
@@ -162,7 +175,7 @@ def _segment(found: Inside, body: bytes, extensions: list[bytes], resources: lis
     elif body.startswith(_EXTENSION_HEAD):
         extensions.append(body[len(_EXTENSION_HEAD) :])
     elif body.startswith(_EXIF_HEAD):
-        found.told = found.told or tiff_parts.told_in(body[6:])
+        _take_exif(found, body[6:])
     elif body.startswith(iptc.PHOTOSHOP):
         resources.append(body[len(iptc.PHOTOSHOP) :])
 
@@ -204,7 +217,7 @@ def _png(source: Source, found: Inside) -> None:
                     profile = _unhexed(_text(source, kind, at + 8, size))
                     _raw_profile(found, keyword[len(_RAW_PROFILE) :].lower(), profile, profiles)
             elif kind == b"eXIf":
-                found.told = tiff_parts.told_in(source.read(at + 8, size))
+                _take_exif(found, source.read(at + 8, size))
             elif kind == b"IEND":
                 break
             at += 12 + size
@@ -249,7 +262,7 @@ def _raw_profile(found: Inside, kind: bytes, data: bytes, packets: list[bytes]) 
     elif kind == b"app1" and data.startswith(_XMP_HEAD):
         packets.append(data[len(_XMP_HEAD) :])
     elif kind in (b"app1", b"exif"):
-        found.told = found.told or tiff_parts.told_in(data.removeprefix(b"Exif\0\0"))
+        _take_exif(found, data.removeprefix(b"Exif\0\0"))
 
 
 # WebP and GIF
@@ -261,13 +274,13 @@ def _webp(source: Source, found: Inside) -> None:
         kind, size = struct.unpack("<4sI", source.exactly(at, 8))
         if kind == b"XMP " and not found.packets:
             found.packets.append(source.read(at + 8, size))
-        elif kind == b"EXIF" and not found.told:
-            block = source.read(at + 8, size).removeprefix(b"Exif\0\0")
-            found.told = tiff_parts.told_in(block)
+        elif kind == b"EXIF" and not found.has_exif:
+            _take_exif(found, source.read(at + 8, size).removeprefix(b"Exif\0\0"))
         at += 8 + size + size % 2
 
 
 _BLOCK = 1 << 16
+_MAX_BLOCKS = 500_000
 _GIF_XMP = b"XMP DataXMP"
 
 
@@ -278,14 +291,16 @@ class _GifBlocks:
         self._source = source
         self._start = 0
         self._block = b""
+        self._left = _MAX_BLOCKS
 
     def take(self, at: int, size: int) -> bytes:
+        self._left -= 1
         if not self._start <= at <= self._start + len(self._block) - size:
             self._start, self._block = at, self._source.read(at, _BLOCK)
         place = at - self._start
         found = self._block[place : place + size]
-        if len(found) < size:
-            raise ValueError("beyond the end")
+        if len(found) < size or self._left < 0:
+            raise ValueError("beyond the end, or too many blocks")
         return found
 
     def after(self, at: int) -> int:

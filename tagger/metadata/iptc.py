@@ -11,7 +11,7 @@ import struct
 PHOTOSHOP = b"Photoshop 3.0\0"
 _IPTC_RESOURCE = 0x0404
 _UTF8 = b"\x1b%G"
-_MAX_RESOURCES, _MAX_DATASETS = 10_000, 20_000
+_MAX_RESOURCES, _MAX_IIM, _MAX_DATASETS = 10_000, 10, 20_000
 """No program writes so many; a file full of them would take seconds."""
 
 
@@ -28,7 +28,7 @@ def iim_in(resources: bytes) -> list[bytes]:
         if start + 4 > len(resources):
             break
         size = struct.unpack_from(">I", resources, start)[0]
-        if number == _IPTC_RESOURCE:
+        if number == _IPTC_RESOURCE and len(found) < _MAX_IIM:
             found.append(resources[start + 4 : start + 4 + size])
         at = start + 4 + size + size % 2
     return found

@@ -22,6 +22,8 @@ MODEL = "tagger:model"
 SOFTWARE = "tagger:software"
 LABELS = "tagger:labels"
 PROVENANCE_PROPERTIES = (MODEL, SOFTWARE, LABELS)
+SIDECAR_FOR = "photoshop:SidecarForExtension"
+"""Which file a sidecar is for, as Lightroom and Camera Raw say."""
 
 PROVENANCE_URI = "http://ns.tagger.invalid/1.0/"
 """In .invalid (RFC 2606), as nobody can own it; an XMP namespace is never fetched."""
@@ -31,6 +33,7 @@ NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "lr": "http://ns.adobe.com/lightroom/1.0/",
     "digiKam": "http://www.digikam.org/ns/1.0/",
+    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "tagger": PROVENANCE_URI,
 }
 MAX_BYTES = 16 << 20

@@ -28,7 +28,7 @@ from tagger.metadata.keywords import (
     user_paths,
     with_parents,
 )
-from tagger.metadata.places import XmpPlace, XmpSidecar, sidecar_file
+from tagger.metadata.places import XmpPlace, XmpSidecar, sidecars_of
 from tagger.metadata.safefile import MAX_READ, Original, read_original
 from tagger.metadata.source import Source
 from tagger.metadata.spliced import proved
@@ -210,16 +210,20 @@ def read_keywords(path: str, root: str) -> tuple[KeywordPath, ...]:
 
     For photos beside which nothing can be written. Unreadable ones have none.
     """
-    below = Beneath(root)
     found = inside_file(path, root)
-    packets = [*found.packets]
-    if (sidecar := readable(sidecar_file(path), below)) is not None:
-        packets.append(sidecar.data)
+    packets = [*found.packets, *_packets_beside(path, Beneath(root))]
     paths: list[KeywordPath] = []
     for packet in packets:
         paths += user_paths(users_packet(packet))
     paths += user_paths(None, found.iptc)
     return with_parents(merged(paths))
+
+
+def _packets_beside(path: str, below: Beneath) -> list[bytes]:
+    """Return what is in the XMP sidecars of a photo."""
+    places = sidecars_of(path, below)
+    found = (readable(file, below) for file in (places.file, *places.others))
+    return [original.data for original in found if original is not None]
 
 
 def read_tags(path: str, root: str) -> tuple[tuple[KeywordPath, float | None], ...]:
@@ -237,11 +241,8 @@ def read_tags(path: str, root: str) -> tuple[tuple[KeywordPath, float | None], .
             found = json_sidecar.parse(json_file.data)
             paths += json_sidecar.paths_in(found, ())
             ours |= json_sidecar.confidences(found)
-    packets: list[bytes] = []
-    if (sidecar := readable(sidecar_file(path), below)) is not None:
-        packets.append(sidecar.data)
     held = inside_file(path, root)
-    for packet in [*packets, *held.packets]:
+    for packet in [*_packets_beside(path, below), *held.packets]:
         paths += user_paths(packet)
         with contextlib.suppress(RefusedError):
             for word, confidence in xmp.parse(packet).labels().items():

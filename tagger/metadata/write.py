@@ -8,7 +8,7 @@ intention down, so that a crash at any moment leaves nothing that cannot be undo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tagger.beneath import Beneath
@@ -31,7 +31,7 @@ from tagger.metadata.places import (
     XmpSidecar,
     embedding_place,
     exiftool_format,
-    sidecar_file,
+    sidecars_of,
 )
 from tagger.metadata.prepared import Part, PreparedWrite, Provenance, WriteOptions
 from tagger.metadata.reading import (
@@ -42,6 +42,7 @@ from tagger.metadata.reading import (
     photo_inside,
     read_keywords,
     read_photo,
+    readable,
     recover,
     stripped,
     undone,
@@ -111,6 +112,7 @@ class _Writer:
             raise PhotoVanishedError(f"a folder above {self.path} is a link now", "nothing to do")
         self.below = Beneath(candidate.root)
         self.photo = read_photo(self.path, candidate.stat, self.below)
+        self.sidecars = sidecars_of(self.path, self.below)
         self.parts = Parts(self.photo, self.below, options, provenance, self.journal, digest)
 
     def prepare(
@@ -154,7 +156,7 @@ class _Writer:
         if self.path not in held and container_packet(self.photo.data) is not None:
             place = Embedded(self.path, with_exif=False)
             held[self.path] = self._held(place, self.photo, None, keywords)
-        sidecar = sidecar_file(self.path)
+        sidecar = self.sidecars.file
         if sidecar not in held:
             with contextlib.suppress(RefusedError):  # writing would say what is wrong
                 if (original := read_original(sidecar, self.below)) is not None:
@@ -271,12 +273,24 @@ class _Writer:
             words += user_words(packet)
         paths += user_paths(None, inside.iptc)
         words += user_words(None, inside.iptc)
-        xmp_file = sidecar_file(self.path)
-        if xmp_file in held:
-            paths += user_paths(held[xmp_file].base)
-            words += user_words(held[xmp_file].base)
+        for packet in self._beside(held, keywords):
+            paths += user_paths(packet)
+            words += user_words(packet)
         paths += json_sidecar.paths_in(beside.found, beside.ours)
         return merged(paths), tuple(words)
+
+    def _beside(
+        self, held: Mapping[str, Held], keywords: Sequence[Keyword]
+    ) -> Iterator[bytes | None]:
+        """Yield what of the XMP sidecars is the user's."""
+        for file in (self.sidecars.file, *self.sidecars.others):
+            if file in held:
+                yield held[file].base
+            elif (
+                file in self.sidecars.others
+                and (original := readable(file, self.below)) is not None
+            ):
+                yield users_packet(original.data, keywords)
 
     # Where to
 
@@ -298,7 +312,7 @@ class _Writer:
                     part = self.parts.of_json(json_file, wanted.keywords, wanted.own)
                 _note(part, beside.reason)
                 made.parts.append(part)
-        elif wanted.keywords or wanted.own or sidecar_file(self.path) in held:
+        elif wanted.keywords or wanted.own or self.sidecars.file in held:
             if self.options.target == "embed" and (wanted.keywords or wanted.own):
                 try:
                     one = self._embedding(held, wanted.keywords)
@@ -310,7 +324,7 @@ class _Writer:
                 except RefusedError as error:
                     made.reason = error.message
             if not main:
-                main = sidecar_file(self.path)
+                main = self.sidecars.file
                 with naming(main):
                     if main not in held:
                         original = read_original(main, self.below)
