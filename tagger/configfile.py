@@ -14,6 +14,7 @@ import yaml
 
 from tagger.config import Config, WatchRoot
 from tagger.errors import ConfigError
+from tagger.parsing import compose_yaml
 from tagger.schedule import Window
 
 _LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -114,7 +115,7 @@ def load_config(path: str) -> Config:
 def parse_config(text: str, path: str) -> Config:
     """Parse ``text``, the content of the config file ``path``; see :func:`load_config`."""
     try:
-        root = yaml.compose(text, Loader=_LOADER)
+        root = compose_yaml(text, _LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
@@ -141,6 +142,7 @@ def with_value(text: str, path: str, section: str, key: str, value: str) -> str:
     that cannot be done, or the new text has mistakes.
     """
     line = f"{key}: {value}"
+    parse_config(text, path)  # raises what is wrong
     try:
         new = _spliced(text, section, key, line)
         before, after = (yaml.safe_load(each) or {} for each in (text, new))
@@ -290,11 +292,7 @@ class _Binder:
         return {str(k.value): str(v.value) for k, v in node.value}
 
     def _scalar(self, hint: type, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
-        loaded = (
-            yaml.SafeLoader("").construct_object(node)
-            if isinstance(node, yaml.ScalarNode)
-            else None
-        )
+        loaded = _loaded(node)
         if hint is str:
             if not isinstance(node, yaml.ScalarNode) or _is_null(node):
                 self.problem(node, key, "must be a text")
@@ -343,6 +341,16 @@ def _nearest(word: str, known: Sequence[str], cutoff: float) -> list[str]:
     import difflib  # only for mistakes: it takes milliseconds to import
 
     return difflib.get_close_matches(word, known, 1, cutoff)
+
+
+def _loaded(node: yaml.Node) -> Any:
+    """Return the value of a scalar; None for any other node, and for what has no value."""
+    if not isinstance(node, yaml.ScalarNode):
+        return None
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except (yaml.YAMLError, ValueError, ArithmeticError, LookupError):
+        return None  # such as the 40th of a month, or a number without end
 
 
 def _is_null(node: yaml.Node) -> bool:

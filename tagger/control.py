@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tagger.errors import StateError, TaggerError
+from tagger.parsing import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Control:
             return
         answer: dict[str, str]
         try:
-            request = json.loads(_line(end))
+            request = parse_json(_line(end))
             action = self._actions[request["do"]]
         except (ValueError, KeyError, TypeError):
             answer = {"error": "the request is not understood", "remedy": "use the same version"}
@@ -96,6 +97,9 @@ class Control:
                 answer = {"said": action(request)}
             except TaggerError as error:
                 answer = {"error": error.message, "remedy": error.remedy}
+            except Exception as error:
+                log.exception("what was asked for could not be done")
+                answer = {"error": f"it failed: {type(error).__name__}", "remedy": "see the log"}
         end.sendall(json.dumps(answer).encode() + b"\n")
 
 
@@ -111,7 +115,7 @@ def ask(state_dir: str, do: str, **details: Any) -> str:
             with _short(state_dir) as name:
                 end.connect(name)
             end.sendall(json.dumps({"do": do, **details}).encode() + b"\n")
-            answer = json.loads(_line(end) or b"{}")
+            answer = parse_json(_line(end) or b"{}")
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise StateError(
             f"no daemon runs on {state_dir}", "start it with `tagger run`, or its service"
@@ -121,6 +125,8 @@ def ask(state_dir: str, do: str, **details: Any) -> str:
             f"the daemon at {path} does not answer: {error}",
             "ask as its user, or see its log",
         ) from error
+    if not isinstance(answer, dict):
+        answer = {}
     if "said" not in answer:
         raise StateError(
             answer.get("error", f"the daemon at {path} listens to its own user only"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from tagger.errors import StateError
 from tagger.mounts import Mounts, read_mountinfo
+from tagger.parsing import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -100,10 +101,53 @@ def read_heartbeat(state_dir: str) -> dict[str, Any]:
     """Return what the daemon last said of itself; empty when it never ran."""
     try:
         with open(os.path.join(state_dir, STATUS_NAME), encoding="utf-8") as file:
-            said = json.load(file)
+            said = parse_json(file.read())
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    if not isinstance(said, dict):
+        return {}
+    return {key: value for key, value in said.items() if _is_sound(key, value)}
+
+
+_NUMBER = (int, float)
+_SAID: dict[str, tuple[type, ...]] = {
+    "pid": (int,),
+    "version": (str,),
+    "started_at": _NUMBER,
+    "updated_at": _NUMBER,
+    "memory_mb": _NUMBER,
+    "queue": (int,),
+    **dict.fromkeys(("state", "model", "engine", "problem", "notice", "resting"), (str,)),
+    **dict.fromkeys(("progress", "last", "errors"), (dict,)),
+    "roots": (list,),
+}
+_INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
+    "progress": {"done": (int,), "remaining": (int,)},
+    "last": {"path": (str,), "at": _NUMBER, "milliseconds": _NUMBER},
+    "errors": {"count": (int,), "last": (str,), "at": _NUMBER},
+}
+_LATEST = 1e11
+"""Seconds since the epoch; what is later is no time that can be shown."""
+
+
+def _is_sound(key: str, given: Any) -> bool:
+    """Whether what a heartbeat says is of the kind that :func:`write_heartbeat` gets."""
+    if given is None:
+        return True
+    value: Any = given  # of whatever type, for the type checker
+    if not isinstance(given, _SAID.get(key, (object,))):
+        return False
+    if key.endswith("_at"):
+        return bool(0 <= value < _LATEST)
+    if key == "roots":
+        return all(
+            isinstance(root, dict) and all(isinstance(root.get(k), str) for k in ("path", "state"))
+            for root in value
+        )
+    inside = _INSIDE.get(key, {})
+    if not all(isinstance(value.get(name), kinds) for name, kinds in inside.items()):
+        return False
+    return "at" not in inside or bool(0 <= value["at"] < _LATEST)
 
 
 def _lock(state_dir: str) -> str:

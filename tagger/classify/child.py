@@ -15,6 +15,7 @@ from typing import Any
 
 from tagger.errors import ModelError, TaggerError
 from tagger.oom import CONVERTER, offer_to_end
+from tagger.parsing import parse_json
 
 POLL_SECONDS = 0.05
 
@@ -63,7 +64,7 @@ def run_child(
         answered.seek(0)
         said.seek(0)
         try:
-            answer = json.loads(answered.read())
+            answer = parse_json(answered.read())
         except ValueError:
             lines = said.read().decode(errors="replace").strip().splitlines() or [f"code {code}"]
             raise ChildError(f"{module} failed: {lines[-1].strip()}", "see the log") from None

@@ -23,6 +23,7 @@ from tagger.classify.child import ChildError, never, run_child
 from tagger.classify.digests import Digests
 from tagger.classify.weights import models_dir
 from tagger.errors import ModelError
+from tagger.parsing import parse_json
 from tagger.photo import CropSpec
 
 log = logging.getLogger(__name__)
@@ -211,7 +212,7 @@ def write_json(path: str, known: dict[str, Any]) -> None:
 def read_json(path: str) -> dict[str, Any]:
     """Return a JSON object. Raise OSError or ValueError."""
     with open(path, encoding="ascii") as file:
-        known = json.load(file)
+        known = parse_json(file.read())
     if not isinstance(known, dict):
         raise ValueError(path)
     return known

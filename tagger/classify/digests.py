@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from tagger.classify.weights import file_digest
+from tagger.parsing import parse_json
 
 RACY_NS = 2_000_000_000
 """A file changed so recently may change again without another mtime: not remembered."""
@@ -44,7 +45,7 @@ class Digests:
     def _read(self) -> dict[str, object]:
         try:
             with open(self._path, encoding="ascii") as file:
-                known = json.load(file)
+                known = parse_json(file.read())
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}

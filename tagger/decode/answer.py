@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger import errors
+from tagger.parsing import parse_json
 from tagger.photo import DecodedPhoto, PhotoFacts
 
 T = TypeVar("T")
@@ -82,14 +83,14 @@ def unpack_view(data: bytes, side: int) -> NDArray[np.uint8]:
 def _unpacked(data: bytes, made: Callable[[dict[str, Any], bytes], T]) -> T:
     line, _, pixels = data.partition(b"\n")
     try:
-        head = json.loads(line)
+        head = parse_json(line)
         if "error" in head:
             error = _ERRORS[head["error"]](str(head["message"]), str(head["remedy"]))
         elif "failure" in head:
             raise ValueError(str(head["failure"]))
         else:
             return made(head, pixels)
-    except (TypeError, KeyError, AttributeError, RecursionError) as problem:
+    except (TypeError, KeyError, AttributeError) as problem:
         raise ValueError(f"unknown answer: {problem!r}") from problem
     raise error
 

@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from tagger.parsing import parse_json
+
 log = logging.getLogger(__name__)
 
 About = Callable[[int], None]
@@ -343,7 +345,7 @@ def _parse(line: bytes) -> tuple[int, Decision] | None:
     if not found or check != b'%08x"}' % zlib.crc32(text):
         return None
     try:
-        said: dict[str, Any] = json.loads(text + b"}")
+        said: dict[str, Any] = parse_json(text + b"}")
         return int(said["number"]), Decision(
             str(said["path"]),
             str(said["root"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 
@@ -22,6 +23,8 @@ from tagger.index.records import (
 )
 from tagger.index.tally import status_counts
 from tagger.photo import FileStat, JournalEntry, Tag
+
+log = logging.getLogger(__name__)
 
 MAX_BACKOFF = 86400.0
 """Seconds between two tries; a longer wait means that the clock was put back."""
@@ -197,4 +200,13 @@ class Lookup(Database):
         rows = self._rows(
             "SELECT j.*, p.path FROM journal j JOIN photos p ON p.id = photo_id WHERE pending"
         )
-        return [(row["id"], os.fsdecode(row["path"]), entry_of(row)) for row in rows]
+        found = []
+        for row in rows:
+            path = os.fsdecode(row["path"])
+            try:
+                found.append((row["id"], path, entry_of(row)))
+            except (ValueError, TypeError, AttributeError) as error:
+                log.warning(
+                    "what was to be written for %s is damaged in the index: %s", path, error
+                )
+        return found

@@ -20,6 +20,7 @@ from tagger.index.conditions import (
     Sql,
     State,
 )
+from tagger.index.words import name_path
 
 RARE = 5_000
 """Fewer tags than that are gathered at once, some 5 µs each."""
@@ -78,7 +79,7 @@ class Planner:
         ).fetchall()
         if query.comparison != ">=" or query.bound > 0:
             return query._replace(names=tuple(row["id"] for row in rows))
-        paths = [(row["source"], tuple(json.loads(row["path"]))) for row in rows]
+        paths = [(row["source"], name_path(row["path"], row["label"])) for row in rows]
         own = {
             (source, path)
             for row, (source, path) in zip(rows, paths, strict=True)

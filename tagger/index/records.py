@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from tagger.index.words import name_path
 from tagger.photo import FileStat, JournalEntry, PhotoFacts, Tag
 
 Status = Literal["tagged", "untagged", "waiting", "failed", "missing"]
@@ -180,7 +181,7 @@ TAGS_OF_PHOTO = (
 
 def tag_of(row: sqlite3.Row) -> Tag:
     """Return a row of ``tags`` with its name as a record."""
-    path = tuple(json.loads(row["path"]))
+    path = name_path(row["path"], row["label"])
     return Tag(row["label"], row["confidence"], path, row["source"])
 
 

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
-from tagger.index.words import fold
+from tagger.index.words import fold, name_path
 
 
 def status_counts(db: sqlite3.Connection) -> dict[str, int]:
@@ -36,7 +36,7 @@ def tree_counts(db: sqlite3.Connection, paths: Mapping[str, tuple[str, ...]]) ->
         label = by_word.get(word)
         if label is None:
             continue
-        if source == "model" and said == label and tuple(json.loads(path)) == paths[label]:
+        if source == "model" and said == label and name_path(path, said) == paths[label]:
             own[label] = number
         else:
             strange[number] = label

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import unicodedata
 
 from tagger.text import well_formed
@@ -15,3 +17,12 @@ def fold(word: str) -> str:
 def storable(value: str) -> str:
     """Return ``value`` without what SQLite cannot hold."""
     return well_formed(value)
+
+
+def name_path(text: str, label: str) -> tuple[str, ...]:
+    """Return a name's ``path``; the label alone if it was damaged on the disk."""
+    with contextlib.suppress(ValueError):
+        path = json.loads(text)
+        if isinstance(path, list) and path and all(isinstance(one, str) for one in path):
+            return tuple(path)
+    return (label,)

@@ -15,6 +15,7 @@ from typing import Literal, cast, get_args
 import yaml
 
 from tagger.errors import ConfigError
+from tagger.parsing import compose_yaml
 
 Policy = Literal["normal", "reluctant", "never"]
 
@@ -292,7 +293,7 @@ class _TreeReader(_Reader):
 
 def _compose(text: str, path: str) -> yaml.Node | None:
     try:
-        node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+        node = compose_yaml(text, _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""

@@ -23,6 +23,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from tagger.errors import RefusedError
+from tagger.parsing import parse_json
 from tagger.photo import Keyword
 
 TARGET = "sidecar-json"
@@ -43,8 +44,8 @@ def parse(data: bytes | None) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise RefusedError("it is larger than 4 MB")
     try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(data)
+    except ValueError as error:
         raise RefusedError("it is no JSON that tagger wrote") from error
     if not isinstance(found, dict) or found.get("version") != VERSION:
         raise RefusedError(f"it is not in version {VERSION} of tagger's schema")

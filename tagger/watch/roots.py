@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from tagger.beneath import Folder, open_regular
 from tagger.files import CANARY_PREFIX
 from tagger.mounts import Mounts
+from tagger.parsing import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +230,7 @@ class RootMemory:
 def _load(path: str) -> dict[str, RootRecord]:
     try:
         with open(path, encoding="utf-8") as file:
-            stored = json.load(file)
+            stored = parse_json(file.read())
         return {
             root: RootRecord(
                 value["marker"], Place(**value["place"]), tuple(value.get("crossings", ()))

@@ -21,6 +21,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 
 from tagger.config import Config
 from tagger.logs import printable
+from tagger.parsing import parse_json
 from tagger.web.passwords import Attempts, Password
 from tagger.web.services import WebError
 
@@ -87,7 +88,7 @@ class Sessions:
     def _read(self) -> tuple[bytes, dict[str, int]]:
         try:
             with open(self._path, encoding="utf-8") as file:
-                said = json.load(file)
+                said = parse_json(file.read())
             secret = bytes.fromhex(said["secret"])
             ended = {str(name): int(until) for name, until in said["ended"].items()}
             if len(secret) == 32 and not os.stat(self._path).st_mode & 0o077:
