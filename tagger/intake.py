@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from tagger.index.store import Store
 from tagger.logs import Once
 from tagger.metadata.write import recover
 from tagger.outcome import Failed, Outcome, Skipped, Unchanged
-from tagger.photo import Candidate, DecodedPhoto, JournalEntry
+from tagger.photo import Candidate, DecodedPhoto, FileStat, JournalEntry, sidecar_paths
 from tagger.refusing import Refusing
 from tagger.watch.gone import is_absent
 
@@ -84,6 +84,7 @@ class Intake:
         self._stop = stop
         self._refusing = refusing
         self._busy: dict[str, bytes] = {}
+        self._touched: list[tuple[str, FileStat, FileStat | None]] = []
         self._once = Once(log)
 
     def begin(self, candidates: Iterable[Candidate]) -> tuple[list[Job], list[Outcome]]:
@@ -118,6 +119,9 @@ class Intake:
                     jobs.append(found)
                 elif found is not None:
                     outcomes.append(found)
+        touched, self._touched = self._touched, []
+        if touched:
+            self._store.remember_stats(touched)
         self._take_parked()
         if held and not self._busy and not outcomes and not self._stop():
             time.sleep(REST_SECONDS)
@@ -148,11 +152,15 @@ class Intake:
         if not photo_stat(path).same_version(candidate.stat):
             return Skipped(path, "it is still changing")  # the watcher sees the change too
         candidate = replace(candidate, sidecar=sidecar_stat(path))
-        if self._store.is_current(path, candidate.stat, candidate.sidecar):
+        current = self._store.is_current(path, candidate.stat, candidate.sidecar)
+        if current and not candidate.rewritten:
             return Unchanged(path)
         row = self._store.photo(path)
         previous = self._store.entries(row.id) if row else ()
-        if row and row.content_hash and row.stat and candidate.stat.same_version(row.stat):
+        untouched = row and row.stat and candidate.stat.untouched(row.stat)
+        if row and row.content_hash and untouched and not candidate.rewritten:
+            if self._sidecar_as_before(candidate, row, previous):
+                return Unchanged(path)
             job = Job(candidate, row.content_hash, row, row, "known", previous=previous)
             if self._store.prediction(row.id) is not None:
                 return job
@@ -160,6 +168,8 @@ class Intake:
         if candidate.stat.size > LARGEST:
             raise ImageTooLargeError(f"{path} is larger than 4 GB", "make it smaller, if it is one")
         digest = hash_file(path, candidate.root, candidate.stat, self._stop)
+        if row and digest == row.content_hash and self._as_before(candidate, row, previous):
+            return Unchanged(path)
         job = Job(candidate, digest, row, previous=previous)
         job.milliseconds["hash"] = (time.perf_counter() - started) * 1000
         if digest in self._busy.values():
@@ -170,6 +180,41 @@ class Intake:
         if job.source is None:
             job.future = self._pool.submit(path)
         return job
+
+    def _as_before(
+        self, candidate: Candidate, row: PhotoRow, previous: Sequence[JournalEntry]
+    ) -> bool:
+        """Whether a photo that has the bytes of its ``row`` was only touched; that is noted.
+
+        Its rights, links or place may have changed, or its date was put back after a change
+        that changed nothing.
+        """
+        if row.stat is None or not candidate.stat.same_version(row.stat):
+            return False
+        known = replace(candidate.stat, ctime_ns=row.stat.ctime_ns)
+        if not self._store.is_current(row.path, known, candidate.sidecar):
+            return self._sidecar_as_before(candidate, row, previous)
+        self._touched.append((row.path, candidate.stat, candidate.sidecar))
+        return True
+
+    def _sidecar_as_before(
+        self, candidate: Candidate, row: PhotoRow, previous: Sequence[JournalEntry]
+    ) -> bool:
+        """Whether there is nothing to do but to note that our sidecar was touched."""
+        now, before = candidate.sidecar, row.sidecar
+        if row.stat is None or now is None or before is None or not now.same_version(before):
+            return False
+        if now.untouched(before):
+            return False  # something else is to be done
+        known = replace(candidate.stat, ctime_ns=row.stat.ctime_ns)
+        if not self._store.is_current(row.path, known, before):
+            return False
+        places = sidecar_paths(row.path)
+        entries = [entry for entry in previous if entry.file in places]
+        if not entries or any(recover(entry) != "after" for entry in entries):
+            return False
+        self._touched.append((row.path, candidate.stat, now))
+        return True
 
     def _find_twin(self, job: Job) -> None:
         """Find a photo with the same bytes: itself touched, moved here, or a copy."""

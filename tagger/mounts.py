@@ -22,6 +22,9 @@ _REMOTE = frozenset(
 _UNSTABLE_INODES = frozenset("vfat msdos exfat fuseblk overlay aufs iso9660 udf".split())
 """Local ones whose inode numbers do not survive a remount."""
 
+_NO_CTIME = frozenset("vfat msdos exfat".split())
+"""Local ones that keep no ctime on the disk: it is made up from another time when they are read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -41,6 +44,11 @@ class Mount:
     def stable_inodes(self) -> bool:
         """Whether a file keeps its inode number when the disk is mounted again."""
         return not self.remote and self.fstype not in _UNSTABLE_INODES
+
+    @property
+    def keeps_ctime(self) -> bool:
+        """Whether a file's ctime tells that it was changed, and is there after a remount too."""
+        return not self.remote and self.fstype not in _NO_CTIME
 
 
 UNKNOWN = Mount(os.sep, "unknown")

@@ -78,19 +78,24 @@ class FileStat:
 
     ``size`` in bytes, ``mtime_ns`` in nanoseconds since the epoch; a date before 1677 or
     after 2262, which 64 bits cannot hold, counts as the nearest that they can. ``inode`` is 0
-    on file systems whose inode numbers do not survive a remount.
+    on file systems whose inode numbers do not survive a remount. ``ctime_ns`` is when anything
+    of the file was changed last, which no program can set; 0 where that is not known.
     """
 
     size: int
     mtime_ns: int
     inode: int = 0
     device: int = 0
+    ctime_ns: int = 0
 
     @classmethod
-    def of(cls, st: os.stat_result, *, stable_inodes: bool = True) -> FileStat:
+    def of(
+        cls, st: os.stat_result, *, stable_inodes: bool = True, keeps_ctime: bool = True
+    ) -> FileStat:
         """Return the record for a result of :func:`os.lstat`."""
         inode = st.st_ino if stable_inodes else 0
-        return cls(clamped(st.st_size), clamped(st.st_mtime_ns), inode, st.st_dev)
+        ctime_ns = clamped(st.st_ctime_ns) if keeps_ctime else 0
+        return cls(clamped(st.st_size), clamped(st.st_mtime_ns), inode, st.st_dev, ctime_ns)
 
     def same_version(self, other: FileStat) -> bool:
         """Whether both describe the same version of the file.
@@ -102,18 +107,29 @@ class FileStat:
             return False
         return self.inode == other.inode or 0 in (self.inode, other.inode)
 
+    def untouched(self, other: FileStat) -> bool:
+        """Whether nothing at all happened to the file between both, as far as is known.
+
+        A program may change it and put its date back, which only the ctime tells; but so does
+        every change of rights, name or links. So a touched file may still be the same version.
+        """
+        unknown = 0 in (self.ctime_ns, other.ctime_ns)
+        return self.same_version(other) and (unknown or self.ctime_ns == other.ctime_ns)
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A finished file that may need tagging, found under the folder ``root``.
 
-    ``sidecar`` is the stat of the first that exists of :func:`sidecar_paths`.
+    ``sidecar`` is the stat of the first that exists of :func:`sidecar_paths`. ``rewritten``: it
+    may look as before, but was written to, where the file system has no ctime to tell.
     """
 
     path: str
     root: str
     stat: FileStat
     sidecar: FileStat | None = None
+    rewritten: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -447,9 +447,11 @@ def _only_index(error: MetadataError) -> bool:
 
 
 def _with_receipt(saved: SavedPhoto, receipt: WriteReceipt) -> SavedPhoto:
+    # A photo not written to is remembered as it was when its bytes were read: whoever changed it
+    # since, and put its date back, is seen by the next look.
     return replace(
         saved,
-        stat=receipt.stat,
+        stat=receipt.stat if receipt.content_hash else saved.stat,
         sidecar=receipt.sidecar,
         entries=receipt.entries,
         content_hash=receipt.content_hash or saved.content_hash,

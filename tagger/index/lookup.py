@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
 
 from tagger.config import is_inside
 from tagger.errors import PhotoForbiddenError
@@ -29,16 +31,32 @@ log = logging.getLogger(__name__)
 MAX_BACKOFF = 86400.0
 """Seconds between two tries; a longer wait means that the clock was put back."""
 
+LEARN_AT_ONCE = 2_000
+"""So many ctimes of an older index are remembered in one transaction…"""
+LEARN_SECONDS = 5.0
+"""…or as many as came in so long."""
+
 _FORBIDDEN = PhotoForbiddenError.__name__
 _VERSION = (
-    "SELECT status, size, mtime_ns, inode, sidecar_size, sidecar_mtime_ns, sidecar_inode,"
-    " keywords_hash, kind, retry_at FROM photos LEFT JOIN failures ON photo_id = id"
-    " WHERE path = ?"
+    "SELECT status, size, mtime_ns, inode, ctime_ns, sidecar_size, sidecar_mtime_ns,"
+    " sidecar_inode, sidecar_ctime_ns, keywords_hash, kind, retry_at"
+    " FROM photos LEFT JOIN failures ON photo_id = id WHERE path = ?"
 )
 
 
 class Lookup(Database):
     """The index, to be asked."""
+
+    def __init__(self, state_dir: str, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(state_dir, clock=clock)
+        self._learnt: list[tuple[str, FileStat, FileStat | None]] = []
+        self._learnt_at = time.monotonic()
+
+    def close(self) -> None:
+        """Close as :meth:`Database.close`, with all that was learnt in passing."""
+        if not self._closed:
+            self.write_learnt()
+        super().close()
 
     def is_current(self, path: str, stat: FileStat, sidecar: FileStat | None) -> bool:
         """Whether nothing is to be done for this version of the photo and its sidecar."""
@@ -47,11 +65,11 @@ class Lookup(Database):
             row = self._db.execute(_VERSION, (os.fsencode(path),)).fetchone()
         if row is None:
             return False
-        status, size, mtime_ns, inode, beside, beside_mtime, beside_inode, kept, failed, due = row
+        status, size, mtime_ns, inode, ctime, *beside, kept, failed, due = row
         if status in ("missing", "waiting"):
             return False
-        known = file_stat(size, mtime_ns, inode, 0)
-        if known is None or not stat.same_version(known):
+        known = file_stat(size, mtime_ns, inode, 0, ctime)
+        if known is None or not stat.untouched(known):
             return False
         if failed is not None:
             if failed == _FORBIDDEN and is_readable(path):
@@ -61,10 +79,54 @@ class Lookup(Database):
             return False  # other tags are to be written
         if kept == NOT_WRITABLE and is_writable(os.path.dirname(path)):
             return False
-        known = file_stat(beside, beside_mtime, beside_inode, 0)
-        if known is None or sidecar is None:
-            return known is sidecar
-        return sidecar.same_version(known)
+        size, mtime_ns, inode, beside_ctime = beside
+        known_beside = file_stat(size, mtime_ns, inode, 0, beside_ctime)
+        if known_beside is None or sidecar is None:
+            current = known_beside is sidecar
+        else:
+            current = sidecar.untouched(known_beside)
+        if current and ctime is None and stat.ctime_ns:
+            self._learn(path, stat, sidecar)
+        return current
+
+    def _learn(self, path: str, stat: FileStat, sidecar: FileStat | None) -> None:
+        """Remember, soon, the ctimes of a photo of whose row they are not known."""
+        with self._lock:
+            self._learnt.append((path, stat, sidecar))
+            now = time.monotonic()
+            if len(self._learnt) < LEARN_AT_ONCE and now - self._learnt_at < LEARN_SECONDS:
+                return
+            self._learnt_at = now
+        self.write_learnt()
+
+    def write_learnt(self) -> None:
+        """Write what was learnt in passing; what cannot be written is learnt again."""
+        with self._lock:
+            learnt, self._learnt = self._learnt, []
+        try:
+            if learnt:
+                self.remember_stats(learnt)
+        except sqlite3.Error as error:
+            log.debug("%d ctimes are not remembered: %s", len(learnt), error)
+
+    def remember_stats(self, photos: Sequence[tuple[str, FileStat, FileStat | None]]) -> None:
+        """Remember the ctimes of photos and sidecars whose bytes are known to be as before.
+
+        What has become another version meanwhile is left alone.
+        """
+        with self.transaction() as db:
+            for path, stat, sidecar in photos:
+                name = os.fsencode(path)
+                db.execute(
+                    "UPDATE photos SET ctime_ns = ? WHERE path = ? AND size = ? AND mtime_ns = ?",
+                    (stat.ctime_ns, name, stat.size, stat.mtime_ns),
+                )
+                if sidecar is not None:
+                    db.execute(
+                        "UPDATE photos SET sidecar_ctime_ns = ? WHERE path = ?"
+                        " AND sidecar_size = ? AND sidecar_mtime_ns = ?",
+                        (sidecar.ctime_ns, name, sidecar.size, sidecar.mtime_ns),
+                    )
 
     def known_under(self, root: str) -> Iterator[str]:
         """Yield the path of every photo under the folder ``root`` that is not missing."""

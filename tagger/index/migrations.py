@@ -170,6 +170,15 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX photos_due ON photos (id) WHERE size IS NULL OR keywords_hash IS NULL;
         """,
     ),
+    (
+        # What changed a file and put its date back shows in the ctime only. NULL: not known
+        # yet; the next scan takes the one that it sees, without opening the photo.
+        "0005_ctime",
+        """
+        ALTER TABLE photos ADD COLUMN ctime_ns INTEGER;
+        ALTER TABLE photos ADD COLUMN sidecar_ctime_ns INTEGER;
+        """,
+    ),
 )
 
 

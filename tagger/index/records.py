@@ -136,8 +136,14 @@ def photo_row(row: sqlite3.Row) -> PhotoRow:
         path=os.fsdecode(row["path"]),
         root=os.fsdecode(row["root"]),
         status=row["status"],
-        stat=file_stat(row["size"], row["mtime_ns"], row["inode"], row["device"]),
-        sidecar=file_stat(row["sidecar_size"], row["sidecar_mtime_ns"], row["sidecar_inode"], 0),
+        stat=file_stat(row["size"], row["mtime_ns"], row["inode"], row["device"], row["ctime_ns"]),
+        sidecar=file_stat(
+            row["sidecar_size"],
+            row["sidecar_mtime_ns"],
+            row["sidecar_inode"],
+            0,
+            row["sidecar_ctime_ns"],
+        ),
         content_hash=row["content_hash"],
         source_hash=row["source_hash"],
         facts=PhotoFacts(
@@ -159,13 +165,17 @@ def photo_row(row: sqlite3.Row) -> PhotoRow:
 
 
 def file_stat(
-    size: int | None, mtime_ns: int | None, inode: int | None, device: int | None
+    size: int | None,
+    mtime_ns: int | None,
+    inode: int | None,
+    device: int | None,
+    ctime_ns: int | None,
 ) -> FileStat | None:
     """Return the columns of a stat as a record; None where there is none."""
     if size is None or mtime_ns is None:
         return None
     # SQLite integers are signed; the kernel's are not.
-    return FileStat(size, mtime_ns, (inode or 0) % 2**64, (device or 0) % 2**64)
+    return FileStat(size, mtime_ns, (inode or 0) % 2**64, (device or 0) % 2**64, ctime_ns or 0)
 
 
 def signed(number: int) -> int:

@@ -318,16 +318,19 @@ def _set_stat(
     db: sqlite3.Connection, photo_id: int, stat: FileStat, sidecar: FileStat | None
 ) -> None:
     db.execute(
-        "UPDATE photos SET size = ?, mtime_ns = ?, inode = ?, device = ?, sidecar_size = ?,"
-        " sidecar_mtime_ns = ?, sidecar_inode = ? WHERE id = ?",
+        "UPDATE photos SET size = ?, mtime_ns = ?, inode = ?, device = ?, ctime_ns = ?,"
+        " sidecar_size = ?, sidecar_mtime_ns = ?, sidecar_inode = ?, sidecar_ctime_ns = ?"
+        " WHERE id = ?",
         (
             stat.size,
             stat.mtime_ns,
             signed(stat.inode),
             signed(stat.device),
+            stat.ctime_ns or None,
             sidecar.size if sidecar else None,
             sidecar.mtime_ns if sidecar else None,
             signed(sidecar.inode) if sidecar else None,
+            (sidecar.ctime_ns or None) if sidecar else None,
             photo_id,
         ),
     )

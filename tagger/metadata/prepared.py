@@ -91,7 +91,12 @@ class PreparedWrite:
             self.discard()
         inside = [intent.after for intent in self.intents if intent.file == self.path]
         # Not of what is there now: others may have changed that, which the next look must see.
-        placed = {one.path: FileStat.of(one.placed) for one in self._staged() if one.placed}
+        placed = {
+            # A second name that is about to go changes the ctime: not known yet.
+            one.path: FileStat.of(one.placed, keeps_ctime=one.placed.st_nlink == 1)
+            for one in self._staged()
+            if one.placed
+        }
         beside = [placed[place] for place in sidecar_paths(self.path) if place in placed]
         return WriteReceipt(
             self.entries,

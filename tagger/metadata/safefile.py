@@ -175,9 +175,9 @@ class Staged:
         except OSError:
             return made  # gone again, as the next look will see
         same = (now.st_ino, now.st_size) == (made.st_ino, made.st_size)
-        if same and now.st_mtime_ns != made.st_mtime_ns and is_remote(os.path.realpath(self.path)):
-            return now
-        return made
+        if same and now.st_mtime_ns == made.st_mtime_ns:
+            return now  # with the ctime that its new name gave it
+        return now if same and is_remote(os.path.realpath(self.path)) else made
 
     def discard(self) -> None:
         """Remove the temporary file."""

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 from dataclasses import replace
 
-from tagger.config import WatchRoot
+from tagger.config import WatchRoot, is_inside
 from tagger.files import leads_out, no_descriptors
 from tagger.photo import Candidate, FileStat
 from tagger.watch.gone import Departures
@@ -70,12 +70,12 @@ class Examiner:
         self._bereft: dict[str, float] = {}
         self._departed = -math.inf
         self._sent: dict[str, tuple[float, Candidate]] = {}
+        self._written: dict[str, None] = {}
         self._complaints: set[tuple[str, int]] = set()
 
     def is_current(self, path: str, st: os.stat_result, sidecar: os.stat_result | None) -> bool:
         """Whether the index knows the photo, and its sidecar, as they are. Thread-safe."""
-        stat = FileStat.of(st, stable_inodes=self._presence.mount_of(path, st).stable_inodes)
-        return self._known.is_current(path, stat, self._sidecar(path, sidecar))
+        return self._known.is_current(path, self._stat(path, st), self._sidecar(path, sidecar))
 
     def meet(self, path: str, st: os.stat_result, sidecar: os.stat_result | None) -> bool:
         """Look at a photo met on a walk; return whether it is new."""
@@ -133,6 +133,7 @@ class Examiner:
                 trust_times=jumped + (REMOTE_CLOCK_SECONDS if mount.remote else 0.0),
                 trust_lease=not mount.remote,
                 stable_inodes=mount.stable_inodes,
+                keeps_ctime=mount.keeps_ctime,
             )
         except OSError as error:
             if no_descriptors(error):
@@ -142,13 +143,17 @@ class Examiner:
                 self.complain(path, error)
             return
         sidecar = self._sidecar(path, sidecar_stat(path))
-        if self._known.is_current(path, look.stat, sidecar):
+        if mount.keeps_ctime:
+            self._written.pop(path, None)
+        rewritten = path in self._written
+        if self._known.is_current(path, look.stat, sidecar) and not rewritten:
             self.settling.forget(path)
             return
         now = self._clock()
-        candidate = Candidate(path, self._root.path, look.stat, sidecar)
+        candidate = Candidate(path, self._root.path, look.stat, sidecar, rewritten)
         sent_at, sent = self._sent.get(path, (-math.inf, None))
-        if sent == candidate and now - sent_at < SENT_SECONDS:
+        again = self.settling.settle_seconds if rewritten else SENT_SECONDS
+        if sent == candidate and now - sent_at < again:
             self.settling.forget(path)
             return  # told already; the index does not know of it yet
         if now - sent_at < self.settling.settle_seconds:
@@ -159,6 +164,12 @@ class Examiner:
             self._deliver(candidate)
         elif due == math.inf:
             self.overfull = True
+
+    def written(self, path: str) -> None:
+        """Look at ``path``, which another program wrote to, though it may look as before."""
+        if len(self._written) < SENT_LIMIT:
+            self._written[path] = None
+        self.examine(path)
 
     def put_off(self, path: str) -> None:
         """Look at ``path`` when we are surely done with it: our own writes are events too."""
@@ -184,6 +195,11 @@ class Examiner:
             self._sent.clear()
         else:
             self._sent.pop(path, None)
+
+    def left(self, path: str, *, tree: bool = False) -> None:
+        """Note that ``path``, a photo or folder, is away: if it comes back it is told again."""
+        for one in [one for one in self._sent if is_inside(one, path)] if tree else [path]:
+            self._sent.pop(one, None)
 
     def work(self) -> None:
         """Look at all files whose time has come."""
@@ -213,6 +229,7 @@ class Examiner:
         self._later.clear()
         self._bereft.clear()
         self._sent.clear()
+        self._written.clear()
 
     def complain(self, path: str, error: OSError) -> None:
         """Log, once for each cause, that ``path`` cannot be looked at."""
@@ -222,10 +239,11 @@ class Examiner:
             log.warning("cannot look at %r (%s); its photos stay as they are", path, error.strerror)
 
     def _sidecar(self, path: str, sidecar: os.stat_result | None) -> FileStat | None:
-        if sidecar is None:
-            return None
-        stable = self._presence.mount_of(path, sidecar).stable_inodes
-        return FileStat.of(sidecar, stable_inodes=stable)
+        return None if sidecar is None else self._stat(path, sidecar)
+
+    def _stat(self, path: str, st: os.stat_result) -> FileStat:
+        mount = self._presence.mount_of(path, st)
+        return FileStat.of(st, stable_inodes=mount.stable_inodes, keeps_ctime=mount.keeps_ctime)
 
     def _deliver(self, candidate: Candidate) -> None:
         if self.stop.is_set():
@@ -237,6 +255,7 @@ class Examiner:
         ended = self._clock()
         self.blocked += ended - began
         self._sent.pop(candidate.path, None)
+        self._written.pop(candidate.path, None)
         oldest = next(iter(self._sent), None)
         while oldest is not None and (
             len(self._sent) >= SENT_LIMIT or self._sent[oldest][0] < ended - SENT_SECONDS

@@ -17,7 +17,13 @@ _NO_LEASE = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.EN
 
 
 def take_look(
-    path: str, *, wall: float, trust_times: float, trust_lease: bool, stable_inodes: bool
+    path: str,
+    *,
+    wall: float,
+    trust_times: float,
+    trust_lease: bool,
+    stable_inodes: bool,
+    keeps_ctime: bool = True,
 ) -> Look:
     """Look at the regular file ``path``.
 
@@ -47,8 +53,11 @@ def take_look(
             after = os.fstat(fd)
         finally:
             os.close(fd)
-    look_stat = FileStat.of(after, stable_inodes=stable_inodes)
-    if look_stat != FileStat.of(before, stable_inodes=stable_inodes):
+    look_stat, first = (
+        FileStat.of(st, stable_inodes=stable_inodes, keeps_ctime=keeps_ctime)
+        for st in (after, before)
+    )
+    if look_stat != first:
         writer, completeness = None, Completeness.UNKNOWN  # it changed under our eyes
     # The ctime cannot be set by anyone, so `cp -p` and `rsync -t` do not look old.
     idle = wall - max(after.st_mtime, after.st_ctime) - trust_times

@@ -342,7 +342,7 @@ class RootWatch:
                 return
             match hint.kind:
                 case Kind.LOOK if self._rules.wants(path):
-                    self.files.examine(path)
+                    self.files.written(path)
                 case Kind.LATER if self._rules.wants(path):
                     self.files.put_off(path)
                 case Kind.SIDECAR:
@@ -392,6 +392,8 @@ class RootWatch:
     def _note_vanished(self, path: str, now: float, *, tree: bool = False) -> None:
         if self._rules.owns(path):
             self.files.departed()
+            if tree or is_absent(path):
+                self.files.left(path, tree=tree)
             # Later than its new place is found, if it was only renamed.
             self._vanished.note(path, now + self._set.settle_seconds + 1.0, tree=tree)
 
@@ -429,6 +431,8 @@ class RootWatch:
         if fresh is None:
             self._scan_at = min(self._scan_at, self.clock() + RECHECK_SECONDS)
             return False
+        for path in fresh:
+            self.files.left(path)
         if fresh and not self.stop.is_set():
             with self._pulse.resting():
                 self._sink.gone(fresh, self.root.path)

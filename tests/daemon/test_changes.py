@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from tagger.index.store import Store
+
 
 def drop(home, photo, name):
     target = home.inbox / name
@@ -42,6 +44,76 @@ def test_a_touched_photo_is_not_classified_again(home, scenes):
     os.utime(photo, (1_500_000_000, 1_500_000_000))
     assert hows(home.once()) == {"x.jpg": "known"}
     assert photo.stat().st_mtime == 1_500_000_000
+
+
+def test_a_change_is_seen_though_size_and_date_are_as_before(home, scenes):
+    photo, second = (drop(home, scene, f"{n}.jpg") for n, scene in enumerate(scenes[:2]))
+    size = max(photo.stat().st_size, second.stat().st_size)
+    for one in (photo, second):  # what follows the picture's end changes nothing
+        with one.open("ab") as file:
+            file.write(bytes(size - one.stat().st_size))
+    home.once()
+    before = home.json("show", str(photo))["tags"]
+    seen = photo.stat()
+    with photo.open("r+b") as file:
+        file.write(second.read_bytes())
+    os.utime(photo, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    now = photo.stat()
+    assert (now.st_size, now.st_mtime_ns, now.st_ino) == (size, seen.st_mtime_ns, seen.st_ino)
+    assert hows(home.once()) == {"0.jpg": "copied"}
+    after = home.json("show", str(photo))["tags"]
+    assert {t["label"] for t in after} != {t["label"] for t in before}
+    assert home.once() == []
+
+
+def test_a_sidecars_change_is_seen_though_size_and_date_are_as_before(home, scenes):
+    photo = drop(home, scenes[0], "x.jpg")
+    home.once()
+    beside = sidecar(photo)
+    seen = beside.stat()
+    label = next(t["label"] for t in home.json("show", str(photo))["tags"] if len(t["path"]) > 1)
+    other = label[::-1]
+    with beside.open("r+b") as file:
+        text = file.read().replace(f">{label}<".encode(), f">{other}<".encode())
+        file.seek(0)
+        file.write(text)
+    os.utime(beside, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    assert beside.stat().st_size == seen.st_size
+    assert hows(home.once()) == {"x.jpg": "known"}
+    tags = home.json("show", str(photo))["tags"]
+    assert other in {t["label"] for t in tags if t["source"] == "user"}
+    assert home.once() == []
+
+
+@pytest.mark.parametrize("target", ["sidecar-xmp", "embed"])
+def test_what_only_touches_a_photo_costs_one_look_at_its_bytes(home, scenes, target, tmp_path):
+    home.configure(write={"target": target})
+    photo = drop(home, scenes[0], "x.jpg")
+    home.once()
+    files = [path for path in (photo, sidecar(photo)) if path.exists()]
+
+    def remembered():
+        with Store(str(home.state)) as store:
+            row = store.photo(str(photo))
+            return row.stat.ctime_ns, row.tagged_at
+
+    ctime, tagged = remembered()
+    assert ctime == photo.stat().st_ctime_ns  # of what we left: nothing is looked at once more
+    (tmp_path / "kept").mkdir()
+    for number, touch in enumerate(
+        (
+            lambda path: path.chmod(0o600),
+            lambda path: os.utime(path, ns=(1, path.stat().st_mtime_ns)),
+            lambda path: os.link(path, tmp_path / "kept" / path.name),
+            lambda path: (tmp_path / "kept" / path.name).unlink(),
+            lambda path: path.rename(path.with_name("y")) and path.with_name("y").rename(path),
+        )
+    ):
+        for path in files:
+            touch(path)
+        assert home.once() == [], number
+        assert remembered() == (photo.stat().st_ctime_ns, tagged), number
+    assert home.json("status")["counts"]["tagged"] == 1
 
 
 def test_a_renamed_photo_keeps_its_tags_and_its_sidecar_follows(home, scenes):

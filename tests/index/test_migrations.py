@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -11,9 +12,10 @@ from tagger.errors import StateError
 from tagger.index.database import index_path
 from tagger.index.migrations import MIGRATIONS, split_statements
 from tagger.index.query import And, Label, parse
+from tagger.index.records import SavedPhoto
 from tagger.index.search import open_reader
 from tagger.index.store import Store
-from tagger.photo import Tag
+from tagger.photo import FileStat, PhotoFacts, Tag
 
 PUG = ("animal", "dog", "pug")
 TAGS = [
@@ -113,6 +115,42 @@ def test_a_reader_asks_for_the_daemon_first(tmp_path):
         db.execute("INSERT INTO migrations VALUES ('9999_later', 0)")
     with pytest.raises(StateError, match="newer tagger"), open_reader(str(tmp_path / "new")):
         pass
+
+
+def test_ctimes_that_an_old_index_does_not_know_are_learnt_in_passing(tmp_path):
+    state_dir = str(tmp_path)
+    seen = FileStat(10, 20, 30, 40, ctime_ns=50)
+    beside = FileStat(1, 2, 3, 4, ctime_ns=5)
+    with Store(state_dir) as store:
+        photos = [saved_photo(f"/p/{n}.jpg", seen, beside) for n in range(3)]
+        store.save(photos)
+        with store.transaction() as db:  # as the step leaves the rows of old
+            db.execute("UPDATE photos SET ctime_ns = NULL, sidecar_ctime_ns = NULL")
+        away = FileStat(10, 20, 30, 40)  # a file system without
+        assert store.is_current("/p/0.jpg", away, None) is False
+        assert store.is_current("/p/0.jpg", away, replace(beside, ctime_ns=0))
+        assert all(store.is_current(photo.path, seen, beside) for photo in photos[:2])
+    with Store(state_dir) as store:
+        row = store.photo("/p/1.jpg")
+        assert (row.stat, row.sidecar.ctime_ns) == (seen, 5)
+        assert store.photo("/p/2.jpg").stat.ctime_ns == 0
+        # From now on both are noticed.
+        assert store.is_current("/p/1.jpg", seen, beside)
+        assert not store.is_current("/p/1.jpg", replace(seen, ctime_ns=51), beside)
+        assert not store.is_current("/p/1.jpg", seen, replace(beside, ctime_ns=6))
+        store.remember_stats(
+            [("/p/1.jpg", replace(seen, ctime_ns=51), replace(beside, ctime_ns=6))]
+        )
+        assert store.is_current("/p/1.jpg", replace(seen, ctime_ns=51), replace(beside, ctime_ns=6))
+        # Of another version nothing is remembered.
+        store.remember_stats([("/p/1.jpg", FileStat(11, 20, 30, 40, ctime_ns=99), None)])
+        assert store.photo("/p/1.jpg").stat.ctime_ns == 51
+
+
+def saved_photo(path, stat, sidecar):
+    return SavedPhoto(
+        path, "/p", stat, sidecar, b"1" * 16, b"1" * 16, PhotoFacts(), (), keywords_hash="x"
+    )
 
 
 def test_an_index_of_a_newer_tagger_is_refused(tmp_path):

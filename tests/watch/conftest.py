@@ -52,7 +52,7 @@ class Library:
 
     def is_current(self, path: str, stat: FileStat, sidecar: FileStat | None) -> bool:
         row = self.rows.get(path)
-        return row is not None and row[0].same_version(stat) and row[1] == sidecar
+        return row is not None and stat.untouched(row[0]) and row[1] == sidecar
 
     def known_under(self, root: str) -> list[str]:
         return [path for path in list(self.rows) if path.startswith(root.rstrip("/") + "/")]

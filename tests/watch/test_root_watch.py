@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tagger.mounts import Mount
 from tagger.watch.events import Kind
 from tagger.watch.pulse import SILENT_SECONDS
 from tagger.watch.root_watch import AGAIN_SECONDS
@@ -80,6 +81,87 @@ def test_the_same_version_is_not_delivered_twice_before_the_index_knows(
     one.watch.rescan()
     one.pass_time(1.0)
     assert len(one.library.found_paths) == 3  # everything asked for
+
+
+@pytest.mark.parametrize("fstype", ["ext4", "vfat"])
+@pytest.mark.parametrize("way", ["renamed", "out", "its folder"])
+def test_a_photo_that_was_away_for_a_moment_is_there_at_once(
+    bench: Make, root: Path, tmp_path: Path, jpeg: bytes, fstype: str, way: str
+) -> None:
+    one = bench()
+    path = root / "d" / "a.jpg"
+    path.parent.mkdir()
+    one.watch.step()
+    answer_canary(one)
+    path.write_bytes(jpeg)
+    use(one, path, fstype)
+    hint(one, Kind.LOOK, path)
+    one.pass_time(5.0)
+    assert one.library.rows.keys() == {str(path)}
+    if way == "its folder":
+        path.parent.rename(tmp_path / "d")
+        hint(one, Kind.TREE_VANISHED, path.parent)
+    else:
+        away = {"renamed": root / "b.jpg", "out": tmp_path / "a.jpg"}[way]
+        path.rename(away)
+        hint(one, Kind.VANISHED, path)
+    one.watch.step()
+    del one.library.rows[str(path)]  # its row went with it
+    if way == "its folder":
+        (tmp_path / "d").rename(path.parent)
+        hint(one, Kind.TREE, path.parent)
+    else:
+        away.rename(path)
+        hint(one, Kind.LOOK, path)
+    one.pass_time(3.0)
+    assert one.library.rows.keys() == {str(path)}
+    assert one.library.gone_paths == []
+
+
+def test_a_photo_reported_gone_and_back_is_told_again(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench(mode="poll")
+    one.watch.step()
+    (path,) = fill(root, 1, jpeg)
+    use(one, path, "vfat")
+    one.pass_time(10.0)
+    assert one.library.rows.keys() == {str(path)}
+    aside = path.rename(root / "aside")
+    one.pass_time(10.0)
+    assert one.library.gone_paths == [str(path)]
+    aside.rename(path)
+    one.pass_time(10.0)
+    assert one.library.rows.keys() == {str(path)}
+
+
+def test_without_a_ctime_who_wrote_to_a_photo_is_believed(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    (path,) = fill(root, 1, jpeg)
+    use(one, path, "vfat")
+    hint(one, Kind.LOOK, path)
+    one.pass_time(100.0)
+    (first,) = one.library.candidates
+    seen = path.stat()
+    with path.open("r+b") as file:
+        file.write(jpeg[:100])
+    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    hint(one, Kind.LOOK, path)
+    one.pass_time(100.0)
+    second = one.library.candidates[1]
+    assert second.stat == first.stat and second.stat.ctime_ns == 0 and second.rewritten
+    one.watch.rescan()
+    one.pass_time(100.0)
+    hint(one, Kind.LATER, path)  # our own writing
+    one.pass_time(100.0)
+    assert len(one.library.candidates) == 2
+
+
+def use(one: Any, path: Path, fstype: str) -> None:
+    """Let the file system of ``path`` be another one."""
+    one.watch._presence._by_device[path.lstat().st_dev] = Mount("/", fstype)
 
 
 def test_a_photo_written_without_end_is_not_delivered_each_time(
