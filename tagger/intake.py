@@ -209,9 +209,9 @@ class Intake:
         known = replace(candidate.stat, ctime_ns=row.stat.ctime_ns)
         if not self._store.is_current(row.path, known, before):
             return False
-        places = sidecar_paths(row.path)
-        entries = [entry for entry in previous if entry.file in places]
-        if not entries or any(recover(entry) != "after" for entry in entries):
+        place = next((one for one in sidecar_paths(row.path) if os.path.lexists(one)), "")
+        ours = [entry for entry in previous if entry.file == place]
+        if not ours or recover(ours[0], row.root) != "after":
             return False
         self._touched.append((row.path, candidate.stat, now))
         return True
