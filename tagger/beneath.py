@@ -35,6 +35,8 @@ LEADS_AWAY = frozenset({errno.ELOOP, errno.EXDEV, errno.ENOTDIR})
 """What opening fails with when something above the file is a link, or no folder any more."""
 
 _GET_FLAGS = (2 << 30) | (struct.calcsize("l") << 16) | (ord("f") << 8) | 1
+NOREPLACE, EXCHANGE = 1, 2
+"""Flags of renameat2(2): over nothing; or both change places."""
 IMMUTABLE, APPEND = 0x10, 0x20
 """Flags of a file: nothing of it changes; it, or what is in a folder, only grows."""
 
@@ -230,7 +232,7 @@ def move(source: tuple[str, str], target: tuple[str, str]) -> None:
     old, new = os.path.split(source[1]), os.path.split(target[1])
     with Folder(source[0], old[0]) as here, Folder(target[0], new[0]) as there:
         try:
-            _rename2(here.fd, old[1], there.fd, new[1], 1)
+            _rename2(here.fd, old[1], there.fd, new[1], NOREPLACE)
         except OSError as error:
             if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM):
                 raise

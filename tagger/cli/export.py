@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import filecmp
+import errno
 import itertools
 import os
 import re
-import shutil
+import secrets
+import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
+from tagger.beneath import NOREPLACE, Folder
 from tagger.config import is_inside
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
-from tagger.files import OWN_PREFIX, unreadable
+from tagger.files import OWN_PREFIX, open_photo, unreadable
 from tagger.index.search import Found
 from tagger.logs import printable
+
+Place = tuple[str, str]
+"""A photo's path, and the watched folder that it is in."""
 
 
 @dataclass(slots=True)
@@ -54,22 +60,27 @@ def _as_text(cell: str) -> str:
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
-def link_photos(paths: Iterable[str], folder: str) -> Exported:
+def link_photos(photos: Iterable[Place], folder: str) -> Exported:
     """Make ``folder`` an album: a symbolic link for each photo that has none there yet.
 
-    Nothing that is there is changed. Raise TaggerError when the folder cannot be written.
+    Nothing that is there is changed. A photo that is none any more is told and passed over.
+    Raise TaggerError when the folder cannot be written.
     """
     done = Exported()
-    with _writing(folder):
-        os.makedirs(folder, exist_ok=True)
-        linked = {os.readlink(entry) for entry in os.scandir(folder) if entry.is_symlink()}
-        for path in paths:
+    with _writing(folder), _made(folder) as album:
+        linked = set(_links(album))
+        for path, root in photos:
             if path in linked or is_inside(path, folder):
                 done.present += 1
                 continue
+            try:
+                os.close(open_photo(path, root))
+            except PhotoError as error:
+                _tell(error, done, "linked")
+                continue
             for name in _names(path):
                 try:
-                    os.symlink(path, os.path.join(folder, name))
+                    os.symlink(path, name, dir_fd=album.fd)
                     break
                 except FileExistsError:
                     continue
@@ -78,7 +89,7 @@ def link_photos(paths: Iterable[str], folder: str) -> Exported:
     return done
 
 
-def copy_photos(paths: Iterable[str], folder: str) -> Exported:
+def copy_photos(photos: Iterable[Place], folder: str) -> Exported:
     """Copy each photo to ``folder``, with its time, unless a copy is there.
 
     Nothing that is there is changed; a copy appears only when it is complete. A photo
@@ -86,29 +97,49 @@ def copy_photos(paths: Iterable[str], folder: str) -> Exported:
     written.
     """
     done = Exported()
-    with _writing(folder):
-        os.makedirs(folder, exist_ok=True)
-        for path in paths:
+    with _writing(folder), _made(folder) as album:
+        for path, root in photos:
             try:
-                added = not is_inside(path, folder) and _copied(path, folder)
+                added = not is_inside(path, folder) and _copied(path, root, album)
             except PhotoError as error:
-                print(f"tagger: {printable(str(error))}", file=sys.stderr)
-                done.failed += 1
+                _tell(error, done, "copied")
                 continue
             done.added += added
             done.present += not added
     return done
 
 
-def open_photos(paths: list[str]) -> None:
+def _tell(error: PhotoError, done: Exported, what: str) -> None:
+    if isinstance(error, PhotoVanishedError):
+        error = PhotoVanishedError(error.message, f"it was not {what}")
+    print(f"tagger: {printable(str(error))}", file=sys.stderr)
+    done.failed += 1
+
+
+def _made(folder: str) -> Folder:
+    """Return the folder, open, made if it is not there. Raise OSError."""
+    os.makedirs(folder, exist_ok=True)
+    return Folder(folder, folder)
+
+
+def _links(album: Folder) -> Iterator[str]:
+    """Yield where the links in a folder lead."""
+    for name in album.names():
+        try:
+            yield os.readlink(name, dir_fd=album.fd)
+        except OSError:
+            continue  # it is none
+
+
+def open_photos(photos: list[Place]) -> None:
     """Show one photo, or a new folder of links to several, in the desktop's program for it.
 
     Raise TaggerError when there is no desktop to do it.
     """
-    target = paths[0]
-    if len(paths) > 1:
+    target = photos[0][0]
+    if len(photos) > 1:
         target = tempfile.mkdtemp(prefix="tagger-query-")  # the viewer outlives us: it stays
-        link_photos(paths, target)
+        link_photos(photos, target)
     opener = "open" if sys.platform == "darwin" else "xdg-open"
     remedy = "install xdg-utils, or use `--link-to DIR`"
     try:
@@ -119,45 +150,89 @@ def open_photos(paths: list[str]) -> None:
         raise TaggerError(f"{opener} could not open {target} (exit {code})", remedy)
 
 
-def _copied(path: str, folder: str) -> bool:
-    """Copy a photo; return whether there was no copy yet. Raise PhotoError."""
-    try:
-        if _has_copy(path, folder):
+def _copied(path: str, root: str, album: Folder) -> bool:
+    """Copy a photo; return whether there was no copy yet. Raise PhotoError, OSError.
+
+    The photo's owner, or the folder's, may put a link or a FIFO in any place meanwhile: neither
+    is followed or waited for, and nothing is overwritten.
+    """
+    with open(open_photo(path, root), "rb") as source:
+        if _has_copy(source, path, album):
             return False
-        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise PhotoVanishedError(f"{path} is gone", "it was not copied") from error
-    except OSError as error:
-        raise unreadable(path, error) from error
-    handle, partial = tempfile.mkstemp(prefix=OWN_PREFIX, dir=folder)
-    try:
-        with open(source, "rb") as bytes_in, open(handle, "wb") as out:
-            shutil.copyfileobj(bytes_in, out, 1 << 20)
-        shutil.copystat(path, partial)
-        for name in _names(path):
-            target = os.path.join(folder, name)
-            try:  # claims the name; every file system can do this, unlike hard links
-                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            except FileExistsError:
-                continue
-            os.replace(partial, target)
-            break
-    except BaseException:
-        os.unlink(partial)
-        raise
+        partial = f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+        out = album.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            source.seek(0)
+            with open(out, "wb") as target:
+                _copy(source, target, path)
+            _give_name(album, partial, path)
+        finally:
+            with contextlib.suppress(OSError):  # it has its name
+                album.unlink(partial)
     return True
 
 
-def _has_copy(path: str, folder: str) -> bool:
-    """Whether a file with the photo's bytes is in ``folder`` under one of its names."""
-    size = os.stat(path).st_size
+def _copy(source: BinaryIO, target: BinaryIO, path: str) -> None:
+    """Copy the bytes, the date, the rights and the user's attributes."""
+    found = os.fstat(source.fileno())
+    try:
+        while piece := source.read(1 << 20):
+            target.write(piece)
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.ESTALE, errno.EACCES):
+            raise unreadable(path, error) from error
+        raise
+    target.flush()
+    # What a disk refuses of this is no reason to be without the copy.
+    with contextlib.suppress(OSError):
+        os.fchmod(target.fileno(), found.st_mode & 0o777)
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(source.fileno()):
+            if name.startswith("user."):
+                os.setxattr(target.fileno(), name, os.getxattr(source.fileno(), name))
+    with contextlib.suppress(OSError):
+        os.utime(target.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _give_name(album: Folder, partial: str, path: str) -> None:
+    """Give a complete copy the first name for the photo that is free."""
     for name in _names(path):
-        target = os.path.join(folder, name)
-        if not os.path.lexists(target):
+        try:
+            album.rename2(partial, name, NOREPLACE)
+            return
+        except FileExistsError:
+            continue
+        except OSError:  # this file system knows no such renaming
+            try:
+                album.link(partial, name)
+                return
+            except FileExistsError:
+                continue
+            except OSError:
+                if not album.has(name):
+                    album.rename(partial, name)
+                    return
+
+
+def _has_copy(source: BinaryIO, path: str, album: Folder) -> bool:
+    """Whether a file with the photo's bytes is in the folder under one of its names."""
+    size = os.fstat(source.fileno()).st_size
+    for name in _names(path):
+        try:
+            with open(album.open(name), "rb") as other:
+                found = os.fstat(other.fileno())
+                if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+                    continue
+                source.seek(0)
+                while piece := source.read(1 << 20):
+                    if other.read(1 << 20) != piece:
+                        break
+                else:
+                    return True
+        except FileNotFoundError:
             return False
-        same = os.path.isfile(target) and os.path.getsize(target) == size
-        if same and filecmp.cmp(path, target, shallow=False):
-            return True
+        except OSError:
+            continue  # a link, or none of ours to read
     return False
 
 

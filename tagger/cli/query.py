@@ -137,9 +137,9 @@ def query_command(
             print_paths(reader.find_paths(query, limit=limit), null=null)
         else:
             # Copying may take long, and an open reader keeps the daemon's WAL growing.
-            paths = list(reader.find_paths(query, limit=limit))
+            photos = [(one.row.path, one.row.root) for one in reader.find(query, limit=limit)]
     if show or copy_to or link_to:
-        return _export(paths, copy_to, link_to)
+        return _export(photos, copy_to, link_to)
     return 0
 
 
@@ -149,17 +149,17 @@ def _check_one_output(wanted: Mapping[str, object]) -> None:
         raise click.UsageError(f"{given[0]} and {given[1]} exclude each other; give one of them")
 
 
-def _export(paths: list[str], copy_to: str | None, link_to: str | None) -> int:
+def _export(photos: list[tuple[str, str]], copy_to: str | None, link_to: str | None) -> int:
     """Copy, link or open photos, and say so; return the exit code."""
     from tagger.cli.export import copy_photos, link_photos, open_photos
     from tagger.logs import printable
 
     if not (copy_to or link_to):
-        if paths:
-            open_photos(paths)
+        if photos:
+            open_photos(photos)
         return 0
     folder = ask_path(copy_to or link_to or "")
-    done = (copy_photos if copy_to else link_photos)(paths, folder)
+    done = (copy_photos if copy_to else link_photos)(photos, folder)
     click.echo(
         f"{done.added} photos {'copied' if copy_to else 'linked'} to {printable(folder)}"
         + (f", {done.present} were there already" if done.present else "")

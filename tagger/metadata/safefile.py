@@ -19,7 +19,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from tagger.beneath import LEADS_AWAY, Beneath, Folder
+from tagger.beneath import EXCHANGE, LEADS_AWAY, NOREPLACE, Beneath, Folder
 from tagger.errors import (
     PhotoChangedError,
     PhotoVanishedError,
@@ -35,7 +35,6 @@ from tagger.mounts import is_remote
 
 log = logging.getLogger(__name__)
 
-_NOREPLACE, _EXCHANGE = 1, 2
 _NO_FSYNC = frozenset(
     {
         errno.EINVAL,
@@ -211,7 +210,7 @@ class Staged:
     def _appear(self) -> None:
         """Give the temporary file its name, unless something has that name already."""
         try:
-            if _rename(self.folder, self.temporary, self.name, _NOREPLACE):
+            if _rename(self.folder, self.temporary, self.name, NOREPLACE):
                 return
             if self.powers.deletes:  # else it would keep both names
                 try:
@@ -233,7 +232,7 @@ class Staged:
     def _disappear(self) -> None:
         """Delete the file: first moved away and looked at once more, as in a swap."""
         aside = temporary_name()
-        if not _rename(self.folder, self.name, aside, _NOREPLACE):
+        if not _rename(self.folder, self.name, aside, NOREPLACE):
             self.folder.unlink(self.name)
             return
         self.temporary = aside
@@ -241,7 +240,7 @@ class Staged:
             self._check_unchanged(aside, swapped=True)
         except BaseException:
             self.temporary = ""  # never deleted, whatever happens
-            if not _rename(self.folder, aside, self.name, _NOREPLACE):
+            if not _rename(self.folder, aside, self.name, NOREPLACE):
                 self.folder.rename(aside, self.name)
             raise
 
@@ -249,7 +248,7 @@ class Staged:
         # What is swapped has to be deleted afterwards.
         try:
             swapped = self.powers.deletes and _rename(
-                self.folder, self.temporary, self.name, _EXCHANGE
+                self.folder, self.temporary, self.name, EXCHANGE
             )
         except FileNotFoundError as error:
             raise PhotoVanishedError(f"{self.path} is gone", "nothing to do") from error
@@ -265,7 +264,7 @@ class Staged:
     def _swap_back(self) -> None:
         foreign, self.temporary = self.temporary, ""  # never deleted, whatever happens
         try:
-            swapped = _rename(self.folder, foreign, self.name, _EXCHANGE)
+            swapped = _rename(self.folder, foreign, self.name, EXCHANGE)
         except OSError:
             swapped = False
         if swapped:

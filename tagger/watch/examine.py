@@ -129,6 +129,7 @@ class Examiner:
             jumped = max(0.0, self._wall() - self._clock() - self._apart)
             look = take_look(
                 path,
+                self._root.path,
                 wall=self._wall(),
                 trust_times=jumped + (REMOTE_CLOCK_SECONDS if mount.remote else 0.0),
                 trust_lease=not mount.remote,

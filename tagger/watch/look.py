@@ -8,7 +8,7 @@ import os
 import signal
 import stat
 
-from tagger.files import open_untrusted
+from tagger.beneath import open_beneath
 from tagger.photo import FileStat
 from tagger.watch.ends import completeness_of
 from tagger.watch.settle import Completeness, Look
@@ -18,6 +18,7 @@ _NO_LEASE = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.EN
 
 def take_look(
     path: str,
+    root: str,
     *,
     wall: float,
     trust_times: float,
@@ -25,7 +26,7 @@ def take_look(
     stable_inodes: bool,
     keeps_ctime: bool = True,
 ) -> Look:
-    """Look at the regular file ``path``.
+    """Look at the regular file ``path`` in the watched folder ``root``.
 
     ``wall`` is the time of day in seconds since the epoch. ``trust_times`` is how many
     seconds the file's own times may be off (0 on a local disk); ``trust_lease``
@@ -39,7 +40,7 @@ def take_look(
         raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
     writer, completeness = None, Completeness.UNKNOWN
     try:
-        fd = open_untrusted(path)  # which does not wait for a lease either
+        fd = open_beneath(root, path)  # which does not wait for a lease either
     except FileNotFoundError:
         raise
     except OSError:

@@ -142,7 +142,10 @@ def test_a_writer_coming_at_the_wrong_moment_does_not_kill_us(tmp_path: Path) ->
 def look(path: Path, **options: float) -> Look:
     wall = options.pop("wall", time.time())
     trust = options.pop("trust_times", 0.0)
-    return take_look(str(path), wall=wall, trust_times=trust, trust_lease=True, stable_inodes=True)
+    root = str(path.parent)
+    return take_look(
+        str(path), root, wall=wall, trust_times=trust, trust_lease=True, stable_inodes=True
+    )
 
 
 def test_an_old_mtime_alone_does_not_make_a_file_idle(tmp_path: Path, jpeg: bytes) -> None:
@@ -175,6 +178,11 @@ def test_without_leases_the_writer_is_unknown(tmp_path: Path, jpeg: bytes) -> No
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg)
     seen = take_look(
-        str(path), wall=time.time(), trust_times=0.0, trust_lease=False, stable_inodes=False
+        str(path),
+        str(tmp_path),
+        wall=time.time(),
+        trust_times=0.0,
+        trust_lease=False,
+        stable_inodes=False,
     )
     assert (seen.writer, seen.completeness, seen.stat.inode) == (None, COMPLETE, 0)
