@@ -76,7 +76,7 @@ def link_photos(photos: Iterable[Place], folder: str) -> Exported:
             try:
                 os.close(open_photo(path, root))
             except PhotoError as error:
-                _tell(error, done, "linked")
+                _tell(error, done)
                 continue
             for name in _names(path):
                 try:
@@ -102,16 +102,14 @@ def copy_photos(photos: Iterable[Place], folder: str) -> Exported:
             try:
                 added = not is_inside(path, folder) and _copied(path, root, album)
             except PhotoError as error:
-                _tell(error, done, "copied")
+                _tell(error, done)
                 continue
             done.added += added
             done.present += not added
     return done
 
 
-def _tell(error: PhotoError, done: Exported, what: str) -> None:
-    if isinstance(error, PhotoVanishedError):
-        error = PhotoVanishedError(error.message, f"it was not {what}")
+def _tell(error: PhotoError, done: Exported) -> None:
     print(f"tagger: {printable(str(error))}", file=sys.stderr)
     done.failed += 1
 
@@ -156,7 +154,11 @@ def _copied(path: str, root: str, album: Folder) -> bool:
     The photo's owner, or the folder's, may put a link or a FIFO in any place meanwhile: neither
     is followed or waited for, and nothing is overwritten.
     """
-    with open(open_photo(path, root), "rb") as source:
+    try:
+        fd = open_photo(path, root)
+    except PhotoVanishedError as error:
+        raise PhotoVanishedError(error.message, "it was not copied") from error
+    with open(fd, "rb") as source:
         if _has_copy(source, path, album):
             return False
         partial = f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
