@@ -5,6 +5,7 @@
     TaggerError
     ├── ConfigError            the configuration, or a file it names, is wrong
     ├── QueryError             a search cannot be understood; says the column
+    │   └── SlowQueryError         it took longer than a page may ask for
     ├── StateError             the state directory: locked, not writable, on a network disk
     │   └── IndexNotReadyError     there is none yet, or the daemon has to bring it up to date
     ├── PhotoError             one photo cannot be handled; the daemon goes on
@@ -57,6 +58,10 @@ class ConfigError(TaggerError):
 
 class QueryError(TaggerError):
     """A search cannot be understood; the message says the column."""
+
+
+class SlowQueryError(QueryError):
+    """A search takes longer than it may, or nobody waits for it any more."""
 
 
 class StateError(TaggerError):

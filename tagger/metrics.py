@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import socket
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,18 +26,18 @@ from tagger.watch.seams import RootStatus
 from tagger.work import Worker
 
 if TYPE_CHECKING:
-    from wsgiref.simple_server import WSGIServer
-
     from prometheus_client import Counter, Histogram
     from prometheus_client.core import Metric
     from prometheus_client.registry import CollectorRegistry
+
+    from tagger.serving.server import ServingThread
 
 log = logging.getLogger(__name__)
 
 STALE_SECONDS = 180.0
 """A daemon writes down how it is every minute: three times that, and it hangs."""
-REQUEST_SECONDS = 10.0
-"""For how long whoever asks may take."""
+THREADS, CONNECTIONS, MAX_BODY = 2, 20, 1024
+"""That answer; of clients at once; bytes."""
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
 """The upper bounds of the histogram's buckets."""
 STATES = ("online", "offline", "missing")
@@ -73,7 +72,7 @@ class Metrics:
     def __init__(self) -> None:
         self._config = MetricsConfig()
         self._numbers: _Numbers | None = None
-        self._server: _Server | None = None
+        self._server: ServingThread | None = None
 
     def __enter__(self) -> Metrics:
         return self
@@ -97,7 +96,7 @@ class Metrics:
         if config.listen is None or self._numbers is None:
             return
         try:
-            self._server = _Server(config.listen, self._numbers.answer)
+            self._server = _serve(config.listen, self._numbers.answer)
         except OSError as error:
             log.error(
                 "no metrics are told, for %s cannot be listened to: %s; free it, or change"
@@ -217,56 +216,23 @@ class _Numbers:
         yield index
 
 
-class _Server:
-    """Answers at ``address``, each request in a thread of its own. Raise OSError if it cannot.
+def _serve(address: str, answer: WSGIApplication) -> ServingThread:
+    """Answer at ``address``; raise OSError if it cannot be had.
 
-    The library's own server would wake up twice a second.
+    The library's own server would wake up twice a second, and let in any number of clients.
     """
-
-    def __init__(self, address: str, answer: WSGIApplication) -> None:
-        self._server = _listen(address, answer)
-        self._closing = False
-        self._thread = threading.Thread(target=self._serve, name="metrics", daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while not self._closing:
-            self._server.handle_request()
-
-    def close(self) -> None:
-        """Stop; a request that is being answered ends by itself."""
-        self._closing = True
-        self._server.socket.shutdown(socket.SHUT_RDWR)  # this wakes the thread
-        self._thread.join()
-        self._server.server_close()
-
-
-def _listen(address: str, answer: WSGIApplication) -> WSGIServer:
-    from socketserver import ThreadingMixIn
-    from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+    from tagger.serving.server import Serving, ServingThread
 
     host, port = listen_address(address)
-
-    class Server(ThreadingMixIn, WSGIServer):
-        daemon_threads = True
-        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-
-        def server_bind(self) -> None:
-            # Not HTTPServer's, which asks the network for the name of the address.
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.socket.bind(self.server_address)
-            self.server_name, self.server_port = host, port
-            self.setup_environ()
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            log.debug("whoever asked for metrics has left", exc_info=True)
-
-    class Handler(WSGIRequestHandler):
-        timeout = REQUEST_SECONDS
-
-        def log_message(self, format: str, *args: object) -> None:
-            log.debug(format, *args)
-
-    server = Server((host, port), Handler)
-    server.set_app(answer)
-    return server
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError:
+        listening.close()
+        raise
+    serving = Serving(
+        listening, answer, threads=THREADS, connections=CONNECTIONS, max_body=MAX_BODY
+    )
+    return ServingThread(serving, "metrics")

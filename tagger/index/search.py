@@ -16,7 +16,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,6 +39,10 @@ WINDOW = 50_000
 """How many of the newest photos are walked through for them; some 2 µs each."""
 
 
+STEPS = 50_000
+"""Instructions of SQLite, some milliseconds, after which it is asked whether to go on."""
+
+
 class Found(NamedTuple):
     """One photo with its tags."""
 
@@ -47,8 +51,11 @@ class Found(NamedTuple):
 
 
 @contextmanager
-def open_reader(state_dir: str) -> Iterator[Reader]:
+def open_reader(state_dir: str, *, stop: Callable[[], bool] | None = None) -> Iterator[Reader]:
     """Open the index of ``state_dir`` for reading.
+
+    ``stop`` is asked again and again while a question takes time; when it says so that ends with
+    sqlite3.OperationalError.
 
     Raise IndexNotReadyError when there is none yet, or one of an older tagger; StateError when
     it cannot be read.
@@ -77,6 +84,8 @@ def open_reader(state_dir: str) -> Iterator[Reader]:
             ) from error
         try:
             _check_steps(steps, path)
+            if stop is not None:
+                db.set_progress_handler(stop, STEPS)
             yield Reader(db)
         finally:
             db.close()

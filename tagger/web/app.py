@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
-from typing import IO, Any
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flask import Flask, Request, Response, jsonify, make_response, render_template, request
@@ -19,15 +21,19 @@ from tagger.errors import (
     TaggerError,
 )
 from tagger.logs import printable
+from tagger.serving.request import Refusal
 from tagger.web.api import api
 from tagger.web.body import Body
 from tagger.web.library_api import add_library_routes
 from tagger.web.login import Gate, wanted_path
 from tagger.web.pages import pages
 from tagger.web.proxies import TrustedProxies
-from tagger.web.security import protect
+from tagger.web.security import ASKED, protect
 from tagger.web.services import Services, WebError
 from tagger.web.uploads import too_large
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +149,32 @@ def create_app(services: Services) -> Flask:
         return _answer(500, "the page has failed at this", "see tagger's log, and report it")
 
     return app
+
+
+def asking(app: Flask, environ: WSGIEnvironment) -> Refusal | None:
+    """Return the answer to a request whose body is not to be read; None when it may be.
+
+    All that is looked at before a body is: the name of the page, the origin, the password, and
+    whether there is anything that takes a file.
+    """
+    said: list[tuple[str, list[tuple[str, str]]]] = []
+    leave: list[bool] = []
+
+    def start(
+        status: str, headers: list[tuple[str, str]], exc_info: object = None
+    ) -> Callable[[bytes], object]:
+        del exc_info
+        said.append((status, headers))
+        return bytes
+
+    environ |= {"wsgi.input": io.BytesIO(), ASKED: leave}
+    answer = app(environ, start)
+    try:
+        body = b"".join(answer)
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
+    return None if leave else Refusal(*said[-1], body)
 
 
 def _status(error: TaggerError) -> int:

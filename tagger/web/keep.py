@@ -140,7 +140,10 @@ def safe_name(given: str, kind: str) -> str:
 
     ``given`` is what the sender calls it, perhaps with a path.
     """
-    name = unicodedata.normalize("NFC", re.split(r"[/\\]", given)[-1])
+    name = re.split(r"[/\\]", given)[-1]
+    if len(name) > 5 * MAX_NAME:  # to normalise it would take quadratic time; its ending stays
+        name = name[: 4 * MAX_NAME] + name[-MAX_NAME:]
+    name = unicodedata.normalize("NFC", name)
     name = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in name)
     name = " ".join(_ELSEWHERE.sub("_", name).split())
     stem, suffix = os.path.splitext(name)

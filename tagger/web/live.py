@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from tagger.errors import StateError
+from tagger.errors import SlowQueryError, StateError
 from tagger.index.conditions import And, Query
 from tagger.index.database import index_path
 from tagger.state import STATUS_NAME, daemon_runs
@@ -167,7 +167,7 @@ class Stream:
                 newest = sorted(ready)[-AT_ONCE:]
                 found = reader.find(And((self._query, ByIds(tuple(newest)))))
                 return [self._event("photo", photo_json(one)) for one in found]
-        except (StateError, sqlite3.OperationalError) as error:
+        except (StateError, SlowQueryError, sqlite3.OperationalError) as error:
             log.debug("new photos are not told: %s", error)
             return []
 

@@ -14,7 +14,9 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 
 COOKIE = "tagger_session"
 FILE = "web-sessions.json"
+PROVING = 4
+"""Different passwords that wait for their proof, which takes some tenths of a second, at once."""
 ENDED = 1000
 """Sessions ended before their time that are kept in mind."""
 OPEN_TO_STRANGERS = frozenset({"login.page", "login.enter", "static"})
@@ -135,6 +139,9 @@ class Gate:
         assert web.password is not None
         self._password = Password(web.password)
         self._attempts = Attempts(clock)
+        self._few = threading.Lock()
+        self._waiting: Counter[bytes] = Counter()
+        self._wrong = b"?"  # the mark of the latest
         self._one = threading.Lock()  # at a time: it takes memory, and the cores
         self._sessions = Sessions(config.state_dir, web.password, web.session_hours, now)
 
@@ -164,15 +171,37 @@ class Gate:
         """Raise WebError unless ``password`` is the right one, or when too many were wrong."""
         if self._password.is_known(password):
             return
-        address = request.remote_addr or ""
-        with self._one:
+        address, mark = request.remote_addr or "", self._password.mark(password)
+        with self._proving(mark):
             if self._password.is_known(password):  # a program that sends several at once
                 return
             self._attempts.begin(address)
-            if not self._password.proves(password):
+            if mark == self._wrong or not self._password.proves(password):
+                self._wrong = mark
                 log.warning("a wrong password for the page came from %s", printable(address))
                 raise WebError("that is not the password", "try again", status=401)
             self._attempts.succeeded(address)
+
+    @contextmanager
+    def _proving(self, mark: bytes) -> Iterator[None]:
+        """Wait for one's turn; raise WebError where many other passwords do.
+
+        The same password, which ``mark`` stands for, is proved once, so that any number may wait.
+        """
+        with self._few:
+            if mark not in self._waiting and len(self._waiting) >= PROVING:
+                raise WebError(
+                    "many passwords are being proved", "try again", status=503, retry_after=2
+                )
+            self._waiting[mark] += 1
+        try:
+            with self._one:
+                yield
+        finally:
+            with self._few:
+                self._waiting[mark] -= 1
+                if not self._waiting[mark]:
+                    del self._waiting[mark]
 
     def routes(self) -> Blueprint:
         """Return the routes by which a browser is logged in, and out."""

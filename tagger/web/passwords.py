@@ -61,7 +61,13 @@ class Password:
 
     def is_known(self, password: str) -> bool:
         """Whether ``password`` is the right one and was proved before; takes no time."""
-        return hmac.compare_digest(self._mark(password), self._proved)
+        return hmac.compare_digest(self.mark(password), self._proved)
+
+    def mark(self, password: str) -> bytes:
+        """Return what stands for ``password`` in this process; b"?" for one that is too long."""
+        if len(password) > MOST:  # to normalise it would take quadratic time
+            return b"?"
+        return hmac.digest(self._key, _encoded(password), "sha256")
 
     def proves(self, password: str) -> bool:
         """Whether ``password`` is the right one. Takes some tenths of a second, and 16 MB."""
@@ -70,11 +76,8 @@ class Password:
         digest = _scrypt(password, self._salt, self._cost, self._blocks, self._runs)
         if not hmac.compare_digest(digest, self._digest):
             return False
-        self._proved = self._mark(password)
+        self._proved = self.mark(password)
         return True
-
-    def _mark(self, password: str) -> bytes:
-        return hmac.digest(self._key, _encoded(password), "sha256")
 
 
 class Attempts:
@@ -166,7 +169,11 @@ def _scrypt(password: str, salt: bytes, cost: int, blocks: int, runs: int) -> by
 
 
 def _encoded(password: str) -> bytes:
-    """Return the bytes of a password: the same however a keyboard puts its letters together."""
+    """Return the bytes of a password: the same however a keyboard puts its letters together.
+
+    It has at most MOST characters, as marks of any number take quadratic time.
+    """
+    assert len(password) <= MOST
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
 
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
 
 from tagger.config import web_address
 from tagger.errors import ConfigError
+from tagger.serving.request import SMALL_BODY
 from tagger.web.services import WebError
 
 if TYPE_CHECKING:
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 
 OPEN_TO_PROGRAMS = frozenset({"api.predict", "api.predict_v1"})
 """Routes that change nothing, to which a program may post; it sends no proof of its origin."""
+
+TAKES_FILES = OPEN_TO_PROGRAMS | {"api.keep"}
+"""Routes to which large bodies may be sent."""
+
+ASKED = "tagger.asked"
+"""In the environment of a request of which only the head has come; see tagger.serving."""
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -41,6 +49,20 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 
+_READ = {
+    "Accept": "accept_mimetypes",
+    "Authorization": "authorization",
+    "Content-Length": "content_length",
+    "Content-Type": "mimetype_params",
+    "Cookie": "cookies",
+    "If-Modified-Since": "if_modified_since",
+    "If-None-Match": "if_none_match",
+    "If-Range": "if_range",
+    "If-Unmodified-Since": "if_unmodified_since",
+    "Range": "range",
+}
+"""Headers, and the attributes of a request by which Werkzeug and the routes read them."""
+
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:/@\[\]]+)(?::[0-9]{1,5})?")
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
@@ -54,11 +76,13 @@ def protect(app: Flask, hosts: frozenset[str], gate: Gate | None) -> None:
     ``gate`` asks for the password, if there is one.
     """
 
-    def check() -> None:
+    def check() -> Response | None:
+        check_headers()
         check_host(request.environ.get("HTTP_HOST", ""), hosts)
         check_origin()
         if gate is not None:
             gate.check()
+        return check_body()
 
     def mark(response: Response) -> Response:
         response.headers.update(HEADERS)
@@ -68,6 +92,43 @@ def protect(app: Flask, hosts: frozenset[str], gate: Gate | None) -> None:
 
     app.before_request(check)
     app.after_request(mark)
+
+
+def check_headers() -> None:
+    """Raise WebError for a header that Werkzeug cannot read, with whatever that raises."""
+    for name, attribute in _READ.items():
+        if name in request.headers:
+            try:
+                getattr(request, attribute)
+            except HTTPException:
+                raise
+            except (ValueError, LookupError, OverflowError, TypeError) as error:
+                raise WebError(
+                    f"the {name} of the request is malformed", "send a proper one, or none"
+                ) from error
+
+
+def check_body() -> Response | None:
+    """Bound the body of the request, or say that a large one may be read if that is asked.
+
+    Raise WebError for a large one to a route that takes no file, HTTPException for no route.
+    """
+    takes_file = request.endpoint in TAKES_FILES
+    if not takes_file:
+        request.max_content_length = SMALL_BODY
+    leave = request.environ.get(ASKED)
+    if leave is None:
+        return None
+    if request.routing_exception is not None:
+        raise request.routing_exception
+    if not takes_file:
+        raise WebError(
+            "the request is too large, or does not say how large it is",
+            f"send at most {SMALL_BODY // 1024} kB, with a Content-Length",
+            status=413,
+        )
+    leave.append(True)
+    return Response()
 
 
 def check_host(host: str, hosts: frozenset[str]) -> None:
@@ -122,7 +183,10 @@ def check_origin() -> None:
 
 
 def _is_own(origin: str) -> bool:
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError as error:
+        raise WebError("the Origin of the request is malformed", "use the page itself") from error
     return parts.scheme == request.scheme and parts.netloc.lower() == request.host.lower()
 
 

@@ -13,22 +13,23 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from waitress import create_server, wasyncore
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.receiver import FixedStreamReceiver
+from waitress.utilities import Error
 
 from tagger.classify.child import StoppedError
 from tagger.config import Config
 from tagger.errors import ConfigError, ModelError, StateError
-from tagger.index.search import open_reader
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.loading import open_engine
-from tagger.web.app import FORM_BYTES, create_app
+from tagger.serving.request import Parser
+from tagger.serving.server import Serving
+from tagger.web.app import FORM_BYTES, asking, create_app
+from tagger.web.asking import limited_reader
 from tagger.web.body import spooled
 from tagger.web.classifier import PENDING, Classifier
 from tagger.web.gallery import Gallery
 from tagger.web.library import status_json
+from tagger.web.login import PROVING
 from tagger.web.security import HEADERS, allowed_hosts, check_local, parse_listen
 from tagger.web.services import Services
 from tagger.web.uploads import Spool
@@ -39,8 +40,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-THREADS = PENDING + 8
-"""So that pages are answered while as many pictures as may be are in work."""
+THREADS = PENDING + PROVING + 8
+"""So that pages are answered while as many pictures and passwords as may be are in work."""
+
+CONNECTIONS = 100
+"""At once; of more, those are dropped whose time is up first."""
 
 WAKE_SECONDS = 30.0
 
@@ -62,7 +66,7 @@ class _JsonError:
         return f"{self.code} {self.reason}", headers, json.dumps(said).encode()
 
 
-class _Parser(HTTPRequestParser):  # type: ignore[misc]
+class _Parser(Parser):
     """Writes a large form to the spool; what is small stays in memory."""
 
     error: Any
@@ -70,23 +74,16 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
 
     def received(self, data: bytes) -> int:
         consumed = int(super().received(data))
-        if self.error is not None and not isinstance(self.error, _JsonError):
+        if isinstance(self.error, Error):
             self.error = _JsonError(self.error)
         return consumed
 
-    def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
-        size, adjusted = self.content_length, self.adj
-        if adjusted.inbuf_overflow < size < adjusted.max_request_body_size and not self.chunked:
+    def admitted(self) -> None:
+        size = self.content_length
+        if size > self.adj.inbuf_overflow and not self.chunked:
             body = spooled(self.headers.get("CONTENT_TYPE", ""), self.spool)
             if body is not None:
                 self.body_rcv = FixedStreamReceiver(size, body)
-
-
-def _channel(spool: Spool) -> type[HTTPChannel]:
-    """Return the class of the channels whose large forms go to ``spool``."""
-    parser = type("_SpoolingParser", (_Parser,), {"spool": spool})
-    return type("_Channel", (HTTPChannel,), {"parser_class": parser})
 
 
 class WebServer:
@@ -124,30 +121,24 @@ class WebServer:
             vocabulary=vocabulary,
             classifier=self._classifier,
             gallery=self._gallery,
-            reader=lambda: open_reader(config.state_dir),
+            reader=lambda: limited_reader(config.state_dir),
             status=lambda: status_json(config),
             hosts=allowed_hosts(listen, config.web.hosts),
             manager=manager,
             closing=self._stopping,
         )
-        self._map: dict[int, Any] = {}
+        app = create_app(services)
         body = 2 * config.web.max_upload_mb * 1_000_000 + FORM_BYTES
-        self._server = create_server(
-            create_app(services),
-            map=self._map,
-            sockets=[self._socket],
+        self._server = Serving(
+            self._socket,
+            app,
             threads=THREADS,
-            ident=None,
+            connections=CONNECTIONS,
             # A body somewhat too large is read, so that the browser hears why it is refused.
-            max_request_body_size=body,
-            max_request_header_size=32_768,
-            connection_limit=100,
-            channel_timeout=60,
-            # Of a photo's megabytes waitress would read, and write away, 8 kB at a time.
-            recv_bytes=262_144,
-            clear_untrusted_proxy_headers=False,  # tagger.web.proxies does that
+            max_body=body,
+            asks=lambda environ: asking(app, environ),
+            parser=type("_SpoolingParser", (_Parser,), {"spool": self._spool}),
         )
-        self._server.channel_class = _channel(self._spool)
 
     @property
     def url(self) -> str:
@@ -171,7 +162,7 @@ class WebServer:
         log.info("the page is at %s", self.url)
         look_at = 0.0
         while not self._stopping.is_set():
-            wasyncore.loop(timeout=WAKE_SECONDS, map=self._map, use_poll=True, count=1)
+            self._server.turn(WAKE_SECONDS)
             if (now := time.monotonic()) >= look_at:
                 self._classifier.rest()
                 look_at = now + REST_LOOK_SECONDS
@@ -179,7 +170,7 @@ class WebServer:
     def stop(self) -> None:
         """Have :meth:`run` return. For any thread, and for signal handlers."""
         self._stopping.set()
-        self._server.pull_trigger()
+        self._server.wake()
 
     def close(self) -> None:
         """Give up the port, the decoding processes and the files, once ``run`` has returned."""
@@ -187,8 +178,7 @@ class WebServer:
         # First the processes: requests that wait for them end, and their threads with them.
         self._classifier.close()
         self._gallery.close()
-        self._server.task_dispatcher.shutdown(timeout=3)
-        wasyncore.close_all(self._map)
+        self._server.close()
         self._spool.close()
 
 

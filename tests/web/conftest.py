@@ -16,12 +16,12 @@ from PIL import Image
 
 from tagger.config import Config, WatchRoot, WebConfig
 from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
-from tagger.index.search import open_reader
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.manage import Manage
 from tagger.photo import CropSpec, FileStat, JournalEntry, PhotoFacts, Prediction, Tag
 from tagger.web.app import create_app
+from tagger.web.asking import limited_reader
 from tagger.web.classifier import Classifier
 from tagger.web.gallery import Gallery
 from tagger.web.library import status_json
@@ -208,7 +208,7 @@ def open_site(
             "vocabulary": load_vocabulary(),
             "classifier": classifier,
             "gallery": gallery,
-            "reader": lambda: open_reader(site.config.state_dir),
+            "reader": lambda: limited_reader(site.config.state_dir),
             "status": lambda: status_json(site.config),
             "hosts": allowed_hosts(site.config.web.listen, site.config.web.hosts),
         } | other

@@ -1,0 +1,270 @@
+"""One connection: its phases, and the times by which each of them has to be over."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+import select
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from waitress.channel import HTTPChannel
+from waitress.task import WSGITask
+from waitress.utilities import InternalServerError
+
+from tagger.serving.request import Parser, Refusal
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+HEAD_SECONDS = 15.0
+"""From the beginning of a connection, or of a later request in it, to the end of its head."""
+IDLE_SECONDS = 60.0
+"""Between two requests."""
+PATIENCE_SECONDS = 30.0
+"""For a body or an answer, and a second more for each so many bytes of it:"""
+BYTES_A_SECOND = 10_000
+LONGEST_SECONDS = 3600.0
+DRAIN_SECONDS, DRAIN_BYTES = 5.0, 200_000_000
+"""What is still read of a body that was refused, so that its sender hears the refusal."""
+
+RECEIVE_BYTES = 262_144
+
+
+Asks = Callable[["WSGIEnvironment"], Refusal | None]
+"""Asked, in a thread of its own, whether the body of a request may be read; it cannot be yet."""
+
+
+class Serves(Protocol):
+    """What a connection asks of its server, besides what waitress does."""
+
+    asks: Asks | None
+    clock: Callable[[], float]
+
+
+class Connection(HTTPChannel):  # type: ignore[misc]
+    """One connection. Only what waitress does in :meth:`service` is done in other threads."""
+
+    request: Parser | None
+
+    def __init__(self, server: Serves, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
+        self._clock = server.clock
+        self.network = _network(str(addr[0]))
+        self._ahead = b""  # of later requests; not parsed yet
+        self._asked = False
+        self._verdict: tuple[Refusal | None] | None = None
+        self._lingers, self._drains_until, self._drained = False, 0.0, 0
+        self._since = self._clock()  # the present phase
+        self._resting = self._worked = False
+        self._sends_since, self._sent = math.inf, 0
+        super().__init__(server, sock, addr, adj, map=map)
+
+    @property
+    def works(self) -> bool:
+        """Whether a request is being answered."""
+        return bool(self.requests) or self._asked
+
+    def ends_at(self) -> float:
+        """Return when the present phase has to be over; to be asked after each turn."""
+        now = self._clock()
+        if self._drains_until:
+            return self._drains_until
+        if self.total_outbufs_len:
+            if self._sends_since == math.inf:
+                self._sends_since, self._sent = now, 0
+            return _until(self._sends_since, self._sent)
+        self._sends_since = math.inf
+        if self.works:
+            self._worked = True
+            return math.inf
+        if self._worked:
+            self._worked, self._resting, self._since = False, True, now
+        if self.request is not None and self.request.headers_finished:
+            return _until(self._since, self.request.body_bytes_received)
+        return self._since + (IDLE_SECONDS if self._resting else HEAD_SECONDS)
+
+    def check_client_disconnected(self) -> bool:
+        """Whether the client has left, or will at least send no more. For any thread."""
+        sock = self.socket
+        if not self.connected or sock is None:
+            return True
+        poll = select.poll()
+        try:
+            poll.register(sock.fileno(), select.POLLRDHUP)
+        except ValueError:  # closed meanwhile
+            return True
+        return bool(poll.poll(0))
+
+    def readable(self) -> bool:
+        if self._drains_until:
+            return True
+        return bool(super().readable()) and not self._ahead and not self._asked
+
+    def writable(self) -> bool:
+        if self._drains_until:
+            return bool(self.will_close)
+        return bool(super().writable()) or self._verdict is not None or self._has_next()
+
+    def handle_read(self) -> None:
+        if not self._drains_until:
+            super().handle_read()
+            return
+        try:
+            self._drained += len(self.recv(RECEIVE_BYTES))
+        except OSError:
+            self.will_close = True
+        if self._drained > DRAIN_BYTES or self.will_close:
+            self.handle_close()
+
+    def handle_write(self) -> None:
+        if self._verdict is not None:
+            self._decide()
+        elif self._lingers and self.close_when_flushed and not self.will_close:
+            self._flush_exception(self._flush_some)
+            if not self.total_outbufs_len and self.connected:
+                self._drain()
+        else:
+            super().handle_write()
+        if self._has_next():
+            data, self._ahead = self._ahead, b""
+            self.received(data)
+
+    def handle_expt(self) -> None:
+        # Urgent data, which HTTP does not have; unread it would be told again and again.
+        self.handle_close()
+
+    def handle_close(self) -> None:
+        super().handle_close()
+        self._forget()
+
+    def close(self) -> None:
+        super().close()
+        self._forget()
+
+    def _forget(self) -> None:
+        request, self._ahead = self.request, b""
+        if request is not None and not self._asked:
+            self.request = None
+            request.close()
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        sent = int(super().send(data, do_close=do_close) or 0)
+        self._sent += sent
+        return sent
+
+    def received(self, data: bytes) -> bool:
+        """Take what has come, up to the end of one request."""
+        with self.requests_lock:
+            while data and not (self.will_close or self.close_when_flushed):
+                if self.works:
+                    self._ahead = data
+                    break
+                if self._resting:
+                    self._resting, self._since = False, self._clock()
+                if self.request is None:
+                    self.request = self.parser_class(self.adj)
+                request = self.request
+                assert request is not None
+                was_in_head = not request.headers_finished
+                data = data[request.received(data) :]
+                if request.completed:
+                    self.request = None
+                    if not request.empty:
+                        self._answer(request)
+                elif request.headers_finished and was_in_head:
+                    self._since = self._clock()
+                    if request.is_large and self.server.asks is not None:
+                        self._asked = True
+                        self.server.add_task(_Asking(self, request))
+                    elif request.expect_continue:
+                        self.send_continue()
+        return True
+
+    def decided(self, refusal: Refusal | None) -> None:
+        """Note whether the body may be read. For any thread."""
+        self._verdict = (refusal,)
+        self.server.pull_trigger()
+
+    def _has_next(self) -> bool:
+        """Whether there are bytes of a next request, and its turn has come."""
+        waits = self.works or self.total_outbufs_len or self.will_close or self.close_when_flushed
+        return bool(self._ahead) and self.connected and not waits
+
+    def _answer(self, request: Parser) -> None:
+        self.sent_continue = False
+        self._lingers = request.error is not None
+        self.requests.append(request)
+        self.server.add_task(self)
+
+    def _decide(self) -> None:
+        """Read the body, or answer at once."""
+        assert self._verdict is not None
+        (refusal,), self._verdict = self._verdict, None
+        self._asked, self._since = False, self._clock()
+        request = self.request
+        assert request is not None
+        if refusal is None:
+            try:
+                request.admitted()
+            except OSError as error:
+                log.warning("a body cannot be stored: %s", error.strerror)
+                refusal = Refusal("507 INSUFFICIENT STORAGE", [], b"")
+        if refusal is None:
+            if request.expect_continue:
+                self.send_continue()
+            return
+        request.error, request.completed = refusal, True
+        self.request, self._ahead = None, b""
+        with self.requests_lock:
+            self._answer(request)
+
+    def _drain(self) -> None:
+        """Tell that nothing more comes, and wait for the client to see it."""
+        self.close_when_flushed = False
+        self._drains_until = self._clock() + DRAIN_SECONDS
+        self._ahead = b""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.handle_close()
+
+
+class _Asking:
+    """Asks the application whether a body may be read, as a task of waitress."""
+
+    def __init__(self, connection: Connection, request: Parser) -> None:
+        self._connection, self._request = connection, request
+
+    def service(self) -> None:
+        refusal: Refusal | None
+        try:
+            environ = dict(WSGITask(self._connection, self._request).get_environment())
+            refusal = self._connection.server.asks(environ)
+        except Exception:  # whatever it is, the connection must not wait for ever
+            log.exception("whether a body may be read is not known")
+            error = InternalServerError("")
+            refusal = Refusal(*error.to_response())
+        self._connection.decided(refusal)
+
+    def cancel(self) -> None:
+        self._connection.cancel()
+
+
+def _until(since: float, count: int) -> float:
+    return since + min(PATIENCE_SECONDS + count / BYTES_A_SECOND, LONGEST_SECONDS)
+
+
+def _network(address: str) -> str:
+    """Return what one client has whole: an IPv4 address, or a network of IPv6 of 64 bits."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    own = ipaddress.ip_network((parsed, 64), strict=False)
+    return str(parsed.ipv4_mapped or own)
