@@ -42,6 +42,7 @@ from tagger.metadata.write import (
     WriteOptions,
     prepare,
     read_keywords,
+    read_taken_at,
     recover,
 )
 from tagger.outcome import Outcome, Skipped, Tagged
@@ -195,7 +196,9 @@ class Pipeline:
             saved = self._index_only(job.candidate, saved, error)
             own = read_keywords(job.candidate.path, job.candidate.root)
             saved = replace(saved, tags=saved.tags + _user_tags(own))
+            taken_at = read_taken_at(job.candidate.path, job.candidate.root)
         else:
+            taken_at = write.taken_at
             if write.deleted:
                 tags = tuple(tag for tag in saved.tags if tag.label not in write.deleted)
                 saved = replace(saved, tags=tags, deleted=saved.deleted + write.deleted)
@@ -203,6 +206,8 @@ class Pipeline:
             saved = replace(saved, tags=saved.tags + users, note=write.reason)
             if write.waits:
                 saved = replace(saved, keywords_hash=None)  # asked again in a minute
+        if taken_at is not None:
+            saved = replace(saved, facts=replace(saved.facts, taken_at=taken_at))
         job.milliseconds["write"] = _ms(started)
         return Ready(job, saved, write, decided)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from PIL import ExifTags, Image
 
+from tagger.moment import moment
 from tagger.photo import PhotoFacts
 
 _DATES = (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized, ExifTags.Base.DateTime)
-_SHAPE = re.compile(r"(\d{4})[:/.-](\d\d)[:/.-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 
 
 _BROKEN = (
@@ -84,17 +82,8 @@ def _text(value: object) -> str:
 
 
 def _taken_at(tags: Mapping[int, Any]) -> str | None:
-    for tag in _DATES:
-        found = _SHAPE.match(_text(tags.get(tag)))
-        if found is None:
-            continue
-        try:
-            moment = datetime(*map(int, found.groups()))  # type: ignore[arg-type]
-        except ValueError:
-            continue  # 0000:00:00, or the 31st of February
-        if moment.year >= 1826:  # the first photograph
-            return moment.isoformat()
-    return None
+    said = (moment(_text(tags.get(tag))) for tag in _DATES)
+    return next((found for found in said if found is not None), None)
 
 
 def _camera(tags: Mapping[int, Any]) -> str | None:

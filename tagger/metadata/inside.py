@@ -36,6 +36,9 @@ class Inside:
     known: bool = True
     """Whether the format is one that is understood."""
     has_exif: bool = False
+    created: str = ""
+    changed: str = ""
+    """A PNG's dates: of its picture, and of its last change."""
 
     @property
     def packet(self) -> bytes | None:
@@ -200,6 +203,7 @@ def _extended(packet: bytes, extensions: list[bytes]) -> list[bytes]:
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
+_CREATED = b"Creation Time"
 _RAW_PROFILE = b"Raw profile type "
 
 
@@ -216,6 +220,12 @@ def _png(source: Source, found: Inside) -> None:
                 elif keyword.startswith(_RAW_PROFILE):
                     profile = _unhexed(_text(source, kind, at + 8, size))
                     _raw_profile(found, keyword[len(_RAW_PROFILE) :].lower(), profile, profiles)
+                elif keyword == _CREATED and size < 1000:
+                    text = _text(source, kind, at + 8, size)
+                    found.created = found.created or text.decode("utf-8", "replace")
+            elif kind == b"tIME" and size == 7:
+                year, *others = struct.unpack(">H5B", source.exactly(at + 8, 7))
+                found.changed = f"{year:04}" + "".join(f"{part:02}" for part in others)
             elif kind == b"eXIf":
                 _take_exif(found, source.read(at + 8, size))
             elif kind == b"IEND":

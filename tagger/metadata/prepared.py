@@ -51,7 +51,7 @@ class PreparedWrite:
     ``deleted`` are labels of ours that the user took out of the file, ``user_keywords`` the
     user's own keywords as paths with everything above them, ``reason`` says why tags are
     not in the photo although they should be, or not in its file. ``waits``: it is to be looked
-    at again soon.
+    at again soon. ``taken_at``: when the picture was taken, as its file and sidecars tell.
     """
 
     path: str
@@ -61,6 +61,7 @@ class PreparedWrite:
     user_keywords: tuple[KeywordPath, ...] = ()
     reason: str = ""
     waits: bool = False
+    taken_at: str | None = None
 
     @property
     def intents(self) -> tuple[JournalEntry, ...]:

@@ -21,6 +21,7 @@ from tagger.errors import (
 )
 from tagger.files import photo_stat
 from tagger.metadata import container, json_sidecar, patch, xmp
+from tagger.metadata.dates import taken_at
 from tagger.metadata.inside import Inside, inside, inside_file
 from tagger.metadata.keywords import (
     KeywordPath,
@@ -217,6 +218,12 @@ def read_keywords(path: str, root: str) -> tuple[KeywordPath, ...]:
         paths += user_paths(users_packet(packet))
     paths += user_paths(None, found.iptc)
     return with_parents(merged(paths))
+
+
+def read_taken_at(path: str, root: str) -> str | None:
+    """Return when a picture was taken, as its file and its sidecars tell; for photos beside
+    which nothing can be written."""
+    return taken_at(inside_file(path, root), _packets_beside(path, Beneath(root)))
 
 
 def _packets_beside(path: str, below: Beneath) -> list[bytes]:

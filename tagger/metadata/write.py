@@ -15,6 +15,8 @@ from tagger.beneath import Beneath
 from tagger.errors import PhotoVanishedError, RefusedError
 from tagger.files import leads_out
 from tagger.metadata import edited, exif, json_sidecar, patch
+from tagger.metadata.dates import taken_at
+from tagger.metadata.inside import Inside
 from tagger.metadata.keywords import (
     KeywordPath,
     merged,
@@ -42,6 +44,7 @@ from tagger.metadata.reading import (
     photo_inside,
     read_keywords,
     read_photo,
+    read_taken_at,
     readable,
     recover,
     stripped,
@@ -57,6 +60,7 @@ __all__ = [
     "WriteOptions",
     "prepare",
     "read_keywords",
+    "read_taken_at",
     "recover",
 ]
 
@@ -113,6 +117,8 @@ class _Writer:
         self.below = Beneath(candidate.root)
         self.photo = read_photo(self.path, candidate.stat, self.below)
         self.sidecars = sidecars_of(self.path, self.below)
+        read = [readable(file, self.below) for file in self.sidecars.others]
+        self.others = {one.path: one.data for one in read if one is not None}
         self.parts = Parts(self.photo, self.below, options, provenance, self.journal, digest)
 
     def prepare(
@@ -124,7 +130,8 @@ class _Writer:
         deleted = frozenset().union(beside.deleted, *(one.deleted for one in held.values()))
         written = {label: word for e in self.journal.values() for label, word in e.tags.items()}
         kept = without(keywords, deleted | frozenset(stones), written)
-        users, words = self._users(held, beside, keywords)
+        inside = photo_inside(self.photo, self.below.root)
+        users, words = self._users(inside, held, beside, keywords)
         if own:
             users, words = merged([*users, (own,)]), (*words, own)
         made = PreparedWrite(
@@ -132,6 +139,7 @@ class _Writer:
             self.photo.stat,
             deleted=tuple(sorted(deleted)),
             user_keywords=with_parents(users),
+            taken_at=self._taken_at(inside, held),
         )
         try:
             if self.options.read_only or self.options.target == "none":
@@ -259,10 +267,13 @@ class _Writer:
         return HeldJson(found, ours, edited.deleted_in_json(entry, found))
 
     def _users(
-        self, held: Mapping[str, Held], beside: HeldJson, keywords: Sequence[Keyword]
+        self,
+        inside: Inside,
+        held: Mapping[str, Held],
+        beside: HeldJson,
+        keywords: Sequence[Keyword],
     ) -> tuple[tuple[KeywordPath, ...], tuple[str, ...]]:
         """Return the user's own keywords, wherever they are, as paths and as plain words."""
-        inside = photo_inside(self.photo, self.below.root)
         packets: list[bytes | None] = [users_packet(p, keywords) for p in inside.packets]
         if self.path in held:
             one = held[self.path]
@@ -283,14 +294,15 @@ class _Writer:
         self, held: Mapping[str, Held], keywords: Sequence[Keyword]
     ) -> Iterator[bytes | None]:
         """Yield what of the XMP sidecars is the user's."""
-        for file in (self.sidecars.file, *self.sidecars.others):
-            if file in held:
-                yield held[file].base
-            elif (
-                file in self.sidecars.others
-                and (original := readable(file, self.below)) is not None
-            ):
-                yield users_packet(original.data, keywords)
+        if self.sidecars.file in held:
+            yield held[self.sidecars.file].base
+        for file, data in self.others.items():
+            yield held[file].base if file in held else users_packet(data, keywords)
+
+    def _taken_at(self, inside: Inside, held: Mapping[str, Held]) -> str | None:
+        main = held[self.sidecars.file].data if self.sidecars.file in held else None
+        beside = [main, *self.others.values()]
+        return taken_at(inside, [data for data in beside if data])
 
     # Where to
 
