@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import unicodedata
 
+from tagger.spelling import normalized
 from tagger.text import well_formed
 
 
 def fold(word: str) -> str:
     """Return ``word`` as it is compared in searches: NFKC, case-folded, blanks collapsed."""
-    return " ".join(unicodedata.normalize("NFKC", word).casefold().split())
+    return " ".join(normalized("NFKC", word).casefold().split())
 
 
 def storable(value: str) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tagger.errors import ConfigError
 from tagger.labels.ready import Node, Ready, dump_ready, read_ready
+from tagger.spelling import normalized
 
 _HERE = os.path.dirname(__file__)
 _SHIPPED = os.path.join(_HERE, "imagenet.yaml")
@@ -178,7 +178,7 @@ def _all_words(node: Node) -> Iterator[str]:
 
 def _key(word: str) -> str:
     """Return the form in which words are compared."""
-    text = unicodedata.normalize("NFKC", word).casefold()
+    text = normalized("NFKC", word).casefold()
     text = text.replace("-", " ").replace("'", "").replace("’", "").replace(".", "")
     return " ".join(text.split())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tagger.errors import RefusedError
@@ -12,10 +12,11 @@ from tagger.photo import Keyword
 
 KeywordPath = tuple[str, ...]
 
-MAX_DEPTH, MAX_LENGTH, MAX_KEYWORDS = 50, 500, 1000
-"""Of the user's keywords, levels and characters, and how many are read of one photo. What goes
-beyond is left where it is, and passed over: a hierarchy of ten thousand levels fits into a
-photo, and with all that stands above each it would not fit into any memory."""
+MAX_DEPTH, MAX_LENGTH, MAX_KEYWORDS, MAX_TEXT = 50, 500, 1000, 200_000
+"""Of the user's keywords, levels and characters, and how many are read of one photo, with how
+many characters together. What goes beyond is left where it is, and passed over: a hierarchy of
+ten thousand levels fits into a photo, and with all that stands above each it would not fit into
+any memory."""
 
 
 def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordPath, ...]:
@@ -51,9 +52,19 @@ def _is_sane(path: Sequence[str]) -> bool:
     return len(path) <= MAX_DEPTH and all(len(word) <= MAX_LENGTH for word in path)
 
 
+def _within(paths: Iterable[KeywordPath], count: int) -> Iterator[KeywordPath]:
+    """Yield the first ``count`` paths, as long as they have MAX_TEXT characters together."""
+    room = MAX_TEXT
+    for path in itertools.islice(paths, count):
+        room -= sum(map(len, path))
+        if room < 0:
+            return
+        yield path
+
+
 def merged(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
     """Return ``paths`` without repetitions and without plain words that a longer path holds."""
-    sane = itertools.islice(filter(_is_sane, paths), MAX_KEYWORDS)
+    sane = _within(filter(_is_sane, paths), MAX_KEYWORDS)
     cleaned = (tuple(map(xmp.clean, path)) for path in sane)
     given = [path for path in cleaned if path and all(path)]
     inside = {xmp.key(part) for path in given if len(path) > 1 for part in path}
@@ -69,8 +80,9 @@ def _split(value: str, mark: str) -> KeywordPath:
 
 
 def with_parents(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
-    """Return the paths and everything above them, each once."""
-    return tuple(dict.fromkeys(path[: n + 1] for path in paths for n in range(len(path))))
+    """Return the paths and everything above them, each once, as many as are read of a photo."""
+    every = dict.fromkeys(path[: n + 1] for path in paths for n in range(len(path)))
+    return tuple(_within(every, 2 * MAX_KEYWORDS))
 
 
 def wanted_values(

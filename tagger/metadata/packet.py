@@ -2,17 +2,22 @@
 
 XMP: ISO 16684-1. What cannot be understood with certainty raises RefusedError whose message
 is a clause about "its XMP", without a path.
+
+Packets come from strangers and are parsed in the daemon. expat works on to the end after a
+handler has raised, so what would make it slow or large is looked for before: see :func:`parse`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from xml.parsers import expat
 
 from tagger.errors import RefusedError
+from tagger.spelling import normalized
 
 SUBJECT = "dc:subject"
 HIERARCHICAL = "lr:hierarchicalSubject"
@@ -38,10 +43,31 @@ NAMESPACES = {
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "tagger": PROVENANCE_URI,
 }
-MAX_BYTES = 16 << 20
-MAX_ELEMENTS = 100_000
+MAX_BYTES = 8 << 20
+MAX_PARTS = 100_000
+"""Of elements and attributes together."""
+MAX_KEPT = 50_000
+"""Of these, in descriptions, properties, arrays and items; brush strokes lie deeper."""
+MAX_NAMESPACES, MAX_NAMESPACE = 10_000, 256
+"""Declarations, and bytes of one: expat repeats it for each attribute that uses it."""
+MAX_ATTRIBUTE = 1 << 20
+"""Bytes of one attribute's value."""
+MAX_VALUE = 4096
+"""Characters that are kept of one text. No keyword is that long; a longer one stays where it is."""
+MAX_TEXT = 2 << 20
+"""Characters that are kept of all texts together."""
+MAX_ATTRIBUTES = 5000
+"""Of one element. Lightroom writes some hundreds."""
+_REMEMBERED = 3
+_ITEM = 4
+"""How deep below rdf:RDF the items of an array are: description, property, array, item."""
 
-_START_TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=/>]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*(/?)>""")
+# Possessive: a tag that does not fit is found out once, not from each of its blanks.
+_START_TAG = re.compile(
+    rb"""<[^\s/>]++(?:\s++[^\s=/>]++\s*+=\s*+(?:"[^"]*+"|'[^']*+'))*+\s*+(/?)>"""
+)
+_NAMESPACE = re.compile(rb"""xmlns[^\s=]*+(?:\s*+=\s*+(["']))?+""")
+_VALUE = re.compile(rb"""=\s*+(["'])?+""")
 _END_TAG = re.compile(rb"</[^>]*>")
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -59,7 +85,7 @@ def clean(text: str) -> str:
 
 def key(text: str) -> str:
     """Return what is the same for two spellings of one keyword."""
-    return unicodedata.normalize("NFC", clean(text)).casefold()
+    return normalized("NFC", clean(text)).casefold()
 
 
 @dataclass(slots=True, eq=False)
@@ -67,35 +93,33 @@ class Element:
     """One XML element by its byte offsets.
 
     ``start``…``open_end`` is the start tag, ``close``…``end`` the end tag (both empty
-    at ``open_end`` for ``<a/>``). Names are ``uri}local``.
+    at ``open_end`` for ``<a/>``). Names are ``uri}local``. ``text`` is the character data
+    directly in it, MAX_VALUE characters at most.
     """
 
     name: str
     start: int
     open_end: int
     empty: bool
-    attributes: list[tuple[str, str]]
-    parent: Element | None
+    attributes: Sequence[tuple[str, str]]
     close: int = -1
     end: int = -1
-    children: list[Element] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        """The character data directly in the element."""
-        return "".join(self.texts)
+    children: Sequence[Element] = ()
+    text: str = ""
 
 
 @dataclass(slots=True)
 class Packet:
-    """A parsed packet: its ``rdf:RDF`` element and the descriptions directly in it."""
+    """A parsed packet: its ``rdf:RDF`` element and the descriptions directly in it.
+
+    Elements are there down to those within the items of an array; what is below those is not.
+    """
 
     data: bytes
     rdf: Element
 
     @property
-    def nodes(self) -> list[Element]:
+    def nodes(self) -> Sequence[Element]:
         """The ``rdf:Description`` elements (or typed nodes)."""
         return self.rdf.children
 
@@ -112,7 +136,7 @@ class Packet:
             raise RefusedError(f"its XMP holds {name} {len(found)} times")
         return found[0] if found else None
 
-    def items(self, name: str) -> list[Element]:
+    def items(self, name: str) -> Sequence[Element]:
         """Return the ``rdf:li`` elements of an array property, none when it is absent.
 
         Raise RefusedError when it is no plain array of texts.
@@ -125,7 +149,10 @@ class Packet:
         return tuple(item.text for item in self.items(name))
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return the texts of an array property for reading, whatever its form."""
+        """Return the texts of an array property for reading, whatever its form.
+
+        Without those that are not kept as a whole.
+        """
         full, found = full_name(name), list[str]()
         for node in self.nodes:
             found += [value for key, value in node.attributes if key == full]
@@ -136,7 +163,7 @@ class Packet:
                 found += [item.text for array in lists for item in array.children]
                 if not prop.children and prop.text.strip():
                     found.append(prop.text)
-        return tuple(found)
+        return tuple(text for text in found if len(text) < MAX_VALUE)
 
     def labels(self) -> dict[str, str]:
         """Return the keywords that our provenance names, each with its confidence."""
@@ -156,14 +183,83 @@ class Packet:
         return not any(node.children or says_something(node) for node in self.nodes)
 
 
+_memory = threading.local()
+
+
+@contextlib.contextmanager
+def remembering() -> Iterator[None]:
+    """Have :func:`parse` in this thread remember the last packets, while this lasts.
+
+    One photo's packets are asked for several things, and a large one takes a while.
+    """
+    _memory.parsed = {}
+    try:
+        yield
+    finally:
+        del _memory.parsed
+
+
 def parse(data: bytes) -> Packet:
-    """Parse a packet. Raise RefusedError when it cannot be edited safely."""
+    """Parse a packet; it must not be changed. Raise RefusedError if it cannot be edited safely.
+
+    It has at most MAX_BYTES, MAX_PARTS elements and attributes, a depth of 200, and so on.
+    """
+    known: dict[bytes, Packet | str] | None = getattr(_memory, "parsed", None)
+    if known is None:
+        return _parsed(data)
+    found = known.pop(data, None)
+    if found is None:
+        try:
+            found = _parsed(data)
+        except RefusedError as error:
+            found = error.message
+    known[data] = found
+    if len(known) > _REMEMBERED:
+        del known[next(iter(known))]
+    if isinstance(found, str):
+        raise RefusedError(found)
+    return found
+
+
+def _parsed(data: bytes) -> Packet:
     if len(data) > MAX_BYTES:
-        raise RefusedError("its XMP is larger than 16 MB")
+        raise RefusedError(f"its XMP is larger than {MAX_BYTES >> 20} MB")
     text = data.rstrip(b"\0")
     if b"\0" in text[:64] or text[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise RefusedError("its XMP is UTF-16 or UTF-32")
+    _check_size(text)
     return Packet(data, _Reader(text).rdf())
+
+
+def _check_size(text: bytes) -> None:
+    """Raise RefusedError for what would keep expat busy, or fill the memory."""
+    tags = text.count(b"<") - text.count(b"<!") - text.count(b"<?")
+    if tags > 2 * MAX_PARTS or text.count(b"=") > MAX_PARTS:
+        raise _too_many_parts()
+    if b"<!DOCTYPE" in text:
+        raise _dtd()
+    if text.count(b"xmlns") > MAX_NAMESPACES:
+        raise RefusedError(f"its XMP declares more than {MAX_NAMESPACES:,} namespaces")
+    if _is_long(text, _NAMESPACE, MAX_NAMESPACE):
+        raise RefusedError(f"its XMP has a namespace of more than {MAX_NAMESPACE} bytes")
+    if _is_long(text, _VALUE, MAX_ATTRIBUTE):
+        raise RefusedError("its XMP has an attribute of more than 1 MB")
+
+
+def _is_long(text: bytes, begin: re.Pattern[bytes], limit: int) -> bool:
+    """Whether any value that begins with a quote, as ``begin`` finds it, goes beyond a limit."""
+    return any(
+        found[1] and text.find(found[1], found.end(), found.end() + limit + 1) < 0
+        for found in begin.finditer(text)
+    )
+
+
+def _too_many_parts() -> RefusedError:
+    return RefusedError(f"its XMP has more than {MAX_PARTS:,} parts")
+
+
+def _dtd() -> RefusedError:
+    return RefusedError("its XMP has a DTD")
 
 
 class _Reader:
@@ -172,8 +268,9 @@ class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._parser = parser = expat.ParserCreate("UTF-8", "}")
-        self._stack: list[Element] = []
-        self._count = 0
+        self._stack: list[Element | None] = []
+        self._count = self._kept = self._text_length = 0
+        self._rdf_depth: int | None = None
         self._all_rdf: list[Element] = []
         parser.ordered_attributes = True
         parser.buffer_text = True
@@ -191,38 +288,55 @@ class _Reader:
         if len(self._all_rdf) != 1:
             raise RefusedError(f"its XMP has {len(self._all_rdf)} rdf:RDF elements, not one")
         rdf = self._all_rdf[0]
-        if rdf.parent is not None and rdf.parent.parent is not None:
+        if self._rdf_depth is not None and self._rdf_depth > 1:
             raise RefusedError("its XMP is nested in another document")
         return rdf
 
     def _doctype(self, *args: object) -> None:
-        raise RefusedError("its XMP has a DTD")
+        raise _dtd()
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.upper() not in ("UTF-8", "US-ASCII", "ASCII"):
             raise RefusedError(f"its XMP is encoded as {encoding[:20]}")
 
     def _start(self, name: str, pairs: Sequence[str]) -> None:
+        depth = len(self._stack)
+        if depth >= 200:
+            raise RefusedError("its XMP is nested more than 200 deep")
+        self._count += 1 + len(pairs) // 2
+        if self._count > MAX_PARTS:
+            raise _too_many_parts()
+        if name == _RDF:
+            self._rdf_depth = depth if self._rdf_depth is None else self._rdf_depth
+        elif self._rdf_depth is not None and depth > self._rdf_depth + _ITEM + 1:
+            self._stack.append(None)  # nothing in there is read or edited
+            return
         start = self._parser.CurrentByteIndex
         tag = _START_TAG.match(self._data, start)
         if tag is None:
             raise RefusedError("its XMP has a tag that cannot be located")
-        attributes = list(zip(pairs[::2], pairs[1::2], strict=True))
+        if len(pairs) > 2 * MAX_ATTRIBUTES:
+            raise RefusedError(f"its XMP has an element of more than {MAX_ATTRIBUTES:,} attributes")
+        attributes = tuple(zip(pairs[::2], pairs[1::2], strict=True)) if pairs else ()
+        element = Element(name, start, tag.end(), bool(tag[1]), attributes)
+        self._kept += 1 + len(attributes)
+        if self._kept > MAX_KEPT:
+            raise RefusedError(f"its XMP has more than {MAX_KEPT:,} properties and items")
         parent = self._stack[-1] if self._stack else None
-        element = Element(name, start, tag.end(), bool(tag[1]), attributes, parent)
-        if parent is not None:
+        if parent is None:
+            pass
+        elif isinstance(parent.children, list):
             parent.children.append(element)
-        if name == f"{RDF}}}RDF":
+        else:  # most have none
+            parent.children = [element]
+        if name == _RDF:
             self._all_rdf.append(element)
         self._stack.append(element)
-        if len(self._stack) > 200:
-            raise RefusedError("its XMP is nested more than 200 deep")
-        self._count += 1 + len(attributes)
-        if self._count > MAX_ELEMENTS:
-            raise RefusedError("its XMP has more than 100,000 parts")
 
     def _end(self, name: str) -> None:
         element = self._stack.pop()
+        if element is None:
+            return
         if element.empty:
             element.close = element.end = element.open_end
             return
@@ -233,15 +347,22 @@ class _Reader:
         element.end = tag.end()
 
     def _text(self, text: str) -> None:
-        if self._stack:
-            self._stack[-1].texts.append(text)
+        element = self._stack[-1] if self._stack else None
+        if element is None or (room := MAX_VALUE - len(element.text)) <= 0:
+            return
+        text = text[:room]
+        element.text = element.text + text if element.text else text
+        self._text_length += len(text)
+        if self._text_length > MAX_TEXT:
+            raise RefusedError("its XMP has more than two million characters of text")
 
 
+_RDF = f"{RDF}}}RDF"
 _LISTS = {f"{RDF}}}{kind}" for kind in ("Bag", "Seq", "Alt")}
 _XML_LANG = "http://www.w3.org/XML/1998/namespace}lang"
 
 
-def array_of(prop: Element, name: str) -> tuple[Element | None, list[Element]]:
+def array_of(prop: Element, name: str) -> tuple[Element | None, Sequence[Element]]:
     """Return the rdf:Bag, Seq or Alt of a property (None when it is empty) and its items.
 
     Raise RefusedError when it is no plain array of texts.
@@ -250,7 +371,7 @@ def array_of(prop: Element, name: str) -> tuple[Element | None, list[Element]]:
     if prop.text.strip() or [key for key, _ in prop.attributes if key != _XML_LANG]:
         raise odd
     if not prop.children:
-        return None, []
+        return None, ()
     array = prop.children[0]
     if len(prop.children) > 1 or array.name not in _LISTS or array.text.strip():
         raise odd

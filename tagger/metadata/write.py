@@ -25,6 +25,7 @@ from tagger.metadata.keywords import (
     with_parents,
     without,
 )
+from tagger.metadata.packet import remembering
 from tagger.metadata.parts import Parts, Wanted, naming
 from tagger.metadata.places import (
     ByExiftool,
@@ -89,7 +90,7 @@ def prepare(
     Raise PhotoVanishedError, RefusedError (not even a sidecar can be written), or
     WriteFailedError.
     """
-    with naming(candidate.path):
+    with naming(candidate.path), remembering():
         writer = _Writer(candidate, options, provenance, previous, digest, same_picture)
         writer.patient = patient
         return writer.prepare(keywords, tombstones, own)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from tagger.errors import RefusedError
@@ -70,8 +70,11 @@ ARRAYS = {SUBJECT: "Bag", HIERARCHICAL: "Bag", TAGS_LIST: "Seq", LABELS: "Seq"}
 
 PACKET_ID = "W5M0MpCehiHzreSzNTczkc9d"  # the same in every packet, ISO 16684-1 7.3.2
 
-_ATTRIBUTE = re.compile(rb"""\s+([^\s=/>]+)\s*=\s*("[^"]*"|'[^']*')""")
-_PADDING = re.compile(rb">([ \t\r\n]*)<\?xpacket\s+end=[^>]*\?>[\s\0]*\Z")
+# Possessive, and matched at one place after the other: see packet.py.
+_ATTRIBUTE = re.compile(rb"""\s++([^\s=/>]++)\s*+=\s*+("[^"]*+"|'[^']*+')""")
+_NAME = re.compile(rb"[^\s/>]*+")
+_PADDING = re.compile(rb">([ \t\r\n]*+)<\?xpacket\s++end=[^>]*+(?<=\?)>[\s\0]*+\Z")
+_MAX_INDENT = 200
 
 Edit = tuple[int, int, bytes]
 
@@ -145,7 +148,9 @@ def _missing(values: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
 
 
 def _raw_name(data: bytes, element: Element) -> bytes:
-    return re.split(rb"[\s/>]", data[element.start + 1 : element.open_end], maxsplit=1)[0]
+    found = _NAME.match(data, element.start + 1)
+    assert found is not None
+    return found[0]
 
 
 def _rdf(data: bytes, element: Element) -> bytes:
@@ -155,14 +160,15 @@ def _rdf(data: bytes, element: Element) -> bytes:
 
 
 def _indent(data: bytes, element: Element) -> bytes:
-    """Return the line break and white space before ``element``, empty when on one line."""
-    at = element.start
-    while at > 0 and data[at - 1 : at] in (b" ", b"\t"):
-        at -= 1
-    if at == 0 or data[at - 1 : at] != b"\n":
+    """Return the line break and white space before ``element``, empty when on one line.
+
+    Empty as well when it is longer than any program indents: each value that is put in gets it.
+    """
+    before = data[max(0, element.start - _MAX_INDENT) : element.start]
+    line = before.rstrip(b" \t")
+    if not line.endswith(b"\n"):
         return b""
-    at -= 2 if data[at - 2 : at] == b"\r\n" else 1
-    return data[at : element.start]
+    return before[len(line) - (2 if line.endswith(b"\r\n") else 1) :]
 
 
 def _append(packet: Packet, prop: Element, name: str, values: Sequence[str]) -> Edit:
@@ -252,7 +258,7 @@ def _without_provenance(packet: Packet) -> list[Edit]:
         edits += [_cut(data, prop) for prop in node.children if prop.name.startswith(mine)]
         raw = [
             found
-            for found in _ATTRIBUTE.finditer(data, node.start, node.open_end)
+            for found in _attributes(data, node)
             if found[1] != b"xmlns" and not found[1].startswith(b"xmlns:")
         ]
         if len(raw) != len(node.attributes):
@@ -261,6 +267,14 @@ def _without_provenance(packet: Packet) -> list[Edit]:
             if name.startswith(mine):
                 edits.append((found.start(), found.end(), b""))
     return edits
+
+
+def _attributes(data: bytes, element: Element) -> Iterator[re.Match[bytes]]:
+    """Yield the attributes in a start tag, with the blanks before each."""
+    at = element.start + 1 + len(_raw_name(data, element))
+    while found := _ATTRIBUTE.match(data, at, element.open_end):
+        yield found
+        at = found.end()
 
 
 def _cut(data: bytes, element: Element) -> Edit:

@@ -1,0 +1,39 @@
+"""Unicode's normal forms, in time that grows with the length of a text and no faster.
+
+What normalises a run of combining marks sorts them, in quadratic time: a keyword of 200 kB of
+them took half a minute. A run of more than 30 is no writing (UAX #15, stream-safe text), nor
+is a keyword of more than a thousand characters: such a text is left as it is.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Literal
+
+MAX_CHARACTERS = 1000
+MAX_MARKS = 30
+_HARMLESS = 64
+"""So many characters are sorted in microseconds, whatever they are."""
+_BECOME_MARKS = "\uff9e\uff9f"
+"""No combining marks themselves, but by NFKC they are."""
+
+
+def normalized(form: Literal["NFC", "NFKC"], text: str) -> str:
+    """Return ``text`` in a normal form; as it is when it is too long, or heaps marks."""
+    if text.isascii() or len(text) > MAX_CHARACTERS:
+        return text
+    if len(text) > _HARMLESS and _heaps_marks(text):
+        return text
+    return unicodedata.normalize(form, text)
+
+
+def _heaps_marks(text: str) -> bool:
+    run = 0
+    for character in text:
+        if unicodedata.combining(character) or character in _BECOME_MARKS:
+            run += 1
+            if run > MAX_MARKS:
+                return True
+        else:
+            run = 0
+    return False
