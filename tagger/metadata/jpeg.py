@@ -24,8 +24,16 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 # In entropy-coded data: a marker that is neither a stuffed byte, a restart nor a fill byte.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+_FILL = re.compile(rb"\xff++")
 _MP_ENTRY = 0xB002
 _MP_ENTRY_SIZE = 16
+MAX_SEGMENTS = 10_000
+"""Before the first scan; 64 kB each are 600 MB. A segment may be as small as four bytes."""
+_MAX_SCANS = 100_000
+"""Segments among and behind the scans: a progressive JPEG has some dozens."""
+_MAX_PICTURES = 1000
+_MAX_RESOURCES = 8 << 20
+"""Bytes of Photoshop's image resources that are looked through for keywords."""
 
 
 class _Segment:
@@ -52,9 +60,7 @@ class Jpeg:
         self._exif = next(iter(self._exifs), None)
         self.packet = self._payload(self._xmp, XMP_HEAD)
         self.exif = self._payload(self._exif, EXIF_HEAD)
-        resources = [data[s.body + len(iptc.PHOTOSHOP) : s.end]
-                     for s in self._with(_APP13, iptc.PHOTOSHOP)]  # fmt: skip
-        self.iptc = iptc.keywords_of_resources(b"".join(resources))
+        self.iptc = iptc.keywords_of_resources(self._resources())
         self._mpf = self._with(_APP2, MPF_HEAD)
         self.has_odd_exif = False
         self.kept_from = self._segments[-1].start
@@ -65,6 +71,15 @@ class Jpeg:
             for segment in self._segments
             if segment.marker == marker and self._data.startswith(head, segment.body, segment.end)
         ]
+
+    def _resources(self) -> bytes:
+        found, length = [], 0
+        for segment in self._with(_APP13, iptc.PHOTOSHOP):
+            found.append(self._data[segment.body + len(iptc.PHOTOSHOP) : segment.end])
+            length += len(found[-1])
+            if length > _MAX_RESOURCES:
+                break
+        return b"".join(found)
 
     def _payload(self, segment: _Segment | None, head: bytes) -> bytes | None:
         return None if segment is None else self._data[segment.body + len(head) : segment.end]
@@ -154,13 +169,15 @@ class Jpeg:
         if order is None:
             raise ValueError("no TIFF header")
         directory = base + struct.unpack_from(order + "I", data, base + 4)[0]
+        if directory > end:
+            raise ValueError("a directory beyond the end")
         for number in range(struct.unpack_from(order + "H", data, directory)[0]):
             tag, _, count, offset = struct.unpack_from(
                 order + "HHII", data, directory + 2 + 12 * number
             )
             if tag == _MP_ENTRY and count and count % _MP_ENTRY_SIZE == 0:
                 start = base + offset
-                if start + count > end:
+                if start + count > end or count > _MAX_PICTURES * _MP_ENTRY_SIZE:
                     raise ValueError("entries beyond the end")
                 return order, list(range(start, start + count, _MP_ENTRY_SIZE))
         raise ValueError("no MP entries")
@@ -258,8 +275,8 @@ def _header(data: bytes) -> tuple[list[_Segment], int]:
     at = 2
     while True:
         start = at
-        while at < len(data) and data[at] == 0xFF:
-            at += 1
+        if (filled := _FILL.match(data, at)) is not None:
+            at = filled.end()
         if at == start or at + 3 > len(data):
             raise RefusedError("its JPEG structure is broken")
         start = at - 1  # without fill bytes
@@ -270,21 +287,28 @@ def _header(data: bytes) -> tuple[list[_Segment], int]:
         if end > len(data) or end < at + 3:
             raise RefusedError("its JPEG structure is broken")
         segments.append(_Segment(marker, start, at + 3, end))
+        if len(segments) > MAX_SEGMENTS:
+            raise RefusedError(f"its JPEG header has more than {MAX_SEGMENTS:,} segments")
         at = end
         if marker == _SOS:
             return segments, end
 
 
 def _end_of_image(data: bytes, at: int) -> int:
-    """Return the offset after the first picture's end marker (the end, if it has none)."""
-    while (found := _MARKER.search(data, at)) is not None:
+    """Return the offset after the first picture's end marker (the end, if it has none).
+
+    Raise RefusedError when it has more segments than any picture.
+    """
+    for _ in range(_MAX_SCANS):
+        if (found := _MARKER.search(data, at)) is None:
+            return len(data)
         marker = data[found.start() + 1]
         if marker == _EOI:
             return found.end()
         if found.end() + 2 > len(data):
-            break
+            return len(data)
         at = found.end() + max(2, struct.unpack_from(">H", data, found.end())[0])
-    return len(data)
+    raise RefusedError(f"its JPEG has more than {_MAX_SCANS:,} segments among its scans")
 
 
 def _has_maker_note(exif: bytes) -> bool:
