@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import ClassVar, Protocol
 
 from tagger.errors import RefusedError
@@ -13,16 +15,14 @@ class Container(Protocol):
 
     ``packet`` is its XMP packet and ``exif`` its EXIF block (a TIFF structure), ``None``
     without one; ``has_odd_exif`` whether it has EXIF in a form that is never edited;
-    ``iptc`` the keywords of IPTC; ``size`` is (width, height) in pixels as stored;
-    ``kept_from`` is where the part begins that is never made anew, a JPEG's first scan (0:
-    there is no such part).
+    ``size`` is (width, height) in pixels as stored; ``kept_from`` is where the part begins that
+    is never made anew, a JPEG's first scan (0: there is no such part).
     """
 
     kind: ClassVar[str]
     packet: bytes | None
     exif: bytes | None
     has_odd_exif: bool
-    iptc: tuple[str, ...]
     size: tuple[int, int]
     kept_from: int
 
@@ -37,10 +37,26 @@ class Container(Protocol):
         everything that :meth:`rest` leaves out from the old bytes.
         """
 
-    def rest(self, *, without_exif: bool) -> list[bytes]:
-        """Return everything but the XMP (and EXIF), lengths and offsets that depend on it
-        blanked: what must be the same after an edit. Of a JPEG, only what is before its first
-        scan, which is all that is ever made anew."""
+    def rest(self, *, without_exif: bool) -> Iterator[bytes]:
+        """Yield, piece by piece, everything but the XMP (and EXIF), lengths and offsets that
+        depend on it blanked: what must be the same after an edit. Of a JPEG, only what is before
+        its first scan, which is all that is ever made anew."""
+
+
+MAX_CHUNKS = 50_000
+"""Of a PNG or WebP; libpng writes 8 kB of pixels in each. They may be as small as 8 bytes."""
+MAX_BLOCK = 8 << 20
+"""Bytes of an XMP packet or EXIF block; a JPEG has room for 64 kB."""
+
+
+def too_many_chunks() -> RefusedError:
+    """Return what refuses a file of more chunks than any program writes."""
+    return RefusedError(f"it has more than {MAX_CHUNKS:,} chunks")
+
+
+def too_large_block() -> RefusedError:
+    """Return what refuses a file with more metadata than any program writes."""
+    return RefusedError(f"its XMP or EXIF is larger than {MAX_BLOCK >> 20} MB")
 
 
 def refusal_of_packet(packet: bytes | None) -> str:
@@ -87,10 +103,14 @@ def splice(old: Container, packet: bytes | None, exif: bytes | None) -> Content:
         new is None
         or (new.packet, new.exif) != (packet, exif)
         or not _keeps_the_rest(old, made, new)
-        or old.rest(without_exif=not same_exif) != new.rest(without_exif=not same_exif)
+        or not _same(old.rest(without_exif=not same_exif), new.rest(without_exif=not same_exif))
     ):
         raise RefusedError("the edit could not be proved to change nothing else")
     return made
+
+
+def _same(first: Iterator[bytes], second: Iterator[bytes]) -> bool:
+    return all(one == other for one, other in itertools.zip_longest(first, second))
 
 
 def _keeps_the_rest(old: Container, made: Content, new: Container) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from typing import ClassVar
 
 from tagger.errors import RefusedError
-from tagger.metadata import iptc
 from tagger.metadata.container import refusal_of_packet
 from tagger.metadata.spliced import Content, Spliced
 
@@ -17,9 +17,7 @@ EXIF_HEAD = b"Exif\0\0"
 MPF_HEAD = b"MPF\0"
 MAX_PAYLOAD = 0xFFFF - 2
 
-_SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP11, _APP13 = (
-    0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEB, 0xED,
-)  # fmt: skip
+_SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP11 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEB
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 # In entropy-coded data: a marker that is neither a stuffed byte, a restart nor a fill byte.
@@ -32,8 +30,6 @@ MAX_SEGMENTS = 10_000
 _MAX_SCANS = 100_000
 """Segments among and behind the scans: a progressive JPEG has some dozens."""
 _MAX_PICTURES = 1000
-_MAX_RESOURCES = 8 << 20
-"""Bytes of Photoshop's image resources that are looked through for keywords."""
 
 
 class _Segment:
@@ -60,7 +56,6 @@ class Jpeg:
         self._exif = next(iter(self._exifs), None)
         self.packet = self._payload(self._xmp, XMP_HEAD)
         self.exif = self._payload(self._exif, EXIF_HEAD)
-        self.iptc = iptc.keywords_of_resources(self._resources())
         self._mpf = self._with(_APP2, MPF_HEAD)
         self.has_odd_exif = False
         self.kept_from = self._segments[-1].start
@@ -71,15 +66,6 @@ class Jpeg:
             for segment in self._segments
             if segment.marker == marker and self._data.startswith(head, segment.body, segment.end)
         ]
-
-    def _resources(self) -> bytes:
-        found, length = [], 0
-        for segment in self._with(_APP13, iptc.PHOTOSHOP):
-            found.append(self._data[segment.body + len(iptc.PHOTOSHOP) : segment.end])
-            length += len(found[-1])
-            if length > _MAX_RESOURCES:
-                break
-        return b"".join(found)
 
     def _payload(self, segment: _Segment | None, head: bytes) -> bytes | None:
         return None if segment is None else self._data[segment.body + len(head) : segment.end]
@@ -241,7 +227,7 @@ class Jpeg:
             raise RefusedError("its list of pictures (MPF) is damaged") from error
         return bytes(out)
 
-    def rest(self, *, without_exif: bool) -> list[bytes]:
+    def rest(self, *, without_exif: bool) -> Iterator[bytes]:
         """See :meth:`Container.rest`."""
         data = self._data
         left_out = [self._xmp, self._exif if without_exif else None]
@@ -251,13 +237,14 @@ class Jpeg:
             done = segment.end
         kept.append(data[done : self.kept_from])
         if not self._mpf:
-            return [b"".join(kept)]
+            yield b"".join(kept)
+            return
         whole = bytearray(b"".join(kept))
         gone = sum(s.end - s.start for s in left_out if s and s.start < self._mpf[0].start)
         base = self._mpf[0].body + len(MPF_HEAD)
         for at in self._mp_entries(data, base, self._mpf[0].end)[1]:
             whole[at - gone + 4 : at - gone + 12] = bytes(8)
-        return [bytes(whole)]
+        yield bytes(whole)
 
 
 def _segment(head: bytes, body: bytes | None, what: str) -> bytes:

@@ -17,6 +17,7 @@ Other keys, and labels that somebody else put there, are kept.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Collection, Sequence
@@ -29,7 +30,9 @@ from tagger.photo import Keyword
 TARGET = "sidecar-json"
 PROPERTY = "labels"
 VERSION = 1
-MAX_BYTES = 4 << 20
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 20
+"""Of nested lists and objects: each level is written with its indentation."""
 _LABEL_KEYS = {"label", "confidence", "path"}
 _OURS = ("version", "software", "model", "file", "hash", PROPERTY)
 
@@ -42,16 +45,28 @@ def parse(data: bytes | None) -> dict[str, Any]:
     if data is None:
         return {}
     if len(data) > MAX_BYTES:
-        raise RefusedError("it is larger than 4 MB")
+        raise RefusedError("it is larger than 1 MB")
     try:
         found = parse_json(data)
     except ValueError as error:
         raise RefusedError("it is no JSON that tagger wrote") from error
+    if _is_deep(found):
+        raise RefusedError(f"it is nested more than {MAX_DEPTH} deep")
     if not isinstance(found, dict) or found.get("version") != VERSION:
         raise RefusedError(f"it is not in version {VERSION} of tagger's schema")
     if not isinstance(found.get(PROPERTY, []), list):
         raise RefusedError("it has no list of labels")
     return found
+
+
+def _is_deep(found: Any) -> bool:
+    layer = [found] if isinstance(found, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        inner = itertools.chain.from_iterable(
+            one.values() if isinstance(one, dict) else one for one in layer
+        )
+        layer = [one for one in inner if isinstance(one, dict | list)]
+    return bool(layer)
 
 
 def labels_in(found: dict[str, Any]) -> tuple[str, ...]:

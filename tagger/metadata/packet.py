@@ -249,7 +249,9 @@ def _check_size(text: bytes) -> None:
 def _is_long(text: bytes, begin: re.Pattern[bytes], limit: int) -> bool:
     """Whether any value that begins with a quote, as ``begin`` finds it, goes beyond a limit."""
     return any(
-        found[1] and text.find(found[1], found.end(), found.end() + limit + 1) < 0
+        found[1]
+        and text.find(found[1], found.end(), found.end() + limit + 1) < 0
+        and len(text) - found.end() > limit
         for found in begin.finditer(text)
     )
 

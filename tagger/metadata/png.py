@@ -6,16 +6,24 @@ import binascii
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from tagger.errors import RefusedError
-from tagger.metadata import iptc
-from tagger.metadata.container import refusal_of_packet
+from tagger.metadata.container import (
+    MAX_BLOCK,
+    MAX_CHUNKS,
+    refusal_of_packet,
+    too_large_block,
+    too_many_chunks,
+)
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"
-MAX_TEXT = 16 << 20
+MAX_TEXT = MAX_BLOCK
+_MAX_PROFILES = 100
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _RAW_PROFILE = re.compile(rb"Raw profile type (xmp|iptc|8bim|APP1|exif)\0")
 
 
@@ -43,6 +51,8 @@ class Png:
         exif = [c for c in self._chunks if c.kind == b"eXIf"]
         self._xmp = xmp[0] if xmp else None
         self._exif = exif[0] if exif else None
+        if any(c is not None and c.end - c.start > MAX_BLOCK for c in (self._xmp, self._exif)):
+            raise too_large_block()
         self._packed = False
         self.packet: bytes | None = None
         self.refusal = ""
@@ -51,7 +61,6 @@ class Png:
         self.exif = self._exif.body(data) if self._exif else None
         self._odd_xmp = any(c.kind in (b"tEXt", b"zTXt") and self._is_xmp(c) for c in self._chunks)
         profiles = self._raw_profiles()
-        self.iptc = _keywords_of_profile(profiles.get(b"iptc") or profiles.get(b"8bim"))
         self.kept_from = 0
         self.has_odd_exif = b"exif" in profiles or b"APP1" in profiles
         self.refusal = self._refusal(len(xmp), len(exif), profiles)
@@ -59,21 +68,37 @@ class Png:
     def _is_xmp(self, chunk: _Chunk) -> bool:
         return self._data.startswith(XMP_KEYWORD, chunk.start + 8, chunk.end - 4)
 
-    def _raw_profiles(self) -> dict[bytes, bytes]:
-        """Return the profiles that ImageMagick keeps in text chunks, undecoded."""
-        found = {}
+    def _raw_profiles(self) -> set[bytes]:
+        """Return the kinds of profiles that ImageMagick keeps in text chunks.
+
+        APP1 may be EXIF or XMP: "xmp" is among them when one is, or when there are two. Raise
+        RefusedError when there are more of them, or larger ones, than any program writes.
+        """
+        found, count = set[bytes](), 0
         for chunk in self._chunks:
-            if chunk.kind in (b"tEXt", b"zTXt", b"iTXt"):
+            named = None
+            if chunk.kind in _TEXTS:
                 named = _RAW_PROFILE.match(self._data, chunk.start + 8, chunk.end)
-                if named:
-                    body = self._data[named.end() : chunk.end - 4]
-                    found[named[1]] = _inflate(body[1:]) if chunk.kind == b"zTXt" else body
+            if named is None:
+                continue
+            count += 1
+            if count > _MAX_PROFILES:
+                raise RefusedError(f"it has more than {_MAX_PROFILES} profiles in text chunks")
+            if named[1] == b"APP1" and (b"APP1" in found or self._hides_xmp(chunk, named.end())):
+                found.add(b"xmp")
+            found.add(named[1])
         return found
 
-    def _refusal(self, packets: int, exifs: int, profiles: dict[bytes, bytes]) -> str:
+    def _hides_xmp(self, chunk: _Chunk, at: int) -> bool:
+        if chunk.end - at > MAX_BLOCK:
+            raise too_large_block()
+        body = self._data[at : chunk.end - 4]
+        profile = _inflate(body[1:]) if chunk.kind == b"zTXt" else body
+        return b"adobe.com/xap" in _profile_data(profile)
+
+    def _refusal(self, packets: int, exifs: int, profiles: set[bytes]) -> str:
         kinds = {chunk.kind for chunk in self._chunks}
-        hidden = b"adobe.com/xap" in _profile_data(profiles.get(b"APP1"))
-        if packets > 1 or self._odd_xmp or hidden or b"xmp" in profiles:
+        if packets > 1 or self._odd_xmp or b"xmp" in profiles:
             return "it has XMP in more than one form"
         if exifs > 1:
             return "it has more than one EXIF block"
@@ -86,8 +111,8 @@ class Png:
         return refusal_of_packet(self.packet)
 
     def _is_sound(self, chunk: _Chunk) -> bool:
-        body, crc = self._data[chunk.start + 4 : chunk.end - 4], self._data[chunk.end - 4 :]
-        return zlib.crc32(body) == int.from_bytes(crc[:4])
+        body = memoryview(self._data)[chunk.start + 4 : chunk.end - 4]
+        return zlib.crc32(body) == int.from_bytes(self._data[chunk.end - 4 : chunk.end])
 
     def _is_counted(self, chunk: _Chunk) -> bool:
         """Whether the distance from an iDOT chunk to the pixels goes across this chunk."""
@@ -117,11 +142,13 @@ class Png:
         text = zlib.compress(packet) if self._packed else packet
         return _chunk(b"iTXt", XMP_KEYWORD + bytes([self._packed, 0, 0, 0]) + text)
 
-    def rest(self, *, without_exif: bool) -> list[bytes]:
+    def rest(self, *, without_exif: bool) -> Iterator[bytes]:
         """See :meth:`Container.rest`."""
         left_out = (self._xmp, self._exif if without_exif else None)
-        chunks = [self._data[c.start : c.end] for c in self._chunks if c not in left_out]
-        return [*chunks, self._data[self._chunks[-1].end :]]
+        for chunk in self._chunks:
+            if chunk not in left_out:
+                yield self._data[chunk.start : chunk.end]
+        yield self._data[self._chunks[-1].end :]
 
 
 def _chunks(data: bytes) -> list[_Chunk]:
@@ -134,6 +161,8 @@ def _chunks(data: bytes) -> list[_Chunk]:
         if chunk.end > len(data):
             raise broken
         found.append(chunk)
+        if len(found) > MAX_CHUNKS:
+            raise too_many_chunks()
         at = chunk.end
         if chunk.kind == b"IEND":
             if found[0].kind != b"IHDR" or found[0].end - found[0].start != 25:
@@ -160,7 +189,7 @@ def _text_of(body: bytes) -> tuple[bytes | None, bool]:
 
 
 def _inflate(packed: bytes) -> bytes:
-    """Return the unpacked bytes; empty when they are damaged or more than 16 MB."""
+    """Return the unpacked bytes; empty when they are damaged or more than MAX_TEXT."""
     unpacker = zlib.decompressobj()
     try:
         text = unpacker.decompress(packed, MAX_TEXT)
@@ -169,18 +198,12 @@ def _inflate(packed: bytes) -> bytes:
     return text if unpacker.eof else b""
 
 
-def _profile_data(profile: bytes | None) -> bytes:
+def _profile_data(profile: bytes) -> bytes:
     """Return what is in a raw profile: a name, a length and hexadecimal digits."""
-    parts = (profile or b"").split(None, 2)
+    parts = profile.split(None, 2)
     if len(parts) != 3:
         return b""
     try:
-        return binascii.unhexlify(b"".join(parts[2].split()))
+        return binascii.unhexlify(parts[2].translate(None, b" \t\r\n\v\f"))
     except ValueError:
         return b""
-
-
-def _keywords_of_profile(profile: bytes | None) -> tuple[str, ...]:
-    data = _profile_data(profile)
-    at = data.find(b"8BIM")
-    return iptc.keywords_of_resources(data[at:]) if at >= 0 else iptc.keywords_of_iim(data)
