@@ -138,7 +138,7 @@ JSON: dict[str, Callable[[], bytes]] = {
         b'{"version": 1, "software": "tagger 1", "labels": [{"label": "a", "path": ["a"], '
         b'"confidence": 1e999}], "x": -Infinity}'
     ),
-    "marks": lambda: ('{"version": 1, "labels": [{"label": "a' + MARKS * 240_000 + '"}]}').encode(),
+    "marks": ('{"version": 1, "labels": [{"label": "a' + MARKS * 240_000 + '"}]}').encode,
     "many": lambda: (
         b'{"version": 1, "labels": ['
         + b",".join(b'{"label": "w%d"}' % number for number in range(50_000))
