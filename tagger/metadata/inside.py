@@ -316,6 +316,7 @@ class _GifBlocks:
     def after(self, at: int) -> int:
         """Return where the sub-blocks end that begin at ``at``."""
         while size := self.take(at, 1)[0]:
+            self._source.spend(0)
             at += 1 + size
         return at + 1
 

@@ -25,8 +25,8 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _FILL = re.compile(rb"\xff++")
 _MP_ENTRY = 0xB002
 _MP_ENTRY_SIZE = 16
-MAX_SEGMENTS = 10_000
-"""Before the first scan; 64 kB each are 600 MB. A segment may be as small as four bytes."""
+MAX_SEGMENTS, MAX_HEADER = 10_000, 8 << 20
+"""Before the first scan, and their bytes, which are copied some times. One has 4 bytes to 64 kB."""
 _MAX_SCANS = 100_000
 """Segments among and behind the scans: a progressive JPEG has some dozens."""
 _MAX_PICTURES = 1000
@@ -276,6 +276,8 @@ def _header(data: bytes) -> tuple[list[_Segment], int]:
         segments.append(_Segment(marker, start, at + 3, end))
         if len(segments) > MAX_SEGMENTS:
             raise RefusedError(f"its JPEG header has more than {MAX_SEGMENTS:,} segments")
+        if end > MAX_HEADER:
+            raise RefusedError(f"its JPEG header is larger than {MAX_HEADER >> 20} MB")
         at = end
         if marker == _SOS:
             return segments, end

@@ -46,7 +46,7 @@ NAMESPACES = {
 MAX_BYTES = 8 << 20
 MAX_PARTS = 100_000
 """Of elements and attributes together."""
-MAX_KEPT = 50_000
+MAX_KEPT = 40_000
 """Of these, in descriptions, properties, arrays and items; brush strokes lie deeper."""
 MAX_NAMESPACES, MAX_NAMESPACE = 10_000, 256
 """Declarations, and bytes of one: expat repeats it for each attribute that uses it."""
@@ -192,11 +192,13 @@ def remembering() -> Iterator[None]:
 
     One photo's packets are asked for several things, and a large one takes a while.
     """
-    _memory.parsed = {}
+    before = getattr(_memory, "parsed", None)
+    if before is None:
+        _memory.parsed = {}
     try:
         yield
     finally:
-        del _memory.parsed
+        _memory.parsed = before
 
 
 def parse(data: bytes) -> Packet:

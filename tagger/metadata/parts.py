@@ -14,7 +14,7 @@ from tagger.metadata.keywords import KeywordPath, wanted_values
 from tagger.metadata.places import XmpSidecar
 from tagger.metadata.prepared import Part, Provenance, WriteOptions
 from tagger.metadata.reading import Held, texts_of, undone
-from tagger.metadata.safefile import Original, Staged, read_original, stage
+from tagger.metadata.safefile import MAX_SIDECAR, Original, Staged, read_original, stage
 from tagger.metadata.spliced import Content, proved, same
 from tagger.photo import JournalEntry, Keyword
 
@@ -124,7 +124,7 @@ class Parts:
 
         Raise RefusedError, WriteFailedError.
         """
-        original, entry = read_original(file, self._below), self._journal.get(file)
+        original, entry = read_original(file, self._below, MAX_SIDECAR), self._journal.get(file)
         data = original.data if original is not None else None
         if entry is not None and data is not None and not data.strip():
             data = None  # it was ours, and somebody emptied it

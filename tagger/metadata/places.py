@@ -17,7 +17,7 @@ from tagger.beneath import Beneath
 from tagger.errors import MetadataError, RefusedError
 from tagger.metadata import container, exif, exiftool, patch, xmp
 from tagger.metadata.packet import SIDECAR_FOR
-from tagger.metadata.safefile import read_original
+from tagger.metadata.safefile import MAX_SIDECAR, read_original
 from tagger.metadata.spliced import Content, Spliced, joined
 from tagger.photo import PHOTO_SUFFIXES, RAW_SUFFIXES, sidecar_paths, spellings
 
@@ -236,7 +236,7 @@ def _ending(path: str) -> str:
 def _named_ending(sidecar: str, below: Beneath) -> str:
     """Return the ending that a sidecar says it is for, in lower case; empty without one."""
     try:
-        original = read_original(sidecar, below)
+        original = read_original(sidecar, below, MAX_SIDECAR)
         texts = xmp.parse(original.data).texts(SIDECAR_FOR) if original else ()
     except MetadataError:
         return ""

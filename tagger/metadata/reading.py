@@ -29,8 +29,9 @@ from tagger.metadata.keywords import (
     user_paths,
     with_parents,
 )
+from tagger.metadata.packet import remembering
 from tagger.metadata.places import XmpPlace, XmpSidecar, sidecars_of
-from tagger.metadata.safefile import MAX_READ, Original, read_original
+from tagger.metadata.safefile import MAX_READ, MAX_SIDECAR, Original, read_original
 from tagger.metadata.source import Source
 from tagger.metadata.spliced import proved
 from tagger.photo import FileStat, JournalEntry, Keyword, sidecar_paths
@@ -84,9 +85,9 @@ def read_photo(path: str, expected: FileStat, below: Beneath) -> Original:
     return found
 
 
-def readable(path: str, below: Beneath) -> Original | None:
+def readable(path: str, below: Beneath, most: int = MAX_READ) -> Original | None:
     try:
-        return read_original(path, below)
+        return read_original(path, below, most)
     except MetadataError:
         return None
 
@@ -204,6 +205,7 @@ def users_packet(packet: bytes, keywords: Sequence[Keyword] = ()) -> bytes:
         return packet
 
 
+@remembering()
 def read_keywords(path: str, root: str) -> tuple[KeywordPath, ...]:
     """Return the user's keywords in a photo of the folder ``root`` and its sidecars.
 
@@ -229,10 +231,11 @@ def read_taken_at(path: str, root: str) -> str | None:
 def _packets_beside(path: str, below: Beneath) -> list[bytes]:
     """Return what is in the XMP sidecars of a photo."""
     places = sidecars_of(path, below)
-    found = (readable(file, below) for file in (places.file, *places.others))
+    found = (readable(file, below, MAX_SIDECAR) for file in (places.file, *places.others))
     return [original.data for original in found if original is not None]
 
 
+@remembering()
 def read_tags(path: str, root: str) -> tuple[tuple[KeywordPath, float | None], ...]:
     """Return the keywords in a photo's sidecars and in the photo, with everything above them.
 
@@ -242,7 +245,7 @@ def read_tags(path: str, root: str) -> tuple[tuple[KeywordPath, float | None], .
     paths: list[KeywordPath] = []
     ours: dict[str, float] = {}
     below = Beneath(root)
-    json_file = readable(sidecar_paths(path)[-1], below)
+    json_file = readable(sidecar_paths(path)[-1], below, MAX_SIDECAR)
     if json_file is not None:
         with contextlib.suppress(RefusedError):
             found = json_sidecar.parse(json_file.data)

@@ -48,6 +48,8 @@ _NO_FSYNC = frozenset(
 """What fsync(2) fails with where there is no such thing; nothing is broken then."""
 MAX_READ = 128 << 20
 """Larger files are neither read as a whole nor written to."""
+MAX_SIDECAR = 8 << 20
+"""Nor are larger sidecars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,12 @@ def _place(path: str, below: Beneath | None) -> tuple[Folder, str]:
     return (below or Beneath(os.path.dirname(path))).at(path)
 
 
-def read_original(path: str, below: Beneath | None = None) -> Original | None:
+def read_original(path: str, below: Beneath | None = None, most: int = MAX_READ) -> Original | None:
     """Return the regular file at ``path``; ``None`` when there is nothing.
 
     ``below`` is the watched folder, beneath which no link is followed. Raise RefusedError for a
-    link or anything else that is no regular file, or too large, and WriteFailedError when it
-    cannot be read.
+    link or anything else that is no regular file, or has more than ``most`` bytes, and
+    WriteFailedError when it cannot be read.
     """
     try:
         folder, name = _place(path, below)
@@ -85,8 +87,8 @@ def read_original(path: str, below: Beneath | None = None) -> Original | None:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode):
                 raise RefusedError("it is no regular file")
-            if found.st_size > MAX_READ:
-                raise RefusedError("it is larger than 128 MB")
+            if found.st_size > most:
+                raise RefusedError(f"it is larger than {most >> 20} MB")
             with open(fd, "rb", buffering=0, closefd=False) as file:
                 data = file.readall()
         finally:

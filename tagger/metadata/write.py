@@ -52,7 +52,7 @@ from tagger.metadata.reading import (
     undone,
     users_packet,
 )
-from tagger.metadata.safefile import MAX_READ, Original, read_original
+from tagger.metadata.safefile import MAX_READ, MAX_SIDECAR, Original, read_original
 from tagger.photo import Candidate, JournalEntry, Keyword, sidecar_paths
 
 __all__ = [
@@ -160,7 +160,7 @@ class _Writer:
                 held[file] = self._held(self._own_place(entry), self.photo, entry, keywords)
             elif entry.target == XmpSidecar.target:
                 with naming(file):
-                    original = read_original(file, self.below)
+                    original = read_original(file, self.below, MAX_SIDECAR)
                     held[file] = self._held(XmpSidecar(file), original, entry, keywords)
         if self.path not in held and container_packet(self.photo.data) is not None:
             place = Embedded(self.path, with_exif=False)
@@ -168,7 +168,7 @@ class _Writer:
         sidecar = self.sidecars.file
         if sidecar not in held:
             with contextlib.suppress(RefusedError):  # writing would say what is wrong
-                if (original := read_original(sidecar, self.below)) is not None:
+                if (original := read_original(sidecar, self.below, MAX_SIDECAR)) is not None:
                     held[sidecar] = self._held(XmpSidecar(sidecar), original, None, keywords)
         return held
 
@@ -243,7 +243,8 @@ class _Writer:
         entry = self.journal.get(file)
         if entry is None and self.options.target != json_sidecar.TARGET:
             return HeldJson()
-        original = read_original(file, self.below)
+        with naming(file):
+            original = read_original(file, self.below, MAX_SIDECAR)
         if original is None:
             return HeldJson()
         if entry is not None and edited.is_empty(original):
@@ -340,7 +341,7 @@ class _Writer:
                 main = self.sidecars.file
                 with naming(main):
                     if main not in held:
-                        original = read_original(main, self.below)
+                        original = read_original(main, self.below, MAX_SIDECAR)
                         held[main] = self._held(XmpSidecar(main), original, None, wanted.keywords)
                     if not self._left(made, main, held[main].left, wanted):
                         part = self.parts.of_xmp(held[main], wanted)

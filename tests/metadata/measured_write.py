@@ -32,15 +32,17 @@ def main(target: str, *paths: str) -> None:
         before, began = megabytes("VmRSS"), time.process_time()
         photo = Candidate(path, os.path.dirname(path), FileStat.of(os.lstat(path)))
         try:
-            write = prepare(photo, KEYWORDS, WriteOptions(target=target), Provenance("m", "tagger 1"))
+            write = prepare(
+                photo, KEYWORDS, WriteOptions(target=target), Provenance("m", "tagger 1")
+            )
             write.commit()
         except TaggerError as error:
-            read_keywords(path)
+            read_keywords(path, photo.root)
             said = f"refused {error.message}"
         else:
             said = f"written {write.reason}"
             assert len(write.user_keywords) <= 2000
-        read_tags(path)
+        read_tags(path, photo.root)
         seconds, peak = time.process_time() - began, megabytes("VmHWM") - before
         print(f"{seconds:.2f}\t{peak}\t{said}", flush=True)
 

@@ -1,0 +1,189 @@
+"""Metadata from strangers costs little, whatever it is made of, and what is refused stays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from tagger.errors import RefusedError
+from tagger.index.words import fold
+from tagger.labels.vocabulary import load_vocabulary
+from tagger.metadata import packet, xmp
+from tagger.metadata.keywords import MAX_TEXT, user_paths, with_parents
+from tagger.spelling import normalized
+from tagger.web.keep import safe_name
+from tests.conftest import PROJECT
+from tests.metadata import jpegs
+from tests.metadata.hostile_metadata import (
+    JSON,
+    MARKS,
+    OURS,
+    PHOTOS,
+    SIDECARS,
+    array,
+)
+from tests.metadata.hostile_metadata import packet as made
+
+SECONDS, MEGABYTES = 5.0, 120
+"""Of processor time, and of memory above what the process has anyway."""
+
+
+def measured(target: str, photos: list[Path]) -> dict[str, str]:
+    """Tag the photos in a process of their own; return what became of each by its name."""
+    command = [sys.executable, "-m", "tests.metadata.measured_write", target, *map(str, photos)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = {}
+    for photo, line in zip(photos, done.stdout.splitlines(), strict=True):
+        seconds, megabytes, said = line.split("\t")
+        assert float(seconds) < SECONDS, (photo.name, line)
+        assert int(megabytes) < MEGABYTES, (photo.name, line)
+        found[photo.name] = said
+    return found
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_sidecars(part: int, tmp_path: Path) -> None:
+    given: dict[Path, bytes] = {}
+    for name in list(SIDECARS)[part::4]:
+        photo = tmp_path / f"{name}.jpg"
+        photo.write_bytes(jpegs.plain())
+        given[photo] = SIDECARS[name]()
+        Path(f"{photo}.xmp").write_bytes(given[photo])
+    said = measured("sidecar-xmp", list(given))
+    for photo, data in given.items():
+        now = Path(f"{photo}.xmp").read_bytes()
+        if said[photo.name].startswith("refused"):
+            assert f"{photo}.xmp is not written to: it" in said[photo.name]
+            assert now == data
+        else:
+            assert b"dog" in now
+
+
+def test_json_sidecars(tmp_path: Path) -> None:
+    given: dict[Path, bytes] = {}
+    for name, make in JSON.items():
+        photo = tmp_path / f"{name}.jpg"
+        photo.write_bytes(jpegs.plain())
+        given[photo] = make()
+        Path(f"{photo}.tags.json").write_bytes(given[photo])
+    said = measured("sidecar-json", list(given))
+    for photo, data in given.items():
+        now = Path(f"{photo}.tags.json").read_bytes()
+        if said[photo.name].startswith("refused"):
+            assert f"{photo}.tags.json is not written to: it" in said[photo.name]
+            assert now == data
+        else:
+            assert b"dog" in now
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_photos(part: int, tmp_path: Path) -> None:
+    photos = []
+    for name in list(PHOTOS)[part::4]:
+        photos.append(tmp_path / name)
+        photos[-1].write_bytes(PHOTOS[name]())
+    for photo in photos:
+        assert len(photo.read_bytes()) < 32 << 20
+    said = measured("embed", photos)
+    for photo in photos:
+        reason = said[photo.name].removeprefix("written ")
+        assert reason or b"dog" in photo.read_bytes()
+        assert not reason or photo.read_bytes() == PHOTOS[photo.name]()
+
+
+def test_what_programs_write_is_within_the_limits() -> None:
+    strokes = "<rdf:li>d 0.123456 0.654321</rdf:li>" * 90_000
+    inner = f"<rdf:li><rdf:Description><dc:y><rdf:Seq>{strokes}</rdf:Seq></dc:y></rdf:Description>"
+    data = made(f"<dc:x><rdf:Seq>{inner}</rdf:li></rdf:Seq></dc:x>" + array("dc:subject", ["mine"]))
+    result, added = xmp.add(data, {xmp.SUBJECT: ("dog",)}, "t")
+    assert xmp.parse(result).values(xmp.SUBJECT) == ("mine", "dog")
+    assert xmp.remove(result, added) == data
+
+
+@pytest.mark.parametrize("blanks", ["\n" + " " * 10, "\r\n\t\t", "\n" + " " * 5000, " " * 5000])
+def test_what_was_put_in_behind_an_indentation_is_taken_out_again(blanks: str) -> None:
+    data = made(f"<dc:subject><rdf:Bag>{blanks}<rdf:li>z</rdf:li>{blanks}</rdf:Bag></dc:subject>")
+    result, added = xmp.add(data, {xmp.SUBJECT: ("dog", "cat")}, "t")
+    assert len(result) < len(data) + 2 * 250
+    assert xmp.remove(result, added) == data
+
+
+def test_the_attributes_of_a_tag_are_found_whatever_stands_between_them() -> None:
+    tag = "\n\t tagger:model = 'a  b=\"c\"'\n\n  dc:x=\"tagger:y='1'\"   tagger:software='s'   "
+    data = made("", tag)
+    result = xmp.remove(data, {})
+    assert b"tagger:model" not in result
+    assert b"tagger:software" not in result
+    assert b"dc:x=\"tagger:y='1'\"" in result
+
+
+@pytest.mark.parametrize(
+    ("inside", "attributes", "reason"),
+    [
+        (OURS, " xmlns:q='" + "u" * 257 + "' ", "namespace of more than 256 bytes"),
+        ("xmlns='", " xmlns:q=\"'" + "u" * 257 + '" ', "namespace of more than 256 bytes"),
+        ("xmlns", "\nxmlns:q\n=\n'" + "u" * 300 + "'", "namespace of more than 256 bytes"),
+        (f"<dc:x y='{'a' * (1 << 20)}z'/>", "", "attribute of more than 1 MB"),
+        ("<a>" * 199 + "</a>" * 199, "", "more than 200 deep"),
+    ],
+)
+def test_beyond_a_limit(inside: str, attributes: str, reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        xmp.parse(made(inside, attributes))
+
+
+def test_within_the_limits() -> None:
+    for inside in ("<a>" * 190 + "</a>" * 190, f"<dc:x y='{'a' * 1_000_000}'/>", "a = 'b"):
+        assert xmp.parse(made(inside, " xmlns:q='" + "u" * 255 + "'")).nodes
+
+
+def test_a_text_that_is_cut_off_is_no_keyword() -> None:
+    long = "|".join(["x" * 400] * 12)
+    assert len(long) > packet.MAX_VALUE
+    data = made(array("lr:hierarchicalSubject", [long, "a|b"]))
+    assert user_paths(data) == (("a", "b"),)
+    result, _ = xmp.add(data, {xmp.HIERARCHICAL: ("c|d",)}, "t")
+    assert long.encode() in result
+
+
+def test_as_much_is_read_of_keywords_as_can_be_kept() -> None:
+    levels = ["|".join([str(number), *["y" * 60] * 40]) for number in range(800)]
+    found = with_parents(user_paths(made(array("lr:hierarchicalSubject", levels))))
+    assert 0 < sum(len(word) for path in found for word in path) <= MAX_TEXT
+
+
+def test_a_packet_is_parsed_once_while_it_is_remembered() -> None:
+    data = made(array("dc:subject", ["a"]))
+    with packet.remembering():
+        with packet.remembering():
+            first = packet.parse(data)
+        assert packet.parse(bytes(bytearray(data))) is first
+        with pytest.raises(RefusedError) as refused:
+            packet.parse(b"<a")
+        with pytest.raises(RefusedError) as again:
+            packet.parse(b"<a")
+        assert str(refused.value) == str(again.value)
+    assert packet.parse(data) is not first
+
+
+@pytest.mark.parametrize(
+    "text", ["a" + MARKS * 190_000, MARKS * 500, "\uff9e\u0301" * 499, "é" * 999]
+)
+def test_normal_forms_take_no_longer_than_the_text(text: str) -> None:
+    # Quadratic, the first alone takes a minute each.
+    assert normalized("NFC", text)
+    assert xmp.key(text)
+    assert fold(text)
+    assert load_vocabulary().resolve(text) == ()
+    assert safe_name(text, "JPEG").endswith(".jpg")
+
+
+def test_normal_forms_of_what_people_write() -> None:
+    for text in ("é", "e\u0301", "Việt Nam" * 90, unicodedata.normalize("NFD", "Việt ") * 99):
+        assert normalized("NFC", text) == unicodedata.normalize("NFC", text)
+        assert normalized("NFKC", text) == unicodedata.normalize("NFKC", text)
