@@ -118,7 +118,7 @@ class _Writer:
         self.below = Beneath(candidate.root)
         self.photo = read_photo(self.path, candidate.stat, self.below)
         self.sidecars = sidecars_of(self.path, self.below)
-        read = [readable(file, self.below) for file in self.sidecars.others]
+        read = [readable(file, self.below, MAX_SIDECAR) for file in self.sidecars.others]
         self.others = {one.path: one.data for one in read if one is not None}
         self.parts = Parts(self.photo, self.below, options, provenance, self.journal, digest)
 
