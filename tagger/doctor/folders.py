@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from tagger.config import Config, WatchRoot
 from tagger.doctor.result import Patient, Result, name_of
+from tagger.metadata.powers import refusals
 
 MOST_FOLDERS = 1_000_000
 WALK_SECONDS = 20.0
@@ -71,7 +72,27 @@ def _folder(patient: Patient, root: WatchRoot) -> Result:
                 f"{of}; {user} may not {'write to' if write else 'read'} it",
                 f"setfacl -R -m {who},d:{who} {shlex.quote(path)}",
             )
-    return Result(name, "ok", f"{of}; {user} may {'read and write' if wanted else 'read'} it")
+    said = f"{of}; {user} may {'read and write' if wanted else 'read'} it"
+    return _refused(name, path, said) if wanted else Result(name, "ok", said)
+
+
+def _refused(name: str, path: str, said: str) -> Result:
+    """Return how a folder is that may be written to: some refuse single operations."""
+    try:
+        refused = refusals(path)
+    except OSError as error:
+        remedy = "see whether it is immutable (`lsattr -d`), and how it is mounted"
+        return Result(name, "wrong", f"{said}, but no file can be made: {error.strerror}", remedy)
+    if not refused:
+        return Result(name, "ok", said)
+    said += f", but it refuses {', '.join(refused)}"
+    if {"rename", "delete"} & {*refused}:
+        remedy = (
+            "mount it so that files can be renamed and deleted, or set `read_only: true` for it: "
+            "tags may be in the index only"
+        )
+        return Result(name, "warning", said, remedy)
+    return Result(name, "ok", f"{said}: sidecars are written without that")
 
 
 def _told(patient: Patient, root: WatchRoot) -> dict[str, str]:

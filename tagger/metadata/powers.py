@@ -12,6 +12,7 @@ import errno
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tagger.beneath import APPEND, IMMUTABLE, Folder
@@ -104,6 +105,51 @@ def probe(folder: Folder) -> Powers:
     except OSError:
         return _NONE
     return Powers(deletes=False)
+
+
+def refusals(path: str) -> tuple[str, ...]:
+    """Return which of chmod, chown, utime, fsync, rename and delete the folder ``path`` refuses.
+
+    Raise OSError when no file can be made there.
+    """
+    with Folder(path, path) as folder:
+        if folder.flags(".") & APPEND:
+            return "rename", "delete"
+        fd = folder.open(PROBE, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o600)
+        found = os.fstat(fd)
+        asked: dict[str, Callable[[], object]] = {
+            "chmod": lambda: os.fchmod(fd, 0o640),
+            "chown": lambda: os.fchown(fd, found.st_uid, found.st_gid),
+            "utime": lambda: os.utime(fd, ns=(found.st_atime_ns, found.st_mtime_ns - 10**9)),
+            "fsync": lambda: os.fsync(fd),
+        }
+        refused = []
+        try:
+            for name, ask in asked.items():
+                try:
+                    ask()
+                except OSError:
+                    refused.append(name)
+        finally:
+            os.close(fd)
+            powers = probe(folder)
+        if _rename_refused(folder, powers):
+            refused.append("rename")
+        return (*refused, *(() if powers.deletes else ("delete",)))
+
+
+def _rename_refused(folder: Folder, powers: Powers) -> bool:
+    if not powers.deletes:
+        return not powers.renames
+    new = CANARY_PREFIX + "renamed.tmp"
+    os.close(folder.open(PROBE, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o600))
+    try:
+        folder.rename(PROBE, new)
+    except OSError:
+        folder.unlink(PROBE)
+        return True
+    folder.unlink(new)
+    return False
 
 
 def _listed(folder: Folder) -> list[str]:

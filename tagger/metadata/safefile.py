@@ -322,6 +322,8 @@ def stage(
                 raise RefusedError("it is write-protected")
             if why := locked(folder, name):
                 raise RefusedError(why)
+            if not powers.deletes and not powers.renames:
+                raise RefusedError("nothing can be replaced in its folder")
         if data is None:
             if not powers.deletes:
                 raise RefusedError("nothing can be deleted in its folder")

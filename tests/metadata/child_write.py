@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tagger.errors import TaggerError
 from tests.metadata import jpegs
-from tests.metadata.tools import EMBED, SIDECAR, TAGS, Tagger, candidate
+from tests.metadata.tools import EMBED, JSON, SIDECAR, TAGS, Tagger, candidate
 
 PR_SET_PTRACER, ANY = 0x59616D61, -1
 
@@ -26,7 +26,8 @@ def act(action: str, path: Path) -> None:
     """Write tags, or take them away, with the journal that lies beside the folder."""
     journal = path.parent.with_suffix(".journal")
     entries = pickle.loads(journal.read_bytes()) if journal.exists() else ()
-    tagger = Tagger(path, EMBED if action == "embed" else SIDECAR, entries)
+    options = {"embed": EMBED, "json": JSON}.get(action, SIDECAR)
+    tagger = Tagger(path, options, entries)
     seen = candidate(path)
     os.kill(os.getpid(), signal.SIGSTOP)
     tagger.write(() if action == "undo" else TAGS, seen=seen)
