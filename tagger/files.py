@@ -145,13 +145,14 @@ def leads_out(path: str, root: str) -> bool:
 
 
 def sidecar_stat(path: str) -> FileStat | None:
-    """Return the stat of the sidecar of the photo at ``path``, the first that exists."""
+    """Return the stat of the sidecars of the photo at ``path`` that exist, together."""
+    found = []
     for place in sidecar_paths(path):
         try:
-            return FileStat.of(os.lstat(place))
+            found.append(FileStat.of(os.lstat(place)))
         except OSError:
             continue
-    return None
+    return FileStat.together(found)
 
 
 def moved_file(file: str, old: str, new: str) -> str:

@@ -209,8 +209,8 @@ class Intake:
         known = replace(candidate.stat, ctime_ns=row.stat.ctime_ns)
         if not self._store.is_current(row.path, known, before):
             return False
-        place = next((one for one in sidecar_paths(row.path) if os.path.lexists(one)), "")
-        ours = [entry for entry in previous if entry.file == place]
+        there = [one for one in sidecar_paths(row.path) if os.path.lexists(one)]
+        ours = [entry for entry in previous if [entry.file] == there]
         if not ours or recover(ours[0], row.root) != "after":
             return False
         self._touched.append((row.path, candidate.stat, now))

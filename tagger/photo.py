@@ -6,8 +6,10 @@ carry surrogates); they are stored as bytes through :func:`os.fsencode`.
 
 from __future__ import annotations
 
+import functools
+import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -97,6 +99,23 @@ class FileStat:
         ctime_ns = clamped(st.st_ctime_ns) if keeps_ctime else 0
         return cls(clamped(st.st_size), clamped(st.st_mtime_ns), inode, st.st_dev, ctime_ns)
 
+    @classmethod
+    def together(cls, stats: Sequence[FileStat]) -> FileStat | None:
+        """Return one record for several files, which is another when any of them is.
+
+        Of one file it is that file's own; None without any.
+        """
+        if len(stats) < 2:
+            return stats[0] if stats else None
+        inodes, ctimes = [one.inode for one in stats], [one.ctime_ns for one in stats]
+        return cls(
+            clamped(sum(one.size for one in stats)),
+            max(one.mtime_ns for one in stats),
+            functools.reduce(operator.xor, inodes) if all(inodes) else 0,
+            stats[0].device,
+            max(ctimes) if all(ctimes) else 0,
+        )
+
     def same_version(self, other: FileStat) -> bool:
         """Whether both describe the same version of the file.
 
@@ -121,8 +140,8 @@ class FileStat:
 class Candidate:
     """A finished file that may need tagging, found under the folder ``root``.
 
-    ``sidecar`` is the stat of the first that exists of :func:`sidecar_paths`. ``rewritten``: it
-    may look as before, but was written to, where the file system has no ctime to tell.
+    ``sidecar`` is the stat of those that exist of :func:`sidecar_paths`, together. ``rewritten``:
+    it may look as before, but was written to, where the file system has no ctime to tell.
     """
 
     path: str

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tagger.errors import PhotoChangedError
-from tagger.files import photo_stat, sidecar_stat
+from tagger.files import photo_stat
 from tagger.metadata.keywords import KeywordPath
 from tagger.metadata.safefile import Staged
 from tagger.photo import FileStat, JournalEntry, WriteReceipt, sidecar_paths
@@ -52,6 +54,7 @@ class PreparedWrite:
     user's own keywords as paths with everything above them, ``reason`` says why tags are
     not in the photo although they should be, or not in its file. ``waits``: it is to be looked
     at again soon. ``taken_at``: when the picture was taken, as its file and sidecars tell.
+    ``read`` are the stats of sidecars that were only read.
     """
 
     path: str
@@ -62,6 +65,7 @@ class PreparedWrite:
     reason: str = ""
     waits: bool = False
     taken_at: str | None = None
+    read: dict[str, FileStat] = field(default_factory=dict)
 
     @property
     def intents(self) -> tuple[JournalEntry, ...]:
@@ -98,13 +102,24 @@ class PreparedWrite:
             for one in self._staged()
             if one.placed
         }
-        beside = [placed[place] for place in sidecar_paths(self.path) if place in placed]
         return WriteReceipt(
             self.entries,
             placed.get(self.path, now),
-            beside[0] if beside else sidecar_stat(self.path),
+            self._sidecar(placed),
             inside[0] if inside else None,
         )
+
+    def _sidecar(self, placed: Mapping[str, FileStat]) -> FileStat | None:
+        """Return the stat of the sidecars, together: of those ``placed`` as they were then, of
+        others as they were read."""
+        found = []
+        for place in sidecar_paths(self.path):
+            if (known := placed.get(place) or self.read.get(place)) is not None:
+                found.append(known)
+                continue
+            with contextlib.suppress(OSError):
+                found.append(FileStat.of(os.lstat(place)))
+        return FileStat.together(found)
 
     @property
     def changed(self) -> bool:

@@ -53,7 +53,7 @@ from tagger.metadata.reading import (
     users_packet,
 )
 from tagger.metadata.safefile import MAX_READ, MAX_SIDECAR, Original, read_original
-from tagger.photo import Candidate, JournalEntry, Keyword, sidecar_paths
+from tagger.photo import Candidate, FileStat, JournalEntry, Keyword, sidecar_paths
 
 __all__ = [
     "PreparedWrite",
@@ -119,7 +119,7 @@ class _Writer:
         self.photo = read_photo(self.path, candidate.stat, self.below)
         self.sidecars = sidecars_of(self.path, self.below)
         read = [readable(file, self.below, MAX_SIDECAR) for file in self.sidecars.others]
-        self.others = {one.path: one.data for one in read if one is not None}
+        self.others = {one.path: one for one in read if one is not None}
         self.parts = Parts(self.photo, self.below, options, provenance, self.journal, digest)
 
     def prepare(
@@ -141,6 +141,7 @@ class _Writer:
             deleted=tuple(sorted(deleted)),
             user_keywords=with_parents(users),
             taken_at=self._taken_at(inside, held),
+            read={file: FileStat.of(one.stat) for file, one in self.others.items()},
         )
         try:
             if self.options.read_only or self.options.target == "none":
@@ -298,13 +299,13 @@ class _Writer:
         """Yield what of the XMP sidecars is the user's."""
         if self.sidecars.file in held:
             yield held[self.sidecars.file].base
-        for file, data in self.others.items():
-            yield held[file].base if file in held else users_packet(data, keywords)
+        for file, one in self.others.items():
+            yield held[file].base if file in held else users_packet(one.data, keywords)
 
     def _taken_at(self, inside: Inside, held: Mapping[str, Held]) -> str | None:
         main = held[self.sidecars.file].data if self.sidecars.file in held else None
-        beside = [main, *self.others.values()]
-        return taken_at(inside, [data for data in beside if data])
+        others = [one.data for one in self.others.values()]
+        return taken_at(inside, [data for data in (main, *others) if data])
 
     # Where to
 

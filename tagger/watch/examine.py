@@ -8,6 +8,7 @@ import math
 import os
 import sqlite3
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tagger.config import WatchRoot, is_inside
@@ -17,7 +18,7 @@ from tagger.watch.gone import Departures
 from tagger.watch.look import take_look
 from tagger.watch.presence import Presence
 from tagger.watch.pulse import Pulse
-from tagger.watch.scan import sidecar_stat
+from tagger.watch.scan import sidecar_stats
 from tagger.watch.seams import Clock, Known, Sink
 from tagger.watch.settle import Completeness, Settling
 
@@ -35,6 +36,8 @@ QUIET_SECONDS = 10.0
 BEREFT_SECONDS = 300.0
 """If deleting never ends, a scan writes such sidecars again after so long."""
 MAX_BEREFT = 20_000
+
+Stats = Sequence[os.stat_result]
 
 
 class Examiner:
@@ -73,15 +76,15 @@ class Examiner:
         self._written: dict[str, None] = {}
         self._complaints: set[tuple[str, int]] = set()
 
-    def is_current(self, path: str, st: os.stat_result, sidecar: os.stat_result | None) -> bool:
-        """Whether the index knows the photo, and its sidecar, as they are. Thread-safe."""
-        return self._known.is_current(path, self._stat(path, st), self._sidecar(path, sidecar))
+    def is_current(self, path: str, st: os.stat_result, sidecars: Stats) -> bool:
+        """Whether the index knows the photo, and its sidecars, as they are. Thread-safe."""
+        return self._known.is_current(path, self._stat(path, st), self._together(path, sidecars))
 
-    def meet(self, path: str, st: os.stat_result, sidecar: os.stat_result | None) -> bool:
+    def meet(self, path: str, st: os.stat_result, sidecars: Stats) -> bool:
         """Look at a photo met on a walk; return whether it is new."""
         self._pulse.beat()
         try:
-            current = self.is_current(path, st, sidecar)
+            current = self.is_current(path, st, sidecars)
         except sqlite3.Error:
             raise
         except Exception:  # noqa: BLE001 - logged; one photo stops no other
@@ -143,7 +146,7 @@ class Examiner:
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 self.complain(path, error)
             return
-        sidecar = self._sidecar(path, sidecar_stat(path))
+        sidecar = self._together(path, sidecar_stats(path))
         if mount.keeps_ctime:
             self._written.pop(path, None)
         rewritten = path in self._written
@@ -239,8 +242,8 @@ class Examiner:
             self._complaints.add(cause)
             log.warning("cannot look at %r (%s); its photos stay as they are", path, error.strerror)
 
-    def _sidecar(self, path: str, sidecar: os.stat_result | None) -> FileStat | None:
-        return None if sidecar is None else self._stat(path, sidecar)
+    def _together(self, path: str, sidecars: Stats) -> FileStat | None:
+        return FileStat.together([self._stat(path, one) for one in sidecars])
 
     def _stat(self, path: str, st: os.stat_result) -> FileStat:
         mount = self._presence.mount_of(path, st)

@@ -166,7 +166,7 @@ class RootWatch:
         for photo in walk(rules, self.root.path, WalkReport(), lambda path, error: None):
             if stop.is_set():
                 break
-            count += not self.files.is_current(photo.path, photo.stat, photo.sidecar)
+            count += not self.files.is_current(photo.path, photo.stat, photo.sidecars)
         return count
 
     # -- driven by the one thread that owns this root
@@ -269,7 +269,7 @@ class RootWatch:
         doubtful = self._set.wall() - MISSED_SECONDS
         for photo in self._walk(self.root.path, report):
             seen.add(hash(photo.path))
-            new = self.files.meet(photo.path, photo.stat, photo.sidecar)
+            new = self.files.meet(photo.path, photo.stat, photo.sidecars)
             missed += new and self._armed_wall < photo.stat.st_ctime < doubtful
             if clock() >= self._check_at:
                 self.check()
@@ -379,7 +379,7 @@ class RootWatch:
             for photo in self._walk(tree, WalkReport()):
                 if self.stop.is_set():
                     return
-                self.files.meet(photo.path, photo.stat, photo.sidecar)
+                self.files.meet(photo.path, photo.stat, photo.sidecars)
 
     # -- what is gone
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fnmatch
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tagger.config import WatchRoot, is_inside
@@ -159,11 +160,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A photo met on the walk; ``sidecar`` is the stat of the first sidecar it has."""
+    """A photo met on the walk; ``sidecars`` are the stats of those that it has."""
 
     path: str
     stat: os.stat_result
-    sidecar: os.stat_result | None
+    sidecars: tuple[os.stat_result, ...]
 
 
 @dataclass(slots=True)
@@ -175,14 +176,17 @@ class WalkReport:
     folders: int = 0
 
 
-def sidecar_stat(path: str) -> os.stat_result | None:
-    """Return the stat of the first sidecar of the photo ``path`` that exists."""
-    for sidecar in sidecar_paths(path):
-        try:
-            return os.lstat(sidecar)
-        except OSError:
-            continue
-    return None
+def sidecar_stats(path: str) -> tuple[os.stat_result, ...]:
+    """Return the stats of the sidecars of the photo ``path`` that exist."""
+    return _stats(sidecar_paths(path))
+
+
+def _stats(places: Iterable[str]) -> tuple[os.stat_result, ...]:
+    found = []
+    for place in places:
+        with contextlib.suppress(OSError):
+            found.append(os.lstat(place))
+    return tuple(found)
 
 
 def walk(
@@ -235,7 +239,7 @@ def walk(
             except OSError:
                 continue  # it went away; the index is asked for those
             if stat.S_ISREG(found.st_mode):
-                yield Seen(entry.path, found, _sidecar_among(entry.path, names))
+                yield Seen(entry.path, found, _sidecars_among(entry.path, names))
 
 
 def _sort(
@@ -268,18 +272,16 @@ def _sort(
     return folders, photos
 
 
-def _sidecar_among(path: str, names: set[str]) -> os.stat_result | None:
-    """Return the stat of the first sidecar of a photo, if ``names`` of its folder are there."""
-    if names:
-        folder, name = os.path.split(path)
-        for sidecar in sidecar_names(name):
-            for spelled in spellings(sidecar):
-                if spelled in names:
-                    try:
-                        return os.lstat(os.path.join(folder, spelled))
-                    except OSError:
-                        continue
-    return None
+def _sidecars_among(path: str, names: set[str]) -> tuple[os.stat_result, ...]:
+    """Return the stats of a photo's sidecars, if ``names`` of its folder are there."""
+    if not names:
+        return ()
+    folder, name = os.path.split(path)
+    there = (
+        next((spelled for spelled in spellings(sidecar) if spelled in names), None)
+        for sidecar in sidecar_names(name)
+    )
+    return _stats(os.path.join(folder, one) for one in there if one is not None)
 
 
 def _failed(

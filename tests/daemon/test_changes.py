@@ -25,6 +25,42 @@ def sidecar(photo):
     return photo.with_name(photo.name + ".xmp")
 
 
+def said(*words, date=""):
+    """A sidecar as Lightroom writes one."""
+    items = "".join(f"<rdf:li>{word}</rdf:li>" for word in words)
+    date = f' photoshop:DateCreated="{date}"' if date else ""
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description'
+        ' rdf:about="" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"'
+        f' xmlns:dc="http://purl.org/dc/elements/1.1/"{date}><dc:subject><rdf:Bag>{items}'
+        "</rdf:Bag></dc:subject></rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+
+
+@pytest.mark.parametrize("target", ["sidecar-xmp", "sidecar-json", "none"])
+def test_a_change_of_the_second_sidecar_is_seen(home, scenes, target):
+    """Lightroom's `x.xmp` beside ours; its keywords and its date are the photo's."""
+    home.configure(write={"target": target})
+    photo = drop(home, scenes[0], "x.jpg")
+    sidecar(photo).write_text(said("digiKam's"))
+    home.once()
+    second = photo.with_suffix(".xmp")
+    for word, date in (("first", "1965"), ("second", "1966-07")):
+        second.write_text(said(word, date=date))
+        assert hows(home.once()) == {"x.jpg": "known"}
+        shown = home.json("show", str(photo))
+        users = {tag["label"] for tag in shown["tags"] if tag["source"] == "user"}
+        assert users == {"digiKam's", word}
+        assert shown["taken_at"].startswith(date)
+        assert home.json("query", f"taken:{date}")
+        assert home.once() == [], "all is known as it is"
+    second.unlink()
+    home.once()
+    assert "second" not in str(home.json("show", str(photo))["tags"])
+    assert home.once() == []
+
+
 def test_a_changed_photo_is_tagged_again(home, scenes):
     photo = drop(home, scenes[0], "x.jpg")
     home.once()

@@ -11,7 +11,7 @@ import pytest
 from tagger import files
 from tagger.config import WatchRoot
 from tagger.photo import FileStat, sidecar_paths
-from tagger.watch.scan import Rules, WalkReport, photos_of_sidecar, sidecar_stat, walk
+from tagger.watch.scan import Rules, WalkReport, photos_of_sidecar, sidecar_stats, walk
 
 
 def seen(rules: Rules, top: str | None = None) -> tuple[list[str], WalkReport, list[str]]:
@@ -136,9 +136,9 @@ def test_sidecars_are_found_whatever_the_case_of_their_ending(root: Path, name: 
     photos = list(walk(Rules(WatchRoot(str(root))), str(root), WalkReport(), lambda *_: None))
     (photo,) = photos
     beside = os.lstat(root / name)
-    assert photo.sidecar == beside
+    assert photo.sidecars == (beside,)
     # The photo is looked at elsewhere one by one, and then must be as the scan said.
-    assert sidecar_stat(photo.path) == beside
+    assert sidecar_stats(photo.path) == (beside,)
     assert files.sidecar_stat(photo.path) == FileStat.of(beside)
     assert str(root / "a.jpg") in photos_of_sidecar(str(root / name))
 
@@ -147,12 +147,11 @@ def test_of_two_spellings_of_a_sidecar_all_take_the_same(root: Path) -> None:
     make(root, "a.jpg", "a.jpg.Xmp", "a.jpg.XMP", "a.xmp")
     while True:
         (photo,) = walk(Rules(WatchRoot(str(root))), str(root), WalkReport(), lambda *_: None)
-        assert photo.sidecar == sidecar_stat(photo.path)
+        assert photo.sidecars == sidecar_stats(photo.path)
         taken = [place for place in sidecar_paths(photo.path) if os.path.lexists(place)]
+        assert photo.sidecars == tuple(map(os.lstat, taken))
         if not taken:
-            assert photo.sidecar is None
             break
-        assert photo.sidecar == os.lstat(taken[0])
         os.unlink(taken[0])
     assert not [*root.glob("*mp")]
 
@@ -223,17 +222,17 @@ def test_a_folder_that_went_away_is_not_worth_a_word(root: Path) -> None:
     assert (report.unreadable, complaints) == ([], [])
 
 
-def test_the_first_sidecar_is_seen(root: Path) -> None:
+def test_all_sidecars_are_seen(root: Path) -> None:
     make(root, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "a.jpg.xmp", "a.xmp", "b.xmp", "c.jpg.tags.json")
     (root / "a.jpg.xmp").write_bytes(b"longer")
     photos = walk(Rules(WatchRoot(str(root))), str(root), WalkReport(), print)
-    found = {os.path.basename(p.path): p.sidecar for p in photos}
-    assert found["d.jpg"] is None
-    for name, sidecar in [("a", "a.jpg.xmp"), ("b", "b.xmp"), ("c", "c.jpg.tags.json")]:
-        stat = found[name + ".jpg"]
-        assert stat is not None and stat.st_ino == (root / sidecar).stat().st_ino
-        alone = sidecar_stat(str(root / f"{name}.jpg"))
-        assert alone is not None and alone.st_ino == stat.st_ino
+    found = {os.path.basename(p.path): p.sidecars for p in photos}
+    beside = {"a": ["a.jpg.xmp", "a.xmp"], "b": ["b.xmp"], "c": ["c.jpg.tags.json"], "d": []}
+    for name, sidecars in beside.items():
+        stats = tuple(os.lstat(root / sidecar) for sidecar in sidecars)
+        assert found[name + ".jpg"] == sidecar_stats(str(root / f"{name}.jpg")) == stats
+        together = FileStat.together([FileStat.of(one) for one in stats])
+        assert files.sidecar_stat(str(root / f"{name}.jpg")) == together
 
 
 def test_each_answer_of_the_disk_is_told(root: Path) -> None:
