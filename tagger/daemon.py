@@ -28,7 +28,7 @@ from tagger.control import Control
 from tagger.errors import ConfigError, TaggerError
 from tagger.handover import Found
 from tagger.hanging import Repairs, hang, join
-from tagger.index.damage import open_sound
+from tagger.index.damage import open_sound, take_up
 from tagger.index.database import concerns_index
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
@@ -120,6 +120,8 @@ class Daemon:
                 self._pause.clear()
                 if self._error is not None:
                     break  # of a repair that took long
+                if not store.is_here():
+                    self._notice = take_up(store)
                 self._set_up(store)
                 log.info(
                     "watching %s", ", ".join(root.path for root in self.config.watch) or "nothing"
@@ -253,8 +255,7 @@ class Daemon:
         self._single = until is not None
         self._survey = None
         self._progress.expect(None)
-        # A single run ends, and says of each photo what was refused.
-        refusing = None if self._single else Refusing(self.config, self._bell.ring)
+        refusing = Refusing(self.config, self._bell.ring, single=self._single)
         self._watcher = watcher = Watcher(
             self.config.watch,
             store,
@@ -339,6 +340,8 @@ class Daemon:
                 if (error := hang(self._watcher, self._worker)) is not None:
                     self._fail(error)
                     break
+                if not self._single and not store.is_here():
+                    break  # all that works with it has to end first
                 standing = self._worker.standing()
                 with self._going_on():
                     if now >= next_due:

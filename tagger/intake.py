@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tagger.beneath import move
 from tagger.config import Config
 from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError, TaggerError
-from tagger.files import hash_file, moved_file, photo_stat, sidecar_stat
+from tagger.files import hash_file, moved_file, no_descriptors, photo_stat, sidecar_stat
 from tagger.index.database import concerns_index
 from tagger.index.records import Failure, PhotoRow
 from tagger.index.store import Store
@@ -112,7 +112,7 @@ class Intake:
             except PhotoError as error:
                 outcomes.append(refused(self._store, self._refusing, candidate, error))
             except Exception as error:  # noqa: BLE001 - one photo stops no other
-                outcomes.append(unforeseen(self._store, candidate, error))
+                outcomes.append(unforeseen(self._store, self._refusing, candidate, error))
             else:
                 if isinstance(found, Job):
                     self._busy[candidate.path] = found.digest
@@ -272,18 +272,33 @@ def refused(
     store: Store, refusing: Refusing | None, candidate: Candidate, error: TaggerError
 ) -> Outcome:
     """Let a photo wait whose disk refuses; :func:`record_failure` of another."""
+    if no_descriptors(error):
+        return _without_descriptors(refusing, candidate, error)
     if refusing is not None and refusing.park(candidate, error):
         return Skipped(candidate.path, str(error))
     return record_failure(store, candidate, error)
 
 
-def unforeseen(store: Store, candidate: Candidate, error: Exception) -> Failed:
+def _without_descriptors(
+    refusing: Refusing | None, candidate: Candidate, error: Exception
+) -> Skipped:
+    """Let a photo wait, or be found again by the next look: this counts as no try of it."""
+    if refusing is None or not refusing.park(candidate, error):
+        log.warning("cannot tag %s now: no file descriptor is left", candidate.path)
+    return Skipped(candidate.path, str(error))
+
+
+def unforeseen(
+    store: Store, refusing: Refusing | None, candidate: Candidate, error: Exception
+) -> Outcome:
     """Let an error that nobody foresaw be the photo's own failure.
 
-    Raise it when it is the index that cannot be used.
+    Without file descriptors it waits. Raise the error when it is the index that cannot be used.
     """
     if concerns_index(error):
         raise error
+    if no_descriptors(error):
+        return _without_descriptors(refusing, candidate, error)
     log.error("unexpected error with %s", candidate.path, exc_info=error)
     return record_failure(store, candidate, error)
 

@@ -28,7 +28,7 @@ from tagger.errors import (
     TaggerError,
     WriteFailedError,
 )
-from tagger.files import is_writable
+from tagger.files import is_writable, no_descriptors
 from tagger.index.database import concerns_index
 from tagger.index.records import NOT_WRITABLE, SavedPhoto, StoredPrediction
 from tagger.index.store import Store
@@ -159,7 +159,7 @@ class Pipeline:
             except TaggerError as error:
                 outcomes.append(self._refused(one.job.candidate, error))
             except Exception as error:  # noqa: BLE001 - one photo stops no other
-                outcomes.append(unforeseen(self.store, one.job.candidate, error))
+                outcomes.append(self._unforeseen(one.job, error))
         return outcomes + self._commit(ready)
 
     def _prepare(self, one: Recognised) -> Ready:
@@ -219,7 +219,7 @@ class Pipeline:
         Raise _WaitsError when its disk refuses everything, ``error`` when it is not of a kind
         that stays.
         """
-        if not _only_index(error):
+        if not _only_index(error) or no_descriptors(error):
             raise error
         if self._refusing is not None and self._refusing.park(candidate, error):
             raise _WaitsError(str(error)) from error
@@ -309,7 +309,9 @@ class Pipeline:
                         done.append(item)
                 except Exception as error:  # noqa: BLE001 - one photo stops no other
                     self._discard(item)
-                    outcomes.append(unforeseen(self.store, item.job.candidate, error))
+                    outcomes.append(
+                        unforeseen(self.store, self._refusing, item.job.candidate, error)
+                    )
                 else:
                     if receipt is not None:
                         item.saved = _with_receipt(item.saved, receipt)
@@ -344,7 +346,7 @@ class Pipeline:
                 raise
             if len(items) > 1:
                 return [one for item in items for one in self._each(do, [item], outcomes)]
-            outcomes.append(unforeseen(self.store, items[0].job.candidate, error))
+            outcomes.append(self._unforeseen(items[0].job, error))
             return []
         return list(items)
 
@@ -383,6 +385,9 @@ class Pipeline:
 
     def _refused(self, candidate: Candidate, error: TaggerError) -> Outcome:
         return refused(self.store, self._refusing, candidate, error)
+
+    def _unforeseen(self, job: Job, error: Exception) -> Outcome:
+        return unforeseen(self.store, self._refusing, job.candidate, error)
 
     def _drop_intents(self, failed: Set[str]) -> None:
         """Forget what was about to be written to these photos but was not."""

@@ -104,7 +104,7 @@ class Recogniser:
                         continue
                     outcomes.append(refused(self._store, self._refusing, job.candidate, error))
                 except Exception as error:  # noqa: BLE001 - one photo stops no other
-                    outcomes.append(unforeseen(self._store, job.candidate, error))
+                    outcomes.append(unforeseen(self._store, self._refusing, job.candidate, error))
             for job, decoded, one in self._classified(fresh, outcomes):
                 # Once: of a file whose header lies, the whole may look like a thumbnail too.
                 if job.candidate.path not in unsure and is_unsure(decoded, one.prediction):
@@ -166,7 +166,7 @@ class Recogniser:
         except Exception as error:  # noqa: BLE001 - one photo stops no other
             if len(fresh) > 1:  # which of them it is shows when each is alone
                 return [one for each in fresh for one in self._classified([each], outcomes)]
-            outcomes.append(unforeseen(self._store, fresh[0][0].candidate, error))
+            outcomes.append(unforeseen(self._store, self._refusing, fresh[0][0].candidate, error))
             return []
         return found
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import threading
 import time
@@ -17,12 +18,18 @@ from dataclasses import dataclass
 from tagger.beneath import Folder
 from tagger.config import Config
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
-from tagger.files import PROBE
+from tagger.files import PROBE, no_descriptors
 from tagger.photo import Candidate
 from tagger.watch.roots import MARKER
 
 log = logging.getLogger(__name__)
 
+NO_DESCRIPTORS = (
+    "no file descriptor is left, photos wait for one: raise the limit (`LimitNOFILE`, `ulimit -n`)"
+    " or close what holds them"
+)
+SINGLE_SECONDS = 60.0
+"""For how long a single run waits for a file descriptor."""
 LOOK_SECONDS = 5.0
 """How often a folder that refuses is asked again."""
 ROOM = 1 << 16
@@ -40,11 +47,21 @@ class _Refusal:
     due: float
 
 
+@dataclass(slots=True)
+class _Exhausted:
+    """Since when there is no file descriptor, and when that is asked again."""
+
+    since: float
+    due: float
+
+
 class Refusing:
     """The watched folders of ``config`` that refuse at present. Thread-safe.
 
     A folder that nothing is written to is never asked. ``changed`` is called when one begins
-    or ends to refuse; ``clock`` is monotonic seconds.
+    or ends to refuse; ``clock`` is monotonic seconds. When this process, or the machine, has no
+    file descriptor left, all photos wait. A ``single`` run waits for nothing else, and not for
+    long: what is refused is to be said of each photo.
     """
 
     def __init__(
@@ -53,9 +70,13 @@ class Refusing:
         changed: Callable[[], None] = lambda: None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        single: bool = False,
     ) -> None:
         self._changed, self._clock = changed, clock
-        wanted = config.write.target != "none"
+        self._patience = SINGLE_SECONDS if single else math.inf
+        self._exhausted: _Exhausted | None = None
+        self._gave_up = math.inf
+        wanted = config.write.target != "none" and not single
         self._writable = {root.path for root in config.watch if wanted and not root.read_only}
         self._lock = threading.Lock()
         self._roots: dict[str, _Refusal] = {}
@@ -65,10 +86,14 @@ class Refusing:
         """Return why photos wait, and what to do; None when none do."""
         with self._lock:
             said = [f"the photos of {root} wait: {one.why}" for root, one in self._roots.items()]
+            if self._exhausted is not None:
+                said.append(NO_DESCRIPTORS)
         return "; ".join(said) or None
 
     def holds(self, root: str) -> bool:
         """Whether the photos of a watched folder are to wait; ask again when that is due."""
+        if self._is_exhausted():
+            return True
         refusal = self._roots.get(root)
         if refusal is None:
             return False
@@ -84,9 +109,40 @@ class Refusing:
         self._changed()
         return False
 
-    def park(self, candidate: Candidate, error: TaggerError) -> bool:
-        """Whether ``error`` is the disk's fault; the photo then waits in :meth:`parked`."""
+    def _is_exhausted(self) -> bool:
+        """Whether there is still no file descriptor to be had."""
+        exhausted, now = self._exhausted, self._clock()
+        if exhausted is None or now < exhausted.due:
+            return exhausted is not None
+        exhausted.due = now + LOOK_SECONDS
+        if not _has_descriptors() and now < exhausted.since + self._patience:
+            return True
+        self._exhausted = None
+        log.info("photos go on: files can be opened again")
+        self._changed()
+        return False
+
+    def _wait_for_descriptors(self) -> bool:
+        """Have all photos wait for file descriptors; return False if that took too long."""
+        now = self._clock()
+        with self._lock:
+            if self._exhausted is None:
+                if now > self._gave_up + self._patience:
+                    return False
+                self._exhausted = _Exhausted(now, now + LOOK_SECONDS)
+                self._gave_up = min(self._gave_up, now)
+                log.warning("%s", NO_DESCRIPTORS)
+        self._changed()
+        return True
+
+    def park(self, candidate: Candidate, error: Exception) -> bool:
+        """Whether ``error`` is no fault of the photo; it then waits in :meth:`parked`."""
         root = candidate.root
+        if no_descriptors(error):
+            if waits := self._wait_for_descriptors():
+                with self._lock:
+                    self._parked.append(candidate)
+            return waits
         if root not in self._writable:
             return False
         if not isinstance(error, WriteFailedError | PhotoUnreadableError):
@@ -166,3 +222,17 @@ def _take_room(folder: Folder, room: int) -> None:
             os.ftruncate(fd, 0)  # it stays where nothing is deleted
         finally:
             os.close(fd)
+
+
+def _has_descriptors(wanted: int = 8) -> bool:
+    """Whether a few files can be opened at once, as handling a photo needs."""
+    opened: list[int] = []
+    try:
+        for _ in range(wanted):
+            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    finally:
+        for fd in opened:
+            os.close(fd)
+    return True

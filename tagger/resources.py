@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import resource
 
 import psutil
 
@@ -14,6 +15,8 @@ log = logging.getLogger(__name__)
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MIB = 1 << 20
+DESCRIPTORS = 16_384
+"""Open files: far more than the page's visitors and the watched folders need."""
 
 
 def give_memory_back() -> None:
@@ -55,13 +58,30 @@ def be_nice(config: PriorityConfig) -> None:
         if config.io != "normal":
             # Zero is the calling thread; psutil asks for a process, which is its first one.
             psutil.Process().ionice(classes[config.io], 7 if config.io == "low" else None)
-    except (OSError, psutil.Error) as error:
+    except Exception as error:  # noqa: BLE001 - logged; no figure or right is worth a stop
         log.warning("the priority stays as it is: %s", error)
 
 
 def cores() -> int:
     """Return how many cores this process may use: a container or unit may have fewer."""
-    return len(os.sched_getaffinity(0))
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except OSError:
+        return os.cpu_count() or 1
+
+
+def raise_descriptors() -> None:
+    """Let this process, and those it starts, open as many files as its hard limit allows.
+
+    The soft limit is low for the sake of programs that use select(2); see getrlimit(2).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError) as error:
+            log.debug("the limit on open files stays %d: %s", soft, error)
 
 
 def memory_mb() -> float | None:
@@ -77,7 +97,7 @@ def memory_mb() -> float | None:
                 total += process.memory_full_info().pss
             except psutil.NoSuchProcess:
                 continue  # it has ended meanwhile
-    except psutil.Error as error:
-        log.debug("no memory figure: %s", error)
+    except Exception as error:  # noqa: BLE001 - logged; a /proc may be hidden, or look otherwise
+        log.debug("no memory figure: %r", error)
         return None
     return round(total / 1e6, 1)

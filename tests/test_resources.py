@@ -9,6 +9,7 @@ import sys
 import psutil
 import pytest
 
+from tagger import resources
 from tagger.config import PriorityConfig
 from tagger.resources import memory_mb
 
@@ -108,3 +109,27 @@ print(kept - psutil.Process().memory_info().rss)
         [sys.executable, "-c", child], capture_output=True, text=True, check=True
     ).stdout
     assert int(given) > 80_000_000, "100 MB were free below a block in use"
+
+
+def test_figures_that_cannot_be_had_stop_nothing(monkeypatch, caplog):
+    """A /proc that is hidden, or of another form."""
+
+    def fails(*_):
+        raise FileNotFoundError(2, "No such file or directory", "/proc/1/smaps_rollup")
+
+    monkeypatch.setattr(resources.psutil, "Process", fails)
+    monkeypatch.setattr(resources.os, "sched_getaffinity", fails)
+    assert resources.memory_mb() is None
+    assert resources.cores() >= 1
+    resources.be_nice(PriorityConfig(nice=0, io="idle"))
+
+
+def test_as_many_files_may_be_open_as_the_hard_limit_allows():
+    code = (
+        "import resource as r; from tagger.resources import raise_descriptors as go\n"
+        "hard = min(r.getrlimit(r.RLIMIT_NOFILE)[1], 3000)\n"
+        "r.setrlimit(r.RLIMIT_NOFILE, (200, hard)); go(); print(*r.getrlimit(r.RLIMIT_NOFILE))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    soft, hard = said.stdout.split()
+    assert soft == hard != "200"

@@ -14,7 +14,7 @@ from tagger.configfile import load_config
 from tagger.errors import ConfigError
 from tagger.logs import set_up_logging
 from tagger.notify import Notifier
-from tagger.resources import be_nice, give_memory_back
+from tagger.resources import be_nice, give_memory_back, raise_descriptors
 
 
 @click.command("run")
@@ -31,6 +31,7 @@ def run_command(ctx: click.Context, once: bool) -> None:
         raise ConfigError(f"{path} watches no folder", "add one under `watch:`")
     leave_folder()
     give_memory_back()
+    raise_descriptors()
     be_nice(config.priority)
 
     from tagger.daemon import Daemon

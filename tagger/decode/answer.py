@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,11 +17,18 @@ from numpy.typing import NDArray
 from tagger import errors
 from tagger.parsing import parse_json
 from tagger.photo import DecodedPhoto, PhotoFacts
+from tagger.text import well_formed
 
 T = TypeVar("T")
 
 MAX_ANSWER = 1 << 24
 """Bytes. Three crops of 600 x 600 are 3 MB, a view of 2048 x 2048 is 13 MB."""
+
+MAX_SIDE = 1 << 32
+"""Pixels; no image format has more a side."""
+MAX_TEXT = 1000
+MAX_MESSAGE = 10_000
+"""Characters. A path has 4,096 bytes at most, in up to four characters each if it is escaped."""
 
 _ERRORS: dict[str, type[errors.PhotoError]] = {
     kind.__name__: kind
@@ -85,7 +92,8 @@ def _unpacked(data: bytes, made: Callable[[dict[str, Any], bytes], T]) -> T:
     try:
         head = parse_json(line)
         if "error" in head:
-            error = _ERRORS[head["error"]](str(head["message"]), str(head["remedy"]))
+            said = str(head["message"])[:MAX_MESSAGE], str(head["remedy"])[:MAX_MESSAGE]
+            error = _ERRORS[head["error"]](*said)
         elif "failure" in head:
             raise ValueError(str(head["failure"]))
         else:
@@ -103,14 +111,32 @@ def _photo(head: dict[str, Any], pixels: bytes, size: int) -> DecodedPhoto:
     facts, digest = head["facts"], bytes.fromhex(head["hash"])
     for name, kinds in _FACTS.items():
         value = facts[name]
-        if not isinstance(value, kinds) or (isinstance(value, float) and not math.isfinite(value)):
-            raise ValueError(f"unknown {name}")
+        if type(value) not in kinds or (value is not None and not _is_possible(name, value)):
+            raise ValueError(f"impossible {name}")
     crops: NDArray[np.uint8] = np.frombuffer(bytearray(pixels), np.uint8)
     crops = crops.reshape(-1, size, size, 3)
     if len(crops) == 0 or len(digest) != 16:
         raise ValueError("no crop")
     small = head["from_thumbnail"] is True
     return DecodedPhoto(crops[0], digest, PhotoFacts(**facts), crops[1:], small)
+
+
+def _is_possible(name: str, value: Any) -> bool:
+    """Whether a photo may say such a thing of itself."""
+    if name in ("width", "height"):
+        return bool(0 < value < MAX_SIDE)
+    if name == "orientation":
+        return bool(1 <= value <= 8)
+    if name in ("latitude", "longitude"):
+        return bool(abs(value) <= (90 if name == "latitude" else 180))  # not NaN
+    if len(value) > MAX_TEXT or well_formed(value) != value:
+        return False
+    if name != "taken_at":
+        return True
+    try:
+        return bool(datetime.fromisoformat(value).isoformat() == value)
+    except ValueError:
+        return False
 
 
 def _view(head: dict[str, Any], pixels: bytes, side: int) -> NDArray[np.uint8]:

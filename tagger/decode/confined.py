@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -20,6 +21,7 @@ READY = b"ready"
 WHOLE, QUICK, CENTRE, VIEW, SQUARE = b"w", b"q", b"c", b"v", b"s"
 """How a request begins, see :func:`serve`."""
 
+UNKNOWN_DATA_MB = 256
 ADDRESS_SPACE_MB = 2048
 """The least that the limit on the address space is, of which memory is but a part."""
 
@@ -107,8 +109,12 @@ def _limit_memory(memory_mb: int) -> None:
     What counts is what it writes to (``VmData``): the address space is mostly libraries, and
     stacks of threads that are never used. That has a limit for all else that could be mapped.
     """
-    now = _memory()
-    data = now["VmData"] + max(memory_mb * 1_000_000 - now["VmRSS"], 0)
+    data = memory_mb * 1_000_000
+    try:
+        now = _memory()
+        data = now["VmData"] + max(data - now["VmRSS"], 0)
+    except (OSError, KeyError, ValueError, IndexError):
+        data += UNKNOWN_DATA_MB << 20  # a /proc that is hidden: what libraries take, at most
     space = max(memory_mb, ADDRESS_SPACE_MB) << 20
     resource.setrlimit(resource.RLIMIT_DATA, (data, data))
     resource.setrlimit(resource.RLIMIT_AS, (space, space))
@@ -132,7 +138,7 @@ def _leave_network(libc: Any) -> int:
 
 
 def _capabilities() -> int:
-    with open("/proc/self/status", "rb") as file:
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/status", "rb") as file:
         for line in file:
             if line.startswith(b"CapEff:"):
                 return int(line.split()[1], 16)

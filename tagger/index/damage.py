@@ -7,6 +7,7 @@ every photo is then looked at again, so that what could not be read comes from t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sqlite3
@@ -65,6 +66,34 @@ def open_sound(state_dir: str) -> Store:
         kept,
     )
     return store
+
+
+def take_up(store: Store) -> str:
+    """Open the index anew that was deleted or replaced while it was open; return what to say.
+
+    What was deleted is put back as it was; what is there instead is used, or set aside if it is
+    no sound index. What the user decided holds in any case. For whoever holds the lock, while
+    nothing else uses the index. Raise StateError when there can be none.
+    """
+    state_dir = os.path.dirname(store.path)
+    if store.put_back():
+        store.open_again()
+        said = "the index was deleted while it was in use; it was put back as it was"
+        problem = None
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(state_dir, CHECKED_NAME))
+        problem = find_damage(state_dir)
+        old = set_aside(state_dir) if problem is not None else ""
+        store.open_again()
+        if problem is not None:
+            salvage(store, old)
+            store.set_meta("rebuild", problem)
+        said = "the index, or its log, was replaced while it was in use; what is there now is used"
+    with store.transaction() as db:
+        recall(db, state_dir, time.time(), lost=True)
+    log.error("%s", said)
+    return said
 
 
 def find_damage(state_dir: str, *, now: float | None = None) -> str | None:

@@ -7,6 +7,7 @@ change being one short ``BEGIN IMMEDIATE`` transaction.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -25,6 +26,18 @@ INDEX_NAME = "index.sqlite3"
 def index_path(state_dir: str) -> str:
     """Return where the index of ``state_dir`` is."""
     return os.path.join(state_dir, INDEX_NAME)
+
+
+FILES = ("", "-wal")
+"""The endings of the files of an index: the database, and its log."""
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def concerns_index(error: BaseException) -> bool:
@@ -46,6 +59,10 @@ class Database:
         self._clock = clock
         self._lock = threading.RLock()
         self._closed = False
+        self._open()
+
+    def _open(self) -> None:
+        state_dir = os.path.dirname(self.path)
         try:
             os.makedirs(state_dir, mode=0o750, exist_ok=True)
             self._db = sqlite3.connect(
@@ -77,6 +94,59 @@ class Database:
                 "check the rights and the free space; if it is damaged, move it away and "
                 "tagger will build a new one",
             ) from error
+        self._files = [_identity(self.path + suffix) for suffix in FILES]
+
+    def is_here(self) -> bool:
+        """Whether the files of the index are still those that are open."""
+        return all(
+            known is None or _identity(self.path + suffix) == known
+            for suffix, known in zip(FILES, self._files, strict=True)
+        )
+
+    def put_back(self) -> bool:
+        """Close the index, whose files are not those that are open, so that it can be opened anew.
+
+        If it was deleted, all that it held is there again: return True then. What is there instead
+        of it is left alone. Raise StateError when that cannot be done; nothing is closed then.
+        """
+        new = self.path + ".new"
+        with self._lock:
+            gone = _identity(self.path) is None
+            try:
+                os.makedirs(os.path.dirname(self.path), mode=0o750, exist_ok=True)
+                if gone:
+                    self._copy_to(new)
+            except (OSError, sqlite3.Error) as error:
+                raise StateError(
+                    f"the index {self.path} was deleted and cannot be put back: {error}",
+                    "free some space, then start tagger again",
+                ) from error
+            self._db.close()
+            self._closed = True
+            # SQLite leaves the log of a database that is gone; another would take it for its own.
+            other = _identity(self.path) != self._files[0]
+            if other and _identity(self.path + "-wal") == self._files[1]:
+                for suffix in ("-wal", "-shm"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(self.path + suffix)
+            if gone:
+                os.rename(new, self.path)
+        return gone
+
+    def _copy_to(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        copy = sqlite3.connect(path)
+        try:
+            self._db.backup(copy)
+        finally:
+            copy.close()
+
+    def open_again(self) -> None:
+        """Open the index that is there now, after :meth:`put_back`; raise as at the first time."""
+        with self._lock:
+            self._open()
+            self._closed = False
 
     def __enter__(self) -> Self:
         return self

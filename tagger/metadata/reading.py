@@ -19,7 +19,7 @@ from tagger.errors import (
     PhotoVanishedError,
     RefusedError,
 )
-from tagger.files import photo_stat
+from tagger.files import no_descriptors, photo_stat
 from tagger.metadata import container, json_sidecar, patch, xmp
 from tagger.metadata.dates import taken_at
 from tagger.metadata.inside import Inside, inside, inside_file
@@ -88,7 +88,9 @@ def read_photo(path: str, expected: FileStat, below: Beneath) -> Original:
 def readable(path: str, below: Beneath, most: int = MAX_READ) -> Original | None:
     try:
         return read_original(path, below, most)
-    except MetadataError:
+    except MetadataError as error:
+        if no_descriptors(error):
+            raise  # it is there, and says something
         return None
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable
 
 from tagger.config import WatchRoot
+from tagger.files import no_descriptors
 from tagger.mounts import Mount, Mounts, read_mountinfo
 from tagger.watch.gone import away
 from tagger.watch.roots import (
@@ -95,6 +96,8 @@ class Presence:
                 return False
             sight = look_at_root(self.root.path, self.mounts)
         except OSError as error:
+            if no_descriptors(error):
+                raise
             self.state = "missing" if error.errno in _ABSENT else "offline"
             self.reason = error.strerror or str(error)
         else:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tagger.config import WatchRoot, is_inside
+from tagger.files import no_descriptors
 from tagger.watch.events import EventSourceFactory, WatchdogSource
 from tagger.watch.layout import Layout
 from tagger.watch.root_watch import NO_ANSWER, RootWatch, Settings
@@ -26,6 +27,8 @@ PACE_SECONDS = 0.02
 """Hints that come closer together than this are followed together."""
 RETRY_SECONDS = 5.0
 """How long a root is left alone after a failure nobody foresaw."""
+DESCRIPTOR_TRIES = 10
+"""How often a single run looks at a folder for which there was no file descriptor."""
 CALM_SECONDS = 600.0
 """After so long without an error that nobody foresaw it is forgotten."""
 STOP_SECONDS = 5.0
@@ -184,10 +187,16 @@ def _apart(watch: RootWatch, do: Callable[[], None]) -> bool:
     errors: list[Exception] = []
 
     def run() -> None:
-        try:
-            watch.ask(do)
-        except Exception as error:  # noqa: BLE001 - raised again below
-            errors.append(error)
+        for tries in range(DESCRIPTOR_TRIES):
+            try:
+                return watch.ask(do)
+            except Exception as error:  # noqa: BLE001 - raised again below
+                if not no_descriptors(error) or tries + 1 == DESCRIPTOR_TRIES:
+                    errors.append(error)
+                    return None
+            log.warning("%r is looked at again: no file descriptor is left", watch.root.path)
+            watch.stop.wait(RETRY_SECONDS)
+        return None
 
     thread = threading.Thread(target=run, name=f"scan {watch.root.path!r}", daemon=True)
     thread.start()

@@ -12,6 +12,7 @@ from tagger.configfile import load_config
 from tagger.index.store import Store
 from tagger.outcome import Failed, Tagged
 from tagger.photo import Candidate, FileStat
+from tagger.refusing import Refusing
 
 
 @pytest.fixture
@@ -103,8 +104,9 @@ class Odd(Store):
         return super().fail(path, *rest, **more)
 
 
-@pytest.mark.parametrize("refuses", [("photo",), ("intend",), ("save",), ("save", "fail")])
-def test_what_nobody_foresaw_is_that_photos_failure(two, scenes, refuses):
+@pytest.fixture
+def pipeline(two, scenes):
+    """The pipeline on an index that can be odd, and the candidates of three photos."""
     from tagger.labels.vocabulary import own_vocabulary
     from tagger.loading import EngineLoader, decode_pool, make_chooser
     from tagger.pipeline import Pipeline
@@ -118,24 +120,31 @@ def test_what_nobody_foresaw_is_that_photos_failure(two, scenes, refuses):
         for path in sorted(two.inbox.glob("*.jpg"))
     ]
     with Odd(config.state_dir) as store, decode_pool(config, engine.spec) as pool:
-        store.refuses = refuses
-        pipeline = Pipeline(
-            config,
-            store,
-            engine,
-            pool,
-            make_chooser(engine, config, own_vocabulary(config.state_dir)),
-        )
-        jobs, outcomes = pipeline.intake.begin(photos)
-        outcomes += pipeline.finish(jobs)
-        found = {os.path.basename(one.path): one for one in outcomes}
-        assert isinstance(found["odd.jpg"], Failed)
-        assert "nobody foresaw" in found["odd.jpg"].failure.reason
-        assert isinstance(found["good.jpg"], Tagged) and isinstance(found["zoo.jpg"], Tagged)
-        store.refuses = ()
-        assert store.pending() == []
-        failed = store.photo(str(two.inbox / "odd.jpg"))
-        assert (failed.status if failed else None) == ("waiting" if "fail" in refuses else "failed")
+        chooser = make_chooser(engine, config, own_vocabulary(config.state_dir))
+        refusing = Refusing(config)
+        made = Pipeline(config, store, engine, pool, chooser, refusing=refusing)
+        made.photos = photos
+        yield made
+
+
+def handle(pipeline, photos):
+    jobs, outcomes = pipeline.intake.begin(photos)
+    outcomes += pipeline.finish(jobs)
+    return {os.path.basename(one.path): one for one in outcomes}
+
+
+@pytest.mark.parametrize("refuses", [("photo",), ("intend",), ("save",), ("save", "fail")])
+def test_what_nobody_foresaw_is_that_photos_failure(pipeline, refuses):
+    store = pipeline.store
+    store.refuses = refuses
+    found = handle(pipeline, pipeline.photos)
+    assert isinstance(found["odd.jpg"], Failed)
+    assert "nobody foresaw" in found["odd.jpg"].failure.reason
+    assert isinstance(found["good.jpg"], Tagged) and isinstance(found["zoo.jpg"], Tagged)
+    store.refuses = ()
+    assert store.pending() == []
+    failed = store.photo(found["odd.jpg"].path)
+    assert (failed.status if failed else None) == ("waiting" if "fail" in refuses else "failed")
 
 
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "1e999"])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tagger.config import Config, WatchRoot, WriteConfig
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
+from tagger.index.store import Store
+from tagger.intake import refused, unforeseen
+from tagger.outcome import Skipped
 from tagger.photo import Candidate, FileStat
-from tagger.refusing import LOOK_SECONDS, Refusing
+from tagger.refusing import LOOK_SECONDS, SINGLE_SECONDS, Refusing
 from tests.faults.disks import Disk
 
 
@@ -81,3 +87,60 @@ def test_nothing_is_tried_where_nothing_is_written(disk: Callable[..., Disk]) ->
     case = Case(drive.path.parent)
     away = Candidate("/elsewhere/a.jpg", "/elsewhere", FileStat(1, 1))
     assert not case.refusing.park(away, error_of(WriteFailedError, 28))
+
+
+@contextmanager
+def no_descriptor() -> Iterator[None]:
+    """Let this process have no file descriptor left."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    kept = [os.open(os.devnull, os.O_RDONLY)]
+    most = max(map(int, os.listdir("/proc/self/fd")))
+    while kept[-1] < most:
+        kept.append(os.open(os.devnull, os.O_RDONLY))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (kept[-1] + 1, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            os.open(os.devnull, os.O_RDONLY)
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in kept:
+            os.close(fd)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_without_file_descriptors_photos_wait_and_lose_no_try(tmp_path: Path, number: int) -> None:
+    """Whatever the photo was being used for, and in every folder."""
+    case = Case(tmp_path)
+    with Store(str(tmp_path / "state")) as store:
+        for kind in (PhotoUnreadableError, WriteFailedError, TaggerError):
+            error = error_of(kind, number)
+            assert isinstance(refused(store, case.refusing, case.photo, error), Skipped)
+        plain = OSError(number, os.strerror(number))
+        assert isinstance(unforeseen(store, case.refusing, case.photo, plain), Skipped)
+        assert isinstance(refused(store, None, case.photo, error), Skipped)
+        assert store.counts()["failed"] == 0 and store.photo(case.photo.path) is None
+    assert case.refusing.parked() == [case.photo] * 4
+    assert "LimitNOFILE" in str(case.refusing.problem())
+    with no_descriptor():
+        case.now += LOOK_SECONDS
+        assert case.refusing.holds(str(tmp_path)) and case.refusing.holds("/elsewhere")
+        assert case.refusing.holds(str(tmp_path))
+    case.now += LOOK_SECONDS
+    assert not case.refusing.holds(str(tmp_path))
+    assert case.refusing.problem() is None
+    assert case.rings >= 2
+
+
+def test_a_single_run_does_not_wait_for_ever(tmp_path: Path) -> None:
+    photo = Candidate(str(tmp_path / "a.jpg"), str(tmp_path), FileStat(1000, 1))
+    now = [0.0]
+    refusing = Refusing(Config(), clock=lambda: now[0], single=True)
+    assert refusing.park(photo, OSError(errno.EMFILE, "Too many open files"))
+    with no_descriptor():
+        now[0] += SINGLE_SECONDS - 1
+        assert refusing.holds(str(tmp_path))
+        now[0] += LOOK_SECONDS + 1
+        assert not refusing.holds(str(tmp_path))
+    assert not refusing.park(photo, OSError(errno.EMFILE, "Too many open files"))
+    assert not refusing.park(photo, error_of(WriteFailedError, errno.ENOSPC))
