@@ -40,6 +40,7 @@ NUMBERS: dict[str, dict[str, int]] = {
         "linkat": 265,
         "renameat2": 316,
         "openat": 257,
+        "openat2": 437,
         "newfstatat": 262,
         "lstat": 6,
         "statx": 332,
@@ -56,15 +57,19 @@ NUMBERS: dict[str, dict[str, int]] = {
         "linkat": 37,
         "renameat2": 276,
         "openat": 56,
+        "openat2": 437,
         "newfstatat": 79,
         "statx": 291,
     },
 }
 CALLS = NUMBERS.get(platform.machine(), {})
-CHANGING = [name for name in CALLS if name not in ("openat", "newfstatat", "lstat", "statx")]
-LOOKING = [name for name in CALLS if name in ("openat", "newfstatat", "lstat", "statx")]
+LOOKING = [name for name in CALLS if name in ("openat", "openat2", "newfstatat", "lstat", "statx")]
+CHANGING = [name for name in CALLS if name not in LOOKING]
 _BY_FD = ("write", "pwrite64", "writev", "fsync", "fdatasync", "ftruncate")
-_FIRST_IS_FOLDER = ("unlinkat", "renameat", "linkat", "renameat2", "openat", "newfstatat", "statx")
+_FIRST_IS_FOLDER = (
+    *(name for name in LOOKING if name != "lstat"),
+    *("unlinkat", "renameat", "linkat", "renameat2"),
+)
 
 _TRACEME, _CONT, _SETOPTIONS, _GET_SYSCALL_INFO = 0, 7, 0x4200, 0x420E
 _FORK, _VFORK, _CLONE, _SECCOMP, _EXITKILL = 2, 4, 8, 0x80, 0x100000
@@ -205,7 +210,12 @@ def _describe(tid: int) -> tuple[str, str] | None:
     try:
         if name in _BY_FD:
             return name, os.readlink(f"/proc/{tid}/fd/{arguments[0]}")
-        return name, _string(tid, arguments[1 if name in _FIRST_IS_FOLDER else 0])
+        if name not in _FIRST_IS_FOLDER:
+            return name, _string(tid, arguments[0])
+        path = _string(tid, arguments[1])
+        if not path.startswith("/") and arguments[0] < 1 << 31:  # below a descriptor
+            path = os.path.join(os.readlink(f"/proc/{tid}/fd/{arguments[0]}"), path)
+        return name, path
     except OSError:
         return None
 
