@@ -27,6 +27,7 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from tagger.decode import counted
 from tagger.decode.facts import read_exif, read_facts, read_orientation
 from tagger.decode.pixels import (
     LARGE,
@@ -137,6 +138,7 @@ def open_photo(path: str) -> Iterator[BinaryIO]:
     """Open a photo's file; what libraries raise of it becomes as :func:`decode` raises."""
     with _open_file(path) as file:
         try:
+            counted.check(file.fileno(), path)
             yield file
         except PhotoError:
             raise
