@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tagger.loading import EngineLoader
+from tagger.logs import printable
 from tagger.notify import Notifier
 from tagger.progress import Standing
 from tagger.resources import memory_mb
@@ -73,9 +74,9 @@ class Manager:
             self.notifier.alive()
         now = time.monotonic()
         if loader.engine is None and loader.error is not None:
-            self.notifier.status(f"waiting: {loader.error.message}")
+            self.notifier.status(printable(f"waiting: {loader.error.message}"))
         elif worker.resting:
-            self.notifier.status(worker.resting)
+            self.notifier.status(printable(worker.resting))
         elif standing.remaining:
             self.notifier.status(str(standing))
         elif now >= self._counted_at + COUNT_SECONDS:

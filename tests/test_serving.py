@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -86,14 +87,21 @@ class Site:
         self.turn()
 
     def read(self, one: socket.socket) -> bytes:
-        """Return what has come to a client, and what comes in a moment."""
+        """Return the answer that comes to a client, or what does before the end."""
         one.setblocking(False)
         got = b""
-        for _ in range(20):
-            self.serving.turn(0.01)
+
+        def whole() -> bool:
+            nonlocal got
             with contextlib.suppress(BlockingIOError):
                 while some := one.recv(65536):
                     got += some
+                return True
+            head, end, body = got.partition(b"\r\n\r\n")
+            length = re.search(rb"Content-Length: (\d+)", head)
+            return bool(end) and (length is None or len(body) >= int(length[1]))
+
+        self.until(whole)
         return got
 
     def is_open(self, one: socket.socket) -> bool:
@@ -181,12 +189,12 @@ def test_an_answer_that_nobody_reads_has_a_time(made):
     one.connect(site.address)
     site.clients.append(one)
     one.sendall(GET)
-    site.until(lambda: site.asked == 1)
-    site.turn(20)
+    [connection] = site.until(lambda: list(site.serving._server.active_channels.values()))
+    site.until(lambda: connection.total_outbufs_len and not connection.works)
     site.later(phases.PATIENCE_SECONDS - 5)
     assert site.serving.connections == 1
     site.later(phases.LONGEST_SECONDS)
-    assert site.serving.connections == 0
+    site.until(lambda: site.serving.connections == 0)
 
 
 def test_pipelined_requests_are_answered_one_after_the_other(made):
@@ -198,6 +206,7 @@ def test_pipelined_requests_are_answered_one_after_the_other(made):
     site.clients.append(one)
     before = len(os.listdir("/proc/self/fd"))
     one.sendall(b"GET /file HTTP/1.1\r\nHost: x\r\n\r\n" * 1500)
+    site.until(lambda: site.asked)
     site.turn(200)
     assert len(os.listdir("/proc/self/fd")) <= before + 4
     assert 0 < site.asked < 1500
@@ -396,6 +405,22 @@ def test_what_stands_between_chunks_has_an_end(made, filler):
     one = site.client(large(None) + filler)
     got = site.read(one)
     assert got[8:13] == b" 400 ", got[:200]
+
+
+def test_a_body_that_cannot_be_stored_is_an_answer(made, monkeypatch, caplog):
+    from waitress.receiver import FixedStreamReceiver
+
+    def full(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(FixedStreamReceiver, "received", full)
+    site = made()
+    got = site.read(site.client(large() + b"a" * 200_000))
+    assert b" 507 " in got, got
+    assert [one.getMessage() for one in caplog.records] == [
+        "a body cannot be stored: No space left on device"
+    ]
+    assert site.asked == 0
 
 
 def test_a_head_that_is_too_long_is_refused(made):

@@ -170,7 +170,12 @@ class Connection(HTTPChannel):  # type: ignore[misc]
                 request = self.request
                 assert request is not None
                 was_in_head = not request.headers_finished
-                data = data[request.received(data) :]
+                try:
+                    data = data[request.received(data) :]
+                except OSError as error:
+                    log.warning("a body cannot be stored: %s", error.strerror)
+                    request.failed(error)
+                    data = b""
                 if request.completed:
                     self.request = None
                     if not request.empty:
@@ -212,12 +217,13 @@ class Connection(HTTPChannel):  # type: ignore[misc]
                 request.admitted()
             except OSError as error:
                 log.warning("a body cannot be stored: %s", error.strerror)
-                refusal = Refusal("507 INSUFFICIENT STORAGE", [], b"")
-        if refusal is None:
-            if request.expect_continue:
-                self.send_continue()
-            return
-        request.error, request.completed = refusal, True
+                request.failed(error)
+            else:
+                if request.expect_continue:
+                    self.send_continue()
+                return
+        else:
+            request.error, request.completed = refusal, True
         self.request, self._ahead = None, b""
         with self.requests_lock:
             self._answer(request)

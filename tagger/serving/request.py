@@ -53,6 +53,11 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     def admitted(self) -> None:
         """Get ready for a large body, which may now be read. May raise OSError."""
 
+    def failed(self, error: OSError) -> None:
+        """Note that the body could not be stored."""
+        self.error = Refusal("507 INSUFFICIENT STORAGE", [], f"{error.strerror}\n".encode())
+        self.completed = True
+
     @property
     def is_large(self) -> bool:
         """Whether leave is to be asked before the body is read."""

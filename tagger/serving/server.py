@@ -184,7 +184,11 @@ class ServingThread:
 
     def _run(self) -> None:
         while not self._closing:
-            self._serving.turn(None)
+            try:
+                self._serving.turn(None)
+            except Exception:  # whatever it is: who asks for figures is answered again
+                log.exception("the server of %s failed, and goes on", self._thread.name)
+                time.sleep(PAUSE_SECONDS)
 
     def close(self) -> None:
         """Stop, and close it."""

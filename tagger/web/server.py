@@ -60,10 +60,18 @@ class _JsonError:
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         del ident
-        remedy = "send a smaller picture" if self.code == 413 else "send a proper request"
+        remedy = {413: "send a smaller picture", 507: "free some space on the disk"}.get(
+            self.code, "send a proper request"
+        )
         said = {"error": self.reason.lower(), "remedy": remedy, "status": self.code}
         headers = [("Content-Type", "application/json"), *HEADERS.items()]
         return f"{self.code} {self.reason}", headers, json.dumps(said).encode()
+
+
+class _Full(Error):  # type: ignore[misc]
+    """The body of a request cannot be stored."""
+
+    code, reason = 507, "Insufficient Storage"
 
 
 class _Parser(Parser):
@@ -77,6 +85,10 @@ class _Parser(Parser):
         if isinstance(self.error, Error):
             self.error = _JsonError(self.error)
         return consumed
+
+    def failed(self, error: OSError) -> None:
+        super().failed(error)
+        self.error = _JsonError(_Full(error.strerror))
 
     def admitted(self) -> None:
         size = self.content_length
