@@ -17,7 +17,9 @@ _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CANON_UUID = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _XMP_TYPE = b"application/rdf+xml"
 _MAX_ITEMS = 20_000
-_MAX_PIECES = 1000
+_MAX_PIECES, _MAX_ALL_PIECES = 1000, 100_000
+_MAX_META = 4 << 20
+"""Pieces of one item and of all, which may take no bytes each; bytes of all tables."""
 _MAX_DEPTH = 4
 _MAX_TOP = 10_000
 
@@ -107,6 +109,8 @@ class _Meta:
 
     def __init__(self, source: Source, start: int, end: int) -> None:
         self._source = source
+        if end - start > _MAX_META:
+            raise ValueError("tables that are too long")
         self._data = data = source.exactly(start, end - start)
         self._boxes: dict[bytes, tuple[int, int]] = {}
         # A full box begins with its version; QuickTime's is none.
@@ -195,13 +199,18 @@ class _Meta:
             return int.from_bytes(data[at - size : at])
 
         found: dict[int, list[Piece]] = {}
+        total = 0
         for _ in range(min(take(4 if version == 2 else 2), _MAX_ITEMS)):
             number = take(4 if version == 2 else 2)
             method = take(2) & 15 if version else 0
             elsewhere = take(2)
             base = take(base_size)
             pieces: list[Piece] = []
-            for _ in range(take(2)):
+            count = take(2)
+            total += count
+            if total > _MAX_ALL_PIECES:
+                raise ValueError("too many pieces")
+            for _ in range(count):
                 index = take(index_size) if version else 0
                 offset = take(offset_size)
                 pieces.append((method, index or 1, base + offset, take(length_size)))

@@ -18,6 +18,7 @@ _RANGES = {273: 279, 324: 325, 513: 514}
 _SUB_IFD, _XMP = 330, 700
 _MOVES = {*_RANGES, _SUB_IFD, _XMP, 34665, 34853, 40965}
 _MAX_IFDS = 1000
+_MAX_PIECES = 100_000
 _TABLES = (b"iinf", b"iloc", b"iref", b"idat", b"free")
 """What changes with the XMP, or is looked at piece by piece."""
 
@@ -145,7 +146,7 @@ def _item_places(data: bytes, at: int, end: int) -> dict[int, list[tuple[int, in
         at += size
         return int.from_bytes(_slice(data[:end], at - size, size))
 
-    found = {}
+    found, total = {}, 0
     for _ in range(take(4 if version == 2 else 2)):
         number = take(4 if version == 2 else 2)
         method = take(2) & 15 if version else 0
@@ -153,7 +154,11 @@ def _item_places(data: bytes, at: int, end: int) -> dict[int, list[tuple[int, in
             raise ValueError("data in another file or item")
         base = take(base_size)
         pieces = []
-        for _ in range(take(2)):
+        count = take(2)
+        total += count
+        if total > _MAX_PIECES:
+            raise ValueError("too many pieces")
+        for _ in range(count):
             take(index_size if version else 0)
             offset = take(offset_size)
             pieces.append((method, base + offset, take(length_size)))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tagger.metadata import source
+from tagger.errors import RefusedError
+from tagger.metadata import picture, source
 from tagger.metadata.inside import Inside, inside, inside_file
 from tagger.metadata.keywords import user_paths
 from tagger.metadata.reading import read_tags
@@ -187,6 +188,21 @@ def test_items_within_items_end() -> None:
     loop = data.replace(struct.pack(">HHH", 2, 1, 99), struct.pack(">HHH", 2, 1, 2))
     assert loop != data
     assert words(inside(Source(loop))) == set()
+
+
+def test_pieces_that_take_no_bytes_take_no_time() -> None:
+    """A table of 40 kB may list 400 million pieces of nothing."""
+    places = b"".join(struct.pack(">HHHH", n, 0, 0, 0xFFFF) for n in range(5000))
+    iloc = box(b"iloc", b"\1\0\0\0\0\0" + struct.pack(">H", 5000) + places)
+    iinf = box(b"iinf", bytes(6))
+    pitm = box(b"pitm", bytes(6))
+    meta = box(b"meta", bytes(4) + pitm + iinf + iloc)
+    data = box(b"ftyp", b"heic" + bytes(4)) + meta
+    started = time.process_time()
+    assert words(inside(Source(data))) == set()
+    with pytest.raises(RefusedError):
+        picture.digest(data)
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("name", ["", "cut", "bytes"])
