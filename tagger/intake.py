@@ -178,7 +178,7 @@ class Intake:
             return None
         self._find_twin(job)
         if job.source is None:
-            job.future = self._pool.submit(path)
+            job.future = self._pool.submit(path, root=candidate.root)
         return job
 
     def _as_before(

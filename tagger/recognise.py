@@ -109,7 +109,8 @@ class Recogniser:
                 # Once: of a file whose header lies, the whole may look like a thumbnail too.
                 if job.candidate.path not in unsure and is_unsure(decoded, one.prediction):
                     unsure[job.candidate.path] = one
-                    job.future = self._pool.submit(job.candidate.path, whole=True)
+                    photo = job.candidate
+                    job.future = self._pool.submit(photo.path, root=photo.root, whole=True)
                     waiting.append(job)
                 else:
                     found.append(one)
@@ -121,7 +122,7 @@ class Recogniser:
             return None
         stored = self._store.prediction(job.source.id)
         if stored is None:
-            job.future = self._pool.submit(job.candidate.path)
+            job.future = self._pool.submit(job.candidate.path, root=job.candidate.root)
             return None
         return Recognised(job, job.source.facts, stored, True)
 

@@ -17,6 +17,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 _MIB = 1 << 20
 DESCRIPTORS = 16_384
 """Open files: far more than the page's visitors and the watched folders need."""
+_PR_SET_DUMPABLE = 4
 
 
 def give_memory_back() -> None:
@@ -82,6 +83,16 @@ def raise_descriptors() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (OSError, ValueError) as error:
             log.debug("the limit on open files stays %d: %s", soft, error)
+
+
+def keep_private() -> None:
+    """Close this process's memory to others of the same account, as root's is: no tracing either.
+
+    Processes that it starts are not closed by that. There is no core dump of it any more.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        log.debug("this process could not be closed to others of its account")
 
 
 def memory_mb() -> float | None:

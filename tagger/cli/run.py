@@ -14,7 +14,7 @@ from tagger.configfile import load_config
 from tagger.errors import ConfigError
 from tagger.logs import set_up_logging
 from tagger.notify import Notifier
-from tagger.resources import be_nice, give_memory_back, raise_descriptors
+from tagger.resources import be_nice, give_memory_back, keep_private, raise_descriptors
 
 
 @click.command("run")
@@ -30,6 +30,7 @@ def run_command(ctx: click.Context, once: bool) -> None:
     if not config.watch:
         raise ConfigError(f"{path} watches no folder", "add one under `watch:`")
     leave_folder()
+    keep_private()
     give_memory_back()
     raise_descriptors()
     be_nice(config.priority)

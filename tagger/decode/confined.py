@@ -1,23 +1,44 @@
-"""The inside of a decoding process: give up every right, then decode what is asked for."""
+"""The inside of a decoding process: give up every right, then decode what is asked for.
+
+Photos come from strangers and decoders have bugs: whoever takes such a process over shall reach
+nothing but the photo that it was given, and its answer. What holds, where the kernel has it (all
+of it on Linux 6.12 and x86-64 or aarch64, seccomp since 3.5, Landlock since 5.13):
+
+* each photo comes as a descriptor to read, opened by the daemon;
+* no system call that opens, makes, renames or deletes anything by name, no socket, no process,
+  no signal to another one, no code besides what is loaded (:mod:`~tagger.decode.seccomp`);
+* no file, TCP port, abstract socket or signal by Landlock either (:mod:`~tagger.decode.landlock`);
+* a network of its own with nothing in it, where namespaces are allowed;
+* no capabilities, not even as root, and no way to any;
+* so much memory, no byte written to a file, no core dump, an end with the daemon's.
+
+What remains: it may still ask for the size and dates of a file whose name it knows.
+"""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import ctypes
-import logging
+import importlib
+import locale
 import os
+import platform
 import resource
 import signal
-from collections.abc import Callable
+import socket
+import struct
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tagger.decode import landlock, seccomp
 from tagger.oom import DECODER, offer_to_end
 from tagger.photo import CropSpec
 
-log = logging.getLogger(__name__)
-
 READY = b"ready"
+"""What a process says first, then a space and what it could not do, see :func:`confine`."""
+MAX_READY = 200
 WHOLE, QUICK, CENTRE, VIEW, SQUARE = b"w", b"q", b"c", b"v", b"s"
 """How a request begins, see :func:`serve`."""
 
@@ -25,10 +46,37 @@ UNKNOWN_DATA_MB = 256
 ADDRESS_SPACE_MB = 2048
 """The least that the limit on the address space is, of which memory is but a part."""
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP = 1, 24
+_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _CLEAR_ALL = 38, 47, 4
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
-_CAP_SYS_ADMIN = 1 << 21
+_CAPABILITIES_VERSION = 0x20080522
+_CAPSET = {"x86_64": 126, "aarch64": 91}
+
+_MAX_TASKS = 64
+"""Threads, where they are counted apart from those of the account's other processes."""
+
+_PRELOADED = (
+    "rawpy",
+    "tagger.decode.answer",
+    "tagger.decode.view",
+    "_strptime",
+    "copy",
+    "fractions",
+    "mmap",
+    "random",
+    "tempfile",
+    "traceback",
+    "PIL.ImageColor",
+    "PIL.ImageFilter",
+    "PIL.ImageMath",
+    "PIL.ImageMode",
+    "PIL.ImagePalette",
+    "PIL.ImageSequence",
+)
+"""What is imported before nothing can be any more; Pillow's plugins come with these."""
+_CODECS = (
+    "ascii latin-1 utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 cp437 cp1252 idna".split()
+)
 
 
 def serve(
@@ -36,6 +84,7 @@ def serve(
 ) -> None:
     """Say READY, then answer each path (:func:`os.fsencode`) that comes, until the pipe ends.
 
+    After each comes a byte with a descriptor of the photo's file; the path serves messages only.
     Before a path stands QUICK, WHOLE when no thumbnail will do, or CENTRE when the photo's ends
     are of no interest. Or VIEW or SQUARE and
     two bytes with a side in pixels: a picture to look at is wanted, see
@@ -43,42 +92,72 @@ def serve(
 
     ``settings`` are the spec, the limit in pixels, and whether end crops are wanted.
     """
-    confine(memory_mb, parent)
+    photos = socket.socket(fileno=os.dup(pipe.fileno()))
+    _leave_tracker()
+    missing = confine(memory_mb, parent)
     from tagger.decode.answer import pack, pack_view
     from tagger.decode.crop import decode
     from tagger.decode.view import view
 
     spec, max_pixels, more = settings
     try:
-        pipe.send_bytes(READY)
+        pipe.send_bytes(b" ".join([READY, ", ".join(missing).encode()])[:MAX_READY])
         while True:
             asked = pipe.recv_bytes()
             kind, rest = asked[:1], asked[1:]
             try:
+                fd = _received(photos)
                 if kind in (VIEW, SQUARE):
                     side, path = int.from_bytes(rest[:2], "big"), os.fsdecode(rest[2:])
-                    seen = view(path, side, square=kind == SQUARE, max_pixels=max_pixels)
+                    square = kind == SQUARE
+                    seen = view(path, side, fd=fd, square=square, max_pixels=max_pixels)
                     answer = pack_view(seen)
                 else:
                     found = decode(
                         os.fsdecode(rest),
                         spec,
+                        fd=fd,
                         max_pixels=max_pixels,
                         more=more and kind != CENTRE,
                         whole=kind == WHOLE,
                     )
                     answer = pack(found)
+            except EOFError as error:
+                if error.args == (_NO_DESCRIPTOR,):
+                    raise
+                answer = pack(error)
             except Exception as error:  # noqa: BLE001 (told to the daemon, which logs it)
                 answer = pack(error)
             pipe.send_bytes(answer)
     except (EOFError, ConnectionError):
-        pass  # the daemon is done, or gone
+        os._exit(0)  # the daemon is done, or gone
 
 
-def confine(memory_mb: int, parent: int) -> None:
+_NO_DESCRIPTOR = "no photo came"
+
+
+def _received(photos: socket.socket) -> int:
+    """Return the descriptor that comes after a path. Raise EOFError when none does."""
+    _, fds, _, _ = socket.recv_fds(photos, 1, 1)
+    if len(fds) != 1:
+        raise EOFError(_NO_DESCRIPTOR)
+    os.lseek(fds[0], 0, os.SEEK_SET)  # it may have been given to one that died
+    return fds[0]
+
+
+def _leave_tracker() -> None:
+    """Close the pipe to the daemon's helper that removes shared memory by any name it is told."""
+    tracker: Any = resource_tracker._resource_tracker
+    if tracker._fd is not None:
+        os.close(tracker._fd)
+        tracker._fd = None
+
+
+def confine(memory_mb: int, parent: int) -> list[str]:
     """Give up, for this process, all that opening photos does not need.
 
-    ``parent`` is the process that it must not outlive.
+    ``parent`` is the process that it must not outlive. Return what could not be done here, in
+    words that follow "could not".
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to handle
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -89,18 +168,40 @@ def confine(memory_mb: int, parent: int) -> None:
     os.nice(5)
     offer_to_end(DECODER)
     libc = ctypes.CDLL(None, use_errno=True)
-    _try("die with the daemon", lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL))
+    missing: list[str] = []
+
+    def attempt(what: str, done: bool) -> None:
+        if not done:
+            missing.append(what)
+
+    attempt("die with the daemon", libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
     if os.getppid() != parent:
         os._exit(1)  # it died before that was set
-    _try("renounce privileges", lambda: libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    _try("leave the network", lambda: _leave_network(libc))
-
-    from tagger.decode import answer, view  # the libraries are mapped before the limit holds
-
-    del answer, view
+    attempt("renounce privileges", libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+    if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0:
+        # Tasks of the account are counted anew there, so that the limit is ours alone.
+        resource.setrlimit(resource.RLIMIT_NPROC, (_MAX_TASKS, _MAX_TASKS))
+    else:
+        attempt("leave the network", libc.unshare(_CLONE_NEWNET) == 0)
+    preload()
     _limit_memory(memory_mb)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    attempt("drop its capabilities", _drop_capabilities(libc))
+    attempt("use Landlock", landlock.restrict(libc) > 0)
+    attempt("filter its system calls", seccomp.restrict(libc))
+    return missing
+
+
+def preload() -> None:
+    """Load, while files can be opened, all that opening photos may need of the system."""
+    # Threads of it would be no use, and Landlock holds for those only that are started later.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    for module in _PRELOADED:
+        importlib.import_module(module)
+    for codec in _CODECS:
+        codecs.lookup(codec)
+    locale.getpreferredencoding(False)
 
 
 def _limit_memory(memory_mb: int) -> None:
@@ -127,16 +228,6 @@ def _memory() -> dict[str, int]:
     return {words[0].decode().rstrip(":"): int(words[1]) << 10 for words in lines}
 
 
-def _leave_network(libc: Any) -> int:
-    """Move to a network of our own, with nothing in it. Return 0 when that was done."""
-    rights = _capabilities()
-    if rights & _CAP_SYS_ADMIN:
-        return int(libc.unshare(_CLONE_NEWNET))
-    if rights:
-        return -1  # a user namespace would take them away: perhaps they serve to read photos
-    return int(libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET))
-
-
 def _capabilities() -> int:
     with contextlib.suppress(OSError, ValueError), open("/proc/self/status", "rb") as file:
         for line in file:
@@ -145,6 +236,15 @@ def _capabilities() -> int:
     return 0
 
 
-def _try(what: str, call: Callable[[], int]) -> None:
-    if call() != 0:
-        log.debug("a decoding process could not %s", what)
+def _drop_capabilities(libc: Any) -> bool:
+    """Give up all capabilities, for good. Photos come open, so none serves to read them."""
+    libc.prctl(_PR_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
+    for capability in range(64):
+        if libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            break  # the last one, or not ours to drop: without new privileges that is the same
+    number = _CAPSET.get(platform.machine())
+    if number is None:
+        return _capabilities() == 0
+    head, none = struct.pack("=Ii", _CAPABILITIES_VERSION, 0), bytes(24)
+    libc.syscall(ctypes.c_long(number), head, none)
+    return _capabilities() == 0

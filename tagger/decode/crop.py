@@ -13,7 +13,6 @@ import hashlib
 import io
 import os
 import re
-import stat
 import struct
 import warnings
 import zlib
@@ -29,6 +28,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tagger.decode import counted
 from tagger.decode.facts import read_exif, read_facts, read_orientation
+from tagger.decode.opening import open_file
 from tagger.decode.pixels import (
     LARGE,
     Rows,
@@ -46,9 +46,8 @@ from tagger.errors import (
     ImageTooLargeError,
     NotAnImageError,
     PhotoError,
-    PhotoVanishedError,
 )
-from tagger.files import open_untrusted, unreadable
+from tagger.files import unreadable
 from tagger.photo import RAW_SUFFIXES, CropSpec, DecodedPhoto, PhotoFacts
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
@@ -115,11 +114,14 @@ def decode(
     path: str,
     spec: CropSpec,
     *,
+    fd: int | None = None,
     max_pixels: int = 200_000_000,
     more: bool = False,
     whole: bool = False,
 ) -> DecodedPhoto:
     """Return the centre crop of the photo at ``path``, and what it says of itself.
+
+    With ``fd`` its file is open already, and nothing is opened by that name.
 
     ``more`` adds the two end squares of a photo that is clearly not square; ``whole`` takes
     no thumbnail. Of a JPEG that is not progressive, four times ``max_pixels`` may be there:
@@ -127,16 +129,19 @@ def decode(
     NotAnImageError, DamagedImageError, ImageTooLargeError (more than ``max_pixels``),
     PhotoVanishedError or PhotoUnreadableError.
     """
-    with open_photo(path) as file:
+    with open_photo(path, fd) as file:
         if is_raw(path):
             return _decode_raw(file, path, spec, max_pixels, more)
         return _decode(file, path, spec, max_pixels, more, whole=whole)
 
 
 @contextmanager
-def open_photo(path: str) -> Iterator[BinaryIO]:
-    """Open a photo's file; what libraries raise of it becomes as :func:`decode` raises."""
-    with _open_file(path) as file:
+def open_photo(path: str, fd: int | None = None) -> Iterator[BinaryIO]:
+    """Open a photo's file; what libraries raise of it becomes as :func:`decode` raises.
+
+    With ``fd`` it is open already, and the path serves messages only; it is closed then, too.
+    """
+    with open(open_file(path) if fd is None else fd, "rb") as file:
         try:
             counted.check(file.fileno(), path)
             yield file
@@ -165,23 +170,6 @@ def _too_much_memory(path: str) -> ImageTooLargeError:
         f"{path} needs more memory than its process may use",
         "raise `decode.memory_mb`, or leave it untagged",
     )
-
-
-def _open_file(path: str) -> BinaryIO:
-    try:
-        fd = open_untrusted(path)
-        found = os.fstat(fd)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
-            raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
-        raise unreadable(path, error) from error
-    if not stat.S_ISREG(found.st_mode):
-        os.close(fd)
-        raise PhotoVanishedError(f"{path} is no regular file any more", "nothing to do")
-    if found.st_size == 0:
-        os.close(fd)
-        raise NotAnImageError(f"{path} is empty", "copy it again, if it should not be")
-    return open(fd, "rb")
 
 
 def _damaged(path: str, error: Exception) -> PhotoError:

@@ -22,15 +22,20 @@ MAX_SIDE = 2048
 
 
 def view(
-    path: str, side: int, *, square: bool = False, max_pixels: int = 200_000_000
+    path: str,
+    side: int,
+    *,
+    fd: int | None = None,
+    square: bool = False,
+    max_pixels: int = 200_000_000,
 ) -> NDArray[np.uint8]:
     """Return the photo at ``path`` as it is to be seen: uint8 RGB of shape (H, W, 3).
 
     Whole, its longer side at most ``side`` pixels; or the ``square`` in its middle, for which
-    a small picture that the file carries will do. It is never made larger. Raise as
-    :func:`tagger.decode.crop.decode`.
+    a small picture that the file carries will do. It is never made larger.
+    ``fd`` and what is raised are as for :func:`tagger.decode.crop.decode`.
     """
-    with open_photo(path) as file:
+    with open_photo(path, fd) as file:
         source = raw_preview(path, file)[0] if is_raw(path) else file
         with open_image(source, path, max_pixels) as (image, facts):
             return np.asarray(turn(_seen(image, source, side, square), facts.orientation))

@@ -1,9 +1,10 @@
 """The processes in which photos are opened: limited, and expendable.
 
 Image decoders have memory bugs, and photos come from strangers. Each worker may use so
-much memory, may write no file, has no network where the kernel allows to give it up, and is
-killed when a photo takes too long. What kills it costs that photo only. What it says is
-taken as plain data, never unpickled: it may have been taken over.
+much memory, may open and write no file, and is killed when a photo takes too long; what it gives up
+besides is in :mod:`~tagger.decode.confined`. It is given each photo open, to read. What kills it
+costs that photo only. What it says is taken as plain data, never unpickled: it may have been
+taken over.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 import multiprocessing
 import os
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +25,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tagger.decode.answer import MAX_ANSWER, T, unpack, unpack_view
-from tagger.decode.confined import CENTRE, QUICK, READY, SQUARE, VIEW, WHOLE, serve
+from tagger.decode.confined import CENTRE, MAX_READY, QUICK, READY, SQUARE, VIEW, WHOLE, serve
+from tagger.decode.opening import open_file
 from tagger.errors import DecoderCrashedError, PhotoError
 from tagger.photo import CropSpec, DecodedPhoto
 from tagger.resources import cores
@@ -45,8 +48,9 @@ wait, and in a long backlog it still gets its turn."""
 START_SECONDS = 60.0
 """A worker that is not ready by then will never be."""
 
-Job = tuple[str, bytes, Callable[[bytes], Any], "Future[Any]"]
-"""A path, how the request for it begins, how the answer is read, and what becomes of it."""
+Job = tuple[str, str | None, bytes, Callable[[bytes], Any], "Future[Any]"]
+"""A path, the folder that it must be in, how the request for it begins, how the answer is read,
+and what becomes of it."""
 
 
 class DecodePool:
@@ -96,16 +100,25 @@ class DecodePool:
         self.close()
 
     def submit(
-        self, path: str, *, later: bool = False, whole: bool = False, ends: bool = True
+        self,
+        path: str,
+        *,
+        root: str | None = None,
+        later: bool = False,
+        whole: bool = False,
+        ends: bool = True,
     ) -> Future[DecodedPhoto]:
         """Return the future of a decoded photo. It raises PhotoError and nothing else.
 
+        No link is followed between the folder ``root``, if one is given, and the photo.
         ``whole``: a thumbnail in the file will not do; without ``ends`` there is only the centre,
         and a thumbnail will do. With ``later`` the next LATER others go before it. Raise
         RuntimeError when the pool has been closed.
         """
         kind = CENTRE if not ends else WHOLE if whole else QUICK
-        return self._put(path, kind, lambda answer: unpack(answer, self._size), later=later)
+        return self._put(
+            path, kind, lambda answer: unpack(answer, self._size), root=root, later=later
+        )
 
     def view(self, path: str, side: int, *, square: bool = False) -> Future[NDArray[np.uint8]]:
         """Return the future of a picture to look at, see :func:`tagger.decode.view.view`.
@@ -116,14 +129,20 @@ class DecodePool:
         return self._put(path, kind, lambda answer: unpack_view(answer, side))
 
     def _put(
-        self, path: str, kind: bytes, read: Callable[[bytes], T], *, later: bool = False
+        self,
+        path: str,
+        kind: bytes,
+        read: Callable[[bytes], T],
+        *,
+        root: str | None = None,
+        later: bool = False,
     ) -> Future[T]:
         result: Future[T] = Future()
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pool of decoding processes is closed")
             number = next(self._count)
-            self._jobs.put((number + LATER * later, number, (path, kind, read, result)))
+            self._jobs.put((number + LATER * later, number, (path, root, kind, read, result)))
         return result
 
     def close(self, timeout: float = 3.0) -> None:
@@ -139,10 +158,10 @@ class DecodePool:
 
     def _run(self, worker: _Worker) -> None:
         while (job := self._jobs.get()[2]) is not None:
-            path, kind, read, result = job
+            path, root, kind, read, result = job
             if not self._closed and not result.cancelled():
                 try:
-                    answer: Any = worker.decode(path, kind, read)
+                    answer: Any = worker.decode(path, root, kind, read)
                 except PhotoError as error:
                     answer = error
                 except Exception:
@@ -183,24 +202,27 @@ class _Worker:
             if self._process is not None:
                 self._process.kill()
 
-    def decode(self, path: str, kind: bytes, read: Callable[[bytes], T]) -> T:
+    def decode(self, path: str, root: str | None, kind: bytes, read: Callable[[bytes], T]) -> T:
         """Return what ``read`` makes of the answer to a request that begins with ``kind``.
 
         Raise PhotoError, DecoderCrashedError for a dead process.
         """
+        fd = open_file(path, root)
         try:
             try:
-                answer = self._ask(path, kind)
+                answer = self._ask(path, fd, kind)
             except ConnectionError:
                 # The pipe is reset when it died without having read the path.
                 self.end()
-                answer = self._ask(path, kind)
+                answer = self._ask(path, fd, kind)
         except (OSError, EOFError) as error:
             code = self.end()
             raise DecoderCrashedError(
                 f"the process that opened {path} died (code {code})",
                 "it is tried again; after three times it is left alone until it changes",
             ) from error
+        finally:
+            os.close(fd)
         try:
             return read(answer)
         except ValueError as error:
@@ -211,11 +233,13 @@ class _Worker:
                 "report it, with the photo if you can",
             ) from error
 
-    def _ask(self, path: str, kind: bytes) -> bytes:
+    def _ask(self, path: str, fd: int, kind: bytes) -> bytes:
         """Return the process's answer. Raise OSError or EOFError when it died."""
         pipe = self._ready()
         self._left -= 1
         pipe.send_bytes(kind + os.fsencode(path))
+        with socket.socket(fileno=os.dup(pipe.fileno())) as photos:
+            socket.send_fds(photos, [b"\0"], [fd])
         if not pipe.poll(self._timeout):
             self.end()
             raise DecoderCrashedError(
@@ -243,8 +267,11 @@ class _Worker:
             process.start()
             self._process, self._pipe, self._left = process, ours, TASKS_PER_WORKER
         theirs.close()  # so that its death ends the pipe
-        if not ours.poll(START_SECONDS) or ours.recv_bytes(len(READY)) != READY:
+        said = ours.recv_bytes(MAX_READY) if ours.poll(START_SECONDS) else b""
+        if not said.startswith(READY):
             raise EOFError
+        if missing := said[len(READY) :].strip().decode("ascii", "replace"):
+            log.debug("a decoding process could not %s", missing)
         return ours
 
     def end(self) -> int | None:

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from tagger.decode import worker
-from tagger.decode.confined import confine
+from tagger.decode.confined import confine, preload
 from tagger.decode.crop import decode
 from tagger.decode.worker import LATER, DecodePool
 from tagger.errors import (
@@ -356,6 +356,7 @@ def test_no_network_and_no_writing(root: bool) -> None:
     if not may_unshare(0x40000000 if root else 0x50000000):
         pytest.skip("network namespaces are not allowed here")
     parent = os.getpid()
+    preload()  # this installation may be closed to others
 
     def prepare() -> None:
         if not root:
