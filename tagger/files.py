@@ -155,6 +155,25 @@ def sidecar_stat(path: str) -> FileStat | None:
     return FileStat.together(found)
 
 
+_PARTED = OWN_PREFIX + "parted-"
+
+
+def parted_path(path: str, digest: bytes) -> str:
+    """Return the path, where no file is, under which a photo is remembered that lost ``path``.
+
+    Another one has its name now; by the ``digest`` of its bytes it is found again.
+    """
+    folder, name = os.path.split(path)
+    return os.path.join(folder, _PARTED + digest.hex()[:16], name)
+
+
+def former_path(path: str) -> str:
+    """Return where the photo was that is remembered under ``path``, see :func:`parted_path`."""
+    folder, name = os.path.split(path)
+    above, last = os.path.split(folder)
+    return os.path.join(above, name) if last.startswith(_PARTED) else path
+
+
 def moved_file(file: str, old: str, new: str) -> str:
     """Return where a file that belonged to the photo ``old`` belongs now that it is ``new``."""
     if file == old:

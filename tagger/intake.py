@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING
 from tagger.beneath import move
 from tagger.config import Config
 from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError, TaggerError
-from tagger.files import hash_file, moved_file, no_descriptors, photo_stat, sidecar_stat
+from tagger.files import (
+    former_path,
+    hash_file,
+    moved_file,
+    no_descriptors,
+    photo_stat,
+    sidecar_stat,
+)
 from tagger.index.database import concerns_index
 from tagger.index.records import Failure, PhotoRow
 from tagger.index.store import Store
@@ -45,7 +52,12 @@ REST_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Job:
-    """A photo on its way. ``source`` is the row whose prediction serves, if one does."""
+    """A photo on its way. ``source`` is the row whose prediction serves, if one does.
+
+    ``previous`` is its journal, ``others`` that of another photo that had its name before;
+    ``moved``: it was seen at another name before; ``renewed``: the user asked meanwhile that it
+    is classified again.
+    """
 
     candidate: Candidate
     digest: bytes
@@ -54,6 +66,9 @@ class Job:
     how: str = "classified"
     future: Future[DecodedPhoto] | None = None
     previous: tuple[JournalEntry, ...] = ()
+    others: tuple[JournalEntry, ...] = ()
+    moved: bool = False
+    renewed: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -221,51 +236,96 @@ class Intake:
         path = job.candidate.path
         twins = self._store.same_content(job.digest)
         own = [twin for twin in twins if twin.path == path]
-        moved = [
-            twin
-            for twin in twins
-            if twin.path != path and self._online(twin.path) and is_absent(twin.path)
-        ]
         if own:
             job.source, job.how = own[0], "known"
-        elif moved:
-            self._move(job, moved[0])
-        elif twins:
-            job.source, job.how = twins[0], "copied"
-            job.previous = tuple(
-                replace(entry, file=path)
-                for entry in self._store.entries(twins[0].id)
-                if entry.target == "embed" and entry.after == job.digest
-            )
+            return
+        if not twins:
+            return
+        if job.row is not None and job.digest in (job.row.content_hash, job.row.source_hash):
+            job.source, job.how = twins[0], "copied"  # it is to be classified again
+            return
+        left = next((twin for twin in twins if self._has_left(twin)), None)
+        job.others = job.previous
+        if job.row is not None and knows_content(job.row):
+            self._store.part(job.row.id, inherit=False)
+            job.row = self._store.photo(path)
+        job.previous, job.moved = (), True
+        if left is not None:
+            self._move(job, left)
+            return
+        job.source, job.how = twins[0], "copied"
+        job.previous = tuple(
+            replace(entry, file=moved_file(entry.file, former_path(twins[0].path), path))
+            for entry in self._store.entries(twins[0].id)
+            if entry.target != "embed" or entry.after == job.digest
+        )
+
+    def _has_left(self, twin: PhotoRow) -> bool:
+        """Whether a photo is surely no longer at its path: nothing is, or another known one."""
+        if not self._online(twin.path):
+            return False
+        if is_absent(twin.path):
+            return True
+        try:
+            now = photo_stat(twin.path)
+            if (twin.stat is not None and now.same_version(twin.stat)) or now.size > LARGEST:
+                return False
+            digest = hash_file(twin.path, twin.root, now, self._stop)
+        except PhotoError:
+            return False
+        if digest in (twin.content_hash, twin.source_hash):
+            return False
+        return any(other.path != twin.path for other in self._store.same_content(digest))
 
     def _move(self, job: Job, old: PhotoRow) -> None:
         """Let the row of ``old`` follow its photo, and our own sidecar with it."""
-        path = job.candidate.path
-        entries = []
+        path, origin = job.candidate.path, former_path(old.path)
+        entries, behind = list[JournalEntry](), list[JournalEntry]()
+        vacant = is_absent(origin)
         for entry in self._store.entries(old.id):
-            file = moved_file(entry.file, old.path, path)
-            if file != entry.file and not os.path.lexists(file) and self._owns(entry, old, path):
-                try:
-                    move((old.root, entry.file), (job.candidate.root, file))
-                except OSError as error:
-                    self._once.warn(
-                        "move",
-                        os.path.dirname(path),
-                        f"cannot move the sidecar {entry.file} along with {path}: "
-                        f"{error.strerror}; a new one is written",
-                    )
+            file = moved_file(entry.file, origin, path)
+            stays = file != entry.file and os.path.lexists(entry.file)
+            if stays and vacant and self._owns(entry, old, path):
+                if os.path.lexists(file):
+                    entries.append(entry)  # a sidecar of nobody's: what is ours in it goes
+                    stays = False
+                else:
+                    stays = not self._rename((old.root, entry.file), (job.candidate.root, file))
+            if stays and entry.target != "embed":
+                behind.append(entry)
             if os.path.lexists(file):
                 entries.append(replace(entry, file=file))
         self._store.move(old.id, path, job.candidate.root, entries)
+        if behind:
+            self._store.leave_behind(origin, old.root, behind)
         job.row = job.source = self._store.photo(path)
         job.how, job.previous = "moved", tuple(entries)
         job.candidate = replace(job.candidate, sidecar=sidecar_stat(path))
+
+    def _rename(self, old: tuple[str, str], new: tuple[str, str]) -> bool:
+        """Let a sidecar, both as (root, file), follow its photo; return whether it does."""
+        try:
+            move(old, new)
+        except OSError as error:
+            self._once.warn(
+                "move",
+                os.path.dirname(new[1]),
+                f"cannot move the sidecar {old[1]} to {new[1]}: "
+                f"{error.strerror}; a new one is written",
+            )
+            return False
+        return True
 
     def _owns(self, entry: JournalEntry, old: PhotoRow, path: str) -> bool:
         """Whether a sidecar is ours alone, as we left it, and may follow its photo to ``path``."""
         root = self._config.root_of(path)
         may_write = self._config.write.target != "none" and not (root and root.read_only)
         return may_write and entry.created and recover(entry, old.root) == "after"
+
+
+def knows_content(row: PhotoRow) -> bool:
+    """Whether it is known which photo was at a path."""
+    return row.content_hash is not None
 
 
 def refused(

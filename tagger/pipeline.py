@@ -30,12 +30,13 @@ from tagger.errors import (
 )
 from tagger.files import is_writable, no_descriptors
 from tagger.index.database import concerns_index
-from tagger.index.records import NOT_WRITABLE, SavedPhoto, StoredPrediction
+from tagger.index.records import NOT_WRITABLE, PhotoRow, SavedPhoto, StoredPrediction
 from tagger.index.store import Store
-from tagger.intake import Intake, Job, refused, unforeseen
+from tagger.intake import Intake, Job, knows_content, refused, unforeseen
 from tagger.labels.choose import Chooser, Evidence
 from tagger.logs import Once
 from tagger.metadata.powers import REFUSED
+from tagger.metadata.whose import Whose
 from tagger.metadata.write import (
     PreparedWrite,
     Provenance,
@@ -52,6 +53,7 @@ from tagger.photo import (
     Tag,
     WriteReceipt,
 )
+from tagger.photolock import PhotoLocks, photo_locks
 from tagger.recognise import Recognised, Recogniser
 from tagger.refusing import Refusing
 from tagger.watch.gone import is_absent
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CANNOT_WRITE_HERE = REFUSED | {errno.ENAMETOOLONG}
+LOCK_SECONDS = 2.0
+"""So long a batch waits for photos that are being changed by a command, or on the page."""
 
 
 class _WaitsError(TaggerError):
@@ -145,12 +149,23 @@ class Pipeline:
 
         May run in another thread than the rest, one call at a time.
         """
+        with photo_locks(self.config.state_dir) as locks:
+            return self._write(recognised, locks)
+
+    def _write(self, recognised: Sequence[Recognised], locks: PhotoLocks) -> list[Outcome]:
         ready: list[Ready] = []
         outcomes: list[Outcome] = []
+        patience = LOCK_SECONDS  # for all together
         for one in recognised:
             if self.stop():
                 break
+            started = time.monotonic()
+            if not locks.take(one.job.candidate.path, max(patience, 0.0)):
+                outcomes.append(self._busy(one.job.candidate))
+                continue
+            patience -= time.monotonic() - started
             try:
+                self._refresh(one.job)
                 ready.append(self._prepare(one))
             except PhotoVanishedError as error:
                 outcomes.append(Skipped(one.job.candidate.path, str(error)))
@@ -162,10 +177,26 @@ class Pipeline:
                 outcomes.append(self._unforeseen(one.job, error))
         return outcomes + self._commit(ready)
 
+    def _busy(self, candidate: Candidate) -> Outcome:
+        """Let a photo that somebody else is changing be looked at again in a minute."""
+        self.store.forget_keywords([candidate.path])
+        return Skipped(candidate.path, "it is being changed by a command, or on the page")
+
+    def _refresh(self, job: Job) -> None:
+        """Take notice of what was decided about a photo, and written, since it was begun."""
+        if job.row is None or job.moved:
+            return
+        row = self.store.photo(job.candidate.path)
+        if row is None or row.id != job.row.id:
+            return
+        job.renewed = row.stat is None and job.row.stat is not None  # `tagger retry`
+        job.row, job.previous = row, self.store.entries(row.id)
+
     def _prepare(self, one: Recognised) -> Ready:
         """Return the photo with its tags chosen and its write prepared."""
         job, prediction = one.job, one.prediction
         started = time.perf_counter()
+        self._part(one)
         decided = self._decided(job)
         stones, (own_stones, own_keep_out) = decided.stones, decided.own
         tags = self._choose(prediction, stones)
@@ -178,7 +209,7 @@ class Pipeline:
             stat=job.candidate.stat,
             sidecar=job.candidate.sidecar,
             content_hash=job.digest,
-            source_hash=self._source_hash(job),
+            source_hash=self._source_hash(one),
             facts=one.facts,
             tags=() if decided.keep_out else tags,
             entries=job.previous,
@@ -241,12 +272,13 @@ class Pipeline:
             one.job.candidate,
             keywords,
             options,
-            Provenance(model=one.prediction.model_id, software=f"tagger {__version__}"),
+            Provenance(one.prediction.model_id, f"tagger {__version__}", self._source_hash(one)),
             previous=one.job.previous,
             tombstones=stones,
             digest=one.job.digest,
             same_picture=one.same_picture,
             patient=True,
+            whose=whose(one.job.digest, one.job.row, one.job.source, job=one.job),
         )
 
     def _decided(self, job: Job) -> _Decided:
@@ -272,11 +304,32 @@ class Pipeline:
             return False
         return (self.store.tombstones(row.id), row.keep_out) != item.decided.own
 
-    def _source_hash(self, job: Job) -> bytes:
+    def _source_hash(self, one: Recognised) -> bytes:
         """Return the digest of the photo before we ever wrote to it."""
-        if job.source is not None and job.source.source_hash is not None:
-            return job.source.source_hash
-        return job.digest
+        known = one.job.source or (one.job.row if one.same_picture else None)
+        if known is not None and known.source_hash is not None:
+            return known.source_hash
+        return one.job.digest
+
+    def _part(self, one: Recognised) -> None:
+        """When another picture has taken a photo's name, remember that one apart.
+
+        What the user decided about it holds for this one, too: it may be the same, edited. But
+        not when it was gone before.
+        """
+        job, path = one.job, one.job.candidate.path
+        if job.row is not None and job.digest in (job.row.content_hash, job.row.source_hash):
+            one.same_picture = True
+        if job.row is None or job.source is not None or one.same_picture:
+            return
+        row = self.store.photo(path)
+        if row is not None and row.id == job.row.id and knows_content(row):
+            gone = row.status == "missing" and row.tagged_at is not None
+            self.store.part(row.id, inherit=not gone)
+            row = self.store.photo(path)
+        if row is None or row.tagged_at is None:
+            job.others, job.previous = job.previous, ()
+        job.row = row
 
     def _choose(self, stored: StoredPrediction, stones: frozenset[str]) -> tuple[Tag, ...]:
         chosen = self.chooser.choose(Evidence.from_bytes(stored.evidence))
@@ -360,6 +413,8 @@ class Pipeline:
         late = [item.saved.path for item in items if self._is_late(item)]
         self.store.save([item.saved for item in items])
         self.store.forget_keywords(late)
+        if renewed := [item.saved.path for item in items if item.job.renewed]:
+            self.store.forget_version(renewed)
 
     def _discard(self, item: Ready) -> None:
         """Give up a write that was prepared."""
@@ -430,6 +485,13 @@ def write_options(config: Config, root: WatchRoot | None) -> WriteOptions:
         provenance=write.provenance,
         read_only=root is not None and root.read_only,
     )
+
+
+def whose(digest: bytes, *rows: PhotoRow | None, job: Job | None = None) -> Whose:
+    """Return what is known of the files at a photo's name."""
+    known = [digest for row in rows if row for digest in (row.content_hash, row.source_hash)]
+    digests = frozenset(filter(None, [digest, *known]))
+    return Whose(job.others, digests, job.moved) if job is not None else Whose((), digests)
 
 
 def keywords_hash(keywords: Sequence[Keyword], options: WriteOptions) -> str:

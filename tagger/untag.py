@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from tagger import __version__
@@ -29,7 +30,8 @@ from tagger.metadata.own import keyword_problem
 from tagger.metadata.write import PreparedWrite, Provenance, prepare, recover
 from tagger.metadata.xmp import clean, key
 from tagger.photo import Candidate, JournalEntry, Keyword, Tag
-from tagger.pipeline import keywords_hash, write_options
+from tagger.photolock import WAIT_SECONDS, photo_locks
+from tagger.pipeline import keywords_hash, whose, write_options
 from tagger.watch.gone import is_absent
 
 ATTEMPTS = 3
@@ -68,6 +70,10 @@ class Untagger:
         not in the index or does not carry a label, MetadataError and PhotoError when a
         file cannot be changed.
         """
+        with self._alone(path):
+            return self._remove(path, labels, dry_run=dry_run)
+
+    def _remove(self, path: str, labels: Sequence[str], *, dry_run: bool) -> Removal:
         row = self._row(path)
         stones = self._stones(row, labels)
         entries = self._store.entries(row.id)
@@ -134,6 +140,10 @@ class Untagger:
         They are written again by the daemon, also where another program has overwritten them.
         Raise StateError as :meth:`remove`.
         """
+        with self._alone(path):
+            return self._restore(path, labels)
+
+    def _restore(self, path: str, labels: Collection[str]) -> tuple[str, ...]:
         row = self._row(path)
         stones = self._store.tombstones(row.id)
         lifted = tuple(sorted(stones & set(labels) if labels else stones))
@@ -153,7 +163,27 @@ class Untagger:
         """
         if (problem := keyword_problem(word)) is not None:
             raise StateError(f"{word!r} cannot be a keyword: {problem}", "write another word")
-        word = clean(word)
+        with self._alone(path):
+            return self._add(path, clean(word))
+
+    def retry(self, path: str) -> None:
+        """Have a photo tried again, whether it failed or is tagged. Raise StateError."""
+        with self._alone(path):
+            self._store.retry([path])
+            self._store.forget_version([path])
+
+    @contextmanager
+    def _alone(self, path: str) -> Iterator[None]:
+        """Change a photo while neither the daemon nor anybody else does."""
+        with photo_locks(self._config.state_dir) as locks:
+            if not locks.take(path, WAIT_SECONDS):
+                raise StateError(
+                    f"{path} is being changed by another process of tagger's",
+                    "wait until its disk answers, and try again",
+                )
+            yield
+
+    def _add(self, path: str, word: str) -> tuple[str, ...]:
         row = self._row(path)
         if row.status not in ("tagged", "untagged"):
             raise StateError(f"{path} has not been looked at yet", "wait until it is tagged")
@@ -225,11 +255,16 @@ class Untagger:
             Candidate(row.path, row.root, photo_stat(row.path), sidecar_stat(row.path)),
             keywords,
             options,
-            Provenance(prediction.model_id if prediction else "", f"tagger {__version__}"),
+            Provenance(
+                prediction.model_id if prediction else "",
+                f"tagger {__version__}",
+                row.source_hash or digest,
+            ),
             previous=entries,
             tombstones=self._store.tombstones(row.id) | stones,
             digest=digest,
             own=own,
+            whose=whose(digest, row),
         )
 
     def _left(self, row: PhotoRow, stones: frozenset[str]) -> tuple[Keyword, ...]:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from tagger.files import parted_path
 from tagger.index.decisions import About, deciding
 from tagger.index.lookup import MAX_BACKOFF, Lookup
 from tagger.index.records import (
@@ -170,6 +171,49 @@ class Store(Lookup):
             )
             _replace_journal(db, photo_id, entries, self._clock())
 
+    def leave_behind(self, path: str, root: str, entries: Sequence[JournalEntry]) -> None:
+        """Remember what of ours is in files beside ``path``, from where a photo has moved away."""
+        now = self._clock()
+        with self.transaction() as db:
+            if db.execute("SELECT 1 FROM photos WHERE path = ?", (os.fsencode(path),)).fetchone():
+                return  # another photo has the name, and its files
+            photo_id = _touch(db, path, root, now)
+            db.execute(
+                "UPDATE photos SET status = 'missing', missing_at = ? WHERE id = ?", (now, photo_id)
+            )
+            _replace_journal(db, photo_id, entries, now)
+
+    def part(self, photo_id: int, *, inherit: bool) -> None:
+        """Let another photo have the path of one, which is remembered until it is found again.
+
+        What is decided about it stays with it, and (``inherit``) holds for the other one, too.
+        The new row at the path knows what is in the files beside it.
+        """
+        now = self._clock()
+        with self._deciding(photo_id) as (db, about):
+            row = db.execute("SELECT * FROM photos WHERE id = ?", (photo_id,)).fetchone()
+            path, root = os.fsdecode(row["path"]), os.fsdecode(row["root"])
+            aside = os.fsencode(parted_path(path, row["content_hash"] or row["source_hash"] or b""))
+            for other in db.execute("SELECT id FROM photos WHERE path = ?", (aside,)).fetchall():
+                about(other["id"])
+                _copy_decisions(db, other["id"], photo_id)
+                db.execute("DELETE FROM photos WHERE id = ?", (other["id"],))
+            db.execute(
+                "UPDATE photos SET path = ?, status = 'missing', missing_at = ? WHERE id = ?",
+                (aside, now, photo_id),
+            )
+            new = _touch(db, path, root, now)
+            about(new)
+            db.execute(
+                "INSERT INTO journal (photo_id, pending, target, file, added, tags, created,"
+                " before, after, undo, reason, written_at) SELECT ?, pending, target, file, added,"
+                " tags, created, before, after, undo, reason, written_at FROM journal"
+                " WHERE photo_id = ? AND NOT pending",
+                (new, photo_id),
+            )
+            if inherit:
+                _copy_decisions(db, photo_id, new)
+
     def keep_out(self, photo_id: int, wanted: bool) -> None:
         """Note whether the user wants none of our tags in a photo."""
         with self._deciding(photo_id) as (db, _):
@@ -231,7 +275,7 @@ class Store(Lookup):
             )
             return sum(
                 db.execute(
-                    "UPDATE photos SET size = NULL, content_hash = NULL, keywords_hash = NULL"
+                    "UPDATE photos SET size = NULL, keywords_hash = NULL"
                     " WHERE path = ? AND status != 'missing'",
                     (os.fsencode(path),),
                 ).rowcount
@@ -296,6 +340,19 @@ class Store(Lookup):
                 db.execute("UPDATE journal SET pending = 0 WHERE id = ?", (journal_id,))
             else:
                 db.execute("DELETE FROM journal WHERE id = ?", (journal_id,))
+
+
+def _copy_decisions(db: sqlite3.Connection, source: int, target: int) -> None:
+    db.execute(
+        "INSERT OR IGNORE INTO tombstones SELECT ?, label, made_at FROM tombstones"
+        " WHERE photo_id = ?",
+        (target, source),
+    )
+    db.execute(
+        "UPDATE photos SET keep_out = max(keep_out, (SELECT keep_out FROM photos WHERE id = ?))"
+        " WHERE id = ?",
+        (source, target),
+    )
 
 
 def _touch(db: sqlite3.Connection, path: str, root: str, now: float) -> int:

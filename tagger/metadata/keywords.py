@@ -89,14 +89,14 @@ def wanted_values(
     keywords: Sequence[Keyword],
     users: Sequence[KeywordPath],
     words: Sequence[str],
-    provenance: tuple[str, str] | None,
+    provenance: tuple[str, str, str] | None,
 ) -> dict[str, tuple[str, ...]]:
     """Return what each property shall hold, by the property's name.
 
     Programs read only one of the three, so each gets the user's keywords as well: ``users``,
-    and the plain ``words`` that stand somewhere. ``provenance`` is (model, software); it
-    names only keywords that the user does not have himself, for these are ours to take away.
-    Empty without ``keywords``.
+    and the plain ``words`` that stand somewhere. ``provenance`` is (model, software,
+    the photo's digest, empty if not known); it names only keywords that the user does not have
+    himself, for these are ours to take away. Empty without ``keywords``.
     """
     if not keywords:
         return {}
@@ -109,6 +109,8 @@ def wanted_values(
     }
     if provenance is not None:
         wanted[xmp.MODEL], wanted[xmp.SOFTWARE] = (provenance[0],), (provenance[1],)
+        if provenance[2]:
+            wanted[xmp.PHOTO] = (provenance[2],)
         known = {xmp.key(part) for path in users for part in path} | set(map(xmp.key, words))
         wanted[xmp.LABELS] = tuple(
             f"{k.confidence:.4f} {xmp.clean(k.name)}"

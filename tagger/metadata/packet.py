@@ -26,7 +26,8 @@ KEYWORD_PROPERTIES = (SUBJECT, HIERARCHICAL, TAGS_LIST)
 MODEL = "tagger:model"
 SOFTWARE = "tagger:software"
 LABELS = "tagger:labels"
-PROVENANCE_PROPERTIES = (MODEL, SOFTWARE, LABELS)
+PHOTO = "tagger:photo"
+PROVENANCE_PROPERTIES = (MODEL, SOFTWARE, PHOTO, LABELS)
 SIDECAR_FOR = "photoshop:SidecarForExtension"
 """Which file a sidecar is for, as Lightroom and Camera Raw say."""
 

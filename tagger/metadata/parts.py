@@ -16,6 +16,7 @@ from tagger.metadata.prepared import Part, Provenance, WriteOptions
 from tagger.metadata.reading import Held, texts_of, undone
 from tagger.metadata.safefile import MAX_SIDECAR, Original, Staged, read_original, stage
 from tagger.metadata.spliced import Content, proved, same
+from tagger.metadata.whose import digest_text
 from tagger.photo import JournalEntry, Keyword
 
 
@@ -68,7 +69,8 @@ class Parts:
         if wanted.own:
             held = self._with_own(held, wanted.own)
         place, data, keywords = held.place, held.data, wanted.keywords
-        origin = (self._provenance.model, self._provenance.software)
+        said = self._provenance
+        origin = (said.model, said.software, digest_text(said.photo))
         values = wanted_values(
             keywords, wanted.users, wanted.words, origin if self._options.provenance else None
         )

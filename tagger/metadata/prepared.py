@@ -28,10 +28,14 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Which network found the tags, and which program wrote them."""
+    """Which network found the tags, and which program wrote them.
+
+    ``photo`` is the digest of the photo's bytes before we ever wrote to it; empty: not known.
+    """
 
     model: str
     software: str
+    photo: bytes = b""
 
 
 @dataclass(slots=True)

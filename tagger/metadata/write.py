@@ -53,6 +53,7 @@ from tagger.metadata.reading import (
     users_packet,
 )
 from tagger.metadata.safefile import MAX_READ, MAX_SIDECAR, Original, read_original
+from tagger.metadata.whose import Whose, named_in, named_in_json, settle
 from tagger.photo import Candidate, FileStat, JournalEntry, Keyword, sidecar_paths
 
 __all__ = [
@@ -78,6 +79,7 @@ def prepare(
     same_picture: bool = True,
     own: str = "",
     patient: bool = False,
+    whose: Whose | None = None,
 ) -> PreparedWrite:
     """Get a photo's ``keywords`` ready to be written where ``options`` say.
 
@@ -85,13 +87,16 @@ def prepare(
     ``tombstones`` labels that must not be written, ``digest`` that of the photo's bytes,
     ``same_picture`` false when the picture is another one than when we last wrote. ``own`` is
     a keyword to be written as the user's: it goes to where ours go, and stays when they go.
-    ``patient``: a sidecar that was emptied just now is not written to yet.
+    ``patient``: a sidecar that was emptied just now is not written to yet. ``whose`` tells what
+    of the files at its name may be another photo's.
 
     Raise PhotoVanishedError, RefusedError (not even a sidecar can be written), or
     WriteFailedError.
     """
     with naming(candidate.path), remembering():
-        writer = _Writer(candidate, options, provenance, previous, digest, same_picture)
+        writer = _Writer(
+            candidate, options, provenance, previous, digest, same_picture, whose or Whose()
+        )
         writer.patient = patient
         return writer.prepare(keywords, tombstones, own)
 
@@ -107,12 +112,12 @@ class _Writer:
         previous: Sequence[JournalEntry],
         digest: bytes,
         same_picture: bool,
+        whose: Whose,
     ) -> None:
         self.path = candidate.path
         self.options = options
         self.same_picture = same_picture
         self.patient = False
-        self.journal = {entry.file: entry for entry in previous}
         if leads_out(self.path, candidate.root):
             raise PhotoVanishedError(f"a folder above {self.path} is a link now", "nothing to do")
         self.below = Beneath(candidate.root)
@@ -120,6 +125,9 @@ class _Writer:
         self.sidecars = sidecars_of(self.path, self.below)
         read = [readable(file, self.below, MAX_SIDECAR) for file in self.sidecars.others]
         self.others = {one.path: one for one in read if one is not None}
+        self.whose = whose
+        settled = settle(self.path, previous, whose, self.photo, self.below)
+        self.journal, self.foreign = settled.journal, settled.foreign
         self.parts = Parts(self.photo, self.below, options, provenance, self.journal, digest)
 
     def prepare(
@@ -197,13 +205,14 @@ class _Writer:
         if entry is None:
             entry = adopted(place, packet, keywords)
             try:
-                return self._changed(place, original, entry, packet)
+                return self._changed(place, original, entry, packet, keywords)
             except RefusedError:
                 return Held(place, original, None, data)  # nothing is known to be ours
         if not entry.added:
             return Held(place, original, None, data)
         now = patch.digest(data)
-        if now == entry.before:
+        foreign = place.file in self.foreign
+        if now == entry.before and not foreign:
             # Restored from a backup, or taken away by hand together with all we wrote. But one
             # that puts it back again and again is not written against.
             if entry.reason in (edited.PUT_BACK, edited.OVERWRITTEN):
@@ -212,8 +221,9 @@ class _Writer:
         if now == entry.after:
             base = undone(data, entry)
             if base is not None or entry.created:
-                return Held(place, original, entry, base)
-        return self._changed(place, original, entry, packet)
+                # What is another photo's is written anew in any case.
+                return Held(place, original, None if foreign else entry, base)
+        return self._changed(place, original, entry, packet, keywords)
 
     def _changed(
         self,
@@ -221,16 +231,24 @@ class _Writer:
         original: Original | None,
         entry: JournalEntry | None,
         packet: bytes | None,
+        keywords: Sequence[Keyword],
     ) -> Held:
         """Take a file apart that somebody changed since we wrote it."""
         data = original.data if original is not None else None
         if entry is None or data is None:
             return Held(place, original, None, data)
-        if entry.target and edited.is_overwritten(entry, packet):
-            left = edited.OVERWRITTEN if self.same_picture else ""
+        own = place.file not in self.foreign
+        if place.file != self.path and self.whose.digests and (named := named_in(packet)):
+            own = named in self.whose.digests
+            if not own:
+                entry = adopted(place, packet, keywords) or entry
+        judged = own and self.same_picture
+        if edited.is_overwritten(entry, packet):
+            left = edited.OVERWRITTEN if judged else ""
             return Held(place, original, entry if left else None, data, left=left)
-        deleted = edited.deleted_labels(entry, packet) if self.same_picture else frozenset[str]()
-        return Held(place, original, entry, stripped(place, data, packet, entry), deleted)
+        deleted = edited.deleted_labels(entry, packet) if judged else frozenset[str]()
+        base = stripped(place, data, packet, entry)
+        return Held(place, original, entry if own else None, base, deleted)
 
     def _empty(self, place: XmpPlace, original: Original, entry: JournalEntry | None) -> Held:
         """Take an XMP sidecar apart that has nothing in it: written to unless more may come."""
@@ -255,10 +273,18 @@ class _Writer:
             found = json_sidecar.parse(original.data)
         except RefusedError:
             return HeldJson()
-        ours = self.parts.own_labels(found, file)
-        if entry is None or not entry.tags or not self.same_picture:
-            return HeldJson(found, ours)
         now = patch.digest(original.data)
+        named = named_in_json(original.data) if self.whose.digests else b""
+        if entry is not None and now != entry.after and named and named not in self.whose.digests:
+            self.journal.pop(file)  # it is another photo's: what in it looks like ours is
+            entry = None
+        if entry is not None and file in self.foreign and now != entry.after:
+            if edited.is_json_overwritten(entry, found):
+                self.journal.pop(file)
+            entry = None
+        ours = self.parts.own_labels(found, file)
+        if entry is None or not entry.tags or not self.same_picture or file in self.foreign:
+            return HeldJson(found, ours)
         if now == entry.after:
             return HeldJson(found, ours)
         if now == entry.before:

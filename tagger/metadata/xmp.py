@@ -7,6 +7,8 @@ Lightroom expect: ``dc:subject`` (Bag), ``lr:hierarchicalSubject`` (Bag, ``anima
 
 * ``tagger:model``: the network that classified,
 * ``tagger:software``: the program and its version,
+* ``tagger:photo``: ``xxh3-128:`` and the digest, in hexadecimal, of the photo's bytes before we
+  ever wrote to it,
 * ``tagger:labels`` (Seq): one ``0.9712 dog`` for each keyword, its confidence first.
 
 XMP: ISO 16684-1. Anything that cannot be edited with certainty raises RefusedError whose
@@ -28,6 +30,7 @@ from tagger.metadata.packet import (
     LABELS,
     MODEL,
     NAMESPACES,
+    PHOTO,
     PROVENANCE_PROPERTIES,
     PROVENANCE_URI,
     RDF,
@@ -50,6 +53,7 @@ __all__ = [
     "MODEL",
     "NAMESPACES",
     "PACKET_ID",
+    "PHOTO",
     "PROVENANCE_PROPERTIES",
     "PROVENANCE_URI",
     "SOFTWARE",

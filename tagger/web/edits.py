@@ -66,8 +66,7 @@ class Edits:
     def retry(self, row: PhotoRow) -> None:
         """Try a photo again, whether it failed or is tagged."""
         with self._store() as store:
-            store.retry([row.path])
-            store.forget_version([row.path])
+            Untagger(self._config, store).retry(row.path)
         self._look_at([row.path])
 
     def retry_all(self, paths: Sequence[str]) -> int:
