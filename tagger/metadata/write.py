@@ -241,7 +241,9 @@ class _Writer:
         if place.file != self.path and self.whose.digests and (named := named_in(packet)):
             own = named in self.whose.digests
             if not own:
-                entry = adopted(place, packet, keywords) or entry
+                # Whoever put another's file here: with nothing but ours in it, it is ours.
+                found = adopted(place, packet, keywords)
+                entry = replace(found, created=entry.created) if found is not None else entry
         judged = own and self.same_picture
         if edited.is_overwritten(entry, packet):
             left = edited.OVERWRITTEN if judged else ""

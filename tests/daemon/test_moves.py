@@ -121,6 +121,8 @@ def test_a_moved_photo_keeps_its_own_tags(target, move, beside, three):
         assert told(three, name) == (before[was], [], []), name
     three.run("untag", "--all")
     assert words_left(three) == set()
+    if beside or target == "embed" or move is only_the_sidecar:
+        assert not list(three.inbox.glob("*.xmp"))
 
 
 @pytest.mark.parametrize("target", TARGETS)
