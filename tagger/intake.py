@@ -264,7 +264,7 @@ class Intake:
         """Whether a photo is surely no longer at its path: nothing is, or another known one."""
         if not self._online(twin.path):
             return False
-        if is_absent(twin.path):
+        if is_absent(twin.path, twin.root):
             return True
         try:
             now = photo_stat(twin.path)

@@ -22,8 +22,9 @@ _REMOTE = frozenset(
 _UNSTABLE_INODES = frozenset("vfat msdos exfat fuseblk overlay aufs iso9660 udf".split())
 """Local ones whose inode numbers do not survive a remount."""
 
-_NO_CTIME = frozenset("vfat msdos exfat".split())
-"""Local ones that keep no ctime on the disk: it is made up from another time when they are read."""
+_NO_CTIME = frozenset("vfat msdos exfat fuseblk".split())
+"""Local ones that keep no ctime on the disk: it is made up from another time when they are read.
+That of fuseblk may be exFAT too."""
 
 
 @dataclass(frozen=True, slots=True)

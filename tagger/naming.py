@@ -10,18 +10,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from tagger.config import is_inside
+from tagger.filenames import spelled
 
 ANSWER_SECONDS = 2.0
 """For so long disks are asked where links lead; one that is away may not answer at all."""
-
-
-def same_letters(name: str) -> str:
-    """Return the name of a file as all spellings are compared that look the same: NFC."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def known_path(path: str, roots: Sequence[str]) -> str:
@@ -58,11 +53,14 @@ def _moved(path: str, old: str, new: str) -> str:
 
 
 def _realpaths(paths: Iterable[str]) -> dict[str, str]:
-    """Return where each of ``paths`` leads; those whose disks do not answer are left out."""
+    """Return where each of ``paths`` leads, as it is spelled there.
+
+    Those whose disks do not answer are left out.
+    """
     found: dict[str, str] = {}
 
     def ask(path: str) -> None:
-        found[path] = os.path.realpath(path)
+        found[path] = spelled(os.path.realpath(path))
 
     threads = [threading.Thread(target=ask, args=(one,), daemon=True) for one in {*paths}]
     for thread in threads:

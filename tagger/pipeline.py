@@ -294,7 +294,7 @@ class Pipeline:
             for other in store.decided(job.digest):
                 stones |= store.tombstones(other.id)
                 if other.keep_out and self.online(other.path):
-                    keep_out |= is_absent(other.path)
+                    keep_out |= is_absent(other.path, other.root)
         return _Decided(stones, keep_out, own)
 
     def _is_late(self, item: Ready) -> bool:

@@ -349,7 +349,8 @@ def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[st
         verdict = judge(memory.get(folder), sight, lambda: True)
         if not verdict.online:
             raise StateError(f"{folder} is offline: {verdict.reason}", "mount it first")
-        gone = [path for path in store.known_under(os.path.normpath(folder)) if is_absent(path)]
+        top = os.path.normpath(folder)
+        gone = [path for path in store.known_under(top) if is_absent(path, top)]
         store.mark_missing(gone)
         counts[folder] = len(gone)
     return counts

@@ -10,8 +10,8 @@ import math
 import os
 from typing import Any, Literal, NamedTuple, Protocol
 
+from tagger.filenames import same_letters
 from tagger.index.words import storable
-from tagger.naming import same_letters
 
 Sql = tuple[str, tuple[Any, ...]]
 """A condition and the values of its parameters, in order."""

@@ -21,13 +21,13 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tagger.errors import IndexNotReadyError, StateError
+from tagger.filenames import same_letters
 from tagger.index.conditions import EARTH_RADIUS_KM, And, Query, Taken
 from tagger.index.database import index_path
 from tagger.index.migrations import MIGRATIONS
 from tagger.index.plan import Planner, by_id, needed, one_by_one, statement
 from tagger.index.storable import Connection
 from tagger.index.words import fold, storable
-from tagger.naming import same_letters
 
 if TYPE_CHECKING:
     from tagger.index.records import Failure, PhotoRow, StoredPrediction

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tagger.config import WatchRoot, is_inside
+from tagger.filenames import spelled
 from tagger.files import leads_out, no_descriptors
 from tagger.photo import Candidate, FileStat
 from tagger.watch.gone import Departures
@@ -100,14 +101,15 @@ class Examiner:
         self.examine(path)
         return True
 
-    def examine(self, path: str) -> None:
+    def examine(self, path: str, *, written: bool = False) -> None:
         """Look at one file; deliver it when it is finished and not known.
 
+        ``written``: another program wrote to it, so that it may be new though it looks as before.
         What nobody foresaw costs this file only. Raise sqlite3.Error when the index cannot be
         asked.
         """
         try:
-            self._examine(path)
+            self._examine(path, written)
         except sqlite3.Error:
             raise
         except Exception as error:
@@ -122,8 +124,14 @@ class Examiner:
             self._complaints.add((path, -1))
             log.exception("unexpected error with %s", path)
 
-    def _examine(self, path: str) -> None:
+    def _examine(self, path: str, written: bool) -> None:
         self._pulse.beat()
+        # Events tell the name that a program used; where case is ignored, the disk has another.
+        path, told = spelled(path, self._root.path), path
+        if told != path:
+            self.settling.forget(told)
+        if written and len(self._written) < SENT_LIMIT:
+            self._written[path] = None
         try:
             if leads_out(path, self._root.path):
                 raise OSError(errno.ELOOP, "a folder above it is a link", path)
@@ -168,12 +176,6 @@ class Examiner:
             self._deliver(candidate)
         elif due == math.inf:
             self.overfull = True
-
-    def written(self, path: str) -> None:
-        """Look at ``path``, which another program wrote to, though it may look as before."""
-        if len(self._written) < SENT_LIMIT:
-            self._written[path] = None
-        self.examine(path)
 
     def put_off(self, path: str) -> None:
         """Look at ``path`` when we are surely done with it: our own writes are events too."""

@@ -9,6 +9,8 @@ import os
 import stat
 from collections.abc import Callable, Collection, Iterable
 
+from tagger.filenames import is_spelled_so
+
 log = logging.getLogger(__name__)
 
 WAVE_FRACTION = 0.2
@@ -26,10 +28,14 @@ def is_wave(missing: int, known: int) -> bool:
     return missing > WAVE_MINIMUM and missing > WAVE_FRACTION * known
 
 
-def is_absent(path: str) -> bool:
-    """Whether there is surely no regular file at ``path``; a disk error is no proof."""
+def is_absent(path: str, root: str | None = None) -> bool:
+    """Whether there is surely no regular file at ``path``; a disk error is no proof.
+
+    With its ``root``, one that has another spelling below it by now is not there either.
+    """
     try:
-        return not stat.S_ISREG(os.lstat(path).st_mode)
+        there = stat.S_ISREG(os.lstat(path).st_mode)
+        return not there or (root is not None and not is_spelled_so(path, root))
     except OSError as error:
         return error.errno in (errno.ENOENT, errno.ENOTDIR)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ from itertools import chain
 from typing import Protocol
 
 from tagger.config import WatchRoot, is_inside
+from tagger.filenames import ignores_case, spelled
 from tagger.photo import is_photo_name
 from tagger.watch.events import EventSourceFactory, Hint, HintBox, Kind, WatchdogSource
 from tagger.watch.examine import Examiner
@@ -342,14 +344,18 @@ class RootWatch:
                 return
             match hint.kind:
                 case Kind.LOOK if self._rules.wants(path):
-                    self.files.written(path)
+                    self.files.examine(path, written=True)
+                    if ignores_case(path):
+                        # It may have replaced one of another spelling, of which no event tells.
+                        due = now + self._set.settle_seconds + 1.0
+                        self._vanished.note(os.path.dirname(path), due, tree=True)
                 case Kind.LATER if self._rules.wants(path):
                     self.files.put_off(path)
                 case Kind.SIDECAR:
                     look = self.files.bereave if is_absent(path) else self.files.put_off
                     for photo in photos_of_sidecar(path):
                         if self._rules.wants(photo) and not is_absent(photo):
-                            look(photo)
+                            look(spelled(photo, self.root.path))
                 case Kind.TREE if self._rules.wants_folder(path):
                     trees.append(path)
                 case Kind.VANISHED:
@@ -392,7 +398,7 @@ class RootWatch:
     def _note_vanished(self, path: str, now: float, *, tree: bool = False) -> None:
         if self._rules.owns(path):
             self.files.departed()
-            if tree or is_absent(path):
+            if tree or is_absent(path, self.root.path):
                 self.files.left(path, tree=tree)
             # Later than its new place is found, if it was only renamed.
             self._vanished.note(path, now + self._set.settle_seconds + 1.0, tree=tree)
@@ -415,7 +421,9 @@ class RootWatch:
         absent = []
         for path in paths:
             self._pulse.beat()
-            if not any(is_inside(path, folder) for folder in hidden) and is_absent(path):
+            if not any(is_inside(path, folder) for folder in hidden) and is_absent(
+                path, self.root.path
+            ):
                 absent.append(path)
         return absent
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tagger.config import WatchRoot, is_inside
-from tagger.naming import same_letters
+from tagger.filenames import same_letters
 from tagger.photo import PHOTO_SUFFIXES, is_photo_name, sidecar_names, sidecar_paths, spellings
 
 IGNORED_FOLDERS = frozenset(
