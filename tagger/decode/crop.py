@@ -130,7 +130,7 @@ def decode(
     PhotoVanishedError or PhotoUnreadableError.
     """
     with open_photo(path, fd) as file:
-        if is_raw(path):
+        if is_raw(path, file):
             return _decode_raw(file, path, spec, max_pixels, more)
         return _decode(file, path, spec, max_pixels, more, whole=whole)
 
@@ -160,9 +160,13 @@ def open_photo(path: str, fd: int | None = None) -> Iterator[BinaryIO]:
             raise _damaged(path, error) from error
 
 
-def is_raw(path: str) -> bool:
-    """Whether the file's name is that of a camera RAW file."""
-    return os.path.splitext(path)[1].lower() in RAW_SUFFIXES
+def is_raw(path: str, file: BinaryIO) -> bool:
+    """Whether it is a camera RAW file, by its name, and its beginning does not deny it."""
+    if os.path.splitext(path)[1].lower() not in RAW_SUFFIXES:
+        return False
+    head = file.read(16)
+    file.seek(0)
+    return _HEADS.match(head) is None
 
 
 def _too_much_memory(path: str) -> ImageTooLargeError:

@@ -36,7 +36,7 @@ def view(
     ``fd`` and what is raised are as for :func:`tagger.decode.crop.decode`.
     """
     with open_photo(path, fd) as file:
-        source = raw_preview(path, file)[0] if is_raw(path) else file
+        source = raw_preview(path, file)[0] if is_raw(path, file) else file
         with open_image(source, path, max_pixels) as (image, facts):
             return np.asarray(turn(_seen(image, source, side, square), facts.orientation))
 

@@ -240,3 +240,12 @@ def test_formats_that_are_not_read(decoded: Decoded) -> None:
         quarters(128, 128).save(out, kind)
         with pytest.raises(NotAnImageError):
             decoded("a.jpg", out.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
+@pytest.mark.parametrize("suffix", ["nef", "dng", "cr3", "heic", "tif"])
+def test_a_file_whose_ending_lies_is_read_by_its_content(
+    decoded: Decoded, kind: str, suffix: str
+) -> None:
+    photo = decoded(f"a.{suffix}", encoded(quarters(), kind))
+    assert (photo.facts.format, photo.facts.width) == (kind, 400)
