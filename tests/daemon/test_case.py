@@ -93,7 +93,7 @@ def test_another_spelling_is_the_same_photo(home, scenes, exfat, eventually):
     assert home.run("query", "--in", str(exfat / "TRIP")).splitlines() == [str(photo)]
     assert len(sidecars(exfat)) == 1
     counts = home.json("status")["counts"]
-    assert (counts["tagged"], counts["missing"], counts["failed"]) == (1, 0, 0)
+    assert (counts["tagged"], counts["waiting"], counts["failed"]) == (1, 0, 0)
     home.run("untag", str(other))
     assert sidecars(exfat) == []
 
