@@ -16,6 +16,7 @@ from tagger.cli.common import config_or_default, leave_folder
 from tagger.configfile import find_config, with_value
 from tagger.errors import ConfigError
 from tagger.logs import set_up_logging
+from tagger.resources import keep_private
 
 
 @click.group("web", invoke_without_command=True)
@@ -35,6 +36,7 @@ def web_command(ctx: click.Context, listen: str | None) -> None:
         config = dataclasses.replace(config, web=dataclasses.replace(config.web, listen=listen))
     leave_folder()
     set_up_logging(config.log)
+    keep_private()
     with WebServer(config) as server:
 
         def stop(number: int, frame: FrameType | None) -> None:

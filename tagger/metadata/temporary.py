@@ -99,6 +99,17 @@ def _is_temporary(name: str) -> bool:
     return name.startswith(OWN_PREFIX) and name.endswith(".tmp")
 
 
+def _lives(pid: int) -> bool:
+    """Whether there is such a process, also where /proc shows one's own only."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # somebody else's
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def _is_left(folder: Folder, name: str) -> bool:
     """Whether no living process can be writing this temporary file."""
     if name.startswith(CANARY_PREFIX):
@@ -106,7 +117,7 @@ def _is_left(folder: Folder, name: str) -> bool:
     pid = name[len(OWN_PREFIX) :].split("-", maxsplit=1)[0]
     if not pid.isdecimal():
         return False
-    if int(pid) == os.getpid() or not os.path.exists(f"/proc/{pid}"):
+    if int(pid) == os.getpid() or not _lives(int(pid)):
         return True
     try:
         return time.time() - folder.stat(name).st_mtime > STRAY_SECONDS

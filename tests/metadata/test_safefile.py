@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -289,6 +291,42 @@ def test_leftovers_are_told_from_files_in_use(tmp_path: Path) -> None:
     assert clean_strays(str(tmp_path)) == 3
     assert sorted(os.listdir(tmp_path)) == sorted(n for n, left in names.items() if not left)
     assert clean_strays(str(tmp_path / "none")) == 0
+
+
+HIDDEN = """
+import ctypes, os, sys
+from tagger.metadata.temporary import clean_strays
+libc = ctypes.CDLL(None)
+if libc.unshare(0x20000) or libc.mount(b"none", b"/", None, 1 << 14 | 1 << 18, None):
+    sys.exit(77)
+if libc.mount(b"proc", b"/proc", b"proc", 0, b"hidepid=2"):
+    sys.exit(77)
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+assert not os.path.exists(f"/proc/{os.getppid()}")
+print(clean_strays(sys.argv[1]))
+"""
+"""With mounts of its own (private ones), and a /proc that shows an account its own processes."""
+
+
+def test_files_of_processes_that_proc_hides_are_in_use() -> None:
+    """As with ProtectProc=invisible in the unit."""
+    if os.geteuid() != 0:
+        pytest.skip("not root")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with TemporaryDirectory() as folder:  # where every account can go
+        Path(folder).chmod(0o777)
+        for process in (os.getpid(), gone.pid):
+            Path(folder, f"{OWN_PREFIX}{process}-0123.tmp").write_bytes(b"x")
+        done = subprocess.run(
+            [sys.executable, "-c", HIDDEN, folder], capture_output=True, check=False, text=True
+        )
+        if done.returncode == 77:
+            pytest.skip("nothing can be mounted here")
+        assert (done.stdout, done.stderr) == ("1\n", "")
+        assert os.listdir(folder) == [f"{OWN_PREFIX}{os.getpid()}-0123.tmp"]
 
 
 def test_one_in_use_by_ourselves_is_no_leftover(tmp_path: Path) -> None:

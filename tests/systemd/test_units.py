@@ -14,7 +14,7 @@ import pytest
 from tagger.service.units import network_dropin, unit_text
 
 PROJECT = Path(__file__).resolve().parents[2]
-MAX_EXPOSURE = 0.9
+MAX_EXPOSURE = 0.6
 NAMES = ["tagger.service", "tagger-user.service"]
 
 
