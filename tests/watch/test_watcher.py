@@ -279,18 +279,6 @@ def test_scan_once_holds_a_wave_until_it_is_released(
     assert (len(library.gone_paths), watcher.status()[0].held) == (25, 0)
 
 
-def test_an_error_of_the_index_ends_the_watch_and_is_passed_on(root: Path, library: Any) -> None:
-    class Broken(Exception):
-        pass
-
-    def broken(root: str) -> list[str]:
-        raise Broken("the index is gone")
-
-    library.known_under = broken
-    with pytest.raises(Broken):
-        Watcher([WatchRoot(str(root))], library, library).run(threading.Event())
-
-
 def test_it_stops_within_a_second_though_a_sink_blocks(
     root: Path, library: Any, jpeg: bytes, wait_for: Wait, caplog: pytest.LogCaptureFixture
 ) -> None:
