@@ -305,3 +305,27 @@ def home(
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
     return wait_until
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say in three lines at most what was skipped, and what runs it."""
+    kinds: dict[str, set[str]] = {}
+    numbers: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", ()):
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        reason = reason.removeprefix("Skipped: ")
+        kind = next((name for name, marks in SKIPPED if any(m in reason for m in marks)), OTHERWISE)
+        kinds.setdefault(kind, set()).add(reason.split(";")[0][:60])
+        numbers[kind] = numbers.get(kind, 0) + 1
+    for kind, reasons in kinds.items():
+        shown = "" if kind == SHARED_ABSENT else f": {', '.join(sorted(reasons))}"[:300]
+        terminalreporter.write_line(f"skipped {numbers[kind]}, {kind}{shown}")
+
+
+SHARED_ABSENT = "for the shared test data (../shared) is not there"
+OTHERWISE = "for this machine or account cannot show it, or Debian's package is missing"
+SKIPPED = (
+    (SHARED_ABSENT, ("../shared",)),
+    ("run by a command of their own", ("make test-", "make torture", "TAGGER_")),
+)
+"""Kinds of reasons for a skipped test, by what its text holds."""
