@@ -106,7 +106,8 @@ def test_a_date_that_64_bits_cannot_hold_is_the_same_at_the_next_look(store, mak
     """ext4 reaches to 2446, tmpfs and XFS further; NTFS without a date says 1601."""
 
     class Found:
-        st_size, st_ino, st_dev, st_mtime_ns = 7, 2**64 - 5, 9, seconds * 10**9
+        st_size, st_ino, st_dev = 7, 2**64 - 5, 9
+        st_mtime_ns = st_ctime_ns = seconds * 10**9
 
     stat = FileStat.of(Found())
     store.save([replace(make_photo("/photos/a.jpg"), stat=stat, sidecar=stat)])
