@@ -432,6 +432,7 @@ class Daemon:
                 "notice": "; ".join(filter(None, (self._notice, self._page.notice))) or None,
                 "errors": self._unforeseen.told(),
                 "resting": self._worker.resting,
+                "unconfined": self._worker.unconfined,
                 "queue": self._worker.queued,
                 "progress": asdict(self._worker.standing()),
                 "last": asdict(last) if last else None,

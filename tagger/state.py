@@ -119,7 +119,7 @@ _SAID: dict[str, tuple[type, ...]] = {
     "queue": (int,),
     **dict.fromkeys(("state", "model", "engine", "problem", "notice", "resting"), (str,)),
     **dict.fromkeys(("progress", "last", "errors"), (dict,)),
-    "roots": (list,),
+    **dict.fromkeys(("roots", "unconfined"), (list,)),
 }
 _INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
     "progress": {"done": (int,), "remaining": (int,)},
@@ -144,6 +144,8 @@ def _is_sound(key: str, given: Any) -> bool:
             isinstance(root, dict) and all(isinstance(root.get(k), str) for k in ("path", "state"))
             for root in value
         )
+    if key == "unconfined":
+        return all(isinstance(what, str) for what in value)
     inside = _INSIDE.get(key, {})
     if not all(isinstance(value.get(name), kinds) for name, kinds in inside.items()):
         return False

@@ -141,6 +141,11 @@ class Worker:
         """Why photos wait; None when none do."""
         return self._index_problem or (self._refusing.problem() if self._refusing else None)
 
+    @property
+    def unconfined(self) -> list[str] | None:
+        """What decoding processes could not do to confine themselves; None when none started."""
+        return self._pipeline.pool.missing if self._pipeline else None
+
     def wake(self) -> None:
         """Have a waiting worker look whether it is to pause."""
         self._awake.set()

@@ -8,7 +8,7 @@ of it on Linux 6.12 and x86-64 or aarch64, seccomp since 3.5, Landlock since 5.1
 * no system call that opens, makes, renames or deletes anything by name, no socket, no process,
   no signal to another one, no code besides what is loaded (:mod:`~tagger.decode.seccomp`);
 * no file, TCP port, abstract socket or signal by Landlock either (:mod:`~tagger.decode.landlock`);
-* a network of its own with nothing in it, where namespaces are allowed;
+* a network of its own with nothing in it, where namespaces are allowed, or the service's;
 * no capabilities, not even as root, and no way to any;
 * so much memory, no byte written to a file, no core dump, an end with the daemon's.
 
@@ -39,6 +39,12 @@ from tagger.photo import CropSpec
 READY = b"ready"
 """What a process says first, then a space and what it could not do, see :func:`confine`."""
 MAX_READY = 200
+START_SECONDS = 60.0
+"""A process that is not ready by then will never be."""
+DIE, RENOUNCE = "die with the daemon", "renounce privileges"
+NETWORK, CAPABILITIES = "leave the network", "drop its capabilities"
+LANDLOCK, FILTER = "use Landlock", "filter its system calls"
+"""What may be missing, see :func:`confine`."""
 WHOLE, QUICK, CENTRE, VIEW, SQUARE = b"w", b"q", b"c", b"v", b"s"
 """How a request begins, see :func:`serve`."""
 
@@ -93,7 +99,7 @@ def serve(
     ``settings`` are the spec, the limit in pixels, and whether end crops are wanted.
     """
     photos = socket.socket(fileno=os.dup(pipe.fileno()))
-    _leave_tracker()
+    leave_tracker()
     missing = confine(memory_mb, parent)
     from tagger.decode.answer import pack, pack_view
     from tagger.decode.crop import decode
@@ -106,7 +112,7 @@ def serve(
             asked = pipe.recv_bytes()
             kind, rest = asked[:1], asked[1:]
             try:
-                fd = _received(photos)
+                fd = received(photos)
                 if kind in (VIEW, SQUARE):
                     side, path = int.from_bytes(rest[:2], "big"), os.fsdecode(rest[2:])
                     square = kind == SQUARE
@@ -136,7 +142,7 @@ def serve(
 _NO_DESCRIPTOR = "no photo came"
 
 
-def _received(photos: socket.socket) -> int:
+def received(photos: socket.socket) -> int:
     """Return the descriptor that comes after a path. Raise EOFError when none does."""
     _, fds, _, _ = socket.recv_fds(photos, 1, 1)
     if len(fds) != 1:
@@ -145,7 +151,7 @@ def _received(photos: socket.socket) -> int:
     return fds[0]
 
 
-def _leave_tracker() -> None:
+def leave_tracker() -> None:
     """Close the pipe to the daemon's helper that removes shared memory by any name it is told."""
     tracker: Any = resource_tracker._resource_tracker
     if tracker._fd is not None:
@@ -174,23 +180,33 @@ def confine(memory_mb: int, parent: int) -> list[str]:
         if not done:
             missing.append(what)
 
-    attempt("die with the daemon", libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
+    attempt(DIE, libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) == 0)
     if os.getppid() != parent:
         os._exit(1)  # it died before that was set
-    attempt("renounce privileges", libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+    attempt(RENOUNCE, libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
     if libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0:
         # Tasks of the account are counted anew there, so that the limit is ours alone.
         resource.setrlimit(resource.RLIMIT_NPROC, (_MAX_TASKS, _MAX_TASKS))
     else:
-        attempt("leave the network", libc.unshare(_CLONE_NEWNET) == 0)
+        attempt(NETWORK, libc.unshare(_CLONE_NEWNET) == 0 or _alone())
     preload()
     _limit_memory(memory_mb)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    attempt("drop its capabilities", _drop_capabilities(libc))
-    attempt("use Landlock", landlock.restrict(libc) > 0)
-    attempt("filter its system calls", seccomp.restrict(libc))
+    attempt(CAPABILITIES, _drop_capabilities(libc))
+    attempt(LANDLOCK, landlock.restrict(libc) > 0)
+    attempt(FILTER, seccomp.restrict(libc))
     return missing
+
+
+def _alone() -> bool:
+    """Whether the network has nothing but the machine itself, as in the unit: then it was left."""
+    try:
+        with open("/proc/self/net/dev", "rb") as file:
+            names = {line.split(b":")[0].strip() for line in file.readlines()[2:]}
+    except OSError:
+        return False
+    return names <= {b"lo"}
 
 
 def preload() -> None:

@@ -21,8 +21,13 @@ _TCP, _SCOPES = 0b11, 0b11
 
 def version(libc: Any) -> int:
     """Return the kernel's version of Landlock, 0 without it."""
-    found = libc.syscall(ctypes.c_long(_CREATE), None, ctypes.c_size_t(0), _VERSION)
-    return max(int(found), 0)
+    return asked(libc)[0]
+
+
+def asked(libc: Any) -> tuple[int, int]:
+    """Return that version, and if it is 0 the number of the error: why there is none."""
+    found = int(libc.syscall(ctypes.c_long(_CREATE), None, ctypes.c_size_t(0), _VERSION))
+    return (found, 0) if found > 0 else (0, ctypes.get_errno())
 
 
 def restrict(libc: Any) -> int:

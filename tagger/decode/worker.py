@@ -25,7 +25,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tagger.decode.answer import MAX_ANSWER, T, unpack, unpack_view
-from tagger.decode.confined import CENTRE, MAX_READY, QUICK, READY, SQUARE, VIEW, WHOLE, serve
+from tagger.decode.confined import (
+    CENTRE,
+    MAX_READY,
+    QUICK,
+    READY,
+    SQUARE,
+    START_SECONDS,
+    VIEW,
+    WHOLE,
+    serve,
+)
 from tagger.decode.opening import open_file
 from tagger.errors import DecoderCrashedError, PhotoError
 from tagger.photo import CropSpec, DecodedPhoto
@@ -44,9 +54,6 @@ TASKS_PER_WORKER = 1000
 LATER = 32
 """So many photos that are asked for after one that has time go before it: a new photo need not
 wait, and in a long backlog it still gets its turn."""
-
-START_SECONDS = 60.0
-"""A worker that is not ready by then will never be."""
 
 Job = tuple[str, str | None, bytes, Callable[[bytes], Any], "Future[Any]"]
 """A path, the folder that it must be in, how the request for it begins, how the answer is read,
@@ -87,6 +94,15 @@ class DecodePool:
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def missing(self) -> list[str] | None:
+        """What a process last could not do to confine itself; None when none was started yet.
+
+        In the words of :func:`tagger.decode.confined.confine`.
+        """
+        told = [worker.missing for worker in self._workers if worker.missing is not None]
+        return max(told, key=len, default=None)
 
     def __enter__(self) -> DecodePool:
         return self
@@ -194,6 +210,7 @@ class _Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
         self._left = 0
+        self.missing: list[str] | None = None
 
     def close(self) -> None:
         """Kill the process, if there is one; no other will be started. For any thread."""
@@ -272,6 +289,7 @@ class _Worker:
             raise EOFError
         if missing := said[len(READY) :].strip().decode("ascii", "replace"):
             log.debug("a decoding process could not %s", missing)
+        self.missing = missing.split(", ") if missing else []
         return ours
 
     def end(self) -> int | None:

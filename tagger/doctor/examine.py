@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from tagger.config import Config
 from tagger.configfile import config_places, find_config, load_config
 from tagger.doctor.daemon import check_daemon, check_metrics, check_page
+from tagger.doctor.decoding import check_decoding
 from tagger.doctor.folders import check_events, check_folders
 from tagger.doctor.index import Findings, check_failures, check_index, examine_index
 from tagger.doctor.machine import (
@@ -60,6 +61,7 @@ def checks(patient: Patient, *, folders: bool = True) -> Iterator[Result]:
         yield from _guarded("events", check_events, patient)
         yield from _guarded("inotify", check_inotify, patient)
     yield from _guarded("weights", check_model, patient)
+    yield from _guarded("decoding", check_decoding, patient)
     yield from _guarded("state directory", check_state_dir, patient)
     yield from _guarded("disks", check_disks, patient)
     found = Findings()

@@ -124,7 +124,10 @@ def test_with_a_running_daemon(home, scenes, eventually):
     eventually(lambda: (home.heartbeat().get("progress") or {}).get("done") == 2, 60)
     eventually(lambda: home.heartbeat()["roots"][0]["mode"] == "events")
     found = results(home, 0)
-    assert {one["name"] for one in found.values() if one["state"] != "ok"} == {"failures"}
+    # (Not every machine has all that decoding processes are confined with.)
+    amiss = {one["name"] for one in found.values() if one["state"] != "ok"}
+    assert amiss - {"decoding"} == {"failures"}
+    assert (found["decoding"]["state"] == "ok") == (home.heartbeat()["unconfined"] == [])
     assert "1 NotAnImageError" in found["failures"]["said"]
     assert "by the running daemon" in found[f"events {home.inbox}"]["said"]
     assert "sound, 2 photos" in found["index"]["said"]

@@ -226,6 +226,10 @@ def test_twenty_photos_in_a_home_are_tagged_without_a_permission_error(
     assert status["memory_mb"] is not None  # its processes can be looked at
     counts = status["counts"]
     assert (counts["failed"], counts["waiting"], counts["untagged"]) == (0, 0, 0)
+    said = json.loads((container.root / "var/lib/tagger/status.json").read_text())
+    assert said["unconfined"] == []  # nothing of the unit keeps decoding processes from it
+    found = {one["name"]: one for one in container.tagger_json("doctor")}
+    assert found["decoding"]["state"] == "ok", found["decoding"]
     log = container.run("journalctl", "-t", "tagger", "-o", "cat")  # not systemd's own lines
     assert "photo 19.jpg" in log
     assert "ermission" not in log
