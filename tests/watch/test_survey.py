@@ -75,15 +75,3 @@ def test_a_root_that_goes_away_is_told(
         stop.set()
         thread.join(10)
     assert not thread.is_alive()
-
-
-def test_a_root_whose_index_fails_ends_the_watch(root: Path, library: Library) -> None:
-    class Broken(Library):
-        def is_current(self, path: Any, stat: Any, sidecar: Any) -> bool:
-            raise ValueError("the index is broken")
-
-    watcher = Watcher([WatchRoot(str(root))], Broken(), library)
-    stop = threading.Event()
-    with pytest.raises(ValueError, match="the index is broken"):
-        watcher.run(stop)
-    assert stop.is_set(), "everything else is to stop as well"
