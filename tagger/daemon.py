@@ -34,6 +34,7 @@ from tagger.index.store import Store
 from tagger.loading import EngineLoader
 from tagger.logs import Unforeseen, set_up_logging
 from tagger.manage import Manage
+from tagger.metadata.edited import ANOTHER
 from tagger.metrics import Metrics, Sources
 from tagger.notify import Notifier
 from tagger.outcome import Outcome
@@ -44,6 +45,7 @@ from tagger.state import state_lock
 from tagger.survey import Survey
 from tagger.telling import Heartbeat, Manager
 from tagger.watch.watcher import Watcher
+from tagger.watch.writers import Claims, writers_of
 from tagger.web.beside import Page
 from tagger.work import Queue, Worker
 
@@ -61,7 +63,8 @@ class Daemon:
 
     ``read_config`` gives the config again on SIGHUP. ``observer`` is called with every
     outcome, in the working thread; ``show`` every few seconds with how the work stands;
-    ``notifier`` tells the service manager.
+    ``notifier`` tells the service manager. ``take_over``: it writes the tags from now on where
+    another tagger does.
     """
 
     def __init__(
@@ -72,8 +75,11 @@ class Daemon:
         observer: Callable[[Outcome], None] = lambda outcome: None,
         show: Callable[[Standing], None] | None = None,
         notifier: Notifier | None = None,
+        take_over: bool = False,
     ) -> None:
         self.config = config
+        self._take_over = take_over
+        self._claims: Claims
         self._read_config = read_config or (lambda: self.config)
         self._observer = observer
         self._show = show or (lambda standing: None)
@@ -163,6 +169,11 @@ class Daemon:
             if self._error is not None:
                 raise self._error
             self._manage = self._managing(store)
+            self._claims = Claims(
+                writers_of(state_dir),
+                lambda root: store.write_anew(root, ANOTHER),
+                take_over=self._take_over,
+            )
             control = Control(self.config.state_dir, self._manage.actions())
             with self._signals(), self._rebuilding(store), control, self._metrics, self._page:
                 yield store
@@ -255,6 +266,7 @@ class Daemon:
         self._single = until is not None
         self._survey = None
         self._progress.expect(None)
+        self._claims.wanted = self.config.write.target != "none"
         refusing = Refusing(self.config, self._bell.ring, single=self._single)
         self._watcher = watcher = Watcher(
             self.config.watch,
@@ -263,6 +275,7 @@ class Daemon:
             settle_seconds=self.config.settle_seconds,
             rescan_seconds=self.config.rescan_seconds,
             state_dir=self.config.state_dir,
+            claims=self._claims,
             changed=self._bell.ring,
         )
         self._worker = Worker(

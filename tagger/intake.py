@@ -34,6 +34,7 @@ from tagger.outcome import Failed, Outcome, Skipped, Unchanged
 from tagger.photo import Candidate, DecodedPhoto, FileStat, JournalEntry, sidecar_paths
 from tagger.refusing import Refusing
 from tagger.watch.gone import is_absent
+from tagger.watch.writers import writers_of
 
 if TYPE_CHECKING:
     from tagger.decode.worker import DecodePool
@@ -320,6 +321,9 @@ class Intake:
         """Whether a sidecar is ours alone, as we left it, and may follow its photo to ``path``."""
         root = self._config.root_of(path)
         may_write = self._config.write.target != "none" and not (root and root.read_only)
+        if may_write and root is not None:
+            writers = writers_of(self._config.state_dir)
+            may_write = not writers.foreign(os.path.dirname(path), root.path)
         return may_write and entry.created and recover(entry, old.root) == "after"
 
 

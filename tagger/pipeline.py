@@ -57,6 +57,7 @@ from tagger.photolock import PhotoLocks, photo_locks
 from tagger.recognise import Recognised, Recogniser
 from tagger.refusing import Refusing
 from tagger.watch.gone import is_absent
+from tagger.watch.writers import writers_of
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
@@ -202,7 +203,7 @@ class Pipeline:
         tags = self._choose(prediction, stones)
         keywords = () if decided.keep_out else self.chooser.keywords(tags)
         root = self.config.root_of(job.candidate.path)
-        options = write_options(self.config, root)
+        options = write_options(self.config, root, job.candidate.path)
         saved = SavedPhoto(
             path=job.candidate.path,
             root=job.candidate.root,
@@ -474,16 +475,23 @@ class Pipeline:
         return outcome
 
 
-def write_options(config: Config, root: WatchRoot | None) -> WriteOptions:
-    """Return how to write the tags of a photo in the watched folder ``root``."""
+def write_options(config: Config, root: WatchRoot | None, path: str = "") -> WriteOptions:
+    """Return how to write the tags of the photo ``path`` in the watched folder ``root``."""
     write = config.write
+    others = bool(
+        root is not None
+        and path
+        and write.target != "none"
+        and writers_of(config.state_dir).foreign(os.path.dirname(path), root.path)
+    )
     return WriteOptions(
         target=write.target,
         preserve_mtime=write.preserve_mtime,
         exif=write.exif,
         exiftool=write.exiftool,
         provenance=write.provenance,
-        read_only=root is not None and root.read_only,
+        read_only=others or (root is not None and root.read_only),
+        others=others,
     )
 
 

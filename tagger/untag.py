@@ -187,7 +187,12 @@ class Untagger:
         row = self._row(path)
         if row.status not in ("tagged", "untagged"):
             raise StateError(f"{path} has not been looked at yet", "wait until it is tagged")
-        options = write_options(self._config, self._config.root_of(path))
+        options = write_options(self._config, self._config.root_of(path), path)
+        if options.others:
+            raise StateError(
+                f"another tagger writes the keywords to the files in {row.root}",
+                f"add it there, or see `tagger take-over {row.root}`",
+            )
         if options.target == "none" or options.read_only:
             raise StateError(
                 f"no keywords are written to the files in {row.root}",
@@ -245,7 +250,10 @@ class Untagger:
         own: str = "",
     ) -> PreparedWrite:
         root = self._config.root_of(row.path)
-        options = write_options(self._config, root)
+        options = write_options(self._config, root, row.path)
+        if options.others:  # of what it has written since, nothing is ours
+            entries = [one for one in entries if recover(one, row.root) == "after"]
+            options = replace(options, others=False)
         if options.target == "none" or options.read_only:
             # What was written before the config said so goes all the same.
             target = entries[0].target if entries else "none"
@@ -320,7 +328,9 @@ class Untagger:
                     entries=receipt.entries,
                     deleted=tuple(sorted(gone)),
                     labels_hash=row.labels_hash or "",
-                    keywords_hash=keywords_hash(keywords, write_options(self._config, root)),
+                    keywords_hash=keywords_hash(
+                        keywords, write_options(self._config, root, row.path)
+                    ),
                     note=row.note,
                 )
             ]

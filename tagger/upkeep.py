@@ -150,7 +150,8 @@ def relabel(pipeline: Pipeline, handle: Callable[[list[Candidate]], None]) -> in
             tags = () if row.keep_out else tuple(t for t in chosen if t.label not in stones)
             root = pipeline.config.root_of(row.path)
             wanted = keywords_hash(
-                pipeline.chooser.keywords(tags), write_options(pipeline.config, root)
+                pipeline.chooser.keywords(tags),
+                write_options(pipeline.config, root, row.path),
             )
             if wanted != row.keywords_hash and root and row.stat:
                 if pipeline.online(row.path):  # otherwise another time

@@ -27,6 +27,7 @@ COMMANDS = {
     "pause": ("control", "Have the daemon handle no more photos for now."),
     "resume": ("control", "Have a paused daemon go on."),
     "scan": ("control", "Have the daemon look at a folder now."),
+    "take-over": ("take_over", "Write the tags in folders where another tagger does now."),
     "query": ("query", "Find photos by what is in them."),
     "labels": ("labels", "Show the tree of labels, with the number of photos."),
     "show": ("show", "Show all that is known of one photo."),
@@ -56,7 +57,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"tagger.cli.{COMMANDS[cmd_name][0]}")
-        command = getattr(module, f"{cmd_name}_command")
+        command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
         return command
 

@@ -19,8 +19,9 @@ from tagger.resources import be_nice, give_memory_back, keep_private, raise_desc
 
 @click.command("run")
 @click.option("--once", is_flag=True, help="Handle all that is there, then exit.")
+@click.option("--take-over", is_flag=True, help="Write the tags where another tagger does now.")
 @click.pass_context
-def run_command(ctx: click.Context, once: bool) -> None:
+def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
     """Watch the folders and tag every new photo, until stopped.
 
     SIGTERM stops it within seconds, SIGHUP makes it read its config again.
@@ -45,7 +46,9 @@ def run_command(ctx: click.Context, once: bool) -> None:
     with Bar() if wants_bar(config.log) else nullcontext() as bar:
         set_up_logging(config.log)
         show = bar.show if bar else None
-        daemon = Daemon(config, read_config=again, show=show, notifier=Notifier())
+        daemon = Daemon(
+            config, read_config=again, show=show, notifier=Notifier(), take_over=take_over
+        )
         if once:
             daemon.run_once()
         else:

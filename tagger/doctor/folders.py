@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from tagger.config import Config, WatchRoot
 from tagger.doctor.result import Patient, Result, name_of
 from tagger.metadata.powers import refusals
+from tagger.watch.writers import writers_of
 
 MOST_FOLDERS = 1_000_000
 WALK_SECONDS = 20.0
@@ -51,6 +52,9 @@ def _folder(patient: Patient, root: WatchRoot) -> Result:
         why = told.get("reason") or told.get("state")
         remedy = "mount its disk again; nothing is forgotten meanwhile"
         return Result(name, "wrong", f"{of}; the daemon holds it for away: {why}", remedy)
+    if wanted and (foreign := writers_of(patient.config.state_dir).foreign(path, path)):
+        said, _, remedy = foreign.rpartition("; ")
+        return Result(name, "warning", f"{of}; {said}; those of this one are in its index", remedy)
     if wanted and os.statvfs(path).f_flag & os.ST_RDONLY:
         return Result(
             name,
@@ -109,6 +113,8 @@ def check_events(patient: Patient) -> Iterator[Result]:
         told = _told(patient, root)
         if told and told.get("state") == "online":
             reason = told.get("reason", "") if told.get("mode") == "poll" else None
+            if reason is not None:
+                reason = reason.removesuffix(told.get("not_written", "")).removesuffix("; ")
             by = "by the running daemon"
         else:
             reason, by = _prove(patient, root)

@@ -266,6 +266,26 @@ class Store(Lookup):
                 [(os.fsencode(path),) for path in paths],
             )
 
+    def write_anew(self, folder: str, reason: str) -> int:
+        """Make the tags of all photos in ``folder`` due to be written; return how many there are.
+
+        ``reason`` is what the journal says of their files from now on: another tagger may have
+        written to them.
+        """
+        prefix = os.fsencode(folder.rstrip(os.sep) + os.sep)
+        ends = (prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
+        with self.transaction() as db:
+            db.execute(
+                "UPDATE journal SET reason = ? WHERE photo_id IN"
+                " (SELECT id FROM photos WHERE path >= ? AND path < ?)",
+                (reason, *ends),
+            )
+            return db.execute(
+                "UPDATE photos SET keywords_hash = NULL WHERE path >= ? AND path < ?"
+                " AND status != 'missing'",
+                ends,
+            ).rowcount
+
     def forget_version(self, paths: Sequence[str]) -> int:
         """Make photos due for another classification, as if they were new; return how many."""
         with self.transaction() as db:

@@ -117,7 +117,16 @@ def wanted_values(
             for k in keywords
             if xmp.key(k.name) not in known
         )
+        if prefix := _prefix(keywords):
+            wanted[xmp.PREFIX] = ("|".join(prefix),)
     return wanted
+
+
+def _prefix(keywords: Sequence[Keyword]) -> KeywordPath:
+    """Return the levels above all ``keywords`` that are none themselves."""
+    names = {keyword.name for keyword in keywords}
+    path = keywords[0].path
+    return tuple(itertools.takewhile(lambda word: word not in names, path))
 
 
 def _joined(paths: Iterable[KeywordPath], mark: str) -> tuple[str, ...]:

@@ -27,7 +27,8 @@ MODEL = "tagger:model"
 SOFTWARE = "tagger:software"
 LABELS = "tagger:labels"
 PHOTO = "tagger:photo"
-PROVENANCE_PROPERTIES = (MODEL, SOFTWARE, PHOTO, LABELS)
+PREFIX = "tagger:prefix"
+PROVENANCE_PROPERTIES = (MODEL, SOFTWARE, PHOTO, LABELS, PREFIX)
 SIDECAR_FOR = "photoshop:SidecarForExtension"
 """Which file a sidecar is for, as Lightroom and Camera Raw say."""
 
@@ -170,6 +171,11 @@ class Packet:
         """Return the keywords that our provenance names, each with its confidence."""
         pairs = (text.partition(" ") for text in self.texts(LABELS))
         return {keyword: confidence for confidence, _, keyword in pairs if keyword}
+
+    def prefix(self) -> tuple[str, ...]:
+        """Return the levels that our provenance says to be above all our hierarchies."""
+        texts = self.texts(PREFIX)
+        return tuple(filter(None, texts[0].split("|"))) if len(texts) == 1 else ()
 
     def has_ours(self) -> bool:
         """Whether anything of our provenance namespace is in the packet."""

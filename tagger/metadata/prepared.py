@@ -16,7 +16,11 @@ from tagger.photo import FileStat, JournalEntry, WriteReceipt, sidecar_paths
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """How to write, from the config; ``read_only`` is that of the photo's folder."""
+    """How to write, from the config; ``read_only`` is that of the photo's folder.
+
+    ``others``: another tagger writes there, so that its tags are no user's, nor are ours that it
+    took away.
+    """
 
     target: str = "sidecar-xmp"
     preserve_mtime: bool = True
@@ -24,6 +28,7 @@ class WriteOptions:
     exiftool: bool = False
     provenance: bool = True
     read_only: bool = False
+    others: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

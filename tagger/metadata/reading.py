@@ -36,6 +36,10 @@ from tagger.metadata.source import Source
 from tagger.metadata.spliced import proved
 from tagger.photo import FileStat, JournalEntry, Keyword, sidecar_paths
 
+_TOOLKIT = b'x:xmptk="tagger '
+"""In the head of a packet that no other program has written since tagger made it."""
+MAX_HEAD = 400
+
 
 @dataclass(slots=True)
 class Held:
@@ -171,23 +175,33 @@ def adopted(
     tags = {keyword.name: keyword.tag for keyword in keywords}
     added = {
         xmp.SUBJECT: tuple(v for v in parsed.texts(xmp.SUBJECT) if v in names),
-        xmp.HIERARCHICAL: _made_of(parsed.texts(xmp.HIERARCHICAL), "|", names),
-        xmp.TAGS_LIST: _made_of(parsed.texts(xmp.TAGS_LIST), "/", names),
+        xmp.HIERARCHICAL: _made_of(parsed.texts(xmp.HIERARCHICAL), "|", names, parsed.prefix()),
+        xmp.TAGS_LIST: _made_of(parsed.texts(xmp.TAGS_LIST), "/", names, parsed.prefix()),
     }
     return JournalEntry(
         target=place.target,
         file=place.file,
         added=added,
         tags={tags.get(name, name): name for name in names},
-        created=False,
+        created=isinstance(place, XmpSidecar) and _TOOLKIT in packet[:MAX_HEAD],
         before=b"",
         after=b"",
         undo=b"",
     )
 
 
-def _made_of(values: Iterable[str], mark: str, names: frozenset[str]) -> tuple[str, ...]:
-    return tuple(value for value in values if names >= set(value.split(mark)))
+def _made_of(
+    values: Iterable[str], mark: str, names: frozenset[str], prefix: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the hierarchies whose levels, below the prefix if there is one, are all ``names``."""
+    found, above = [], len(prefix)
+    for value in values:
+        steps = value.split(mark)
+        if above and len(steps) > above and tuple(steps[:above]) == prefix:
+            steps = steps[above:]
+        if names >= {*steps}:
+            found.append(value)
+    return tuple(found)
 
 
 def photo_inside(photo: Original, root: str) -> Inside:

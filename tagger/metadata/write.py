@@ -153,13 +153,17 @@ class _Writer:
         )
         try:
             if self.options.read_only or self.options.target == "none":
-                made.parts = [Part(entry) for entry in self.journal.values()]
+                made.parts = [Part(entry) for entry in self.journal.values() if self._stays(entry)]
             else:
                 self._plan(made, held, Wanted(kept, users, words, own), json_file, beside)
         except BaseException:
             made.discard()
             raise
         return made
+
+    def _stays(self, entry: JournalEntry) -> bool:
+        """Whether something of ours is still in a file that is not written to."""
+        return not self.options.others or recover(entry, self.below.root) == "after"
 
     def _take_apart(self, keywords: Sequence[Keyword]) -> dict[str, Held]:
         """Return the XMP files that matter: the photo if it is written to, and its sidecars."""
@@ -238,19 +242,26 @@ class _Writer:
         if entry is None or data is None:
             return Held(place, original, None, data)
         own = place.file not in self.foreign
+        replaced = self._replaced(entry)
+        if replaced and (found := adopted(place, packet, keywords)) is not None:
+            entry = replace(found, created=entry.created)
         if place.file != self.path and self.whose.digests and (named := named_in(packet)):
             own = named in self.whose.digests
             if not own:
                 # Whoever put another's file here: with nothing but ours in it, it is ours.
                 found = adopted(place, packet, keywords)
                 entry = replace(found, created=entry.created) if found is not None else entry
-        judged = own and self.same_picture
+        judged = own and self.same_picture and not replaced
         if edited.is_overwritten(entry, packet):
             left = edited.OVERWRITTEN if judged else ""
             return Held(place, original, entry if left else None, data, left=left)
         deleted = edited.deleted_labels(entry, packet) if judged else frozenset[str]()
         base = stripped(place, data, packet, entry)
         return Held(place, original, entry if own else None, base, deleted)
+
+    def _replaced(self, entry: JournalEntry) -> bool:
+        """Whether another tagger wrote to a file that is not as we left it."""
+        return self.options.others or entry.reason == edited.ANOTHER
 
     def _empty(self, place: XmpPlace, original: Original, entry: JournalEntry | None) -> Held:
         """Take an XMP sidecar apart that has nothing in it: written to unless more may come."""
@@ -283,6 +294,9 @@ class _Writer:
         if entry is not None and file in self.foreign and now != entry.after:
             if edited.is_json_overwritten(entry, found):
                 self.journal.pop(file)
+            entry = None
+        if entry is not None and now != entry.after and self._replaced(entry):
+            self.journal.pop(file)
             entry = None
         ours = self.parts.own_labels(found, file)
         if entry is None or not entry.tags or not self.same_picture or file in self.foreign:

@@ -21,7 +21,7 @@ from tagger.watch.roots import (
     look_at_root,
     write_marker,
 )
-from tagger.watch.seams import State
+from tagger.watch.seams import Claims, State, Unclaimed
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ class Presence:
     """Whether a root is there. ``reason`` says why it is not.
 
     ``knows`` says whether the index knows any photo in the root, ``twin`` which other root
-    is the same folder and comes first.
+    is the same folder and comes first, ``claims`` who writes there. ``foreign`` says why no tags
+    are written there.
     """
 
     def __init__(
@@ -41,12 +42,15 @@ class Presence:
         memory: RootMemory,
         knows: Callable[[], bool],
         twin: Callable[[], str | None],
+        claims: Claims | None = None,
     ) -> None:
         self.root = root
         self.state: State = "missing"
         self.reason = "not looked at yet"
         self.mounts = Mounts("")
+        self.foreign = ""
         self._memory, self._knows, self._twin = memory, knows, twin
+        self._claims = claims or Unclaimed()
         self._accepted = False
         self._text = ""
         self._real = root.path
@@ -123,6 +127,8 @@ class Presence:
         st = os.stat(self.root.path)
         if (st.st_dev, st.st_ino) != self._identity:
             return False
+        if not self.root.read_only and self._claims.foreign(self.root.path) != self.foreign:
+            return False
         return not self._marked or os.path.lexists(os.path.join(self.root.path, MARKER))
 
     def _read_mounts(self) -> bool:
@@ -142,8 +148,15 @@ class Presence:
         if marker is None and not self.root.read_only:
             marker = write_marker(self.root.path)
         crossings = record.crossings if record else ()
-        self._memory.put(self.root.path, RootRecord(marker, sight.place, crossings))
         self._identity, self._marked = sight.identity, marker is not None
+        known = self._memory.get(self.root.path)
+        before, now = known.foreign if known else "", ""
+        if not self.root.read_only:
+            now = self._claims.claim(self.root.path)
+            if before and not now:
+                self._claims.regained(self.root.path)
+        self.foreign = now
+        self._memory.put(self.root.path, RootRecord(marker, sight.place, crossings, now))
 
     def _tell(self, was: tuple[State, str]) -> None:
         if was == (self.state, self.reason):

@@ -23,7 +23,7 @@ from tagger.watch.presence import Presence
 from tagger.watch.pulse import Pulse
 from tagger.watch.roots import RootMemory
 from tagger.watch.scan import Rules, Seen, WalkReport, is_sidecar_name, photos_of_sidecar, walk
-from tagger.watch.seams import Clock, Known, RootStatus, Sink
+from tagger.watch.seams import Claims, Clock, Known, RootStatus, Sink
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Settings:
     clock: Clock = time.monotonic
     wall: Clock = time.time
     source: EventSourceFactory = WatchdogSource
+    claims: Claims | None = None
 
 
 class Layout(Protocol):
@@ -89,7 +90,7 @@ class RootWatch:
         self.departures = Departures(root.path)
         self._known, self._sink, self._set, self._layout = known, sink, settings, layout
         self._pulse = Pulse(settings.clock)
-        self._presence = Presence(root, memory, self._knows_any, self._twin)
+        self._presence = Presence(root, memory, self._knows_any, self._twin, settings.claims)
         self.files = Examiner(
             root,
             known,
@@ -145,15 +146,18 @@ class RootWatch:
     def status(self) -> RootStatus:
         """Return how the root fares."""
         presence, silent = self._presence, self.silent
+        foreign = presence.foreign if presence.online and not silent else ""
+        reason = NO_ANSWER if silent else self.trouble or presence.reason or self._feed.reason
         return RootStatus(
             self.root.path,
             "offline" if silent else presence.state,
             self._feed.mode,
-            NO_ANSWER if silent else self.trouble or presence.reason or self._feed.reason,
+            "; ".join(filter(None, (reason, foreign))),
             self._last_scan,
             len(self.files.settling),
             self._seen,
             self.departures.held,
+            foreign,
         )
 
     def survey(self, stop: threading.Event) -> int:

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 MARKER = ".tagger-root"
 _STRAYS = (CANARY_PREFIX, MARKER + "-")
 _MARKER_HEAD = "tagger root "
-_MARKER_TEXT = "This file shows tagger that this folder is really here (its disk mounted). Keep it."
+MARKER_TEXT = "This file shows tagger that this folder is really here (its disk mounted). Keep it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,14 @@ class RootRecord:
     """What is remembered of a root.
 
     ``marker`` is the identifier in its marker, ``None`` when none could be written.
-    ``crossings`` are the folders below it where other file systems were mounted.
+    ``crossings`` are the folders below it where other file systems were mounted; ``foreign`` says
+    that, and why, another tagger writes the tags there.
     """
 
     marker: str | None
     place: Place
     crossings: tuple[str, ...] = ()
+    foreign: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def write_marker(root: str) -> str | None:
                 if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
                     return None  # somebody else's
                 os.ftruncate(fd, 0)
-                os.write(fd, f"{_MARKER_HEAD}{identifier}\n{_MARKER_TEXT}\n".encode())
+                os.write(fd, f"{_MARKER_HEAD}{identifier}\n{MARKER_TEXT}\n".encode())
                 with contextlib.suppress(OSError):  # it is made again if it is lost
                     os.fsync(fd)
             finally:
@@ -233,7 +235,10 @@ def _load(path: str) -> dict[str, RootRecord]:
             stored = parse_json(file.read())
         return {
             root: RootRecord(
-                value["marker"], Place(**value["place"]), tuple(value.get("crossings", ()))
+                value["marker"],
+                Place(**value["place"]),
+                tuple(value.get("crossings", ())),
+                str(value.get("foreign", "")),
             )
             for root, value in stored.items()
         }

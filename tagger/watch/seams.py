@@ -43,6 +43,37 @@ class Sink(Protocol):
         ...
 
 
+class Claims(Protocol):
+    """Decides which of several taggers writes tags into a root."""
+
+    def claim(self, root: str) -> str:
+        """Become the writer of ``root`` if nobody else is; return why not, else nothing."""
+        ...
+
+    def foreign(self, root: str) -> str:
+        """Return why no tags are written in ``root``, else nothing; costs little."""
+        ...
+
+    def regained(self, root: str) -> None:
+        """Learn that the tags in ``root`` are to be written anew: another wrote there before."""
+        ...
+
+
+class Unclaimed:
+    """Nobody else writes: for a watch without files to write to."""
+
+    def claim(self, root: str) -> str:
+        """Claim nothing."""
+        return ""
+
+    def foreign(self, root: str) -> str:
+        """Nobody."""
+        return ""
+
+    def regained(self, root: str) -> None:
+        """Never happens."""
+
+
 State = Literal["online", "offline", "missing"]
 
 
@@ -52,7 +83,8 @@ class RootStatus:
 
     ``state`` is "missing" when there is no such folder, "offline" when its disk seems to
     be away or it cannot be read. ``mode`` is how it is watched, ``reason`` why it is
-    offline or polled. ``last_scan`` is when a full scan last ended, in seconds since
+    offline or polled, or ``not_written``: why no tags are written to files there, else empty (none
+    are wanted, or they are written). ``last_scan`` is when a full scan last ended, in seconds since
     the epoch; ``seen`` how many photos it met, ``waiting`` how many are unfinished, ``held``
     how many missing ones wait for a confirmation.
     """
@@ -65,3 +97,4 @@ class RootStatus:
     waiting: int
     seen: int
     held: int
+    not_written: str = ""

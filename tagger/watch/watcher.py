@@ -17,7 +17,7 @@ from tagger.watch.events import EventSourceFactory, WatchdogSource
 from tagger.watch.layout import Layout
 from tagger.watch.root_watch import NO_ANSWER, RootWatch, Settings
 from tagger.watch.roots import RootMemory
-from tagger.watch.seams import Clock, Known, RootStatus, Sink
+from tagger.watch.seams import Claims, Clock, Known, RootStatus, Sink
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class Watcher:
 
     What it remembers of the roots is in ``roots.json`` in ``state_dir``; without one, it
     forgets at exit. ``clock`` never goes back; ``source`` makes the events of a root;
-    ``changed`` is called, by its thread, when a root fares otherwise than before. Of two
-    roots that are the same folder, the second is left alone.
+    ``claims`` decides who writes there; ``changed`` is called, by its thread, when a root fares
+    otherwise than before. Of two roots that are the same folder, the second is left alone.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Watcher:
         clock: Clock = time.monotonic,
         state_dir: str | None = None,
         source: EventSourceFactory = WatchdogSource,
+        claims: Claims | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._changed = changed
@@ -65,7 +66,11 @@ class Watcher:
         roots = [replace(root, path=os.path.abspath(root.path)) for root in roots]
         self._layout = Layout(roots)
         self._settings = Settings(
-            settle_seconds=settle_seconds, rescan_seconds=rescan_seconds, clock=clock, source=source
+            settle_seconds=settle_seconds,
+            rescan_seconds=rescan_seconds,
+            clock=clock,
+            source=source,
+            claims=claims,
         )
         self._watches = [
             RootWatch(root, known, sink, memory, self._settings, self._layout) for root in roots

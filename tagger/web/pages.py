@@ -72,7 +72,7 @@ def pages(services: Services) -> Blueprint:
         for tag in shown["tags"]:
             tag["zh"] = known.name(tag["label"], "zh")
             tag["above"] = tag["label"] in above
-        options = write_options(config, config.root_of(found.row.path))
+        options = write_options(config, config.root_of(found.row.path), found.row.path)
         writes = options.target != "none" and not options.read_only
         return render_template(
             "photo.html",

@@ -1,0 +1,70 @@
+"""``tagger take-over``."""
+
+from __future__ import annotations
+
+import contextlib
+
+import click
+
+from tagger.cli.common import ask_known, read_config
+from tagger.config import Config
+from tagger.errors import ConfigError, StateError
+from tagger.index.store import Store
+from tagger.logs import printable
+
+
+@click.command("take-over")
+@click.argument("folders", nargs=-1, metavar="[FOLDER...]")
+@click.pass_context
+def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
+    """Write the tags in each FOLDER (default: all that are watched), though another tagger does.
+
+    Of several taggers on one folder only one writes tags to its files; the others keep theirs in
+    the index. The other one notices within seconds, and writes there no more.
+    """
+    from tagger.control import ask
+    from tagger.metadata.edited import ANOTHER
+    from tagger.state import daemon_runs
+
+    config, path = read_config(ctx)
+    if config.write.target == "none":
+        raise ConfigError(
+            f"{path} lets no tags be written to files", "see `write.target` in the config"
+        )
+    wanted = [ask_known(config, folder) for folder in folders]
+    wanted = wanted or [root.path for root in config.watch if not root.read_only]
+    with Store(config.state_dir) as store:
+        for folder in wanted:
+            _take(config, folder)
+            count = store.write_anew(folder, ANOTHER)
+            click.echo(f"{printable(folder)}: this tagger writes the tags of {count:,} photo(s)")
+    if daemon_runs(config.state_dir):
+        with contextlib.suppress(StateError):  # it looks itself, a little later
+            ask(config.state_dir, "scan", paths=wanted)
+
+
+def _take(config: Config, folder: str) -> None:
+    """Make this installation the writer of a folder. Raise ConfigError, StateError."""
+    from tagger.watch.roots import read_marker, write_marker
+    from tagger.watch.writers import is_same, read_writer, writers_of
+
+    root = config.root_of(folder)
+    if root is None:
+        watched = ", ".join(one.path for one in config.watch)
+        raise ConfigError(f"{folder} is not watched", f"watched are: {watched}")
+    if root.read_only:
+        raise ConfigError(
+            f"{root.path} is `read_only` in the config", "take that away, and try again"
+        )
+    if folder != root.path and read_writer(folder) is None:
+        raise ConfigError(f"no tagger watches {folder} itself", f"take over {root.path}")
+    if folder == root.path and read_marker(folder) is None:
+        write_marker(folder)
+    writers = writers_of(config.state_dir)
+    writers.claim(folder, take_over=True)
+    now = read_writer(folder)
+    if now is None or not is_same(now, writers.own()):
+        raise StateError(
+            f"the marker of {folder} cannot be written",
+            "see whether its disk is mounted for writing, and the rights of the folder",
+        )
