@@ -70,6 +70,7 @@ KILOMETRES = {"m": 0.001, "km": 1.0, "mi": 1.609344}
 MAX_DEPTH = 10  # brackets in brackets; parsy takes 45 stack frames for each
 MAX_TERMS = 200  # SQLite's expressions are at most 1000 deep
 MAX_NAME = 8  # words in one name
+MAX_TEXT = 2000  # characters; names are folded and looked up in many pieces
 
 
 def parse(text: str, known: Known, *, least: float = 0.0, today: date | None = None) -> Query:
@@ -78,6 +79,8 @@ def parse(text: str, known: Known, *, least: float = 0.0, today: date | None = N
     ``least`` (0…1) is the confidence asked of labels without a comparison of their own;
     ``today`` the local date. Raise QueryError, with the column, for what is no query.
     """
+    if len(text) > MAX_TEXT:
+        raise _error("the query is too long", MAX_TEXT + 1, "say it in fewer words")
     read = list(_tokens(text, today or date.today()))
     if len(read) > MAX_TERMS:
         raise _error("the query is too long", read[MAX_TERMS].column, "say it in fewer words")
@@ -262,7 +265,7 @@ def _error(problem: str, column: int, remedy: str) -> QueryError:
 
 
 def _bound(text: str, column: int) -> float:
-    if not re.fullmatch(r"[0-9]*\.?[0-9]+", text) or float(text) > 1:
+    if not re.fullmatch(r"(?:[0-9]*\.)?[0-9]+", text) or float(text) > 1:
         raise _error(
             f"`{text}` is no confidence" if text else "a confidence is missing",
             column,

@@ -300,6 +300,8 @@ REFUSED = [
     ("near:1,2", 6, "distance"),
     ("format:", 8, "format"),
     ("a " * 201, 401, "too long"),
+    ("a" + "\u0301\u0327" * 190_000, 2001, "too long"),
+    ("dog>" + "1" * 100_000 + "x", 2001, "too long"),
 ]
 
 
