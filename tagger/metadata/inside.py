@@ -21,6 +21,8 @@ from tagger.metadata.source import MAX_PART, Source, opened
 
 _MAX_PACKETS = 8
 """More belong to no picture; each is parsed."""
+_MAX_RESOURCES = 4 << 20
+"""Bytes of Photoshop's resources in a JPEG; IPTC has some kB, their thumbnail 100."""
 
 
 @dataclass(slots=True)
@@ -147,6 +149,7 @@ def _jpeg(source: Source, found: Inside, at: int, end: int) -> None:
     """Take the segments of a picture up to its pixels: what follows is another picture's."""
     extensions: list[bytes] = []
     resources: list[bytes] = []
+    room = {_APP1: MAX_PART, _APP13: _MAX_RESOURCES}
     try:
         while at + 4 <= end:
             head = source.read(at, 4)
@@ -162,7 +165,8 @@ def _jpeg(source: Source, found: Inside, at: int, end: int) -> None:
             if marker in (_SOS, _EOI):
                 break
             size = struct.unpack_from(">H", head, 2)[0]
-            if marker in (_APP1, _APP13):
+            if room.get(marker, 0) > 0:
+                room[marker] -= size
                 _segment(found, source.read(at + 4, max(0, size - 2)), extensions, resources)
             at += 2 + max(2, size)
     finally:
@@ -208,7 +212,7 @@ _RAW_PROFILE = b"Raw profile type "
 
 
 def _png(source: Source, found: Inside) -> None:
-    profiles: list[bytes] = []
+    profiles: list[bytes] = []  # of XMP; one at most is kept
     at = len(_PNG)
     try:
         while at + 12 <= source.size:
@@ -220,6 +224,7 @@ def _png(source: Source, found: Inside) -> None:
                 elif keyword.startswith(_RAW_PROFILE):
                     profile = _unhexed(_text(source, kind, at + 8, size))
                     _raw_profile(found, keyword[len(_RAW_PROFILE) :].lower(), profile, profiles)
+                    del profiles[1:], profile
                 elif keyword == _CREATED and size < 1000:
                     text = _text(source, kind, at + 8, size)
                     found.created = found.created or text.decode("utf-8", "replace")

@@ -296,12 +296,24 @@ class _Reader:
             self._parser.Parse(self._data, True)
         except expat.ExpatError as error:
             raise RefusedError(f"its XMP is malformed ({error})") from error
+        finally:
+            self._let_go()
         if len(self._all_rdf) != 1:
             raise RefusedError(f"its XMP has {len(self._all_rdf)} rdf:RDF elements, not one")
         rdf = self._all_rdf[0]
         if self._rdf_depth is not None and self._rdf_depth > 1:
             raise RefusedError("its XMP is nested in another document")
         return rdf
+
+    def _let_go(self) -> None:
+        """Have the parser not refer to this any more, which refers to it.
+
+        What refers to itself, and with it the packet, stays until a collection, which is rare.
+        """
+        parser = self._parser
+        parser.StartElementHandler = parser.EndElementHandler = None
+        parser.CharacterDataHandler = None
+        parser.StartDoctypeDeclHandler = parser.XmlDeclHandler = None
 
     def _doctype(self, *args: object) -> None:
         raise _dtd()

@@ -212,6 +212,6 @@ class Parts:
         """Return the digest of a file's bytes, empty for no file; the photo's is known."""
         if data is None:
             return b""
-        if data is self._photo.data and self._digest:
+        if data and data is self._photo.data and self._digest:
             return self._digest
         return patch.digest(data)

@@ -243,6 +243,11 @@ def _named_ending(sidecar: str, below: Beneath) -> str:
     return "." + texts[0].strip().lstrip(".").lower() if texts else ""
 
 
+def is_raw_name(path: str) -> bool:
+    """Whether a photo is called like a camera RAW file: it is never written to."""
+    return os.path.splitext(path)[1].lower() in RAW_SUFFIXES
+
+
 def embedding_place(
     path: str, data: bytes, *, with_exif: bool, by_exiftool: bool, ours: tuple[str, ...]
 ) -> Embedded | ByExiftool:
@@ -251,7 +256,7 @@ def embedding_place(
     Raise RefusedError, saying why, when they do not. ``ours`` are the keywords of an EXIF
     block that we made before.
     """
-    if os.path.splitext(path)[1].lower() in RAW_SUFFIXES:
+    if is_raw_name(path):
         raise RefusedError("camera RAW files are never written to")
     opened = container.open_container(data)
     if opened is not None:

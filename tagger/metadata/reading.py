@@ -7,7 +7,6 @@ wrote it, or the index is lost), from our provenance in its XMP.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +30,7 @@ from tagger.metadata.keywords import (
 )
 from tagger.metadata.packet import remembering
 from tagger.metadata.places import XmpPlace, XmpSidecar, sidecars_of
-from tagger.metadata.safefile import MAX_READ, MAX_SIDECAR, Original, read_original
+from tagger.metadata.safefile import MAX_READ, MAX_SIDECAR, Original, opened, read_original
 from tagger.metadata.source import Source
 from tagger.metadata.spliced import proved
 from tagger.photo import FileStat, JournalEntry, Keyword, sidecar_paths
@@ -77,16 +76,43 @@ class HeldJson:
     reason: str = ""
 
 
-def read_photo(path: str, expected: FileStat, below: Beneath) -> Original:
+def read_photo(
+    path: str, expected: FileStat, below: Beneath, *, whole: bool
+) -> tuple[Original, Inside]:
+    """Return a photo, and what it holds beside its picture.
+
+    Its bytes are read only if the ``whole`` of it may be written to, or our provenance is in
+    it, and it is not too large: a batch of photos of 100 MB fits into no small memory.
+    """
     st = photo_stat(path)
     if not st.same_version(expected):
         raise PhotoChangedError(f"{path} changed while it was tagged", "it is looked at again")
     if st.size > MAX_READ:
-        return Original(path, b"", os.lstat(path))
-    found = read_original(path, below)
-    if found is None:
+        return _beginning(path, below)
+    if not whole:
+        photo, found = _beginning(path, below)
+        if found.packet is None or not _has_ours(found.packet):
+            return photo, found
+    read = read_original(path, below)
+    if read is None:
         raise PhotoVanishedError(f"{path} is gone", "nothing to do")
-    return found
+    return read, inside(Source(read.data))
+
+
+def _beginning(path: str, below: Beneath) -> tuple[Original, Inside]:
+    """Return a photo without its bytes, and what it holds."""
+    try:
+        with opened(path, below) as (fd, st):
+            return Original(path, b"", st), inside(Source(fd))
+    except FileNotFoundError as error:
+        raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
+
+
+def _has_ours(packet: bytes) -> bool:
+    try:
+        return xmp.parse(packet).has_ours()
+    except RefusedError:
+        return False
 
 
 def readable(path: str, below: Beneath, most: int = MAX_READ) -> Original | None:
@@ -202,11 +228,6 @@ def _made_of(
         if names >= {*steps}:
             found.append(value)
     return tuple(found)
-
-
-def photo_inside(photo: Original, root: str) -> Inside:
-    """Return what a photo holds beside its picture; of one too large to be read, as well."""
-    return inside(Source(photo.data)) if photo.data else inside_file(photo.path, root)
 
 
 def users_packet(packet: bytes, keywords: Sequence[Keyword] = ()) -> bytes:

@@ -17,7 +17,8 @@ import errno
 import logging
 import os
 import stat
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from tagger.beneath import EXCHANGE, LEADS_AWAY, NOREPLACE, Beneath, Folder
 from tagger.errors import (
@@ -73,31 +74,45 @@ def read_original(path: str, below: Beneath | None = None, most: int = MAX_READ)
     link or anything else that is no regular file, or has more than ``most`` bytes, and
     WriteFailedError when it cannot be read.
     """
+    with contextlib.suppress(FileNotFoundError), opened(path, below) as (fd, found):
+        if found.st_size > most:
+            raise RefusedError(f"it is larger than {most >> 20} MB")
+        with open(fd, "rb", buffering=0, closefd=False) as file:
+            data = file.readall()
+        return _whole(path, data, found)
+    return None
+
+
+def _whole(path: str, data: bytes, found: os.stat_result) -> Original:
+    if len(data) != found.st_size:
+        raise PhotoChangedError(f"{path} changed while it was read", "it is looked at again")
+    return Original(path, data, found)
+
+
+@contextlib.contextmanager
+def opened(path: str, below: Beneath | None = None) -> Iterator[tuple[int, os.stat_result]]:
+    """Open the regular file at ``path`` for reading; it comes with its stat.
+
+    Raise FileNotFoundError when there is nothing, else as :func:`read_original`.
+    """
     try:
         folder, name = _place(path, below)
         fd = folder.open(name)
     except FileNotFoundError:
-        return None
+        raise
     except OSError as error:
         if error.errno in LEADS_AWAY or error.errno == errno.ENXIO:
             raise RefusedError("it is a symbolic link or a device") from error
         raise failed("read", path, error) from error
     try:
-        try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
-                raise RefusedError("it is no regular file")
-            if found.st_size > most:
-                raise RefusedError(f"it is larger than {most >> 20} MB")
-            with open(fd, "rb", buffering=0, closefd=False) as file:
-                data = file.readall()
-        finally:
-            os.close(fd)
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise RefusedError("it is no regular file")
+        yield fd, found
     except OSError as error:
         raise failed("read", path, error) from error
-    if len(data) != found.st_size:
-        raise PhotoChangedError(f"{path} changed while it was read", "it is looked at again")
-    return Original(path, data, found)
+    finally:
+        os.close(fd)
 
 
 def failed(what: str, path: str, error: OSError) -> WriteFailedError:
@@ -116,10 +131,10 @@ def failed(what: str, path: str, error: OSError) -> WriteFailedError:
 class Staged:
     """A change that is ready: :meth:`commit` makes it visible, :meth:`discard` forgets it.
 
-    ``original`` None: a new file. The new content is in ``temporary``, or behind the descriptor
-    ``nameless``; with ``going`` there is none, and the file is to be deleted. ``placed`` is the
-    stat of what was put in place, whatever has taken its place since. All is done in the open
-    ``folder``, wherever its path leads meanwhile.
+    ``original`` None: a new file; only its stat is kept, for a batch may be of large files. The new
+    content is in ``temporary``, or behind the descriptor ``nameless``; with ``going`` there is
+    none, and the file is to be deleted. ``placed`` is the stat of what was put in place, whatever
+    has taken its place since. All is done in the open ``folder``, wherever its path leads by then.
     """
 
     path: str
@@ -314,7 +329,8 @@ def stage(
     try:
         folder, name = _place(path, below)
         powers = powers_in(folder)
-        staged = Staged(path, folder, original, powers, going=data is None)
+        kept = replace(original, data=b"") if original is not None else None
+        staged = Staged(path, folder, kept, powers, going=data is None)
         if original is not None:
             if original.stat.st_nlink > 1 and data is not None:
                 raise RefusedError(f"it has {original.stat.st_nlink} hard links")

@@ -13,7 +13,7 @@ MAX_BYTES = 32 << 20
 """Read of one file at most, whatever its size."""
 MAX_READS = 200_000
 """Pieces read of one file at most: 30 MB of empty chunks would take seconds."""
-MAX_PART = 16 << 20
+MAX_PART = 8 << 20
 """Bytes of one packet, directory or list; none that a program writes is longer."""
 
 
@@ -47,7 +47,7 @@ class Source:
             raise ValueError("its metadata is too long, or in too many parts")
 
     def unpacked(self, data: bytes) -> bytes:
-        """Return what zlib or gzip packed; empty when it is damaged or longer than 16 MB."""
+        """Return what zlib or gzip packed; empty when it is damaged or longer than 8 MB."""
         unpacker = zlib.decompressobj(wbits=47)
         try:
             text = unpacker.decompress(data, MAX_PART)

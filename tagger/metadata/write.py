@@ -16,7 +16,6 @@ from tagger.errors import PhotoVanishedError, RefusedError
 from tagger.files import leads_out
 from tagger.metadata import edited, exif, json_sidecar, patch
 from tagger.metadata.dates import taken_at
-from tagger.metadata.inside import Inside
 from tagger.metadata.keywords import (
     KeywordPath,
     merged,
@@ -34,6 +33,7 @@ from tagger.metadata.places import (
     XmpSidecar,
     embedding_place,
     exiftool_format,
+    is_raw_name,
     sidecars_of,
 )
 from tagger.metadata.prepared import Part, PreparedWrite, Provenance, WriteOptions
@@ -42,7 +42,6 @@ from tagger.metadata.reading import (
     HeldJson,
     adopted,
     container_packet,
-    photo_inside,
     read_keywords,
     read_photo,
     read_taken_at,
@@ -121,7 +120,14 @@ class _Writer:
         if leads_out(self.path, candidate.root):
             raise PhotoVanishedError(f"a folder above {self.path} is a link now", "nothing to do")
         self.below = Beneath(candidate.root)
-        self.photo = read_photo(self.path, candidate.stat, self.below)
+        embedded = [e for e in (*previous, *whose.others) if e.target == "embed"]
+        embeds = options.target == "embed" and not is_raw_name(self.path)
+        self.photo, self.inside = read_photo(
+            self.path,
+            candidate.stat,
+            self.below,
+            whole=embeds or any(entry.file == self.path for entry in embedded),
+        )
         self.sidecars = sidecars_of(self.path, self.below)
         read = [readable(file, self.below, MAX_SIDECAR) for file in self.sidecars.others]
         self.others = {one.path: one for one in read if one is not None}
@@ -139,8 +145,7 @@ class _Writer:
         deleted = frozenset().union(beside.deleted, *(one.deleted for one in held.values()))
         written = {label: word for e in self.journal.values() for label, word in e.tags.items()}
         kept = without(keywords, deleted | frozenset(stones), written)
-        inside = photo_inside(self.photo, self.below.root)
-        users, words = self._users(inside, held, beside, keywords)
+        users, words = self._users(held, beside, keywords)
         if own:
             users, words = merged([*users, (own,)]), (*words, own)
         made = PreparedWrite(
@@ -148,7 +153,7 @@ class _Writer:
             self.photo.stat,
             deleted=tuple(sorted(deleted)),
             user_keywords=with_parents(users),
-            taken_at=self._taken_at(inside, held),
+            taken_at=self._taken_at(held),
             read={file: FileStat.of(one.stat) for file, one in self.others.items()},
         )
         try:
@@ -313,13 +318,12 @@ class _Writer:
 
     def _users(
         self,
-        inside: Inside,
         held: Mapping[str, Held],
         beside: HeldJson,
         keywords: Sequence[Keyword],
     ) -> tuple[tuple[KeywordPath, ...], tuple[str, ...]]:
         """Return the user's own keywords, wherever they are, as paths and as plain words."""
-        packets: list[bytes | None] = [users_packet(p, keywords) for p in inside.packets]
+        packets: list[bytes | None] = [users_packet(p, keywords) for p in self.inside.packets]
         if self.path in held:
             one = held[self.path]
             packets[:1] = [one.place.packet_in(one.base)]
@@ -327,8 +331,8 @@ class _Writer:
         for packet in packets:
             paths += user_paths(packet)
             words += user_words(packet)
-        paths += user_paths(None, inside.iptc)
-        words += user_words(None, inside.iptc)
+        paths += user_paths(None, self.inside.iptc)
+        words += user_words(None, self.inside.iptc)
         for packet in self._beside(held, keywords):
             paths += user_paths(packet)
             words += user_words(packet)
@@ -344,10 +348,10 @@ class _Writer:
         for file, one in self.others.items():
             yield held[file].base if file in held else users_packet(one.data, keywords)
 
-    def _taken_at(self, inside: Inside, held: Mapping[str, Held]) -> str | None:
+    def _taken_at(self, held: Mapping[str, Held]) -> str | None:
         main = held[self.sidecars.file].data if self.sidecars.file in held else None
         others = [one.data for one in self.others.values()]
-        return taken_at(inside, [data for data in (main, *others) if data])
+        return taken_at(self.inside, [data for data in (main, *others) if data])
 
     # Where to
 

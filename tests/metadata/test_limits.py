@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import tracemalloc
 import unicodedata
+import weakref
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ from tagger.index.words import fold
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.metadata import packet, xmp
 from tagger.metadata.keywords import MAX_TEXT, user_paths, with_parents
+from tagger.metadata.write import PreparedWrite, Provenance, WriteOptions, prepare
+from tagger.photo import Candidate, FileStat
 from tagger.spelling import normalized
 from tagger.web.keep import safe_name
 from tests.conftest import PROJECT
@@ -27,6 +32,7 @@ from tests.metadata.hostile_metadata import (
     array,
 )
 from tests.metadata.hostile_metadata import packet as made
+from tests.metadata.measured_write import KEYWORDS
 
 SECONDS, MEGABYTES = 5.0, 120
 """Of processor time, and of memory above what the process has anyway."""
@@ -155,6 +161,81 @@ def test_as_much_is_read_of_keywords_as_can_be_kept() -> None:
     levels = ["|".join([str(number), *["y" * 60] * 40]) for number in range(800)]
     found = with_parents(user_paths(made(array("lr:hierarchicalSubject", levels))))
     assert 0 < sum(len(word) for path in found for word in path) <= MAX_TEXT
+
+
+def test_a_parsed_packet_is_let_go_with_its_last_use() -> None:
+    class Read(packet._Reader):
+        pass
+
+    gc.collect()
+    gc.disable()
+    try:
+        sound, broken = Read(made(OURS)), Read(b"<a>")
+        read = [weakref.ref(sound), weakref.ref(broken)]
+        sound.rdf()
+        with pytest.raises(RefusedError):
+            broken.rdf()
+        del sound, broken
+        assert [one() for one in read] == [None, None]
+    finally:
+        gc.enable()
+
+
+def prepared(photo: Path, target: str) -> tuple[PreparedWrite, int]:
+    """Prepare a write; return it, and the most bytes that Python had at a time for it."""
+    candidate = Candidate(str(photo), str(photo.parent), FileStat.of(photo.lstat()))
+    tracemalloc.start()
+    try:
+        write = prepare(
+            candidate, KEYWORDS, WriteOptions(target=target), Provenance("m", "tagger 1")
+        )
+        return write, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("target", ["sidecar-xmp", "sidecar-json"])
+@pytest.mark.parametrize("name", ["iptc.jpg", "packet.png", "packet.webp", "scans.jpg", "xmp.gif"])
+def test_of_a_photo_beside_which_tags_go_only_the_metadata_is_read(
+    name: str, target: str, tmp_path: Path
+) -> None:
+    photo = tmp_path / name
+    photo.write_bytes(PHOTOS[name]() + bytes(20_000_000))
+    write, most = prepared(photo, target)
+    write.discard()
+    assert most < 20_000_000
+
+
+@pytest.mark.parametrize("target", ["sidecar-xmp", "embed"])
+def test_a_prepared_write_holds_no_file(target: str, tmp_path: Path) -> None:
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(jpegs.plain() + bytes(10_000_000))
+    if target == "sidecar-xmp":
+        Path(f"{photo}.xmp").write_bytes(made(f"<dc:x>{'y' * 7_000_000}</dc:x>"))
+    tracemalloc.start()
+    try:
+        write = prepare(
+            Candidate(str(photo), str(tmp_path), FileStat.of(photo.lstat())),
+            KEYWORDS,
+            WriteOptions(target=target),
+            Provenance("m", "tagger 1"),
+        )
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 1_000_000
+    write.commit()
+    written = photo if target == "embed" else Path(f"{photo}.xmp")
+    assert b"dog" in written.read_bytes()
+
+
+def test_ours_in_a_photo_are_known_without_the_journal(tmp_path: Path) -> None:
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(jpegs.plain())
+    prepared(photo, "embed")[0].commit()
+    write = prepared(photo, "sidecar-xmp")[0]
+    write.discard()
+    assert write.user_keywords == ()
 
 
 def test_a_packet_is_parsed_once_while_it_is_remembered() -> None:
