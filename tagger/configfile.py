@@ -142,8 +142,8 @@ def with_value(text: str, path: str, section: str, key: str, value: str) -> str:
     that cannot be done, or the new text has mistakes.
     """
     line = f"{key}: {value}"
-    parse_config(text, path)  # raises what is wrong
     try:
+        compose_yaml(text, yaml.SafeLoader)  # within limits; what is wrong in it may be mended here
         new = _spliced(text, section, key, line)
         before, after = (yaml.safe_load(each) or {} for each in (text, new))
         rest = {k: v for k, v in (before.get(section) or {}).items() if k != key}
