@@ -18,8 +18,13 @@ from tagger.errors import ConfigError
 WatchMode = Literal["auto", "events", "poll"]
 Target = Literal["sidecar-xmp", "sidecar-json", "embed", "none"]
 
-PASSWORD_HASH = re.compile(r"scrypt\$(1[0-9]|20)\$(8)\$([1-9])\$([\w-]{22})\$([\w-]{43})", re.ASCII)
-"""log2 N, r and p of scrypt, then salt and hash in base64url; see tagger.web.passwords."""
+PASSWORD_HASH = re.compile(
+    r"scrypt:(?:1024|2048|4096|8192|16384|32768|65536|131072):8:[1-9]\$[\w.-]{8,64}\$[0-9a-f]{128}"
+    r"|scrypt\$1[0-9]\$8\$[1-9]\$[\w-]{22}\$[\w-]{43}",
+    re.ASCII,
+)
+"""The hash of a password: as werkzeug.security makes it, with N, r and p of scrypt; or as early
+builds of 0.1.0 did, with log2 N. No more than these numbers, as N * r * 128 bytes are needed."""
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
 _LOOPBACK = re.compile(r"127(\.[0-9]{1,3}){3}|localhost|\[::1\]")
 

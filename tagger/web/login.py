@@ -1,12 +1,11 @@
-"""Who may see the page, when it has a password: a browser that was logged in, or a program.
+"""Checks the password: a browser logs in and gets a session cookie, a program sends it each time.
 
-A browser gets a cookie, which says until when it is good and is signed with a secret in the
-state directory. A program sends the password with each request.
+itsdangerous signs the cookie and the time of the login, with a secret in the state directory.
 """
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 import json
 import logging
 import os
@@ -20,11 +19,12 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
+from itsdangerous import BadSignature, TimestampSigner
 
 from tagger.config import Config
 from tagger.logs import printable
 from tagger.parsing import parse_json
-from tagger.web.passwords import Attempts, Password
+from tagger.web.passwords import OLD_HASH, Attempts, Password
 from tagger.web.services import WebError
 
 log = logging.getLogger(__name__)
@@ -34,65 +34,90 @@ FILE = "web-sessions.json"
 PROVING = 4
 """Different passwords that wait for their proof, which takes some tenths of a second, at once."""
 ENDED = 1000
-"""Sessions ended before their time that are kept in mind."""
+"""Most sessions that are remembered as logged out before they expired."""
+FILE_CHARACTERS = 200_000
+"""More than the file of so many sessions has."""
 OPEN_TO_STRANGERS = frozenset({"login.page", "login.enter", "static"})
 """Routes that need no password: the login, and files that are the same everywhere."""
 
-_COOKIE = re.compile(r"([0-9]{1,12})\.([\w-]{22})\.([0-9a-f]{64})", re.ASCII)
+_COOKIE = re.compile(r"([\w-]{22})\.[\w-]{1,8}\.[\w-]{64}", re.ASCII)
+"""The name of a session, when it began, and the signature; itsdangerous reads looser forms too."""
 _LOCAL = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 """A path on this page, in the characters that a URL has."""
 
 
-class Sessions:
-    """Makes cookies and knows them again, also after a restart.
+class _Signer(TimestampSigner):
+    """Signs with the time of ``clock``, seconds since the epoch."""
 
-    ``password`` is its hash: with another one no cookie is good any more. ``clock`` is seconds
-    since the epoch. For any thread.
+    def __init__(self, secret: bytes, salt: str, clock: Callable[[], float]) -> None:
+        # 48 bytes are 64 characters exactly: none of them has bits that do not count.
+        super().__init__(secret, salt, key_derivation="hmac", digest_method=hashlib.sha384)
+        self._clock = clock
+
+    def get_timestamp(self) -> int:
+        return int(self._clock())
+
+
+class Sessions:
+    """Makes session cookies and checks them, also after a restart.
+
+    ``password`` is its hash: with another one, or with other ``hours``, all sessions end.
+    ``clock`` is seconds since the epoch. For any thread.
     """
 
     def __init__(
         self, state_dir: str, password: str, hours: float, clock: Callable[[], float] = time.time
     ) -> None:
         self._path = os.path.join(state_dir, FILE)
-        self._password, self._seconds, self._clock = password, hours * 3600, clock
+        self._seconds, self._clock = int(hours * 3600), clock
+        # A session that was ended must not come back when sessions last longer.
+        self._salt = f"tagger session of {self._seconds} s for {password}"
         self._lock = threading.Lock()
         self._secret, self._ended = self._read()
 
     def new(self) -> tuple[str, int]:
-        """Return a cookie, and for how many seconds it is good."""
-        until, name = int(self._clock() + self._seconds), secrets.token_urlsafe(16)
-        return f"{until}.{name}.{self._signature(until, name)}", int(self._seconds)
+        """Return a cookie, and for how many seconds it is valid."""
+        return self._signer().sign(secrets.token_urlsafe(16)).decode(), self._seconds
 
     def holds(self, cookie: str) -> bool:
-        """Whether ``cookie`` is one of ours and good."""
-        match = _COOKIE.fullmatch(cookie)
-        if match is None:
-            return False
-        until, name = int(match[1]), match[2]
-        proved = hmac.compare_digest(self._signature(until, name), match[3])
-        return proved and self._clock() < until and name not in self._ended
+        """Whether ``cookie`` is valid: signed here, not expired and not logged out."""
+        return self._opened(cookie) is not None
 
     def end(self, cookie: str) -> None:
-        """Let ``cookie`` be good no more."""
-        match = _COOKIE.fullmatch(cookie)
-        if match is None or not self.holds(cookie):
+        """Log out the session of ``cookie``."""
+        opened = self._opened(cookie)
+        if opened is None:
             return
         with self._lock:
             now = self._clock()
             self._ended = {name: until for name, until in self._ended.items() if until > now}
-            self._ended[match[2]] = int(match[1])
-            if len(self._ended) > ENDED:  # so that none of them comes back, all have to go
+            name, until = opened
+            self._ended[name] = until
+            if len(self._ended) > ENDED:  # a new secret logs out everybody
                 self._secret, self._ended = secrets.token_bytes(32), {}
             self._write()
 
-    def _signature(self, until: int, name: str) -> str:
-        said = f"{until}.{name}.{self._password}".encode()
-        return hmac.digest(self._secret, said, "sha256").hex()
+    def _opened(self, cookie: str) -> tuple[str, int] | None:
+        """Return the name of a valid session and when it expires; None for another cookie."""
+        if not _COOKIE.fullmatch(cookie):
+            return None
+        try:
+            name, began = self._signer().unsign(cookie, return_timestamp=True)
+        except BadSignature:
+            return None
+        # Not by max_age, which takes a clock that was set back for an expired session.
+        until = int(began.timestamp()) + self._seconds
+        if self._clock() >= until or name.decode() in self._ended:
+            return None
+        return name.decode(), until
+
+    def _signer(self) -> _Signer:
+        return _Signer(self._secret, self._salt, self._clock)
 
     def _read(self) -> tuple[bytes, dict[str, int]]:
         try:
             with open(self._path, encoding="utf-8") as file:
-                said = parse_json(file.read())
+                said = parse_json(file.read(FILE_CHARACTERS))
             secret = bytes.fromhex(said["secret"])
             ended = {str(name): int(until) for name, until in said["ended"].items()}
             if len(secret) == 32 and not os.stat(self._path).st_mode & 0o077:
@@ -123,7 +148,7 @@ class Sessions:
 
 
 class Gate:
-    """Lets in whoever knows the password of ``config``, which must have one.
+    """Checks the password of ``config``, which must have one.
 
     ``now`` is seconds since the epoch, ``clock`` monotonic seconds.
     """
@@ -137,6 +162,11 @@ class Gate:
     ) -> None:
         web = config.web
         assert web.password is not None
+        if web.password.startswith(OLD_HASH):
+            log.warning(
+                "web.password has an old form, which the next version will not read: run"
+                " `tagger web password --write`"
+            )
         self._password = Password(web.password)
         self._attempts = Attempts(clock)
         self._few = threading.Lock()

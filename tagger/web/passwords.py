@@ -1,4 +1,4 @@
-"""The password of the page: kept as a hash of scrypt, and guessed at only slowly."""
+"""Hashes the password of the page, checks it, and limits how fast it can be guessed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from tagger.config import PASSWORD_HASH
+from werkzeug.security import check_password_hash, generate_password_hash
+
 from tagger.errors import ConfigError
 from tagger.web.services import WebError
 
 LEAST, MOST = 8, 256
 """Characters of a password."""
 
+OLD_HASH = "scrypt$"
+"""How a hash begins that an early build of 0.1.0 made; 0.2.0 will not read it."""
+
 _COST, _BLOCKS, _RUNS = 14, 8, 5
 """log2 N, r and p: 16 MB, and some tenths of a second on a small computer."""
+_SALT_LENGTH = 22
+"""Letters and digits: 130 bits."""
 
 BURST, EVERY = 5, 30.0
 """Wrong passwords that an address may send at once, and seconds until it may send another."""
@@ -35,26 +41,27 @@ REMEMBERED = 1024
 def make_hash(password: str, *, cost: int = _COST) -> str:
     """Return what the config holds for ``password``; ``cost`` is log2 of scrypt's N.
 
-    Raise ConfigError for a password that is too short or too long.
+    Raise ConfigError for a password that is too short or too long, or not valid text.
     """
     if not LEAST <= len(password) <= MOST:
         raise ConfigError(
             f"the password has {len(password)} characters",
             f"take one of {LEAST} to {MOST}, several words for example",
         )
-    salt = secrets.token_bytes(16)
-    digest = _scrypt(password, salt, cost, _BLOCKS, _RUNS)
-    return f"scrypt${cost}${_BLOCKS}${_RUNS}${_text(salt)}${_text(digest)}"
+    text = _normalised(password)
+    if not _is_text(text):
+        raise ConfigError(
+            "the password has bytes that are not UTF-8", "set a UTF-8 locale, and type it again"
+        )
+    method = f"scrypt:{1 << cost}:{_BLOCKS}:{_RUNS}"
+    return generate_password_hash(text, method, _SALT_LENGTH)
 
 
 class Password:
-    """The password of which ``made`` is the hash. For any thread."""
+    """The password with the hash ``made``, which the config has checked. For any thread."""
 
     def __init__(self, made: str) -> None:
-        match = PASSWORD_HASH.fullmatch(made)
-        assert match is not None  # the config has looked at it
-        self._cost, self._blocks, self._runs = (int(match[part]) for part in (1, 2, 3))
-        self._salt, self._digest = _bytes(match[4]), _bytes(match[5])
+        self._made = made
         # A program sends the password with every request: once proved it is known again at once.
         self._key = secrets.token_bytes(32)
         self._proved = b""
@@ -67,14 +74,18 @@ class Password:
         """Return what stands for ``password`` in this process; b"?" for one that is too long."""
         if len(password) > MOST:  # to normalise it would take quadratic time
             return b"?"
-        return hmac.digest(self._key, _encoded(password), "sha256")
+        encoded = _normalised(password).encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, encoded, "sha256")
 
     def proves(self, password: str) -> bool:
         """Whether ``password`` is the right one. Takes some tenths of a second, and 16 MB."""
         if len(password) > MOST:
             return False
-        digest = _scrypt(password, self._salt, self._cost, self._blocks, self._runs)
-        if not hmac.compare_digest(digest, self._digest):
+        text = _normalised(password)
+        if not _is_text(text):
+            return False
+        check = _check_old_hash if self._made.startswith(OLD_HASH) else check_password_hash
+        if not check(self._made, text):
             return False
         self._proved = self.mark(password)
         return True
@@ -161,25 +172,31 @@ def _network(address: str) -> str:
     return str(parsed)
 
 
-def _scrypt(password: str, salt: bytes, cost: int, blocks: int, runs: int) -> bytes:
-    most = 256 * blocks << cost  # twice what it needs
-    return hashlib.scrypt(
-        _encoded(password), salt=salt, n=1 << cost, r=blocks, p=runs, maxmem=most, dklen=32
-    )
+def _normalised(password: str) -> str:
+    """Return the same text however a keyboard composes its letters.
 
-
-def _encoded(password: str) -> bytes:
-    """Return the bytes of a password: the same however a keyboard puts its letters together.
-
-    It has at most MOST characters, as marks of any number take quadratic time.
+    ``password`` has at most MOST characters, as marks of any number take quadratic time.
     """
     assert len(password) <= MOST
-    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")
+    return unicodedata.normalize("NFKC", password)
 
 
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+def _is_text(password: str) -> bool:
+    """Whether there is UTF-8 for ``password``: it has no lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in password)
 
 
-def _bytes(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _check_old_hash(made: str, password: str) -> bool:
+    """Return as check_password_hash for ``scrypt$LOG2N$R$P$SALT$HASH``, both in base64url."""
+    _, cost, blocks, runs, salt, digest = made.split("$")
+    wanted = base64.urlsafe_b64decode(digest + "=")
+    found = hashlib.scrypt(
+        password.encode(),
+        salt=base64.urlsafe_b64decode(salt + "=="),
+        n=1 << int(cost),
+        r=int(blocks),
+        p=int(runs),
+        maxmem=256 * int(blocks) << int(cost),  # twice what it needs
+        dklen=len(wanted),
+    )
+    return hmac.compare_digest(found, wanted)

@@ -12,10 +12,20 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 
 import pytest
+from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, int_to_bytes
 
 from tagger.config import Config, WatchRoot
 from tagger.index.database import index_path
-from tagger.web.login import COOKIE, FILE, OPEN_TO_STRANGERS, Gate, Sessions, wanted_path
+from tagger.web.login import (
+    COOKIE,
+    ENDED,
+    FILE,
+    FILE_CHARACTERS,
+    OPEN_TO_STRANGERS,
+    Gate,
+    Sessions,
+    wanted_path,
+)
 from tagger.web.passwords import (
     ALL_BURST,
     ALL_EVERY,
@@ -305,15 +315,52 @@ def test_a_session_outlives_a_restart_but_not_the_password(tmp_path, clock):
 def test_a_changed_cookie_is_none(tmp_path, clock):
     sessions = Sessions(str(tmp_path), HASH, 1, clock)
     cookie, _ = sessions.new()
-    until, name, signature = cookie.split(".")
+    name, began, signature = cookie.split(".")
     assert sessions.holds(cookie)
+    letters = "AQgw-_09"  # some of them differ only in bits that a decoder may pass over
     for other in (
-        f"{int(until) + 1}.{name}.{signature}",
-        f"{until}.{name[:-1]}{'A' if name[-1] != 'A' else 'B'}.{signature}",
-        f"{until}.{name}.{signature[:-1]}{'0' if signature[-1] != '0' else '1'}",
-        f"{until}.{name}.", "", ".", "..", cookie + " ", "٣" + cookie[1:],
+        f"{name}.{later(began)}.{signature}",
+        *(f"{name[:-1]}{one}.{began}.{signature}" for one in letters if one != name[-1]),
+        *(f"{name}.{began[:-1]}{one}.{signature}" for one in letters if one != began[-1]),
+        *(f"{name}.{began}.{signature[:-1]}{one}" for one in letters if one != signature[-1]),
+        f"{name}.{began}.", f"{name}.{signature}", "", ".", "..", cookie + " ", cookie + "=",
+        f"{cookie[:40]} {cookie[40:]}", "٣" + cookie[1:], "\ud800" + cookie[1:],
     ):  # fmt: skip
         assert not sessions.holds(other), other
+
+
+def later(began: str) -> str:
+    """Return the time in a cookie, and a second."""
+    return base64_encode(int_to_bytes(bytes_to_int(base64_decode(began)) + 1)).decode()
+
+
+def test_a_clock_that_is_set_back_ends_no_session(tmp_path, clock):
+    sessions = Sessions(str(tmp_path), HASH, 1, clock)
+    cookie, _ = sessions.new()
+    clock.now -= 90 * 86_400
+    assert sessions.holds(cookie)
+
+
+def test_a_session_that_was_ended_does_not_come_back_with_longer_ones(tmp_path, clock):
+    sessions = Sessions(str(tmp_path), HASH, 1, clock)
+    cookie, _ = sessions.new()
+    sessions.end(cookie)
+    clock.now += 3601
+    sessions.end(sessions.new()[0])  # what has expired is forgotten
+    assert not Sessions(str(tmp_path), HASH, 24, clock).holds(cookie)
+
+
+def test_when_too_many_are_ended_everybody_is(tmp_path, clock):
+    sessions = Sessions(str(tmp_path), HASH, 1, clock)
+    kept, _ = sessions.new()
+    for _ in range(ENDED):
+        sessions.end(sessions.new()[0])
+    assert sessions.holds(kept)
+    assert (tmp_path / FILE).stat().st_size < FILE_CHARACTERS
+    assert Sessions(str(tmp_path), HASH, 1, clock).holds(kept)
+    last, _ = sessions.new()
+    sessions.end(last)
+    assert not sessions.holds(last) and not sessions.holds(kept)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"secret": "00", "ended": {}}', b"\xff"])
