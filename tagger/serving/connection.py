@@ -50,6 +50,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     """One connection. Only what waitress does in :meth:`service` is done in other threads."""
 
     request: Parser | None
+    close_when_flushed: bool
 
     def __init__(self, server: Serves, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
         self._clock = server.clock
@@ -124,7 +125,9 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         if self._verdict is not None:
             self._decide()
         elif self._lingers and self.close_when_flushed and not self.will_close:
-            self._flush_exception(self._flush_some)
+            self.close_when_flushed = False  # the client is to read the answer first
+            super().handle_write()
+            self.close_when_flushed = True
             if not self.total_outbufs_len and self.connected:
                 self._drain()
         else:

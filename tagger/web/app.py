@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from flask import Flask, Request, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser, default_stream_factory
 from werkzeug.routing import BaseConverter
 
 from tagger.errors import (
@@ -23,7 +24,7 @@ from tagger.errors import (
 from tagger.logs import printable
 from tagger.serving.request import Refusal
 from tagger.web.api import api
-from tagger.web.body import Body
+from tagger.web.body import FormParser
 from tagger.web.library_api import add_library_routes
 from tagger.web.login import Gate, wanted_path
 from tagger.web.pages import pages
@@ -57,40 +58,28 @@ class _PhotoId(BaseConverter):
 
 
 class _Request(Request):
-    """Closes the files of a form also when it was refused in the middle.
+    """Closes the files of a form also when parsing it fails."""
 
-    A form that is one file is taken as it lies in the spool.
-    """
+    form_data_parser_class = FormParser
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._streams: list[IO[bytes]] = []
+        self._files: list[IO[bytes]] = []
 
-    def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:
-        stream = super()._get_file_stream(*args, **kwargs)
-        self._streams.append(stream)
-        return stream
-
-    def _load_form_data(self) -> None:
-        body = self.environ["wsgi.input"]
-        if "form" not in self.__dict__ and isinstance(body, Body):
-            stream = self.stream  # raises RequestEntityTooLarge
-            boundary = self.mimetype_params.get("boundary", "")
-            file = body.only_file(boundary.encode("ascii", "replace"))
-            if file is not None:
-                self._streams.append(file.stream)
-                files = self.parameter_storage_class([(file.name or "", file)])
-                # As Werkzeug does it: these are properties that are computed once.
-                self.__dict__.update(
-                    stream=stream, form=self.parameter_storage_class(), files=files
-                )
-                return
-        super()._load_form_data()
+    def make_form_data_parser(self) -> FormDataParser:
+        parser = super().make_form_data_parser()
+        assert isinstance(parser, FormParser)
+        parser.body, parser.stream_factory = self.environ["wsgi.input"], self._new_file
+        return parser
 
     def close(self) -> None:
         super().close()
-        for stream in self._streams:
-            stream.close()
+        for file in self._files:
+            file.close()
+
+    def _new_file(self, *of: Any, **more: Any) -> IO[bytes]:
+        self._files.append(default_stream_factory(*of, **more))
+        return self._files[-1]
 
 
 def create_app(services: Services) -> Flask:
