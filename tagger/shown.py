@@ -53,6 +53,18 @@ def facts_json(facts: PhotoFacts) -> dict[str, Any]:
     }
 
 
+def photo_json(
+    reader: Reader, row: PhotoRow, tags: Iterable[Tag], known: Vocabulary, top_k: int
+) -> dict[str, Any]:
+    """Return all that is known of a photo as the documented JSON, with ``top_k`` raw classes."""
+    return {
+        "path": row.path,
+        "tags": tags_json(tags),
+        **facts_json(row.facts),
+        **record_json(reader, row, known, top_k),
+    }
+
+
 def class_names(known: Vocabulary) -> dict[int, str]:
     """Return the everyday name of each class index."""
     return {index: label for label, node in known.nodes.items() for index in node.classes}
@@ -111,6 +123,54 @@ def failure_json(failure: Failure) -> dict[str, Any]:
         "last_at": moment(failure.last_at),
         "retry_at": moment(failure.retry_at),
     }
+
+
+def known_failure_json(reader: Reader, failure: Failure) -> dict[str, Any]:
+    """Return one row of the failures with the photo's id in the index, None if it has none."""
+    row = reader.photo(failure.path)
+    return {"id": row.id if row else None} | failure_json(failure)
+
+
+def label_counts(reader: Reader, known: Vocabulary) -> dict[str, int]:
+    """Return how many photos carry each label of the vocabulary, or anything below it."""
+    return reader.tree_counts({label: known.path(label) for label in known.nodes})
+
+
+def label_trees_json(
+    known: Vocabulary,
+    counts: Mapping[str, int],
+    heads: Iterable[str] | None = None,
+    *,
+    unused: bool = False,
+    classes: bool = False,
+) -> list[dict[str, Any]]:
+    """Return the trees of labels below ``heads`` (None: all), with the photos of each label.
+
+    ``unused``: also the labels that are not in ``counts``. ``classes``: with the numbers of the
+    classes that a label stands for.
+    """
+    trees = (
+        _label_tree_json(head, known, counts, unused, classes)
+        for head in (known.roots() if heads is None else heads)
+    )
+    return [tree for tree in trees if tree is not None]
+
+
+def _label_tree_json(
+    label: str, known: Vocabulary, counts: Mapping[str, int], unused: bool, classes: bool
+) -> dict[str, Any] | None:
+    if label not in counts and not unused:
+        return None
+    node = known.nodes[label]
+    tree: dict[str, Any] = {
+        "label": label,
+        "names": dict(node.names),
+        "count": counts.get(label, 0),
+        "children": label_trees_json(known, counts, node.children, unused=unused, classes=classes),
+    }
+    if classes and node.classes:
+        tree["classes"] = list(node.classes)
+    return tree
 
 
 def known_names(

@@ -67,6 +67,15 @@ def status_json(config: Config) -> dict[str, Any]:
     }
 
 
+def page_status_json(config: Config) -> dict[str, Any]:
+    """Return what the page shows of :func:`status_json`; raise as that does."""
+    status = status_json(config)
+    daemon = status["daemon"]
+    return {key: status[key] for key in ("counts", "model", "engine", "progress", "last")} | {
+        key: daemon[key] for key in ("running", "problem", "notice", "resting")
+    }
+
+
 def _lock_time(state_dir: str) -> float:
     """Return when the lock was taken: the daemon's start."""
     try:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tagger.cli.common import config_or_default, json_option, print_json, vocabulary
 from tagger.cli.terminal import shown
 from tagger.index.database import index_path
-from tagger.index.search import Reader, open_reader
-
-if TYPE_CHECKING:
-    from tagger.labels.vocabulary import Vocabulary
+from tagger.index.search import open_reader
+from tagger.shown import label_counts, label_trees_json
 
 
 @click.command("labels")
@@ -26,7 +24,7 @@ def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_j
     """Show the tree of labels with the number of photos; with LABEL, one branch."""
     config = config_or_default(ctx)
     known = vocabulary(config)
-    heads = [name for name, node in known.nodes.items() if node.parent is None]
+    heads = None
     if label:
         phrase = " ".join(label)
         heads = list(known.resolve(phrase))
@@ -40,7 +38,7 @@ def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_j
         with open_reader(config.state_dir) as reader:
             counts = label_counts(reader, known)
             own = [] if label else reader.user_labels()
-    trees = [tree for head in heads if (tree := _branch(head, known, counts, whole))]
+    trees = label_trees_json(known, counts, heads, unused=whole, classes=True)
     if as_json:
         print_json(trees)
         return
@@ -50,29 +48,6 @@ def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_j
         print("your own keywords")
         for name, number in own:
             print(f"  {shown(name)}  {number}")
-
-
-def label_counts(reader: Reader, known: Vocabulary) -> dict[str, int]:
-    """Return how many photos carry each label of the vocabulary, or anything below it."""
-    return reader.tree_counts({label: known.path(label) for label in known.nodes})
-
-
-def _branch(
-    label: str, known: Vocabulary, counts: Mapping[str, int], whole: bool
-) -> dict[str, Any] | None:
-    node = known.nodes[label]
-    children = [child for name in node.children if (child := _branch(name, known, counts, whole))]
-    if label not in counts and not whole:
-        return None
-    branch: dict[str, Any] = {
-        "label": label,
-        "names": dict(node.names),
-        "count": counts.get(label, 0),
-        "children": children,
-    }
-    if node.classes:
-        branch["classes"] = list(node.classes)
-    return branch
 
 
 def _print_tree(branch: dict[str, Any], depth: int) -> None:

@@ -18,7 +18,7 @@ from tagger.config import Config
 from tagger.errors import StateError
 from tagger.index.search import Reader, open_reader
 from tagger.logs import printable
-from tagger.shown import facts_json, record_json, tags_json
+from tagger.shown import photo_json
 
 
 @click.command("show")
@@ -45,12 +45,8 @@ def show_json(reader: Reader, path: str, config: Config) -> dict[str, Any]:
             f"{path} is not in the index",
             "see whether its folder is watched (`tagger status`), or try `tagger classify`",
         )
-    return {
-        "path": path,
-        "tags": tags_json(reader.tags(row.id)),
-        **facts_json(row.facts),
-        **record_json(reader, row, vocabulary(config), config.labels.top_k),
-    }
+    tags = reader.tags(row.id)
+    return photo_json(reader, row, tags, vocabulary(config), config.labels.top_k)
 
 
 def _print(shown: dict[str, Any]) -> None:

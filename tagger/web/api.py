@@ -8,7 +8,13 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import FileStorage
 
-from tagger.shown import facts_json, tags_json
+from tagger.shown import (
+    facts_json,
+    known_failure_json,
+    label_counts,
+    label_trees_json,
+    tags_json,
+)
 from tagger.web import keep as keeping
 from tagger.web import library
 from tagger.web.openapi import openapi
@@ -18,6 +24,9 @@ MAX_PAGE = 200
 """Photos that can be asked for at once."""
 
 MAX_CLASSES = 50
+
+MAX_QUERY = 2_000
+"""Characters of a query."""
 
 
 def api(services: Services) -> Blueprint:
@@ -54,22 +63,23 @@ def api(services: Services) -> Blueprint:
 
     @routes.get("/api/v1/photos")
     def photos() -> Response:
-        text = request.args.get("q", "")
+        text = query_text()
         limit = whole_number("limit", library.PAGE, 1, MAX_PAGE)
         after = whole_number("after", 0, 0, 10**18 - 1)
         with services.reader() as reader:
             page = library.search(reader, config, known, text, after=after, limit=limit)
         return jsonify(
             {
-                "photos": [library.photo_json(found) for found in page.photos],
+                "photos": [library.gallery_photo_json(found) for found in page.photos],
                 "next": page.photos[-1].row.id if page.more else None,
             }
         )
 
     @routes.get("/api/v1/count")
     def count() -> Response:
+        text = query_text()
         with services.reader() as reader:
-            query = library.parsed(reader, config, known, request.args.get("q", ""))
+            query = library.parsed(reader, config, known, text)
             return jsonify({"count": reader.count(query)})
 
     @routes.get("/api/v1/photos/<photo:photo_id>")
@@ -78,19 +88,20 @@ def api(services: Services) -> Blueprint:
             found = library.find_one(reader, photo_id)
             if found is None:
                 raise no_photo()
-            return jsonify(library.photo_details(reader, found, known, config.labels.top_k))
+            return jsonify(library.page_photo_json(reader, found, known, config.labels.top_k))
 
     @routes.get("/api/v1/labels")
     def labels() -> Response:
         with services.reader() as reader:
             own = [{"label": name, "count": count} for name, count in reader.user_labels()]
-            return jsonify({"labels": library.label_tree(reader, known), "own": own})
+            trees = label_trees_json(known, label_counts(reader, known))
+            return jsonify({"labels": trees, "own": own})
 
     @routes.get("/api/v1/failures")
     def failures() -> Response:
         with services.reader() as reader:
             rows = reader.failures()[: whole_number("limit", library.PAGE, 1, MAX_PAGE)]
-            return jsonify([library.failure_json(reader, row) for row in rows])
+            return jsonify([known_failure_json(reader, row) for row in rows])
 
     @routes.get("/api/v1/status")
     def status() -> Response:
@@ -167,6 +178,14 @@ def _is_given(file: FileStorage) -> bool:
     empty = not file.stream.read(1)
     file.stream.seek(0)
     return not empty
+
+
+def query_text() -> str:
+    """Return the query of the request. Raise WebError for one that is too long."""
+    text = request.args.get("q", "")
+    if len(text) > MAX_QUERY:
+        raise WebError("the query is too long", "say it in fewer words")
+    return text
 
 
 def whole_number(name: str, default: int, least: int, most: int) -> int:

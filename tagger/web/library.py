@@ -1,23 +1,16 @@
-"""The library as the page shows it: searched, a page at a time, and told as JSON."""
+"""Searches the library, a page at a time; the JSON of a photo on the page."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, NamedTuple
 
-from tagger import shown
 from tagger.config import Config
 from tagger.index.conditions import STATES, And, Query, Sql, State, Taken
 from tagger.index.query import parse
-from tagger.index.records import Failure
 from tagger.index.search import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
-from tagger.shown import facts_json, known_names, located, record_json, tags_json
-from tagger.status import status_json as status_of_all
-from tagger.web.services import WebError
-
-MAX_QUERY = 2_000
-"""Characters of a query."""
+from tagger.shown import facts_json, known_names, located, photo_json, tags_json
 
 PAGE = 60
 """Photos in one page."""
@@ -71,7 +64,7 @@ def search(
 ) -> Page:
     """Return at most ``limit`` photos that ``text`` finds, those after the photo ``after`` (id).
 
-    Raise QueryError for what is no query, WebError for one that is too long.
+    Raise QueryError for what is no query.
     """
     parts: list[Query] = [parsed(reader, config, known, text)]
     if after:
@@ -86,8 +79,6 @@ def search(
 
 def parsed(reader: Reader, config: Config, known: Vocabulary, text: str) -> Query:
     """Return the query ``text``; raise as :func:`search`."""
-    if len(text) > MAX_QUERY:
-        raise WebError("the query is too long", "say it in fewer words")
     return located(parse(text, known_names(reader, config, lambda: known)), config)
 
 
@@ -101,7 +92,7 @@ def by_ids(reader: Reader, photo_ids: tuple[int, ...]) -> list[Found]:
     return list(reader.find(ByIds(photo_ids)))
 
 
-def photo_json(found: Found) -> dict[str, Any]:
+def gallery_photo_json(found: Found) -> dict[str, Any]:
     """Return what a gallery shows of a photo."""
     row = found.row
     return {
@@ -114,42 +105,11 @@ def photo_json(found: Found) -> dict[str, Any]:
     }
 
 
-def photo_details(reader: Reader, found: Found, known: Vocabulary, top_k: int) -> dict[str, Any]:
-    """Return all that is known of a photo, as ``tagger show --json`` and with its id."""
+def page_photo_json(reader: Reader, found: Found, known: Vocabulary, top_k: int) -> dict[str, Any]:
+    """Return all that ``tagger show --json`` has, with the id and the addresses of pictures."""
     row = found.row
-    return (
-        photo_json(found)
-        | {"view": f"/photos/{row.id}/view"}
-        | record_json(reader, row, known, top_k)
-    )
-
-
-def label_tree(reader: Reader, known: Vocabulary) -> list[dict[str, Any]]:
-    """Return the labels that photos carry, nested, with the number of photos of each."""
-    counts = reader.tree_counts({label: known.path(label) for label in known.nodes})
-
-    def branch(label: str) -> dict[str, Any]:
-        node = known.nodes[label]
-        return {
-            "label": label,
-            "names": dict(node.names),
-            "count": counts[label],
-            "children": [branch(child) for child in node.children if child in counts],
-        }
-
-    return [branch(label) for label in known.roots() if label in counts]
-
-
-def failure_json(reader: Reader, failure: Failure) -> dict[str, Any]:
-    """Return one row of the failures, with the photo's id."""
-    row = reader.photo(failure.path)
-    return {"id": row.id if row else None} | shown.failure_json(failure)
-
-
-def status_json(config: Config) -> dict[str, Any]:
-    """Return what the page tells of ``tagger status``; raise StateError as that does."""
-    status = status_of_all(config)
-    daemon = status["daemon"]
-    return {key: status[key] for key in ("counts", "model", "engine", "progress", "last")} | {
-        key: daemon[key] for key in ("running", "problem", "notice", "resting")
+    return photo_json(reader, row, found.tags, known, top_k) | {
+        "id": row.id,
+        "thumbnail": f"/photos/{row.id}/thumbnail",
+        "view": f"/photos/{row.id}/view",
     }

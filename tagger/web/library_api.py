@@ -11,7 +11,7 @@ from tagger.index.records import PhotoRow
 from tagger.index.search import Found, Reader
 from tagger.metadata.own import MAX_LENGTH
 from tagger.web import library, similar, suggest
-from tagger.web.api import no_photo, whole_number
+from tagger.web.api import no_photo, query_text, whole_number
 from tagger.web.edits import Edits
 from tagger.web.live import STREAM_SECONDS, Live
 from tagger.web.reasons import Reasons
@@ -23,7 +23,7 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
     """Add them to the routes that answer with JSON."""
     config, known = services.config, services.vocabulary
     edits, live = Edits(config, services.manager), Live(services)
-    alike, reasons = Similar(), Reasons(services)
+    alike, reasons = Similar(), Reasons(config, known)
 
     def changed(photo_id: int, change: Callable[[PhotoRow], None]) -> Response:
         """Make a change; answer with the photo as it is then."""
@@ -32,7 +32,7 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
         change(row)
         with services.reader() as reader:
             found = _found(reader, photo_id)
-            return jsonify(library.photo_details(reader, found, known, config.labels.top_k))
+            return jsonify(library.page_photo_json(reader, found, known, config.labels.top_k))
 
     @routes.post("/api/v1/photos/<photo:photo_id>/tags")
     def add_tag(photo_id: int) -> Response:
@@ -77,7 +77,7 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
             scores = dict(alike.like(reader, photo_id, 2 * limit))
             found = {one.row.id: one for one in library.by_ids(reader, tuple(scores))}
             told = [
-                library.photo_json(found[number]) | {"likeness": round(score, 4)}
+                library.gallery_photo_json(found[number]) | {"likeness": round(score, 4)}
                 for number, score in scores.items()
                 if number in found
             ]
@@ -86,16 +86,15 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
     @routes.get("/api/v1/suggest")
     def suggestions() -> Response:
         limit = whole_number("limit", suggest.USUAL, 1, suggest.MOST)
-        beginning = request.args.get("q", "")
-        if len(beginning) > library.MAX_QUERY:
-            raise WebError("that is too long", "send the beginning of one word")
+        beginning = query_text()
         with services.reader() as reader:
             return jsonify(suggest.suggestions(reader, known, beginning, limit))
 
     @routes.get("/api/v1/events")
     def events() -> Response:
+        text = query_text()
         with services.reader() as reader:
-            query = library.parsed(reader, config, known, request.args.get("q", ""))
+            query = library.parsed(reader, config, known, text)
         after: int | None = whole_number("after", 0, 0, 10**18 - 1)
         again = request.headers.get("Last-Event-ID", "")
         if re.fullmatch("[0-9]{1,18}", again):

@@ -20,7 +20,7 @@ from tagger.errors import SlowQueryError, StateError
 from tagger.index.conditions import And, Query
 from tagger.index.database import index_path
 from tagger.state import STATUS_NAME, daemon_runs
-from tagger.web.library import ByIds, photo_json
+from tagger.web.library import ByIds, gallery_photo_json
 from tagger.web.services import Services, WebError
 
 log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ class Stream:
                 self._waiting = set(sorted(self._waiting)[-WAITING:])
                 newest = sorted(ready)[-AT_ONCE:]
                 found = reader.find(And((self._query, ByIds(tuple(newest)))))
-                return [self._event("photo", photo_json(one)) for one in found]
+                return [self._event("photo", gallery_photo_json(one)) for one in found]
         except (StateError, SlowQueryError, sqlite3.OperationalError) as error:
             log.debug("new photos are not told: %s", error)
             return []

@@ -10,9 +10,10 @@ from flask import Blueprint, Response, make_response, render_template, request
 from tagger.errors import QueryError
 from tagger.metadata.own import MAX_LENGTH
 from tagger.pipeline import write_options
+from tagger.shown import known_failure_json, label_counts, label_trees_json
 from tagger.state import daemon_runs
 from tagger.web import keep, library
-from tagger.web.api import MAX_PAGE, no_photo, whole_number
+from tagger.web.api import MAX_PAGE, no_photo, query_text, whole_number
 from tagger.web.reasons import Reasons
 from tagger.web.services import Services, Size
 
@@ -24,7 +25,7 @@ def pages(services: Services) -> Blueprint:
     """Return the routes that answer with HTML and pictures."""
     routes = Blueprint("pages", __name__)
     config, known = services.config, services.vocabulary
-    reasons = Reasons(services)
+    reasons = Reasons(config, known)
 
     @routes.get("/")
     def classify() -> str:
@@ -38,7 +39,7 @@ def pages(services: Services) -> Blueprint:
 
     @routes.get("/library")
     def library_page() -> str | tuple[str, int]:
-        text = request.args.get("q", "")
+        text = query_text()
         after = whole_number("after", 0, 0, 10**18 - 1)
         error, found, count, newest = None, library.Page((), False), 0, 0
         with services.reader() as reader:
@@ -52,7 +53,7 @@ def pages(services: Services) -> Blueprint:
         shown = render_template(
             "library.html",
             q=text,
-            photos=[library.photo_json(one) for one in found.photos],
+            photos=[library.gallery_photo_json(one) for one in found.photos],
             next=found.photos[-1].row.id if found.more else None,
             count=count,
             newest=newest,
@@ -66,7 +67,7 @@ def pages(services: Services) -> Blueprint:
             found = library.find_one(reader, photo_id)
             if found is None:
                 raise no_photo()
-            shown = library.photo_details(reader, found, known, config.labels.top_k)
+            shown = library.page_photo_json(reader, found, known, config.labels.top_k)
             why = reasons.of(reader, found)
         above = {label for tag in shown["tags"] for label in tag["path"][:-1]}
         for tag in shown["tags"]:
@@ -95,7 +96,7 @@ def pages(services: Services) -> Blueprint:
     @routes.get("/labels")
     def labels() -> str:
         with services.reader() as reader:
-            tree = library.label_tree(reader, known)
+            tree = label_trees_json(known, label_counts(reader, known))
             own = reader.user_labels()
         return render_template("labels.html", tree=tree, own=own)
 
@@ -104,7 +105,7 @@ def pages(services: Services) -> Blueprint:
         with services.reader() as reader:
             rows = reader.failures()
             shown = [
-                library.failure_json(reader, row) | {"when": _again(row.retry_at)}
+                known_failure_json(reader, row) | {"when": _again(row.retry_at)}
                 for row in rows[:MAX_PAGE]
             ]
         return render_template("failures.html", failures=shown, count=len(rows))

@@ -1,13 +1,14 @@
-"""Why a photo of the library has the tags that it has, and not others."""
+"""Explains why a photo has the tags that it has, and not others."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any
 
+from tagger.config import Config
 from tagger.errors import ConfigError
 from tagger.index.search import Found, Reader
-from tagger.web.services import Services
+from tagger.labels.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from tagger.labels.choose import Chooser
@@ -18,8 +19,8 @@ REMOVED = "removed by you"
 class Reasons:
     """Explains stored predictions. For any thread."""
 
-    def __init__(self, services: Services) -> None:
-        self._config, self._vocabulary = services.config, services.vocabulary
+    def __init__(self, config: Config, vocabulary: Vocabulary) -> None:
+        self._config, self._vocabulary = config, vocabulary
         self._lock = threading.Lock()
         self._choosers: dict[int, Chooser] = {}
 

@@ -23,12 +23,12 @@ from tagger.labels.vocabulary import own_vocabulary
 from tagger.loading import open_engine
 from tagger.serving.request import Parser
 from tagger.serving.server import Serving
+from tagger.status import page_status_json
 from tagger.web.app import FORM_BYTES, asking, create_app
 from tagger.web.asking import limited_reader
 from tagger.web.body import spooled
 from tagger.web.classifier import PENDING, Classifier
 from tagger.web.gallery import Gallery
-from tagger.web.library import status_json
 from tagger.web.login import PROVING
 from tagger.web.security import HEADERS, allowed_hosts, check_local, parse_listen
 from tagger.web.services import Services
@@ -134,7 +134,7 @@ class WebServer:
             classifier=self._classifier,
             gallery=self._gallery,
             reader=lambda: limited_reader(config.state_dir),
-            status=lambda: status_json(config),
+            status=lambda: page_status_json(config),
             hosts=allowed_hosts(listen, config.web.hosts),
             manager=manager,
             closing=self._stopping,

@@ -10,7 +10,7 @@ import pytest
 
 from tagger.configfile import load_config
 from tagger.state import state_lock, write_heartbeat
-from tagger.web.library import status_json as page_status
+from tagger.status import page_status_json as page_status
 
 SAID = {
     "state": "running",

@@ -20,11 +20,11 @@ from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.manage import Manage
 from tagger.photo import CropSpec, FileStat, JournalEntry, PhotoFacts, Prediction, Tag
+from tagger.status import page_status_json
 from tagger.web.app import create_app
 from tagger.web.asking import limited_reader
 from tagger.web.classifier import Classifier
 from tagger.web.gallery import Gallery
-from tagger.web.library import status_json
 from tagger.web.security import allowed_hosts
 from tagger.web.services import Services
 from tagger.web.uploads import Spool
@@ -209,7 +209,7 @@ def open_site(
             "classifier": classifier,
             "gallery": gallery,
             "reader": lambda: limited_reader(site.config.state_dir),
-            "status": lambda: status_json(site.config),
+            "status": lambda: page_status_json(site.config),
             "hosts": allowed_hosts(site.config.web.listen, site.config.web.hosts),
         } | other
         return create_app(Services(**services)).test_client()

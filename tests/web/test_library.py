@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from tagger.cli import cli
 from tagger.files import photo_stat
 from tagger.index.records import SavedPhoto
 from tagger.index.search import open_reader
 from tagger.index.store import Store
 from tagger.photo import FileStat
+from tagger.web.api import MAX_QUERY
 from tagger.web.gallery import VIEW_BYTES, Gallery
 
 from .conftest import jpeg
@@ -218,6 +223,48 @@ def test_labels_are_a_tree_with_counts(client, many):
     assert (dog["count"], dog["names"]["zh"]) == (130, "狗")
     text = client.get("/labels").text
     assert "beagle" in text and "130" in text
+
+
+def test_page_and_command_line_tell_the_same(client, site, tmp_path):
+    number = site.add("odd.jpg", data=jpeg())
+    with Store(str(site.state)) as store:
+        store.fail(
+            str(site.inbox / "odd.jpg"), str(site.inbox), FileStat(1, 1), None,
+            kind="DamagedImageError", reason="it is damaged", permanent=True,
+        )  # fmt: skip
+    site.add("dog.jpg", "beagle")
+    config = tmp_path / "config.yaml"
+    config.write_text(f"state_dir: {site.state}\nwatch: [{{path: {site.inbox}}}]\n")
+
+    def said(*words: str) -> Any:
+        done = CliRunner().invoke(cli, ["--config", str(config), *words, "--json"])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    def bare(trees: list) -> list:
+        return [
+            {k: v for k, v in tree.items() if k != "classes"} | {"children": bare(tree["children"])}
+            for tree in trees
+        ]
+
+    assert client.get("/api/v1/labels").json["labels"] == bare(said("labels"))
+    photo = client.get(f"/api/v1/photos/{number}").json
+    own = {"id": number, "view": f"/photos/{number}/view"}
+    own["thumbnail"] = f"/photos/{number}/thumbnail"
+    assert photo == said("show", str(site.inbox / "odd.jpg")) | own
+    [failure] = client.get("/api/v1/failures").json
+    [told] = said("failures")
+    assert failure == told | {"id": number}
+
+
+@pytest.mark.parametrize(
+    "url", ["/library", "/api/v1/photos", "/api/v1/count", "/api/v1/suggest", "/api/v1/events"]
+)
+def test_a_query_that_is_too_long_is_refused_by_every_route(client, site, url):
+    site.add("dog.jpg")
+    assert client.get(url, query_string={"q": "x" * MAX_QUERY, "after": 0}).status_code == 200
+    answer = client.get(url, query_string={"q": "x" * (MAX_QUERY + 1), "after": 0})
+    assert answer.status_code == 400 and "too long" in answer.text
 
 
 def test_failures_are_told_with_their_reason(client, site):

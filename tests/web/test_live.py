@@ -17,8 +17,8 @@ from tagger.index.conditions import And
 from tagger.index.search import open_reader
 from tagger.index.store import Store
 from tagger.outcome import Unchanged
+from tagger.status import page_status_json
 from tagger.web import live
-from tagger.web.library import status_json
 from tagger.web.live import Live
 from tagger.web.server import WebServer
 from tagger.web.services import Services, WebError
@@ -57,7 +57,7 @@ def services(site, monkeypatch):
         classifier=None,
         gallery=None,
         reader=lambda: open_reader(str(site.state)),
-        status=lambda: status_json(site.config),
+        status=lambda: page_status_json(site.config),
     )
 
 
@@ -118,7 +118,7 @@ def test_an_index_that_cannot_be_read_for_a_while_ends_nothing(services, site):
     def status() -> dict[str, Any]:
         if trouble:
             raise trouble.pop()
-        return status_json(site.config)
+        return page_status_json(site.config)
 
     stream = Live(dataclasses.replace(services, status=status)).stream(And(), None, 30.0)
     next(stream)
