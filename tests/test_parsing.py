@@ -12,7 +12,7 @@ from tagger.classify.converted import read_json
 from tagger.classify.digests import Digests
 from tagger.configfile import load_config, with_value
 from tagger.errors import ConfigError, RefusedError
-from tagger.index.decisions import DecisionLog
+from tagger.index.decision_lines import read_lines
 from tagger.labels.schema import parse_names
 from tagger.metadata import json_sidecar
 from tagger.parsing import compose_yaml, parse_json
@@ -55,7 +55,7 @@ def test_no_state_file_that_is_not_sound_stops_a_start(tmp_path, text):
     assert not read_heartbeat(str(tmp_path)).keys() - {"a"}
     assert RootMemory(str(tmp_path)).get("/photos") is None
     assert Digests(str(tmp_path)).of(str(tmp_path / "model.json"))
-    assert DecisionLog(str(tmp_path)).read() == ({}, 0)
+    assert read_lines(str(tmp_path / "decisions.jsonl")) == []
     with pytest.raises(ValueError):
         read_json(str(tmp_path / "model.json"))
     with pytest.raises(RefusedError):

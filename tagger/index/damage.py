@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from tagger.errors import StateError
 from tagger.index.database import index_path
-from tagger.index.decisions import recall
+from tagger.index.recall import recall
 from tagger.index.store import Store
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def open_sound(state_dir: str) -> Store:
         with store.transaction() as db:
             decided = recall(db, state_dir, time.time(), lost=problem is not None)
         if decided:
-            log.info("%d decisions of the user were put into the index from their log", decided)
+            log.info("%d decisions of the user were put into the index again", decided)
         if problem is None:
             return store
         store.set_meta("rebuild", problem)

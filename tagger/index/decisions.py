@@ -1,44 +1,47 @@
-"""What the user decided, kept a second time: a log beside the index that outlives it.
+"""The user's decisions, kept a second time: a database beside the index that outlives it.
 
-Tags come back from the files when an index is lost; that one was taken away, or that a photo is
-to have none, is nowhere else. ``decisions.jsonl`` has a line for each change, with the whole of
-what is decided about that photo; the last line of a photo counts. Lines are numbered, and
-are on the disk before the transaction that they belong to: the index knows up to which number it
-goes, and what is newer is done again at the start (after a kill, or with a backup put back).
+Tags come back from the files when an index is lost. That one was taken away, or that a photo is
+to have none, is nowhere else. ``decisions.sqlite3`` has one row for each photo about which
+something was decided, also after it was lifted again. Rows are numbered in the order of their
+changes. See :mod:`tagger.index.recall` for how index and decisions are kept together.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import logging
 import os
 import sqlite3
 import stat
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
+from tagger.index.storable import Connection, read_text
 from tagger.parsing import parse_json
 
 log = logging.getLogger(__name__)
 
-About = Callable[[int], None]
-LOG_NAME = "decisions.jsonl"
-READ_UP_TO, LATE = "decisions", "decisions_late"
-"""In ``meta``: the number of the last line that the index has; whether a line is lacking."""
-COMPACT_BYTES = 1 << 20
-"""From this size on the log is made anew whenever it has doubled."""
-_TAIL = 1 << 16
-_CHECK = b', "check": "'
+DECISIONS_NAME = "decisions.sqlite3"
+TIMEOUT = 5.0
+"""Seconds to wait for another program that has the database locked."""
 
-_DECIDED = (
-    "SELECT id, path, root, content_hash, source_hash, keep_out FROM photos WHERE"
-    " (keep_out OR EXISTS (SELECT 1 FROM tombstones WHERE photo_id = id))"
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS decisions ("
+    " path BLOB PRIMARY KEY,"
+    " number INTEGER NOT NULL,"  # of the change, counted over all photos
+    " root BLOB NOT NULL,"
+    " content_hash BLOB NOT NULL,"
+    " source_hash BLOB NOT NULL,"
+    " removed TEXT NOT NULL,"  # JSON array of labels
+    " kept_out INTEGER NOT NULL"
+    ") WITHOUT ROWID"
 )
+_INDEX = "CREATE INDEX IF NOT EXISTS decisions_number ON decisions (number)"
+_COLUMNS = "path, number, root, content_hash, source_hash, removed, kept_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Decision:
 
     ``removed`` are labels never to be written to it again, ``kept_out`` says that it gets no
     tags at all. The digests, of its bytes as they were left and before anything was
-    written to it, tell it when it has another path.
+    written to it, tell it when it has another path. Without either, all was lifted.
     """
 
     path: str
@@ -61,326 +64,195 @@ class Decision:
         return self.kept_out or bool(self.removed)
 
 
-class DecisionLog:
-    """The log in a state directory. Several processes may write to it; it holds no file open."""
+class DecisionStore:
+    """``decisions.sqlite3`` of a state directory, opened. Use it as a context manager.
+
+    WAL with ``synchronous=FULL``: what :meth:`put` returned from survives a power cut. Opening
+    makes the file if there is none. Raise OSError or sqlite3.Error when it cannot be used;
+    sqlite3.DatabaseError itself, no subclass, when it is damaged.
+    """
 
     def __init__(self, state_dir: str) -> None:
-        self.path = os.path.join(state_dir, LOG_NAME)
-
-    def read(self) -> tuple[dict[str, tuple[int, Decision]], int]:
-        """Return the number and decision of each photo's last line, and the last number.
-
-        What is damaged is passed over. Raise OSError when the log cannot be read.
-        """
+        self.path = os.path.join(state_dir, DECISIONS_NAME)
         try:
-            with self._locked(os.O_RDONLY) as fd:
-                return self._read(fd)
+            # Never followed, waited for or changed: whatever else has that name.
+            if not stat.S_ISREG(os.lstat(self.path).st_mode):
+                raise OSError(errno.EINVAL, "it is no regular file", self.path)
         except FileNotFoundError:
-            return {}, 0
-
-    def append(self, decisions: Sequence[Decision], after: int = 0) -> tuple[int, int]:
-        """Add a line for each, durably; return the number of the last line before and now.
-
-        They are numbered from ``after`` on at least. Raise OSError; nothing is added then.
-        """
-        with self._locked(os.O_RDWR | os.O_CREAT | os.O_APPEND) as fd:
-            size = os.fstat(fd).st_size
-            before = _last_number(fd, size)
-            first = max(before, after) + 1
-            text = b"".join(_line(number, one) for number, one in enumerate(decisions, first))
-            if size and os.pread(fd, 1, size - 1) != b"\n":
-                text = b"\n" + text  # the line before was cut off by a power cut
-            try:
-                _write(fd, text)
-                os.fsync(fd)
-            except OSError:
-                os.ftruncate(fd, size)
-                raise
-            if not size:
-                _sync_folder(os.path.dirname(self.path))
-            grown = (size + len(text)) // COMPACT_BYTES
-            if grown.bit_length() > (size // COMPACT_BYTES).bit_length():
-                try:
-                    self._compact(fd)
-                except OSError as error:  # it is as good as it was
-                    log.debug("%s cannot be made anew: %s", self.path, error)
-            return before, first + len(decisions) - 1
-
-    def tidy(self) -> None:
-        """Make the log anew if most of its lines count no more. Raise OSError."""
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            os.close(os.open(self.path, flags, 0o640))  # SQLite would let everybody read it
+        self._db = sqlite3.connect(
+            self.path, isolation_level=None, timeout=TIMEOUT, factory=Connection
+        )
         try:
-            with self._locked(os.O_RDONLY) as fd:
-                lines = os.pread(fd, COMPACT_BYTES, 0).count(b"\n")
-                latest, _ = self._read(fd)
-                if lines > 100 + 2 * sum(bool(one) for _, one in latest.values()):
-                    self._compact(fd)
-        except FileNotFoundError:
-            return
+            self._db.text_factory = read_text
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(_TABLE)
+            columns = [row[1] for row in self._db.execute("PRAGMA table_info(decisions)")]
+            if columns != _COLUMNS.split(", "):
+                raise sqlite3.DatabaseError("it is a database of something else")
+            self._db.execute(_INDEX)
+        except BaseException:
+            self._db.close()
+            raise
 
-    @contextmanager
-    def _locked(self, flags: int) -> Iterator[int]:
-        """Open the log and keep other processes out of it; remove what a killed one left."""
-        while True:
-            # O_NONBLOCK: whatever else has that name is not waited for.
-            flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            fd = os.open(self.path, flags, 0o640)
-            try:
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    raise OSError(errno.EINVAL, "it is no regular file", self.path)
-                fcntl.flock(fd, fcntl.LOCK_EX)
-                here, now = os.fstat(fd), os.stat(self.path)
-                if (here.st_ino, here.st_dev) != (now.st_ino, now.st_dev):
-                    continue  # made anew meanwhile
-                if os.path.lexists(self._new):
-                    os.unlink(self._new)
-                yield fd
-                return
-            finally:
-                os.close(fd)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave a plain file without WAL behind, unless another process has it open."""
+        self._db.close()
+
+    def check(self) -> None:
+        """Raise sqlite3.DatabaseError when the file is damaged; all of it is read."""
+        found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(" ".join(str(found).split())[:200])
 
     @property
-    def _new(self) -> str:
-        return self.path + ".new"
+    def complete(self) -> bool:
+        """Whether it was compared with the index since it was made."""
+        return bool(self._db.execute("PRAGMA user_version").fetchone()[0])
 
-    def _read(self, fd: int) -> tuple[dict[str, tuple[int, Decision]], int]:
-        latest: dict[str, tuple[int, Decision]] = {}
-        last = damaged = 0
-        with open(os.dup(fd), "rb") as file:
-            file.seek(0)
-            for line in file:
-                found = _parse(line)
-                if found is None:
-                    damaged += bool(line.strip())
-                    continue
-                number, decision = found
-                last = max(last, number)
-                if number >= latest.get(decision.path, (0,))[0]:
-                    latest[decision.path] = found
-        if damaged:
-            log.warning("%d lines of %s are damaged and passed over", damaged, self.path)
-        return latest, last
+    def set_complete(self) -> None:
+        """Note that it has all that the index knows."""
+        if not self.complete:
+            self._db.execute("PRAGMA user_version=1")
 
-    def _compact(self, fd: int) -> None:
-        latest, last = self._read(fd)
-        kept = [found for found in latest.values() if found[1] or found[0] == last]
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        new = os.open(self._new, flags, 0o640)
-        try:
-            fcntl.flock(new, fcntl.LOCK_EX)
-            _write(new, b"".join(_line(*found) for found in sorted(kept, key=lambda one: one[0])))
-            os.fsync(new)
-            os.rename(self._new, self.path)
-        except OSError:
-            os.unlink(self._new)
-            raise
-        finally:
-            os.close(new)
-        _sync_folder(os.path.dirname(self.path))
+    def last_number(self) -> int:
+        """Return the number of the last change; 0 without any."""
+        return int(self._db.execute("SELECT coalesce(max(number), 0) FROM decisions").fetchone()[0])
 
-
-@contextmanager
-def deciding(db: sqlite3.Connection, state_dir: str) -> Iterator[About]:
-    """Log, at the end of the block, what it changed about photos; to be used in a transaction.
-
-    Yield a function that is to be called with each photo's id before that is changed.
-    """
-    before: dict[int, Decision | None] = {}
-
-    def about(photo_id: int) -> None:
-        before[photo_id] = _decision(db, photo_id)
-
-    yield about
-    after = {photo_id: _decision(db, photo_id) for photo_id in before}
-    changed = {one.path: one for at, one in after.items() if one and one != before[at]}
-    there = {one.path for one in after.values() if one}
-    lifted = [
-        Decision(one.path, one.root) for one in before.values() if one and one.path not in there
-    ]
-    write_down(db, state_dir, [*lifted, *changed.values()])
-
-
-def _decision(db: sqlite3.Connection, photo_id: int) -> Decision | None:
-    row = db.execute(f"{_DECIDED} AND id = ?", (photo_id,)).fetchone()
-    return _of_row(db, row) if row is not None else None
-
-
-def _of_row(db: sqlite3.Connection, row: sqlite3.Row) -> Decision:
-    return Decision(
-        os.fsdecode(row["path"]),
-        os.fsdecode(row["root"]),
-        row["content_hash"] or b"",
-        row["source_hash"] or b"",
-        _removed(db, row["id"]),
-        bool(row["keep_out"]),
-    )
-
-
-def write_down(db: sqlite3.Connection, state_dir: str, decisions: Sequence[Decision]) -> None:
-    """Log what is decided from now on, before the transaction of ``db`` is committed.
-
-    A log that cannot be written holds nothing up: it is made up for at the next start.
-    """
-    if not decisions:
-        return
-    known = _number_in(db)
-    try:
-        before, last = DecisionLog(state_dir).append(decisions, known or 0)
-    except OSError as error:
-        log.warning("%s cannot be written (%s): tried again later", LOG_NAME, error.strerror)
-        _put_meta(db, LATE, "1")
-        return
-    if known is not None and known >= before:
-        _put_meta(db, READ_UP_TO, str(last))
-
-
-def recall(db: sqlite3.Connection, state_dir: str, now: float, *, lost: bool = False) -> int:
-    """Bring index and log together, in a transaction of ``db``; return what the index got.
-
-    Decisions that the index does not know (all, if it was ``lost``) are put into it, and what
-    the log lacks is added. ``now`` is in seconds since the epoch.
-    """
-    decisions = DecisionLog(state_dir)
-    known = None if lost else _number_in(db)
-    count = 0
-    try:
-        latest, last = decisions.read()
-        for number, decision in sorted(latest.values(), key=lambda one: one[0]):
-            if number > (known or 0):
-                count += _put(db, decision, now)
-        if known is None or db.execute("SELECT 1 FROM meta WHERE key = ?", (LATE,)).fetchone():
-            lacking = _lacking(db, {path: found[1] for path, found in latest.items()})
-            if lacking:
-                _, last = decisions.append(lacking, known or 0)
-            db.execute("DELETE FROM meta WHERE key = ?", (LATE,))
-        decisions.tidy()
-    except OSError as error:
-        log.warning("%s cannot be used: %s", decisions.path, error.strerror)
-        return count
-    if (last := max(last, known or 0)) != known:
-        _put_meta(db, READ_UP_TO, str(last))
-    return count
-
-
-def _lacking(db: sqlite3.Connection, logged: Mapping[str, Decision]) -> list[Decision]:
-    """Return what the log is to say and does not."""
-    here = {one.path: one for one in (_of_row(db, row) for row in db.execute(_DECIDED).fetchall())}
-    lifted = [
-        Decision(one.path, one.root) for path, one in logged.items() if one and path not in here
-    ]
-    return [*(one for path, one in here.items() if logged.get(path) != one), *lifted]
-
-
-def _put(db: sqlite3.Connection, decision: Decision, now: float) -> bool:
-    """Make a decision hold in the index; return whether it did not yet.
-
-    A photo that the index does not know is missing until it is seen.
-    """
-    path = os.fsencode(decision.path)
-    row = db.execute("SELECT id, keep_out FROM photos WHERE path = ?", (path,)).fetchone()
-    if row is None:
-        if not decision:
-            return False
-        photo_id = db.execute(
-            "INSERT INTO photos (path, root, status, seen_at, missing_at, content_hash,"
-            " source_hash) VALUES (?, ?, 'missing', ?, ?, ?, ?)",
-            (
-                path,
-                os.fsencode(decision.root),
-                now,
-                now,
-                decision.content_hash or None,
-                decision.source_hash or None,
-            ),
-        ).lastrowid
-    else:
-        photo_id = row["id"]
-        same = bool(row["keep_out"]) == decision.kept_out
-        if same and _removed(db, row["id"]) == decision.removed:
-            return False
-    db.execute("DELETE FROM tombstones WHERE photo_id = ?", (photo_id,))
-    db.executemany(
-        "INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)",
-        [(photo_id, label, now) for label in decision.removed],
-    )
-    # Its files are looked at again: they may not be as decided.
-    db.execute(
-        "UPDATE photos SET keep_out = ?, labels_hash = NULL, keywords_hash = NULL WHERE id = ?",
-        (int(decision.kept_out), photo_id),
-    )
-    return True
-
-
-def _removed(db: sqlite3.Connection, photo_id: int) -> tuple[str, ...]:
-    rows = db.execute("SELECT label FROM tombstones WHERE photo_id = ? ORDER BY label", (photo_id,))
-    return tuple(row["label"] for row in rows)
-
-
-def _number_in(db: sqlite3.Connection) -> int | None:
-    row = db.execute("SELECT value FROM meta WHERE key = ?", (READ_UP_TO,)).fetchone()
-    return int(row["value"]) if row is not None and row["value"].isdecimal() else None
-
-
-def _put_meta(db: sqlite3.Connection, key: str, value: str) -> None:
-    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-
-def _line(number: int, decision: Decision) -> bytes:
-    # ASCII only: names that are not UTF-8 come through as surrogate escapes.
-    said = {
-        "number": number,
-        "path": decision.path,
-        "root": decision.root,
-        "hash": decision.content_hash.hex(),
-        "source": decision.source_hash.hex(),
-        "removed": list(decision.removed),
-        "kept_out": decision.kept_out,
-    }
-    text = json.dumps(said).encode("ascii")[:-1]
-    return text + _CHECK + b'%08x"}\n' % zlib.crc32(text)
-
-
-def _parse(line: bytes) -> tuple[int, Decision] | None:
-    """Return a line's number and decision; None when it is damaged."""
-    text, found, check = line.rstrip(b"\n").rpartition(_CHECK)
-    if not found or check != b'%08x"}' % zlib.crc32(text):
-        return None
-    try:
-        said: dict[str, Any] = parse_json(text + b"}")
-        return int(said["number"]), Decision(
-            str(said["path"]),
-            str(said["root"]),
-            bytes.fromhex(said["hash"]),
-            bytes.fromhex(said["source"]),
-            tuple(map(str, said["removed"])),
-            bool(said["kept_out"]),
+    def after(self, number: int) -> list[Decision]:
+        """Return the decisions changed after that one, in the order of their changes."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM decisions WHERE number > ? ORDER BY number",  # noqa: S608
+            (number,),
         )
-    except (ValueError, KeyError, TypeError) as error:
-        log.debug("a line of another tagger: %s", error)
-        return None
+        return [decision for _, decision in _read(rows, self.path)]
+
+    def put(self, decisions: Iterable[Decision], after: int = 0) -> tuple[int, int]:
+        """Store decisions, in one transaction; return the last number before and now.
+
+        They are numbered from ``after`` on at least.
+        """
+        before = self._begin()
+        try:
+            last = max(before, after)
+            numbered = [(last + n, one) for n, one in enumerate(decisions, 1)]
+            self._insert(numbered)
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.rollback()
+            raise
+        return before, numbered[-1][0] if numbered else before
+
+    def take_over(self, numbered: Sequence[tuple[int, Decision]]) -> None:
+        """Store decisions that have their numbers; of two about a photo the later one stays."""
+        self._begin()
+        try:
+            self._insert(numbered)
+            self._db.execute("PRAGMA user_version=0")
+            self._db.execute("COMMIT")
+        except BaseException:
+            self._db.rollback()
+            raise
+
+    def _begin(self) -> int:
+        self._db.execute("BEGIN IMMEDIATE")
+        return self.last_number()
+
+    def _insert(self, numbered: Iterable[tuple[int, Decision]]) -> None:
+        self._db.executemany(
+            f"INSERT INTO decisions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
+            " ON CONFLICT (path) DO UPDATE SET number = excluded.number, root = excluded.root,"
+            " content_hash = excluded.content_hash, source_hash = excluded.source_hash,"
+            " removed = excluded.removed, kept_out = excluded.kept_out"
+            " WHERE excluded.number >= number",
+            [
+                (
+                    os.fsencode(one.path),
+                    number,
+                    os.fsencode(one.root),
+                    one.content_hash,
+                    one.source_hash,
+                    json.dumps(one.removed),
+                    one.kept_out,
+                )
+                for number, one in numbered
+            ],
+        )
 
 
-def _last_number(fd: int, size: int) -> int:
-    """Return the number of the last sound line."""
-    length = _TAIL
-    while True:
-        begin = max(0, size - length)
-        for line in reversed(os.pread(fd, size - begin, begin).split(b"\n")):
-            if (found := _parse(line)) is not None:
-                return found[0]
-        if not begin:
-            return 0
-        length *= 4
+def set_aside(state_dir: str) -> str:
+    """Rename the database to ``decisions.damaged-<time>.sqlite3``; return the new path.
+
+    Raise OSError when it cannot be renamed.
+    """
+    path = os.path.join(state_dir, DECISIONS_NAME)
+    new = os.path.join(state_dir, f"decisions.damaged-{time.strftime('%Y%m%d-%H%M%S')}.sqlite3")
+    for suffix in ("-wal", "-shm", ""):
+        if os.path.lexists(path + suffix):
+            os.replace(path + suffix, new + suffix)
+    return new
 
 
-def _write(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+def salvage(path: str) -> list[tuple[int, Decision]]:
+    """Return what can be read, with its numbers, of the damaged database ``path``.
+
+    It is read from the beginning to the damage, and from the end to it.
+    """
+    found: dict[int, Decision] = {}
+    for direction in ("ASC", "DESC"):
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as db:
+                db.text_factory = read_text
+                rows = db.execute(f"SELECT {_COLUMNS} FROM decisions ORDER BY path {direction}")  # noqa: S608
+                for number, decision in _read(rows, path):
+                    found[number] = decision
+        except sqlite3.Error as error:
+            log.debug("not all of %s can be read: %s", path, error)
+    return sorted(found.items())
 
 
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _read(rows: Iterable[Sequence[object]], path: str) -> Iterator[tuple[int, Decision]]:
+    """Yield number and decision of the sound ``rows``."""
+    damaged = 0
+    for row in rows:
+        try:
+            yield _decision(*row)
+        except (ValueError, TypeError) as error:
+            damaged += 1
+            log.debug("a row of %s: %s", path, error)
+    if damaged:
+        log.warning("%d decisions in %s are damaged and passed over", damaged, path)
+
+
+def _decision(
+    path: object,
+    number: object,
+    root: object,
+    content_hash: object,
+    source_hash: object,
+    removed: object,
+    kept_out: object,
+) -> tuple[int, Decision]:
+    if not (
+        isinstance(path, bytes)
+        and isinstance(number, int)
+        and isinstance(root, bytes)
+        and isinstance(content_hash, bytes)
+        and isinstance(source_hash, bytes)
+        and isinstance(removed, str)
+    ):
+        raise TypeError("a value is of another kind")
+    labels = parse_json(removed)
+    if not isinstance(labels, list):
+        raise TypeError("the labels are no list")
+    names = os.fsdecode(path), os.fsdecode(root)
+    labels = tuple(map(str, labels))
+    return number, Decision(*names, content_hash, source_hash, labels, bool(kept_out))

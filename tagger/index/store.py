@@ -8,59 +8,59 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from tagger.files import parted_path
-from tagger.index.decisions import About, deciding
 from tagger.index.lookup import MAX_BACKOFF, Lookup
+from tagger.index.recall import deciding
 from tagger.index.records import (
     Failure,
     SavedPhoto,
     entry_values,
-    may_change_unseen,
-    name_values,
-    signed,
     sort_key,
-    tag_values,
 )
-from tagger.index.words import fold
+from tagger.index.row_writes import (
+    add_tags,
+    part_row,
+    path_of,
+    replace_journal,
+    save_row,
+    set_stat,
+    touch,
+)
 from tagger.photo import FileStat, JournalEntry, PhotoFacts, Tag
 
 FIRST_BACKOFF = 60.0
 CRASHES_UNTIL_QUARANTINE = 3
-
-_ADD_TAG = (
-    "INSERT OR IGNORE INTO tags SELECT id, ?, ?, ?, ? FROM names"
-    " WHERE source = ? AND path = ? AND label = ?"
-)
 
 
 class Store(Lookup):
     """The index, opened for writing. Close it, or use it as a context manager."""
 
     @contextmanager
-    def _deciding(self, *photo_ids: int) -> Iterator[tuple[sqlite3.Connection, About]]:
-        """A transaction that may change what is decided about photos; that is logged."""
-        with self.transaction() as db, deciding(db, os.path.dirname(self.path)) as about:
-            for photo_id in photo_ids:
-                about(photo_id)
-            yield db, about
+    def _deciding(self, *photos: int | str) -> Iterator[sqlite3.Connection]:
+        """A transaction that may change what is decided about photos, given by id or path."""
+        with self.transaction() as db:
+            paths = [one if isinstance(one, str) else path_of(db, one) for one in photos]
+            with deciding(db, os.path.dirname(self.path), paths):
+                yield db
 
     def mark_waiting(self, photos: Iterable[tuple[str, str]]) -> None:
         """Note photos, as (path, root), that were found but cannot be classified yet."""
         with self.transaction() as db:
             for path, root in photos:
-                _touch(db, path, root, self._clock())
+                touch(db, path, root, self._clock())
 
     def save(self, photos: Sequence[SavedPhoto]) -> None:
         """Remember handled photos, in one transaction; their pending writes are confirmed."""
         now = self._clock()
-        with self._deciding() as (db, about):
+        # A label that was taken out with another program is decided here, too, and what is
+        # decided about a photo goes with its new bytes.
+        with self._deciding(*(photo.path for photo in photos)) as db:
             for photo in photos:
-                photo_id = _touch(db, photo.path, photo.root, now)
-                about(photo_id)
-                _save_row(db, photo_id, photo, now)
+                photo_id = touch(db, photo.path, photo.root, now)
+                save_row(db, photo_id, photo, now)
                 db.execute("DELETE FROM tags WHERE photo_id = ?", (photo_id,))
-                _add_tags(db, photo_id, photo.tags)
+                add_tags(db, photo_id, photo.tags)
                 db.execute("DELETE FROM failures WHERE photo_id = ?", (photo_id,))
-                _replace_journal(db, photo_id, photo.entries, now)
+                replace_journal(db, photo_id, photo.entries, now)
                 db.executemany(
                     "INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)",
                     [(photo_id, label, now) for label in photo.deleted],
@@ -88,7 +88,7 @@ class Store(Lookup):
                         " AND (SELECT source FROM names WHERE id = name_id) = 'model'",
                         (photo_id,),
                     )
-                    _add_tags(db, photo_id, tags)
+                    add_tags(db, photo_id, tags)
                     db.execute(
                         "UPDATE photos SET status = ? WHERE id = ?",
                         ("tagged" if tags else "untagged", photo_id),
@@ -115,7 +115,7 @@ class Store(Lookup):
         """
         now = self._clock()
         with self.transaction() as db:
-            photo_id = _touch(db, path, root, now)
+            photo_id = touch(db, path, root, now)
             old = db.execute(
                 "SELECT f.*, p.size, p.mtime_ns FROM failures f JOIN photos p ON p.id = photo_id"
                 " WHERE photo_id = ?",
@@ -135,7 +135,7 @@ class Store(Lookup):
                 now,
                 None if permanent else now + wait,
             )
-            _set_stat(db, photo_id, stat, sidecar)
+            set_stat(db, photo_id, stat, sidecar)
             # What was known belongs to another version of the file, or is doubtful.
             db.execute(
                 "UPDATE photos SET status = 'failed', content_hash = NULL, sort_at ="
@@ -159,9 +159,7 @@ class Store(Lookup):
 
     def move(self, photo_id: int, path: str, root: str, entries: Sequence[JournalEntry]) -> None:
         """Note that a photo has a new path, and where its journal's files are now."""
-        with self._deciding(photo_id) as (db, about):
-            for row in db.execute("SELECT id FROM photos WHERE path = ?", (os.fsencode(path),)):
-                about(row["id"])
+        with self._deciding(photo_id, path) as db:
             db.execute(
                 "DELETE FROM photos WHERE path = ? AND id != ?", (os.fsencode(path), photo_id)
             )
@@ -169,7 +167,7 @@ class Store(Lookup):
                 "UPDATE photos SET path = ?, root = ?, missing_at = NULL WHERE id = ?",
                 (os.fsencode(path), os.fsencode(root), photo_id),
             )
-            _replace_journal(db, photo_id, entries, self._clock())
+            replace_journal(db, photo_id, entries, self._clock())
 
     def leave_behind(self, path: str, root: str, entries: Sequence[JournalEntry]) -> None:
         """Remember what of ours is in files beside ``path``, from where a photo has moved away."""
@@ -177,11 +175,11 @@ class Store(Lookup):
         with self.transaction() as db:
             if db.execute("SELECT 1 FROM photos WHERE path = ?", (os.fsencode(path),)).fetchone():
                 return  # another photo has the name, and its files
-            photo_id = _touch(db, path, root, now)
+            photo_id = touch(db, path, root, now)
             db.execute(
                 "UPDATE photos SET status = 'missing', missing_at = ? WHERE id = ?", (now, photo_id)
             )
-            _replace_journal(db, photo_id, entries, now)
+            replace_journal(db, photo_id, entries, now)
 
     def part(self, photo_id: int, *, inherit: bool) -> None:
         """Let another photo have the path of one, which is remembered until it is found again.
@@ -190,38 +188,21 @@ class Store(Lookup):
         The new row at the path knows what is in the files beside it.
         """
         now = self._clock()
-        with self._deciding(photo_id) as (db, about):
+        with self.transaction() as db:
             row = db.execute("SELECT * FROM photos WHERE id = ?", (photo_id,)).fetchone()
-            path, root = os.fsdecode(row["path"]), os.fsdecode(row["root"])
-            aside = os.fsencode(parted_path(path, row["content_hash"] or row["source_hash"] or b""))
-            for other in db.execute("SELECT id FROM photos WHERE path = ?", (aside,)).fetchall():
-                about(other["id"])
-                _copy_decisions(db, other["id"], photo_id)
-                db.execute("DELETE FROM photos WHERE id = ?", (other["id"],))
-            db.execute(
-                "UPDATE photos SET path = ?, status = 'missing', missing_at = ? WHERE id = ?",
-                (aside, now, photo_id),
-            )
-            new = _touch(db, path, root, now)
-            about(new)
-            db.execute(
-                "INSERT INTO journal (photo_id, pending, target, file, added, tags, created,"
-                " before, after, undo, reason, written_at) SELECT ?, pending, target, file, added,"
-                " tags, created, before, after, undo, reason, written_at FROM journal"
-                " WHERE photo_id = ? AND NOT pending",
-                (new, photo_id),
-            )
-            if inherit:
-                _copy_decisions(db, photo_id, new)
+            path = os.fsdecode(row["path"])
+            parted = parted_path(path, row["content_hash"] or row["source_hash"] or b"")
+            with deciding(db, os.path.dirname(self.path), [path, parted]):
+                part_row(db, row, os.fsencode(parted), inherit=inherit, now=now)
 
     def keep_out(self, photo_id: int, wanted: bool) -> None:
         """Note whether the user wants none of our tags in a photo."""
-        with self._deciding(photo_id) as (db, _):
+        with self._deciding(photo_id) as db:
             db.execute("UPDATE photos SET keep_out = ? WHERE id = ?", (int(wanted), photo_id))
 
     def set_tombstones(self, photo_id: int, labels: Iterable[str]) -> None:
         """Note labels that must never be written to a photo again."""
-        with self._deciding(photo_id) as (db, _):
+        with self._deciding(photo_id) as db:
             db.executemany(
                 "INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)",
                 [(photo_id, label, self._clock()) for label in labels],
@@ -229,7 +210,7 @@ class Store(Lookup):
 
     def lift_tombstones(self, photo_id: int, labels: Iterable[str]) -> None:
         """Forget tombstones; the labels come back with the next relabelling."""
-        with self._deciding(photo_id) as (db, _):
+        with self._deciding(photo_id) as db:
             db.executemany(
                 "DELETE FROM tombstones WHERE photo_id = ? AND label = ?",
                 [(photo_id, label) for label in labels],
@@ -322,9 +303,9 @@ class Store(Lookup):
                     "SELECT 1 FROM photos WHERE path = ? AND status != 'missing'",
                     (os.fsencode(path),),
                 ):
-                    photo_id = _touch(db, path, root, now)
+                    photo_id = touch(db, path, root, now)
                     db.execute("UPDATE photos SET status = 'tagged' WHERE id = ?", (photo_id,))
-                    _add_tags(db, photo_id, tags)
+                    add_tags(db, photo_id, tags)
                     count += 1
         return count
 
@@ -339,7 +320,7 @@ class Store(Lookup):
         now = self._clock()
         with self.transaction() as db:
             for path, root, entries in writes:
-                photo_id = _touch(db, path, root, now)
+                photo_id = touch(db, path, root, now)
                 for entry in entries:
                     db.execute(
                         "INSERT INTO journal (photo_id, pending, target, file, added, tags,"
@@ -360,125 +341,3 @@ class Store(Lookup):
                 db.execute("UPDATE journal SET pending = 0 WHERE id = ?", (journal_id,))
             else:
                 db.execute("DELETE FROM journal WHERE id = ?", (journal_id,))
-
-
-def _copy_decisions(db: sqlite3.Connection, source: int, target: int) -> None:
-    db.execute(
-        "INSERT OR IGNORE INTO tombstones SELECT ?, label, made_at FROM tombstones"
-        " WHERE photo_id = ?",
-        (target, source),
-    )
-    db.execute(
-        "UPDATE photos SET keep_out = max(keep_out, (SELECT keep_out FROM photos WHERE id = ?))"
-        " WHERE id = ?",
-        (source, target),
-    )
-
-
-def _touch(db: sqlite3.Connection, path: str, root: str, now: float) -> int:
-    """Return the id of the row of ``path``, made with status ``waiting`` if there is none."""
-    row = db.execute("SELECT id FROM photos WHERE path = ?", (os.fsencode(path),)).fetchone()
-    if row is not None:
-        db.execute(
-            "UPDATE photos SET status = 'waiting' WHERE id = ? AND status = 'missing'", (row["id"],)
-        )
-        return int(row["id"])
-    made = db.execute(
-        "INSERT INTO photos (path, root, status, seen_at) VALUES (?, ?, 'waiting', ?)",
-        (os.fsencode(path), os.fsencode(root), now),
-    )
-    assert made.lastrowid is not None
-    return made.lastrowid
-
-
-def _set_stat(
-    db: sqlite3.Connection, photo_id: int, stat: FileStat, sidecar: FileStat | None
-) -> None:
-    db.execute(
-        "UPDATE photos SET size = ?, mtime_ns = ?, inode = ?, device = ?, ctime_ns = ?,"
-        " sidecar_size = ?, sidecar_mtime_ns = ?, sidecar_inode = ?, sidecar_ctime_ns = ?"
-        " WHERE id = ?",
-        (
-            stat.size,
-            stat.mtime_ns,
-            signed(stat.inode),
-            signed(stat.device),
-            stat.ctime_ns or None,
-            sidecar.size if sidecar else None,
-            sidecar.mtime_ns if sidecar else None,
-            signed(sidecar.inode) if sidecar else None,
-            (sidecar.ctime_ns or None) if sidecar else None,
-            photo_id,
-        ),
-    )
-
-
-def _save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: float) -> None:
-    _set_stat(db, photo_id, photo.stat, photo.sidecar)
-    facts = photo.facts
-    racy = may_change_unseen(photo.stat, now)
-    db.execute(
-        "UPDATE photos SET root = ?, status = ?, content_hash = ?, source_hash = ?, format = ?,"
-        " width = ?, height = ?, orientation = ?, taken_at = ?, camera = ?, latitude = ?,"
-        " longitude = ?, sort_at = ?, tagged_at = ?, missing_at = NULL, labels_hash = ?,"
-        " keywords_hash = ?, note = ?, keep_out = keep_out OR ? WHERE id = ?",
-        (
-            os.fsencode(photo.root),
-            photo.status,
-            None if racy else photo.content_hash,
-            photo.source_hash,
-            facts.format,
-            facts.width,
-            facts.height,
-            facts.orientation,
-            facts.taken_at,
-            facts.camera,
-            facts.latitude,
-            facts.longitude,
-            sort_key(facts, photo.stat),
-            now,
-            photo.labels_hash,
-            None if racy else photo.keywords_hash,
-            photo.note,
-            photo.kept_out,
-            photo_id,
-        ),
-    )
-
-
-def _add_tags(db: sqlite3.Connection, photo_id: int, tags: Sequence[Tag]) -> None:
-    names = [name_values(tag) for tag in tags]
-    rows = [
-        (photo_id, *values, *name) for values, name in zip(tag_values(tags), names, strict=True)
-    ]
-    if db.executemany(_ADD_TAG, rows).rowcount == len(rows):
-        return
-    # A name that no photo had yet, once for each of them (or a tag that is given twice).
-    db.executemany(
-        "INSERT OR IGNORE INTO names (word, source, path, label) VALUES (?, ?, ?, ?)",
-        [(fold(tag.label), *name) for tag, name in zip(tags, names, strict=True)],
-    )
-    db.executemany(_ADD_TAG, rows)
-
-
-def _replace_journal(
-    db: sqlite3.Connection, photo_id: int, entries: Sequence[JournalEntry], now: float
-) -> None:
-    """Make ``entries`` the journal of a photo; one that stays keeps its time."""
-    times = {
-        (row["file"], row["after"]): row["written_at"]
-        for row in db.execute("SELECT * FROM journal WHERE photo_id = ?", (photo_id,))
-    }
-    db.execute("DELETE FROM journal WHERE photo_id = ?", (photo_id,))
-    db.executemany(
-        "INSERT INTO journal (photo_id, pending, target, file, added, tags, created, before,"
-        " after, undo, reason, written_at) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                photo_id,
-                *entry_values(entry),
-                times.get((os.fsencode(entry.file), entry.after), now),
-            )
-            for entry in entries
-        ],
-    )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tagger.index.decisions import DecisionStore
 from tagger.pipeline import Pipeline, Ready
 from tagger.recognise import Recognised
 from tests.conftest import Home
@@ -18,7 +19,7 @@ from tests.faults.conftest import Tracer
 from tests.metadata import tools
 
 TARGETS = pytest.mark.parametrize("target", ["sidecar-xmp", "embed"])
-LOG = "decisions.jsonl"
+DECISIONS = "decisions.sqlite3"
 
 
 def lose_the_index(home: Home) -> None:
@@ -43,6 +44,19 @@ def words(photo: Path) -> bytes:
     sidecar = Path(f"{photo}.xmp")
     packet = tools.packet_for_pillow(photo.read_bytes()) or b""
     return packet + (sidecar.read_bytes() if sidecar.exists() else b"")
+
+
+def stored(home: Home) -> set[str]:
+    """Return the labels that the decisions keep away, as a start would find them."""
+    folder = home.folder / "looked at"
+    folder.mkdir()
+    try:
+        for path in home.state.glob("decisions*"):
+            shutil.copyfile(path, folder / path.name)
+        with DecisionStore(str(folder)) as store:
+            return {label for one in store.after(0) for label in one.removed}
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -104,7 +118,7 @@ def test_a_copy_of_a_photo_is_no_other_picture(library: Home) -> None:
 
 @TARGETS
 def test_a_kill_at_each_write_of_a_decision(library: Home, traced: Tracer, target: str) -> None:
-    """Of `untag`, from its first line in the log to the end; then the index is lost."""
+    """Of `untag`, from the decision's own commit to the end; then the index is lost."""
     home = library
     home.configure(write={"target": target})
     home.once()
@@ -120,22 +134,22 @@ def test_a_kill_at_each_write_of_a_decision(library: Home, traced: Tracer, targe
             shutil.copytree(home.folder / f"{folder.name}.kept", folder)
 
     points = traced.run(home, *command, calls=tracer.CHANGING)["points"]
-    begins = next(n for n, (_, path) in enumerate(points, 1) if path.endswith(LOG))
-    assert [call for call, path in points if path.endswith(LOG)] == ["write", "fsync"]
-    index = [n for n, (_, path) in enumerate(points, 1) if "sqlite3" in path and n > begins]
-    for at in (begins, begins + 1, index[0], index[1], index[-1]):
+    wal = [n for n, (_, path) in enumerate(points, 1) if path.endswith(f"{DECISIONS}-wal")]
+    commit = next(n for n in reversed(wal) if points[n - 1][0] == "pwrite64")
+    assert points[commit][0] == "fdatasync" and commit + 1 in wal
+    index = [n for n, (_, path) in enumerate(points, 1) if "index.sqlite3" in path and n > wal[0]]
+    assert commit + 1 < index[0], "on the disk before the index"
+    for at in (commit, commit + 1, index[0], index[1], index[-1]):
         reset()
         done = traced.run(home, *command, calls=tracer.CHANGING, at=at, action=("kill",))
         assert done["code"] == -9
-        logged = home.state / LOG
-        written = logged.exists() and logged.read_bytes().endswith(b"\n")
-        assert written == (at > begins)
+        assert (gone in stored(home)) == (at > commit)
         if at == index[1]:
             lose_the_index(home)
         home.once()
         removed = home.json("show", str(photo))["removed_by_you"]
         # Before it is on the disk nothing was promised; from then on it holds.
-        assert (gone in removed) or at == begins, (at, points[at - 1])
+        assert (gone in removed) or at == commit, (at, points[at - 1])
         assert (gone in labels(home, photo)) == (gone not in removed)
         assert (gone.encode() in words(photo)) == (gone not in removed)
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tagger.index import decisions
+from tagger.index import recall
 from tagger.index.damage import open_sound
 from tagger.index.database import index_path
-from tagger.index.decisions import LOG_NAME, Decision, DecisionLog
+from tagger.index.decision_lines import LINES_NAME
+from tagger.index.decisions import DECISIONS_NAME, Decision, DecisionStore
 from tagger.index.records import SavedPhoto
 from tagger.index.store import Store
 
@@ -114,7 +118,7 @@ def test_a_photo_is_found_by_its_bytes(state: Path, make_photo: MakePhoto) -> No
 
 
 def test_only_decisions_cost_a_write(state: Path, make_photo: MakePhoto) -> None:
-    path = state / LOG_NAME
+    path = state / DECISIONS_NAME
     before = path.read_bytes()
     with Store(str(state)) as store:
         store.save([make_photo(f"/photos/{n}.jpg", "cat") for n in range(50)])
@@ -123,21 +127,22 @@ def test_only_decisions_cost_a_write(state: Path, make_photo: MakePhoto) -> None
         store.lift_tombstones(id_of(store, "/photos/c.jpg"), ["cat"])
     assert path.read_bytes() == before
     assert path.stat().st_mode & 0o777 & ~0o640 == 0
+    assert not list(state.glob("decisions*-*")), "it holds no file open"
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_kill_between_the_log_and_the_index(state: Path, moment: str) -> None:
-    """The line is on the disk, the transaction is not: it is done again at the start."""
+def test_a_kill_between_the_decisions_and_the_index(state: Path, moment: str) -> None:
+    """The decision is on the disk, the transaction is not: it is done again at the start."""
     script = """
 import os, signal, sys
-from tagger.index import decisions
+from tagger.index import recall
 from tagger.index.store import Store
-write_down = decisions.write_down
+write_down = recall.write_down
 def killed(*args):
     if sys.argv[2] == "after":
         write_down(*args)
     os.kill(os.getpid(), signal.SIGKILL)
-decisions.write_down = killed
+recall.write_down = killed
 store = Store(sys.argv[1])
 store.keep_out(store.photo("/photos/c.jpg").id, True)
 """
@@ -166,8 +171,8 @@ def test_a_backup_put_back_learns_what_came_later(state: Path) -> None:
     }
 
 
-def test_an_index_from_before_there_was_a_log(state: Path) -> None:
-    (state / LOG_NAME).unlink()
+def test_an_index_from_before_decisions_were_kept(state: Path) -> None:
+    (state / DECISIONS_NAME).unlink()
     with Store(str(state)) as store, store.transaction() as db:
         db.execute("DELETE FROM meta")
     assert decided(state) == WANTED
@@ -175,12 +180,12 @@ def test_an_index_from_before_there_was_a_log(state: Path) -> None:
     assert decided(state) == WANTED
 
 
-def test_an_index_that_lost_some_gets_them_back_from_the_log(state: Path) -> None:
-    """And the log what only the index had."""
+def test_an_index_that_lost_some_gets_them_back(state: Path) -> None:
+    """And the decisions what only the index had."""
     with Store(str(state)) as store, store.transaction() as db:
         db.execute("DELETE FROM tombstones WHERE label = 'wolf'")
         db.execute("UPDATE photos SET keep_out = 1 WHERE path = CAST('/photos/c.jpg' AS BLOB)")
-        decisions.recall(db, str(state), 1.0, lost=True)
+        recall.recall(db, str(state), 1.0, lost=True)
     wanted = WANTED | {"/photos/c.jpg": (set[str](), True)}
     assert decided(state) == wanted
     lose(state)
@@ -188,8 +193,8 @@ def test_an_index_that_lost_some_gets_them_back_from_the_log(state: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo"])
-def test_a_log_that_cannot_be_written_holds_nothing_up(state: Path, kind: str) -> None:
-    path = state / LOG_NAME
+def test_decisions_that_cannot_be_written_hold_nothing_up(state: Path, kind: str) -> None:
+    path = state / DECISIONS_NAME
     path.rename(state / "kept")
     {"link": lambda p: p.symlink_to(state / "kept"), "folder": os.mkdir, "fifo": os.mkfifo}[kind](
         path
@@ -205,86 +210,266 @@ def test_a_log_that_cannot_be_written_holds_nothing_up(state: Path, kind: str) -
     assert decided(state) == wanted
 
 
-def test_damage_costs_only_its_lines(state: Path) -> None:
-    path = state / LOG_NAME
-    lines = path.read_bytes().splitlines(keepends=True)
-    assert len(lines) == 3 and all(json.loads(line)["check"] for line in lines)
-    lines[1] = lines[1].replace(b"/photos", b"/fotos!")
-    path.write_bytes(b"\0\xff\n" + b"".join(lines)[:-7])
+def test_what_is_lifted_while_they_cannot_be_written_stays_lifted(state: Path) -> None:
+    path = state / DECISIONS_NAME
+    path.rename(state / "kept")
+    path.mkdir()
+    with Store(str(state)) as store:
+        store.keep_out(id_of(store, "/photos/a.jpg"), False)
+    path.rmdir()
+    (state / "kept").rename(path)
+    wanted = {name: one for name, one in WANTED.items() if name != "/photos/a.jpg"}
+    assert decided(state) == wanted
+    lose(state)
+    assert decided(state) == wanted
+
+
+def test_a_locked_database_holds_nothing_up(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tagger.index.decisions.TIMEOUT", 0.05)
+    other = sqlite3.connect(state / DECISIONS_NAME, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
     with Store(str(state)) as store:
         store.keep_out(id_of(store, "/photos/c.jpg"), True)
+    assert not decided(state).keys() - WANTED.keys() - {"/photos/c.jpg"}
+    other.close()
+    wanted = WANTED | {"/photos/c.jpg": (set[str](), True)}
+    assert decided(state) == wanted
     lose(state)
-    assert len(decided(state)) == 2  # one line damaged, one cut off
-    assert decided(state)["/photos/c.jpg"] == (set(), True)
+    assert decided(state) == wanted
 
 
-def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
-    log = DecisionLog(str(tmp_path))
-    log.append([Decision("/a.jpg", "/", removed=("cat",))])
-    before = Path(log.path).read_bytes()
+def spoil(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "garbage":
+        data[:] = os.urandom(9000)
+    elif how == "cut off":
+        del data[len(data) // 2 :]
+    elif how == "page":  # of the index by numbers; the rows can be read
+        data[8192:] = b"\xff" * len(data[8192:])
+    elif how == "foreign":
+        path.unlink()
+        with sqlite3.connect(path) as db:
+            db.execute("CREATE TABLE decisions (something)")
+        db.close()
+        return
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["garbage", "cut off", "page", "foreign"])
+@pytest.mark.parametrize("moment", ["at a start", "meanwhile"])
+def test_damaged_decisions_are_set_aside_and_made_anew(
+    state: Path, how: str, moment: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(state / DECISIONS_NAME, how)
+    wanted = dict(WANTED)
+    if moment == "meanwhile":
+        with Store(str(state)) as store:
+            store.keep_out(id_of(store, "/photos/c.jpg"), True)
+        wanted["/photos/c.jpg"] = (set(), True)
+    assert decided(state) == wanted
+    [aside] = state.glob("decisions.damaged-*.sqlite3")
+    assert str(aside) in caplog.text and "damaged" in caplog.text
+    lose(state)
+    assert decided(state) == wanted
+    old = "/photos/a.jpg"
+    with Store(str(state)) as store:
+        store.keep_out(id_of(store, old), False)
+    assert old not in decided(state)
+
+
+def test_of_damaged_decisions_what_can_be_read_is_kept(state: Path) -> None:
+    """The index is lost as well."""
+    spoil(state / DECISIONS_NAME, "page")
+    lose(state)
+    assert decided(state) == WANTED
+
+
+def test_damage_costs_only_its_rows(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with sqlite3.connect(state / DECISIONS_NAME) as db:
+        db.execute("UPDATE decisions SET removed = '[dog' WHERE number = 1")
+    db.close()
+    lost = dict(WANTED)
+    del lost["/photos/b.jpg"]
+    shutil.copytree(state, kept := state.with_name("kept"))
+    lose(kept)
+    assert decided(kept) == lost
+    assert "1 decisions" in caplog.text
+    assert decided(state) == WANTED
+
+
+def test_decisions_that_may_not_be_read_are_made_anew(
+    state: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shared = tmp_path_factory.mktemp("shared")
+    shutil.copytree(state, shared / "s")
+    (shared / "s" / DECISIONS_NAME).chmod(0)
+    if os.geteuid() == 0:  # which may read everything
+        for place in (shared, *shared.parents[:3]):  # pytest's own folders
+            place.chmod(0o755)
+        for path in (shared / "s", shared / "s" / "index.sqlite3"):
+            os.chown(path, 65534, 65534)
+    script = """
+import os, sys
+from tagger.index.damage import open_sound
+if os.geteuid() == 0:
+    open_sound(sys.argv[2]).close()  # what Python loads late is loaded
+    open_sound(sys.argv[2]).close()
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+open_sound(sys.argv[1]).close()
+"""
+    command = [sys.executable, "-c", script, str(shared / "s"), str(state)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "no right" in done.stderr) == (0, True), done.stderr
+    [aside] = (shared / "s").glob("decisions.damaged-*.sqlite3")
+    assert aside.stat().st_mode & 0o777 == 0
+    lose(shared / "s")
+    if os.geteuid() == 0:
+        os.chown(shared / "s", 0, 0)
+    assert decided(shared / "s") == WANTED
+
+
+def test_older_decisions_than_the_index_learn_what_came_later(state: Path) -> None:
+    old = (state / DECISIONS_NAME).read_bytes()
+    with Store(str(state)) as store:
+        store.keep_out(id_of(store, "/photos/c.jpg"), True)
+        store.keep_out(id_of(store, "/photos/a.jpg"), False)
+    (state / DECISIONS_NAME).write_bytes(old)
+    wanted = decided(state)
+    assert wanted.keys() == {"/photos/b.jpg", "/photos/c.jpg", "/photos/d\udcff.jpg"}
+    lose(state)
+    assert decided(state) == wanted
+
+
+def test_a_full_disk_leaves_no_half_decision(tmp_path: Path) -> None:
+    with DecisionStore(str(tmp_path)) as store:
+        store.put([Decision("/a.jpg", "/", removed=("cat",))])
     script = """
 import resource, signal, sys
-from tagger.index.decisions import Decision, DecisionLog
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
-DecisionLog(sys.argv[1]).append([Decision("/b.jpg", "/", removed=("cat",))])
+from tagger.index.decisions import Decision, DecisionStore
+with DecisionStore(sys.argv[1]) as store:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    store.put([Decision("/b.jpg", "/", removed=("cat",))])
 """
-    size = str(len(before) + 20)
-    command = [sys.executable, "-c", script, str(tmp_path), size]
+    command = [sys.executable, "-c", script, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "File too large" in done.stderr
-    assert Path(log.path).read_bytes() == before
+    assert "sqlite3.OperationalError" in done.stderr
+    with DecisionStore(str(tmp_path)) as store:
+        assert [one.path for one in store.after(0)] == ["/a.jpg"]
 
 
-def test_the_log_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "COMPACT_BYTES", 4096)
-    log = DecisionLog(str(tmp_path))
-    for number in range(600):
-        name = f"/{number % 5}.jpg"
-        log.append([Decision(name, "/", removed=("cat",), kept_out=number % 2 == 0)])
-    assert Path(log.path).stat().st_size < 5 * 4096
-    latest, last = log.read()
-    assert last == 600 and len(latest) == 5
-    for number in range(5):
-        log.append([Decision(f"/{number}.jpg", "/")])
-    for number in range(200):
-        log.append([Decision("/0.jpg", "/", kept_out=True), Decision("/0.jpg", "/")])
-        log.tidy()
-        assert log.read()[1] == 605 + 2 * (number + 1), "numbers are never given twice"
-    assert Path(log.path).stat().st_size < 300 * 200
-    assert not any(one for _, one in log.read()[0].values())
-    assert os.listdir(tmp_path) == [LOG_NAME]
+def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
+    with DecisionStore(str(tmp_path)) as store:
+        for number in range(300):
+            name = f"/{number % 5}.jpg"
+            store.put([Decision(name, "/", removed=("cat",), kept_out=number % 2 == 0)])
+        assert store.last_number() == 300 and len(store.after(0)) == 5
+        for number in range(5):
+            store.put([Decision(f"/{number}.jpg", "/")])
+        assert store.last_number() == 305 and not any(store.after(0))
+        twice = [Decision("/0.jpg", "/", kept_out=True), Decision("/0.jpg", "/")]
+        assert store.put(twice, after=1000) == (305, 1002)
+        assert [one.path for one in store.after(304)] == ["/4.jpg", "/0.jpg"]
+    assert (tmp_path / DECISIONS_NAME).stat().st_size < 64_000
+    assert os.listdir(tmp_path) == [DECISIONS_NAME]
 
 
 def test_many_write_at_once(tmp_path: Path) -> None:
     script = """
 import sys
-from tagger.index import decisions
-decisions.COMPACT_BYTES = 4096
-log = decisions.DecisionLog(sys.argv[1])
-for number in range(100):
-    log.append([decisions.Decision(f"/{sys.argv[2]}-{number}.jpg", "/", kept_out=True)])
+from tagger.index.decisions import Decision, DecisionStore
+for number in range(50):
+    with DecisionStore(sys.argv[1]) as store:
+        store.put([Decision(f"/{sys.argv[2]}-{number}.jpg", "/", kept_out=True)])
 """
+    script = script.replace(
+        "for number", "import tagger.index.decisions as d; d.TIMEOUT = 60\nfor number", 1
+    )
     command = [sys.executable, "-c", script, str(tmp_path)]
     running = [subprocess.Popen([*command, str(number)]) for number in range(3)]
-    assert [one.wait(60) for one in running] == [0, 0, 0]
-    latest, last = DecisionLog(str(tmp_path)).read()
-    assert (len(latest), last) == (300, 300)
-    assert sorted(number for number, _ in latest.values()) == list(range(1, 301))
+    assert [one.wait(100) for one in running] == [0, 0, 0]
+    with DecisionStore(str(tmp_path)) as store:
+        assert (len(store.after(0)), store.last_number()) == (150, 150)
+        assert len(store.after(75)) == 75
 
 
-def test_a_kill_while_it_is_made_anew_leaves_nothing(tmp_path: Path) -> None:
-    log = DecisionLog(str(tmp_path))
-    log.append([Decision("/a.jpg", "/", kept_out=True)])
-    Path(log.path + ".new").write_bytes(b"half")
-    log.read()
-    assert os.listdir(tmp_path) == [LOG_NAME]
+def line(number: int, path: str, removed: tuple[str, ...] = (), kept_out: bool = False) -> bytes:
+    """Return a line of an older tagger's ``decisions.jsonl``."""
+    fields = {"number": number, "path": path, "root": "/photos", "hash": "aa", "source": "bb"}
+    text = json.dumps(fields | {"removed": removed, "kept_out": kept_out}).encode()[:-1]
+    return text + b', "check": "%08x"}\n' % zlib.crc32(text)
 
 
-def test_the_index_needs_no_log_to_be_opened(state: Path) -> None:
-    (state / LOG_NAME).unlink()
+LINES = [
+    line(1, "/photos/b.jpg", ("dog",)),
+    line(2, "/photos/a.jpg", kept_out=True),
+    line(3, "/photos/d\udcff.jpg", ("bird",)),
+    line(4, "/photos/b.jpg", ("dog", "wolf")),
+    line(5, "/photos/c.jpg", kept_out=True),
+    line(6, "/photos/c.jpg"),
+]
+
+
+@pytest.mark.parametrize("index", ["there", "lost", "older"])
+def test_the_lines_of_an_older_tagger_are_taken_over(
+    tmp_path: Path, make_photo: MakePhoto, index: str
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    if index != "lost":
+        with Store(str(state)) as store:
+            store.save([make_photo(f"/photos/{n}.jpg", "cat") for n in ("a", "b", "c", "d\udcff")])
+            if index == "there":
+                store.keep_out(id_of(store, "/photos/a.jpg"), True)
+                store.set_tombstones(id_of(store, "/photos/b.jpg"), ["dog", "wolf"])
+                store.set_tombstones(id_of(store, "/photos/d\udcff.jpg"), ["bird"])
+            store.set_meta("decisions", "6" if index == "there" else "1")
+        for path in state.glob("decisions*"):
+            path.unlink()
+    lines = state / LINES_NAME
+    lines.write_bytes(b"".join(LINES))
     assert decided(state) == WANTED
+    assert not lines.exists()
+    assert (state / f"{LINES_NAME}.old").read_bytes() == b"".join(LINES)
+    lose(state)
+    assert decided(state) == WANTED
+    with Store(str(state)) as store:
+        store.keep_out(id_of(store, "/photos/a.jpg"), False)
+    lose(state)
+    assert decided(state).keys() == WANTED.keys() - {"/photos/a.jpg"}, "read once"
+
+
+def test_damaged_lines_are_passed_over(state: Path) -> None:
+    (state / DECISIONS_NAME).unlink()
+    spoiled = [LINES[1].replace(b"/photos", b"/fotos!"), LINES[3], LINES[2]]
+    (state / LINES_NAME).write_bytes(b"\0\xff\n" + b"".join(spoiled)[:-7])
+    shutil.copytree(state, kept := state.with_name("kept"))
+    lose(kept)
+    assert decided(kept) == {"/photos/b.jpg": ({"dog", "wolf"}, False)}
+    assert decided(state) == WANTED, "the index has the others"
+    lose(state)
+    assert decided(state) == WANTED
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "fifo"])
+def test_lines_that_are_no_file_hold_nothing_up(state: Path, kind: str) -> None:
+    path = state / LINES_NAME
+    make = {"link": lambda p: p.symlink_to("x"), "folder": os.mkdir, "fifo": os.mkfifo}[kind]
+    make(path)
+    assert decided(state) == WANTED
+    assert not os.path.lexists(path)
+
+
+def test_the_index_needs_no_decisions_to_be_opened(
+    state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (state / DECISIONS_NAME).unlink()
+    with caplog.at_level(logging.INFO):
+        assert decided(state) == WANTED
+    assert "3 decisions were added" in caplog.text
     with sqlite3.connect(index_path(str(state))) as db:
         [number] = db.execute("SELECT value FROM meta WHERE key = 'decisions'").fetchone()
     db.close()
-    assert number == "3"
+    assert number == "6"
+    lose(state)
+    assert decided(state) == WANTED

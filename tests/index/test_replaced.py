@@ -22,7 +22,7 @@ def remove(state_dir, *names):
         ["index.sqlite3"],
         ["index.sqlite3", "index.sqlite3-wal", "index.sqlite3-shm"],
         ["index.sqlite3-wal"],
-        ["index.sqlite3", "index.sqlite3-wal", "index.sqlite3-shm", "decisions.jsonl"],
+        ["index.sqlite3", "index.sqlite3-wal", "index.sqlite3-shm", "decisions.sqlite3"],
     ],
 )
 def test_what_was_deleted_is_there_again(state_dir, make_photo, names):
