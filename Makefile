@@ -8,7 +8,7 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 PHOTOS ?=
 BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py bench/decode/agreement.py \
   bench/daemon/folder.py bench/daemon/latency.py bench/daemon/start.py bench/daemon/memory.py bench/daemon/growth.py \
-  bench/index/start.py bench/index/scale.py bench/watch/rescan.py \
+  bench/index/start.py bench/index/scale.py bench/index/plain.py bench/watch/rescan.py \
   bench/web/predict.py bench/web/gallery.py
 
 .PHONY: demo test test-systemd test-install test-nas torture lint types check bench clean

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
 from tagger.filenames import same_letters
@@ -61,51 +62,25 @@ class Label(NamedTuple):
     """Photos with one of the folded ``words``.
 
     ``bound`` is in 0…1. ``>`` and ``>=`` ask for one tag of such a confidence, ``<`` and
-    ``<=`` for photos whose most confident one is no higher. What follows is for the reader
-    that knows the index: ``names`` are the ids of the words there (None: not looked up),
-    ``covered`` further ones whose photos have one of ``names`` too, unless the tag is
-    ``alone``; ``one_by_one`` is for a walk through few photos: each one's tags are looked
-    at, instead of all photos with the words.
+    ``<=`` for photos whose most confident one is no higher.
     """
 
     words: frozenset[str]
     comparison: Comparison = ">="
     bound: float = 0.0
-    names: tuple[int, ...] | None = None
-    covered: tuple[int, ...] = ()
-    one_by_one: bool = False
 
     def sql(self) -> Sql:
-        # One parameter, however many words.
-        names = json.dumps(sorted(self.words) if self.names is None else self.names)
-        if self.one_by_one and self.names is not None:
-            names = json.dumps(self.names + self.covered)
-        elif self.covered:  # such a label has no bound
-            return (
-                f"p.id IN (SELECT photo_id FROM tags WHERE {self._named} UNION ALL"  # noqa: S608
-                f" SELECT photo_id FROM tags WHERE alone AND {self._named})",
-                (names, json.dumps(self.covered)),
+        words = json.dumps(sorted(self.words))  # one parameter, however many words
+
+        def having(comparison: str) -> str:
+            named = (
+                "name_id IN (SELECT id FROM names WHERE word IN (SELECT value FROM json_each(?)))"
             )
-        if self.comparison in (">", ">="):
-            return self._having(self.comparison), (names, self.bound)
-        above = ">=" if self.comparison == "<" else ">"
-        return (
-            f"({self._having('>=')} AND NOT {self._having(above)})",
-            (names, 0.0, names, self.bound),
-        )
+            return (
+                f"p.id IN (SELECT photo_id FROM tags WHERE {named} AND confidence {comparison} ?)"  # noqa: S608
+            )
 
-    @property
-    def _named(self) -> str:
-        values = "(SELECT value FROM json_each(?))"
-        if self.names is None:
-            values = f"(SELECT id FROM names WHERE word IN {values})"  # noqa: S608
-        return f"name_id IN {values}"
-
-    def _having(self, comparison: str) -> str:
-        tested = f"{self._named} AND confidence {comparison} ?"
-        if self.one_by_one:  # "+": not each name is looked for, but the photo's few are seen
-            return f"EXISTS (SELECT 1 FROM tags WHERE photo_id = p.id AND +{tested})"  # noqa: S608
-        return f"p.id IN (SELECT photo_id FROM tags WHERE {tested})"  # noqa: S608
+        return compared(having, words, self.comparison, self.bound)
 
 
 class Taken(NamedTuple):
@@ -230,6 +205,18 @@ class Format(NamedTuple):
 
     def sql(self) -> Sql:
         return "upper(p.format) = ?", (storable(self.name),)
+
+
+def compared(having: Callable[[str], str], names: str, comparison: Comparison, bound: float) -> Sql:
+    """Return the condition for photos whose most confident tag of ``names`` compares so.
+
+    ``having`` gives the condition, of the parameters names and bound, for photos with a tag
+    whose confidence is ``>`` or ``>=`` the bound.
+    """
+    if comparison in (">", ">="):
+        return having(comparison), (names, bound)
+    above = ">=" if comparison == "<" else ">"
+    return f"({having('>=')} AND NOT {having(above)})", (names, 0.0, names, bound)
 
 
 def _plain_length(folder: str) -> int:

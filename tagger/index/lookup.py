@@ -11,19 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from tagger.config import is_inside
 from tagger.errors import PhotoForbiddenError
 from tagger.files import is_readable, is_writable
+from tagger.index import queries
 from tagger.index.database import Database
 from tagger.index.records import (
     NOT_WRITABLE,
-    TAGS_OF_PHOTO,
     PhotoRow,
     StoredPrediction,
     entry_of,
     file_stat,
     photo_row,
-    prediction_of,
-    tag_of,
 )
-from tagger.index.tally import status_counts
 from tagger.photo import FileStat, JournalEntry, Tag
 
 log = logging.getLogger(__name__)
@@ -146,8 +143,8 @@ class Lookup(Database):
 
     def photo(self, path: str) -> PhotoRow | None:
         """Return the row of the photo at ``path``."""
-        rows = self._rows("SELECT * FROM photos WHERE path = ?", (os.fsencode(path),))
-        return photo_row(rows[0]) if rows else None
+        with self._lock:
+            return queries.photo(self._db, path)
 
     def same_content(self, digest: bytes) -> list[PhotoRow]:
         """Return the classified photos whose bytes are, or were at first, these."""
@@ -169,28 +166,28 @@ class Lookup(Database):
 
     def prediction(self, photo_id: int) -> StoredPrediction | None:
         """Return what the model said of a photo."""
-        rows = self._rows("SELECT * FROM predictions WHERE photo_id = ?", (photo_id,))
-        return prediction_of(rows[0]) if rows else None
+        with self._lock:
+            return queries.prediction(self._db, photo_id)
 
     def tags(self, photo_id: int) -> tuple[Tag, ...]:
         """Return the tags of a photo in the order they were chosen."""
-        rows = self._rows(TAGS_OF_PHOTO, (photo_id,))
-        return tuple(tag_of(row) for row in rows)
+        with self._lock:
+            return queries.tags(self._db, photo_id)
 
     def entries(self, photo_id: int) -> tuple[JournalEntry, ...]:
         """Return what we have in which files for a photo."""
-        rows = self._rows("SELECT * FROM journal WHERE photo_id = ? ORDER BY id", (photo_id,))
-        return tuple(entry_of(row) for row in rows)
+        with self._lock:
+            return tuple(entry for entry, _ in queries.journal(self._db, photo_id))
 
     def tombstones(self, photo_id: int) -> frozenset[str]:
         """Return the labels that must never be written to a photo again."""
-        rows = self._rows("SELECT label FROM tombstones WHERE photo_id = ?", (photo_id,))
-        return frozenset(row["label"] for row in rows)
+        with self._lock:
+            return frozenset(queries.tombstones(self._db, photo_id))
 
     def counts(self) -> dict[str, int]:
         """Return how many photos there are of each status."""
         with self._lock:
-            return status_counts(self._db)
+            return queries.counts(self._db)
 
     def classified(self, limit: int = 10_000) -> int:
         """Return how many photos were classified and are there; counts to ``limit`` only."""

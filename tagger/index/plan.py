@@ -1,16 +1,23 @@
-"""How a query is best asked of an index of this content: by sizes that are quick to know."""
+"""How a query is best asked of an index of this content: by sizes that are quick to know.
+
+SQLite's own planner knows averages only, and one label is on half of the photos, another on ten.
+``bench/index/plain.py`` compares the two. The planner replaces each label of a query by a node of
+its own, which says how it is looked for: gathered, or seen to photo by photo.
+"""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from tagger.index.conditions import (
     STATES,
     Added,
     And,
     Below,
+    Comparison,
     Label,
     Near,
     Not,
@@ -19,6 +26,7 @@ from tagger.index.conditions import (
     Source,
     Sql,
     State,
+    compared,
 )
 from tagger.index.words import name_path
 
@@ -26,6 +34,64 @@ RARE = 5_000
 """Fewer tags than that are gathered at once, some 5 µs each."""
 
 _NAMES = "(SELECT value FROM json_each(?))"
+
+
+class Gathered(NamedTuple):
+    """A label whose photos are all gathered first: for one that few photos have.
+
+    ``names`` are the ids of its words, ``covered`` further ones whose photos have one of
+    ``names`` too, unless the tag is ``alone``; with those there is no bound.
+    """
+
+    names: tuple[int, ...]
+    covered: tuple[int, ...]
+    comparison: Comparison
+    bound: float
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every tag of one of the names will do, whatever its confidence."""
+        return self.comparison == ">=" and self.bound <= 0
+
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether photos need a tag, not the lack of a confident one."""
+        return self.comparison in (">", ">=")
+
+    def sql(self) -> Sql:
+        names = json.dumps(self.names)
+        if self.covered:
+            return (
+                f"p.id IN (SELECT photo_id FROM tags WHERE name_id IN {_NAMES} UNION ALL"  # noqa: S608
+                f" SELECT photo_id FROM tags WHERE alone AND name_id IN {_NAMES})",
+                (names, json.dumps(self.covered)),
+            )
+
+        def having(comparison: str) -> str:
+            tested = f"name_id IN {_NAMES} AND confidence {comparison} ?"
+            return f"p.id IN (SELECT photo_id FROM tags WHERE {tested})"  # noqa: S608
+
+        return compared(having, names, self.comparison, self.bound)
+
+    def seen_to(self) -> SeenTo:
+        """Return the same condition for a walk through few photos."""
+        return SeenTo(self.names + self.covered, self.comparison, self.bound)
+
+
+class SeenTo(NamedTuple):
+    """A label that is looked for among the tags of each photo: for a walk through few photos."""
+
+    names: tuple[int, ...]
+    comparison: Comparison
+    bound: float
+
+    def sql(self) -> Sql:
+        def having(comparison: str) -> str:
+            # "+": not each name is looked for, but the photo's few are seen
+            tested = f"+name_id IN {_NAMES} AND confidence {comparison} ?"
+            return f"EXISTS (SELECT 1 FROM tags WHERE photo_id = p.id AND {tested})"  # noqa: S608
+
+        return compared(having, json.dumps(self.names), self.comparison, self.bound)
 
 
 def statement(query: Query) -> Sql:
@@ -46,17 +112,19 @@ def needed(query: Query) -> Iterator[Query]:
 
 
 def one_by_one(query: Query) -> Query:
-    """Return ``query`` for a walk through few photos."""
+    """Return ``query``, in which names were looked up, for a walk through few photos."""
     if isinstance(query, And | Or):
         return query._replace(parts=tuple(map(one_by_one, query.parts)))
     if isinstance(query, Not):
         return Not(one_by_one(query.part))
-    return query._replace(one_by_one=True) if isinstance(query, Label) else query
+    return query.seen_to() if isinstance(query, Gathered) else query
 
 
 def by_id(query: Query) -> bool:
-    """Whether ``query`` needs to know no more of a photo than its id and status."""
-    return all(isinstance(n, And | Or | Not | Label | Source | State) for n in _walk(query))
+    """Whether ``query``, with names looked up, needs no more of a photo than id and status."""
+    return all(
+        isinstance(n, And | Or | Not | Gathered | SeenTo | Source | State) for n in _walk(query)
+    )
 
 
 class Planner:
@@ -66,7 +134,7 @@ class Planner:
         self._db = db
 
     def looked_up(self, query: Query) -> Query:
-        """Return ``query`` with the names that its words have in this index."""
+        """Return ``query`` with the names that its labels have in this index, all gathered."""
         if isinstance(query, And | Or):
             return query._replace(parts=tuple(map(self.looked_up, query.parts)))
         if isinstance(query, Not):
@@ -78,7 +146,8 @@ class Planner:
             (json.dumps(sorted(query.words)),),
         ).fetchall()
         if query.comparison != ">=" or query.bound > 0:
-            return query._replace(names=tuple(row["id"] for row in rows))
+            names = tuple(row["id"] for row in rows)
+            return Gathered(names, (), query.comparison, query.bound)
         paths = [(row["source"], name_path(row["path"], row["label"])) for row in rows]
         own = {
             (source, path)
@@ -90,7 +159,7 @@ class Planner:
         for row, (source, path) in zip(rows, paths, strict=True):
             below = len(path) > 1 and (source, path[:-1]) in own
             (covered if below else heads).append(row["id"])
-        return query._replace(names=tuple(heads), covered=tuple(covered))
+        return Gathered(tuple(heads), tuple(covered), query.comparison, query.bound)
 
     def is_rare(self, query: Query) -> bool:
         """Whether it is plain that few photos meet ``query``, or few of the newest ones."""
@@ -99,10 +168,10 @@ class Planner:
                 return True
             if isinstance(part, State) and not {"tagged", "untagged"} & {*part.states}:
                 return True
-            if isinstance(part, Label) and part.comparison in (">", ">="):
+            if isinstance(part, Gathered) and part.asks_for_more:
                 few = self._db.execute(
                     f"SELECT count(*) FROM (SELECT 1 FROM tags WHERE name_id IN {_NAMES} LIMIT ?)",  # noqa: S608
-                    (json.dumps((part.names or ()) + part.covered), RARE),
+                    (json.dumps(part.names + part.covered), RARE),
                 ).fetchone()
                 if few[0] < RARE:
                     return True
@@ -116,7 +185,7 @@ class Planner:
         sizes = {
             part: self._size(part)
             for part in needed(query)
-            if isinstance(part, Label) and part.comparison in (">", ">=")
+            if isinstance(part, Gathered) and part.asks_for_more
         }
         if not sizes:
             return query
@@ -127,11 +196,11 @@ class Planner:
                 return node._replace(parts=tuple(map(planned, node.parts)))
             if isinstance(node, Not):
                 return Not(planned(node.part))
-            if not isinstance(node, Label) or node == rarest:
+            if not isinstance(node, Gathered) or node == rarest:
                 return node
             size = sizes.get(node)
             common = 5 * sizes[rarest] < (self._size(node) if size is None else size)
-            return node._replace(one_by_one=True) if common else node
+            return node.seen_to() if common else node
 
         return planned(query)
 
@@ -148,12 +217,12 @@ class Planner:
         parts = list(needed(query))
         part = parts[0] if len(parts) == 1 else None
         label = part.part if isinstance(part, Not) else part
-        if not isinstance(label, Label) or label.comparison != ">=" or label.bound > 0:
+        if not isinstance(label, Gathered) or not label.is_plain:
             return None
         allowed = _allowed(query)
         count = self._carrying(label)
         others = [state for state in STATES if state not in allowed]
-        where, values = And((State(tuple(others)), label._replace(one_by_one=True))).sql()
+        where, values = And((State(tuple(others)), label.seen_to())).sql()
         count -= self._number(f"SELECT count(*) FROM photos p WHERE {where}", values)  # noqa: S608
         if not isinstance(part, Not):
             return count
@@ -161,7 +230,7 @@ class Planner:
         where = where.removeprefix("+")
         return self._number(f"SELECT count(*) FROM photos p WHERE {where}", values) - count  # noqa: S608
 
-    def _carrying(self, label: Label) -> int:
+    def _carrying(self, label: Gathered) -> int:
         """Return how many photos have the label, whatever their state."""
         rows = self._db.execute(
             f"SELECT name_id, count(*) FROM tags WHERE name_id IN {_NAMES} GROUP BY name_id",  # noqa: S608
@@ -182,10 +251,10 @@ class Planner:
         )
         return sizes.get(most, 0) + more
 
-    def _size(self, label: Label) -> int:
+    def _size(self, label: Gathered) -> int:
         return self._number(
             f"SELECT count(*) FROM tags WHERE name_id IN {_NAMES}",  # noqa: S608
-            (json.dumps(label.names or ()),),
+            (json.dumps(label.names),),
         )
 
     def _number(self, sql: str, values: tuple[object, ...]) -> int:

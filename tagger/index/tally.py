@@ -14,13 +14,6 @@ from collections.abc import Mapping
 from tagger.index.words import fold, name_path
 
 
-def status_counts(db: sqlite3.Connection) -> dict[str, int]:
-    """Return how many photos there are of each status."""
-    counts = dict.fromkeys(("tagged", "untagged", "waiting", "failed", "missing"), 0)
-    counts.update(db.execute("SELECT status, count(*) FROM photos GROUP BY status").fetchall())
-    return counts
-
-
 def tree_counts(db: sqlite3.Connection, paths: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
     """Return how many photos carry each label or anything below it; missing ones left out.
 

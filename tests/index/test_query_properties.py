@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import QueryError
-from tagger.index import plan, search
+from tagger.index import finder, plan
 from tagger.index.query import parse
+from tagger.index.read_only import distance_km
 from tagger.index.records import SavedPhoto
-from tagger.index.search import distance_km, open_reader
+from tagger.index.search import open_reader
 from tagger.index.store import Store
 from tagger.photo import FileStat, PhotoFacts, Tag
 
@@ -247,10 +248,17 @@ def test_a_query_finds_what_a_plain_filter_finds(state_dir, query):
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-@given(query=QUERIES, limit=st.integers(1, 30), window=st.sampled_from([1, 20, 1000]))
-def test_a_page_is_the_beginning_of_everything(state_dir, monkeypatch, query, limit, window):
+@given(
+    query=QUERIES,
+    limit=st.integers(1, 30),
+    window=st.sampled_from([1, 7, 20, 1000]),
+    share=st.sampled_from([1, 8]),
+)
+def test_a_page_is_the_beginning_of_everything(state_dir, monkeypatch, query, limit, window, share):
     """Whichever way it is found: by a walk from the newest on, or by gathering what is rare."""
-    monkeypatch.setattr(search, "WINDOW", window)
+    monkeypatch.setattr(finder, "WINDOW", window)
+    monkeypatch.setattr(finder, "SHARE", share)
+    monkeypatch.setattr(finder, "MOST_BY_ID", 2 * window)
     monkeypatch.setattr(plan, "RARE", window // 2)
     tree = parse(query[0], lambda phrase: TREE.get(phrase.lower(), ()), today=TODAY)
     with open_reader(state_dir) as reader:
