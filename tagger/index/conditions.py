@@ -162,6 +162,16 @@ class Source(NamedTuple):
         return f"p.id IN (SELECT photo_id FROM tags WHERE {named})", (self.source,)  # noqa: S608
 
 
+REMEMBERED = (
+    "status = 'missing' AND (instr(path, CAST('/.tagger-parted-' AS BLOB)) > 0"
+    " OR (size IS NULL AND content_hash IS NULL))"
+)
+"""Rows of no photo: one that lost its name to another, and a name whose photo has moved away.
+
+They keep what was decided and written until the photo is found again, and are never shown.
+"""
+
+
 class State(NamedTuple):
     """In one of ``states``."""
 
@@ -170,7 +180,10 @@ class State(NamedTuple):
     def sql(self) -> Sql:
         # "+" keeps from the index, which is slow for the states that most photos are in.
         plus = "+" if {"tagged", "untagged"} & {*self.states} else ""
-        return f"{plus}p.status IN ({', '.join('?' * len(self.states))})", self.states
+        found = f"{plus}p.status IN ({', '.join('?' * len(self.states))})"
+        return (f"({found} AND NOT ({REMEMBERED}))" if "missing" in self.states else found), (
+            self.states
+        )
 
 
 class Near(NamedTuple):

@@ -10,6 +10,8 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
+from tagger.index.conditions import REMEMBERED
+
 if TYPE_CHECKING:
     from tagger.index.records import PhotoRow, StoredPrediction
     from tagger.photo import JournalEntry, Tag
@@ -56,4 +58,7 @@ def counts(db: sqlite3.Connection) -> dict[str, int]:
     """Return how many photos there are of each status."""
     found = dict.fromkeys(("tagged", "untagged", "waiting", "failed", "missing"), 0)
     found.update(db.execute("SELECT status, count(*) FROM photos GROUP BY status").fetchall())
+    if found["missing"]:
+        hidden = db.execute(f"SELECT count(*) FROM photos WHERE {REMEMBERED}").fetchone()  # noqa: S608
+        found["missing"] -= hidden[0]
     return found
