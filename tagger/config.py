@@ -147,8 +147,9 @@ class WriteConfig:
         "sidecar-xmp",
     )
     preserve_mtime: bool = setting("Keep the date of a photo we write into.", True)
-    exif: Literal["never", "if-absent"] = setting(
-        "if-absent: an embedded photo without EXIF gets one with keywords that Windows shows.",
+    exif: Literal["never", "if-absent", "always"] = setting(
+        "Keywords that Windows shows (EXIF's XPKeywords) in an embedded photo. if-absent: where\n"
+        "it has no EXIF yet. always: added to what it has, too, of which no byte moves.",
         "never",
     )
     exiftool: bool = setting("Embed into HEIC, AVIF and TIFF with exiftool, if installed.", False)

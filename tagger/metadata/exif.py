@@ -7,13 +7,22 @@ little-endian, ended by a NUL, keywords separated by semicolons.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import piexif
 
+from tagger.errors import RefusedError
+
 PROPERTY = "Exif:XPKeywords"
 """How the journal names what stands in the block."""
+MAX_BLOCK = 0xFFFF - 2 - len(b"Exif\0\0")
+"""Bytes of a TIFF structure that fit into a JPEG's APP1 segment."""
 _SRGB = 1
+_XP_KEYWORDS = 0x9C9E
+_BYTE, _UNDEFINED = 1, 7
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_MARK = b"tagger1\0"
+"""Stands at the end of a block that :func:`appended` made; nothing points there."""
 
 
 def build(names: Iterable[str], size: tuple[int, int], *, jpeg: bool) -> bytes | None:
@@ -50,3 +59,100 @@ def _in_order(block: bytes) -> bytes:
     count = struct.unpack_from(">H", block, 8)[0]
     entries = [block[at : at + 12] for at in range(10, 10 + 12 * count, 12)]
     return block[:10] + b"".join(sorted(entries)) + block[10 + 12 * count :]
+
+
+def appended(block: bytes, names: Iterable[str]) -> bytes:
+    """Return the TIFF structure ``block`` with ``names`` among its XPKeywords.
+
+    No byte of it moves, so that offsets in maker notes stay true: a copy of the first directory
+    with the new entry is put behind everything, and only the header points elsewhere (TIFF 6.0
+    section 2). Keywords that are there stay first. The same arguments give the same bytes, and
+    :func:`stripped` takes exactly that away again. Raise RefusedError when the block is damaged
+    or would not fit into a JPEG segment.
+    """
+    old = keywords_of(block)
+    known = {word.casefold() for word in old}
+    words = [*old, *(name for name in map(_word, names) if name.casefold() not in known)]
+    first = struct.unpack_from(_ORDERS[block[:4]] + "I", block, 4)[0]
+    made = _with_keywords(block, words) + _MARK + struct.pack(">II", first, len(block))
+    if len(made) > MAX_BLOCK:
+        raise RefusedError("its EXIF block would be over 64 kB")
+    return made
+
+
+def without(block: bytes, names: Iterable[str]) -> bytes:
+    """Return the block without ``names`` among its XPKeywords, as :func:`appended` put them there.
+
+    A block that another program rewrote since keeps its bytes: a directory without them is put
+    behind. Raise RefusedError as :func:`appended`.
+    """
+    if (before := stripped(block)) is not None:
+        return before
+    gone = {_word(name).casefold() for name in names}
+    old = keywords_of(block)
+    kept = [word for word in old if word.casefold() not in gone]
+    if kept == old:
+        return block
+    made = _with_keywords(block, kept)
+    if len(made) > MAX_BLOCK:
+        raise RefusedError("its EXIF block would be over 64 kB")
+    return made
+
+
+def _with_keywords(block: bytes, words: Sequence[str]) -> bytes:
+    """Return the block with a copy of its first directory behind it, with these XPKeywords."""
+    order, _, entries, following = _directory(block)
+    value = (";".join(words) + "\0").encode("utf-16-le") if words else b""
+    body = block + b"\0" * (len(block) % 2)
+    rows = [entry for entry in entries if entry[:2] != struct.pack(order + "H", _XP_KEYWORDS)]
+    if words:
+        size = 2 + 12 * (len(rows) + 1) + 4
+        rows.append(struct.pack(order + "HHII", _XP_KEYWORDS, _BYTE, len(value), len(body) + size))
+    rows.sort(key=lambda row: struct.unpack(order + "H", row[:2]))
+    directory = struct.pack(order + "H", len(rows)) + b"".join(rows) + following
+    return body[:4] + struct.pack(order + "I", len(body)) + body[8:] + directory + value
+
+
+def stripped(block: bytes) -> bytes | None:
+    """Return the block as it was before :func:`appended`; None when that did not make it."""
+    mark = len(block) - len(_MARK) - 8
+    if mark < 8 or not block.startswith(_MARK, mark):
+        return None
+    first, size = struct.unpack_from(">II", block, mark + len(_MARK))
+    order = _ORDERS.get(block[:4])
+    if order is None or not 8 <= size <= mark:
+        return None
+    return block[:4] + struct.pack(order + "I", first) + block[8:size]
+
+
+def keywords_of(block: bytes) -> list[str]:
+    """Return the keywords in the first directory's XPKeywords. Raise as :func:`appended`."""
+    order, _, entries, _ = _directory(block)
+    for entry in entries:
+        tag, kind, count, at = struct.unpack(order + "HHII", entry)
+        if tag == _XP_KEYWORDS and kind in (_BYTE, _UNDEFINED):
+            data = entry[8 : 8 + count] if count <= 4 else block[at : at + count]
+            text = data.decode("utf-16-le", "replace").partition("\0")[0]
+            return [word for part in text.split(";") if (word := part.strip())]
+    return []
+
+
+def _word(name: str) -> str:
+    return name.replace(";", ",")
+
+
+def _directory(block: bytes) -> tuple[str, int, list[bytes], bytes]:
+    """Return byte order, offset and entries of the first directory, and the pointer after it."""
+    order = _ORDERS.get(block[:4])
+    if order is None or len(block) < 8:
+        raise RefusedError("its EXIF block is damaged")
+    first = struct.unpack_from(order + "I", block, 4)[0]
+    if not 8 <= first <= len(block) - 2:
+        raise RefusedError("its EXIF block is damaged")
+    count = struct.unpack_from(order + "H", block, first)[0]
+    end = first + 2 + 12 * count
+    if not count or end > len(block):
+        raise RefusedError("its EXIF block is damaged")
+    entries = [block[at : at + 12] for at in range(first + 2, end, 12)]
+    # Some writers leave the pointer to the next directory out at the end of the block.
+    return order, first, entries, block[end : end + 4].ljust(4, b"\0")

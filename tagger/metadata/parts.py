@@ -92,8 +92,9 @@ class Parts:
             packet = xmp.resize(packet, len(base_packet))
         names = xmp.distinct(values[xmp.SUBJECT])
         new = place.with_packet(held.base, packet, names)
-        if place.exif_names(new, names) and not place.exif_names(held.base, names):
-            added = {**added, exif.PROPERTY: names}
+        written = place.exif_names(new, names)
+        if written and not place.exif_names(held.base, names):
+            added = {**added, exif.PROPERTY: written}
         return self.of(held, new, added, keywords, flags)
 
     def _with_own(self, held: Held, word: str) -> Held:
@@ -107,7 +108,7 @@ class Parts:
         """Whether another program's edit left everything as we want it: nothing is written."""
         entry, packet = held.entry, held.place.packet_in(held.data)
         assert entry is not None
-        if packet is None or self._options.exif == "if-absent" or exif.PROPERTY in entry.added:
+        if packet is None or self._options.exif != "never" or exif.PROPERTY in entry.added:
             return False
         try:
             parsed = xmp.parse(packet)

@@ -70,13 +70,13 @@ class XmpSidecar:
 
 
 class Embedded:
-    """The photo itself: a JPEG, PNG or WebP. ``with_exif``: give it EXIF if it has none."""
+    """The photo itself: a JPEG, PNG or WebP. ``write_exif`` is ``write.exif`` of the config."""
 
     target = "embed"
 
-    def __init__(self, file: str, *, with_exif: bool, ours: tuple[str, ...] = ()) -> None:
+    def __init__(self, file: str, *, write_exif: str = "never", ours: tuple[str, ...] = ()) -> None:
         self.file = file
-        self._with_exif = with_exif
+        self._write_exif = write_exif
         self._ours = ours  # the keywords in the EXIF block that we made
         self._last: tuple[Content, container.Container | None] = b"", None
 
@@ -98,19 +98,37 @@ class Embedded:
         opened = self._open(data)
         if data is None or opened is None:
             raise RefusedError("it is in a format that is not edited")
+        return container.splice(opened, packet, self._exif_with(opened, names))
+
+    def _exif_with(self, opened: container.Container, names: tuple[str, ...]) -> bytes | None:
+        """Return the EXIF block that the file is to have, without what we put there before."""
         block = opened.exif
-        absent = block is None and not opened.has_odd_exif
-        if absent or self.exif_names(data, self._ours):
-            wanted = names if self._with_exif else ()
-            block = exif.build(wanted, opened.size, jpeg=opened.kind == "JPEG")
-        return container.splice(opened, packet, block)
+        if opened.has_odd_exif:
+            return block
+        if block is not None and self._is_built(opened, self._ours):
+            block = None
+        elif block is not None and (self._ours or exif.stripped(block) is not None):
+            block = exif.without(block, self._ours)
+        if block is None:
+            wanted = names if self._write_exif != "never" else ()
+            return exif.build(wanted, opened.size, jpeg=opened.kind == "JPEG")
+        return exif.appended(block, names) if self._write_exif == "always" and names else block
+
+    def _is_built(self, opened: container.Container, names: tuple[str, ...]) -> bool:
+        made = exif.build(names, opened.size, jpeg=opened.kind == "JPEG")
+        return made is not None and made == opened.exif
 
     def exif_names(self, data: Content | None, names: tuple[str, ...]) -> tuple[str, ...]:
         opened = self._open(data) if names else None
         if opened is None or opened.exif is None:
             return ()
-        made = exif.build(names, opened.size, jpeg=opened.kind == "JPEG")
-        return names if made == opened.exif else ()
+        if self._is_built(opened, names):
+            return names
+        before = exif.stripped(opened.exif)
+        if before is None or exif.appended(before, names) != opened.exif:
+            return ()
+        there = {word.casefold() for word in exif.keywords_of(before)}
+        return tuple(name for name in names if name.casefold() not in there)
 
 
 class ByExiftool:
@@ -249,7 +267,7 @@ def is_raw_name(path: str) -> bool:
 
 
 def embedding_place(
-    path: str, data: bytes, *, with_exif: bool, by_exiftool: bool, ours: tuple[str, ...]
+    path: str, data: bytes, *, write_exif: str, by_exiftool: bool, ours: tuple[str, ...]
 ) -> Embedded | ByExiftool:
     """Return how tags get into the photo ``data`` at ``path``.
 
@@ -260,7 +278,7 @@ def embedding_place(
         raise RefusedError("camera RAW files are never written to")
     opened = container.open_container(data)
     if opened is not None:
-        return Embedded(path, with_exif=with_exif, ours=ours)  # it refuses when it is edited
+        return Embedded(path, write_exif=write_exif, ours=ours)  # it refuses when it is edited
     kind = exiftool_format(data)
     if not kind:
         raise RefusedError("its format is not written to")

@@ -181,7 +181,7 @@ class _Writer:
                     original = read_original(file, self.below, MAX_SIDECAR)
                     held[file] = self._held(XmpSidecar(file), original, entry, keywords)
         if self.path not in held and container_packet(self.photo.data) is not None:
-            place = Embedded(self.path, with_exif=False)
+            place = Embedded(self.path)
             held[self.path] = self._held(place, self.photo, None, keywords)
         sidecar = self.sidecars.file
         if sidecar not in held:
@@ -193,9 +193,8 @@ class _Writer:
     def _own_place(self, entry: JournalEntry) -> XmpPlace:
         if exiftool_format(self.photo.data):
             return ByExiftool(self.path)
-        with_exif = self.options.exif == "if-absent"
         return Embedded(
-            self.path, with_exif=with_exif, ours=tuple(entry.added.get(exif.PROPERTY, ()))
+            self.path, write_exif=self.options.exif, ours=tuple(entry.added.get(exif.PROPERTY, ()))
         )
 
     def _held(
@@ -427,7 +426,7 @@ class _Writer:
         place = embedding_place(
             self.path,
             self.photo.data,
-            with_exif=self.options.exif == "if-absent",
+            write_exif=self.options.exif,
             by_exiftool=self.options.exiftool,
             ours=tuple(entry.added.get(exif.PROPERTY, ())) if entry is not None else (),
         )
