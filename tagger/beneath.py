@@ -14,6 +14,7 @@ run as, and others that lead to a folder of their own owner's.
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -116,7 +117,8 @@ class Folder:
         """Close the descriptor; the folder is of no use any more."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
-            os.close(fd)
+            with contextlib.suppress(OSError):  # a folder was only read: nothing is lost
+                os.close(fd)
 
     __del__ = close
 

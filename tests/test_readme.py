@@ -64,6 +64,7 @@ ELSEWHERE = {
     "journalctl -u tagger": ("systemd", CONTAINER),
     "loginctl enable-linger": ("systemd", CONTAINER),
     "systemd-analyze security": ("systemd's tools", "tests/systemd/test_units.py"),
+    "tagger run --take-over": ("another tagger", "tests/daemon/test_two_taggers.py"),
     # takes long, or another machine
     "make test": ("it runs this", "Makefile"),
     "make bench": ("it takes long", "bench"),

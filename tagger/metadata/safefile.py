@@ -105,14 +105,15 @@ def opened(path: str, below: Beneath | None = None) -> Iterator[tuple[int, os.st
             raise RefusedError("it is a symbolic link or a device") from error
         raise failed("read", path, error) from error
     try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise RefusedError("it is no regular file")
-        yield fd, found
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise RefusedError("it is no regular file")
+            yield fd, found
+        finally:
+            os.close(fd)
     except OSError as error:
         raise failed("read", path, error) from error
-    finally:
-        os.close(fd)
 
 
 def failed(what: str, path: str, error: OSError) -> WriteFailedError:

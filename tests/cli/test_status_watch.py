@@ -45,6 +45,7 @@ SCHEMA: dict[str, Any] = {
             "waiting": int,
             "seen": int,
             "held": int,
+            "not_written": str,
         }
     ],
     "model": str,
@@ -61,11 +62,11 @@ SCHEMA: dict[str, Any] = {
         "problem": (str, Maybe),
         "notice": (str, Maybe),
         "resting": (str, Maybe),
-        "errors": (dict, Maybe),
+        "errors": {"count": int, "last": str, "at": Number},
     },
     "state_dir": str,
 }
-OPTIONAL = {"progress", "last"}
+OPTIONAL = {"progress", "last", "daemon.errors"}
 """Null where there is nothing to say."""
 
 SAID = {
@@ -115,7 +116,9 @@ def names(schema: Any) -> set[str]:
 
 def root_of(home: Home, **changes: Any) -> dict[str, Any]:
     told = {"path": str(home.inbox), "state": "online", "mode": "events", "reason": ""}
-    return told | {"last_scan": 1.5, "waiting": 0, "seen": 3, "held": 0} | changes
+    return (
+        told | {"last_scan": 1.5, "waiting": 0, "seen": 3, "held": 0, "not_written": ""} | changes
+    )
 
 
 def test_the_json_of_a_running_daemon_has_the_documented_form(bare):
