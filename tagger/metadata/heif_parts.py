@@ -56,7 +56,7 @@ def parts(source: Source) -> Parts:
                 found.packets.append(source.read(start + 16, end - start - 16))
             elif kind == b"moov" and not found.canon:
                 found.canon = _canon(source, start, end)
-    except (struct.error, ValueError, IndexError, OSError):
+    except (struct.error, ValueError, IndexError):
         pass  # damaged
     return found
 

@@ -55,10 +55,13 @@ class Inside:
 
 
 def inside(source: Source) -> Inside:
-    """Return what a file holds; nothing when it is of no format that is understood."""
+    """Return what a file holds; nothing when it is of no format that is understood.
+
+    Raise OSError when the disk does not give it: the user's keywords may be in there.
+    """
     found = Inside()
     # Damaged: what has been found until there counts.
-    with contextlib.suppress(struct.error, ValueError, IndexError, OSError):
+    with contextlib.suppress(struct.error, ValueError, IndexError):
         _look(source, found)
     said = (packet for packet in found.packets if packet.strip(b"\0 \t\r\n"))
     found.packets = [*itertools.islice(said, _MAX_PACKETS)]
