@@ -222,8 +222,12 @@ class Planner:
         allowed = _allowed(query)
         count = self._carrying(label)
         others = [state for state in STATES if state not in allowed]
-        where, values = And((State(tuple(others)), label.seen_to())).sql()
-        count -= self._number(f"SELECT count(*) FROM photos p WHERE {where}", values)  # noqa: S608
+        # Not by State, which leaves out rows that only remember: their tags were counted too.
+        where, values = label.seen_to().sql()
+        count -= self._number(
+            f"SELECT count(*) FROM photos p WHERE p.status IN {_NAMES} AND {where}",  # noqa: S608
+            (json.dumps(others), *values),
+        )
         if not isinstance(part, Not):
             return count
         where, values = State(allowed).sql()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tagger.index.conditions import State
+from tagger.index.conditions import And, Label, Not, State
 from tagger.index.search import open_reader
 
 
@@ -21,3 +21,18 @@ def test_what_only_remembers_is_no_missing_photo(store, state_dir, make_photo):
         assert reader.count(State(("missing",))) == 1
         assert reader.counts()["missing"] == 1
     assert store.counts()["missing"] == 1
+
+
+def test_what_only_remembers_is_not_counted_for_its_labels(store, state_dir, make_photo):
+    paths = [f"/photos/{name}.jpg" for name in "abc"]
+    store.save(
+        [replace(make_photo(path, "dog"), content_hash=path[-5:].encode() * 3) for path in paths]
+    )
+    store.part(store.photo("/photos/a.jpg").id, inherit=False)
+    store.mark_missing(["/photos/b.jpg"])
+    dog, missing = Label(frozenset({"dog"})), State(("missing",))
+    with open_reader(state_dir) as reader:
+        for query in (dog, Not(dog), And((dog, missing)), And((dog, Not(missing)))):
+            found = list(reader.find_paths(query))
+            assert reader.count(query) == len(found), query
+        assert reader.count(dog) == 1
