@@ -67,8 +67,8 @@ def test_a_file_is_taken_when_it_is_finished(tmp_path: Path, jump: float) -> Non
     watch = RootWatch(root, alone, alone, RootMemory(None), settings, alone)
     watch.begin(threading.Event(), listen=False)
     assert watch.check()
-    photo = tmp_path / "a.tif"  # its structure does not tell whether it has an end
-    photo.write_bytes(encoded(quarters(), "TIFF"))
+    photo = tmp_path / "a.bmp"  # its structure does not tell whether it has an end
+    photo.write_bytes(encoded(quarters(), "BMP"))
     clocks.jumped = jump
     watch.scan()
     assert alone.delivered == []

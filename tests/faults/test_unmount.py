@@ -86,6 +86,8 @@ def test_a_disk_comes_back(
     shutil.copyfile(scenes[0], home.inbox / "new.jpg")
     eventually((home.inbox / "new.jpg.xmp").exists, SECONDS)
     tagged = time.monotonic() - began
+    # The index is told after the sidecar is in place.
+    eventually(lambda: "waiting" not in rows(home), SECONDS)
     after = rows(home)
     figure(
         f"unmount-{count}",
