@@ -136,12 +136,20 @@ def photo_stat(path: str) -> FileStat:
 
 
 def leads_out(path: str, root: str) -> bool:
-    """Whether a folder between ``root`` and the file ``path`` is a link (the root may be one)."""
+    """Whether a folder between ``root`` and the file ``path`` is a link (the root may be one).
+
+    One that was a link, and is none any more when it is read, counts as one.
+    """
     folder = os.path.dirname(path)
     inside = os.path.relpath(folder, root)
-    return os.path.realpath(folder) != os.path.normpath(
-        os.path.join(os.path.realpath(root), inside)
-    )
+    try:
+        return os.path.realpath(folder) != os.path.normpath(
+            os.path.join(os.path.realpath(root), inside)
+        )
+    except OSError as error:  # not strict, but what is seen as a link must be read
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):
+            return True
+        raise
 
 
 def sidecar_stat(path: str) -> FileStat | None:

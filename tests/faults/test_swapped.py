@@ -14,6 +14,7 @@ import pytest
 
 from tagger.beneath import Folder
 from tagger.errors import TaggerError
+from tagger.files import leads_out
 from tagger.metadata.reading import read_tags, recover
 from tagger.metadata.write import Provenance, WriteOptions, prepare, read_keywords
 from tagger.photo import Candidate, FileStat, JournalEntry
@@ -94,6 +95,25 @@ def test_tags_are_written_and_taken_away_in_the_watched_folder_only(
                 recover(entry, str(root))
     assert state(away) == before
     assert not [path for path in seen if "secretword" in path[-1]]
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_link_that_goes_while_it_is_read(
+    back: bool, tree: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, away = tree
+    (root / "a").rename(root / "aside")
+    (root / "a").symlink_to(away / "a")
+    read = os.readlink
+
+    def late(path: str) -> str:
+        (root / "a").unlink()
+        if back:
+            (root / "aside").rename(root / "a")
+        return read(path)
+
+    monkeypatch.setattr(os, "readlink", late)
+    assert leads_out(str(root / "a" / "b" / "p.jpg"), str(root))
 
 
 @pytest.mark.parametrize("depth", ["a", "a/b"])
