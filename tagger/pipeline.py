@@ -36,7 +36,7 @@ from tagger.intake import Intake, Job, knows_content, refused, unforeseen
 from tagger.labels.choose import Chooser, Evidence
 from tagger.logs import Once
 from tagger.metadata.powers import REFUSED
-from tagger.metadata.whose import Whose
+from tagger.metadata.whose import Whose, still_held
 from tagger.metadata.write import (
     PreparedWrite,
     Provenance,
@@ -225,7 +225,7 @@ class Pipeline:
         try:
             write = self._prepare_write(one, keywords, options, stones)
         except MetadataError as error:
-            saved = self._index_only(job.candidate, saved, error)
+            saved = self._index_only(job, saved, error)
             own = read_keywords(job.candidate.path, job.candidate.root)
             saved = replace(saved, tags=saved.tags + _user_tags(own))
             taken_at = read_taken_at(job.candidate.path, job.candidate.root)
@@ -243,9 +243,7 @@ class Pipeline:
         job.milliseconds["write"] = _ms(started)
         return Ready(job, saved, write, decided)
 
-    def _index_only(
-        self, candidate: Candidate, saved: SavedPhoto, error: MetadataError
-    ) -> SavedPhoto:
+    def _index_only(self, job: Job, saved: SavedPhoto, error: MetadataError) -> SavedPhoto:
         """Return what to remember of a photo whose tags cannot be written.
 
         Raise _WaitsError when its disk refuses everything, ``error`` when it is not of a kind
@@ -253,8 +251,11 @@ class Pipeline:
         """
         if not _only_index(error) or no_descriptors(error):
             raise error
+        candidate = job.candidate
         if self._refusing is not None and self._refusing.park(candidate, error):
             raise _WaitsError(str(error)) from error
+        if job.moved:
+            saved = replace(saved, entries=still_held(job.previous, candidate.root))
         folder = os.path.dirname(candidate.path)
         self._once.warn("write", folder, f"{error}; tags go to the index only")
         saved = replace(saved, note=f"index only: {error.message}")
@@ -432,7 +433,7 @@ class Pipeline:
         if changed or not isinstance(error, MetadataError):
             return self._refused(item.job.candidate, error)
         try:
-            item.saved = self._index_only(item.job.candidate, item.saved, error)
+            item.saved = self._index_only(item.job, item.saved, error)
         except _WaitsError as waits:
             return Skipped(item.saved.path, str(waits))
         except TaggerError:

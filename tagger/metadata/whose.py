@@ -100,6 +100,25 @@ def _choose(
     return entry, True
 
 
+def still_held(entries: Sequence[JournalEntry], root: str) -> tuple[JournalEntry, ...]:
+    """Return the entries of files that do hold what they tell, for a photo that was moved or copied
+    and is not written to.
+
+    Beside its new name may be a sidecar that never had our tags: nobody took them out of it.
+    """
+    return tuple(entry for entry in entries if entry.target == "embed" or _is_held(entry, root))
+
+
+def _is_held(entry: JournalEntry, root: str) -> bool:
+    try:
+        original = read_original(entry.file, Beneath(root), MAX_SIDECAR)
+    except MetadataError:
+        return True  # nobody knows
+    if original is None:
+        return False
+    return entry.after == patch.digest(original.data) or _knows(original.data, entry)
+
+
 def _knows(data: bytes, entry: JournalEntry) -> bool:
     try:
         if entry.target == json_sidecar.TARGET:
