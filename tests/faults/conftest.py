@@ -57,7 +57,10 @@ class Tracer:
     """The server of :mod:`tests.faults.tracer`."""
 
     def __init__(self) -> None:
-        self._server = subprocess.Popen(
+        self._server = self._started()
+
+    def _started(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [sys.executable, "-m", "tests.faults.tracer"],
             cwd=PROJECT,
             stdin=subprocess.PIPE,
@@ -75,11 +78,12 @@ class Tracer:
         under: Sequence[Path] = (),
         seconds: float = 0.0,
     ) -> dict[str, Any]:
-        """Run one command line of tagger; return ``code``, ``points`` and ``stopped``.
+        """Run one command line of tagger; return ``code``, ``points``, ``stopped``, ``beside``.
 
         ``points`` are the (call, path) of all ``calls`` met below ``under`` (the inbox and the
-        state directory); at number ``at`` of them, ``stopped``, ``action`` is done. It is
-        killed after so many ``seconds`` (0: never).
+        state directory); at number ``at`` of them, ``stopped``, ``action`` is done. Of an
+        action that is a command, ``beside`` is the code that it ended with; where it waits
+        for the photo, the run goes on. It is killed after so many ``seconds`` (0: never).
         """
         asked = {
             "argv": ["--config", str(home.config), *command],
@@ -94,7 +98,12 @@ class Tracer:
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         print(json.dumps(asked), file=self._server.stdin, flush=True)
-        answer: dict[str, Any] = json.loads(self._server.stdout.readline())
+        line = self._server.stdout.readline()
+        if not line:  # one test fails then, not all those that follow
+            self.close()
+            ended, self._server = self._server, self._started()
+            raise AssertionError(f"the tracer ended with {ended.returncode}")
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
     def close(self) -> None:

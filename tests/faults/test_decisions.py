@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,7 +173,7 @@ def test_untag_in_the_middle_of_a_batch(library: Home, traced: Tracer, target: s
     home.use_converted_model()
     command = ("--config", home.config, "untag", photo)
     done = traced.run(home, "run", "--once", calls=("renameat2",), at=at, action=("run", *command))
-    assert done["code"] == 0 and done["stopped"]
+    assert done["code"] == 0 and done["stopped"] and done["beside"] == 0
     home.once()
     assert home.json("show", str(photo))["kept_out"]
     assert labels(home, photo) == set()
@@ -192,15 +194,20 @@ def test_restore_in_the_middle_of_a_batch(
     assert labels(home, photo) < before
     photo.write_bytes(photo.read_bytes() + b"edited")
     prepare = Pipeline._prepare
+    restoring: list[subprocess.Popen[bytes]] = []
 
     def and_then(pipeline: Pipeline, one: Recognised) -> Ready:
         ready = prepare(pipeline, one)
-        home.run_process("restore", str(photo))
+        command = [sys.executable, "-m", "tagger", "--config", str(home.config), "restore"]
+        restoring.append(subprocess.Popen([*command, str(photo)], env=home.environ()))
+        tracer.ended_or_waits(restoring[-1])
+        assert restoring[-1].poll() is None, "it waits until the batch is done with the photo"
         return ready
 
     monkeypatch.setattr(Pipeline, "_prepare", and_then)
     home.once()
     monkeypatch.undo()
+    assert [command.wait(60) for command in restoring] == [0]
     home.once()
     shown = home.json("show", str(photo))
     assert not shown["kept_out"] and not shown["removed_by_you"]

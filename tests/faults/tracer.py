@@ -20,9 +20,12 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tagger.photolock import LOCK_NAME
 
 NUMBERS: dict[str, dict[str, int]] = {
     "x86_64": {
@@ -95,6 +98,7 @@ class Run:
         self.under = tuple(asked["under"])
         self.points: list[tuple[str, str]] = []
         self.stopped: tuple[str, str] | None = None
+        self.beside: subprocess.Popen[bytes] | None = None
 
     def trace(self) -> dict[str, Any]:
         leader = os.fork()
@@ -118,7 +122,10 @@ class Run:
             elif tid == leader:
                 code = os.waitstatus_to_exitcode(status)
                 kill.cancel()
-        return {"code": code, "points": self.points, "stopped": self.stopped}
+            elif self.beside is not None and tid == self.beside.pid:
+                self.beside.returncode = os.waitstatus_to_exitcode(status)
+        beside = None if self.beside is None else self.beside.returncode
+        return {"code": code, "points": self.points, "stopped": self.stopped, "beside": beside}
 
     def _child(self) -> None:
         log = os.open(self.asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -157,19 +164,34 @@ class Run:
             os.unlink(paths[0])
         elif action == "run":
             command = [sys.executable, "-m", "tagger", *paths]
-            subprocess.run(
-                command,
-                env=os.environ | self.asked["environ"],
-                check=True,
-                stdout=subprocess.DEVNULL,
+            self.beside = subprocess.Popen(
+                command, env=os.environ | self.asked["environ"], stdout=subprocess.DEVNULL
             )
+            ended_or_waits(self.beside)
         elif action == "edit":
             with open(paths[0], "ab") as file:
                 file.write(b"edited by somebody else")
 
 
+def ended_or_waits(command: subprocess.Popen[bytes]) -> None:
+    """Return when a command of tagger's has ended, or asks for the lock of a photo.
+
+    One that is about a photo that is being changed goes on when that is done, so who
+    changes the photo must not wait for its end.
+    """
+    descriptors = Path(f"/proc/{command.pid}/fd")
+    while command.poll() is None:
+        for one in descriptors.glob("*"):
+            try:
+                if os.path.basename(os.readlink(one)) == LOCK_NAME:
+                    return
+            except OSError:  # closed meanwhile
+                continue
+        time.sleep(0.01)
+
+
 def _changes() -> Iterator[tuple[int, int]]:
-    """Yield what becomes of the threads traced, until there is none."""
+    """Yield what becomes of the threads traced, and of a command beside, until there is none."""
     while True:
         try:
             yield os.waitpid(-1, _WALL)
