@@ -311,6 +311,10 @@ class Pipeline:
         known = one.job.source or (one.job.row if one.same_picture else None)
         if known is not None and known.source_hash is not None:
             return known.source_hash
+        # After a crash between the write and the row only the journal knows.
+        for entry in (*one.job.previous, *one.job.others):
+            if entry.file == one.job.candidate.path and entry.after == one.job.digest:
+                return entry.before
         return one.job.digest
 
     def _part(self, one: Recognised) -> None:
