@@ -107,7 +107,9 @@ class Embedded:
             return block
         if block is not None and self._is_built(opened, self._ours):
             block = None
-        elif block is not None and (self._ours or exif.stripped(block) is not None):
+        elif block is not None and (before := exif.stripped(block)) is not None:
+            block = before
+        elif block is not None and self._ours and self._write_exif == "always":
             block = exif.without(block, self._ours)
         if block is None:
             wanted = names if self._write_exif != "never" else ()
