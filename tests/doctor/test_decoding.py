@@ -88,7 +88,7 @@ def test_a_kernel_without_namespaces_is_found_out():
 
 
 def test_a_process_that_does_not_start_is_wrong(config, monkeypatch):
-    with pytest.raises(ChildProcessError, match="ended with code -?[19]"):
+    with pytest.raises(ChildProcessError, match=r"ended with code -?[19]"):
         ask(2048, timeout=0.0)
     monkeypatch.setattr(decoding, "ask", lambda memory: ask(memory, timeout=0.0))
     result = only(check_decoding(Patient(config)))
