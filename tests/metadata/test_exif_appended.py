@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import piexif
@@ -15,19 +13,11 @@ from tagger.metadata import exif
 from tagger.metadata.container import open_container
 from tagger.metadata.prepared import WriteOptions
 from tests.conftest import SHARED
-from tests.metadata import jpegs, pngs_webps
+from tests.metadata.test_exif import WITH, keywords_for_windows
 from tests.metadata.tools import BEACH, Tagger, exiftool, look, pixels
 
 ALWAYS = WriteOptions(target="embed", exif="always")
-WITH: dict[str, Callable[[], bytes]] = {
-    "exif-first.jpg": jpegs.MAKERS["exif-first"],
-    "lightroom.jpg": jpegs.MAKERS["lightroom"],
-    "arithmetic-xmp.jpg": jpegs.MAKERS["arithmetic-xmp"],
-    "exif.png": pngs_webps.PNG_MAKERS["exif"],
-    "late-exif.png": pngs_webps.PNG_MAKERS["late-exif"],
-    "exif.webp": pngs_webps.WEBP_MAKERS["vp8x-exif"],
-    "prefix.webp": pngs_webps.WEBP_MAKERS["vp8x-jpeg-exif"],
-}
+EDITED = sorted(WITH.keys() - {"raw.png"})  # EXIF in a text chunk is never edited
 NOTE = b"\x00\x01maker note\xff\x92\x7c"
 CAMERAS = SHARED / "photos" / "cameras"
 
@@ -96,11 +86,6 @@ def test_a_block_that_would_not_fit_is_refused():
         exif.appended(block("<", fill=room + 2), ["dog"])
 
 
-def keywords_for_windows(path: Path) -> list[str]:
-    (told,) = json.loads(exiftool("-j", "-XPKeywords", path))
-    return [word for word in str(told.get("XPKeywords", "")).split(";") if word]
-
-
 def all_but_keywords(path: Path) -> dict[str, object]:
     """Return what exiftool reads, maker notes and thumbnails too, but for our keywords."""
     [found] = look([path]).values()
@@ -108,7 +93,7 @@ def all_but_keywords(path: Path) -> dict[str, object]:
     return {name: value for name, value in found.items() if not name.startswith(ours)}
 
 
-@pytest.mark.parametrize("name", WITH)
+@pytest.mark.parametrize("name", EDITED)
 def test_a_photo_with_exif_gets_them_too(tmp_path, name):
     path = tmp_path / name
     data = WITH[name]()
