@@ -234,13 +234,14 @@ def test_the_listening_thread_sleeps_and_a_slow_asker_is_nobodys_problem(parts):
         [thread] = [t for t in threading.enumerate() if t.name == "metrics"]
         get(parts.port, "/healthz")
 
-        def switches() -> str:
-            text = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
-            return text[text.index("voluntary_ctxt_switches") :]
+        def woke_within_a_look() -> bool:
+            status = Path(f"/proc/self/task/{thread.native_id}/status")
+            before = status.read_text()
+            time.sleep(1.2)  # the usual server looks about every half second
+            return status.read_text() != before
 
-        before = switches()
-        time.sleep(1.2)  # the usual server looks about every half second
-        assert switches() == before
+        # Not the first look alone: on a busy machine the request before it may still be ending.
+        assert not all(woke_within_a_look() for _ in range(10))
         with socket.create_connection(("127.0.0.1", parts.port)) as slow:
             slow.sendall(b"GET /hea")
             assert get(parts.port, "/healthz")[0] == 200
