@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tagger.errors import ConfigError
+from tagger.paths import is_inside
 
 WatchMode = Literal["auto", "events", "poll"]
 Target = Literal["sidecar-xmp", "sidecar-json", "embed", "none"]
-
 PASSWORD_HASH = re.compile(
     r"scrypt:(?:1024|2048|4096|8192|16384|32768|65536|131072):8:[1-9]\$[\w.-]{8,64}\$[0-9a-f]{128}"
     r"|scrypt\$1[0-9]\$8\$[1-9]\$[\w-]{22}\$[\w-]{43}",
@@ -307,11 +307,6 @@ class Config:
         """Return the innermost watched folder that holds ``path``, if any does."""
         inside = [root for root in self.watch if is_inside(path, root.path)]
         return max(inside, key=lambda root: len(root.path), default=None)
-
-
-def is_inside(path: str, folder: str) -> bool:
-    """Whether the absolute ``path`` is ``folder`` or lies below it (no links followed)."""
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def default_state_dir(environ: Mapping[str, str]) -> str:

@@ -14,8 +14,8 @@ import yaml
 
 from tagger.config import Config, WatchRoot
 from tagger.errors import ConfigError
-from tagger.parsing import compose_yaml
 from tagger.schedule import Window
+from tagger.text.parsing import compose_yaml
 
 _LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's is thirty times as fast; a build of PyYAML may be without it."""

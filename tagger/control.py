@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tagger.errors import StateError, TaggerError
-from tagger.parsing import parse_json
+from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
 

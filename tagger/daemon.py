@@ -37,8 +37,8 @@ from tagger.manage import Manage
 from tagger.metadata.edited import ANOTHER
 from tagger.metrics import Metrics, Sources
 from tagger.notify import Notifier
-from tagger.outcome import Outcome
 from tagger.progress import Progress, Standing
+from tagger.records import Outcome
 from tagger.refusing import Refusing
 from tagger.schedule import Window
 from tagger.state import state_lock

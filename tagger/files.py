@@ -16,10 +16,9 @@ from tagger.errors import (
     PhotoUnreadableError,
     PhotoVanishedError,
 )
-from tagger.photo import XMP_SPELLINGS, FileStat, sidecar_names, sidecar_paths
+from tagger.paths import OWN_PREFIX, sidecar_paths
+from tagger.records import FileStat
 
-OWN_PREFIX = ".tagger-"
-"""How the names of all our own temporary files begin."""
 CANARY_PREFIX = OWN_PREFIX + "canary-"
 """How the names of empty files begin that are made to be heard of, or to ask a folder what it
 allows. Where nothing is deleted one stays, and serves for all."""
@@ -180,14 +179,3 @@ def former_path(path: str) -> str:
     folder, name = os.path.split(path)
     above, last = os.path.split(folder)
     return os.path.join(above, name) if last.startswith(_PARTED) else path
-
-
-def moved_file(file: str, old: str, new: str) -> str:
-    """Return where a file that belonged to the photo ``old`` belongs now that it is ``new``."""
-    if file == old:
-        return new
-    stem, ending = os.path.splitext(file)
-    if ending in XMP_SPELLINGS:  # it keeps its own
-        stems = {old: new, os.path.splitext(old)[0]: os.path.splitext(new)[0]}
-        return stems[stem] + ending if stem in stems else file
-    return sidecar_names(new)[2] if file == sidecar_names(old)[2] else file

@@ -10,8 +10,7 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from tagger.index.store import Store
-from tagger.outcome import Outcome
-from tagger.photo import Candidate
+from tagger.records import Candidate, Outcome
 from tagger.refusing import Refusing
 
 if TYPE_CHECKING:

@@ -17,21 +17,24 @@ from typing import TYPE_CHECKING
 from tagger.beneath import move
 from tagger.config import Config
 from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError, TaggerError
-from tagger.files import (
-    former_path,
-    hash_file,
-    moved_file,
-    no_descriptors,
-    photo_stat,
-    sidecar_stat,
-)
+from tagger.files import former_path, hash_file, no_descriptors, photo_stat, sidecar_stat
 from tagger.index.database import concerns_index
-from tagger.index.records import Failure, PhotoRow
+from tagger.index.records import PhotoRow
 from tagger.index.store import Store
 from tagger.logs import Once
-from tagger.metadata.write import recover
-from tagger.outcome import Failed, Outcome, Skipped, Unchanged
-from tagger.photo import Candidate, DecodedPhoto, FileStat, JournalEntry, sidecar_paths
+from tagger.metadata.reading import recover
+from tagger.paths import moved_file, sidecar_paths
+from tagger.records import (
+    Candidate,
+    DecodedPhoto,
+    Failed,
+    Failure,
+    FileStat,
+    JournalEntry,
+    Outcome,
+    Skipped,
+    Unchanged,
+)
 from tagger.refusing import Refusing
 from tagger.watch.gone import is_absent
 from tagger.watch.writers import writers_of

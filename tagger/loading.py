@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tagger.decode.worker import DecodePool
     from tagger.labels.choose import Chooser
     from tagger.labels.vocabulary import Vocabulary
-    from tagger.photo import CropSpec
+    from tagger.records import CropSpec
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tagger.config import LogConfig
-from tagger.text import well_formed
+from tagger.text.unicode import well_formed
 
 _CONTROLS = (
     "\\x00-\\x1f\\x7f-\\x9f"  # C0, DEL and C1, which command terminals

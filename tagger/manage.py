@@ -13,7 +13,7 @@ from tagger.errors import StateError
 if TYPE_CHECKING:
     from tagger.config import Config
     from tagger.index.store import Store
-    from tagger.outcome import Outcome
+    from tagger.records import Outcome
     from tagger.watch.watcher import Watcher
 
 

@@ -20,7 +20,7 @@ from tagger.config import MetricsConfig, listen_address
 from tagger.errors import StateError
 from tagger.loading import EngineLoader
 from tagger.logs import printable
-from tagger.outcome import Outcome, Tagged
+from tagger.records import Outcome, Tagged
 from tagger.telling import Heartbeat
 from tagger.watch.seams import RootStatus
 from tagger.work import Worker

@@ -33,28 +33,17 @@ from tagger.index.database import concerns_index
 from tagger.index.records import NOT_WRITABLE, PhotoRow, SavedPhoto, StoredPrediction
 from tagger.index.store import Store
 from tagger.intake import Intake, Job, knows_content, refused, unforeseen
-from tagger.labels.choose import Chooser, Evidence
+from tagger.labels.choose import Chooser
+from tagger.labels.evidence import Evidence
 from tagger.logs import Once
 from tagger.metadata.powers import REFUSED
+from tagger.metadata.prepared import PreparedWrite, Provenance, WriteOptions
+from tagger.metadata.reading import read_keywords, read_taken_at, recover
 from tagger.metadata.whose import Whose, still_held
-from tagger.metadata.write import (
-    PreparedWrite,
-    Provenance,
-    WriteOptions,
-    prepare,
-    read_keywords,
-    read_taken_at,
-    recover,
-)
-from tagger.outcome import Outcome, Skipped, Tagged
-from tagger.photo import (
-    Candidate,
-    Keyword,
-    Tag,
-    WriteReceipt,
-)
+from tagger.metadata.write import prepare
 from tagger.photolock import PhotoLocks, photo_locks
 from tagger.recognise import Recognised, Recogniser
+from tagger.records import Candidate, Keyword, Outcome, Skipped, Tag, Tagged, WriteReceipt
 from tagger.refusing import Refusing
 from tagger.watch.gone import is_absent
 from tagger.watch.writers import writers_of

@@ -21,9 +21,8 @@ from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.records import TOP_KEPT, StoredPrediction, pack_top, unpack_top
 from tagger.index.store import Store
 from tagger.intake import Job, refused, unforeseen
-from tagger.labels.choose import Evidence, combine
-from tagger.outcome import Outcome, Skipped
-from tagger.photo import DecodedPhoto, PhotoFacts, Prediction
+from tagger.labels.evidence import Evidence, combine
+from tagger.records import DecodedPhoto, Outcome, PhotoFacts, Prediction, Skipped
 from tagger.refusing import Refusing
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from tagger.beneath import Folder
 from tagger.config import Config
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
 from tagger.files import PROBE, no_descriptors
-from tagger.photo import Candidate
+from tagger.records import Candidate
 from tagger.watch.roots import MARKER
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from tagger.index.words import fold
 if TYPE_CHECKING:
     from tagger.config import Config
     from tagger.index.conditions import Query
-    from tagger.index.records import Failure, PhotoRow
+    from tagger.index.records import PhotoRow
     from tagger.index.search import Reader
     from tagger.labels.vocabulary import Vocabulary
-    from tagger.photo import PhotoFacts, Tag
+    from tagger.records import Failure, PhotoFacts, Tag
 
 
 def moment(seconds: float | None) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tagger.errors import StateError
 from tagger.mounts import Mounts, read_mountinfo
-from tagger.parsing import parse_json
+from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
 

@@ -27,11 +27,13 @@ from tagger.labels.choose import Chooser
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.metadata.edited import OVERWRITTEN
 from tagger.metadata.own import keyword_problem
-from tagger.metadata.write import PreparedWrite, Provenance, prepare, recover
-from tagger.metadata.xmp import clean, key
-from tagger.photo import Candidate, JournalEntry, Keyword, Tag
+from tagger.metadata.packet import clean, key
+from tagger.metadata.prepared import PreparedWrite, Provenance
+from tagger.metadata.reading import recover
+from tagger.metadata.write import prepare
 from tagger.photolock import WAIT_SECONDS, photo_locks
 from tagger.pipeline import keywords_hash, whose, write_options
+from tagger.records import Candidate, JournalEntry, Keyword, Tag
 from tagger.watch.gone import is_absent
 
 ATTEMPTS = 3

@@ -8,15 +8,15 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from tagger.config import WatchRoot, is_inside
+from tagger.config import WatchRoot
 from tagger.index.database import concerns_index
 from tagger.index.store import Store
-from tagger.labels.choose import Evidence
-from tagger.metadata.reading import read_tags
+from tagger.labels.evidence import Evidence
+from tagger.metadata.reading import read_tags, recover
 from tagger.metadata.temporary import clean_strays
-from tagger.metadata.write import recover
-from tagger.photo import Candidate, JournalEntry, Tag
+from tagger.paths import is_inside
 from tagger.pipeline import Pipeline, keywords_hash, write_options
+from tagger.records import Candidate, JournalEntry, Tag
 from tagger.watch.scan import Rules, WalkReport, walk
 
 log = logging.getLogger(__name__)

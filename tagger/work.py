@@ -18,9 +18,8 @@ from tagger.handover import Hand, Writing
 from tagger.index.database import concerns_index
 from tagger.index.store import Store
 from tagger.loading import EngineLoader, decode_pool, make_chooser
-from tagger.outcome import Outcome, Tagged, Unchanged
-from tagger.photo import Candidate
 from tagger.progress import Progress, Standing
+from tagger.records import Candidate, Outcome, Tagged, Unchanged
 from tagger.refusing import Refusing
 from tagger.resources import trim_memory
 

@@ -10,7 +10,7 @@ from tagger.config import Config, WatchRoot
 from tagger.errors import StateError
 from tagger.index.store import Store
 from tagger.manage import Manage
-from tagger.outcome import Outcome, Skipped
+from tagger.records import Outcome, Skipped
 from tagger.watch.watcher import Watcher
 
 

@@ -19,13 +19,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tagger.config import Config, MetricsConfig
 from tagger.configfile import parse_config
 from tagger.errors import ConfigError, DamagedImageError
-from tagger.index.records import Failure
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
 from tagger.metrics import STALE_SECONDS, Metrics, Sources
-from tagger.outcome import Failed, Skipped, Tagged, Unchanged
-from tagger.photo import Tag
 from tagger.progress import Progress
+from tagger.records import Failed, Failure, Skipped, Tag, Tagged, Unchanged
 from tagger.telling import Heartbeat
 from tagger.watch.seams import RootStatus
 from tagger.work import STUCK_SECONDS, Worker

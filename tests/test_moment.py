@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from tagger.moment import moment
+from tagger.text.dates import moment
 
 LAST = date.today().year + 2
 

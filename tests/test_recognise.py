@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tagger.index.records import unpack_top
-from tagger.labels.choose import Evidence, combine
-from tagger.photo import DecodedPhoto, PhotoFacts, Prediction
+from tagger.labels.evidence import Evidence, combine
 from tagger.recognise import DECISIVE, predict
+from tagger.records import DecodedPhoto, PhotoFacts, Prediction
 
 CLASSES = 4
 

@@ -70,7 +70,7 @@ def test_only_the_cores_that_may_be_used_are_counted():
     child = """
 import os
 from tagger.decode.worker import DecodePool
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 from tagger.resources import cores
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 with DecodePool(CropSpec()) as pool:

@@ -17,9 +17,8 @@ from tagger.index.store import Store
 from tagger.intake import Intake
 from tagger.loading import EngineLoader
 from tagger.logs import Unforeseen
-from tagger.outcome import Tagged
-from tagger.photo import Candidate, FileStat
 from tagger.progress import Progress
+from tagger.records import Candidate, FileStat, Tagged
 from tagger.work import OPTIMIZE_STEP, WORTH_OPTIMIZING, Worker
 from tests.conftest import wait_until
 

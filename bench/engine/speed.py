@@ -31,7 +31,7 @@ from tagger.classify.converted import Converted, convert
 from tagger.classify.quantize import quantize
 from tagger.cli.scenes import demo_weights
 from tagger.decode.crop import decode
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 
 SHARED = PROJECT.parent / "shared"
 SETTINGS = [(threads, batch) for threads in (1, 2) for batch in (1, 8)]

@@ -24,7 +24,6 @@ from bench.index import scale
 from bench.index.filled import fill
 from bench.machine import describe
 from tagger.cli.common import vocabulary
-from tagger.cli.query import known_names
 from tagger.config import Config
 from tagger.index.conditions import Query
 from tagger.index.database import index_path
@@ -32,6 +31,7 @@ from tagger.index.plan import statement
 from tagger.index.query import parse
 from tagger.index.read_only import connect
 from tagger.index.search import open_reader
+from tagger.shown import known_names
 
 SIZES = (100_000, 1_000_000)
 QUERIES = scale.QUERIES | {

@@ -28,12 +28,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.index.filled import fill
 from bench.machine import describe
 from tagger.cli.common import vocabulary
-from tagger.cli.query import known_names
 from tagger.config import Config
 from tagger.index.database import index_path
 from tagger.index.query import parse
 from tagger.index.search import Reader, open_reader
-from tagger.shown import label_counts
+from tagger.shown import known_names, label_counts
 
 SIZES = (10_000, 100_000, 1_000_000)
 SECONDS, LEAST, MOST = 2.0, 7, 200  # how often each is asked

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from tagger.config import LabelsConfig
 from tagger.labels.calibration import Calibration, Kind
-from tagger.labels.choose import Chooser, Evidence
+from tagger.labels.choose import Chooser
+from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import Vocabulary
 
 PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.999)

@@ -25,9 +25,10 @@ from tagger.errors import PhotoError
 from tagger.files import photo_stat
 from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
-from tagger.labels.choose import Chooser, Evidence
+from tagger.labels.choose import Chooser
+from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import load_vocabulary
-from tagger.photo import Candidate, PhotoFacts
+from tagger.records import Candidate, PhotoFacts
 
 MODEL = "resnet18"
 PHOTOS = 10_000
@@ -94,8 +95,8 @@ def _fill(store: Store, folder: str, evidence: Sequence[Evidence], count: int) -
 
 def _relabel(store: Store, config: Config) -> tuple[int, int, int]:
     """Return how many photos were looked at, how many got another sidecar, and failures."""
-    from tagger.outcome import Tagged
     from tagger.pipeline import Pipeline
+    from tagger.records import Tagged
     from tagger.upkeep import relabel
 
     chooser = Chooser(load_vocabulary(), config.labels, model_name=MODEL)

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from photos import SHARED, labelled, load
 
 from tagger.config import LabelsConfig
-from tagger.labels.choose import Chooser, Evidence
+from tagger.labels.choose import Chooser
+from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import Vocabulary, load_vocabulary
 
 MODEL = "mobilenet_v2"

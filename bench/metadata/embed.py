@@ -24,8 +24,9 @@ import piexif
 from PIL import Image
 
 from tagger.files import hash_file
-from tagger.metadata.write import Provenance, WriteOptions, prepare
-from tagger.photo import Candidate, FileStat, Keyword
+from tagger.metadata.prepared import Provenance, WriteOptions
+from tagger.metadata.write import prepare
+from tagger.records import Candidate, FileStat, Keyword
 
 SIZE = 5_000_000
 PATH = ("animal", "dog", "Labrador retriever")

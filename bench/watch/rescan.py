@@ -30,7 +30,7 @@ from bench.machine import describe
 from tagger.config import WatchRoot
 from tagger.index.records import SavedPhoto
 from tagger.index.store import Store
-from tagger.photo import Candidate, FileStat, PhotoFacts, Tag
+from tagger.records import Candidate, FileStat, PhotoFacts, Tag
 from tagger.watch.watcher import Watcher
 
 SIZES = (1_000, 10_000, 100_000)

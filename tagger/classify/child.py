@@ -15,7 +15,7 @@ from typing import Any
 
 from tagger.errors import ModelError, TaggerError
 from tagger.oom import CONVERTER, offer_to_end
-from tagger.parsing import parse_json
+from tagger.text.parsing import parse_json
 
 POLL_SECONDS = 0.05
 

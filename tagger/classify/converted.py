@@ -23,8 +23,8 @@ from tagger.classify.child import ChildError, never, run_child
 from tagger.classify.digests import Digests
 from tagger.classify.weights import models_dir
 from tagger.errors import ModelError
-from tagger.parsing import parse_json
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
+from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from tagger.classify.weights import file_digest
-from tagger.parsing import parse_json
+from tagger.text.parsing import parse_json
 
 RACY_NS = 2_000_000_000
 """A file changed so recently may change again without another mtime: not remembered."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tagger.classify.child import never
 from tagger.errors import ModelError
-from tagger.photo import CropSpec, Prediction
+from tagger.records import CropSpec, Prediction
 
 if TYPE_CHECKING:
     import numpy as np

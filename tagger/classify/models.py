@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from tagger.errors import ModelError
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 
 BASE_URL = "https://download.pytorch.org/models/"
 """Where torchvision's weights are published."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tagger.classify.converted import Converted
 from tagger.classify.engine import check_crops
 from tagger.errors import ModelError
-from tagger.photo import Prediction
+from tagger.records import Prediction
 from tagger.resources import cores
 
 TOGETHER = 4

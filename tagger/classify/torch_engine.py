@@ -21,7 +21,7 @@ from tagger.classify.models import info_of_file
 from tagger.classify.torchvision_compat import import_torchvision
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
-from tagger.photo import Prediction
+from tagger.records import Prediction
 from tagger.resources import cores
 
 MEAN = (0.485, 0.456, 0.406)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.index.records import StoredPrediction
     from tagger.labels.choose import Chooser
-    from tagger.photo import DecodedPhoto
+    from tagger.records import DecodedPhoto
 
 AHEAD = 8
 
@@ -97,7 +97,7 @@ def _classified(
     config: Config,
     explain: bool,
 ) -> dict[str, Any]:
-    from tagger.labels.choose import Evidence
+    from tagger.labels.evidence import Evidence
 
     evidence = Evidence.from_bytes(stored.evidence)
     result: dict[str, Any] = {

@@ -28,7 +28,7 @@ from tagger.errors import (
 )
 from tagger.index.search import open_reader
 from tagger.logs import printable
-from tagger.photo import Tag
+from tagger.records import Tag
 from tagger.state import read_heartbeat
 
 START_SECONDS = 120.0

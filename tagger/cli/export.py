@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
 from tagger.beneath import NOREPLACE, Folder
-from tagger.config import is_inside
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
-from tagger.files import OWN_PREFIX, open_photo, unreadable
+from tagger.files import open_photo, unreadable
 from tagger.index.search import Found
 from tagger.logs import printable
+from tagger.paths import OWN_PREFIX, is_inside
 
 Place = tuple[str, str]
 """A photo's path, and the watched folder that it is in."""

@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 from rich.table import Table
 
-from tagger.classify.weights import download, find_weights, list_models, places
+from tagger.classify.models import list_models
+from tagger.classify.weights import download, find_weights, places
 from tagger.cli.common import (
     ask_path,
     config_or_default,
@@ -27,7 +28,7 @@ from tagger.cli.common import (
 from tagger.config import Config
 from tagger.errors import ModelError, PhotoVanishedError
 from tagger.logs import printable
-from tagger.photo import is_photo_name
+from tagger.paths import is_photo_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,7 +216,7 @@ def _indexed(state_dir: str) -> list[str]:
 
 def _same_tags(config: Config, engine: Engine) -> Compare:
     """Return what tells the share of photos with the same tags, seeing their centre only."""
-    from tagger.labels.choose import Evidence
+    from tagger.labels.evidence import Evidence
     from tagger.loading import make_chooser
 
     chooser = make_chooser(engine, config, vocabulary(config))

@@ -19,7 +19,8 @@ from tagger.cli.common import (
 )
 from tagger.cli.completion import complete_query
 from tagger.cli.terminal import is_terminal
-from tagger.index.query import And, Below, Query, Taken, is_moment, parse
+from tagger.index.conditions import And, Below, Query, Taken
+from tagger.index.query import is_moment, parse
 from tagger.index.search import open_reader
 from tagger.shown import facts_json, known_names, located, tags_json
 

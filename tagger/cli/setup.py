@@ -7,9 +7,10 @@ import os
 import click
 
 from tagger.cli.common import ask_path, read_config, vocabulary
-from tagger.config import Config, is_inside
+from tagger.config import Config
 from tagger.configfile import config_places, example_config
 from tagger.errors import ConfigError
+from tagger.paths import is_inside
 
 
 @click.command("init")
@@ -66,8 +67,8 @@ def check(ctx: click.Context) -> None:
 
 def check_config(config: Config, path: str) -> None:
     """Raise ConfigError when the config asks for labels, languages or models that are not."""
-    from tagger.classify.weights import check_model_name
-    from tagger.labels.choose import check_labels_config
+    from tagger.classify.models import check_model_name
+    from tagger.labels.settings import check_labels_config
 
     problems = check_labels_config(config.labels, vocabulary(config)) + check_model_name(
         config.model.name

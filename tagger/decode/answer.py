@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger import errors
-from tagger.parsing import parse_json
-from tagger.photo import DecodedPhoto, PhotoFacts
-from tagger.text import well_formed
+from tagger.records import DecodedPhoto, PhotoFacts
+from tagger.text.parsing import parse_json
+from tagger.text.unicode import well_formed
 
 T = TypeVar("T")
 

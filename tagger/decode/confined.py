@@ -34,7 +34,7 @@ from typing import Any
 
 from tagger.decode import landlock, seccomp
 from tagger.oom import DECODER, offer_to_end
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 
 READY = b"ready"
 """What a process says first, then a space and what it could not do, see :func:`confine`."""

@@ -48,7 +48,8 @@ from tagger.errors import (
     PhotoError,
 )
 from tagger.files import unreadable
-from tagger.photo import RAW_SUFFIXES, CropSpec, DecodedPhoto, PhotoFacts
+from tagger.paths import RAW_SUFFIXES
+from tagger.records import CropSpec, DecodedPhoto, PhotoFacts
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
 """All that is opened; Pillow knows many more, each with its own bugs. MPO opens as JPEG."""

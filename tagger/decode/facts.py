@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from tagger.moment import moment
-from tagger.photo import PhotoFacts
+from tagger.records import PhotoFacts
+from tagger.text.dates import moment
 
 _DATES = (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized, ExifTags.Base.DateTime)
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 
 from tagger.decode.crop import draft, is_raw, load, open_image, open_photo, raw_preview
 from tagger.decode.pixels import LARGE, STRIP, brightest, from_deep, is_deep, reduced, to_rgb, turn
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 
 MAX_SIDE = 2048
 """The most that can be asked for: so much fits an answer."""

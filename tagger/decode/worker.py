@@ -38,7 +38,7 @@ from tagger.decode.confined import (
 )
 from tagger.decode.opening import open_file
 from tagger.errors import DecoderCrashedError, PhotoError
-from tagger.photo import CropSpec, DecodedPhoto
+from tagger.records import CropSpec, DecodedPhoto
 from tagger.resources import cores
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import zlib
 from typing import Any
 
 from tagger.index.decisions import Decision
-from tagger.parsing import parse_json
+from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
 

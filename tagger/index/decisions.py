@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from tagger.index.storable import Connection, read_text
-from tagger.parsing import parse_json
+from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from tagger.config import is_inside
 from tagger.errors import PhotoForbiddenError
 from tagger.files import is_readable, is_writable
 from tagger.index import queries
@@ -21,7 +20,8 @@ from tagger.index.records import (
     file_stat,
     photo_row,
 )
-from tagger.photo import FileStat, JournalEntry, Tag
+from tagger.paths import is_inside
+from tagger.records import FileStat, JournalEntry, Tag
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from tagger.index.conditions import REMEMBERED
 
 if TYPE_CHECKING:
     from tagger.index.records import PhotoRow, StoredPrediction
-    from tagger.photo import JournalEntry, Tag
+    from tagger.records import JournalEntry, Tag
 
 
 def photo(db: sqlite3.Connection, path: str) -> PhotoRow | None:

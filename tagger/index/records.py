@@ -13,10 +13,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from tagger.index.words import name_path
-from tagger.photo import FileStat, JournalEntry, PhotoFacts, Tag
+from tagger.records import FileStat, JournalEntry, PhotoFacts, Tag
 
 Status = Literal["tagged", "untagged", "waiting", "failed", "missing"]
-
 NOT_WRITABLE = "not writable"
 """As the ``keywords_hash`` of a photo: its keywords are to be written once its folder allows it."""
 
@@ -83,23 +82,9 @@ class SavedPhoto:
         return "tagged" if any(tag.source == "model" for tag in self.tags) else "untagged"
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One row of ``tagger failures``; ``retry_at`` None: not until the file changes."""
-
-    path: str
-    kind: str
-    reason: str
-    tries: int
-    first_at: float
-    last_at: float
-    retry_at: float | None
-
-
 COARSE_SECONDS = 2.5
 TOP_KEPT = 50
 """How many raw classes are kept for display; the most that ``labels.top_k`` may ask for."""
-
 _CLASS = struct.Struct("<Hf")  # class index, probability
 
 

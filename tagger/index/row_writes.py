@@ -16,7 +16,7 @@ from tagger.index.records import (
     tag_values,
 )
 from tagger.index.words import fold
-from tagger.photo import FileStat, JournalEntry, Tag
+from tagger.records import FileStat, JournalEntry, Tag
 
 _ADD_TAG = (
     "INSERT OR IGNORE INTO tags SELECT id, ?, ?, ?, ? FROM names"

@@ -22,8 +22,8 @@ from tagger.index.read_only import check_steps, connect, snapshot, steps_of
 from tagger.index.words import fold, storable
 
 if TYPE_CHECKING:
-    from tagger.index.records import Failure, PhotoRow, StoredPrediction
-    from tagger.photo import JournalEntry, Tag
+    from tagger.index.records import PhotoRow, StoredPrediction
+    from tagger.records import Failure, JournalEntry, Tag
 
 STEPS = 50_000
 """Instructions of SQLite, some milliseconds, after which it is asked whether to go on."""
@@ -184,7 +184,7 @@ class Reader:
 
     def failures(self) -> list[Failure]:
         """Return the photos that could not be handled, the latest first."""
-        from tagger.index.records import Failure
+        from tagger.records import Failure
 
         rows = self._db.execute(
             "SELECT p.path, f.* FROM failures f JOIN photos p ON p.id = f.photo_id"

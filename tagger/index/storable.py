@@ -11,8 +11,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tagger.photo import clamped
-from tagger.text import well_formed
+from tagger.records import clamped
+from tagger.text.unicode import well_formed
 
 
 def storable(value: Any) -> Any:

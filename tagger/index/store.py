@@ -10,12 +10,7 @@ from contextlib import contextmanager
 from tagger.files import parted_path
 from tagger.index.lookup import MAX_BACKOFF, Lookup
 from tagger.index.recall import deciding
-from tagger.index.records import (
-    Failure,
-    SavedPhoto,
-    entry_values,
-    sort_key,
-)
+from tagger.index.records import SavedPhoto, entry_values, sort_key
 from tagger.index.row_writes import (
     add_tags,
     part_row,
@@ -25,7 +20,7 @@ from tagger.index.row_writes import (
     set_stat,
     touch,
 )
-from tagger.photo import FileStat, JournalEntry, PhotoFacts, Tag
+from tagger.records import Failure, FileStat, JournalEntry, PhotoFacts, Tag
 
 FIRST_BACKOFF = 60.0
 CRASHES_UNTIL_QUARANTINE = 3

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 
-from tagger.spelling import normalized
-from tagger.text import well_formed
+from tagger.text.unicode import normalized, well_formed
 
 
 def fold(word: str) -> str:

@@ -33,7 +33,7 @@ from tagger.labels.settings import (
     renamed,
 )
 from tagger.labels.vocabulary import Vocabulary
-from tagger.photo import Keyword, Tag
+from tagger.records import Keyword, Tag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ from typing import Literal, cast, get_args
 import yaml
 
 from tagger.errors import ConfigError
-from tagger.parsing import compose_yaml
+from tagger.text.parsing import compose_yaml
 
 Policy = Literal["normal", "reluctant", "never"]
 

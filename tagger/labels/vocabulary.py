@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from tagger.errors import ConfigError
 from tagger.labels.ready import Node, Ready, dump_ready, read_ready
-from tagger.spelling import normalized
+from tagger.text.unicode import normalized
 
 _HERE = os.path.dirname(__file__)
 _SHIPPED = os.path.join(_HERE, "imagenet.yaml")

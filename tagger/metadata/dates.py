@@ -14,7 +14,7 @@ from tagger.errors import RefusedError
 from tagger.metadata import iptc, tiff_parts, xmp
 from tagger.metadata.inside import Inside
 from tagger.metadata.packet import Packet
-from tagger.moment import moment
+from tagger.text.dates import moment
 
 _OWN = ("exif:DateTimeOriginal", "photoshop:DateCreated")
 _MADE = ("exif:DateTimeDigitized", "xmp:CreateDate")

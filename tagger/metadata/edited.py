@@ -13,7 +13,7 @@ from typing import Any
 from tagger.errors import RefusedError
 from tagger.metadata import json_sidecar, xmp
 from tagger.metadata.safefile import Original
-from tagger.photo import JournalEntry
+from tagger.records import JournalEntry
 
 OVERWRITTEN = (
     "another program wrote the file anew, without our tags: they are in the index only, until"

@@ -15,7 +15,7 @@ import tempfile
 from tagger.errors import MetadataError, RefusedError
 from tagger.metadata import picture
 from tagger.metadata.xmp import PACKET_ID
-from tagger.photo import PHOTO_SUFFIXES
+from tagger.paths import PHOTO_SUFFIXES
 
 SECONDS = 60.0
 

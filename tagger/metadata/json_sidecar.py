@@ -24,8 +24,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from tagger.errors import RefusedError
-from tagger.parsing import parse_json
-from tagger.photo import Keyword
+from tagger.records import Keyword
+from tagger.text.parsing import parse_json
 
 TARGET = "sidecar-json"
 PROPERTY = "labels"

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tagger.errors import RefusedError
 from tagger.metadata import xmp
-from tagger.photo import Keyword
+from tagger.records import Keyword
 
 KeywordPath = tuple[str, ...]
 

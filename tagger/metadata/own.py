@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from tagger.metadata.xmp import clean
+from tagger.metadata.packet import clean
 
 MAX_LENGTH = 64
 """Characters of a keyword: so many bytes IPTC holds, which other programs take for the limit."""

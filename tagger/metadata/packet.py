@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from tagger.errors import RefusedError
-from tagger.spelling import normalized
+from tagger.text.unicode import normalized
 
 SUBJECT = "dc:subject"
 HIERARCHICAL = "lr:hierarchicalSubject"

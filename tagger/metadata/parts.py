@@ -17,7 +17,7 @@ from tagger.metadata.reading import Held, texts_of, undone
 from tagger.metadata.safefile import MAX_SIDECAR, Original, Staged, read_original, stage
 from tagger.metadata.spliced import Content, proved, same
 from tagger.metadata.whose import digest_text
-from tagger.photo import JournalEntry, Keyword
+from tagger.records import JournalEntry, Keyword
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tagger.metadata import container, exif, exiftool, patch, xmp
 from tagger.metadata.packet import SIDECAR_FOR
 from tagger.metadata.safefile import MAX_SIDECAR, read_original
 from tagger.metadata.spliced import Content, Spliced, joined
-from tagger.photo import PHOTO_SUFFIXES, RAW_SUFFIXES, sidecar_paths, spellings
+from tagger.paths import PHOTO_SUFFIXES, RAW_SUFFIXES, sidecar_paths, spellings
 
 _HEIF_BRANDS = frozenset(
     {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}

@@ -11,7 +11,8 @@ from tagger.errors import PhotoChangedError
 from tagger.files import photo_stat
 from tagger.metadata.keywords import KeywordPath
 from tagger.metadata.safefile import Staged
-from tagger.photo import FileStat, JournalEntry, WriteReceipt, sidecar_paths
+from tagger.paths import sidecar_paths
+from tagger.records import FileStat, JournalEntry, WriteReceipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ from tagger.metadata.places import XmpPlace, XmpSidecar, sidecars_of
 from tagger.metadata.safefile import MAX_READ, MAX_SIDECAR, Original, opened, read_original
 from tagger.metadata.source import Source
 from tagger.metadata.spliced import proved
-from tagger.photo import FileStat, JournalEntry, Keyword, sidecar_paths
+from tagger.paths import sidecar_paths
+from tagger.records import FileStat, JournalEntry, Keyword
 
 _TOOLKIT = b'x:xmptk="tagger '
 """In the head of a packet that no other program has written since tagger made it."""

@@ -13,7 +13,7 @@ from tagger.beneath import Beneath
 from tagger.errors import MetadataError, RefusedError
 from tagger.metadata import edited, json_sidecar, patch, xmp
 from tagger.metadata.safefile import MAX_SIDECAR, Original, read_original
-from tagger.photo import JournalEntry
+from tagger.records import JournalEntry
 
 _PREFIX = "xxh3-128:"
 

@@ -53,7 +53,8 @@ from tagger.metadata.reading import (
 )
 from tagger.metadata.safefile import MAX_READ, MAX_SIDECAR, Original, read_original
 from tagger.metadata.whose import Whose, named_in, named_in_json, settle
-from tagger.photo import Candidate, FileStat, JournalEntry, Keyword, sidecar_paths
+from tagger.paths import sidecar_paths
+from tagger.records import Candidate, FileStat, JournalEntry, Keyword
 
 __all__ = [
     "PreparedWrite",

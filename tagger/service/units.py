@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tagger
-from tagger.config import Config, is_inside
+from tagger.config import Config
 from tagger.errors import TaggerError
+from tagger.paths import is_inside
 
 STATE = "/var/lib/tagger"
 """Where the system's service keeps its index, unless the config says otherwise."""

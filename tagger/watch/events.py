@@ -30,10 +30,9 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from tagger.config import WatchRoot, is_inside
-from tagger.files import CANARY_PREFIX, OWN_PREFIX
-from tagger.photo import is_photo_name
-from tagger.watch.scan import is_sidecar_name
+from tagger.config import WatchRoot
+from tagger.files import CANARY_PREFIX
+from tagger.paths import OWN_PREFIX, is_inside, is_photo_name, is_sidecar_name
 
 _OVERFLOW_LOGGERS = ("watchdog.observers.inotify_c", "watchdog.observers.inotify")
 # Modified events come by the thousand while a file grows; its closing says the same.

@@ -11,10 +11,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tagger.config import WatchRoot, is_inside
+from tagger.config import WatchRoot
 from tagger.filenames import spelled
 from tagger.files import leads_out, no_descriptors
-from tagger.photo import Candidate, FileStat
+from tagger.paths import is_inside
+from tagger.records import Candidate, FileStat
 from tagger.watch.gone import Departures
 from tagger.watch.look import take_look
 from tagger.watch.presence import Presence

@@ -9,7 +9,7 @@ import signal
 import stat
 
 from tagger.beneath import open_beneath
-from tagger.photo import FileStat
+from tagger.records import FileStat
 from tagger.watch.ends import completeness_of
 from tagger.watch.settle import Completeness, Look
 

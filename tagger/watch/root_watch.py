@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from tagger.config import WatchRoot, is_inside
+from tagger.config import WatchRoot
 from tagger.filenames import ignores_case, spelled
-from tagger.photo import is_photo_name
+from tagger.paths import is_inside, is_photo_name, is_sidecar_name, photos_of_sidecar
 from tagger.watch.events import EventSourceFactory, Hint, HintBox, Kind, WatchdogSource
 from tagger.watch.examine import Examiner
 from tagger.watch.feed import Feed
@@ -22,7 +22,7 @@ from tagger.watch.gone import Departures, Vanished, away, is_absent
 from tagger.watch.presence import Presence
 from tagger.watch.pulse import Pulse
 from tagger.watch.roots import RootMemory
-from tagger.watch.scan import Rules, Seen, WalkReport, is_sidecar_name, photos_of_sidecar, walk
+from tagger.watch.scan import Rules, Seen, WalkReport, walk
 from tagger.watch.seams import Claims, Clock, Known, RootStatus, Sink
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from tagger.beneath import Folder, open_regular
 from tagger.files import CANARY_PREFIX
 from tagger.mounts import Mounts
-from tagger.parsing import parse_json
+from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,16 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tagger.config import WatchRoot, is_inside
+from tagger.config import WatchRoot
 from tagger.filenames import same_letters
-from tagger.photo import PHOTO_SUFFIXES, is_photo_name, sidecar_names, sidecar_paths, spellings
+from tagger.paths import (
+    is_inside,
+    is_photo_name,
+    is_sidecar_name,
+    sidecar_names,
+    sidecar_paths,
+    spellings,
+)
 
 IGNORED_FOLDERS = frozenset(
     {
@@ -66,34 +73,12 @@ PACKAGE_SUFFIXES = (
 """How folders end, in lower case, that are one program's file: nobody else may write into them."""
 IGNORED_PREFIXES = (".", "~syncthing~", "~$")
 _NOT_WALKED = IGNORED_SUFFIXES + PACKAGE_SUFFIXES
-_SIDECAR_SUFFIXES = (".xmp", ".tags.json")
-
-
-def is_sidecar_name(name: str) -> bool:
-    """Whether the name is one that a photo's sidecar may have."""
-    return name.lower().endswith(_SIDECAR_SUFFIXES)
 
 
 def is_ignored_folder(name: str) -> bool:
     """Whether a folder of this name, in any case, is never walked into."""
     lower = name.lower()
     return lower in IGNORED_FOLDERS or lower.startswith(".") or lower.endswith(_NOT_WALKED)
-
-
-def photos_of_sidecar(path: str) -> list[str]:
-    """Return where the photos may be that the sidecar ``path`` belongs to.
-
-    ``photo.jpg.xmp`` belongs to ``photo.jpg``; ``photo.xmp`` to every ``photo.*``.
-    """
-    for suffix in _SIDECAR_SUFFIXES:
-        if path.lower().endswith(suffix):
-            stem = path[: -len(suffix)]
-            if is_photo_name(stem):
-                return [stem]
-            if suffix == ".xmp":
-                both = (str.lower, str.upper)
-                return [stem + case(s) for s in sorted(PHOTO_SUFFIXES) for case in both]
-    return []
 
 
 class Rules:

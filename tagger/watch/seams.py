@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from tagger.photo import Candidate, FileStat
+from tagger.records import Candidate, FileStat
 
 Clock = Callable[[], float]
 """Seconds that never go back, like :func:`time.monotonic`."""

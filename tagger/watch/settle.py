@@ -7,7 +7,7 @@ import heapq
 import math
 from dataclasses import dataclass
 
-from tagger.photo import FileStat
+from tagger.records import FileStat
 
 INCOMPLETE_FACTOR = 5.0
 """An unfinished looking file must be stable for this many settle times."""

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tagger.config import WatchRoot, is_inside
+from tagger.config import WatchRoot
 from tagger.files import no_descriptors
+from tagger.paths import is_inside
 from tagger.watch.events import EventSourceFactory, WatchdogSource
 from tagger.watch.layout import Layout
 from tagger.watch.root_watch import NO_ANSWER, RootWatch, Settings

@@ -26,8 +26,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tagger.beneath import Folder, open_regular
-from tagger.config import is_inside
-from tagger.parsing import parse_json
+from tagger.paths import is_inside
+from tagger.text.parsing import parse_json
 from tagger.watch.roots import MARKER, MARKER_TEXT
 
 log = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.decode.worker import DecodePool
     from tagger.labels.choose import Chooser
-    from tagger.photo import DecodedPhoto, Prediction
+    from tagger.records import DecodedPhoto, Prediction
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ class Classifier:
             self._loading.release()
 
     def _predict(self, upload: IO[bytes], *, with_tags: bool) -> Guess:
-        from tagger.labels.choose import Evidence
+        from tagger.labels.evidence import Evidence
         from tagger.recognise import predict_surely
 
         started = time.perf_counter()

@@ -16,7 +16,8 @@ from tagger.config import Config, WatchRoot
 from tagger.errors import PhotoError
 from tagger.index.records import PhotoRow
 from tagger.loading import decode_pool
-from tagger.photo import RAW_SUFFIXES, CropSpec, FileStat
+from tagger.paths import RAW_SUFFIXES
+from tagger.records import CropSpec, FileStat
 from tagger.web.services import Picture, Size, WebError
 from tagger.web.thumbnails import Thumbnails
 from tagger.web.uploads import Spool, closing

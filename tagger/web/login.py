@@ -23,7 +23,7 @@ from itsdangerous import BadSignature, TimestampSigner
 
 from tagger.config import Config
 from tagger.logs import printable
-from tagger.parsing import parse_json
+from tagger.text.parsing import parse_json
 from tagger.web.passwords import OLD_HASH, Attempts, Password
 from tagger.web.services import WebError
 

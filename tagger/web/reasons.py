@@ -29,7 +29,7 @@ class Reasons:
 
         Each has ``path``, ``probability``, the ``threshold`` it needed, ``given`` and ``reason``.
         """
-        from tagger.labels.choose import Evidence
+        from tagger.labels.evidence import Evidence
 
         stored = reader.prediction(found.row.id)
         if stored is None:

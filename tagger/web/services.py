@@ -14,8 +14,7 @@ from tagger.index.records import PhotoRow
 from tagger.index.search import Reader
 from tagger.index.store import Store
 from tagger.labels.vocabulary import Vocabulary
-from tagger.outcome import Outcome
-from tagger.photo import PhotoFacts, Tag
+from tagger.records import Outcome, PhotoFacts, Tag
 
 if TYPE_CHECKING:
     from tagger.web.login import Gate

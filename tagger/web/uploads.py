@@ -20,7 +20,7 @@ from tagger.web.services import WebError
 
 if TYPE_CHECKING:
     from tagger.decode.worker import DecodePool
-    from tagger.photo import DecodedPhoto
+    from tagger.records import DecodedPhoto
 
 _CHUNK = 1 << 20
 _PREFIX = "tagger-web-"

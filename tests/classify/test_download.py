@@ -13,7 +13,7 @@ import pytest
 from tagger.classify.models import ModelInfo
 from tagger.classify.weights import CHUNK, download, fetch_weights
 from tagger.errors import DownloadError
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 from tests.classify.server import HASHED_AS_RESNET18, RESNET18, serving
 
 BODY = random.Random(0).randbytes(3 * CHUNK + 17)

@@ -23,7 +23,7 @@ from tagger.classify.onnx_engine import OnnxEngine
 from tagger.classify.quantize import quantize
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 from tests.classify.checkpoints import (
     photo_crops,
     plain_model,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tagger.index.records import SavedPhoto
-from tagger.photo import FileStat, PhotoFacts, Tag
+from tagger.records import FileStat, PhotoFacts, Tag
 
 
 def saved(inbox: Path, path: Path, number: int, tags: Iterable[Tag]) -> SavedPhoto:

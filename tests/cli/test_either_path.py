@@ -12,7 +12,7 @@ import pytest
 
 from tagger.index.store import Store
 from tagger.naming import known_folders, known_path
-from tagger.photo import Tag
+from tagger.records import Tag
 from tests.cli.conftest import saved
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
-from tagger.photo import Tag
+from tagger.records import Tag
 from tests.cli.conftest import saved
 
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tagger.index.store import Store
-from tagger.photo import Tag
+from tagger.records import Tag
 from tests.cli.conftest import saved
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from tagger.index.store import Store
 from tagger.logs import JournalFormatter, JsonFormatter, TextFormatter, escaped, printable
-from tagger.photo import FileStat, Tag
+from tagger.records import FileStat, Tag
 from tests.cli.conftest import saved
 
 run = functools.partial(subprocess.run, check=False, timeout=60)

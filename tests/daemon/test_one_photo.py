@@ -10,8 +10,7 @@ import pytest
 
 from tagger.configfile import load_config
 from tagger.index.store import Store
-from tagger.outcome import Failed, Tagged
-from tagger.photo import Candidate, FileStat
+from tagger.records import Candidate, Failed, FileStat, Tagged
 from tagger.refusing import Refusing
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tagger.decode.crop import decode
-from tagger.photo import CropSpec, DecodedPhoto
+from tagger.records import CropSpec, DecodedPhoto
 
 SPEC = CropSpec()
 

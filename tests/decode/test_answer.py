@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tagger.decode.answer import pack, unpack
 from tagger.errors import ConfigError, DamagedImageError, PhotoError, PhotoUnreadableError
-from tagger.photo import DecodedPhoto, PhotoFacts
+from tagger.records import DecodedPhoto, PhotoFacts
 
 PHOTO = DecodedPhoto(
     np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3),

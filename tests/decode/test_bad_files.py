@@ -25,7 +25,7 @@ from tagger.errors import (
     PhotoForbiddenError,
     PhotoVanishedError,
 )
-from tagger.photo import CropSpec, DecodedPhoto
+from tagger.records import CropSpec, DecodedPhoto
 from tests.decode.pictures import dng, encoded, png, png_chunk, quarters
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow complains of the files

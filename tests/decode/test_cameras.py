@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from tagger.decode.crop import decode
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 
 
 def test_every_file_decodes(shared: Path) -> None:

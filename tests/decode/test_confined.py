@@ -30,7 +30,7 @@ from tagger.decode.crop import decode
 from tagger.decode.view import view
 from tagger.decode.worker import DecodePool
 from tagger.errors import PhotoVanishedError
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 from tagger.resources import keep_private
 from tests.decode.pictures import deep_png, dng, encoded, exif, grid_heic, quarters
 

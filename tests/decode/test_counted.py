@@ -9,7 +9,7 @@ import pytest
 
 from tagger.decode.crop import decode
 from tagger.errors import DamagedImageError
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 from tests.decode.pictures import encoded, png_chunk, quarters
 
 JPEG, PNG, WEBP = (encoded(quarters(64, 48), kind) for kind in ("JPEG", "PNG", "WEBP"))

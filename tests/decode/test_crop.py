@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from tagger.decode.crop import decode
-from tagger.photo import CropSpec, DecodedPhoto
+from tagger.records import CropSpec, DecodedPhoto
 from tests.decode.pictures import (
     BLACK,
     BLUE,

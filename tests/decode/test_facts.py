@@ -10,7 +10,7 @@ import piexif
 import pytest
 from PIL import Image
 
-from tagger.photo import DecodedPhoto, PhotoFacts
+from tagger.records import DecodedPhoto, PhotoFacts
 from tests.decode.pictures import encoded, exif, quarters
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow complains of the files

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tagger.errors import DamagedImageError, NotAnImageError
-from tagger.photo import DecodedPhoto
+from tagger.records import DecodedPhoto
 from tests.decode.pictures import (
     BLACK,
     BLUE,

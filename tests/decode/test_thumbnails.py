@@ -13,8 +13,8 @@ from tagger.decode.crop import decode
 from tagger.decode.worker import DecodePool
 from tagger.errors import PhotoError
 from tagger.index.records import unpack_top
-from tagger.photo import CropSpec, Prediction
 from tagger.recognise import CERTAIN, predict_surely
+from tagger.records import CropSpec, Prediction
 
 SPEC = CropSpec()
 

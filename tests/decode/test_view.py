@@ -15,7 +15,7 @@ from tagger.decode.answer import pack, pack_view, unpack_view
 from tagger.decode.view import view
 from tagger.decode.worker import DecodePool
 from tagger.errors import DamagedImageError, ImageTooLargeError, NotAnImageError
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 
 RED, GREEN, BLUE, GREY = (220, 30, 30), (30, 200, 30), (30, 30, 220), (128, 128, 128)
 

@@ -33,7 +33,7 @@ from tagger.errors import (
     PhotoError,
     PhotoVanishedError,
 )
-from tagger.photo import CropSpec
+from tagger.records import CropSpec
 from tests.decode.pictures import encoded, exif, png, quarters
 
 Eventually = Callable[..., Any]
@@ -257,7 +257,7 @@ def test_workers_die_with_the_daemon(photo: str, eventually: Eventually) -> None
     code = (
         "import multiprocessing, sys, time\n"
         "from tagger.decode.worker import DecodePool\n"
-        "from tagger.photo import CropSpec\n"
+        "from tagger.records import CropSpec\n"
         "if __name__ == '__main__':\n"
         "    pool = DecodePool(CropSpec(), workers=1)\n"
         "    pool.submit(sys.argv[1]).result()\n"

@@ -19,7 +19,7 @@ from tagger.doctor.index import check_failures, check_index, examine_index
 from tagger.doctor.result import Patient, Result
 from tagger.errors import StateError
 from tagger.index.store import Store
-from tagger.photo import FileStat
+from tagger.records import FileStat
 from tagger.state import write_heartbeat
 from tests.doctor.patients import NOBODY, ROOT, only, running, state_of
 

@@ -10,7 +10,7 @@ import pytest
 
 from tagger.config import WatchRoot
 from tagger.index.store import Store
-from tagger.photo import Candidate, FileStat
+from tagger.records import Candidate, FileStat
 from tagger.watch.root_watch import RootWatch, Settings
 from tagger.watch.roots import RootMemory
 from tests.decode.pictures import encoded, quarters

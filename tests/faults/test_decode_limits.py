@@ -14,7 +14,7 @@ from tagger.decode import crop
 from tagger.decode.crop import decode
 from tagger.decode.worker import DecodePool
 from tagger.errors import DamagedImageError, ImageTooLargeError
-from tagger.photo import CropSpec, DecodedPhoto
+from tagger.records import CropSpec, DecodedPhoto
 from tests.decode.pictures import encoded, grid_heic, quarters
 from tests.faults.hostile import many_scans
 

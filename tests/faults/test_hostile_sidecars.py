@@ -20,7 +20,7 @@ import os, resource, sys
 from tagger.errors import RefusedError
 from tagger.metadata.reading import read_tags
 from tagger.metadata.write import Provenance, WriteOptions, prepare, read_keywords
-from tagger.photo import Candidate, FileStat, Keyword
+from tagger.records import Candidate, FileStat, Keyword
 
 path, target = sys.argv[1:3]
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[3]) << 20,) * 2)

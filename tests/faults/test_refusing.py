@@ -15,8 +15,7 @@ from tagger.config import Config, WatchRoot, WriteConfig
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
 from tagger.index.store import Store
 from tagger.intake import refused, unforeseen
-from tagger.outcome import Skipped
-from tagger.photo import Candidate, FileStat
+from tagger.records import Candidate, FileStat, Skipped
 from tagger.refusing import LOOK_SECONDS, SINGLE_SECONDS, Refusing
 from tests.faults.disks import Disk
 

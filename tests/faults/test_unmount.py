@@ -14,7 +14,7 @@ import pytest
 
 from tagger.index.records import SavedPhoto
 from tagger.index.store import Store
-from tagger.photo import FileStat, PhotoFacts, Tag
+from tagger.records import FileStat, PhotoFacts, Tag
 from tests.conftest import Home
 from tests.faults.conftest import Figure
 from tests.faults.disks import Disk

@@ -10,7 +10,7 @@ import pytest
 
 from tagger.index.records import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
-from tagger.photo import FileStat, PhotoFacts, Tag
+from tagger.records import FileStat, PhotoFacts, Tag
 
 
 class FakeClock:

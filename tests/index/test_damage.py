@@ -13,7 +13,7 @@ from tagger.index.damage import CHECK_SECONDS, find_damage, open_sound
 from tagger.index.database import index_path
 from tagger.index.records import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
-from tagger.photo import FileStat, PhotoFacts, Tag
+from tagger.records import FileStat, PhotoFacts, Tag
 
 COUNT = 400
 

@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 
 from tagger.errors import StateError
+from tagger.index.conditions import And, Label
 from tagger.index.database import index_path
 from tagger.index.migrations import MIGRATIONS, split_statements
-from tagger.index.query import And, Label, parse
+from tagger.index.query import parse
 from tagger.index.records import SavedPhoto
 from tagger.index.search import open_reader
 from tagger.index.store import Store
-from tagger.photo import FileStat, PhotoFacts, Tag
+from tagger.records import FileStat, PhotoFacts, Tag
 
 PUG = ("animal", "dog", "pug")
 TAGS = [

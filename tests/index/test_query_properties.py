@@ -17,7 +17,7 @@ from tagger.index.read_only import distance_km
 from tagger.index.records import SavedPhoto
 from tagger.index.search import open_reader
 from tagger.index.store import Store
-from tagger.photo import FileStat, PhotoFacts, Tag
+from tagger.records import FileStat, PhotoFacts, Tag
 
 TODAY = date(2025, 6, 15)
 TREE = {

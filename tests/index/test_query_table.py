@@ -7,9 +7,10 @@ from datetime import date, datetime
 import pytest
 
 from tagger.errors import QueryError
-from tagger.index.query import And, Below, Taken, parse
+from tagger.index.conditions import And, Below, Taken
+from tagger.index.query import parse
 from tagger.index.search import open_reader
-from tagger.photo import FileStat, PhotoFacts, Tag
+from tagger.records import FileStat, PhotoFacts, Tag
 
 TODAY = date(2025, 6, 15)
 DOGS = {"dog", "golden retriever", "pug"}

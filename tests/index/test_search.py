@@ -10,10 +10,10 @@ import sys
 import pytest
 
 from tagger.errors import StateError
-from tagger.index.query import And, Below, Label, Taken
+from tagger.index.conditions import And, Below, Label, Taken
 from tagger.index.search import open_reader
 from tagger.index.words import fold
-from tagger.photo import FileStat, PhotoFacts, Tag
+from tagger.records import FileStat, PhotoFacts, Tag
 
 
 def found(state_dir, *terms, limit=None, since=None, until=None, folder=None, minimum=0.0):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tagger.index.storable import Connection
-from tagger.photo import FileStat, JournalEntry, PhotoFacts, Tag
+from tagger.records import FileStat, JournalEntry, PhotoFacts, Tag
 
 MOST, LEAST = 2**63 - 1, -(2**63)
 

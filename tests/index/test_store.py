@@ -13,8 +13,9 @@ import pytest
 from tagger.errors import StateError
 from tagger.index import migrations
 from tagger.index.database import index_path
-from tagger.index.store import MAX_BACKOFF, Store
-from tagger.photo import FileStat, JournalEntry, Tag
+from tagger.index.lookup import MAX_BACKOFF
+from tagger.index.store import Store
+from tagger.records import FileStat, JournalEntry, Tag
 
 STAT = FileStat(5, 6, 7, 8)
 

@@ -9,7 +9,8 @@ import pytest
 
 from tagger.config import LabelsConfig
 from tagger.labels.calibration import Calibration
-from tagger.labels.choose import Chooser, Evidence
+from tagger.labels.choose import Chooser
+from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import Vocabulary, load_vocabulary
 
 

@@ -10,7 +10,8 @@ import pytest
 from tagger.classify.engine import load_engine
 from tagger.config import LabelsConfig
 from tagger.decode.crop import decode
-from tagger.labels.choose import Chooser, Evidence, combine
+from tagger.labels.choose import Chooser
+from tagger.labels.evidence import Evidence, combine
 from tagger.recognise import predict
 
 MODEL = "mobilenet_v2"

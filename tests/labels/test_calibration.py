@@ -9,7 +9,8 @@ import pytest
 
 from tagger.config import LabelsConfig
 from tagger.labels.calibration import load_calibration
-from tagger.labels.choose import Chooser, Evidence
+from tagger.labels.choose import Chooser
+from tagger.labels.evidence import Evidence
 
 KINDS = ("root", "group", "leaf")
 PRECISIONS = np.linspace(0.5, 0.999, 60)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tagger.config import LabelsConfig
 from tagger.errors import ConfigError
 from tagger.labels.calibration import RELUCTANCE, Calibration
-from tagger.labels.choose import SECOND_MASS, Chooser, Evidence
-from tagger.photo import Keyword, Tag
+from tagger.labels.choose import SECOND_MASS, Chooser
+from tagger.labels.evidence import Evidence
+from tagger.records import Keyword, Tag
 
 KEPT = 2e-3  # half precision
 

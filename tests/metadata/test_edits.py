@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tagger.photo import Keyword
+from tagger.records import Keyword
 from tests.metadata import jpegs, pngs_webps
 from tests.metadata.tools import (
     ANIMAL,

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tagger.errors import RefusedError
 from tagger.metadata import picture
-from tagger.metadata.write import WriteOptions
+from tagger.metadata.prepared import WriteOptions
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import EMBED, TAGS, Tagger, exiftool, keywords_in, pixels
 

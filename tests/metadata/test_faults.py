@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tagger.metadata.temporary import clean_strays
-from tagger.photo import JournalEntry
+from tagger.records import JournalEntry
 from tests.conftest import PROJECT
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import EMBED, SIDECAR, TAGS, Tagger, left_behind

@@ -17,9 +17,10 @@ from tagger.index.words import fold
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.metadata import packet, xmp
 from tagger.metadata.keywords import MAX_TEXT, user_paths, with_parents
-from tagger.metadata.write import PreparedWrite, Provenance, WriteOptions, prepare
-from tagger.photo import Candidate, FileStat
-from tagger.spelling import normalized
+from tagger.metadata.prepared import PreparedWrite, Provenance, WriteOptions
+from tagger.metadata.write import prepare
+from tagger.records import Candidate, FileStat
+from tagger.text.unicode import normalized
 from tagger.web.keep import safe_name
 from tests.conftest import PROJECT
 from tests.metadata import jpegs

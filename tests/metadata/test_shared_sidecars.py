@@ -10,7 +10,7 @@ import pytest
 from tagger.beneath import Beneath
 from tagger.metadata.places import Sidecars, sidecars_of
 from tagger.metadata.reading import read_keywords, read_tags
-from tagger.photo import Keyword
+from tagger.records import Keyword
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import ANIMAL, DOG, SIDECAR, TAGS, Tagger, keywords_in
 

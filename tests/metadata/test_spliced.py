@@ -12,7 +12,7 @@ from tagger.files import hash_file
 from tagger.metadata import container, patch, putting
 from tagger.metadata.safefile import read_original, stage
 from tagger.metadata.spliced import Spliced, joined, proved, same
-from tagger.photo import FileStat
+from tagger.records import FileStat
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import Tagger, candidate, left_behind
 

@@ -17,8 +17,9 @@ from typing import Any
 import pillow_heif
 from PIL import Image, ImageSequence
 
-from tagger.metadata.write import PreparedWrite, Provenance, WriteOptions, prepare
-from tagger.photo import Candidate, FileStat, JournalEntry, Keyword, WriteReceipt
+from tagger.metadata.prepared import PreparedWrite, Provenance, WriteOptions
+from tagger.metadata.write import prepare
+from tagger.records import Candidate, FileStat, JournalEntry, Keyword, WriteReceipt
 
 pillow_heif.register_heif_opener()
 

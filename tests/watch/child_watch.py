@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from tagger.config import WatchRoot
-from tagger.photo import Candidate, FileStat
+from tagger.records import Candidate, FileStat
 from tagger.watch.watcher import Watcher
 
 

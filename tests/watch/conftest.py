@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tagger.config import WatchRoot
-from tagger.photo import Candidate, FileStat
+from tagger.records import Candidate, FileStat
 from tagger.watch.events import Hint, Kind
 from tagger.watch.root_watch import RootWatch, Settings
 from tagger.watch.roots import RootMemory

@@ -189,7 +189,7 @@ def test_our_own_writes_cost_nothing(bench: Make, root: Path, jpeg: bytes) -> No
     sidecar.write_bytes(b"tags")
     hint(one, Kind.SIDECAR, sidecar)
     one.pass_time(0.5)
-    from tagger.photo import FileStat
+    from tagger.records import FileStat
 
     stat = one.library.rows[str(path)][0]
     one.library.rows[str(path)] = (stat, FileStat.of(sidecar.stat()))  # the index caught up

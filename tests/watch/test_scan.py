@@ -10,8 +10,9 @@ import pytest
 
 from tagger import files
 from tagger.config import WatchRoot
-from tagger.photo import FileStat, sidecar_paths
-from tagger.watch.scan import Rules, WalkReport, photos_of_sidecar, sidecar_stats, walk
+from tagger.paths import photos_of_sidecar, sidecar_paths
+from tagger.records import FileStat
+from tagger.watch.scan import Rules, WalkReport, sidecar_stats, walk
 
 
 def seen(rules: Rules, top: str | None = None) -> tuple[list[str], WalkReport, list[str]]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.photo import FileStat
+from tagger.records import FileStat
 from tagger.watch.settle import Completeness, Look, Settling, patience
 
 COMPLETE, INCOMPLETE, UNKNOWN = Completeness

@@ -19,7 +19,7 @@ from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.manage import Manage
-from tagger.photo import CropSpec, FileStat, JournalEntry, PhotoFacts, Prediction, Tag
+from tagger.records import CropSpec, FileStat, JournalEntry, PhotoFacts, Prediction, Tag
 from tagger.status import page_status_json
 from tagger.web.app import create_app
 from tagger.web.asking import limited_reader

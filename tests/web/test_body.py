@@ -19,7 +19,7 @@ from PIL import Image
 from werkzeug.formparser import FormDataParser
 
 from tagger.config import Config, WebConfig
-from tagger.photo import Prediction
+from tagger.records import Prediction
 from tagger.web.body import Body, spooled
 from tagger.web.classifier import TOGETHER, _Together
 from tagger.web.server import WebServer

@@ -18,7 +18,7 @@ from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.metadata import json_sidecar, xmp
 from tagger.metadata.reading import container_packet
-from tagger.photo import FileStat
+from tagger.records import FileStat
 from tagger.untag import Untagger
 from tagger.web.app import create_app
 from tagger.web.edits import AT_ONCE, Edits

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tagger.config import WatchRoot
-from tagger.photo import is_photo_name
+from tagger.paths import is_photo_name
 from tagger.web import keep as keeping
 from tagger.web.keep import MAX_NAME, SUFFIXES, safe_name
 

@@ -16,7 +16,7 @@ from tagger.files import photo_stat
 from tagger.index.records import SavedPhoto
 from tagger.index.search import open_reader
 from tagger.index.store import Store
-from tagger.photo import FileStat
+from tagger.records import FileStat
 from tagger.web.api import MAX_QUERY
 from tagger.web.gallery import VIEW_BYTES, Gallery
 

@@ -16,7 +16,7 @@ from tagger.errors import StateError
 from tagger.index.conditions import And
 from tagger.index.search import open_reader
 from tagger.index.store import Store
-from tagger.outcome import Unchanged
+from tagger.records import Unchanged
 from tagger.status import page_status_json
 from tagger.web import live
 from tagger.web.live import Live

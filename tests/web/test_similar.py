@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tagger.index.records import SavedPhoto, StoredPrediction
 from tagger.index.search import open_reader
 from tagger.index.store import Store
-from tagger.photo import FileStat, PhotoFacts
+from tagger.records import FileStat, PhotoFacts
 from tagger.web.similar import KEPT_SECONDS, Similar
 
 SIZE = 64

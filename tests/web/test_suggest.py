@@ -7,7 +7,7 @@ import pytest
 from tagger.index.query import parse
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
-from tagger.photo import Tag
+from tagger.records import Tag
 from tagger.web.suggest import FIELDS, quoted
 
 from .test_library import scrolled

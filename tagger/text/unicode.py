@@ -1,14 +1,29 @@
-"""Unicode's normal forms, in time that grows with the length of a text and no faster.
+"""Text that any program can take, and Unicode's normal forms in time that grows no faster than it.
 
 What normalises a run of combining marks sorts them, in quadratic time: a keyword of 200 kB of
-them took half a minute. A run of more than 30 is no writing (UAX #15, stream-safe text), nor
-is a keyword of more than a thousand characters: such a text is left as it is.
+them took half a minute. A run of more than 30 is no writing (UAX #15, stream-safe text).
 """
 
 from __future__ import annotations
 
 import unicodedata
 from typing import Literal
+
+
+def well_formed(text: str) -> str:
+    r"""Return ``text`` with what is no Unicode made visible: ``caf\xe9.jpg``.
+
+    Bytes of a name that are not UTF-8 come from :func:`os.fsdecode` as surrogates; other
+    surrogates, which JSON can hold, have no bytes and become "?".
+    """
+    if text.isascii():
+        return text
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "replace")
+    return data.decode("utf-8", "backslashreplace")
+
 
 MAX_CHARACTERS = 1000
 MAX_MARKS = 30

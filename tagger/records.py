@@ -17,56 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+
 Source = Literal["model", "user"]
-
-RAW_SUFFIXES = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef "
-    ".raf .raw .rw2 .rwl .sr2 .srf .srw .x3f".split()
-)
-PHOTO_SUFFIXES = RAW_SUFFIXES | frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .heic .heif .hif .avif "
-    ".avifs".split()
-)
-"""Lower-case file name endings of what we read."""
-
-
-def is_photo_name(path: str) -> bool:
-    """Whether the file's name ends like a photo's, in any case."""
-    return os.path.splitext(path)[1].lower() in PHOTO_SUFFIXES
-
-
-def sidecar_names(photo: str) -> tuple[str, str, str]:
-    """Return how the sidecar of a photo (its name or path) is called, in the order of preference.
-
-    ``photo.jpg.xmp`` (digiKam, darktable), ``photo.xmp`` (Lightroom), and our own JSON
-    ``photo.jpg.tags.json``; ``photo.jpg.json`` belongs to Google Takeout.
-    """
-    return photo + ".xmp", os.path.splitext(photo)[0] + ".xmp", photo + ".tags.json"
-
-
-def sidecar_paths(path: str) -> tuple[str, str, str]:
-    """Return where the sidecar of the photo ``path`` may be, in the order of preference.
-
-    As :func:`sidecar_names` says; but one that is on the disk as ``.XMP`` is named so. Cameras
-    and programs for Windows write such.
-    """
-    long, short, ours = sidecar_names(path)
-    return _spelled(long), _spelled(short), ours
-
-
-def spellings(sidecar: str) -> tuple[str, ...]:
-    """Return how a sidecar, one of :func:`sidecar_names`, may be spelled; the usual way first."""
-    stem, ending = os.path.splitext(sidecar)
-    return tuple(stem + one for one in XMP_SPELLINGS) if ending == ".xmp" else (sidecar,)
-
-
-XMP_SPELLINGS = (".xmp", ".XMP", ".Xmp")
-"""How the ending of a sidecar is written, in the order of preference."""
-
-
-def _spelled(sidecar: str) -> str:
-    """Return the path of a sidecar with its ending as it is on the disk; `.xmp` without any."""
-    return next((place for place in spellings(sidecar) if os.path.lexists(place)), sidecar)
 
 
 def clamped(number: int) -> int:
@@ -286,3 +238,53 @@ class WriteReceipt:
     stat: FileStat
     sidecar: FileStat | None = None
     content_hash: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """The photo was handled; ``tags`` may be empty. ``how``: classified, copied, moved, known."""
+
+    path: str
+    tags: tuple[Tag, ...]
+    how: str
+    milliseconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Nothing was to be done."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Not handled now: gone, changing, or waiting for something."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The photo cannot be handled; ``failure`` is what the index remembers."""
+
+    path: str
+    error: Exception
+    failure: Failure
+
+
+Outcome = Tagged | Unchanged | Skipped | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row of ``tagger failures``; ``retry_at`` None: not until the file changes."""
+
+    path: str
+    kind: str
+    reason: str
+    tries: int
+    first_at: float
+    last_at: float
+    retry_at: float | None

@@ -1,0 +1,1 @@
+"""Text as strangers write it: Unicode, dates, JSON and YAML, all within limits."""
