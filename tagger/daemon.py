@@ -23,7 +23,8 @@ from typing import Any
 
 from tagger import __version__
 from tagger.bell import Bell
-from tagger.config import Config
+from tagger.config.schedule import Window
+from tagger.config.schema import Config
 from tagger.control import Control
 from tagger.errors import ConfigError, TaggerError
 from tagger.handover import Found
@@ -40,7 +41,6 @@ from tagger.notify import Notifier
 from tagger.progress import Progress, Standing
 from tagger.records import Outcome
 from tagger.refusing import Refusing
-from tagger.schedule import Window
 from tagger.state import state_lock
 from tagger.survey import Survey
 from tagger.telling import Heartbeat, Manager

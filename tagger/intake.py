@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tagger.beneath import move
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError, TaggerError
 from tagger.files import former_path, hash_file, no_descriptors, photo_stat, sidecar_stat
 from tagger.index.database import concerns_index

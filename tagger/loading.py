@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tagger.classify.child import StoppedError, never
 from tagger.classify.digests import Digests
 from tagger.classify.weights import download, find_weights, models_dir, places
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import DownloadError, ModelError, PhotoError, WeightsNotFoundError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tagger.config import LogConfig
+from tagger.config.schema import LogConfig
 from tagger.text.unicode import well_formed
 
 _CONTROLS = (

@@ -11,7 +11,7 @@ from tagger.control import Action
 from tagger.errors import StateError
 
 if TYPE_CHECKING:
-    from tagger.config import Config
+    from tagger.config.schema import Config
     from tagger.index.store import Store
     from tagger.records import Outcome
     from tagger.watch.watcher import Watcher

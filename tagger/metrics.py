@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from tagger import __version__
-from tagger.config import MetricsConfig, listen_address
+from tagger.config.addresses import listen_address
+from tagger.config.schema import MetricsConfig
 from tagger.errors import StateError
 from tagger.loading import EngineLoader
 from tagger.logs import printable

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tagger.beneath import Folder
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
 from tagger.files import PROBE, no_descriptors
 from tagger.records import Candidate

@@ -9,7 +9,7 @@ import resource
 
 import psutil
 
-from tagger.config import PriorityConfig
+from tagger.config.schema import PriorityConfig
 
 log = logging.getLogger(__name__)
 

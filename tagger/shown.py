@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tagger.index.words import fold
 
 if TYPE_CHECKING:
-    from tagger.config import Config
+    from tagger.config.schema import Config
     from tagger.index.conditions import Query
     from tagger.index.records import PhotoRow
     from tagger.index.search import Reader

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import IndexNotReadyError
 from tagger.index.conditions import STATES
 from tagger.index.database import index_path

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from tagger import __version__
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import (
     MetadataError,
     PhotoChangedError,

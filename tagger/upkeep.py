@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.index.database import concerns_index
 from tagger.index.store import Store
 from tagger.labels.evidence import Evidence

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.handover import Hand, Writing
 from tagger.index.database import concerns_index

@@ -8,14 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import Config, LabelsConfig, WatchRoot
-from tagger.configfile import (
-    config_places,
-    example_config,
-    find_config,
-    load_config,
-    parse_config,
-)
+from tagger.config.example import example_config
+from tagger.config.loader import config_places, find_config, load_config, parse_config
+from tagger.config.schema import Config, LabelsConfig, WatchRoot
 from tagger.errors import ConfigError
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "config.example.yaml"

@@ -11,8 +11,8 @@ import tomllib
 from pathlib import Path
 
 from tagger.cli import COMMANDS
-from tagger.config import Config
-from tagger.configfile import load_config
+from tagger.config.loader import load_config
+from tagger.config.schema import Config
 
 PROJECT = Path(__file__).resolve().parents[1]
 TEXT = (PROJECT / "Containerfile").read_text(encoding="utf-8")

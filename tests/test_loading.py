@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from tagger.classify.optimize import ENOUGH
-from tagger.config import Config, LabelsConfig, ModelConfig
+from tagger.config.schema import Config, LabelsConfig, ModelConfig
 from tagger.decode.worker import DecodePool
 from tagger.errors import ModelError, WeightsNotFoundError
 from tagger.loading import (

@@ -45,7 +45,7 @@ def test_a_cause_is_told_once_a_place(caplog):
 
 def test_the_level_of_the_config_is_obeyed():
     script = (
-        "import logging; from tagger.config import LogConfig\n"
+        "import logging; from tagger.config.schema import LogConfig\n"
         "from tagger.logs import set_up_logging\n"
         "set_up_logging(LogConfig(level='warning'))\n"
         "logging.getLogger('tagger.x').info('quiet')\n"
@@ -57,7 +57,7 @@ def test_the_level_of_the_config_is_obeyed():
 
 CHILD = """
 import logging, os, sys
-from tagger.config import LogConfig
+from tagger.config.schema import LogConfig
 from tagger.logs import set_up_logging
 found = os.fstat(2)
 if sys.argv[1] == "journal":

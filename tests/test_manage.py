@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tagger.config import Config, WatchRoot
+from tagger.config.schema import Config, WatchRoot
 from tagger.errors import StateError
 from tagger.index.store import Store
 from tagger.manage import Manage

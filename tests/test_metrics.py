@@ -16,8 +16,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tagger.config import Config, MetricsConfig
-from tagger.configfile import parse_config
+from tagger.config.loader import parse_config
+from tagger.config.schema import Config, MetricsConfig
 from tagger.errors import ConfigError, DamagedImageError
 from tagger.index.store import Store
 from tagger.loading import EngineLoader

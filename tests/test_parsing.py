@@ -10,7 +10,8 @@ import yaml
 
 from tagger.classify.converted import read_json
 from tagger.classify.digests import Digests
-from tagger.configfile import load_config, with_value
+from tagger.config.edit import with_value
+from tagger.config.loader import load_config
 from tagger.errors import ConfigError, RefusedError
 from tagger.index.decision_lines import read_lines
 from tagger.labels.schema import parse_names

@@ -379,7 +379,7 @@ def test_every_query_of_the_table_is_one(home, scenes):
 
 
 def test_the_config_of_the_readme_is_right(home):
-    from tagger.configfile import load_config
+    from tagger.config.loader import load_config
 
     for block in re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL):
         if block.startswith("groups:"):

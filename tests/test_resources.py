@@ -10,13 +10,13 @@ import psutil
 import pytest
 
 from tagger import resources
-from tagger.config import PriorityConfig
+from tagger.config.schema import PriorityConfig
 from tagger.resources import memory_mb
 
 CHILD = """
 import json, os, subprocess, sys, threading
 import psutil
-from tagger.config import PriorityConfig
+from tagger.config.schema import PriorityConfig
 from tagger.resources import be_nice
 be_nice(PriorityConfig(nice=int(sys.argv[1]), io=sys.argv[2]))
 said = {}

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
+from tagger.config.schedule import Window
 from tagger.errors import ConfigError
-from tagger.schedule import Window
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from tagger.classify.optimize import Verdict
-from tagger.configfile import load_config
+from tagger.config.loader import load_config
 from tagger.errors import ModelError
 from tagger.index.store import Store
 from tagger.intake import Intake

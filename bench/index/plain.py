@@ -24,7 +24,7 @@ from bench.index import scale
 from bench.index.filled import fill
 from bench.machine import describe
 from tagger.cli.common import vocabulary
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.index.conditions import Query
 from tagger.index.database import index_path
 from tagger.index.plan import statement

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from bench.index.filled import fill
 from bench.machine import describe
 from tagger.cli.common import vocabulary
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.index.database import index_path
 from tagger.index.query import parse
 from tagger.index.search import Reader, open_reader

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.index.filled import fill
 from bench.machine import describe
-from tagger.configfile import example_config
+from tagger.config.example import example_config
 
 PROJECT = Path(__file__).resolve().parents[2]
 PHOTOS = 1_000

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.config import LabelsConfig
+from tagger.config.schema import LabelsConfig
 from tagger.labels.calibration import Calibration, Kind
 from tagger.labels.choose import Chooser
 from tagger.labels.evidence import Evidence

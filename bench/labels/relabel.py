@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 from photos import PROJECT  # noqa: F401  makes tagger importable
 
-from tagger.config import Config, LabelsConfig, WatchRoot
+from tagger.config.schema import Config, LabelsConfig, WatchRoot
 from tagger.errors import PhotoError
 from tagger.files import photo_stat
 from tagger.index.records import SavedPhoto, StoredPrediction, pack_top

@@ -24,7 +24,7 @@ from fit import Fit, Photo, fit_temperature, flat_calibration
 from numpy.typing import NDArray
 from photos import SHARED, labelled, load
 
-from tagger.config import LabelsConfig
+from tagger.config.schema import LabelsConfig
 from tagger.labels.choose import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import Vocabulary, load_vocabulary

@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.machine import describe
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.index.records import SavedPhoto
 from tagger.index.store import Store
 from tagger.records import Candidate, FileStat, PhotoFacts, Tag

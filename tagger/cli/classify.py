@@ -17,7 +17,7 @@ from tagger.cli.common import (
     print_json,
     vocabulary,
 )
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import PhotoError
 from tagger.logs import printable
 from tagger.resources import cores

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tagger.cli.terminal import is_terminal, raw
-from tagger.config import Config
-from tagger.configfile import config_places, find_config, load_config
+from tagger.config.loader import config_places, find_config, load_config
+from tagger.config.schema import Config
 from tagger.errors import ConfigError
 from tagger.logs import ascii_json, printable
 from tagger.naming import known_path

@@ -32,7 +32,7 @@ def completion_command(shell: str) -> None:
 def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return what the word of a query that is being typed may become."""
     from tagger.cli.common import config_or_default, vocabulary
-    from tagger.config import Config
+    from tagger.config.schema import Config
     from tagger.errors import TaggerError
     from tagger.logs import printable
 

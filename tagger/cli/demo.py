@@ -18,7 +18,7 @@ import yaml
 
 from tagger.classify.weights import download, find_weights
 from tagger.cli.common import ask_path, config_or_default, read_config
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import (
     DownloadError,
     PhotoVanishedError,

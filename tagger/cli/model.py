@@ -25,7 +25,7 @@ from tagger.cli.common import (
     print_paths,
     vocabulary,
 )
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import ModelError, PhotoVanishedError
 from tagger.logs import printable
 from tagger.paths import is_photo_name

@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from tagger.config import LogConfig
+from tagger.config.schema import LogConfig
 from tagger.progress import Standing, duration
 
 ENOUGH = 10

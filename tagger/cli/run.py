@@ -9,8 +9,8 @@ import click
 from tagger.cli.common import leave_folder, read_config
 from tagger.cli.progress import Bar, wants_bar
 from tagger.cli.setup import check_config
-from tagger.config import Config
-from tagger.configfile import load_config
+from tagger.config.loader import load_config
+from tagger.config.schema import Config
 from tagger.errors import ConfigError
 from tagger.logs import set_up_logging
 from tagger.notify import Notifier

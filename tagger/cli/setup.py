@@ -7,8 +7,9 @@ import os
 import click
 
 from tagger.cli.common import ask_path, read_config, vocabulary
-from tagger.config import Config
-from tagger.configfile import config_places, example_config
+from tagger.config.example import example_config
+from tagger.config.loader import config_places
+from tagger.config.schema import Config
 from tagger.errors import ConfigError
 from tagger.paths import is_inside
 

@@ -14,7 +14,7 @@ from tagger.cli.common import (
     vocabulary,
 )
 from tagger.cli.terminal import shown as visible
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import StateError
 from tagger.index.search import Reader, open_reader
 from tagger.logs import printable

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import config_or_default, json_option, print_json
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import TaggerError
 from tagger.logs import printable
 from tagger.progress import Standing

@@ -7,7 +7,7 @@ import contextlib
 import click
 
 from tagger.cli.common import ask_known, read_config
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import ConfigError, StateError
 from tagger.index.store import Store
 from tagger.logs import printable

@@ -13,7 +13,8 @@ from types import FrameType
 import click
 
 from tagger.cli.common import config_or_default, leave_folder
-from tagger.configfile import find_config, with_value
+from tagger.config.edit import with_value
+from tagger.config.loader import find_config
 from tagger.errors import ConfigError
 from tagger.logs import set_up_logging
 from tagger.resources import keep_private

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from tagger import __version__
-from tagger.config import listen_address, web_address
+from tagger.config.addresses import listen_address, web_address
 from tagger.doctor.result import Patient, Result, name_of
 from tagger.progress import duration
 from tagger.state import LOCK_NAME

@@ -6,8 +6,8 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from tagger.config import Config
-from tagger.configfile import config_places, find_config, load_config
+from tagger.config.loader import config_places, find_config, load_config
+from tagger.config.schema import Config
 from tagger.doctor.daemon import check_daemon, check_metrics, check_page
 from tagger.doctor.decoding import check_decoding
 from tagger.doctor.folders import check_events, check_folders

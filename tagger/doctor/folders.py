@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from tagger.config import Config, WatchRoot
+from tagger.config.schema import Config, WatchRoot
 from tagger.doctor.result import Patient, Result, name_of
 from tagger.metadata.powers import refusals
 from tagger.watch.writers import writers_of

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.mounts import Mounts, read_mountinfo
 from tagger.state import daemon_process, daemon_runs, read_heartbeat
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tagger.config import LabelsConfig
+from tagger.config.schema import LabelsConfig
 from tagger.errors import ConfigError
 from tagger.labels.calibration import RELUCTANCE, Calibration, Kind, load_calibration
 from tagger.labels.evidence import TOP_K, Evidence, combine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from tagger.config import LabelsConfig
+from tagger.config.schema import LabelsConfig
 from tagger.labels.schema import name_problem
 from tagger.labels.vocabulary import Vocabulary
 

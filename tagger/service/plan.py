@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import ModelError
 from tagger.service.units import (
     STATE,

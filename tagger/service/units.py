@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tagger
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import TaggerError
 from tagger.paths import is_inside
 

@@ -30,7 +30,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.files import CANARY_PREFIX
 from tagger.paths import OWN_PREFIX, is_inside, is_photo_name, is_sidecar_name
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.filenames import spelled
 from tagger.files import leads_out, no_descriptors
 from tagger.paths import is_inside

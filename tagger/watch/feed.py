@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from tagger.beneath import APPEND, Folder
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.files import CANARY_PREFIX
 from tagger.mounts import Mounts
 from tagger.watch.events import EventSource, EventSourceFactory, Hint, Kind

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.paths import is_inside
 
 log = logging.getLogger(__name__)

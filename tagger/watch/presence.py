@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.files import no_descriptors
 from tagger.mounts import Mount, Mounts, read_mountinfo
 from tagger.watch.gone import away

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.filenames import ignores_case, spelled
 from tagger.paths import is_inside, is_photo_name, is_sidecar_name, photos_of_sidecar
 from tagger.watch.events import EventSourceFactory, Hint, HintBox, Kind, WatchdogSource

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.filenames import same_letters
 from tagger.paths import (
     is_inside,

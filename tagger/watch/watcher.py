@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.files import no_descriptors
 from tagger.paths import is_inside
 from tagger.watch.events import EventSourceFactory, WatchdogSource

@@ -16,7 +16,7 @@ from tagger.errors import ModelError, TaggerError
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
-    from tagger.config import Config
+    from tagger.config.schema import Config
     from tagger.loading import EngineLoader
     from tagger.web.server import WebServer
     from tagger.web.services import Manages

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import (
     DecoderCrashedError,
     ImageTooLargeError,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.control import ask
 from tagger.errors import MetadataError, PhotoError, StateError
 from tagger.index.store import Store

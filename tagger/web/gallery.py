@@ -12,7 +12,7 @@ from collections.abc import Container
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, BinaryIO
 
-from tagger.config import Config, WatchRoot
+from tagger.config.schema import Config, WatchRoot
 from tagger.errors import PhotoError
 from tagger.index.records import PhotoRow
 from tagger.loading import decode_pool

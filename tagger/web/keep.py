@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from tagger.config import Config, WatchRoot
+from tagger.config.schema import Config, WatchRoot
 from tagger.files import is_writable
 from tagger.paths import OWN_PREFIX, PHOTO_SUFFIXES, sidecar_paths
 from tagger.web.services import Manages, WebError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.index.conditions import STATES, And, Query, Sql, State, Taken
 from tagger.index.query import parse
 from tagger.index.search import Found, Reader

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 from itsdangerous import BadSignature, TimestampSigner
 
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.logs import printable
 from tagger.text.parsing import parse_json
 from tagger.web.passwords import OLD_HASH, Attempts, Password

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import ConfigError
 from tagger.index.search import Found, Reader
 from tagger.labels.vocabulary import Vocabulary

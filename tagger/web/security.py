@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from tagger.config import web_address
+from tagger.config.addresses import web_address
 from tagger.errors import ConfigError
 from tagger.serving.request import SMALL_BODY
 from tagger.web.services import WebError

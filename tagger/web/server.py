@@ -17,7 +17,7 @@ from waitress.receiver import FixedStreamReceiver
 from waitress.utilities import Error
 
 from tagger.classify.child import StoppedError
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import ConfigError, ModelError, StateError
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.loading import open_engine

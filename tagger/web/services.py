@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.errors import TaggerError
 from tagger.index.records import PhotoRow
 from tagger.index.search import Reader

@@ -21,7 +21,7 @@ from tagger.classify.digests import Digests
 from tagger.classify.engine import load_engine
 from tagger.classify.export import main
 from tagger.classify.weights import file_digest
-from tagger.config import Config, ModelConfig
+from tagger.config.schema import Config, ModelConfig
 from tagger.errors import ModelError
 from tagger.loading import converted_model, open_engine
 from tests.classify.checkpoints import random_crops, random_model
@@ -87,7 +87,7 @@ def test_it_is_converted_once(state, random_squeezenet, no_torch):
 def test_neither_loading_nor_predicting_imports_torch(state, random_squeezenet):
     script = """
 import sys, numpy as np
-from tagger.config import Config, ModelConfig
+from tagger.config.schema import Config, ModelConfig
 from tagger.loading import EngineLoader
 config = Config(state_dir=sys.argv[1], model=ModelConfig(name="squeezenet1_1", weights=sys.argv[2]))
 loader = EngineLoader(lambda: False)

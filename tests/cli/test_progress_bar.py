@@ -11,7 +11,7 @@ import sys
 SCRIPT = """
 import logging, sys
 from tagger.cli.progress import Bar, wants_bar
-from tagger.config import LogConfig
+from tagger.config.schema import LogConfig
 from tagger.logs import set_up_logging
 from tagger.progress import Standing
 log = logging.getLogger("tagger.x")
@@ -72,7 +72,7 @@ def test_a_few_photos_need_no_bar():
 
 def test_no_bar_without_a_terminal():
     code = (
-        "from tagger.cli.progress import wants_bar\nfrom tagger.config import LogConfig\n"
+        "from tagger.cli.progress import wants_bar\nfrom tagger.config.schema import LogConfig\n"
         "print(wants_bar(LogConfig()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

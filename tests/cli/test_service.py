@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import Config, MetricsConfig, ModelConfig, WatchRoot, WebConfig
+from tagger.config.schema import Config, MetricsConfig, ModelConfig, WatchRoot, WebConfig
 from tagger.service.plan import Plan, apply, plan_install, plan_uninstall, run_command
 from tagger.service.units import ServiceError, unit_text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tagger.configfile import load_config
+from tagger.config.loader import load_config
 
 
 def test_init_writes_a_config_that_is_right(home):

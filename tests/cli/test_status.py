@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tagger.configfile import load_config
+from tagger.config.loader import load_config
 from tagger.state import state_lock, write_heartbeat
 from tagger.status import page_status_json as page_status
 

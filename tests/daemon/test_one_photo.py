@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from tagger.configfile import load_config
+from tagger.config.loader import load_config
 from tagger.index.store import Store
 from tagger.records import Candidate, Failed, FileStat, Tagged
 from tagger.refusing import Refusing

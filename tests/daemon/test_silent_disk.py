@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.index.store import Store
 from tagger.watch.watcher import Watcher
 from tests.daemon.test_shares import free_port, needs

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tagger.configfile import load_config
+from tagger.config.loader import load_config
 from tagger.errors import PhotoChangedError
 from tagger.index.store import Store
 from tagger.untag import ATTEMPTS, PAUSE_SECONDS, Untagger

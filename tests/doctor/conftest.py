@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tagger.config import Config, WatchRoot
+from tagger.config.schema import Config, WatchRoot
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 
 from tagger import __version__
-from tagger.config import Config
+from tagger.config.schema import Config
 from tagger.doctor.result import Patient
 from tagger.state import state_lock, write_heartbeat
 

@@ -11,7 +11,7 @@ import pytest
 from tagger.classify.converted import Converted
 from tagger.classify.models import weights_of
 from tagger.classify.optimize import QUANTIZER, Verdict, cpu_kind
-from tagger.config import Config, ModelConfig, WatchRoot, WriteConfig
+from tagger.config.schema import Config, ModelConfig, WatchRoot, WriteConfig
 from tagger.doctor.examine import checks
 from tagger.doctor.folders import check_events, check_folders, count_folders
 from tagger.doctor.machine import (

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from tagger.config import Config, MetricsConfig, WebConfig
+from tagger.config.schema import Config, MetricsConfig, WebConfig
 from tagger.doctor.daemon import check_daemon, check_metrics, check_page
 from tagger.doctor.examine import checks
 from tagger.doctor.index import check_failures, check_index, examine_index

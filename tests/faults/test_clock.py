@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.index.store import Store
 from tagger.records import Candidate, FileStat
 from tagger.watch.root_watch import RootWatch, Settings

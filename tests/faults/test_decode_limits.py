@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tagger.config import DecodeConfig
+from tagger.config.schema import DecodeConfig
 from tagger.decode import crop
 from tagger.decode.crop import decode
 from tagger.decode.worker import DecodePool

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import Config, WatchRoot, WriteConfig
+from tagger.config.schema import Config, WatchRoot, WriteConfig
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
 from tagger.index.store import Store
 from tagger.intake import refused, unforeseen

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tagger.config import LabelsConfig
+from tagger.config.schema import LabelsConfig
 from tagger.labels.calibration import Calibration
 from tagger.labels.choose import Chooser
 from tagger.labels.evidence import Evidence

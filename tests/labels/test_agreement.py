@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tagger.classify.engine import load_engine
-from tagger.config import LabelsConfig
+from tagger.config.schema import LabelsConfig
 from tagger.decode.crop import decode
 from tagger.labels.choose import Chooser
 from tagger.labels.evidence import Evidence, combine

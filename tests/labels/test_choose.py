@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tagger.config import LabelsConfig
+from tagger.config.schema import LabelsConfig
 from tagger.errors import ConfigError
 from tagger.labels.calibration import RELUCTANCE, Calibration
 from tagger.labels.choose import SECOND_MASS, Chooser

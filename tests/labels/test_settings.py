@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tagger.config import LabelsConfig
+from tagger.config.schema import LabelsConfig
 from tagger.labels.settings import (
     check_labels_config,
     labels_config_warnings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tagger.config import LabelsConfig
+from tagger.config.schema import LabelsConfig
 from tagger.errors import ConfigError
 from tagger.labels.choose import Chooser
 from tagger.labels.settings import check_labels_config

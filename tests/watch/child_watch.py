@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.records import Candidate, FileStat
 from tagger.watch.watcher import Watcher
 

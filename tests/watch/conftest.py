@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.records import Candidate, FileStat
 from tagger.watch.events import Hint, Kind
 from tagger.watch.root_watch import RootWatch, Settings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.watch import events
 from tagger.watch.events import Hint, HintBox, Kind, WatchdogSource
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.mounts import Mounts, read_mountinfo
 from tagger.watch.events import Hint, Kind
 from tagger.watch.feed import CANARY_SECONDS, MAX_LOSSES, RETRY_SECONDS, Feed

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.watch.watcher import Watcher
 from tests.watch.conftest import Library
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.watch import watcher as module
 from tagger.watch.watcher import Watcher
 from tests.conftest import wait_until

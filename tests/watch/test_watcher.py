@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.watch.watcher import Watcher
 
 Start = Callable[..., Watcher]

@@ -14,7 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from tagger.config import Config, WatchRoot, WebConfig
+from tagger.config.schema import Config, WatchRoot, WebConfig
 from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from werkzeug.formparser import FormDataParser
 
-from tagger.config import Config, WebConfig
+from tagger.config.schema import Config, WebConfig
 from tagger.records import Prediction
 from tagger.web.body import Body, spooled
 from tagger.web.classifier import TOGETHER, _Together

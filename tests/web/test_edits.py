@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tagger.configfile import load_config
+from tagger.config.loader import load_config
 from tagger.errors import PhotoVanishedError
 from tagger.index.search import open_reader
 from tagger.index.store import Store

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.paths import is_photo_name
 from tagger.web import keep as keeping
 from tagger.web.keep import MAX_NAME, SUFFIXES, safe_name

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tagger.config import Config, WebConfig
+from tagger.config.schema import Config, WebConfig
 from tagger.errors import StateError
 from tagger.index.conditions import And
 from tagger.index.search import open_reader

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, int_to_bytes
 
-from tagger.config import Config, WatchRoot
+from tagger.config.schema import Config, WatchRoot
 from tagger.index.database import index_path
 from tagger.web.login import (
     COOKIE,

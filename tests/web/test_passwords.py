@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from werkzeug.security import check_password_hash
 
-from tagger.config import Config, WebConfig
+from tagger.config.schema import Config, WebConfig
 from tagger.errors import ConfigError
 from tagger.web.login import Gate
 from tagger.web.passwords import Password, make_hash

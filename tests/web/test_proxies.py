@@ -7,7 +7,7 @@ from http.cookies import SimpleCookie
 
 import pytest
 
-from tagger.config import Config, WebConfig
+from tagger.config.schema import Config, WebConfig
 from tagger.web.login import COOKIE
 from tagger.web.passwords import BURST, make_hash
 from tagger.web.proxies import TrustedProxies

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from PIL import Image
 
-from tagger.config import WatchRoot
+from tagger.config.schema import WatchRoot
 from tagger.errors import ConfigError
 from tagger.web.gallery import open_inside
 from tagger.web.security import (

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.config import Config, WebConfig
+from tagger.config.schema import Config, WebConfig
 from tagger.errors import ConfigError, ModelError, StateError
 from tagger.web.passwords import make_hash
 from tagger.web.server import WebServer

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tagger.config import WebConfig
-from tagger.configfile import example_config, parse_config, with_value
+from tagger.config.edit import with_value
+from tagger.config.example import example_config
+from tagger.config.loader import parse_config
+from tagger.config.schema import WebConfig
 from tagger.errors import ConfigError
 from tagger.web.passwords import make_hash
 

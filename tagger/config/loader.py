@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import yaml
 
-from tagger.config import Config, WatchRoot
+from tagger.config.schedule import Window
+from tagger.config.schema import Config
 from tagger.errors import ConfigError
-from tagger.schedule import Window
 from tagger.text.parsing import compose_yaml
 
 _LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,55 +27,6 @@ def config_places(environ: Mapping[str, str]) -> tuple[str, ...]:
         return (named,)
     home = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return (os.path.join(home, "tagger", "config.yaml"), "/etc/tagger/config.yaml")
-
-
-def example_config(watch: Sequence[str] = ("~/Pictures",), *, state_dir: str | None = None) -> str:
-    """Return the text of a config file with every key, its meaning and its default.
-
-    ``state_dir`` stands there instead of its default.
-    """
-    lines = ["# The configuration of tagger. Every key is here with its default.", ""]
-    for item in dataclasses.fields(Config):
-        lines += _comment(item.metadata["help"], "")
-        if item.name == "watch":
-            lines += ["watch:", *_watch_lines(watch)]
-        elif dataclasses.is_dataclass(kind := typing.get_type_hints(Config)[item.name]):
-            lines.append(f"{item.name}:")
-            made: Any = typing.cast(type[Any], kind)()
-            for inner in dataclasses.fields(made):
-                lines += _comment(inner.metadata["help"], "  ")
-                lines.append(f"  {inner.name}: {_shown(getattr(made, inner.name))}")
-        else:
-            default = item.metadata.get("shown", item.default)
-            if item.name == "state_dir" and state_dir:
-                default = state_dir
-            lines.append(f"{item.name}: {_shown(default)}")
-        lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _watch_lines(folders: Sequence[str]) -> Iterator[str]:
-    for number, folder in enumerate(folders):
-        lead = "  - "
-        for item in dataclasses.fields(WatchRoot):
-            value = folder if item.name == "path" else item.default
-            if number == 0 and lead.strip():
-                yield from _comment(item.metadata["help"], "  ")
-            elif number == 0:
-                yield from _comment(item.metadata["help"], "    ")
-            yield f"{lead}{item.name}: {_shown(value)}"
-            lead = "    "
-
-
-def _comment(text: str, indent: str) -> list[str]:
-    return [f"{indent}# {line}" for line in text.splitlines()]
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        value = list(value)
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
-    return text.removesuffix("...\n").strip()
 
 
 def find_config(given: str | None, environ: Mapping[str, str]) -> str:
@@ -133,56 +84,6 @@ def parse_config(text: str, path: str) -> Config:
         raise ConfigError(f"{path} has {count} mistake{'s'[: count > 1]}:{lines}")
     assert config is not None
     return config
-
-
-def with_value(text: str, path: str, section: str, key: str, value: str) -> str:
-    """Return ``text``, the content of the config file ``path``, with one value set in a section.
-
-    ``value`` is YAML on one line. All else stays as it is, comments too. Raise ConfigError when
-    that cannot be done, or the new text has mistakes.
-    """
-    line = f"{key}: {value}"
-    try:
-        compose_yaml(text, yaml.SafeLoader)  # within limits; what is wrong in it may be mended here
-        new = _spliced(text, section, key, line)
-        before, after = (yaml.safe_load(each) or {} for each in (text, new))
-        rest = {k: v for k, v in (before.get(section) or {}).items() if k != key}
-        sound = after == before | {section: rest | yaml.safe_load(line)}
-    except (yaml.YAMLError, ValueError, AttributeError):
-        parse_config(text, path)  # raises what is wrong
-        sound = False
-    if not sound:
-        raise ConfigError(
-            f"{path} is written in a way that is not understood well enough",
-            f"write `{line}` below `{section}:` yourself",
-        )
-    parse_config(new, path)
-    return new
-
-
-def _spliced(text: str, section: str, key: str, line: str) -> str:
-    """Return ``text`` with ``line`` in the section, instead of the value that ``key`` has there."""
-    end = "\r\n" if "\r\n" in text else "\n"
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    pairs = root.value if isinstance(root, yaml.MappingNode) else ()
-    name, found = next(((n, v) for n, v in pairs if n.value == section), (None, None))
-    if name is None or found is None:
-        return f"{text}{'' if not text or text.endswith(end) else end}{section}:{end}  {line}{end}"
-    old = _at(found, key)
-    if old is not found:
-        start, stop = old.start_mark.index, old.end_mark.index
-        space = " " if text[start - 1] == ":" else ""
-        return f"{text[:start]}{space}{line.partition(': ')[2]}{text[stop:]}"
-    if isinstance(found, yaml.MappingNode) and found.flow_style:
-        start = found.start_mark.index + 1
-        return f"{text[:start]}{line}{', ' if found.value else ''}{text[start:]}"
-    if _is_null(found):
-        start = text.index(":", name.end_mark.index) + 1
-        stop = max(start, found.end_mark.index)
-        return f"{text[:start]}{end}  {line}{text[stop:]}"
-    # Below the line that names the section, above the comments of what follows.
-    start = text.index(end, name.end_mark.index) + len(end)
-    return f"{text[:start]}{' ' * found.start_mark.column}{line}{end}{text[start:]}"
 
 
 class _Binder:

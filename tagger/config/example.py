@@ -1,0 +1,61 @@
+"""Writes an example configuration file, from the schema."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import yaml
+
+from tagger.config.schema import Config, WatchRoot
+
+
+def example_config(watch: Sequence[str] = ("~/Pictures",), *, state_dir: str | None = None) -> str:
+    """Return the text of a config file with every key, its meaning and its default.
+
+    ``state_dir`` stands there instead of its default.
+    """
+    lines = ["# The configuration of tagger. Every key is here with its default.", ""]
+    for item in dataclasses.fields(Config):
+        lines += _comment(item.metadata["help"], "")
+        if item.name == "watch":
+            lines += ["watch:", *_watch_lines(watch)]
+        elif dataclasses.is_dataclass(kind := typing.get_type_hints(Config)[item.name]):
+            lines.append(f"{item.name}:")
+            made: Any = typing.cast(type[Any], kind)()
+            for inner in dataclasses.fields(made):
+                lines += _comment(inner.metadata["help"], "  ")
+                lines.append(f"  {inner.name}: {_shown(getattr(made, inner.name))}")
+        else:
+            default = item.metadata.get("shown", item.default)
+            if item.name == "state_dir" and state_dir:
+                default = state_dir
+            lines.append(f"{item.name}: {_shown(default)}")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _watch_lines(folders: Sequence[str]) -> Iterator[str]:
+    for number, folder in enumerate(folders):
+        lead = "  - "
+        for item in dataclasses.fields(WatchRoot):
+            value = folder if item.name == "path" else item.default
+            if number == 0 and lead.strip():
+                yield from _comment(item.metadata["help"], "  ")
+            elif number == 0:
+                yield from _comment(item.metadata["help"], "    ")
+            yield f"{lead}{item.name}: {_shown(value)}"
+            lead = "    "
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    return [f"{indent}# {line}" for line in text.splitlines()]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        value = list(value)
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10**6)
+    return text.removesuffix("...\n").strip()
