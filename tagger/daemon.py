@@ -25,7 +25,6 @@ from tagger import __version__
 from tagger.bell import Bell
 from tagger.config.schedule import Window
 from tagger.config.schema import Config
-from tagger.control import Control
 from tagger.errors import ConfigError, TaggerError
 from tagger.handover import Found
 from tagger.hanging import Repairs, hang, join
@@ -33,16 +32,17 @@ from tagger.index.damage import open_sound, take_up
 from tagger.index.database import concerns_index
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
-from tagger.logs import Unforeseen, set_up_logging
 from tagger.manage import Manage
 from tagger.metadata.edited import ANOTHER
 from tagger.metrics import Metrics, Sources
-from tagger.notify import Notifier
 from tagger.progress import Progress, Standing
 from tagger.records import Outcome
 from tagger.refusing import Refusing
-from tagger.state import state_lock
 from tagger.survey import Survey
+from tagger.system.control_socket import Control
+from tagger.system.logs import Unforeseen, set_up_logging
+from tagger.system.sd_notify import Notifier
+from tagger.system.state_dir import state_lock
 from tagger.telling import Heartbeat, Manager
 from tagger.watch.watcher import Watcher
 from tagger.watch.writers import Claims, writers_of

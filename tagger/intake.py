@@ -14,14 +14,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from tagger.beneath import move
 from tagger.config.schema import Config
 from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError, TaggerError
-from tagger.files import former_path, hash_file, no_descriptors, photo_stat, sidecar_stat
 from tagger.index.database import concerns_index
 from tagger.index.records import PhotoRow
 from tagger.index.store import Store
-from tagger.logs import Once
 from tagger.metadata.reading import recover
 from tagger.paths import moved_file, sidecar_paths
 from tagger.records import (
@@ -36,7 +33,16 @@ from tagger.records import (
     Unchanged,
 )
 from tagger.refusing import Refusing
-from tagger.watch.gone import is_absent
+from tagger.system.beneath import move
+from tagger.system.files import (
+    former_path,
+    hash_file,
+    is_absent,
+    no_descriptors,
+    photo_stat,
+    sidecar_stat,
+)
+from tagger.system.logs import Once
 from tagger.watch.writers import writers_of
 
 if TYPE_CHECKING:

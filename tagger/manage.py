@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tagger.control import Action
 from tagger.errors import StateError
+from tagger.system.control_socket import Action
 
 if TYPE_CHECKING:
     from tagger.config.schema import Config

@@ -20,8 +20,8 @@ from tagger.config.addresses import listen_address
 from tagger.config.schema import MetricsConfig
 from tagger.errors import StateError
 from tagger.loading import EngineLoader
-from tagger.logs import printable
 from tagger.records import Outcome, Tagged
+from tagger.system.logs import printable
 from tagger.telling import Heartbeat
 from tagger.watch.seams import RootStatus
 from tagger.work import Worker

@@ -28,14 +28,12 @@ from tagger.errors import (
     TaggerError,
     WriteFailedError,
 )
-from tagger.files import is_writable, no_descriptors
 from tagger.index.database import concerns_index
 from tagger.index.records import NOT_WRITABLE, PhotoRow, SavedPhoto, StoredPrediction
 from tagger.index.store import Store
 from tagger.intake import Intake, Job, knows_content, refused, unforeseen
 from tagger.labels.choose import Chooser
 from tagger.labels.evidence import Evidence
-from tagger.logs import Once
 from tagger.metadata.powers import REFUSED
 from tagger.metadata.prepared import PreparedWrite, Provenance, WriteOptions
 from tagger.metadata.reading import read_keywords, read_taken_at, recover
@@ -45,7 +43,8 @@ from tagger.photolock import PhotoLocks, photo_locks
 from tagger.recognise import Recognised, Recogniser
 from tagger.records import Candidate, Keyword, Outcome, Skipped, Tag, Tagged, WriteReceipt
 from tagger.refusing import Refusing
-from tagger.watch.gone import is_absent
+from tagger.system.files import is_absent, is_writable, no_descriptors
+from tagger.system.logs import Once
 from tagger.watch.writers import writers_of
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tagger.system.humanize import duration
+
 WINDOW_SECONDS = 60.0
 """The rate is that of the last minute."""
 LINE_SECONDS = 60.0
@@ -94,16 +96,3 @@ class Progress:
     def _trim(self, now: float) -> None:
         while self._recent and self._recent[0][0] < now - WINDOW_SECONDS:
             self._recent.popleft()
-
-
-def duration(seconds: float) -> str:
-    """Return ``seconds`` as a person says it: "40 s", "12 min", "3 h 20 min", "2 days 4 h"."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    hours = round(seconds / 3600)
-    return f"{hours // 24} days {hours % 24} h"

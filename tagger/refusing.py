@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tagger.beneath import Folder
 from tagger.config.schema import Config
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
-from tagger.files import PROBE, no_descriptors
 from tagger.records import Candidate
+from tagger.system.beneath import Folder
+from tagger.system.files import PROBE, no_descriptors
 from tagger.watch.roots import MARKER
 
 log = logging.getLogger(__name__)

@@ -198,7 +198,7 @@ def located(query: Query, config: Config) -> Query:
         return Not(located(query.part, config))
     if not isinstance(query, Below):
         return query
-    from tagger.naming import known_folders
+    from tagger.system.known_paths import known_folders
 
     roots = [root.path for root in config.watch]
     every = (one for folder in query.folders for one in known_folders(folder, roots))

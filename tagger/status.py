@@ -11,7 +11,7 @@ from tagger.errors import IndexNotReadyError
 from tagger.index.conditions import STATES
 from tagger.index.database import index_path
 from tagger.index.search import open_reader
-from tagger.state import LOCK_NAME, daemon_process, daemon_runs, read_heartbeat
+from tagger.system.state_dir import LOCK_NAME, daemon_process, daemon_runs, read_heartbeat
 
 
 def status_json(config: Config) -> dict[str, Any]:

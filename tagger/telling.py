@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tagger.loading import EngineLoader
-from tagger.logs import printable
-from tagger.notify import Notifier
 from tagger.progress import Standing
-from tagger.resources import memory_mb
-from tagger.state import write_heartbeat
+from tagger.system.logs import printable
+from tagger.system.process import memory_mb
+from tagger.system.sd_notify import Notifier
+from tagger.system.state_dir import write_heartbeat
 from tagger.work import Worker
 
 MEMORY_SECONDS = 10.0

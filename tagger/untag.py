@@ -20,7 +20,6 @@ from tagger.errors import (
     StateError,
     TaggerError,
 )
-from tagger.files import hash_file, photo_stat, sidecar_stat
 from tagger.index.records import PhotoRow, SavedPhoto
 from tagger.index.store import Store
 from tagger.labels.choose import Chooser
@@ -34,7 +33,7 @@ from tagger.metadata.write import prepare
 from tagger.photolock import WAIT_SECONDS, photo_locks
 from tagger.pipeline import keywords_hash, whose, write_options
 from tagger.records import Candidate, JournalEntry, Keyword, Tag
-from tagger.watch.gone import is_absent
+from tagger.system.files import hash_file, is_absent, photo_stat, sidecar_stat
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 2.0
@@ -346,7 +345,7 @@ def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[st
 
     Raise StateError when a folder is not there, or seems to be an unmounted disk.
     """
-    from tagger.mounts import Mounts, read_mountinfo
+    from tagger.system.mounts import Mounts, read_mountinfo
     from tagger.watch.roots import RootMemory, judge, look_at_root
 
     memory = RootMemory(config.state_dir)

@@ -21,7 +21,7 @@ from tagger.loading import EngineLoader, decode_pool, make_chooser
 from tagger.progress import Progress, Standing
 from tagger.records import Candidate, Outcome, Tagged, Unchanged
 from tagger.refusing import Refusing
-from tagger.resources import trim_memory
+from tagger.system.process import trim_memory
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine

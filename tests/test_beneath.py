@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tagger.beneath import Folder, open_beneath, open_regular, open_root
 from tagger.errors import PhotoVanishedError
-from tagger.files import open_photo
+from tagger.system.beneath import Folder, open_beneath, open_regular, open_root
+from tagger.system.files import open_photo
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -7,7 +7,7 @@ import logging
 import subprocess
 import sys
 
-from tagger.logs import JsonFormatter, Once, TextFormatter, printable
+from tagger.system.logs import JsonFormatter, Once, TextFormatter, printable
 
 PATH = "/photos/a\nb\udce9\x1b[31m.jpg"
 
@@ -46,7 +46,7 @@ def test_a_cause_is_told_once_a_place(caplog):
 def test_the_level_of_the_config_is_obeyed():
     script = (
         "import logging; from tagger.config.schema import LogConfig\n"
-        "from tagger.logs import set_up_logging\n"
+        "from tagger.system.logs import set_up_logging\n"
         "set_up_logging(LogConfig(level='warning'))\n"
         "logging.getLogger('tagger.x').info('quiet')\n"
         "logging.getLogger('tagger.x').warning('heard')\n"
@@ -58,7 +58,7 @@ def test_the_level_of_the_config_is_obeyed():
 CHILD = """
 import logging, os, sys
 from tagger.config.schema import LogConfig
-from tagger.logs import set_up_logging
+from tagger.system.logs import set_up_logging
 found = os.fstat(2)
 if sys.argv[1] == "journal":
     os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"

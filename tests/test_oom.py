@@ -10,7 +10,7 @@ import pytest
 
 CHILD = """
 import sys
-from tagger.oom import offer_to_end
+from tagger.system.process import offer_to_end
 offer_to_end(int(sys.argv[1]))
 print(open("/proc/self/oom_score_adj").read())
 """

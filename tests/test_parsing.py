@@ -16,7 +16,7 @@ from tagger.errors import ConfigError, RefusedError
 from tagger.index.decision_lines import read_lines
 from tagger.labels.schema import parse_names
 from tagger.metadata import json_sidecar
-from tagger.state import read_heartbeat, write_heartbeat
+from tagger.system.state_dir import read_heartbeat, write_heartbeat
 from tagger.text.parsing import compose_yaml, parse_json
 from tagger.watch.roots import RootMemory
 from tagger.web.login import FILE, Sessions

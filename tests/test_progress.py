@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tagger.progress import LINE_SECONDS, WINDOW_SECONDS, Progress, Standing, duration
+from tagger.progress import LINE_SECONDS, WINDOW_SECONDS, Progress, Standing
+from tagger.system.humanize import duration
 
 
 class Clock:

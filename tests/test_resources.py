@@ -9,15 +9,15 @@ import sys
 import psutil
 import pytest
 
-from tagger import resources
 from tagger.config.schema import PriorityConfig
-from tagger.resources import memory_mb
+from tagger.system import process as resources
+from tagger.system.process import memory_mb
 
 CHILD = """
 import json, os, subprocess, sys, threading
 import psutil
 from tagger.config.schema import PriorityConfig
-from tagger.resources import be_nice
+from tagger.system.process import be_nice
 be_nice(PriorityConfig(nice=int(sys.argv[1]), io=sys.argv[2]))
 said = {}
 def look():
@@ -71,7 +71,7 @@ def test_only_the_cores_that_may_be_used_are_counted():
 import os
 from tagger.decode.worker import DecodePool
 from tagger.records import CropSpec
-from tagger.resources import cores
+from tagger.system.process import cores
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 with DecodePool(CropSpec()) as pool:
     print(cores(), len(pool._workers))
@@ -96,7 +96,7 @@ def test_memory_counts_the_children():
 def test_free_memory_in_the_middle_of_the_heap_is_given_back() -> None:
     child = """
 import psutil
-from tagger.resources import give_memory_back, trim_memory
+from tagger.system.process import give_memory_back, trim_memory
 give_memory_back()
 blocks = [bytearray(100_000) for _ in range(1000)]
 last = bytearray(100_000)

@@ -16,9 +16,9 @@ from tagger.errors import ModelError
 from tagger.index.store import Store
 from tagger.intake import Intake
 from tagger.loading import EngineLoader
-from tagger.logs import Unforeseen
 from tagger.progress import Progress
 from tagger.records import Candidate, FileStat, Tagged
+from tagger.system.logs import Unforeseen
 from tagger.work import OPTIMIZE_STEP, WORTH_OPTIMIZING, Worker
 from tests.conftest import wait_until
 

@@ -22,13 +22,13 @@ from photos import PROJECT  # noqa: F401  makes tagger importable
 
 from tagger.config.schema import Config, LabelsConfig, WatchRoot
 from tagger.errors import PhotoError
-from tagger.files import photo_stat
 from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
 from tagger.labels.choose import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.records import Candidate, PhotoFacts
+from tagger.system.files import photo_stat
 
 MODEL = "resnet18"
 PHOTOS = 10_000

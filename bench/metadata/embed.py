@@ -23,10 +23,10 @@ import numpy as np
 import piexif
 from PIL import Image
 
-from tagger.files import hash_file
 from tagger.metadata.prepared import Provenance, WriteOptions
 from tagger.metadata.write import prepare
 from tagger.records import Candidate, FileStat, Keyword
+from tagger.system.files import hash_file
 
 SIZE = 5_000_000
 PATH = ("animal", "dog", "Labrador retriever")

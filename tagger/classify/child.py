@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tagger.errors import ModelError, TaggerError
-from tagger.oom import CONVERTER, offer_to_end
+from tagger.system.process import CONVERTER, offer_to_end
 from tagger.text.parsing import parse_json
 
 POLL_SECONDS = 0.05

@@ -13,7 +13,7 @@ from tagger.classify.converted import Converted
 from tagger.classify.engine import check_crops
 from tagger.errors import ModelError
 from tagger.records import Prediction
-from tagger.resources import cores
+from tagger.system.process import cores
 
 TOGETHER = 4
 """Crops in one run of the network at most, for its memory grows with them: 24 at once take

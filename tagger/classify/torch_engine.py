@@ -22,7 +22,7 @@ from tagger.classify.torchvision_compat import import_torchvision
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
 from tagger.records import Prediction
-from tagger.resources import cores
+from tagger.system.process import cores
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)

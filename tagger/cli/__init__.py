@@ -129,7 +129,7 @@ def _run(arguments: list[str] | None) -> int:
     except BrokenPipeError:
         return 0  # `tagger query dog | head`: the reader has enough
     except TaggerError as error:
-        from tagger.logs import printable
+        from tagger.system.logs import printable
 
         _trace(asked)
         lines = str(error).split("\n")
@@ -137,7 +137,7 @@ def _run(arguments: list[str] | None) -> int:
         configured = asked.command != "run" or not isinstance(error, ConfigError)
         return 2 if configured else _NOT_CONFIGURED
     except Exception as error:  # noqa: BLE001 - whatever it is, it is said in one line
-        from tagger.logs import printable
+        from tagger.system.logs import printable
 
         _trace(asked)
         said = printable(" ".join(_cause(error).split()))

@@ -8,7 +8,7 @@ import click
 
 from tagger.cli.common import ask_path, read_config
 from tagger.index.search import open_reader
-from tagger.logs import printable
+from tagger.system.logs import printable
 
 
 @click.command("backup")

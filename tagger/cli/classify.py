@@ -19,9 +19,9 @@ from tagger.cli.common import (
 )
 from tagger.config.schema import Config
 from tagger.errors import PhotoError
-from tagger.logs import printable
-from tagger.resources import cores
 from tagger.shown import class_names, facts_json, tags_json, top_json
+from tagger.system.logs import printable
+from tagger.system.process import cores
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from tagger.cli.common import ask_known, read_config
-from tagger.control import ask
-from tagger.logs import printable
+from tagger.system.control_socket import ask
+from tagger.system.logs import printable
 
 
 @click.command("pause")

@@ -27,9 +27,9 @@ from tagger.errors import (
     WeightsNotFoundError,
 )
 from tagger.index.search import open_reader
-from tagger.logs import printable
 from tagger.records import Tag
-from tagger.state import read_heartbeat
+from tagger.system.logs import printable
+from tagger.system.state_dir import read_heartbeat
 
 START_SECONDS = 120.0
 PHOTO_SECONDS = 90.0

@@ -10,7 +10,7 @@ import click
 
 from tagger.cli.common import json_option, print_json
 from tagger.cli.terminal import raw
-from tagger.logs import printable
+from tagger.system.logs import printable
 
 _MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "wrong": ("WRONG", "red")}
 

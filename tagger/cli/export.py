@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
-from tagger.beneath import NOREPLACE, Folder
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
-from tagger.files import open_photo, unreadable
 from tagger.index.search import Found
-from tagger.logs import printable
 from tagger.paths import OWN_PREFIX, is_inside
+from tagger.system.beneath import NOREPLACE, Folder
+from tagger.system.files import open_photo, unreadable
+from tagger.system.logs import printable
 
 Place = tuple[str, str]
 """A photo's path, and the watched folder that it is in."""

@@ -27,8 +27,8 @@ from tagger.cli.common import (
 )
 from tagger.config.schema import Config
 from tagger.errors import ModelError, PhotoVanishedError
-from tagger.logs import printable
 from tagger.paths import is_photo_name
+from tagger.system.logs import printable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from tagger.config.schema import LogConfig
-from tagger.progress import Standing, duration
+from tagger.progress import Standing
+from tagger.system.humanize import duration
 
 ENOUGH = 10
 """Fewer photos than this are done before a bar can be read."""

@@ -153,7 +153,7 @@ def _check_one_output(wanted: Mapping[str, object]) -> None:
 def _export(photos: list[tuple[str, str]], copy_to: str | None, link_to: str | None) -> int:
     """Copy, link or open photos, and say so; return the exit code."""
     from tagger.cli.export import copy_photos, link_photos, open_photos
-    from tagger.logs import printable
+    from tagger.system.logs import printable
 
     if not (copy_to or link_to):
         if photos:

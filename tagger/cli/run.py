@@ -12,9 +12,9 @@ from tagger.cli.setup import check_config
 from tagger.config.loader import load_config
 from tagger.config.schema import Config
 from tagger.errors import ConfigError
-from tagger.logs import set_up_logging
-from tagger.notify import Notifier
-from tagger.resources import be_nice, give_memory_back, keep_private, raise_descriptors
+from tagger.system.logs import set_up_logging
+from tagger.system.process import be_nice, give_memory_back, keep_private, raise_descriptors
+from tagger.system.sd_notify import Notifier
 
 
 @click.command("run")

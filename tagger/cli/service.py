@@ -11,7 +11,7 @@ import click
 from tagger.cli.common import read_config
 from tagger.cli.setup import check_config
 from tagger.errors import ConfigError
-from tagger.logs import printable
+from tagger.system.logs import printable
 
 if TYPE_CHECKING:
     from tagger.service.plan import Plan

@@ -17,8 +17,8 @@ from tagger.cli.terminal import shown as visible
 from tagger.config.schema import Config
 from tagger.errors import StateError
 from tagger.index.search import Reader, open_reader
-from tagger.logs import printable
 from tagger.shown import photo_json
+from tagger.system.logs import printable
 
 
 @click.command("show")

@@ -12,9 +12,9 @@ import click
 from tagger.cli.common import config_or_default, json_option, print_json
 from tagger.config.schema import Config
 from tagger.errors import TaggerError
-from tagger.logs import printable
 from tagger.progress import Standing
 from tagger.status import status_json
+from tagger.system.logs import printable
 
 WATCH_SECONDS = 2.0
 

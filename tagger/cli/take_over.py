@@ -10,7 +10,7 @@ from tagger.cli.common import ask_known, read_config
 from tagger.config.schema import Config
 from tagger.errors import ConfigError, StateError
 from tagger.index.store import Store
-from tagger.logs import printable
+from tagger.system.logs import printable
 
 
 @click.command("take-over")
@@ -22,9 +22,9 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
     Of several taggers on one folder only one writes tags to its files; the others keep theirs in
     the index. The other one notices within seconds, and writes there no more.
     """
-    from tagger.control import ask
     from tagger.metadata.edited import ANOTHER
-    from tagger.state import daemon_runs
+    from tagger.system.control_socket import ask
+    from tagger.system.state_dir import daemon_runs
 
     config, path = read_config(ctx)
     if config.write.target == "none":

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO, cast
 
-from tagger.logs import escaped, printable
+from tagger.system.logs import escaped, printable
 
 _EXACT = "tagger-exact"
 

@@ -10,9 +10,9 @@ from tagger.cli.common import ask_known, config_or_default, json_option, print_j
 from tagger.errors import StateError
 from tagger.index.search import open_reader
 from tagger.index.store import Store
-from tagger.logs import printable
 from tagger.shown import failure_json
-from tagger.state import daemon_runs
+from tagger.system.logs import printable
+from tagger.system.state_dir import daemon_runs
 
 
 @click.command("failures")

@@ -10,8 +10,8 @@ import click
 from tagger.cli.common import ask_known, json_option, print_json, read_config
 from tagger.errors import ConfigError, TaggerError
 from tagger.index.store import Store
-from tagger.logs import printable
-from tagger.state import daemon_runs
+from tagger.system.logs import printable
+from tagger.system.state_dir import daemon_runs
 
 
 @click.command("untag")

@@ -16,8 +16,8 @@ from tagger.cli.common import config_or_default, leave_folder
 from tagger.config.edit import with_value
 from tagger.config.loader import find_config
 from tagger.errors import ConfigError
-from tagger.logs import set_up_logging
-from tagger.resources import keep_private
+from tagger.system.logs import set_up_logging
+from tagger.system.process import keep_private
 
 
 @click.group("web", invoke_without_command=True)

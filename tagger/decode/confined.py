@@ -33,8 +33,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from tagger.decode import landlock, seccomp
-from tagger.oom import DECODER, offer_to_end
 from tagger.records import CropSpec
+from tagger.system.process import DECODER, offer_to_end
 
 READY = b"ready"
 """What a process says first, then a space and what it could not do, see :func:`confine`."""

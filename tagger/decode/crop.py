@@ -47,9 +47,9 @@ from tagger.errors import (
     NotAnImageError,
     PhotoError,
 )
-from tagger.files import unreadable
 from tagger.paths import RAW_SUFFIXES
 from tagger.records import CropSpec, DecodedPhoto, PhotoFacts
+from tagger.system.files import unreadable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
 """All that is opened; Pillow knows many more, each with its own bugs. MPO opens as JPEG."""

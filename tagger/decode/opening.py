@@ -7,7 +7,7 @@ import os
 import stat
 
 from tagger.errors import NotAnImageError, PhotoVanishedError
-from tagger.files import open_photo, open_untrusted, unreadable
+from tagger.system.files import open_photo, open_untrusted, unreadable
 
 
 def open_file(path: str, root: str | None = None) -> int:

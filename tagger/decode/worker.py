@@ -39,7 +39,7 @@ from tagger.decode.confined import (
 from tagger.decode.opening import open_file
 from tagger.errors import DecoderCrashedError, PhotoError
 from tagger.records import CropSpec, DecodedPhoto
-from tagger.resources import cores
+from tagger.system.process import cores
 
 if TYPE_CHECKING:
     import numpy as np

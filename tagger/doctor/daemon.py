@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from tagger import __version__
 from tagger.config.addresses import listen_address, web_address
 from tagger.doctor.result import Patient, Result, name_of
-from tagger.progress import duration
-from tagger.state import LOCK_NAME
+from tagger.system.humanize import duration
+from tagger.system.state_dir import LOCK_NAME
 
 STALE_SECONDS = 180.0
 """The heartbeat comes every minute."""

@@ -8,11 +8,12 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tagger.doctor.result import Patient, Result, megabytes
+from tagger.doctor.result import Patient, Result
 from tagger.errors import StateError
 from tagger.index.database import index_path
 from tagger.index.migrations import MIGRATIONS
-from tagger.state import daemon_runs
+from tagger.system.humanize import megabytes
+from tagger.system.state_dir import daemon_runs
 
 DAMAGED_PREFIX = "index.damaged-"
 

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator
 
 from tagger.doctor.folders import count_folders, writes
-from tagger.doctor.result import Patient, Result, megabytes, name_of
+from tagger.doctor.result import Patient, Result, name_of
 from tagger.metadata.exiftool import find_exiftool
-from tagger.progress import duration
+from tagger.system.humanize import duration, megabytes
 
 LEAST, LITTLE = 50e6, 500e6
 """Bytes on a disk: with less than the first nothing can be relied on to be written."""

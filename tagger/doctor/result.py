@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tagger.config.schema import Config
-from tagger.mounts import Mounts, read_mountinfo
-from tagger.state import daemon_process, daemon_runs, read_heartbeat
+from tagger.system.mounts import Mounts, read_mountinfo
+from tagger.system.state_dir import daemon_process, daemon_runs, read_heartbeat
 
 State = Literal["ok", "warning", "wrong"]
 
@@ -96,8 +96,3 @@ def name_of(user: int) -> str:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return f"user {user}"
-
-
-def megabytes(count: float) -> str:
-    """Return bytes as a person says them: "512 MB", "1.2 GB"."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"

@@ -11,8 +11,8 @@ import os
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
-from tagger.filenames import same_letters
 from tagger.index.words import storable
+from tagger.system.path_spelling import same_letters
 
 Sql = tuple[str, tuple[Any, ...]]
 """A condition and the values of its parameters, in order."""

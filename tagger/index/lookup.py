@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from tagger.errors import PhotoForbiddenError
-from tagger.files import is_readable, is_writable
 from tagger.index import queries
 from tagger.index.database import Database
 from tagger.index.records import (
@@ -22,6 +21,7 @@ from tagger.index.records import (
 )
 from tagger.paths import is_inside
 from tagger.records import FileStat, JournalEntry, Tag
+from tagger.system.files import is_readable, is_writable
 
 log = logging.getLogger(__name__)
 

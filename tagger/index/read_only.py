@@ -14,11 +14,11 @@ import sqlite3
 import time
 
 from tagger.errors import IndexNotReadyError, StateError
-from tagger.filenames import same_letters
 from tagger.index.conditions import EARTH_RADIUS_KM
 from tagger.index.migrations import MIGRATIONS
 from tagger.index.storable import Connection
 from tagger.index.words import fold
+from tagger.system.path_spelling import same_letters
 
 
 def connect(path: str) -> sqlite3.Connection:

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from tagger.files import parted_path
 from tagger.index.lookup import MAX_BACKOFF, Lookup
 from tagger.index.recall import deciding
 from tagger.index.records import SavedPhoto, entry_values, sort_key
@@ -21,6 +20,7 @@ from tagger.index.row_writes import (
     touch,
 )
 from tagger.records import Failure, FileStat, JournalEntry, PhotoFacts, Tag
+from tagger.system.files import parted_path
 
 FIRST_BACKOFF = 60.0
 CRASHES_UNTIL_QUARANTINE = 3

@@ -12,8 +12,8 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from tagger.beneath import Folder
 from tagger.errors import PhotoChangedError, RefusedError
+from tagger.system.beneath import Folder
 
 _NO_ATTRIBUTES = (errno.EOPNOTSUPP, errno.ENOSYS)
 _NOT_ALLOWED = (errno.EPERM, errno.EINVAL, *_NO_ATTRIBUTES)

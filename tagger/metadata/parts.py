@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tagger.beneath import Beneath
 from tagger.errors import RefusedError
 from tagger.metadata import exif, json_sidecar, patch, xmp
 from tagger.metadata.keywords import KeywordPath, wanted_values
@@ -18,6 +17,7 @@ from tagger.metadata.safefile import MAX_SIDECAR, Original, Staged, read_origina
 from tagger.metadata.spliced import Content, proved, same
 from tagger.metadata.whose import digest_text
 from tagger.records import JournalEntry, Keyword
+from tagger.system.beneath import Beneath
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ _HEAD = len(MAGIC) + 1 + DIGEST_BYTES
 
 
 def digest(data: Content) -> bytes:
-    """Return the XXH3-128 digest of ``data``, see :func:`tagger.files.hash_file`."""
+    """Return the XXH3-128 digest of ``data``, see :func:`tagger.system.files.hash_file`."""
     found = xxhash.xxh3_128()
     for piece, start in pieces(data):
         found.update(memoryview(piece)[start:])

@@ -13,13 +13,13 @@ import stat
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from tagger.beneath import Beneath
 from tagger.errors import MetadataError, RefusedError
 from tagger.metadata import container, exif, exiftool, patch, xmp
 from tagger.metadata.packet import SIDECAR_FOR
 from tagger.metadata.safefile import MAX_SIDECAR, read_original
 from tagger.metadata.spliced import Content, Spliced, joined
 from tagger.paths import PHOTO_SUFFIXES, RAW_SUFFIXES, sidecar_paths, spellings
+from tagger.system.beneath import Beneath
 
 _HEIF_BRANDS = frozenset(
     {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}

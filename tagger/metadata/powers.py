@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tagger.beneath import APPEND, IMMUTABLE, Folder
-from tagger.files import CANARY_PREFIX, PROBE
 from tagger.metadata.temporary import clean
+from tagger.system.beneath import APPEND, IMMUTABLE, Folder
+from tagger.system.files import CANARY_PREFIX, PROBE
 
 REFUSED = frozenset(
     {

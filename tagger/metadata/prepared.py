@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tagger.errors import PhotoChangedError
-from tagger.files import photo_stat
 from tagger.metadata.keywords import KeywordPath
 from tagger.metadata.safefile import Staged
 from tagger.paths import sidecar_paths
 from tagger.records import FileStat, JournalEntry, WriteReceipt
+from tagger.system.files import photo_stat
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tagger.beneath import Beneath
 from tagger.errors import (
     MetadataError,
     PhotoChangedError,
     PhotoVanishedError,
     RefusedError,
 )
-from tagger.files import no_descriptors, photo_stat
 from tagger.metadata import container, json_sidecar, patch, xmp
 from tagger.metadata.dates import taken_at
 from tagger.metadata.inside import Inside, inside, inside_file
@@ -35,6 +33,8 @@ from tagger.metadata.source import Source
 from tagger.metadata.spliced import proved
 from tagger.paths import sidecar_paths
 from tagger.records import FileStat, JournalEntry, Keyword
+from tagger.system.beneath import Beneath
+from tagger.system.files import no_descriptors, photo_stat
 
 _TOOLKIT = b'x:xmptk="tagger '
 """In the head of a packet that no other program has written since tagger made it."""

@@ -20,7 +20,6 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from tagger.beneath import EXCHANGE, LEADS_AWAY, NOREPLACE, Beneath, Folder
 from tagger.errors import (
     PhotoChangedError,
     PhotoVanishedError,
@@ -32,7 +31,8 @@ from tagger.metadata.powers import REFUSED, Powers, locked, powers_in
 from tagger.metadata.putting import check_written, start_writeback, write_content
 from tagger.metadata.spliced import Content, Spliced
 from tagger.metadata.temporary import make_temporary, remove_temporary, temporary_name
-from tagger.mounts import is_remote
+from tagger.system.beneath import EXCHANGE, LEADS_AWAY, NOREPLACE, Beneath, Folder
+from tagger.system.mounts import is_remote
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from tagger.beneath import Beneath
 from tagger.errors import MetadataError, RefusedError
 from tagger.metadata import edited, json_sidecar, patch, xmp
 from tagger.metadata.safefile import MAX_SIDECAR, Original, read_original
 from tagger.records import JournalEntry
+from tagger.system.beneath import Beneath
 
 _PREFIX = "xxh3-128:"
 

@@ -11,9 +11,7 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from tagger.beneath import Beneath
 from tagger.errors import PhotoVanishedError, RefusedError
-from tagger.files import leads_out
 from tagger.metadata import edited, exif, json_sidecar, patch
 from tagger.metadata.dates import taken_at
 from tagger.metadata.keywords import (
@@ -55,6 +53,8 @@ from tagger.metadata.safefile import MAX_READ, MAX_SIDECAR, Original, read_origi
 from tagger.metadata.whose import Whose, named_in, named_in_json, settle
 from tagger.paths import sidecar_paths
 from tagger.records import Candidate, FileStat, JournalEntry, Keyword
+from tagger.system.beneath import Beneath
+from tagger.system.files import leads_out
 
 __all__ = [
     "PreparedWrite",

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tagger.config.schema import WatchRoot
-from tagger.filenames import spelled
-from tagger.files import leads_out, no_descriptors
 from tagger.paths import is_inside
 from tagger.records import Candidate, FileStat
+from tagger.system.files import leads_out, no_descriptors
+from tagger.system.path_spelling import spelled
 from tagger.watch.gone import Departures
 from tagger.watch.look import take_look
 from tagger.watch.presence import Presence

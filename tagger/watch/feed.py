@@ -17,10 +17,10 @@ import time
 from collections.abc import Iterator
 from typing import Literal
 
-from tagger.beneath import APPEND, Folder
 from tagger.config.schema import WatchRoot
-from tagger.files import CANARY_PREFIX
-from tagger.mounts import Mounts
+from tagger.system.beneath import APPEND, Folder
+from tagger.system.files import CANARY_PREFIX
+from tagger.system.mounts import Mounts
 from tagger.watch.events import EventSource, EventSourceFactory, Hint, Kind
 from tagger.watch.roots import remove_strays
 from tagger.watch.seams import Clock

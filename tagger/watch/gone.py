@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 import os
-import stat
 from collections.abc import Callable, Collection, Iterable
-
-from tagger.filenames import is_spelled_so
 
 log = logging.getLogger(__name__)
 
@@ -26,18 +22,6 @@ RECENT_SECONDS = 60.0
 def is_wave(missing: int, known: int) -> bool:
     """Whether ``missing`` of ``known`` photos at once may be an accident."""
     return missing > WAVE_MINIMUM and missing > WAVE_FRACTION * known
-
-
-def is_absent(path: str, root: str | None = None) -> bool:
-    """Whether there is surely no regular file at ``path``; a disk error is no proof.
-
-    With its ``root``, one that has another spelling below it by now is not there either.
-    """
-    try:
-        there = stat.S_ISREG(os.lstat(path).st_mode)
-        return not there or (root is not None and not is_spelled_so(path, root))
-    except OSError as error:
-        return error.errno in (errno.ENOENT, errno.ENOTDIR)
 
 
 def away(crossings: Iterable[str]) -> list[str]:

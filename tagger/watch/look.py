@@ -8,8 +8,8 @@ import os
 import signal
 import stat
 
-from tagger.beneath import open_beneath
 from tagger.records import FileStat
+from tagger.system.beneath import open_beneath
 from tagger.watch.ends import completeness_of
 from tagger.watch.settle import Completeness, Look
 

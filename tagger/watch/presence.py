@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Iterable
 
 from tagger.config.schema import WatchRoot
-from tagger.files import no_descriptors
-from tagger.mounts import Mount, Mounts, read_mountinfo
+from tagger.system.files import no_descriptors
+from tagger.system.mounts import Mount, Mounts, read_mountinfo
 from tagger.watch.gone import away
 from tagger.watch.roots import (
     MARKER,

@@ -13,12 +13,13 @@ from itertools import chain
 from typing import Protocol
 
 from tagger.config.schema import WatchRoot
-from tagger.filenames import ignores_case, spelled
 from tagger.paths import is_inside, is_photo_name, is_sidecar_name, photos_of_sidecar
+from tagger.system.files import is_absent
+from tagger.system.path_spelling import ignores_case, spelled
 from tagger.watch.events import EventSourceFactory, Hint, HintBox, Kind, WatchdogSource
 from tagger.watch.examine import Examiner
 from tagger.watch.feed import Feed
-from tagger.watch.gone import Departures, Vanished, away, is_absent
+from tagger.watch.gone import Departures, Vanished, away
 from tagger.watch.presence import Presence
 from tagger.watch.pulse import Pulse
 from tagger.watch.roots import RootMemory

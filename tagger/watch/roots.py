@@ -24,9 +24,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from tagger.beneath import Folder, open_regular
-from tagger.files import CANARY_PREFIX
-from tagger.mounts import Mounts
+from tagger.system.beneath import Folder, open_regular
+from tagger.system.files import CANARY_PREFIX
+from tagger.system.mounts import Mounts
 from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tagger.config.schema import WatchRoot
-from tagger.filenames import same_letters
 from tagger.paths import (
     is_inside,
     is_photo_name,
@@ -21,6 +20,7 @@ from tagger.paths import (
     sidecar_paths,
     spellings,
 )
+from tagger.system.path_spelling import same_letters
 
 IGNORED_FOLDERS = frozenset(
     {

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tagger.config.schema import WatchRoot
-from tagger.files import no_descriptors
 from tagger.paths import is_inside
+from tagger.system.files import no_descriptors
 from tagger.watch.events import EventSourceFactory, WatchdogSource
 from tagger.watch.layout import Layout
 from tagger.watch.root_watch import NO_ANSWER, RootWatch, Settings

@@ -25,8 +25,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tagger.beneath import Folder, open_regular
 from tagger.paths import is_inside
+from tagger.system.beneath import Folder, open_regular
 from tagger.text.parsing import parse_json
 from tagger.watch.roots import MARKER, MARKER_TEXT
 

@@ -21,8 +21,8 @@ from tagger.errors import (
     StateError,
     TaggerError,
 )
-from tagger.logs import printable
 from tagger.serving.request import Refusal
+from tagger.system.logs import printable
 from tagger.web.api import api
 from tagger.web.body import FormParser
 from tagger.web.library_api import add_library_routes

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tagger.config.schema import Config
-from tagger.control import ask
 from tagger.errors import MetadataError, PhotoError, StateError
 from tagger.index.store import Store
 from tagger.metadata.own import keyword_problem
-from tagger.state import daemon_runs
+from tagger.system.control_socket import ask
+from tagger.system.state_dir import daemon_runs
 from tagger.untag import Untagger
 from tagger.web.gallery import open_inside
 from tagger.web.services import WebError

@@ -19,7 +19,7 @@ from typing import Any
 from tagger.errors import SlowQueryError, StateError
 from tagger.index.conditions import And, Query
 from tagger.index.database import index_path
-from tagger.state import STATUS_NAME, daemon_runs
+from tagger.system.state_dir import STATUS_NAME, daemon_runs
 from tagger.web.library import ByIds, gallery_photo_json
 from tagger.web.services import Services, WebError
 

@@ -22,7 +22,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from itsdangerous import BadSignature, TimestampSigner
 
 from tagger.config.schema import Config
-from tagger.logs import printable
+from tagger.system.logs import printable
 from tagger.text.parsing import parse_json
 from tagger.web.passwords import OLD_HASH, Attempts, Password
 from tagger.web.services import WebError

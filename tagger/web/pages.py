@@ -11,7 +11,7 @@ from tagger.errors import QueryError
 from tagger.metadata.own import MAX_LENGTH
 from tagger.pipeline import write_options
 from tagger.shown import known_failure_json, label_counts, label_trees_json
-from tagger.state import daemon_runs
+from tagger.system.state_dir import daemon_runs
 from tagger.web import keep, library
 from tagger.web.api import MAX_PAGE, no_photo, query_text, whole_number
 from tagger.web.reasons import Reasons

@@ -11,7 +11,7 @@ import pytest
 from tagger.errors import StateError
 from tagger.index.search import open_reader
 from tagger.index.store import Store
-from tagger.state import state_lock
+from tagger.system.state_dir import state_lock
 
 
 def test_a_backup_of_a_working_daemon_can_take_the_indexs_place(home, scenes, eventually):
@@ -66,7 +66,7 @@ def test_a_state_directory_is_for_its_owner_and_group(tmp_path):
 
 def test_a_network_disk_is_no_place_for_the_index(tmp_path, monkeypatch):
     line = f"36 25 0:32 / {tmp_path.resolve()} rw - nfs4 nas:/photos rw\n"
-    monkeypatch.setattr("tagger.state.read_mountinfo", lambda: line)
+    monkeypatch.setattr("tagger.system.state_dir.read_mountinfo", lambda: line)
     expected = pytest.raises(StateError, match=r"network file system \(nfs4\).*local disk")
     with expected, state_lock(str(tmp_path / "state")):
         pass

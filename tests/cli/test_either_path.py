@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tagger.index.store import Store
-from tagger.naming import known_folders, known_path
 from tagger.records import Tag
+from tagger.system.known_paths import known_folders, known_path
 from tests.cli.conftest import saved
 
 
@@ -97,9 +97,9 @@ def test_a_folder_that_holds_watched_ones_by_links_only(tmp_path: Path) -> None:
 def test_a_path_stays_as_it_is_when_its_disk_does_not_answer(monkeypatch, tmp_path: Path) -> None:
     ended = threading.Event()
     real = os.path.realpath
-    monkeypatch.setattr("tagger.naming.ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr("tagger.system.known_paths.ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(
-        "tagger.naming.os.path.realpath",
+        "tagger.system.known_paths.os.path.realpath",
         lambda path: ended.wait(60) and path if "away" in path else real(path),
     )
     try:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tagger.state import state_lock
+from tagger.system.state_dir import state_lock
 from tests.conftest import Home
 
 

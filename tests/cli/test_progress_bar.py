@@ -12,7 +12,7 @@ SCRIPT = """
 import logging, sys
 from tagger.cli.progress import Bar, wants_bar
 from tagger.config.schema import LogConfig
-from tagger.logs import set_up_logging
+from tagger.system.logs import set_up_logging
 from tagger.progress import Standing
 log = logging.getLogger("tagger.x")
 print("wants", wants_bar(LogConfig()), wants_bar(LogConfig(format="json")), flush=True)

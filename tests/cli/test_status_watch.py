@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tagger.index.store import Store
-from tagger.state import state_lock, write_heartbeat
+from tagger.system.state_dir import state_lock, write_heartbeat
 from tests.conftest import Home
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from tagger.index.store import Store
-from tagger.logs import JournalFormatter, JsonFormatter, TextFormatter, escaped, printable
 from tagger.records import FileStat, Tag
+from tagger.system.logs import JournalFormatter, JsonFormatter, TextFormatter, escaped, printable
 from tests.cli.conftest import saved
 
 run = functools.partial(subprocess.run, check=False, timeout=60)

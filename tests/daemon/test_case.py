@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tagger.filenames import is_spelled_so, spelled
-from tagger.watch.gone import is_absent
+from tagger.system.files import is_absent
+from tagger.system.path_spelling import is_spelled_so, spelled
 
 TOOLS = ("mkfs.exfat", "losetup", "mount")
 
@@ -124,7 +124,9 @@ def test_where_case_matters_every_name_is_its_own(tmp_path, monkeypatch):
     for name in ("a.jpg", "A.JPG", "b.jpg", "2024"):
         (tmp_path / name).write_bytes(b"x")
     listed = []
-    monkeypatch.setattr("tagger.filenames.os.listdir", lambda folder: listed.append(folder) or [])
+    monkeypatch.setattr(
+        "tagger.system.path_spelling.os.listdir", lambda folder: listed.append(folder) or []
+    )
     assert spelled(str(tmp_path / "b.jpg"), str(tmp_path)) == str(tmp_path / "b.jpg")
     assert listed == []
     monkeypatch.undo()

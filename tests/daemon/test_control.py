@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tagger.control import SOCKET_NAME, Control, ask
 from tagger.errors import ConfigError, StateError
+from tagger.system.control_socket import SOCKET_NAME, Control, ask
 
 
 def tagged(home):

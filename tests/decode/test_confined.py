@@ -31,7 +31,7 @@ from tagger.decode.view import view
 from tagger.decode.worker import DecodePool
 from tagger.errors import PhotoVanishedError
 from tagger.records import CropSpec
-from tagger.resources import keep_private
+from tagger.system.process import keep_private
 from tests.decode.pictures import deep_png, dng, encoded, exif, grid_heic, quarters
 
 LIBC = ctypes.CDLL(None, use_errno=True)

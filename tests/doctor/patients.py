@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from tagger import __version__
 from tagger.config.schema import Config
 from tagger.doctor.result import Patient
-from tagger.state import state_lock, write_heartbeat
+from tagger.system.state_dir import state_lock, write_heartbeat
 
 ROOT = os.geteuid() == 0
 NOBODY = 65534

@@ -24,7 +24,7 @@ from tagger.doctor.machine import (
 )
 from tagger.doctor.model import _engine, _int8, check_model
 from tagger.doctor.result import Patient
-from tagger.mounts import Mounts
+from tagger.system.mounts import Mounts
 from tests.doctor.patients import NOBODY, ROOT, only, running, state_of
 
 # Folders

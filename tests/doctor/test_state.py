@@ -20,7 +20,7 @@ from tagger.doctor.result import Patient, Result
 from tagger.errors import StateError
 from tagger.index.store import Store
 from tagger.records import FileStat
-from tagger.state import write_heartbeat
+from tagger.system.state_dir import write_heartbeat
 from tests.doctor.patients import NOBODY, ROOT, only, running, state_of
 
 # The index

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tagger.beneath import Folder
 from tagger.errors import TaggerError
-from tagger.files import leads_out
 from tagger.metadata.prepared import Provenance, WriteOptions
 from tagger.metadata.reading import read_keywords, read_tags, recover
 from tagger.metadata.write import prepare
 from tagger.records import Candidate, FileStat, JournalEntry
+from tagger.system.beneath import Folder
+from tagger.system.files import leads_out
 from tagger.watch.roots import read_marker, write_marker
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import TAGS

@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tagger.beneath import Folder
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
 from tagger.metadata import safefile
 from tagger.metadata.prepared import PreparedWrite, WriteOptions
 from tagger.metadata.safefile import read_original, stage
 from tagger.metadata.temporary import clean_strays
 from tagger.paths import OWN_PREFIX
+from tagger.system.beneath import Folder
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import DOG, EMBED, SIDECAR, Tagger, left_behind
 

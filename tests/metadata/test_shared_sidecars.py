@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tagger.beneath import Beneath
 from tagger.metadata.places import Sidecars, sidecars_of
 from tagger.metadata.reading import read_keywords, read_tags
 from tagger.records import Keyword
+from tagger.system.beneath import Beneath
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import ANIMAL, DOG, SIDECAR, TAGS, Tagger, keywords_in
 

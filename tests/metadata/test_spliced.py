@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
-from tagger.files import hash_file
 from tagger.metadata import container, patch, putting
 from tagger.metadata.safefile import read_original, stage
 from tagger.metadata.spliced import Spliced, joined, proved, same
 from tagger.records import FileStat
+from tagger.system.files import hash_file
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import Tagger, candidate, left_behind
 

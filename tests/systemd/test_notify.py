@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.notify import Notifier
+from tagger.system.sd_notify import Notifier
 
 
 @pytest.fixture(params=["file", "abstract"])
@@ -89,7 +89,7 @@ def test_the_watchdog_is_fed_at_half_its_time_and_only_when_it_watches(manager, 
 def test_children_inherit_nothing(manager):
     end, name = manager
     script = (
-        "import os, subprocess, sys; from tagger.notify import Notifier; told = Notifier();"
+        "import os, subprocess, sys; from tagger.system.sd_notify import Notifier; told = Notifier();"
         "subprocess.run([sys.executable, '-c', 'import os; print(sorted(os.environ))']);"
         "told.ready()"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tagger.config.schema import WatchRoot
-from tagger.mounts import Mounts, read_mountinfo
+from tagger.system.mounts import Mounts, read_mountinfo
 from tagger.watch.events import Hint, Kind
 from tagger.watch.feed import CANARY_SECONDS, MAX_LOSSES, RETRY_SECONDS, Feed
 from tests.watch.conftest import Source, Time

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tagger.watch.gone import Departures, away, is_absent, is_wave
+from tagger.system.files import is_absent
+from tagger.watch.gone import Departures, away, is_wave
 
 
 def paths(count: int, start: int = 0) -> list[str]:

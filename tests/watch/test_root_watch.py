@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tagger.mounts import Mount
+from tagger.system.mounts import Mount
 from tagger.watch.events import Kind
 from tagger.watch.pulse import SILENT_SECONDS
 from tagger.watch.root_watch import AGAIN_SECONDS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.mounts import Mounts, read_mountinfo
+from tagger.system.mounts import Mounts, read_mountinfo
 from tagger.watch.roots import (
     MARKER,
     Place,

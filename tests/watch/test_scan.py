@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tagger import files
 from tagger.config.schema import WatchRoot
 from tagger.paths import photos_of_sidecar, sidecar_paths
 from tagger.records import FileStat
+from tagger.system import files
 from tagger.watch.scan import Rules, WalkReport, sidecar_stats, walk
 
 

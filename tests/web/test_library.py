@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tagger.cli import cli
-from tagger.files import photo_stat
 from tagger.index.records import SavedPhoto
 from tagger.index.search import open_reader
 from tagger.index.store import Store
 from tagger.records import FileStat
+from tagger.system.files import photo_stat
 from tagger.web.api import MAX_QUERY
 from tagger.web.gallery import VIEW_BYTES, Gallery
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tagger.errors import StateError
-from tagger.mounts import Mounts, read_mountinfo
+from tagger.system.mounts import Mounts, read_mountinfo
 from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)

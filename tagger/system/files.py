@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import xxhash
 
-from tagger.beneath import LEADS_AWAY, open_regular
 from tagger.errors import (
     PhotoChangedError,
     PhotoForbiddenError,
@@ -18,6 +17,8 @@ from tagger.errors import (
 )
 from tagger.paths import OWN_PREFIX, sidecar_paths
 from tagger.records import FileStat
+from tagger.system.beneath import LEADS_AWAY, open_regular
+from tagger.system.path_spelling import is_spelled_so
 
 CANARY_PREFIX = OWN_PREFIX + "canary-"
 """How the names of empty files begin that are made to be heard of, or to ask a folder what it
@@ -179,3 +180,15 @@ def former_path(path: str) -> str:
     folder, name = os.path.split(path)
     above, last = os.path.split(folder)
     return os.path.join(above, name) if last.startswith(_PARTED) else path
+
+
+def is_absent(path: str, root: str | None = None) -> bool:
+    """Whether there is surely no regular file at ``path``; a disk error is no proof.
+
+    With its ``root``, one that has another spelling below it by now is not there either.
+    """
+    try:
+        there = stat.S_ISREG(os.lstat(path).st_mode)
+        return not there or (root is not None and not is_spelled_so(path, root))
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
