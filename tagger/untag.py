@@ -30,8 +30,8 @@ from tagger.metadata.packet import clean, key
 from tagger.metadata.prepared import PreparedWrite, Provenance
 from tagger.metadata.reading import recover
 from tagger.metadata.write import prepare
-from tagger.photolock import WAIT_SECONDS, photo_locks
-from tagger.pipeline import keywords_hash, whose, write_options
+from tagger.pipeline.photo_lock import WAIT_SECONDS, photo_locks
+from tagger.pipeline.pipeline import keywords_hash, whose, write_options
 from tagger.records import Candidate, JournalEntry, Keyword, Tag
 from tagger.system.files import hash_file, is_absent, photo_stat, sidecar_stat
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 
-from tagger.bell import Bell
+from tagger.daemon.wakeup import Bell
 
 
 def test_a_ring_is_kept_and_several_count_as_one():

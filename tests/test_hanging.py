@@ -8,13 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from tagger import hanging
+from tagger.daemon import crash_repair, stalls
+from tagger.daemon.crash_repair import Repairs
+from tagger.daemon.stalls import HANG_SECONDS, hang, join, left_behind
+from tagger.daemon.worker import STUCK_SECONDS
 from tagger.errors import SilentDiskError
-from tagger.handover import Hand
-from tagger.hanging import HANG_SECONDS, Repairs, hang, join, left_behind
 from tagger.index.store import Store
+from tagger.pipeline.serial_executor import Hand
 from tagger.watch.pulse import SILENT_SECONDS
-from tagger.work import STUCK_SECONDS
 
 
 def disks(*silent: str) -> SimpleNamespace:
@@ -84,7 +85,7 @@ def test_a_hand_does_one_thing_after_another():
 def test_a_folder_waits_for_its_repair_only(tmp_path, monkeypatch):
     """The writes of a crash on a disk that does not answer hold up no other folder."""
     answered, late = threading.Event(), threading.Event()
-    monkeypatch.setattr(hanging, "REPAIR_SECONDS", 0.1)
+    monkeypatch.setattr(crash_repair, "REPAIR_SECONDS", 0.1)
     repaired = []
 
     def repair(store, pending):
@@ -92,7 +93,7 @@ def test_a_folder_waits_for_its_repair_only(tmp_path, monkeypatch):
             answered.wait()
         repaired.append(pending)
 
-    monkeypatch.setattr(hanging, "repair", repair)
+    monkeypatch.setattr(stalls, "repair", repair)
     with Store(str(tmp_path)) as store:
         monkeypatch.setattr(
             store, "pending", lambda: [(1, "/nas/a.jpg", None), (2, "/b/b.jpg", None)]

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from tagger.config.schema import Config, WatchRoot
+from tagger.daemon.commands import Manage
 from tagger.errors import StateError
 from tagger.index.store import Store
-from tagger.manage import Manage
 from tagger.records import Outcome, Skipped
 from tagger.watch.watcher import Watcher
 

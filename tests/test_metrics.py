@@ -18,15 +18,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tagger.config.loader import parse_config
 from tagger.config.schema import Config, MetricsConfig
+from tagger.daemon.metrics import STALE_SECONDS, Metrics, Sources
+from tagger.daemon.progress import Progress
+from tagger.daemon.reporting import Heartbeat
+from tagger.daemon.worker import STUCK_SECONDS, Worker
 from tagger.errors import ConfigError, DamagedImageError
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
-from tagger.metrics import STALE_SECONDS, Metrics, Sources
-from tagger.progress import Progress
 from tagger.records import Failed, Failure, Skipped, Tag, Tagged, Unchanged
-from tagger.telling import Heartbeat
 from tagger.watch.seams import RootStatus
-from tagger.work import STUCK_SECONDS, Worker
 
 
 def free_port() -> int:

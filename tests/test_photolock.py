@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 
-from tagger.photolock import photo_locks
+from tagger.pipeline.photo_lock import photo_locks
 
 HOLDER = """
 import sys, time
-from tagger.photolock import photo_locks
+from tagger.pipeline.photo_lock import photo_locks
 with photo_locks(sys.argv[1]) as locks:
     print(locks.take("/p/a.jpg", 0), flush=True)
     time.sleep(600)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tagger.progress import LINE_SECONDS, WINDOW_SECONDS, Progress, Standing
+from tagger.daemon.progress import LINE_SECONDS, WINDOW_SECONDS, Progress, Standing
 from tagger.system.humanize import duration
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tagger.index.records import unpack_top
 from tagger.labels.evidence import Evidence, combine
-from tagger.recognise import DECISIVE, predict
+from tagger.pipeline.inference import DECISIVE, predict
 from tagger.records import DecodedPhoto, PhotoFacts, Prediction
 
 CLASSES = 4

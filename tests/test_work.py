@@ -12,14 +12,14 @@ import pytest
 
 from tagger.classify.optimize import Verdict
 from tagger.config.loader import load_config
+from tagger.daemon.progress import Progress
+from tagger.daemon.worker import OPTIMIZE_STEP, WORTH_OPTIMIZING, Worker
 from tagger.errors import ModelError
 from tagger.index.store import Store
-from tagger.intake import Intake
 from tagger.loading import EngineLoader
-from tagger.progress import Progress
+from tagger.pipeline.intake import Intake
 from tagger.records import Candidate, FileStat, Tagged
 from tagger.system.logs import Unforeseen
-from tagger.work import OPTIMIZE_STEP, WORTH_OPTIMIZING, Worker
 from tests.conftest import wait_until
 
 
@@ -182,7 +182,7 @@ def test_how_it_stands_is_told(bench, scenes):
 
 def test_an_error_that_nobody_foresaw_ends_no_work(bench, scenes, caplog, monkeypatch):
     """All that the work is done with is made anew, and what is found next is tagged."""
-    monkeypatch.setattr("tagger.work.TROUBLE_SECONDS", 0.05)
+    monkeypatch.setattr("tagger.daemon.worker.TROUBLE_SECONDS", 0.05)
     one = bench(None)
     one.tag(scenes[0], "a.jpg")
     begin = Intake.begin
@@ -206,8 +206,8 @@ def test_an_error_that_nobody_foresaw_ends_no_work(bench, scenes, caplog, monkey
 
 
 def test_a_single_run_does_not_try_for_ever(bench, monkeypatch):
-    monkeypatch.setattr("tagger.work.TROUBLE_SECONDS", 0.01)
-    monkeypatch.setattr("tagger.work.Worker._optimize", lambda *_: 1 / 0)
+    monkeypatch.setattr("tagger.daemon.worker.TROUBLE_SECONDS", 0.01)
+    monkeypatch.setattr("tagger.daemon.worker.Worker._optimize", lambda *_: 1 / 0)
     raised = []
     monkeypatch.setattr(threading, "excepthook", lambda end: raised.append(end.exc_type))
     one = bench(None, single=True)

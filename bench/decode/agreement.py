@@ -31,7 +31,7 @@ from tagger.classify.converted import convert
 from tagger.classify.onnx_engine import OnnxEngine
 from tagger.classify.torchvision_compat import import_torchvision
 from tagger.decode.crop import decode
-from tagger.recognise import CERTAIN
+from tagger.pipeline.inference import CERTAIN
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SURE = 0.5

@@ -17,7 +17,7 @@ from fit import Photo  # noqa: E402
 from tagger.classify.engine import Engine, load_engine  # noqa: E402
 from tagger.decode.crop import decode  # noqa: E402
 from tagger.labels.evidence import Evidence  # noqa: E402
-from tagger.recognise import predict  # noqa: E402
+from tagger.pipeline.inference import predict  # noqa: E402
 
 SHARED = PROJECT.parent / "shared"
 

@@ -95,9 +95,9 @@ def _fill(store: Store, folder: str, evidence: Sequence[Evidence], count: int) -
 
 def _relabel(store: Store, config: Config) -> tuple[int, int, int]:
     """Return how many photos were looked at, how many got another sidecar, and failures."""
-    from tagger.pipeline import Pipeline
+    from tagger.pipeline.pipeline import Pipeline
+    from tagger.pipeline.relabel import relabel
     from tagger.records import Tagged
-    from tagger.upkeep import relabel
 
     chooser = Chooser(load_vocabulary(), config.labels, model_name=MODEL)
     closed: Any = Closed()

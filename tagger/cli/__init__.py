@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         in_utf8()
     code = _run(arguments)
-    hanging = sys.modules.get("tagger.hanging")
+    hanging = sys.modules.get("tagger.daemon.stalls")
     if hanging is not None and hanging.left_behind():
         # To take the interpreter down around a thread that is in a library makes that abort.
         logging.shutdown()

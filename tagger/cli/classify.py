@@ -44,7 +44,7 @@ def classify_command(
     from tagger.classify.engine import load_engine
     from tagger.classify.weights import find_weights
     from tagger.loading import decode_pool, make_chooser
-    from tagger.recognise import predict_surely
+    from tagger.pipeline.inference import predict_surely
 
     config = config_or_default(ctx)
     photos = tuple(map(ask_path, photos))

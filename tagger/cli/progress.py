@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from tagger.config.schema import LogConfig
-from tagger.progress import Standing
+from tagger.daemon.progress import Standing
 from tagger.system.humanize import duration
 
 ENOUGH = 10

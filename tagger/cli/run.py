@@ -36,7 +36,7 @@ def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
     raise_descriptors()
     be_nice(config.priority)
 
-    from tagger.daemon import Daemon
+    from tagger.daemon.daemon import Daemon
 
     def again() -> Config:
         new = load_config(path)

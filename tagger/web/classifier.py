@@ -198,7 +198,7 @@ class Classifier:
 
     def _predict(self, upload: IO[bytes], *, with_tags: bool) -> Guess:
         from tagger.labels.evidence import Evidence
-        from tagger.recognise import predict_surely
+        from tagger.pipeline.inference import predict_surely
 
         started = time.perf_counter()
         start = upload.tell()

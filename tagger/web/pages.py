@@ -9,7 +9,7 @@ from flask import Blueprint, Response, make_response, render_template, request
 
 from tagger.errors import QueryError
 from tagger.metadata.own import MAX_LENGTH
-from tagger.pipeline import write_options
+from tagger.pipeline.pipeline import write_options
 from tagger.shown import known_failure_json, label_counts, label_trees_json
 from tagger.system.state_dir import daemon_runs
 from tagger.web import keep, library

@@ -82,7 +82,7 @@ class Shows(Protocol):
 
 
 class Manages(Protocol):
-    """The daemon, for a page inside it; :class:`tagger.manage.Manage` is the real one.
+    """The daemon, for a page inside it; :class:`tagger.daemon.commands.Manage` is the real one.
 
     For any thread.
     """

@@ -29,7 +29,7 @@ main(sys.argv[1:])
 
 @pytest.mark.parametrize(
     ("command", "module", "name"),
-    [("run", "tagger.daemon", "Daemon"), ("web", "tagger.web.server", "WebServer")],
+    [("run", "tagger.daemon.daemon", "Daemon"), ("web", "tagger.web.server", "WebServer")],
 )
 def test_it_cannot_be_dumped_or_traced(tmp_path, command, module, name):
     home = Home(tmp_path, None)

@@ -13,7 +13,7 @@ import logging, sys
 from tagger.cli.progress import Bar, wants_bar
 from tagger.config.schema import LogConfig
 from tagger.system.logs import set_up_logging
-from tagger.progress import Standing
+from tagger.daemon.progress import Standing
 log = logging.getLogger("tagger.x")
 print("wants", wants_bar(LogConfig()), wants_bar(LogConfig(format="json")), flush=True)
 with Bar() as bar:
@@ -64,7 +64,7 @@ def test_a_terminal_gets_a_bar_below_the_log():
 
 def test_a_few_photos_need_no_bar():
     code = (
-        "from tagger.cli.progress import Bar\nfrom tagger.progress import Standing\n"
+        "from tagger.cli.progress import Bar\nfrom tagger.daemon.progress import Standing\n"
         "with Bar() as bar:\n    bar.show(Standing(0, 3, 2.0, 1.5)); bar._progress.refresh()"
     )
     assert "photos" not in on_terminal(code)

@@ -10,8 +10,8 @@ import pytest
 
 from tagger.config.loader import load_config
 from tagger.index.store import Store
+from tagger.pipeline.blocked_roots import Refusing
 from tagger.records import Candidate, Failed, FileStat, Tagged
-from tagger.refusing import Refusing
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def pipeline(two, scenes):
     """The pipeline on an index that can be odd, and the candidates of three photos."""
     from tagger.labels.vocabulary import own_vocabulary
     from tagger.loading import EngineLoader, decode_pool, make_chooser
-    from tagger.pipeline import Pipeline
+    from tagger.pipeline.pipeline import Pipeline
 
     two.use_converted_model()
     shutil.copyfile(scenes[2], two.inbox / "zoo.jpg")

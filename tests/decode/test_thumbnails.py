@@ -13,7 +13,7 @@ from tagger.decode.crop import decode
 from tagger.decode.worker import DecodePool
 from tagger.errors import PhotoError
 from tagger.index.records import unpack_top
-from tagger.recognise import CERTAIN, predict_surely
+from tagger.pipeline.inference import CERTAIN, predict_surely
 from tagger.records import CropSpec, Prediction
 
 SPEC = CropSpec()

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tagger.index.decisions import DecisionStore
-from tagger.pipeline import Pipeline, Ready
-from tagger.recognise import Recognised
+from tagger.pipeline.job import Recognised
+from tagger.pipeline.pipeline import Pipeline, Ready
 from tests.conftest import Home
 from tests.faults import tracer
 from tests.faults.conftest import Tracer

@@ -14,9 +14,9 @@ import pytest
 from tagger.config.schema import Config, WatchRoot, WriteConfig
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
 from tagger.index.store import Store
-from tagger.intake import refused, unforeseen
+from tagger.pipeline.blocked_roots import LOOK_SECONDS, SINGLE_SECONDS, Refusing
+from tagger.pipeline.failures import refused, unforeseen
 from tagger.records import Candidate, FileStat, Skipped
-from tagger.refusing import LOOK_SECONDS, SINGLE_SECONDS, Refusing
 from tests.faults.disks import Disk
 
 

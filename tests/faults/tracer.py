@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tagger.photolock import LOCK_NAME
+from tagger.pipeline.photo_lock import LOCK_NAME
 
 NUMBERS: dict[str, dict[str, int]] = {
     "x86_64": {
@@ -253,9 +253,9 @@ def serve() -> None:
     import onnxruntime  # noqa: F401
 
     import tagger.cli.run
-    import tagger.daemon
+    import tagger.daemon.daemon
     import tagger.decode.worker
-    import tagger.pipeline  # noqa: F401
+    import tagger.pipeline.pipeline  # noqa: F401
 
     for line in sys.stdin:
         signal.alarm(400)

@@ -12,7 +12,7 @@ from tagger.config.schema import LabelsConfig
 from tagger.decode.crop import decode
 from tagger.labels.choose import Chooser
 from tagger.labels.evidence import Evidence, combine
-from tagger.recognise import predict
+from tagger.pipeline.inference import predict
 
 MODEL = "mobilenet_v2"
 

@@ -15,10 +15,10 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from tagger.config.schema import Config, WatchRoot, WebConfig
+from tagger.daemon.commands import Manage
 from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
-from tagger.manage import Manage
 from tagger.records import CropSpec, FileStat, JournalEntry, PhotoFacts, Prediction, Tag
 from tagger.status import page_status_json
 from tagger.web.app import create_app

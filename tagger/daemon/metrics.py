@@ -8,7 +8,6 @@ sleeps until somebody asks.
 from __future__ import annotations
 
 import logging
-import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +15,14 @@ from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from tagger import __version__
-from tagger.config.addresses import listen_address
 from tagger.config.schema import MetricsConfig
+from tagger.daemon.reporting import Heartbeat
+from tagger.daemon.worker import Worker
 from tagger.errors import StateError
 from tagger.loading import EngineLoader
 from tagger.records import Outcome, Tagged
 from tagger.system.logs import printable
-from tagger.telling import Heartbeat
 from tagger.watch.seams import RootStatus
-from tagger.work import Worker
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram
@@ -32,6 +30,8 @@ if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
 
     from tagger.serving.server import ServingThread
+
+from tagger.daemon.metrics_server import _serve
 
 log = logging.getLogger(__name__)
 
@@ -215,25 +215,3 @@ class _Numbers:
         except (sqlite3.Error, StateError) as error:
             log.debug("the index is not counted: %s", error)  # it is being closed, or locked
         yield index
-
-
-def _serve(address: str, answer: WSGIApplication) -> ServingThread:
-    """Answer at ``address``; raise OSError if it cannot be had.
-
-    The library's own server would wake up twice a second, and let in any number of clients.
-    """
-    from tagger.serving.server import Serving, ServingThread
-
-    host, port = listen_address(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-    except OSError:
-        listening.close()
-        raise
-    serving = Serving(
-        listening, answer, threads=THREADS, connections=CONNECTIONS, max_body=MAX_BODY
-    )
-    return ServingThread(serving, "metrics")

@@ -13,21 +13,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tagger.config.schema import Config
+from tagger.daemon.progress import Progress, Standing
 from tagger.errors import ConfigError, ModelError, TaggerError
-from tagger.handover import Hand, Writing
 from tagger.index.database import concerns_index
 from tagger.index.store import Store
 from tagger.loading import EngineLoader, decode_pool, make_chooser
-from tagger.progress import Progress, Standing
+from tagger.pipeline.blocked_roots import Refusing
+from tagger.pipeline.pipeline import Writing
+from tagger.pipeline.serial_executor import Hand
 from tagger.records import Candidate, Outcome, Tagged, Unchanged
-from tagger.refusing import Refusing
 from tagger.system.process import trim_memory
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.decode.worker import DecodePool
-    from tagger.intake import Job
-    from tagger.pipeline import Pipeline
+    from tagger.pipeline.job import Job
+    from tagger.pipeline.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -334,7 +335,7 @@ class Worker:
 
     def _start_pipeline(self, engine: Engine) -> Pipeline:
         from tagger.labels.vocabulary import own_vocabulary
-        from tagger.pipeline import Pipeline
+        from tagger.pipeline.pipeline import Pipeline
 
         chooser = make_chooser(engine, self._config, own_vocabulary(self._config.state_dir))
         pool = decode_pool(self._config, engine.spec)
@@ -350,7 +351,7 @@ class Worker:
         )
 
     def _relabel(self, pipeline: Pipeline) -> None:
-        from tagger.upkeep import relabel
+        from tagger.pipeline.relabel import relabel
 
         def handle(candidates: Sequence[Candidate]) -> None:
             self.roots = {one.root for one in candidates}

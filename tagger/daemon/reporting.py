@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tagger.daemon.progress import Standing
+from tagger.daemon.worker import Worker
 from tagger.loading import EngineLoader
-from tagger.progress import Standing
 from tagger.system.logs import printable
 from tagger.system.process import memory_mb
 from tagger.system.sd_notify import Notifier
 from tagger.system.state_dir import write_heartbeat
-from tagger.work import Worker
 
 MEMORY_SECONDS = 10.0
 """How long a figure of the memory is good for; it takes milliseconds to find out."""

@@ -1,7 +1,7 @@
 """The long-running process: signals, threads and wiring.
 
 The main thread keeps time (signals, heartbeat, due retries); one thread watches the folders,
-one handles photos (:mod:`tagger.work`). A reload stops the last two and starts them with the
+one handles photos (:mod:`tagger.daemon.worker`). A reload stops the last two and starts them with the
 new config.
 """
 
@@ -22,32 +22,33 @@ from types import FrameType
 from typing import Any
 
 from tagger import __version__
-from tagger.bell import Bell
 from tagger.config.schedule import Window
 from tagger.config.schema import Config
+from tagger.daemon.backlog import Survey
+from tagger.daemon.candidate_queue import Found
+from tagger.daemon.commands import Manage
+from tagger.daemon.crash_repair import Repairs
+from tagger.daemon.metrics import Metrics, Sources
+from tagger.daemon.progress import Progress, Standing
+from tagger.daemon.reporting import Heartbeat, Manager
+from tagger.daemon.stalls import hang, join
+from tagger.daemon.wakeup import Bell
+from tagger.daemon.worker import Queue, Worker
 from tagger.errors import ConfigError, TaggerError
-from tagger.handover import Found
-from tagger.hanging import Repairs, hang, join
 from tagger.index.damage import open_sound, take_up
 from tagger.index.database import concerns_index
 from tagger.index.store import Store
 from tagger.loading import EngineLoader
-from tagger.manage import Manage
 from tagger.metadata.edited import ANOTHER
-from tagger.metrics import Metrics, Sources
-from tagger.progress import Progress, Standing
+from tagger.pipeline.blocked_roots import Refusing
 from tagger.records import Outcome
-from tagger.refusing import Refusing
-from tagger.survey import Survey
 from tagger.system.control_socket import Control
 from tagger.system.logs import Unforeseen, set_up_logging
 from tagger.system.sd_notify import Notifier
 from tagger.system.state_dir import state_lock
-from tagger.telling import Heartbeat, Manager
 from tagger.watch.watcher import Watcher
 from tagger.watch.writers import Claims, writers_of
 from tagger.web.beside import Page
-from tagger.work import Queue, Worker
 
 log = logging.getLogger(__name__)
 
@@ -205,7 +206,7 @@ class Daemon:
         if not problem:
             yield
             return
-        from tagger.upkeep import fill
+        from tagger.pipeline.rebuild import fill
 
         self._notice = f"the index was damaged and is built anew: {problem}"
         thread = self._thread("rebuild", fill, store, self.config.watch, lambda: self._told_to_stop)

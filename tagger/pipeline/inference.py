@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,14 +19,17 @@ import numpy as np
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.records import TOP_KEPT, StoredPrediction, pack_top, unpack_top
 from tagger.index.store import Store
-from tagger.intake import Job, refused, unforeseen
 from tagger.labels.evidence import Evidence, combine
-from tagger.records import DecodedPhoto, Outcome, PhotoFacts, Prediction, Skipped
-from tagger.refusing import Refusing
+from tagger.pipeline.blocked_roots import Refusing
+from tagger.pipeline.failures import refused, unforeseen
+from tagger.pipeline.job import Job
+from tagger.records import DecodedPhoto, Outcome, Prediction, Skipped
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.decode.worker import DecodePool
+
+from tagger.pipeline.job import Recognised
 
 log = logging.getLogger(__name__)
 
@@ -41,16 +43,6 @@ DECISIVE = 0.85
 """A centre whose best class has at least this probability decides alone; else the ends of the photo
 are classified too. On 250 photos of known class MobileNetV2 then gives every photo the tags that
 all crops together give it, from 0.8 on, and three of five are done after the first look."""
-
-
-@dataclass(slots=True)
-class Recognised:
-    """A job with what the model says; ``same_picture``: as when the photo was last handled."""
-
-    job: Job
-    facts: PhotoFacts
-    prediction: StoredPrediction
-    same_picture: bool
 
 
 class Recogniser:

@@ -10,35 +10,29 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tagger.config.schema import Config
-from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError, TaggerError
-from tagger.index.database import concerns_index
+from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError
 from tagger.index.records import PhotoRow
 from tagger.index.store import Store
 from tagger.metadata.reading import recover
 from tagger.paths import moved_file, sidecar_paths
+from tagger.pipeline.blocked_roots import Refusing
 from tagger.records import (
     Candidate,
-    DecodedPhoto,
-    Failed,
-    Failure,
     FileStat,
     JournalEntry,
     Outcome,
     Skipped,
     Unchanged,
 )
-from tagger.refusing import Refusing
 from tagger.system.beneath import move
 from tagger.system.files import (
     former_path,
     hash_file,
     is_absent,
-    no_descriptors,
     photo_stat,
     sidecar_stat,
 )
@@ -48,38 +42,17 @@ from tagger.watch.writers import writers_of
 if TYPE_CHECKING:
     from tagger.decode.worker import DecodePool
 
+from tagger.pipeline.failures import refused, unforeseen
+from tagger.pipeline.job import Job
+
 log = logging.getLogger(__name__)
 
 LARGEST = 4 << 30
 """Bytes of a file. A sparse one of terabytes is quickly made, and takes hours to be read."""
 MOST = 32
 """Photos that are begun at a time; a decoded one takes half a megabyte."""
-MOST_REASON = 2000
-"""Characters of a reason that are kept."""
 REST_SECONDS = 0.5
 """How long to rest when all photos there are wait for a disk."""
-
-
-@dataclass(slots=True)
-class Job:
-    """A photo on its way. ``source`` is the row whose prediction serves, if one does.
-
-    ``previous`` is its journal, ``others`` that of another photo that had its name before;
-    ``moved``: it was seen at another name before; ``renewed``: the user asked meanwhile that it
-    is classified again.
-    """
-
-    candidate: Candidate
-    digest: bytes
-    row: PhotoRow | None
-    source: PhotoRow | None = None
-    how: str = "classified"
-    future: Future[DecodedPhoto] | None = None
-    previous: tuple[JournalEntry, ...] = ()
-    others: tuple[JournalEntry, ...] = ()
-    moved: bool = False
-    renewed: bool = False
-    milliseconds: dict[str, float] = field(default_factory=dict)
 
 
 class Intake:
@@ -339,71 +312,3 @@ class Intake:
 def knows_content(row: PhotoRow) -> bool:
     """Whether it is known which photo was at a path."""
     return row.content_hash is not None
-
-
-def refused(
-    store: Store, refusing: Refusing | None, candidate: Candidate, error: TaggerError
-) -> Outcome:
-    """Let a photo wait whose disk refuses; :func:`record_failure` of another."""
-    if no_descriptors(error):
-        return _without_descriptors(refusing, candidate, error)
-    if refusing is not None and refusing.park(candidate, error):
-        return Skipped(candidate.path, str(error))
-    return record_failure(store, candidate, error)
-
-
-def _without_descriptors(
-    refusing: Refusing | None, candidate: Candidate, error: Exception
-) -> Skipped:
-    """Let a photo wait, or be found again by the next look: this counts as no try of it."""
-    if refusing is None or not refusing.park(candidate, error):
-        log.warning("cannot tag %s now: no file descriptor is left", candidate.path)
-    return Skipped(candidate.path, str(error))
-
-
-def unforeseen(
-    store: Store, refusing: Refusing | None, candidate: Candidate, error: Exception
-) -> Outcome:
-    """Let an error that nobody foresaw be the photo's own failure.
-
-    Without file descriptors it waits. Raise the error when it is the index that cannot be used.
-    """
-    if concerns_index(error):
-        raise error
-    if no_descriptors(error):
-        return _without_descriptors(refusing, candidate, error)
-    log.error("unexpected error with %s", candidate.path, exc_info=error)
-    return record_failure(store, candidate, error)
-
-
-def record_failure(store: Store, candidate: Candidate, error: Exception) -> Failed:
-    """Remember and log that a photo could not be handled.
-
-    What even this cannot remember is met again at the next look. Raise what says that the
-    index cannot be used.
-    """
-    kind, reason = type(error).__name__, (str(error) or type(error).__name__)[:MOST_REASON]
-    try:
-        failure = store.fail(
-            candidate.path,
-            candidate.root,
-            candidate.stat,
-            candidate.sidecar,
-            kind=kind,
-            reason=reason,
-            permanent=isinstance(error, PhotoError) and error.permanent,
-        )
-    except Exception as problem:
-        if concerns_index(problem):
-            raise
-        log.exception("the failure of %s cannot be remembered", candidate.path)
-        now = time.time()
-        failure = Failure(candidate.path, kind, reason, 1, now, now, now)
-    log.warning(
-        "cannot tag %s: %s%s",
-        candidate.path,
-        failure.reason,
-        "" if failure.retry_at else " (not tried again until the file changes)",
-        extra={"event": "failure", "path": candidate.path, "kind": failure.kind},
-    )
-    return Failed(candidate.path, error, failure)

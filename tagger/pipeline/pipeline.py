@@ -10,13 +10,23 @@ fsynced, then the intention committed to the index, then the rename, then the ro
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING
+
+from tagger.index.store import Store
+from tagger.pipeline.blocked_roots import Refusing
+from tagger.records import Candidate, Outcome
+
+if TYPE_CHECKING:
+    from tagger.pipeline.job import Job, Recognised
 import errno
 import hashlib
 import json
-import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,8 +40,6 @@ from tagger.errors import (
 )
 from tagger.index.database import concerns_index
 from tagger.index.records import NOT_WRITABLE, PhotoRow, SavedPhoto, StoredPrediction
-from tagger.index.store import Store
-from tagger.intake import Intake, Job, knows_content, refused, unforeseen
 from tagger.labels.choose import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.metadata.powers import REFUSED
@@ -39,10 +47,12 @@ from tagger.metadata.prepared import PreparedWrite, Provenance, WriteOptions
 from tagger.metadata.reading import read_keywords, read_taken_at, recover
 from tagger.metadata.whose import Whose, still_held
 from tagger.metadata.write import prepare
-from tagger.photolock import PhotoLocks, photo_locks
-from tagger.recognise import Recognised, Recogniser
-from tagger.records import Candidate, Keyword, Outcome, Skipped, Tag, Tagged, WriteReceipt
-from tagger.refusing import Refusing
+from tagger.pipeline.failures import refused, unforeseen
+from tagger.pipeline.inference import Recogniser
+from tagger.pipeline.intake import Intake, knows_content
+from tagger.pipeline.job import Job, Recognised
+from tagger.pipeline.photo_lock import PhotoLocks, photo_locks
+from tagger.records import Keyword, Skipped, Tag, Tagged, WriteReceipt
 from tagger.system.files import is_absent, is_writable, no_descriptors
 from tagger.system.logs import Once
 from tagger.watch.writers import writers_of
@@ -50,6 +60,8 @@ from tagger.watch.writers import writers_of
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.decode.worker import DecodePool
+
+from tagger.pipeline.serial_executor import Hand
 
 log = logging.getLogger(__name__)
 
@@ -529,3 +541,38 @@ def _with_receipt(saved: SavedPhoto, receipt: WriteReceipt) -> SavedPhoto:
         entries=receipt.entries,
         content_hash=receipt.content_hash or saved.content_hash,
     )
+
+
+class Writing:
+    """The batch that is being written, in a thread of its own.
+
+    ``busy`` is the number of photos in it.
+    """
+
+    def __init__(self, hand: Hand, pipeline: Pipeline) -> None:
+        self.busy = 0
+        self._hand = hand
+        self._pipeline = pipeline
+        self._jobs: list[Job] = []
+        self._future: Future[list[Outcome]] | None = None
+
+    def start(self, jobs: list[Job], recognised: list[Recognised]) -> None:
+        """Begin to write what was recognised of ``jobs``; :meth:`result` ends it."""
+        if jobs:
+            self._jobs, self.busy = jobs, len(jobs)
+            self._future = self._hand.submit(self._pipeline.write, recognised)
+
+    def result(self) -> list[Outcome]:
+        """Wait for the end of it and return the outcomes; raise what ended it."""
+        future, self._future, self.busy = self._future, None, 0
+        try:
+            return future.result() if future is not None else []
+        finally:
+            self._pipeline.intake.done(self._jobs)
+            self._jobs = []
+
+    def forget(self) -> None:
+        """Wait for the end of it, whatever comes of it."""
+        if self._future is not None:
+            wait([self._future])
+        self._future, self._jobs, self.busy = None, [], 0

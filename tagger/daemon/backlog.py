@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from tagger.progress import Progress
+from tagger.daemon.progress import Progress
 from tagger.watch.watcher import Watcher
 
 log = logging.getLogger(__name__)

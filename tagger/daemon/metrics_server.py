@@ -1,0 +1,36 @@
+"""The HTTP server of the metrics."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+from wsgiref.types import WSGIApplication
+
+from tagger.config.addresses import listen_address
+
+if TYPE_CHECKING:
+    from tagger.serving.server import ServingThread
+
+from tagger.daemon.metrics import CONNECTIONS, MAX_BODY, THREADS
+
+
+def _serve(address: str, answer: WSGIApplication) -> ServingThread:
+    """Answer at ``address``; raise OSError if it cannot be had.
+
+    The library's own server would wake up twice a second, and let in any number of clients.
+    """
+    from tagger.serving.server import Serving, ServingThread
+
+    host, port = listen_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError:
+        listening.close()
+        raise
+    serving = Serving(
+        listening, answer, threads=THREADS, connections=CONNECTIONS, max_body=MAX_BODY
+    )
+    return ServingThread(serving, "metrics")

@@ -1,0 +1,1 @@
+"""One batch of photos: intake, inference, tagging, commit."""

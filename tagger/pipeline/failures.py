@@ -1,0 +1,94 @@
+"""Failures of a photo, as rows of the index."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from tagger.errors import PhotoError, TaggerError
+from tagger.index.database import concerns_index
+from tagger.index.store import Store
+from tagger.pipeline.blocked_roots import Refusing
+from tagger.records import (
+    Candidate,
+    Failed,
+    Failure,
+    Outcome,
+    Skipped,
+)
+from tagger.system.files import (
+    no_descriptors,
+)
+
+log = logging.getLogger(__name__)
+
+MOST_REASON = 2000
+"""Characters of a reason that are kept."""
+
+
+def refused(
+    store: Store, refusing: Refusing | None, candidate: Candidate, error: TaggerError
+) -> Outcome:
+    """Let a photo wait whose disk refuses; :func:`record_failure` of another."""
+    if no_descriptors(error):
+        return _without_descriptors(refusing, candidate, error)
+    if refusing is not None and refusing.park(candidate, error):
+        return Skipped(candidate.path, str(error))
+    return record_failure(store, candidate, error)
+
+
+def _without_descriptors(
+    refusing: Refusing | None, candidate: Candidate, error: Exception
+) -> Skipped:
+    """Let a photo wait, or be found again by the next look: this counts as no try of it."""
+    if refusing is None or not refusing.park(candidate, error):
+        log.warning("cannot tag %s now: no file descriptor is left", candidate.path)
+    return Skipped(candidate.path, str(error))
+
+
+def unforeseen(
+    store: Store, refusing: Refusing | None, candidate: Candidate, error: Exception
+) -> Outcome:
+    """Let an error that nobody foresaw be the photo's own failure.
+
+    Without file descriptors it waits. Raise the error when it is the index that cannot be used.
+    """
+    if concerns_index(error):
+        raise error
+    if no_descriptors(error):
+        return _without_descriptors(refusing, candidate, error)
+    log.error("unexpected error with %s", candidate.path, exc_info=error)
+    return record_failure(store, candidate, error)
+
+
+def record_failure(store: Store, candidate: Candidate, error: Exception) -> Failed:
+    """Remember and log that a photo could not be handled.
+
+    What even this cannot remember is met again at the next look. Raise what says that the
+    index cannot be used.
+    """
+    kind, reason = type(error).__name__, (str(error) or type(error).__name__)[:MOST_REASON]
+    try:
+        failure = store.fail(
+            candidate.path,
+            candidate.root,
+            candidate.stat,
+            candidate.sidecar,
+            kind=kind,
+            reason=reason,
+            permanent=isinstance(error, PhotoError) and error.permanent,
+        )
+    except Exception as problem:
+        if concerns_index(problem):
+            raise
+        log.exception("the failure of %s cannot be remembered", candidate.path)
+        now = time.time()
+        failure = Failure(candidate.path, kind, reason, 1, now, now, now)
+    log.warning(
+        "cannot tag %s: %s%s",
+        candidate.path,
+        failure.reason,
+        "" if failure.retry_at else " (not tried again until the file changes)",
+        extra={"event": "failure", "path": candidate.path, "kind": failure.kind},
+    )
+    return Failed(candidate.path, error, failure)

@@ -1,0 +1,46 @@
+"""What is known of one photo on its way through the pipeline."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from tagger.index.records import PhotoRow, StoredPrediction
+from tagger.records import (
+    Candidate,
+    DecodedPhoto,
+    JournalEntry,
+    PhotoFacts,
+)
+
+
+@dataclass(slots=True)
+class Job:
+    """A photo on its way. ``source`` is the row whose prediction serves, if one does.
+
+    ``previous`` is its journal, ``others`` that of another photo that had its name before;
+    ``moved``: it was seen at another name before; ``renewed``: the user asked meanwhile that it
+    is classified again.
+    """
+
+    candidate: Candidate
+    digest: bytes
+    row: PhotoRow | None
+    source: PhotoRow | None = None
+    how: str = "classified"
+    future: Future[DecodedPhoto] | None = None
+    previous: tuple[JournalEntry, ...] = ()
+    others: tuple[JournalEntry, ...] = ()
+    moved: bool = False
+    renewed: bool = False
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Recognised:
+    """A job with what the model says; ``same_picture``: as when the photo was last handled."""
+
+    job: Job
+    facts: PhotoFacts
+    prediction: StoredPrediction
+    same_picture: bool
