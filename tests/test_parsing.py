@@ -19,7 +19,7 @@ from tagger.metadata import json_sidecar
 from tagger.system.state_dir import read_heartbeat, write_heartbeat
 from tagger.text.parsing import compose_yaml, parse_json
 from tagger.watch.roots import RootMemory
-from tagger.web.login import FILE, Sessions
+from tagger.web.auth.sessions import FILE, Sessions
 
 DEEP = "[" * 100_000
 LOADERS = [yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)]

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tagger.serving import connection as phases
-from tagger.serving.request import SMALL_BODY, Refusal
-from tagger.serving.server import PAUSE_SECONDS, Serving
+from tagger.web.http import connection as phases
+from tagger.web.http.request import SMALL_BODY, Refusal
+from tagger.web.http.server import PAUSE_SECONDS, Serving
 from tests.conftest import wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -31,7 +31,7 @@ from tagger.index.plan import statement
 from tagger.index.query import parse
 from tagger.index.read_only import connect
 from tagger.index.search import open_reader
-from tagger.shown import known_names
+from tagger.library.search import known_names
 
 SIZES = (100_000, 1_000_000)
 QUERIES = scale.QUERIES | {

@@ -32,7 +32,8 @@ from tagger.config.schema import Config
 from tagger.index.database import index_path
 from tagger.index.query import parse
 from tagger.index.search import Reader, open_reader
-from tagger.shown import known_names, label_counts
+from tagger.library.search import known_names
+from tagger.library.serialize import label_counts
 
 SIZES = (10_000, 100_000, 1_000_000)
 SECONDS, LEAST, MOST = 2.0, 7, 200  # how often each is asked

@@ -19,7 +19,7 @@ from tagger.cli.common import (
 )
 from tagger.config.schema import Config
 from tagger.errors import PhotoError
-from tagger.shown import class_names, facts_json, tags_json, top_json
+from tagger.library.serialize import class_names, facts_json, tags_json, top_json
 from tagger.system.logs import printable
 from tagger.system.process import cores
 

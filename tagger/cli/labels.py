@@ -12,7 +12,7 @@ from tagger.cli.common import config_or_default, json_option, print_json, vocabu
 from tagger.cli.terminal import shown
 from tagger.index.database import index_path
 from tagger.index.search import open_reader
-from tagger.shown import label_counts, label_trees_json
+from tagger.library.serialize import label_counts, label_trees_json
 
 
 @click.command("labels")

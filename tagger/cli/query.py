@@ -22,7 +22,8 @@ from tagger.cli.terminal import is_terminal
 from tagger.index.conditions import And, Below, Query, Taken
 from tagger.index.query import is_moment, parse
 from tagger.index.search import open_reader
-from tagger.shown import facts_json, known_names, located, tags_json
+from tagger.library.search import known_names
+from tagger.library.serialize import facts_json, located, tags_json
 
 if TYPE_CHECKING:
     pass

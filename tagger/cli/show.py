@@ -17,7 +17,7 @@ from tagger.cli.terminal import shown as visible
 from tagger.config.schema import Config
 from tagger.errors import StateError
 from tagger.index.search import Reader, open_reader
-from tagger.shown import photo_json
+from tagger.library.serialize import photo_json
 from tagger.system.logs import printable
 
 

@@ -13,7 +13,7 @@ from tagger.cli.common import config_or_default, json_option, print_json
 from tagger.config.schema import Config
 from tagger.daemon.progress import Standing
 from tagger.errors import TaggerError
-from tagger.status import status_json
+from tagger.library.status import status_json
 from tagger.system.logs import printable
 
 WATCH_SECONDS = 2.0

@@ -10,7 +10,7 @@ from tagger.cli.common import ask_known, config_or_default, json_option, print_j
 from tagger.errors import StateError
 from tagger.index.search import open_reader
 from tagger.index.store import Store
-from tagger.shown import failure_json
+from tagger.library.serialize import failure_json
 from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
 

@@ -34,7 +34,7 @@ def untag_command(
     A file that nobody changed since becomes what it was, byte for byte. Your own keywords
     stay. `tagger restore` lets the tags come back.
     """
-    from tagger.untag import Untagger
+    from tagger.library.edit import Untagger
 
     if everything == bool(photos):
         raise ConfigError("untag what?", "name photos, or say --all")
@@ -86,7 +86,7 @@ def _print(one: dict[str, Any], dry_run: bool) -> None:
 @click.pass_context
 def restore_command(ctx: click.Context, photos: tuple[str, ...], labels: tuple[str, ...]) -> None:
     """Let tags come back that you, or `tagger untag`, took away from each PHOTO."""
-    from tagger.untag import Untagger
+    from tagger.library.edit import Untagger
 
     config, _ = read_config(ctx)
     with Store(config.state_dir) as store:
@@ -108,7 +108,7 @@ def prune_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
     When many photos are gone at once tagger waits for this, in case a disk is away. Nothing
     is deleted: the photos count as missing, and are known again if they come back.
     """
-    from tagger.untag import mark_absent
+    from tagger.library.prune import mark_absent
 
     config, _ = read_config(ctx)
     watched = [root.path for root in config.watch]

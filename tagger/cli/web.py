@@ -58,7 +58,7 @@ def password_command(ctx: click.Context, write: bool) -> None:
 
     The password is asked for, or read from standard input: its first line.
     """
-    from tagger.web.passwords import make_hash
+    from tagger.web.auth.passwords import make_hash
 
     path = find_config(ctx.find_root().obj, os.environ) if write else ""
     if sys.stdin.isatty():

@@ -48,7 +48,7 @@ from tagger.system.sd_notify import Notifier
 from tagger.system.state_dir import state_lock
 from tagger.watch.watcher import Watcher
 from tagger.watch.writers import Claims, writers_of
-from tagger.web.beside import Page
+from tagger.web.embedded import Page
 
 log = logging.getLogger(__name__)
 

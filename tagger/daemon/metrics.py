@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
     from prometheus_client.registry import CollectorRegistry
 
-    from tagger.serving.server import ServingThread
+    from tagger.web.http.server import ServingThread
 
 from tagger.daemon.metrics_server import _serve
 

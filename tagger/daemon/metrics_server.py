@@ -9,7 +9,7 @@ from wsgiref.types import WSGIApplication
 from tagger.config.addresses import listen_address
 
 if TYPE_CHECKING:
-    from tagger.serving.server import ServingThread
+    from tagger.web.http.server import ServingThread
 
 from tagger.daemon.metrics import CONNECTIONS, MAX_BODY, THREADS
 
@@ -19,7 +19,7 @@ def _serve(address: str, answer: WSGIApplication) -> ServingThread:
 
     The library's own server would wake up twice a second, and let in any number of clients.
     """
-    from tagger.serving.server import Serving, ServingThread
+    from tagger.web.http.server import Serving, ServingThread
 
     host, port = listen_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

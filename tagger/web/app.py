@@ -21,16 +21,17 @@ from tagger.errors import (
     StateError,
     TaggerError,
 )
-from tagger.serving.request import Refusal
 from tagger.system.logs import printable
-from tagger.web.api import api
+from tagger.web.auth.gate import Gate, wanted_path
+from tagger.web.auth.request_checks import ASKED, protect
+from tagger.web.auth.trusted_proxies import TrustedProxies
 from tagger.web.body import FormParser
-from tagger.web.library_api import add_library_routes
-from tagger.web.login import Gate, wanted_path
-from tagger.web.pages import pages
-from tagger.web.proxies import TrustedProxies
-from tagger.web.security import ASKED, protect
-from tagger.web.services import Services, WebError
+from tagger.web.errors import WebError
+from tagger.web.http.request import Refusal
+from tagger.web.routes.library import add_library_routes
+from tagger.web.routes.pages import pages
+from tagger.web.routes.predict import api
+from tagger.web.services import Services
 from tagger.web.uploads import too_large
 
 if TYPE_CHECKING:

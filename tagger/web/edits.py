@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from tagger.config.schema import Config
 from tagger.errors import MetadataError, PhotoError, StateError
 from tagger.index.store import Store
+from tagger.library.edit import Untagger
 from tagger.metadata.own import keyword_problem
 from tagger.system.control_socket import ask
 from tagger.system.state_dir import daemon_runs
-from tagger.untag import Untagger
-from tagger.web.gallery import open_inside
-from tagger.web.services import WebError
+from tagger.web.errors import WebError
+from tagger.web.photo_images import open_inside
 
 if TYPE_CHECKING:
     from tagger.index.records import PhotoRow

@@ -20,18 +20,18 @@ from tagger.classify.child import StoppedError
 from tagger.config.schema import Config
 from tagger.errors import ConfigError, ModelError, StateError
 from tagger.labels.vocabulary import own_vocabulary
+from tagger.library.status import page_status_json
 from tagger.loading import open_engine
-from tagger.serving.request import Parser
-from tagger.serving.server import Serving
-from tagger.status import page_status_json
 from tagger.web.app import FORM_BYTES, asking, create_app
-from tagger.web.asking import limited_reader
+from tagger.web.auth.request_checks import HEADERS, allowed_hosts, check_local, parse_listen
+from tagger.web.auth.sessions import PROVING
 from tagger.web.body import spooled
-from tagger.web.classifier import PENDING, Classifier
-from tagger.web.gallery import Gallery
-from tagger.web.login import PROVING
-from tagger.web.security import HEADERS, allowed_hosts, check_local, parse_listen
+from tagger.web.bounded_search import limited_reader
+from tagger.web.http.request import Parser
+from tagger.web.http.server import Serving
+from tagger.web.photo_images import Gallery
 from tagger.web.services import Services
+from tagger.web.upload_classifier import PENDING, Classifier
 from tagger.web.uploads import Spool
 
 if TYPE_CHECKING:

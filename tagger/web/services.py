@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 from tagger.config.schema import Config
-from tagger.errors import TaggerError
 from tagger.index.records import PhotoRow
 from tagger.index.search import Reader
 from tagger.index.store import Store
@@ -17,20 +16,10 @@ from tagger.labels.vocabulary import Vocabulary
 from tagger.records import Outcome, PhotoFacts, Tag
 
 if TYPE_CHECKING:
-    from tagger.web.login import Gate
+    from tagger.web.auth.gate import Gate
+
 
 Size = Literal["thumbnail", "view"]
-
-
-class WebError(TaggerError):
-    """A request that is refused: ``status`` is HTTP's, ``retry_after`` in seconds."""
-
-    def __init__(
-        self, message: str, remedy: str = "", *, status: int = 400, retry_after: int | None = None
-    ) -> None:
-        super().__init__(message, remedy)
-        self.status = status
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from tagger.web.services import WebError
+from tagger.web.errors import WebError
 
 if TYPE_CHECKING:
     from tagger.decode.worker import DecodePool

@@ -26,7 +26,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tagger.web.passwords import make_hash
+from tagger.web.auth.passwords import make_hash
 from tests.conftest import PROJECT, Home, wait_until
 
 PHOTOS = 75

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tagger.config.loader import load_config
-from tagger.status import page_status_json as page_status
+from tagger.library.status import page_status_json as page_status
 from tagger.system.state_dir import state_lock, write_heartbeat
 
 SAID = {

@@ -14,7 +14,7 @@ import pytest
 from tagger.config.loader import load_config
 from tagger.errors import PhotoChangedError
 from tagger.index.store import Store
-from tagger.untag import ATTEMPTS, PAUSE_SECONDS, Untagger
+from tagger.library.edit import ATTEMPTS, PAUSE_SECONDS, Untagger
 
 
 def drop(home, photo, name):

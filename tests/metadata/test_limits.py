@@ -21,7 +21,7 @@ from tagger.metadata.prepared import PreparedWrite, Provenance, WriteOptions
 from tagger.metadata.write import prepare
 from tagger.records import Candidate, FileStat
 from tagger.text.unicode import normalized
-from tagger.web.keep import safe_name
+from tagger.web.inbox import safe_name
 from tests.conftest import PROJECT
 from tests.metadata import jpegs
 from tests.metadata.hostile_metadata import (

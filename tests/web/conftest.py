@@ -19,14 +19,14 @@ from tagger.daemon.commands import Manage
 from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
+from tagger.library.status import page_status_json
 from tagger.records import CropSpec, FileStat, JournalEntry, PhotoFacts, Prediction, Tag
-from tagger.status import page_status_json
 from tagger.web.app import create_app
-from tagger.web.asking import limited_reader
-from tagger.web.classifier import Classifier
-from tagger.web.gallery import Gallery
-from tagger.web.security import allowed_hosts
+from tagger.web.auth.request_checks import allowed_hosts
+from tagger.web.bounded_search import limited_reader
+from tagger.web.photo_images import Gallery
 from tagger.web.services import Services
+from tagger.web.upload_classifier import Classifier
 from tagger.web.uploads import Spool
 
 GOLDEN_RETRIEVER, LABRADOR, TABBY = 207, 208, 281

@@ -21,8 +21,8 @@ from werkzeug.formparser import FormDataParser
 from tagger.config.schema import Config, WebConfig
 from tagger.records import Prediction
 from tagger.web.body import Body, spooled
-from tagger.web.classifier import TOGETHER, _Together
 from tagger.web.server import WebServer
+from tagger.web.upload_classifier import TOGETHER, _Together
 from tagger.web.uploads import Spool
 
 from .conftest import GOLDEN_RETRIEVER, TABBY, FakeEngine, jpeg

@@ -16,13 +16,13 @@ from tagger.errors import PhotoVanishedError
 from tagger.index.search import open_reader
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
+from tagger.library.edit import Untagger
 from tagger.metadata import json_sidecar, xmp
 from tagger.metadata.reading import container_packet
 from tagger.records import FileStat
-from tagger.untag import Untagger
 from tagger.web.app import create_app
+from tagger.web.auth.request_checks import allowed_hosts
 from tagger.web.edits import AT_ONCE, Edits
-from tagger.web.security import allowed_hosts
 from tagger.web.services import Services
 
 PAGE = {"Sec-Fetch-Site": "same-origin"}

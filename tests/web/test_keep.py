@@ -14,8 +14,8 @@ from PIL import Image
 
 from tagger.config.schema import WatchRoot
 from tagger.paths import is_photo_name
-from tagger.web import keep as keeping
-from tagger.web.keep import MAX_NAME, SUFFIXES, safe_name
+from tagger.web import inbox as keeping
+from tagger.web.inbox import MAX_NAME, SUFFIXES, safe_name
 
 from .conftest import Site, jpeg, multipart
 

@@ -17,8 +17,8 @@ from tagger.index.search import open_reader
 from tagger.index.store import Store
 from tagger.records import FileStat
 from tagger.system.files import photo_stat
-from tagger.web.api import MAX_QUERY
-from tagger.web.gallery import VIEW_BYTES, Gallery
+from tagger.web.photo_images import VIEW_BYTES, Gallery
+from tagger.web.routes.predict import MAX_QUERY
 
 from .conftest import jpeg
 

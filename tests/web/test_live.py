@@ -16,12 +16,13 @@ from tagger.errors import StateError
 from tagger.index.conditions import And
 from tagger.index.search import open_reader
 from tagger.index.store import Store
+from tagger.library.status import page_status_json
 from tagger.records import Unchanged
-from tagger.status import page_status_json
-from tagger.web import live
-from tagger.web.live import Live
+from tagger.web.errors import WebError
+from tagger.web.routes import events as live
+from tagger.web.routes.events import Live
 from tagger.web.server import WebServer
-from tagger.web.services import Services, WebError
+from tagger.web.services import Services
 
 from .conftest import FakeEngine
 

@@ -16,17 +16,8 @@ from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, in
 
 from tagger.config.schema import Config, WatchRoot
 from tagger.index.database import index_path
-from tagger.web.login import (
-    COOKIE,
-    ENDED,
-    FILE,
-    FILE_CHARACTERS,
-    OPEN_TO_STRANGERS,
-    Gate,
-    Sessions,
-    wanted_path,
-)
-from tagger.web.passwords import (
+from tagger.web.auth.gate import OPEN_TO_STRANGERS, Gate, wanted_path
+from tagger.web.auth.passwords import (
     ALL_BURST,
     ALL_EVERY,
     BURST,
@@ -35,7 +26,8 @@ from tagger.web.passwords import (
     Attempts,
     make_hash,
 )
-from tagger.web.services import WebError
+from tagger.web.auth.sessions import COOKIE, ENDED, FILE, FILE_CHARACTERS, Sessions
+from tagger.web.errors import WebError
 
 from .conftest import Site, jpeg, multipart
 from .test_passwords import HASH, SECRET

@@ -15,8 +15,8 @@ from werkzeug.security import check_password_hash
 
 from tagger.config.schema import Config, WebConfig
 from tagger.errors import ConfigError
-from tagger.web.login import Gate
-from tagger.web.passwords import Password, make_hash
+from tagger.web.auth.gate import Gate
+from tagger.web.auth.passwords import Password, make_hash
 from tests.terminal import at_a_terminal
 
 SECRET = "correct horse battery"

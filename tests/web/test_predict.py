@@ -18,7 +18,7 @@ from PIL import Image
 from tagger.errors import WeightsNotFoundError
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.records import Prediction
-from tagger.web.classifier import REST_SECONDS, Classifier
+from tagger.web.upload_classifier import REST_SECONDS, Classifier
 from tagger.web.uploads import Spool
 
 from .conftest import FakeEngine, jpeg, multipart

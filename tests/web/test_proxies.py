@@ -8,9 +8,9 @@ from http.cookies import SimpleCookie
 import pytest
 
 from tagger.config.schema import Config, WebConfig
-from tagger.web.login import COOKIE
-from tagger.web.passwords import BURST, make_hash
-from tagger.web.proxies import TrustedProxies
+from tagger.web.auth.passwords import BURST, make_hash
+from tagger.web.auth.sessions import COOKIE
+from tagger.web.auth.trusted_proxies import TrustedProxies
 from tagger.web.server import WebServer
 
 from .conftest import FakeEngine

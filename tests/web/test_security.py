@@ -13,15 +13,15 @@ from PIL import Image
 
 from tagger.config.schema import WatchRoot
 from tagger.errors import ConfigError
-from tagger.web.gallery import open_inside
-from tagger.web.security import (
+from tagger.web.auth.request_checks import (
     OPEN_TO_PROGRAMS,
     allowed_hosts,
     check_host,
     check_local,
     parse_listen,
 )
-from tagger.web.services import WebError
+from tagger.web.errors import WebError
+from tagger.web.photo_images import open_inside
 
 from .conftest import jpeg, multipart
 

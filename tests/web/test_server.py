@@ -20,7 +20,7 @@ import pytest
 
 from tagger.config.schema import Config, WebConfig
 from tagger.errors import ConfigError, ModelError, StateError
-from tagger.web.passwords import make_hash
+from tagger.web.auth.passwords import make_hash
 from tagger.web.server import WebServer
 
 from .conftest import FakeEngine, jpeg

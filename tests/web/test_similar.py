@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tagger.index.records import SavedPhoto, StoredPrediction
 from tagger.index.search import open_reader
 from tagger.index.store import Store
+from tagger.library.similar import KEPT_SECONDS, Similar
 from tagger.records import FileStat, PhotoFacts
-from tagger.web.similar import KEPT_SECONDS, Similar
 
 SIZE = 64
 

@@ -20,11 +20,12 @@ from tagger.config.schema import Config, WebConfig
 from tagger.errors import SlowQueryError
 from tagger.index.conditions import And
 from tagger.index.store import Store
-from tagger.serving.request import SMALL_BODY
-from tagger.web.asking import limited_reader
-from tagger.web.keep import MAX_NAME, safe_name
-from tagger.web.login import PROVING, Gate
-from tagger.web.passwords import MOST, Password, make_hash
+from tagger.web.auth.gate import Gate
+from tagger.web.auth.passwords import MOST, Password, make_hash
+from tagger.web.auth.sessions import PROVING
+from tagger.web.bounded_search import limited_reader
+from tagger.web.http.request import SMALL_BODY
+from tagger.web.inbox import MAX_NAME, safe_name
 from tagger.web.server import WebServer
 from tests.conftest import wait_until
 
@@ -238,7 +239,7 @@ def test_few_passwords_are_proved_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(gate._password, "proves", proves)
     from flask import Flask
 
-    from tagger.web.services import WebError
+    from tagger.web.errors import WebError
 
     app, said = Flask("x"), []
 
@@ -309,7 +310,7 @@ def test_a_slow_search_is_told_as_one(site, client, monkeypatch):
 
     site.add("a.jpg", "dog")
     monkeypatch.setattr(library, "parse", lambda *args: _Long())
-    monkeypatch.setattr("tagger.web.asking.SECONDS", 0.0)
+    monkeypatch.setattr("tagger.web.bounded_search.SECONDS", 0.0)
     answer = client.get("/api/v1/count?q=dog")
     assert (answer.status_code, "longer" in answer.json["error"]) == (400, True)
     assert client.get("/library?q=dog").status_code == 400

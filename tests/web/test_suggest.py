@@ -7,8 +7,8 @@ import pytest
 from tagger.index.query import parse
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
+from tagger.library.suggest import FIELDS, quoted
 from tagger.records import Tag
-from tagger.web.suggest import FIELDS, quoted
 
 from .test_library import scrolled
 

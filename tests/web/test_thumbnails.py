@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.web.thumbnails import STRAY_SECONDS, USED_SECONDS, Thumbnails
+from tagger.web.thumbnail_cache import STRAY_SECONDS, USED_SECONDS, Thumbnails
 
 
 def key(number: int) -> str:

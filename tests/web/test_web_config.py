@@ -9,7 +9,7 @@ from tagger.config.example import example_config
 from tagger.config.loader import parse_config
 from tagger.config.schema import WebConfig
 from tagger.errors import ConfigError
-from tagger.web.passwords import make_hash
+from tagger.web.auth.passwords import make_hash
 
 HASH = make_hash("correct horse", cost=10)
 

@@ -8,17 +8,19 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import FileStorage
 
-from tagger.shown import (
+from tagger.library import search
+from tagger.library.serialize import (
     facts_json,
     known_failure_json,
     label_counts,
     label_trees_json,
     tags_json,
 )
-from tagger.web import keep as keeping
+from tagger.web import inbox as keeping
 from tagger.web import library
-from tagger.web.openapi import openapi
-from tagger.web.services import Guess, Services, WebError
+from tagger.web.errors import WebError
+from tagger.web.routes.openapi import openapi
+from tagger.web.services import Guess, Services
 
 MAX_PAGE = 200
 """Photos that can be asked for at once."""
@@ -64,10 +66,10 @@ def api(services: Services) -> Blueprint:
     @routes.get("/api/v1/photos")
     def photos() -> Response:
         text = query_text()
-        limit = whole_number("limit", library.PAGE, 1, MAX_PAGE)
+        limit = whole_number("limit", search.PAGE, 1, MAX_PAGE)
         after = whole_number("after", 0, 0, 10**18 - 1)
         with services.reader() as reader:
-            page = library.search(reader, config, known, text, after=after, limit=limit)
+            page = search.search(reader, config, known, text, after=after, limit=limit)
         return jsonify(
             {
                 "photos": [library.gallery_photo_json(found) for found in page.photos],
@@ -79,13 +81,13 @@ def api(services: Services) -> Blueprint:
     def count() -> Response:
         text = query_text()
         with services.reader() as reader:
-            query = library.parsed(reader, config, known, text)
+            query = search.parsed(reader, config, known, text)
             return jsonify({"count": reader.count(query)})
 
     @routes.get("/api/v1/photos/<photo:photo_id>")
     def photo(photo_id: int) -> Response:
         with services.reader() as reader:
-            found = library.find_one(reader, photo_id)
+            found = search.find_one(reader, photo_id)
             if found is None:
                 raise no_photo()
             return jsonify(library.page_photo_json(reader, found, known, config.labels.top_k))
@@ -100,7 +102,7 @@ def api(services: Services) -> Blueprint:
     @routes.get("/api/v1/failures")
     def failures() -> Response:
         with services.reader() as reader:
-            rows = reader.failures()[: whole_number("limit", library.PAGE, 1, MAX_PAGE)]
+            rows = reader.failures()[: whole_number("limit", search.PAGE, 1, MAX_PAGE)]
             return jsonify([known_failure_json(reader, row) for row in rows])
 
     @routes.get("/api/v1/status")
@@ -114,7 +116,7 @@ def api(services: Services) -> Blueprint:
                 known.languages,
                 top_k=config.web.top_k,
                 most=MAX_CLASSES,
-                page=library.PAGE,
+                page=search.PAGE,
                 limit=MAX_PAGE,
             )
         )

@@ -19,11 +19,11 @@ from werkzeug.exceptions import HTTPException
 
 from tagger.config.addresses import web_address
 from tagger.errors import ConfigError
-from tagger.serving.request import SMALL_BODY
-from tagger.web.services import WebError
+from tagger.web.errors import WebError
+from tagger.web.http.request import SMALL_BODY
 
 if TYPE_CHECKING:
-    from tagger.web.login import Gate
+    from tagger.web.auth.gate import Gate
 
 OPEN_TO_PROGRAMS = frozenset({"api.predict", "api.predict_v1"})
 """Routes that change nothing, to which a program may post; it sends no proof of its origin."""

@@ -18,8 +18,8 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
-from tagger.serving.connection import RECEIVE_BYTES, Asks, Connection
-from tagger.serving.request import HEAD_BYTES, Parser
+from tagger.web.http.connection import RECEIVE_BYTES, Asks, Connection
+from tagger.web.http.request import HEAD_BYTES, Parser
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication

@@ -18,7 +18,8 @@ from typing import IO
 from tagger.config.schema import Config, WatchRoot
 from tagger.paths import OWN_PREFIX, PHOTO_SUFFIXES, sidecar_paths
 from tagger.system.files import is_writable
-from tagger.web.services import Manages, WebError
+from tagger.web.errors import WebError
+from tagger.web.services import Manages
 from tagger.web.uploads import copy_limited, not_a_picture, sniff
 
 SUFFIXES = {

@@ -8,13 +8,14 @@ import time
 from flask import Blueprint, Response, make_response, render_template, request
 
 from tagger.errors import QueryError
+from tagger.library import search
+from tagger.library.explain import Reasons
+from tagger.library.serialize import known_failure_json, label_counts, label_trees_json
 from tagger.metadata.own import MAX_LENGTH
 from tagger.pipeline.pipeline import write_options
-from tagger.shown import known_failure_json, label_counts, label_trees_json
 from tagger.system.state_dir import daemon_runs
-from tagger.web import keep, library
-from tagger.web.api import MAX_PAGE, no_photo, query_text, whole_number
-from tagger.web.reasons import Reasons
+from tagger.web import inbox, library
+from tagger.web.routes.predict import MAX_PAGE, no_photo, query_text, whole_number
 from tagger.web.services import Services, Size
 
 MAX_FILES = 50
@@ -34,19 +35,19 @@ def pages(services: Services) -> Blueprint:
             top_k=config.web.top_k,
             max_bytes=config.web.max_upload_mb * 1_000_000,
             max_files=MAX_FILES,
-            folders=[one for one in keep.folders(config, services.manager) if not one.reason],
+            folders=[one for one in inbox.folders(config, services.manager) if not one.reason],
         )
 
     @routes.get("/library")
     def library_page() -> str | tuple[str, int]:
         text = query_text()
         after = whole_number("after", 0, 0, 10**18 - 1)
-        error, found, count, newest = None, library.Page((), False), 0, 0
+        error, found, count, newest = None, search.Page((), False), 0, 0
         with services.reader() as reader:
             try:
-                query = library.parsed(reader, config, known, text)
+                query = search.parsed(reader, config, known, text)
                 newest = reader.newest_id()
-                found = library.search(reader, config, known, text, after=after, limit=library.PAGE)
+                found = search.search(reader, config, known, text, after=after, limit=search.PAGE)
                 count = reader.count(query)
             except QueryError as problem:
                 error = problem
@@ -64,7 +65,7 @@ def pages(services: Services) -> Blueprint:
     @routes.get("/photos/<photo:photo_id>")
     def photo(photo_id: int) -> str:
         with services.reader() as reader:
-            found = library.find_one(reader, photo_id)
+            found = search.find_one(reader, photo_id)
             if found is None:
                 raise no_photo()
             shown = library.page_photo_json(reader, found, known, config.labels.top_k)
@@ -112,7 +113,7 @@ def pages(services: Services) -> Blueprint:
 
     def _picture(photo_id: int, size: Size) -> Response:
         with services.reader() as reader:
-            found = library.find_one(reader, photo_id)
+            found = search.find_one(reader, photo_id)
         if found is None:
             raise no_photo()
         picture = services.gallery.picture(found.row, size, request.if_none_match)

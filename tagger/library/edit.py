@@ -5,7 +5,6 @@ Ours are taken away, all of them or some labels, and given back; keywords of his
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +32,7 @@ from tagger.metadata.write import prepare
 from tagger.pipeline.photo_lock import WAIT_SECONDS, photo_locks
 from tagger.pipeline.pipeline import keywords_hash, whose, write_options
 from tagger.records import Candidate, JournalEntry, Keyword, Tag
-from tagger.system.files import hash_file, is_absent, photo_stat, sidecar_stat
+from tagger.system.files import hash_file, photo_stat, sidecar_stat
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 2.0
@@ -338,30 +337,3 @@ class Untagger:
         )
         if row.keywords_hash is None:  # labels that are to come back are still to be written
             self._store.forget_keywords([row.path])
-
-
-def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[str, int]:
-    """Take photos that are gone from ``folders`` for deleted, however many; return the counts.
-
-    Raise StateError when a folder is not there, or seems to be an unmounted disk.
-    """
-    from tagger.system.mounts import Mounts, read_mountinfo
-    from tagger.watch.roots import RootMemory, judge, look_at_root
-
-    memory = RootMemory(config.state_dir)
-    counts: dict[str, int] = {}
-    for folder in folders:
-        try:
-            sight = look_at_root(folder, Mounts(read_mountinfo()))
-        except OSError as error:
-            raise StateError(
-                f"{folder} cannot be looked at: {error.strerror}", "mount it first"
-            ) from error
-        verdict = judge(memory.get(folder), sight, lambda: True)
-        if not verdict.online:
-            raise StateError(f"{folder} is offline: {verdict.reason}", "mount it first")
-        top = os.path.normpath(folder)
-        gone = [path for path in store.known_under(top) if is_absent(path, top)]
-        store.mark_missing(gone)
-        counts[folder] = len(gone)
-    return counts

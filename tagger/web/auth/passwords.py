@@ -17,7 +17,7 @@ from typing import Any
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from tagger.errors import ConfigError
-from tagger.web.services import WebError
+from tagger.web.errors import WebError
 
 LEAST, MOST = 8, 256
 """Characters of a password."""

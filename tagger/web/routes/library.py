@@ -9,14 +9,16 @@ from flask import Blueprint, Response, jsonify, request
 
 from tagger.index.records import PhotoRow
 from tagger.index.search import Found, Reader
+from tagger.library import search, similar, suggest
+from tagger.library.explain import Reasons
+from tagger.library.similar import Similar
 from tagger.metadata.own import MAX_LENGTH
-from tagger.web import library, similar, suggest
-from tagger.web.api import no_photo, query_text, whole_number
+from tagger.web import library
 from tagger.web.edits import Edits
-from tagger.web.live import STREAM_SECONDS, Live
-from tagger.web.reasons import Reasons
-from tagger.web.services import Services, WebError
-from tagger.web.similar import Similar
+from tagger.web.errors import WebError
+from tagger.web.routes.events import STREAM_SECONDS, Live
+from tagger.web.routes.predict import no_photo, query_text, whole_number
+from tagger.web.services import Services
 
 
 def add_library_routes(routes: Blueprint, services: Services) -> None:
@@ -75,7 +77,7 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
             _found(reader, photo_id)
             # Some of them may be missing now.
             scores = dict(alike.like(reader, photo_id, 2 * limit))
-            found = {one.row.id: one for one in library.by_ids(reader, tuple(scores))}
+            found = {one.row.id: one for one in search.by_ids(reader, tuple(scores))}
             told = [
                 library.gallery_photo_json(found[number]) | {"likeness": round(score, 4)}
                 for number, score in scores.items()
@@ -94,7 +96,7 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
     def events() -> Response:
         text = query_text()
         with services.reader() as reader:
-            query = library.parsed(reader, config, known, text)
+            query = search.parsed(reader, config, known, text)
         after: int | None = whole_number("after", 0, 0, 10**18 - 1)
         again = request.headers.get("Last-Event-ID", "")
         if re.fullmatch("[0-9]{1,18}", again):
@@ -108,7 +110,7 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
         return response
 
     def _found(reader: Reader, photo_id: int) -> Found:
-        found = library.find_one(reader, photo_id)
+        found = search.find_one(reader, photo_id)
         if found is None:
             raise no_photo()
         return found

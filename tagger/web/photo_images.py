@@ -18,8 +18,9 @@ from tagger.index.records import PhotoRow
 from tagger.loading import decode_pool
 from tagger.paths import RAW_SUFFIXES
 from tagger.records import CropSpec, FileStat
-from tagger.web.services import Picture, Size, WebError
-from tagger.web.thumbnails import Thumbnails
+from tagger.web.errors import WebError
+from tagger.web.services import Picture, Size
+from tagger.web.thumbnail_cache import Thumbnails
 from tagger.web.uploads import Spool, closing
 
 if TYPE_CHECKING:

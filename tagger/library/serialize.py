@@ -5,11 +5,9 @@ Imported by every query command: nothing heavy at the top.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-from tagger.index.words import fold
 
 if TYPE_CHECKING:
     from tagger.config.schema import Config
@@ -173,21 +171,6 @@ def _label_tree_json(
     return tree
 
 
-def known_names(
-    reader: Reader, config: Config, vocabulary: Callable[[], Vocabulary]
-) -> Callable[[str], set[str]]:
-    """Return a function that gives the labels a phrase names, also the user's keywords.
-
-    ``vocabulary`` is asked when a phrase is.
-    """
-
-    def meant(phrase: str) -> set[str]:
-        labels = labels_meant(phrase, vocabulary(), config)
-        return labels or ({phrase} if reader.has_word(phrase) else set())
-
-    return meant
-
-
 def located(query: Query, config: Config) -> Query:
     """Return ``query`` with its folders named as the index names them, whichever way they are."""
     from tagger.index.conditions import And, Below, Not, Or
@@ -203,15 +186,3 @@ def located(query: Query, config: Config) -> Query:
     roots = [root.path for root in config.watch]
     every = (one for folder in query.folders for one in known_folders(folder, roots))
     return Below(tuple(dict.fromkeys(every)))
-
-
-def labels_meant(phrase: str, known: Vocabulary, config: Config) -> set[str]:
-    """Return the labels a phrase means: by name, synonym or new name, and all below them."""
-    heads = set(known.resolve(phrase))
-    heads |= {
-        label
-        for old, new in config.labels.rename.items()
-        if fold(new) == fold(phrase)
-        for label in known.resolve(old)
-    }
-    return {label for head in heads for label in known.below(head)}

@@ -14,7 +14,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 from waitress.utilities import InternalServerError
 
-from tagger.serving.request import Parser, Refusal
+from tagger.web.http.request import Parser, Refusal
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment

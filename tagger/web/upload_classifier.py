@@ -22,7 +22,8 @@ from tagger.errors import (
 from tagger.index.records import unpack_top
 from tagger.labels.vocabulary import Vocabulary
 from tagger.loading import decode_pool, make_chooser
-from tagger.web.services import Guess, WebError
+from tagger.web.errors import WebError
+from tagger.web.services import Guess
 from tagger.web.uploads import Spool, closing, decode, not_a_picture, sniff
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tagger import __version__
-from tagger.web import similar, suggest
+from tagger.library import similar, suggest
 
 _Schema = dict[str, Any]
 

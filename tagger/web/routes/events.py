@@ -19,9 +19,11 @@ from typing import Any
 from tagger.errors import SlowQueryError, StateError
 from tagger.index.conditions import And, Query
 from tagger.index.database import index_path
+from tagger.library.search import ByIds
 from tagger.system.state_dir import STATUS_NAME, daemon_runs
-from tagger.web.library import ByIds, gallery_photo_json
-from tagger.web.services import Services, WebError
+from tagger.web.errors import WebError
+from tagger.web.library import gallery_photo_json
+from tagger.web.services import Services
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,40 @@
+"""Forgets photos that are gone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from tagger.config.schema import Config
+from tagger.errors import (
+    StateError,
+)
+from tagger.index.store import Store
+from tagger.system.files import is_absent
+
+
+def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[str, int]:
+    """Take photos that are gone from ``folders`` for deleted, however many; return the counts.
+
+    Raise StateError when a folder is not there, or seems to be an unmounted disk.
+    """
+    from tagger.system.mounts import Mounts, read_mountinfo
+    from tagger.watch.roots import RootMemory, judge, look_at_root
+
+    memory = RootMemory(config.state_dir)
+    counts: dict[str, int] = {}
+    for folder in folders:
+        try:
+            sight = look_at_root(folder, Mounts(read_mountinfo()))
+        except OSError as error:
+            raise StateError(
+                f"{folder} cannot be looked at: {error.strerror}", "mount it first"
+            ) from error
+        verdict = judge(memory.get(folder), sight, lambda: True)
+        if not verdict.online:
+            raise StateError(f"{folder} is offline: {verdict.reason}", "mount it first")
+        top = os.path.normpath(folder)
+        gone = [path for path in store.known_under(top) if is_absent(path, top)]
+        store.mark_missing(gone)
+        counts[folder] = len(gone)
+    return counts

@@ -1,0 +1,128 @@
+"""Searches: text to a query, and pages of what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tagger.index.words import fold
+
+if TYPE_CHECKING:
+    from tagger.config.schema import Config
+    from tagger.index.conditions import Query
+    from tagger.index.search import Reader
+    from tagger.labels.vocabulary import Vocabulary
+import json
+from typing import NamedTuple
+
+from tagger.config.schema import Config
+from tagger.index.conditions import STATES, And, Query, Sql, State, Taken
+from tagger.index.query import parse
+from tagger.index.search import Found, Reader
+from tagger.labels.vocabulary import Vocabulary
+from tagger.library.serialize import located
+
+PAGE = 60
+"""Photos in one page."""
+_EVERY_STATE = State(STATES)
+
+
+class ById(NamedTuple):
+    """The photo with one id."""
+
+    photo_id: int
+
+    def sql(self) -> Sql:
+        return "p.id = ?", (self.photo_id,)
+
+
+class ByIds(NamedTuple):
+    """The photos with these ids."""
+
+    photo_ids: tuple[int, ...]
+
+    def sql(self) -> Sql:
+        return "p.id IN (SELECT value FROM json_each(?))", (json.dumps(self.photo_ids),)
+
+
+class After(NamedTuple):
+    """The photos that come after another one, newest first and then by path."""
+
+    photo_id: int
+
+    def sql(self) -> Sql:
+        # A photo never yet opened has no moment, and so comes last.
+        moment = "coalesce((SELECT sort_at FROM photos WHERE id = ?), '')"
+        own = "coalesce(p.sort_at, '')"
+        path = "(SELECT path FROM photos WHERE id = ?)"
+        return (
+            f"({own} < {moment} OR ({own} = {moment} AND p.path > {path}))",
+            (self.photo_id,) * 3,
+        )
+
+
+class Page(NamedTuple):
+    """Some photos, and whether there are more after the last of them."""
+
+    photos: tuple[Found, ...]
+    more: bool
+
+
+def search(
+    reader: Reader, config: Config, known: Vocabulary, text: str, *, after: int = 0, limit: int
+) -> Page:
+    """Return at most ``limit`` photos that ``text`` finds, those after the photo ``after`` (id).
+
+    Raise QueryError for what is no query.
+    """
+    parts: list[Query] = [parsed(reader, config, known, text)]
+    if after:
+        parts.append(After(after))
+        last = find_one(reader, after)
+        # The walk through the newest begins there; but what waits may have no moment yet.
+        if last is not None and last.row.facts.taken_at and "is:" not in text.lower():
+            parts.append(Taken(None, last.row.facts.taken_at))
+    found = list(reader.find(And(tuple(parts)), limit=limit + 1))
+    return Page(tuple(found[:limit]), len(found) > limit)
+
+
+def parsed(reader: Reader, config: Config, known: Vocabulary, text: str) -> Query:
+    """Return the query ``text``; raise as :func:`search`."""
+    return located(parse(text, known_names(reader, config, lambda: known)), config)
+
+
+def find_one(reader: Reader, photo_id: int) -> Found | None:
+    """Return the photo with an id, in whatever state, and its tags."""
+    return next(reader.find(And((ById(photo_id), _EVERY_STATE))), None)
+
+
+def by_ids(reader: Reader, photo_ids: tuple[int, ...]) -> list[Found]:
+    """Return those of the photos with these ids that are there and tagged, or untagged."""
+    return list(reader.find(ByIds(photo_ids)))
+
+
+def known_names(
+    reader: Reader, config: Config, vocabulary: Callable[[], Vocabulary]
+) -> Callable[[str], set[str]]:
+    """Return a function that gives the labels a phrase names, also the user's keywords.
+
+    ``vocabulary`` is asked when a phrase is.
+    """
+
+    def meant(phrase: str) -> set[str]:
+        labels = labels_meant(phrase, vocabulary(), config)
+        return labels or ({phrase} if reader.has_word(phrase) else set())
+
+    return meant
+
+
+def labels_meant(phrase: str, known: Vocabulary, config: Config) -> set[str]:
+    """Return the labels a phrase means: by name, synonym or new name, and all below them."""
+    heads = set(known.resolve(phrase))
+    heads |= {
+        label
+        for old, new in config.labels.rename.items()
+        if fold(new) == fold(phrase)
+        for label in known.resolve(old)
+    }
+    return {label for head in heads for label in known.below(head)}
