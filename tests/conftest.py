@@ -262,7 +262,7 @@ def converted_demo(make_once: MakeOnce) -> Callable[[Path], Path]:
 
     It is one, and not the folder, because many a test needs neither torch's time nor weights.
     """
-    from tagger.classify.converted import convert
+    from tagger.classify.onnx_store import convert
 
     def converted(weights: Path) -> Path:
         folder = make_once(
@@ -276,7 +276,7 @@ def converted_demo(make_once: MakeOnce) -> Callable[[Path], Path]:
 @pytest.fixture(scope="session")
 def converted_mobilenet(shared: Path, make_once: MakeOnce) -> Path:
     """Return a state directory in which the real MobileNet V2 has been converted."""
-    from tagger.classify.converted import convert
+    from tagger.classify.onnx_store import convert
 
     weights = shared / "models" / "mobilenet_v2.pth"
     return make_once("mobilenet", lambda folder: convert("mobilenet_v2", str(weights), str(folder)))

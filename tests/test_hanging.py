@@ -15,7 +15,7 @@ from tagger.daemon.worker import STUCK_SECONDS
 from tagger.errors import SilentDiskError
 from tagger.index.store import Store
 from tagger.pipeline.serial_executor import Hand
-from tagger.watch.pulse import SILENT_SECONDS
+from tagger.watch.stall_timer import SILENT_SECONDS
 
 
 def disks(*silent: str) -> SimpleNamespace:

@@ -10,16 +10,16 @@ from dataclasses import replace
 
 import pytest
 
-from tagger.classify.optimize import ENOUGH
-from tagger.config.schema import Config, LabelsConfig, ModelConfig
-from tagger.decode.worker import DecodePool
-from tagger.errors import ModelError, WeightsNotFoundError
-from tagger.loading import (
+from tagger.classify.int8_trial import ENOUGH
+from tagger.classify.loader import (
     DOWNLOAD_RETRY_SECONDS,
     LOAD_RETRY_SECONDS,
     POLL_SECONDS,
     EngineLoader,
 )
+from tagger.config.schema import Config, LabelsConfig, ModelConfig
+from tagger.decode.pool import DecodePool
+from tagger.errors import ModelError, WeightsNotFoundError
 from tests.classify.server import HASHED_AS_RESNET18, RESNET18, serving
 
 

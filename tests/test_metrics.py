@@ -16,6 +16,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tagger.classify.loader import EngineLoader
 from tagger.config.loader import parse_config
 from tagger.config.schema import Config, MetricsConfig
 from tagger.daemon.metrics import STALE_SECONDS, Metrics, Sources
@@ -24,9 +25,8 @@ from tagger.daemon.reporting import Heartbeat
 from tagger.daemon.worker import STUCK_SECONDS, Worker
 from tagger.errors import ConfigError, DamagedImageError
 from tagger.index.store import Store
-from tagger.loading import EngineLoader
 from tagger.records import Failed, Failure, Skipped, Tag, Tagged, Unchanged
-from tagger.watch.seams import RootStatus
+from tagger.watch.interfaces import RootStatus
 
 
 def free_port() -> int:

@@ -26,7 +26,7 @@ def test_a_process_offers_to_end(score: int) -> None:
 def test_a_conversion_is_the_first_to_end(tmp_path: Path) -> None:
     module = tmp_path / "told.py"
     module.write_text(
-        "from tagger.classify.child import answer\n"
+        "from tagger.classify.child_process import answer\n"
         "answer(lambda request: {'score': int(open('/proc/self/oom_score_adj').read())})\n"
     )
     said = subprocess.check_output([sys.executable, str(module), "{}"], text=True)

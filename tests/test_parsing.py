@@ -8,17 +8,17 @@ import os
 import pytest
 import yaml
 
-from tagger.classify.converted import read_json
-from tagger.classify.digests import Digests
+from tagger.classify.digest_cache import Digests
+from tagger.classify.onnx_store import read_json
 from tagger.config.edit import with_value
 from tagger.config.loader import load_config
 from tagger.errors import ConfigError, RefusedError
 from tagger.index.decision_lines import read_lines
-from tagger.labels.schema import parse_names
+from tagger.labels.yaml_parser import parse_names
 from tagger.metadata import json_sidecar
 from tagger.system.state_dir import read_heartbeat, write_heartbeat
 from tagger.text.parsing import compose_yaml, parse_json
-from tagger.watch.roots import RootMemory
+from tagger.watch.root_identity import RootMemory
 from tagger.web.auth.sessions import FILE, Sessions
 
 DEEP = "[" * 100_000

@@ -69,7 +69,7 @@ def test_the_daemon_yields_by_default(home, eventually):
 def test_only_the_cores_that_may_be_used_are_counted():
     child = """
 import os
-from tagger.decode.worker import DecodePool
+from tagger.decode.pool import DecodePool
 from tagger.records import CropSpec
 from tagger.system.process import cores
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from tagger.classify.optimize import Verdict
+from tagger.classify.int8_trial import Verdict
+from tagger.classify.loader import EngineLoader
 from tagger.config.loader import load_config
 from tagger.daemon.progress import Progress
 from tagger.daemon.worker import OPTIMIZE_STEP, WORTH_OPTIMIZING, Worker
 from tagger.errors import ModelError
 from tagger.index.store import Store
-from tagger.loading import EngineLoader
 from tagger.pipeline.intake import Intake
 from tagger.records import Candidate, FileStat, Tagged
 from tagger.system.logs import Unforeseen

@@ -35,7 +35,7 @@ class Model:
     """
 
     def __init__(self, folder: Path, *, int8: bool = False) -> None:
-        from tagger.classify.converted import convert
+        from tagger.classify.onnx_store import convert
         from tagger.cli.scenes import SCENES, demo_weights, draw
 
         folder.mkdir(parents=True)

@@ -27,8 +27,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.machine import describe
-from tagger.classify.converted import convert
 from tagger.classify.onnx_engine import OnnxEngine
+from tagger.classify.onnx_store import convert
 from tagger.classify.torchvision_compat import import_torchvision
 from tagger.decode.crop import decode
 from tagger.pipeline.inference import CERTAIN

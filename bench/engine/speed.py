@@ -27,8 +27,8 @@ import numpy as np
 from variants import PROJECT, Variant, article_model, variants
 
 from bench.machine import describe
-from tagger.classify.converted import Converted, convert
-from tagger.classify.quantize import quantize
+from tagger.classify.int8_worker import quantize
+from tagger.classify.onnx_store import Converted, convert
 from tagger.cli.scenes import demo_weights
 from tagger.decode.crop import decode
 from tagger.records import CropSpec
@@ -42,8 +42,8 @@ START = """
 import sys, time
 started = time.perf_counter()
 import numpy as np
-from tagger.classify.converted import read_converted
-from tagger.classify.engine import load_engine
+from tagger.classify.onnx_store import read_converted
+from tagger.classify.factory import load_engine
 kind, weights, converted, int8 = sys.argv[1:]
 if kind == "torch":
     engine = load_engine("resnet18", weights, engine="torch", threads=2)

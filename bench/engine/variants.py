@@ -15,8 +15,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 if str(PROJECT) not in sys.path:  # run as a script, not installed
     sys.path.insert(0, str(PROJECT))
 
-from tagger.classify.converted import Converted  # noqa: E402
 from tagger.classify.onnx_engine import OnnxEngine, softmax  # noqa: E402
+from tagger.classify.onnx_store import Converted  # noqa: E402
 from tagger.classify.torch_engine import MEAN, STD  # noqa: E402
 from tagger.classify.torchvision_compat import import_torchvision  # noqa: E402
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tagger.config.schema import LabelsConfig
 from tagger.labels.calibration import Calibration, Kind
-from tagger.labels.choose import Chooser
+from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import Vocabulary
 

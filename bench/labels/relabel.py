@@ -24,7 +24,7 @@ from tagger.config.schema import Config, LabelsConfig, WatchRoot
 from tagger.errors import PhotoError
 from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
-from tagger.labels.choose import Chooser
+from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.records import Candidate, PhotoFacts

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from photos import SHARED, labelled, load
 
 from tagger.config.schema import LabelsConfig
-from tagger.labels.choose import Chooser
+from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import Vocabulary, load_vocabulary
 

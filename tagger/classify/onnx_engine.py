@@ -9,8 +9,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tagger.classify.converted import Converted
 from tagger.classify.engine import check_crops
+from tagger.classify.onnx_store import Converted
 from tagger.errors import ModelError
 from tagger.records import Prediction
 from tagger.system.process import cores

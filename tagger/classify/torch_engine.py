@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from tagger.classify.catalog import info_of_file
 from tagger.classify.engine import check_crops
-from tagger.classify.models import info_of_file
 from tagger.classify.torchvision_compat import import_torchvision
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError

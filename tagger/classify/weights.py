@@ -5,46 +5,20 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import fnmatch
 import hashlib
 import os
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from email.message import Message
-from http.client import HTTPException, HTTPResponse
-from typing import IO, BinaryIO
+from collections.abc import Callable, Mapping
 
-from tagger.classify.models import (
+from tagger.classify.catalog import (
     BASE_URL,
     ModelInfo,
-    check_model_name,
     info_of_file,
-    list_models,
     weights_of,
 )
-from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
+from tagger.errors import ModelError, WeightsNotFoundError
 
-__all__ = [
-    "check_model_name",
-    "download",
-    "fetch_weights",
-    "file_digest",
-    "find_weights",
-    "list_models",
-    "places",
-]
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes there are, and the bytes there will be if the server says."""
-
-CHUNK = 1 << 18
-URL_VARIABLE = "TAGGER_MODEL_URL"
-"""Environment variable: a mirror's address, instead of PyTorch's."""
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_RIGHTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR})
 
@@ -133,190 +107,6 @@ def file_digest(path: str) -> str:
         raise ModelError(
             f"cannot read the weights file {path}: {error.strerror}", "check its rights"
         ) from error
-
-
-def download(
-    name: str,
-    *,
-    state_dir: str,
-    url: str | None = None,
-    progress: Progress | None = None,
-    timeout: float = 30.0,
-    environ: Mapping[str, str] = os.environ,
-) -> str:
-    """Fetch the weights torchvision prefers for a model; return the path of the file.
-
-    It goes to ``models/`` in the state directory; see :func:`fetch_weights`. ``url`` is the
-    file's address (default: PyTorch's, or below ``$TAGGER_MODEL_URL``). Raise DownloadError,
-    ModelError for an unknown model.
-    """
-    info = weights_of(name)[0]
-    mirror = environ.get(URL_VARIABLE)
-    address = url or urllib.parse.urljoin(
-        f"{mirror.rstrip('/')}/" if mirror else BASE_URL, info.file
-    )
-    return fetch_weights(info, address, models_dir(state_dir), progress=progress, timeout=timeout)
-
-
-def fetch_weights(
-    info: ModelInfo,
-    address: str,
-    folder: str,
-    *,
-    progress: Progress | None = None,
-    timeout: float = 30.0,
-) -> str:
-    """Fetch one weights file from ``address`` into ``folder``; return its path.
-
-    It has a name ending in ``.part`` until it is whole and its hash is right; a next call
-    resumes there. What ``progress`` raises ends the download. ``timeout`` is in seconds
-    without a byte. Raise DownloadError.
-    """
-    _check_address(address)
-    target = os.path.join(folder, info.file)
-    part = target + ".part"
-    try:
-        os.makedirs(folder, exist_ok=True)
-        if os.path.isfile(target) and file_digest(target).startswith(info.hash_prefix):
-            return target
-        with _sole_writer(part) as file:
-            _fetch(address, file, progress, timeout)
-            if not file_digest(part).startswith(info.hash_prefix):
-                os.unlink(part)
-                raise DownloadError(
-                    f"what came from {address} is not {info.file}: its SHA-256 does not begin "
-                    f"with {info.hash_prefix}",
-                    "try again, or fetch the file another way",
-                )
-            os.replace(part, target)
-        _fsync_folder(folder)
-    except OSError as error:
-        remedy = "check the disk"
-        if error.errno in NO_SPACE:
-            remedy = "free some space"
-        elif error.errno in NO_RIGHTS:
-            remedy = "check the rights of the folder"
-        raise DownloadError(f"cannot store {part}: {error.strerror or error}", remedy) from error
-    return target
-
-
-def _check_address(address: str) -> None:
-    try:
-        parts = urllib.parse.urlsplit(address)
-        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        allowed = parts.scheme == "https" or (parts.scheme == "http" and local)
-    except ValueError:
-        allowed = False  # no address at all
-    if not allowed:
-        raise DownloadError(
-            f"weights are not fetched from {address}", "give an address that begins with https://"
-        )
-
-
-@contextlib.contextmanager
-def _sole_writer(part: str) -> Iterator[BinaryIO]:
-    """Open ``part`` to append to it, while no other process does.
-
-    Two writers (the daemon, and `tagger model download`) would spoil each other's file.
-    """
-    with open(part, "ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The other one may have finished, and renamed the file, just before the lock.
-            alone = os.path.samestat(os.stat(part), os.fstat(file.fileno()))
-        except (BlockingIOError, FileNotFoundError):
-            alone = False
-        if not alone:
-            raise DownloadError(f"{part} is being downloaded already", "wait until that has ended")
-        yield file
-
-
-def _fetch(address: str, file: BinaryIO, progress: Progress | None, timeout: float) -> None:
-    """Append to ``file`` what it lacks of ``address``, and bring it to the disk."""
-    have = file.seek(0, os.SEEK_END)
-    response = _open(address, have, timeout)
-    if response is None:
-        return  # nothing is left to fetch; the hash will tell
-    with contextlib.closing(response):
-        if have and response.status != 206:
-            file.truncate(0)  # the server sends all of it
-            have = 0
-        total = _total(response, have)
-        if progress is not None:
-            progress(have, total)
-        while chunk := _read(response, address):
-            file.write(chunk)
-            have += len(chunk)
-            if progress is not None:
-                progress(have, total)
-    file.flush()
-    os.fsync(file.fileno())
-    if total is not None and have < total:
-        raise DownloadError(
-            f"{address} broke off after {have} of {total} bytes", "try again; it resumes there"
-        )
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but only to where weights may be fetched from."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Message,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        try:
-            _check_address(newurl)
-        except DownloadError:
-            fp.close()
-            raise
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
-
-
-def _open(address: str, start: int, timeout: float) -> HTTPResponse | None:
-    """Return the answer from byte ``start`` on; None when there is nothing from there on."""
-    try:
-        request = urllib.request.Request(  # noqa: S310 - checked before
-            address, headers={"User-Agent": "tagger"}
-        )
-        if start:
-            request.add_header("Range", f"bytes={start}-")
-        response = urllib.request.build_opener(_Redirects).open(request, timeout=timeout)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416 and start:
-            return None
-        raise DownloadError(
-            f"{address} cannot be fetched: the server answers {error.code} {error.reason}",
-            "check the address, or fetch the file another way",
-        ) from error
-    except (OSError, HTTPException, ValueError) as error:
-        raise _unreachable(address, error) from error
-    assert isinstance(response, HTTPResponse)
-    return response
-
-
-def _read(response: HTTPResponse, address: str) -> bytes:
-    try:
-        return response.read1(CHUNK)  # what has come so far: a timeout loses nothing
-    except (OSError, HTTPException) as error:
-        raise _unreachable(address, error) from error
-
-
-def _unreachable(address: str, error: Exception) -> DownloadError:
-    reason = getattr(error, "reason", None) or error
-    return DownloadError(
-        f"{address} cannot be fetched: {reason}", "check the network; the next try resumes"
-    )
-
-
-def _total(response: HTTPResponse, have: int) -> int | None:
-    length = response.headers.get("Content-Length")
-    return have + int(length) if length and length.isdigit() else None
 
 
 def _fsync_folder(folder: str) -> None:

@@ -26,7 +26,7 @@ from tagger.system.process import cores
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.index.records import StoredPrediction
-    from tagger.labels.choose import Chooser
+    from tagger.labels.chooser import Chooser
     from tagger.records import DecodedPhoto
 
 AHEAD = 8
@@ -41,9 +41,10 @@ def classify_command(
     ctx: click.Context, photos: tuple[str, ...], explain: bool, as_json: bool
 ) -> int:
     """Say what is in each PHOTO. Nothing is written, nothing remembered."""
-    from tagger.classify.engine import load_engine
+    from tagger.classify.factory import load_engine
     from tagger.classify.weights import find_weights
-    from tagger.loading import decode_pool, make_chooser
+    from tagger.decode.pool import decode_pool
+    from tagger.labels.chooser import make_chooser
     from tagger.pipeline.inference import predict_surely
 
     config = config_or_default(ctx)

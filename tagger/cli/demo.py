@@ -16,7 +16,8 @@ from contextlib import contextmanager
 import click
 import yaml
 
-from tagger.classify.weights import download, find_weights
+from tagger.classify.download import download
+from tagger.classify.weights import find_weights
 from tagger.cli.common import ask_path, config_or_default, read_config
 from tagger.config.schema import Config
 from tagger.errors import (

@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 from rich.table import Table
 
-from tagger.classify.models import list_models
-from tagger.classify.weights import download, find_weights, places
+from tagger.classify.catalog import list_models
+from tagger.classify.download import download
+from tagger.classify.weights import find_weights, places
 from tagger.cli.common import (
     ask_path,
     config_or_default,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tagger.classify.engine import Engine
-    from tagger.classify.optimize import Compare, Verdict
+    from tagger.classify.int8_trial import Compare, Verdict
 
 
 @click.group("model")
@@ -147,9 +148,9 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
     the index). It is used from the next start on if it gives at least 98 % of the photos
     where the plain network is sure the same answer.
     """
-    from tagger.classify.optimize import CALIBRATE, JUDGE, gather, optimize
-    from tagger.decode.worker import DecodePool
-    from tagger.loading import converted_model, decoded_crops, open_engine
+    from tagger.classify.int8_trial import CALIBRATE, JUDGE, gather, optimize
+    from tagger.classify.loader import converted_model, open_engine
+    from tagger.decode.pool import DecodePool, decoded_crops
 
     config = config_or_default(ctx)
     if config.model.engine == "torch":
@@ -216,8 +217,8 @@ def _indexed(state_dir: str) -> list[str]:
 
 def _same_tags(config: Config, engine: Engine) -> Compare:
     """Return what tells the share of photos with the same tags, seeing their centre only."""
+    from tagger.labels.chooser import make_chooser
     from tagger.labels.evidence import Evidence
-    from tagger.loading import make_chooser
 
     chooser = make_chooser(engine, config, vocabulary(config))
 
@@ -232,7 +233,7 @@ def _same_tags(config: Config, engine: Engine) -> Compare:
 
 
 def _print_verdict(verdict: Verdict) -> None:
-    from tagger.classify.optimize import AGREEMENT, SURE
+    from tagger.classify.int8_trial import AGREEMENT, SURE
 
     table = Table(escape(printable(verdict.model_id)), "photos", "int8 agrees")
     table.add_row("calibrated on", str(verdict.calibrated), "")

@@ -68,8 +68,8 @@ def check(ctx: click.Context) -> None:
 
 def check_config(config: Config, path: str) -> None:
     """Raise ConfigError when the config asks for labels, languages or models that are not."""
-    from tagger.classify.models import check_model_name
-    from tagger.labels.settings import check_labels_config
+    from tagger.classify.catalog import check_model_name
+    from tagger.labels.config_check import check_labels_config
 
     problems = check_labels_config(config.labels, vocabulary(config)) + check_model_name(
         config.model.name

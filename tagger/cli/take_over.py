@@ -45,8 +45,8 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
 
 def _take(config: Config, folder: str) -> None:
     """Make this installation the writer of a folder. Raise ConfigError, StateError."""
-    from tagger.watch.roots import read_marker, write_marker
-    from tagger.watch.writers import is_same, read_writer, writers_of
+    from tagger.watch.root_identity import read_marker, write_marker
+    from tagger.watch.root_owner import is_same, read_writer, writers_of
 
     root = config.root_of(folder)
     if root is None:

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from tagger import __version__
+from tagger.classify.loader import EngineLoader
 from tagger.config.schedule import Window
 from tagger.config.schema import Config
 from tagger.daemon.backlog import Survey
@@ -38,7 +39,6 @@ from tagger.errors import ConfigError, TaggerError
 from tagger.index.damage import open_sound, take_up
 from tagger.index.database import concerns_index
 from tagger.index.store import Store
-from tagger.loading import EngineLoader
 from tagger.metadata.edited import ANOTHER
 from tagger.pipeline.blocked_roots import Refusing
 from tagger.records import Outcome
@@ -46,8 +46,8 @@ from tagger.system.control_socket import Control
 from tagger.system.logs import Unforeseen, set_up_logging
 from tagger.system.sd_notify import Notifier
 from tagger.system.state_dir import state_lock
+from tagger.watch.root_owner import Claims, writers_of
 from tagger.watch.watcher import Watcher
-from tagger.watch.writers import Claims, writers_of
 from tagger.web.embedded import Page
 
 log = logging.getLogger(__name__)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from tagger import __version__
+from tagger.classify.loader import EngineLoader
 from tagger.config.schema import MetricsConfig
 from tagger.daemon.reporting import Heartbeat
 from tagger.daemon.worker import Worker
 from tagger.errors import StateError
-from tagger.loading import EngineLoader
 from tagger.records import Outcome, Tagged
 from tagger.system.logs import printable
-from tagger.watch.seams import RootStatus
+from tagger.watch.interfaces import RootStatus
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tagger.classify.loader import EngineLoader
 from tagger.daemon.progress import Standing
 from tagger.daemon.worker import Worker
-from tagger.loading import EngineLoader
 from tagger.system.logs import printable
 from tagger.system.process import memory_mb
 from tagger.system.sd_notify import Notifier

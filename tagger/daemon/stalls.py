@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from tagger.daemon.worker import STUCK_SECONDS, Worker
 from tagger.errors import SilentDiskError
-from tagger.watch.pulse import SILENT_SECONDS
+from tagger.watch.stall_timer import SILENT_SECONDS
 from tagger.watch.watcher import STOP_SECONDS, Watcher
 
 log = logging.getLogger(__name__)

@@ -12,12 +12,14 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tagger.classify.loader import EngineLoader
 from tagger.config.schema import Config
 from tagger.daemon.progress import Progress, Standing
+from tagger.decode.pool import decode_pool
 from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.index.database import concerns_index
 from tagger.index.store import Store
-from tagger.loading import EngineLoader, decode_pool, make_chooser
+from tagger.labels.chooser import make_chooser
 from tagger.pipeline.blocked_roots import Refusing
 from tagger.pipeline.pipeline import Writing
 from tagger.pipeline.serial_executor import Hand
@@ -26,7 +28,7 @@ from tagger.system.process import trim_memory
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
-    from tagger.decode.worker import DecodePool
+    from tagger.decode.pool import DecodePool
     from tagger.pipeline.job import Job
     from tagger.pipeline.pipeline import Pipeline
 
@@ -417,7 +419,7 @@ class _Optimizing(threading.Thread):
             self._ended()
 
     def _prove(self) -> None:
-        from tagger.classify.child import StoppedError
+        from tagger.classify.child_process import StoppedError
 
         loader, config, store, pool = self._given
         try:

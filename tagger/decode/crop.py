@@ -26,9 +26,9 @@ import pillow_heif
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from tagger.decode import counted
+from tagger.decode import part_limits
+from tagger.decode.descriptors import open_file
 from tagger.decode.facts import read_exif, read_facts, read_orientation
-from tagger.decode.opening import open_file
 from tagger.decode.pixels import (
     LARGE,
     Rows,
@@ -144,7 +144,7 @@ def open_photo(path: str, fd: int | None = None) -> Iterator[BinaryIO]:
     """
     with open(open_file(path) if fd is None else fd, "rb") as file:
         try:
-            counted.check(file.fileno(), path)
+            part_limits.check(file.fileno(), path)
             yield file
         except PhotoError:
             raise

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Iterator
 
-from tagger.decode.confined import CAPABILITIES, FILTER, LANDLOCK, NETWORK
-from tagger.decode.walls import Walls, ask
+from tagger.decode.sandbox import CAPABILITIES, FILTER, LANDLOCK, NETWORK
+from tagger.decode.sandbox_check import Walls, ask
 from tagger.doctor.result import Patient, Result
 
 _SCOPE = ((6, "files, TCP, sockets, signals"), (4, "files, TCP"), (1, "files"))

@@ -94,8 +94,8 @@ def _guarded(name: str, check: Check, patient: Patient) -> Iterator[Result]:
 
 def _mistakes(config: Config) -> list[str]:
     """Return what the config asks for and does not exist."""
-    from tagger.classify.models import check_model_name
-    from tagger.labels.settings import check_labels_config
+    from tagger.classify.catalog import check_model_name
+    from tagger.labels.config_check import check_labels_config
     from tagger.labels.vocabulary import own_vocabulary
 
     known = own_vocabulary(config.state_dir)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tagger.config.schema import Config, WatchRoot
 from tagger.doctor.result import Patient, Result, name_of
 from tagger.metadata.powers import refusals
-from tagger.watch.writers import writers_of
+from tagger.watch.root_owner import writers_of
 
 MOST_FOLDERS = 1_000_000
 WALK_SECONDS = 20.0
@@ -133,8 +133,8 @@ def check_events(patient: Patient) -> Iterator[Result]:
 
 def _prove(patient: Patient, root: WatchRoot) -> tuple[str | None, str]:
     """Return why events cannot be relied on (None: they can), and what says so."""
+    from tagger.watch.event_feed import Feed
     from tagger.watch.events import WatchdogSource
-    from tagger.watch.feed import Feed
 
     wake = threading.Event()
     # The folder itself is enough; those below it are counted for the limits.

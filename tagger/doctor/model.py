@@ -6,9 +6,9 @@ import functools
 import importlib.util
 from collections.abc import Iterator
 
-from tagger.classify.converted import Converted, kept_conversion, model_path, read_converted
-from tagger.classify.models import info_of_file
-from tagger.classify.optimize import AGREEMENT, read_verdict
+from tagger.classify.catalog import info_of_file
+from tagger.classify.int8_trial import AGREEMENT, read_verdict
+from tagger.classify.onnx_store import Converted, kept_conversion, model_path, read_converted
 from tagger.classify.weights import file_digest, find_weights, places
 from tagger.doctor.result import Patient, Result
 from tagger.errors import WeightsNotFoundError

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tagger.errors import ConfigError
-from tagger.labels.ready import Node, Ready, dump_ready, read_ready
+from tagger.labels.compiled import Node, Ready, dump_ready, read_ready
 from tagger.text.unicode import normalized
 
 _HERE = os.path.dirname(__file__)
@@ -232,7 +232,7 @@ def _load(path: str, name_dirs: tuple[str, ...]) -> Vocabulary:
         return _made(tree)
     import hashlib
 
-    from tagger.labels.schema import check_language, parse_names
+    from tagger.labels.yaml_parser import check_language, parse_names
 
     hashed = hashlib.blake2b(text.encode(), digest_size=16)
     labels = tuple(node.label for node in tree.nodes)
@@ -262,7 +262,7 @@ def _parsed(path: str, text: str) -> Ready:
     """Return what the YAML says; the words are left to :class:`Vocabulary`."""
     import hashlib
 
-    from tagger.labels.schema import parse_tree
+    from tagger.labels.yaml_parser import parse_tree
 
     tree = parse_tree(text, path)
     nodes = [

@@ -21,7 +21,7 @@ from tagger.errors import (
 )
 from tagger.index.records import PhotoRow, SavedPhoto
 from tagger.index.store import Store
-from tagger.labels.choose import Chooser
+from tagger.labels.chooser import Chooser
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.metadata.edited import OVERWRITTEN
 from tagger.metadata.own import keyword_problem

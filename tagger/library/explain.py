@@ -11,7 +11,7 @@ from tagger.index.search import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from tagger.labels.choose import Chooser
+    from tagger.labels.chooser import Chooser
 
 REMOVED = "removed by you"
 
@@ -55,7 +55,7 @@ class Reasons:
         return told
 
     def _chooser(self, class_count: int) -> Chooser:
-        from tagger.labels.choose import Chooser
+        from tagger.labels.chooser import Chooser
 
         with self._lock:
             if class_count not in self._choosers:

@@ -19,7 +19,7 @@ def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[st
     Raise StateError when a folder is not there, or seems to be an unmounted disk.
     """
     from tagger.system.mounts import Mounts, read_mountinfo
-    from tagger.watch.roots import RootMemory, judge, look_at_root
+    from tagger.watch.root_identity import RootMemory, judge, look_at_root
 
     memory = RootMemory(config.state_dir)
     counts: dict[str, int] = {}

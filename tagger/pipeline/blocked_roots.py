@@ -20,7 +20,7 @@ from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
 from tagger.records import Candidate
 from tagger.system.beneath import Folder
 from tagger.system.files import PROBE, no_descriptors
-from tagger.watch.roots import MARKER
+from tagger.watch.root_identity import MARKER
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from tagger.records import DecodedPhoto, Outcome, Prediction, Skipped
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
-    from tagger.decode.worker import DecodePool
+    from tagger.decode.pool import DecodePool
 
 from tagger.pipeline.job import Recognised
 

@@ -37,10 +37,10 @@ from tagger.system.files import (
     sidecar_stat,
 )
 from tagger.system.logs import Once
-from tagger.watch.writers import writers_of
+from tagger.watch.root_owner import writers_of
 
 if TYPE_CHECKING:
-    from tagger.decode.worker import DecodePool
+    from tagger.decode.pool import DecodePool
 
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.pipeline.job import Job

@@ -40,7 +40,7 @@ from tagger.errors import (
 )
 from tagger.index.database import concerns_index
 from tagger.index.records import NOT_WRITABLE, PhotoRow, SavedPhoto, StoredPrediction
-from tagger.labels.choose import Chooser
+from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.metadata.powers import REFUSED
 from tagger.metadata.prepared import PreparedWrite, Provenance, WriteOptions
@@ -55,11 +55,11 @@ from tagger.pipeline.photo_lock import PhotoLocks, photo_locks
 from tagger.records import Keyword, Skipped, Tag, Tagged, WriteReceipt
 from tagger.system.files import is_absent, is_writable, no_descriptors
 from tagger.system.logs import Once
-from tagger.watch.writers import writers_of
+from tagger.watch.root_owner import writers_of
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
-    from tagger.decode.worker import DecodePool
+    from tagger.decode.pool import DecodePool
 
 from tagger.pipeline.serial_executor import Hand
 

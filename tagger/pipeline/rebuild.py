@@ -14,7 +14,7 @@ from tagger.index.store import Store
 from tagger.metadata.reading import read_tags
 from tagger.paths import is_inside
 from tagger.records import Tag
-from tagger.watch.scan import Rules, WalkReport, walk
+from tagger.watch.walk import Rules, WalkReport, walk
 
 log = logging.getLogger(__name__)
 

@@ -319,8 +319,8 @@ def _serving(config: Config) -> str:
 
 def _weights_notes(config: Config, config_path: str, user: bool) -> Iterator[str]:
     """Say so when the service, which has no network, would wait for weights."""
+    from tagger.classify.loader import converted_model
     from tagger.classify.weights import find_weights
-    from tagger.loading import converted_model
 
     # The system's service has no cache of torch's.
     environ = {} if user else {"XDG_CACHE_HOME": "/nonexistent"}

@@ -15,10 +15,10 @@ from tagger.config.schema import WatchRoot
 from tagger.paths import is_inside
 from tagger.system.files import no_descriptors
 from tagger.watch.events import EventSourceFactory, WatchdogSource
-from tagger.watch.layout import Layout
-from tagger.watch.root_watch import NO_ANSWER, RootWatch, Settings
-from tagger.watch.roots import RootMemory
-from tagger.watch.seams import Claims, Clock, Known, RootStatus, Sink
+from tagger.watch.interfaces import Claims, Clock, Known, RootStatus, Sink
+from tagger.watch.root_identity import RootMemory
+from tagger.watch.root_layout import Layout
+from tagger.watch.root_watcher import NO_ANSWER, RootWatch, Settings
 
 log = logging.getLogger(__name__)
 

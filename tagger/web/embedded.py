@@ -16,8 +16,8 @@ from tagger.errors import ModelError, TaggerError
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
+    from tagger.classify.loader import EngineLoader
     from tagger.config.schema import Config
-    from tagger.loading import EngineLoader
     from tagger.web.server import WebServer
     from tagger.web.services import Manages
 

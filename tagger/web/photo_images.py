@@ -13,9 +13,9 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, BinaryIO
 
 from tagger.config.schema import Config, WatchRoot
+from tagger.decode.pool import decode_pool
 from tagger.errors import PhotoError
 from tagger.index.records import PhotoRow
-from tagger.loading import decode_pool
 from tagger.paths import RAW_SUFFIXES
 from tagger.records import CropSpec, FileStat
 from tagger.web.errors import WebError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tagger.decode.worker import DecodePool
+    from tagger.decode.pool import DecodePool
 
 SIDES: dict[Size, int] = {"thumbnail": 320, "view": 1600}
 """In pixels. A thumbnail is the square in the middle; a view is whole, and no longer."""

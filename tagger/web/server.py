@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from waitress.receiver import FixedStreamReceiver
 from waitress.utilities import Error
 
-from tagger.classify.child import StoppedError
+from tagger.classify.child_process import StoppedError
+from tagger.classify.loader import open_engine
 from tagger.config.schema import Config
 from tagger.errors import ConfigError, ModelError, StateError
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.library.status import page_status_json
-from tagger.loading import open_engine
 from tagger.web.app import FORM_BYTES, asking, create_app
 from tagger.web.auth.request_checks import HEADERS, allowed_hosts, check_local, parse_listen
 from tagger.web.auth.sessions import PROVING

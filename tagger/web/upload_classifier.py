@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tagger.config.schema import Config
+from tagger.decode.pool import decode_pool
 from tagger.errors import (
     DecoderCrashedError,
     ImageTooLargeError,
@@ -20,8 +21,8 @@ from tagger.errors import (
     PhotoError,
 )
 from tagger.index.records import unpack_top
+from tagger.labels.chooser import make_chooser
 from tagger.labels.vocabulary import Vocabulary
-from tagger.loading import decode_pool, make_chooser
 from tagger.web.errors import WebError
 from tagger.web.services import Guess
 from tagger.web.uploads import Spool, closing, decode, not_a_picture, sniff
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tagger.classify.engine import Engine
-    from tagger.decode.worker import DecodePool
-    from tagger.labels.choose import Chooser
+    from tagger.decode.pool import DecodePool
+    from tagger.labels.chooser import Chooser
     from tagger.records import DecodedPhoto, Prediction
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from tagger.web.errors import WebError
 
 if TYPE_CHECKING:
-    from tagger.decode.worker import DecodePool
+    from tagger.decode.pool import DecodePool
     from tagger.records import DecodedPhoto
 
 _CHUNK = 1 << 20

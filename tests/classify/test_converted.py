@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from tagger.classify import converted
-from tagger.classify.child import ChildError, StoppedError, run_child
-from tagger.classify.converted import EXPORTER, convert, kept_conversion, read_converted
-from tagger.classify.digests import Digests
-from tagger.classify.engine import load_engine
-from tagger.classify.export import main
+from tagger.classify import onnx_store
+from tagger.classify.child_process import ChildError, StoppedError, run_child
+from tagger.classify.digest_cache import Digests
+from tagger.classify.export_worker import main
+from tagger.classify.factory import load_engine
+from tagger.classify.loader import converted_model, open_engine
+from tagger.classify.onnx_store import EXPORTER, convert, kept_conversion, read_converted
 from tagger.classify.weights import file_digest
 from tagger.config.schema import Config, ModelConfig
 from tagger.errors import ModelError
-from tagger.loading import converted_model, open_engine
 from tests.classify.checkpoints import random_crops, random_model
 
 NAME = "squeezenet1_1"
@@ -55,7 +55,7 @@ def no_torch(tmp_path, monkeypatch):
 @pytest.fixture
 def convert_here(monkeypatch):
     """Let conversions happen in this process, which has torch: a new one takes seconds for it."""
-    monkeypatch.setattr(converted, "run_child", lambda module, request, stop: main(request))
+    monkeypatch.setattr(onnx_store, "run_child", lambda module, request, stop: main(request))
 
 
 def onnx_files(state):
@@ -88,7 +88,7 @@ def test_neither_loading_nor_predicting_imports_torch(state, random_squeezenet):
     script = """
 import sys, numpy as np
 from tagger.config.schema import Config, ModelConfig
-from tagger.loading import EngineLoader
+from tagger.classify.loader import EngineLoader
 config = Config(state_dir=sys.argv[1], model=ModelConfig(name="squeezenet1_1", weights=sys.argv[2]))
 loader = EngineLoader(lambda: False)
 engine = loader.get(config)

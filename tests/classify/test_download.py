@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tagger.classify.models import ModelInfo
-from tagger.classify.weights import CHUNK, download, fetch_weights
+from tagger.classify.catalog import ModelInfo
+from tagger.classify.download import CHUNK, download, fetch_weights
 from tagger.errors import DownloadError
 from tagger.records import CropSpec
 from tests.classify.server import HASHED_AS_RESNET18, RESNET18, serving

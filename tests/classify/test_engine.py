@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 import torch
 
-from tagger.classify.converted import convert
-from tagger.classify.engine import Engine, load_engine
+from tagger.classify.engine import Engine
+from tagger.classify.factory import load_engine
+from tagger.classify.int8_worker import quantize
 from tagger.classify.onnx_engine import OnnxEngine
-from tagger.classify.quantize import quantize
+from tagger.classify.onnx_store import convert
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
 from tagger.records import CropSpec

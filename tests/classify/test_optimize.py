@@ -13,10 +13,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tagger.classify.child import StoppedError
-from tagger.classify.converted import Converted, read_converted
-from tagger.classify.engine import load_engine
-from tagger.classify.optimize import (
+from tagger.classify.child_process import StoppedError
+from tagger.classify.factory import load_engine
+from tagger.classify.int8_trial import (
     ENOUGH,
     MIN_SURE,
     Verdict,
@@ -26,6 +25,7 @@ from tagger.classify.optimize import (
     read_verdict,
     split,
 )
+from tagger.classify.onnx_store import Converted, read_converted
 from tagger.errors import ModelError
 from tests.classify.checkpoints import photo_crops, random_crops
 

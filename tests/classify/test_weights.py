@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tagger.classify.models import (
+from tagger.classify.catalog import (
     BASE_URL,
     _table,
     check_model_name,

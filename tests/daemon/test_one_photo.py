@@ -106,8 +106,10 @@ class Odd(Store):
 @pytest.fixture
 def pipeline(two, scenes):
     """The pipeline on an index that can be odd, and the candidates of three photos."""
+    from tagger.classify.loader import EngineLoader
+    from tagger.decode.pool import decode_pool
+    from tagger.labels.chooser import make_chooser
     from tagger.labels.vocabulary import own_vocabulary
-    from tagger.loading import EngineLoader, decode_pool, make_chooser
     from tagger.pipeline.pipeline import Pipeline
 
     two.use_converted_model()

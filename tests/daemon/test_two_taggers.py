@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tagger.watch.roots import MARKER
-from tagger.watch.writers import read_writer
+from tagger.watch.root_identity import MARKER
+from tagger.watch.root_owner import read_writer
 from tests.conftest import Home, wait_until
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger.decode.answer import pack, unpack
+from tagger.decode.protocol import pack, unpack
 from tagger.errors import ConfigError, DamagedImageError, PhotoError, PhotoUnreadableError
 from tagger.records import DecodedPhoto, PhotoFacts
 

@@ -25,10 +25,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from tagger.decode import landlock, seccomp
-from tagger.decode.confined import confine, preload
 from tagger.decode.crop import decode
-from tagger.decode.view import view
-from tagger.decode.worker import DecodePool
+from tagger.decode.pool import DecodePool
+from tagger.decode.preview import view
+from tagger.decode.sandbox import confine, preload
 from tagger.errors import PhotoVanishedError
 from tagger.records import CropSpec
 from tagger.system.process import keep_private
@@ -211,8 +211,8 @@ def test_a_process_that_was_taken_over_can_do_nothing(
     if who == "nobody" and os.geteuid():
         pytest.skip("not root")
     if not namespaces:
-        monkeypatch.setattr("tagger.decode.confined._CLONE_NEWUSER", 0x80000000)  # fails
-        monkeypatch.setattr("tagger.decode.confined._CLONE_NEWNET", 0x80000000)
+        monkeypatch.setattr("tagger.decode.sandbox._CLONE_NEWUSER", 0x80000000)  # fails
+        monkeypatch.setattr("tagger.decode.sandbox._CLONE_NEWNET", 0x80000000)
 
     def prepare(parent: int) -> None:
         if who == "nobody":
@@ -236,8 +236,8 @@ def test_landlock_alone_bars_files_and_sockets(monkeypatch: pytest.MonkeyPatch) 
     if landlock.version(LIBC) < 6:
         pytest.skip("Landlock of this kernel is older, or off")
     monkeypatch.setattr(seccomp, "restrict", lambda _: False)
-    monkeypatch.setattr("tagger.decode.confined._CLONE_NEWUSER", 0x80000000)
-    monkeypatch.setattr("tagger.decode.confined._CLONE_NEWNET", 0x80000000)
+    monkeypatch.setattr("tagger.decode.sandbox._CLONE_NEWUSER", 0x80000000)
+    monkeypatch.setattr("tagger.decode.sandbox._CLONE_NEWNET", 0x80000000)
     works = tried(lambda parent: confine(4096, parent))
     assert not {name for name in works if "file" in name or "photo" in name} - {
         "change its own photo's mode",  # which Landlock does not know

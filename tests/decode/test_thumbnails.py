@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tagger.decode.crop import decode
-from tagger.decode.worker import DecodePool
+from tagger.decode.pool import DecodePool
 from tagger.errors import PhotoError
 from tagger.index.records import unpack_top
 from tagger.pipeline.inference import CERTAIN, predict_surely

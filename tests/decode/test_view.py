@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from tagger.decode.answer import pack, pack_view, unpack_view
-from tagger.decode.view import view
-from tagger.decode.worker import DecodePool
+from tagger.decode.pool import DecodePool
+from tagger.decode.preview import view
+from tagger.decode.protocol import pack, pack_view, unpack_view
 from tagger.errors import DamagedImageError, ImageTooLargeError, NotAnImageError
 from tagger.records import CropSpec
 

@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tagger.decode import worker
-from tagger.decode.confined import confine, preload
+from tagger.decode import pool as worker
 from tagger.decode.crop import decode
-from tagger.decode.worker import LATER, DecodePool
+from tagger.decode.pool import LATER, DecodePool
+from tagger.decode.sandbox import confine, preload
 from tagger.errors import (
     DamagedImageError,
     DecoderCrashedError,
@@ -256,7 +256,7 @@ def test_close_before_anything_was_asked() -> None:
 def test_workers_die_with_the_daemon(photo: str, eventually: Eventually) -> None:
     code = (
         "import multiprocessing, sys, time\n"
-        "from tagger.decode.worker import DecodePool\n"
+        "from tagger.decode.pool import DecodePool\n"
         "from tagger.records import CropSpec\n"
         "if __name__ == '__main__':\n"
         "    pool = DecodePool(CropSpec(), workers=1)\n"

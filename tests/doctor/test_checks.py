@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from tagger.classify.converted import Converted
-from tagger.classify.models import weights_of
-from tagger.classify.optimize import QUANTIZER, Verdict, cpu_kind
+from tagger.classify.catalog import weights_of
+from tagger.classify.int8_trial import QUANTIZER, Verdict, cpu_kind
+from tagger.classify.onnx_store import Converted
 from tagger.config.schema import Config, ModelConfig, WatchRoot, WriteConfig
 from tagger.doctor.examine import checks
 from tagger.doctor.folders import check_events, check_folders, count_folders

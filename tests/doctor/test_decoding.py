@@ -14,9 +14,9 @@ from multiprocessing import Pipe
 
 import pytest
 
-from tagger.decode import landlock, seccomp, walls
-from tagger.decode.confined import CAPABILITIES, DIE, FILTER, LANDLOCK, NETWORK
-from tagger.decode.walls import Walls, ask
+from tagger.decode import landlock, sandbox_check, seccomp
+from tagger.decode.sandbox import CAPABILITIES, DIE, FILTER, LANDLOCK, NETWORK
+from tagger.decode.sandbox_check import Walls, ask
 from tagger.doctor import decoding
 from tagger.doctor.decoding import check_decoding, judge
 from tagger.doctor.result import Patient
@@ -42,11 +42,11 @@ def test_a_process_that_no_wall_holds_says_so(monkeypatch):
     ours, theirs = Pipe()
     parent, child = os.getpid(), os.fork()
     if child == 0:
-        walls._report(theirs, 4096, parent)
+        sandbox_check._report(theirs, 4096, parent)
     theirs.close()
     with ours, open("/dev/null", "rb") as file:
-        with walls.socket.socket(fileno=os.dup(ours.fileno())) as photos:
-            walls.socket.send_fds(photos, [b"\0"], [file.fileno()])
+        with sandbox_check.socket.socket(fileno=os.dup(ours.fileno())) as photos:
+            sandbox_check.socket.send_fds(photos, [b"\0"], [file.fileno()])
         found = json.loads(ours.recv_bytes())
     os.waitpid(child, 0)
     assert found["missing"][-2:] == [LANDLOCK, FILTER]
@@ -63,7 +63,7 @@ def test_a_kernel_without_namespaces_is_found_out():
     """In a user namespace in which there can be no further ones."""
     if not shutil.which("unshare"):
         pytest.skip("Debian: util-linux")
-    script = "import json, dataclasses; from tagger.decode.walls import ask\n"
+    script = "import json, dataclasses; from tagger.decode.sandbox_check import ask\n"
     script += "print(json.dumps(dataclasses.asdict(ask(2048))))"
     done = subprocess.run(
         ["unshare", "-Ur", "sh", "-c", NO_NAMESPACES, "sh", sys.executable, "-c", script],
@@ -115,8 +115,8 @@ def test_a_process_that_does_not_start_is_wrong(config, monkeypatch):
     ],
 )  # fmt: skip
 def test_what_is_missing_has_a_meaning_and_a_remedy(found, said, remedy):
-    walls = Walls(**asdict(ALL) | found)
-    result = only([judge(walls, walls.missing)])
+    sandbox_check = Walls(**asdict(ALL) | found)
+    result = only([judge(sandbox_check, sandbox_check.missing)])
     assert result.state == "warning"
     assert said in result.said
     assert remedy in result.remedy

@@ -11,8 +11,8 @@ import pytest
 from tagger.config.schema import WatchRoot
 from tagger.index.store import Store
 from tagger.records import Candidate, FileStat
-from tagger.watch.root_watch import RootWatch, Settings
-from tagger.watch.roots import RootMemory
+from tagger.watch.root_identity import RootMemory
+from tagger.watch.root_watcher import RootWatch, Settings
 from tests.decode.pictures import encoded, quarters
 
 YEAR = 365 * 86400.0

@@ -12,7 +12,7 @@ from PIL import Image
 from tagger.config.schema import DecodeConfig
 from tagger.decode import crop
 from tagger.decode.crop import decode
-from tagger.decode.worker import DecodePool
+from tagger.decode.pool import DecodePool
 from tagger.errors import DamagedImageError, ImageTooLargeError
 from tagger.records import CropSpec, DecodedPhoto
 from tests.decode.pictures import encoded, grid_heic, quarters

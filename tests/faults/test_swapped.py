@@ -19,7 +19,7 @@ from tagger.metadata.write import prepare
 from tagger.records import Candidate, FileStat, JournalEntry
 from tagger.system.beneath import Folder
 from tagger.system.files import leads_out
-from tagger.watch.roots import read_marker, write_marker
+from tagger.watch.root_identity import read_marker, write_marker
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import TAGS
 

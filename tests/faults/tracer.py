@@ -254,7 +254,7 @@ def serve() -> None:
 
     import tagger.cli.run
     import tagger.daemon.daemon
-    import tagger.decode.worker
+    import tagger.decode.pool
     import tagger.pipeline.pipeline  # noqa: F401
 
     for line in sys.stdin:

@@ -9,7 +9,7 @@ import pytest
 
 from tagger.config.schema import LabelsConfig
 from tagger.labels.calibration import Calibration
-from tagger.labels.choose import Chooser
+from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import Vocabulary, load_vocabulary
 

@@ -7,10 +7,10 @@ import csv
 import numpy as np
 import pytest
 
-from tagger.classify.engine import load_engine
+from tagger.classify.factory import load_engine
 from tagger.config.schema import LabelsConfig
 from tagger.decode.crop import decode
-from tagger.labels.choose import Chooser
+from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence, combine
 from tagger.pipeline.inference import predict
 

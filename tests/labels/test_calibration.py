@@ -9,7 +9,7 @@ import pytest
 
 from tagger.config.schema import LabelsConfig
 from tagger.labels.calibration import load_calibration
-from tagger.labels.choose import Chooser
+from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
 
 KINDS = ("root", "group", "leaf")

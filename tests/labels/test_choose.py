@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tagger.config.schema import LabelsConfig
 from tagger.errors import ConfigError
 from tagger.labels.calibration import RELUCTANCE, Calibration
-from tagger.labels.choose import SECOND_MASS, Chooser
+from tagger.labels.chooser import SECOND_MASS, Chooser
 from tagger.labels.evidence import Evidence
 from tagger.records import Keyword, Tag
 

@@ -8,8 +8,8 @@ import pytest
 
 import tagger.labels
 from tagger.errors import ConfigError
-from tagger.labels.schema import name_problem, parse_names, parse_tree
 from tagger.labels.vocabulary import load_vocabulary_file
+from tagger.labels.yaml_parser import name_problem, parse_names, parse_tree
 
 GOOD = """\
 wnids: n00000001 n00000002 n00000003

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tagger.config.schema import LabelsConfig
-from tagger.labels.settings import (
+from tagger.labels.config_check import (
     check_labels_config,
     labels_config_warnings,
     prefix_parts,

@@ -6,8 +6,8 @@ import pytest
 
 from tagger.config.schema import LabelsConfig
 from tagger.errors import ConfigError
-from tagger.labels.choose import Chooser
-from tagger.labels.settings import check_labels_config
+from tagger.labels.chooser import Chooser
+from tagger.labels.config_check import check_labels_config
 from tagger.labels.vocabulary import load_vocabulary
 
 

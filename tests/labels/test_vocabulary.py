@@ -13,8 +13,8 @@ import pytest
 
 import tagger.labels
 from tagger.classify.torchvision_compat import import_torchvision
-from tagger.labels.schema import MAX_LEVELS, REQUIRED_LANGUAGES
 from tagger.labels.vocabulary import load_vocabulary_file, ready_made
+from tagger.labels.yaml_parser import MAX_LEVELS, REQUIRED_LANGUAGES
 
 KNOWN_ERRORS = {
     # Names of torchvision's that mislead, so nothing is found by them.

@@ -16,8 +16,8 @@ from PIL import Image
 from tagger.config.schema import WatchRoot
 from tagger.records import Candidate, FileStat
 from tagger.watch.events import Hint, Kind
-from tagger.watch.root_watch import RootWatch, Settings
-from tagger.watch.roots import RootMemory
+from tagger.watch.root_identity import RootMemory
+from tagger.watch.root_watcher import RootWatch, Settings
 from tagger.watch.watcher import Watcher
 
 Make = Callable[..., Any]

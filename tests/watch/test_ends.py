@@ -13,9 +13,9 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from tagger.watch import ends
-from tagger.watch.ends import completeness_of
-from tagger.watch.settle import Completeness
+from tagger.watch import file_end
+from tagger.watch.file_end import completeness_of
+from tagger.watch.stability import Completeness
 
 COMPLETE, INCOMPLETE, UNKNOWN = Completeness
 
@@ -196,7 +196,7 @@ def test_what_is_being_written_is_not_searched(tmp_path: Path) -> None:
 
 
 def test_only_so_much_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ends, "MAX_SCAN", 10_000)
+    monkeypatch.setattr(file_end, "MAX_SCAN", 10_000)
     assert judge(tmp_path / "a", picture() + VIDEO) is UNKNOWN
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from tagger.config.schema import WatchRoot
 from tagger.system.mounts import Mounts, read_mountinfo
+from tagger.watch.event_feed import CANARY_SECONDS, MAX_LOSSES, RETRY_SECONDS, Feed
 from tagger.watch.events import Hint, Kind
-from tagger.watch.feed import CANARY_SECONDS, MAX_LOSSES, RETRY_SECONDS, Feed
 from tests.watch.conftest import Source, Time
 
 LOCAL = Mounts(read_mountinfo())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tagger.system.files import is_absent
-from tagger.watch.gone import Departures, away, is_wave
+from tagger.watch.deletions import Departures, away, is_wave
 
 
 def paths(count: int, start: int = 0) -> list[str]:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tagger.watch.ends import completeness_of
-from tagger.watch.look import has_writer, take_look
-from tagger.watch.settle import Completeness, Look
+from tagger.watch.completeness import has_writer, take_look
+from tagger.watch.file_end import completeness_of
+from tagger.watch.stability import Completeness, Look
 
 COMPLETE, INCOMPLETE, UNKNOWN = Completeness
 

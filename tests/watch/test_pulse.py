@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tagger.watch.pulse import SILENT_SECONDS, Pulse
+from tagger.watch.stall_timer import SILENT_SECONDS, Pulse
 
 
 def test_it_is_silent_when_an_answer_takes_long(hand_clock):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tagger.watch.events import Kind
-from tagger.watch.root_watch import CHECK_SECONDS, RECHECK_SECONDS
-from tagger.watch.roots import MARKER, RootMemory
+from tagger.watch.root_identity import MARKER, RootMemory
+from tagger.watch.root_watcher import CHECK_SECONDS, RECHECK_SECONDS
 from tests.watch.conftest import Make, answer_canary, fill, hint
 
 
@@ -96,9 +96,9 @@ def test_an_empty_folder_in_place_of_the_root_is_offline(
 
 
 def pretend_other_disk(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
-    from tagger.watch import presence, roots
+    from tagger.watch import root_identity, root_presence
 
-    real = roots.look_at_root
+    real = root_identity.look_at_root
 
     def look(path: str, mounts: Any) -> Any:
         from dataclasses import replace
@@ -106,7 +106,7 @@ def pretend_other_disk(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
         sight = real(path, mounts)
         return replace(sight, place=replace(sight.place, device=-1, mountpoint="/"))
 
-    monkeypatch.setattr(presence, "look_at_root", look)
+    monkeypatch.setattr(root_presence, "look_at_root", look)
 
 
 def test_accepting_a_new_disk(

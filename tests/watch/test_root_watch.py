@@ -13,8 +13,8 @@ import pytest
 
 from tagger.system.mounts import Mount
 from tagger.watch.events import Kind
-from tagger.watch.pulse import SILENT_SECONDS
-from tagger.watch.root_watch import AGAIN_SECONDS
+from tagger.watch.root_watcher import AGAIN_SECONDS
+from tagger.watch.stall_timer import SILENT_SECONDS
 from tests.watch.conftest import Make, answer_canary, fill, hint
 
 
@@ -297,7 +297,7 @@ def test_photos_below_an_unreadable_folder_are_not_gone(
             raise OSError(5, "Input/output error", path)
         return scandir(path)
 
-    monkeypatch.setattr("tagger.watch.scan.os.scandir", refuse)
+    monkeypatch.setattr("tagger.watch.walk.os.scandir", refuse)
     one.pass_time(10.0)
     assert one.library.gone_paths == []
 
@@ -409,7 +409,7 @@ def test_what_cannot_be_looked_at_is_said_once(
             raise PermissionError(13, "Permission denied", path)
         return scandir(path)
 
-    monkeypatch.setattr("tagger.watch.scan.os.scandir", refuse)
+    monkeypatch.setattr("tagger.watch.walk.os.scandir", refuse)
     caplog.set_level(logging.WARNING)
     one = bench(mode="poll")
     one.pass_time(30.0)

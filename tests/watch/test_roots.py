@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tagger.system.mounts import Mounts, read_mountinfo
-from tagger.watch.roots import (
+from tagger.watch.root_identity import (
     MARKER,
     Place,
     RootMemory,

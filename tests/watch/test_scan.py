@@ -12,7 +12,7 @@ from tagger.config.schema import WatchRoot
 from tagger.paths import photos_of_sidecar, sidecar_paths
 from tagger.records import FileStat
 from tagger.system import files
-from tagger.watch.scan import Rules, WalkReport, sidecar_stats, walk
+from tagger.watch.walk import Rules, WalkReport, sidecar_stats, walk
 
 
 def seen(rules: Rules, top: str | None = None) -> tuple[list[str], WalkReport, list[str]]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.records import FileStat
-from tagger.watch.settle import Completeness, Look, Settling, patience
+from tagger.watch.stability import Completeness, Look, Settling, patience
 
 COMPLETE, INCOMPLETE, UNKNOWN = Completeness
 SMALL, LARGER = FileStat(10, 1, 5), FileStat(20, 2, 5)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tagger.watch.roots import MARKER, read_marker, write_marker
-from tagger.watch.writers import Writers, read_writer
+from tagger.watch.root_identity import MARKER, read_marker, write_marker
+from tagger.watch.root_owner import Writers, read_writer
 
 HERE, THERE = "a" * 16, "b" * 16
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tagger.classify.engine import load_engine
+from tagger.classify.factory import load_engine
 
 from .test_server import BOUNDARY, ask, classify, form
 

@@ -10,8 +10,8 @@ import stat
 
 from tagger.records import FileStat
 from tagger.system.beneath import open_beneath
-from tagger.watch.ends import completeness_of
-from tagger.watch.settle import Completeness, Look
+from tagger.watch.file_end import completeness_of
+from tagger.watch.stability import Completeness, Look
 
 _NO_LEASE = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS}
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tagger.watch.seams import Clock
+from tagger.watch.interfaces import Clock
 
 SILENT_SECONDS = 30.0
 """A disk from which nothing came for so long does not answer. A sleeping one takes ten."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from tagger.labels.schema import Policy
+    from tagger.labels.yaml_parser import Policy
 
 
 class Node(NamedTuple):

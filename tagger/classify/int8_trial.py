@@ -2,7 +2,7 @@
 
 The verdict stands in ``….int8.json`` beside the converted model, the network in
 ``….int8.onnx`` if it was accepted. Nothing here imports ONNX Runtime: the work is done by
-:mod:`tagger.classify.quantize` in a process of its own.
+:mod:`tagger.classify.int8_worker` in a process of its own.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagger.classify.child import ChildError, never, run_child
-from tagger.classify.converted import SCRATCH, Converted, place, read_json, sole_writer, write_json
-from tagger.classify.digests import Digests
+from tagger.classify.child_process import ChildError, never, run_child
+from tagger.classify.digest_cache import Digests
+from tagger.classify.onnx_store import SCRATCH, Converted, place, read_json, sole_writer, write_json
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
 
@@ -159,7 +159,7 @@ def optimize(
             np.save(files["calibrate"], calibrate)
             np.save(files["judge"], judge)
             try:
-                times = run_child("tagger.classify.quantize", request, stop=stop)
+                times = run_child("tagger.classify.int8_worker", request, stop=stop)
             except ChildError as error:
                 raise ModelError(
                     f"{model.name} cannot be quantized: {error.message}",

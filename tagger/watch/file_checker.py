@@ -16,13 +16,13 @@ from tagger.paths import is_inside
 from tagger.records import Candidate, FileStat
 from tagger.system.files import leads_out, no_descriptors
 from tagger.system.path_spelling import spelled
-from tagger.watch.gone import Departures
-from tagger.watch.look import take_look
-from tagger.watch.presence import Presence
-from tagger.watch.pulse import Pulse
-from tagger.watch.scan import sidecar_stats
-from tagger.watch.seams import Clock, Known, Sink
-from tagger.watch.settle import Completeness, Settling
+from tagger.watch.completeness import take_look
+from tagger.watch.deletions import Departures
+from tagger.watch.interfaces import Clock, Known, Sink
+from tagger.watch.root_presence import Presence
+from tagger.watch.stability import Completeness, Settling
+from tagger.watch.stall_timer import Pulse
+from tagger.watch.walk import sidecar_stats
 
 log = logging.getLogger(__name__)
 

@@ -24,8 +24,9 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tagger.decode.answer import MAX_ANSWER, T, unpack, unpack_view
-from tagger.decode.confined import (
+from tagger.decode.descriptors import open_file
+from tagger.decode.protocol import MAX_ANSWER, T, unpack, unpack_view
+from tagger.decode.sandbox import (
     CENTRE,
     MAX_READY,
     QUICK,
@@ -36,7 +37,6 @@ from tagger.decode.confined import (
     WHOLE,
     serve,
 )
-from tagger.decode.opening import open_file
 from tagger.errors import DecoderCrashedError, PhotoError
 from tagger.records import CropSpec, DecodedPhoto
 from tagger.system.process import cores
@@ -44,17 +44,28 @@ from tagger.system.process import cores
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from tagger.classify.child_process import never
+from tagger.config.schema import Config
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tagger.records import CropSpec
+
 
 log = logging.getLogger(__name__)
 
 MAX_WORKERS = 4
 TASKS_PER_WORKER = 1000
 """A worker is replaced after so many photos: what a library leaks stays small."""
-
 LATER = 32
 """So many photos that are asked for after one that has time go before it: a new photo need not
 wait, and in a long backlog it still gets its turn."""
-
 Job = tuple[str, str | None, bytes, Callable[[bytes], Any], "Future[Any]"]
 """A path, the folder that it must be in, how the request for it begins, how the answer is read,
 and what becomes of it."""
@@ -99,7 +110,7 @@ class DecodePool:
     def missing(self) -> list[str] | None:
         """What a process last could not do to confine itself; None when none was started yet.
 
-        In the words of :func:`tagger.decode.confined.confine`.
+        In the words of :func:`tagger.decode.sandbox.confine`.
         """
         told = [worker.missing for worker in self._workers if worker.missing is not None]
         return max(told, key=len, default=None)
@@ -137,7 +148,7 @@ class DecodePool:
         )
 
     def view(self, path: str, side: int, *, square: bool = False) -> Future[NDArray[np.uint8]]:
-        """Return the future of a picture to look at, see :func:`tagger.decode.view.view`.
+        """Return the future of a picture to look at, see :func:`tagger.decode.preview.view`.
 
         It raises as that of :meth:`submit`, and so does this.
         """
@@ -306,3 +317,41 @@ class _Worker:
         process.kill()
         process.join()
         return process.exitcode
+
+
+AHEAD = 8
+"""Photos that are given to the decoding processes before the first is asked for."""
+
+
+def decode_pool(config: Config, spec: CropSpec, *, workers: int = 0) -> DecodePool:
+    """Return the decoding processes that ``config`` asks for; ``workers`` instead of its own."""
+
+    decode = config.decode
+    return DecodePool(
+        spec,
+        workers=workers or decode.workers,
+        max_pixels=decode.max_megapixels * 1_000_000,
+        timeout=decode.timeout_seconds,
+        memory_mb=decode.memory_mb,
+        more=config.labels.crops > 1,
+    )
+
+
+def decoded_crops(
+    pool: DecodePool, paths: Iterable[str], stop: Callable[[], bool] = never
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the centre crop, uint8 (S, S, 3), of each photo that can be decoded.
+
+    A few are decoded ahead. Ends early when ``stop`` is true.
+    """
+    left = iter(paths)
+    futures = deque(pool.submit(path, later=True) for path in itertools.islice(left, AHEAD))
+    while futures and not stop():
+        future = futures.popleft()
+        futures.extend(pool.submit(path, later=True) for path in itertools.islice(left, 1))
+        try:
+            yield future.result().crop
+        except PhotoError as error:
+            log.debug("passed over: %s", error)
+    for future in futures:
+        future.cancel()

@@ -22,8 +22,8 @@ from tagger.system.beneath import APPEND, Folder
 from tagger.system.files import CANARY_PREFIX
 from tagger.system.mounts import Mounts
 from tagger.watch.events import EventSource, EventSourceFactory, Hint, Kind
-from tagger.watch.roots import remove_strays
-from tagger.watch.seams import Clock
+from tagger.watch.interfaces import Clock
+from tagger.watch.root_identity import remove_strays
 
 log = logging.getLogger(__name__)
 

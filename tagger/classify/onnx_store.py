@@ -3,7 +3,7 @@
 ``NAME-WEIGHTS-vN.onnx`` holds a network with its features, ``NAME-WEIGHTS-vN.json`` what is
 known of it. WEIGHTS is the beginning of the SHA-256 of the weights, N the version of the
 exporter. The JSON file is written last: without it there is no converted model. Nothing
-here imports torch; :mod:`tagger.classify.export` does, in a process of its own.
+here imports torch; :mod:`tagger.classify.export_worker` does, in a process of its own.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tagger.classify.child import ChildError, never, run_child
-from tagger.classify.digests import Digests
+from tagger.classify.child_process import ChildError, never, run_child
+from tagger.classify.digest_cache import Digests
 from tagger.classify.weights import models_dir
 from tagger.errors import ModelError
 from tagger.records import CropSpec
@@ -101,7 +101,7 @@ def _convert(name: str, weights: str, path: str, stop: Callable[[], bool]) -> Co
     log.info("converting %s for ONNX Runtime, once", weights)
     request = {"name": name, "weights": os.path.abspath(weights), "path": path}
     try:
-        run_child("tagger.classify.export", request, stop=stop)
+        run_child("tagger.classify.export_worker", request, stop=stop)
     except ChildError as error:
         raise ExportError(
             f"{name} cannot be converted for ONNX Runtime: {error.message}",

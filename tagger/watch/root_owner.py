@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from tagger.paths import is_inside
 from tagger.system.beneath import Folder, open_regular
 from tagger.text.parsing import parse_json
-from tagger.watch.roots import MARKER, MARKER_TEXT
+from tagger.watch.root_identity import MARKER, MARKER_TEXT
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class Writers:
 
 
 class Claims:
-    """Claims the roots of one daemon, see :class:`tagger.watch.seams.Claims`.
+    """Claims the roots of one daemon, see :class:`tagger.watch.interfaces.Claims`.
 
     ``wanted``: tags are to be written at all. ``take_over``: each root is taken over once.
     ``anew`` has the tags of a root's photos written again. Outlives reloads of the config.

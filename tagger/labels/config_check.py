@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Sequence
 
 from tagger.config.schema import LabelsConfig
-from tagger.labels.schema import name_problem
 from tagger.labels.vocabulary import Vocabulary
+from tagger.labels.yaml_parser import name_problem
 
 
 def prefix_parts(prefix: str) -> tuple[str, ...]:

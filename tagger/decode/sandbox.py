@@ -63,8 +63,8 @@ _MAX_TASKS = 64
 
 _PRELOADED = (
     "rawpy",
-    "tagger.decode.answer",
-    "tagger.decode.view",
+    "tagger.decode.protocol",
+    "tagger.decode.preview",
     "_strptime",
     "copy",
     "fractions",
@@ -94,16 +94,16 @@ def serve(
     Before a path stands QUICK, WHOLE when no thumbnail will do, or CENTRE when the photo's ends
     are of no interest. Or VIEW or SQUARE and
     two bytes with a side in pixels: a picture to look at is wanted, see
-    :func:`tagger.decode.view.view`.
+    :func:`tagger.decode.preview.view`.
 
     ``settings`` are the spec, the limit in pixels, and whether end crops are wanted.
     """
     photos = socket.socket(fileno=os.dup(pipe.fileno()))
     leave_tracker()
     missing = confine(memory_mb, parent)
-    from tagger.decode.answer import pack, pack_view
     from tagger.decode.crop import decode
-    from tagger.decode.view import view
+    from tagger.decode.preview import view
+    from tagger.decode.protocol import pack, pack_view
 
     spec, max_pixels, more = settings
     try:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable
 from tagger.config.schema import WatchRoot
 from tagger.system.files import no_descriptors
 from tagger.system.mounts import Mount, Mounts, read_mountinfo
-from tagger.watch.gone import away
-from tagger.watch.roots import (
+from tagger.watch.deletions import away
+from tagger.watch.interfaces import Claims, State, Unclaimed
+from tagger.watch.root_identity import (
     MARKER,
     RootMemory,
     RootRecord,
@@ -21,7 +22,6 @@ from tagger.watch.roots import (
     look_at_root,
     write_marker,
 )
-from tagger.watch.seams import Claims, State, Unclaimed
 
 log = logging.getLogger(__name__)
 

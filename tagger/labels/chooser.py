@@ -24,33 +24,32 @@ import numpy as np
 from tagger.config.schema import LabelsConfig
 from tagger.errors import ConfigError
 from tagger.labels.calibration import RELUCTANCE, Calibration, Kind, load_calibration
-from tagger.labels.evidence import TOP_K, Evidence, combine
-from tagger.labels.settings import (
+from tagger.labels.config_check import (
     check_labels_config,
-    labels_config_warnings,
     meant,
     prefix_parts,
     renamed,
 )
+from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import Vocabulary
 from tagger.records import Keyword, Tag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "TOP_K",
-    "Chooser",
-    "Evidence",
-    "Explanation",
-    "check_labels_config",
-    "combine",
-    "labels_config_warnings",
-]
+from tagger.config.schema import Config
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tagger.classify.engine import Engine
+    from tagger.labels.vocabulary import Vocabulary
+
 
 SECOND_MASS = 0.25
 """The least summed probability of a further subject."""
-
 _SHOWN = 0.02  # labels with a smaller sum are left out of explanations
 _NEVER = 2.0  # a threshold that no sum clears
 _RULES = 1  # to be raised when the rules change, so that stored predictions are chosen anew
@@ -342,3 +341,15 @@ def _renamed_flat(config: LabelsConfig, own: Sequence[str]) -> dict[str, str]:
 
 def _same(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
+
+
+def make_chooser(engine: Engine, config: Config, vocabulary: Vocabulary) -> Chooser:
+    """Return the chooser of tags for an engine."""
+
+    return Chooser(
+        vocabulary,
+        config.labels,
+        class_count=len(engine.categories),
+        model_name=config.model.name,
+        categories=engine.categories,
+    )

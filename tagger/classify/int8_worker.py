@@ -26,7 +26,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from tagger.classify.child import answer
+from tagger.classify.child_process import answer
 from tagger.classify.onnx_engine import session_options, softmax
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from tagger.decode import landlock
-from tagger.decode.confined import START_SECONDS, confine, leave_tracker, received
+from tagger.decode.sandbox import START_SECONDS, confine, leave_tracker, received
 
 log = logging.getLogger(__name__)
 

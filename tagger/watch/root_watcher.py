@@ -16,15 +16,15 @@ from tagger.config.schema import WatchRoot
 from tagger.paths import is_inside, is_photo_name, is_sidecar_name, photos_of_sidecar
 from tagger.system.files import is_absent
 from tagger.system.path_spelling import ignores_case, spelled
+from tagger.watch.deletions import Departures, Vanished, away
+from tagger.watch.event_feed import Feed
 from tagger.watch.events import EventSourceFactory, Hint, HintBox, Kind, WatchdogSource
-from tagger.watch.examine import Examiner
-from tagger.watch.feed import Feed
-from tagger.watch.gone import Departures, Vanished, away
-from tagger.watch.presence import Presence
-from tagger.watch.pulse import Pulse
-from tagger.watch.roots import RootMemory
-from tagger.watch.scan import Rules, Seen, WalkReport, walk
-from tagger.watch.seams import Claims, Clock, Known, RootStatus, Sink
+from tagger.watch.file_checker import Examiner
+from tagger.watch.interfaces import Claims, Clock, Known, RootStatus, Sink
+from tagger.watch.root_identity import RootMemory
+from tagger.watch.root_presence import Presence
+from tagger.watch.stall_timer import Pulse
+from tagger.watch.walk import Rules, Seen, WalkReport, walk
 
 log = logging.getLogger(__name__)
 

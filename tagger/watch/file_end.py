@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable
 
-from tagger.watch.settle import Completeness
+from tagger.watch.stability import Completeness
 from tagger.watch.tiff_end import tiff_end
 
 TAIL_BYTES = 4096

@@ -1,33 +1,28 @@
-"""Getting an engine: find the weights, or download them, or wait until somebody brings them."""
+"""Keeps one engine over reloads, and waits for weights that are not there yet."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from tagger.classify.child import StoppedError, never
-from tagger.classify.digests import Digests
-from tagger.classify.weights import download, find_weights, models_dir, places
+from tagger.classify.child_process import StoppedError, never
+from tagger.classify.digest_cache import Digests
+from tagger.classify.download import download
+from tagger.classify.weights import find_weights, models_dir, places
 from tagger.config.schema import Config
-from tagger.errors import DownloadError, ModelError, PhotoError, WeightsNotFoundError
+from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from tagger.classify.converted import Converted
     from tagger.classify.engine import Engine
-    from tagger.classify.optimize import Verdict
-    from tagger.decode.worker import DecodePool
-    from tagger.labels.choose import Chooser
-    from tagger.labels.vocabulary import Vocabulary
-    from tagger.records import CropSpec
+    from tagger.classify.int8_trial import Verdict
+    from tagger.classify.onnx_store import Converted
+    from tagger.decode.pool import DecodePool
+
+from tagger.decode.pool import decoded_crops
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +30,6 @@ POLL_SECONDS = 10.0
 DOWNLOAD_RETRY_SECONDS = 900.0
 LOAD_RETRY_SECONDS = 900.0
 """When a file that could not be loaded, and has not changed since, is tried again."""
-AHEAD = 8
-"""Photos that are given to the decoding processes before the first is asked for."""
 SILENCE_SECONDS = 10.0
 """A server that sends nothing for so long is given up."""
 
@@ -195,14 +188,14 @@ class EngineLoader:
         self, config: Config, seen: int, paths: Iterable[str], pool: DecodePool
     ) -> Verdict | None:
         """Find out, once enough photos were seen, whether int8 may be used; see
-        :func:`tagger.classify.optimize.maybe_optimize`.
+        :func:`tagger.classify.int8_trial.maybe_optimize`.
 
         For a thread of the daemon's. ``seen`` is the number of photos in the index, ``paths``
         those in random order, ``pool`` decodes them. Does nothing unless the config leaves
         the precision and the engine open. When the returned verdict is accepted,
         :meth:`renew` loads the int8 network. Raise ModelError, StoppedError.
         """
-        from tagger.classify.optimize import maybe_optimize
+        from tagger.classify.int8_trial import maybe_optimize
 
         if config.model.engine == "torch" or config.model.precision != "auto":
             return None
@@ -237,63 +230,15 @@ def open_engine(config: Config, *, stop: Callable[[], bool] = never) -> Engine:
     return _load(config, path, stop)
 
 
-def decode_pool(config: Config, spec: CropSpec, *, workers: int = 0) -> DecodePool:
-    """Return the decoding processes that ``config`` asks for; ``workers`` instead of its own."""
-    from tagger.decode.worker import DecodePool
-
-    decode = config.decode
-    return DecodePool(
-        spec,
-        workers=workers or decode.workers,
-        max_pixels=decode.max_megapixels * 1_000_000,
-        timeout=decode.timeout_seconds,
-        memory_mb=decode.memory_mb,
-        more=config.labels.crops > 1,
-    )
-
-
-def make_chooser(engine: Engine, config: Config, vocabulary: Vocabulary) -> Chooser:
-    """Return the chooser of tags for an engine."""
-    from tagger.labels.choose import Chooser
-
-    return Chooser(
-        vocabulary,
-        config.labels,
-        class_count=len(engine.categories),
-        model_name=config.model.name,
-        categories=engine.categories,
-    )
-
-
 def converted_model(config: Config) -> Converted | None:
     """Return the converted model that the engine of ``config`` runs, if it is there."""
-    from tagger.classify.converted import model_path, read_converted
+    from tagger.classify.onnx_store import model_path, read_converted
 
     try:
         digest = Digests(models_dir(config.state_dir)).of(_find(config))
     except WeightsNotFoundError:
         return _kept(config)
     return read_converted(model_path(config.model.name, digest, config.state_dir))
-
-
-def decoded_crops(
-    pool: DecodePool, paths: Iterable[str], stop: Callable[[], bool] = never
-) -> Iterator[NDArray[np.uint8]]:
-    """Yield the centre crop, uint8 (S, S, 3), of each photo that can be decoded.
-
-    A few are decoded ahead. Ends early when ``stop`` is true.
-    """
-    left = iter(paths)
-    futures = deque(pool.submit(path, later=True) for path in itertools.islice(left, AHEAD))
-    while futures and not stop():
-        future = futures.popleft()
-        futures.extend(pool.submit(path, later=True) for path in itertools.islice(left, 1))
-        try:
-            yield future.result().crop
-        except PhotoError as error:
-            log.debug("passed over: %s", error)
-    for future in futures:
-        future.cancel()
 
 
 def _find(config: Config) -> str:
@@ -303,7 +248,7 @@ def _find(config: Config) -> str:
 
 
 def _load(config: Config, path: str, stop: Callable[[], bool]) -> Engine:
-    from tagger.classify.engine import load_engine
+    from tagger.classify.factory import load_engine
 
     model = config.model
     return load_engine(
@@ -319,7 +264,7 @@ def _load(config: Config, path: str, stop: Callable[[], bool]) -> Engine:
 
 def _kept(config: Config) -> Converted | None:
     """Return the converted model when its weights are gone."""
-    from tagger.classify.converted import kept_conversion
+    from tagger.classify.onnx_store import kept_conversion
 
     model = config.model
     where = places(model.name, configured=model.weights, state_dir=config.state_dir)
@@ -327,7 +272,7 @@ def _kept(config: Config) -> Converted | None:
 
 
 def _load_kept(config: Config, stop: Callable[[], bool]) -> Engine | None:
-    from tagger.classify.engine import load_converted
+    from tagger.classify.factory import load_converted
 
     model = config.model
     if model.engine == "torch" or (kept := _kept(config)) is None:

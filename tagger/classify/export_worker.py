@@ -13,9 +13,9 @@ import numpy as np
 import onnxruntime
 import torch
 
-from tagger.classify.child import answer
-from tagger.classify.converted import Converted, store_converted
+from tagger.classify.child_process import answer
 from tagger.classify.onnx_engine import OnnxEngine
+from tagger.classify.onnx_store import Converted, store_converted
 from tagger.classify.torch_engine import TorchEngine
 from tagger.classify.weights import file_digest
 
