@@ -241,7 +241,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def demo_weights(make_once: MakeOnce) -> Path:
     """Return a ResNet-18 checkpoint that knows the scenes tagger can draw."""
-    from tagger.cli.scenes import demo_weights
+    from tagger.cli.demo.scenes import demo_weights
 
     name = "resnet18.pth"
     return make_once("weights", lambda folder: demo_weights(str(folder / name))) / name
@@ -250,7 +250,7 @@ def demo_weights(make_once: MakeOnce) -> Path:
 @pytest.fixture(scope="session")
 def scenes(make_once: MakeOnce) -> list[Path]:
     """Return drawn pictures, one of each scene."""
-    from tagger.cli.scenes import SCENES, write_samples
+    from tagger.cli.demo.scenes import SCENES, write_samples
 
     folder = make_once("scenes", lambda folder: write_samples(str(folder)))
     return [next(folder.glob(f"{scene.name}.*")) for scene in SCENES]

@@ -13,7 +13,7 @@ from tagger.classify.onnx_store import read_json
 from tagger.config.edit import with_value
 from tagger.config.loader import load_config
 from tagger.errors import ConfigError, RefusedError
-from tagger.index.decision_lines import read_lines
+from tagger.index.decision_import import read_lines
 from tagger.labels.yaml_parser import parse_names
 from tagger.metadata import json_sidecar
 from tagger.system.state_dir import read_heartbeat, write_heartbeat

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tagger.index.records import unpack_top
+from tagger.index.rows import unpack_top
 from tagger.labels.evidence import Evidence, combine
 from tagger.pipeline.inference import DECISIVE, predict
 from tagger.records import DecodedPhoto, PhotoFacts, Prediction

@@ -36,7 +36,7 @@ class Model:
 
     def __init__(self, folder: Path, *, int8: bool = False) -> None:
         from tagger.classify.onnx_store import convert
-        from tagger.cli.scenes import SCENES, demo_weights, draw
+        from tagger.cli.demo.scenes import SCENES, demo_weights, draw
 
         folder.mkdir(parents=True)
         self.weights = folder / "resnet18.pth"

@@ -18,7 +18,7 @@ import piexif
 import pillow_heif
 from PIL import Image
 
-from tagger.cli import scenes
+from tagger.cli.demo import scenes
 
 LARGE, SMALL = (4000, 3000), (500, 375)
 QUICK = {"preset": "ultrafast"}

@@ -29,7 +29,7 @@ from variants import PROJECT, Variant, article_model, variants
 from bench.machine import describe
 from tagger.classify.int8_worker import quantize
 from tagger.classify.onnx_store import Converted, convert
-from tagger.cli.scenes import demo_weights
+from tagger.cli.demo.scenes import demo_weights
 from tagger.decode.crop import decode
 from tagger.records import CropSpec
 

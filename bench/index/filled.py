@@ -14,9 +14,9 @@ from array import array
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from tagger.index.database import index_path
+from tagger.index.connection import index_path
 from tagger.index.store import Store
-from tagger.index.words import fold
+from tagger.index.text import fold
 from tagger.labels.vocabulary import load_vocabulary
 
 TAGS = 5

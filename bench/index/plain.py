@@ -26,11 +26,11 @@ from bench.machine import describe
 from tagger.cli.common import vocabulary
 from tagger.config.schema import Config
 from tagger.index.conditions import Query
-from tagger.index.database import index_path
-from tagger.index.plan import statement
-from tagger.index.query import parse
-from tagger.index.read_only import connect
-from tagger.index.search import open_reader
+from tagger.index.connection import index_path
+from tagger.index.planner import statement
+from tagger.index.query_parser import parse
+from tagger.index.read_connection import connect
+from tagger.index.reader import open_reader
 from tagger.library.search import known_names
 
 SIZES = (100_000, 1_000_000)

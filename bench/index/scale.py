@@ -29,9 +29,9 @@ from bench.index.filled import fill
 from bench.machine import describe
 from tagger.cli.common import vocabulary
 from tagger.config.schema import Config
-from tagger.index.database import index_path
-from tagger.index.query import parse
-from tagger.index.search import Reader, open_reader
+from tagger.index.connection import index_path
+from tagger.index.query_parser import parse
+from tagger.index.reader import Reader, open_reader
 from tagger.library.search import known_names
 from tagger.library.serialize import label_counts
 

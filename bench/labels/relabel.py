@@ -22,7 +22,7 @@ from photos import PROJECT  # noqa: F401  makes tagger importable
 
 from tagger.config.schema import Config, LabelsConfig, WatchRoot
 from tagger.errors import PhotoError
-from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
+from tagger.index.rows import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
 from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence

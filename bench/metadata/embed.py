@@ -23,8 +23,8 @@ import numpy as np
 import piexif
 from PIL import Image
 
-from tagger.metadata.prepared import Provenance, WriteOptions
-from tagger.metadata.write import prepare
+from tagger.metadata.options import Provenance, WriteOptions
+from tagger.metadata.prepare import prepare
 from tagger.records import Candidate, FileStat, Keyword
 from tagger.system.files import hash_file
 

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.machine import describe
 from tagger.config.schema import WatchRoot
-from tagger.index.records import SavedPhoto
+from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
 from tagger.records import Candidate, FileStat, PhotoFacts, Tag
 from tagger.watch.watcher import Watcher

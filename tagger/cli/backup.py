@@ -7,7 +7,7 @@ import os
 import click
 
 from tagger.cli.common import ask_path, read_config
-from tagger.index.search import open_reader
+from tagger.index.reader import open_reader
 from tagger.system.logs import printable
 
 

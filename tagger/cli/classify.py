@@ -25,7 +25,7 @@ from tagger.system.process import cores
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
-    from tagger.index.records import StoredPrediction
+    from tagger.index.rows import StoredPrediction
     from tagger.labels.chooser import Chooser
     from tagger.records import DecodedPhoto
 

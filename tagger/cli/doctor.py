@@ -24,7 +24,7 @@ def doctor_command(ctx: click.Context, as_json: bool) -> int:
     Changes nothing, and works whether or not the daemon runs. The exit code is 1 when
     something is wrong.
     """
-    from tagger.doctor.examine import examine
+    from tagger.doctor.checks import examine
 
     results = []
     for result in examine(ctx.find_root().obj, os.environ):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
-from tagger.index.search import Found
+from tagger.index.reader import Found
 from tagger.paths import OWN_PREFIX, is_inside
 from tagger.system.beneath import NOREPLACE, Folder
 from tagger.system.files import open_photo, unreadable

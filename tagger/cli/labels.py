@@ -10,8 +10,8 @@ import click
 
 from tagger.cli.common import config_or_default, json_option, print_json, vocabulary
 from tagger.cli.terminal import shown
-from tagger.index.database import index_path
-from tagger.index.search import open_reader
+from tagger.index.connection import index_path
+from tagger.index.reader import open_reader
 from tagger.library.serialize import label_counts, label_trees_json
 
 

@@ -209,7 +209,7 @@ def _photos(places: Sequence[str]) -> list[str]:
 
 
 def _indexed(state_dir: str) -> list[str]:
-    from tagger.index.search import open_reader
+    from tagger.index.reader import open_reader
 
     with open_reader(state_dir) as reader:
         return [path for status in ("tagged", "untagged") for path in reader.paths(status)]

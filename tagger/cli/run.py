@@ -7,8 +7,8 @@ from contextlib import nullcontext
 import click
 
 from tagger.cli.common import leave_folder, read_config
-from tagger.cli.progress import Bar, wants_bar
-from tagger.cli.setup import check_config
+from tagger.cli.config import check_config
+from tagger.cli.progress_bar import Bar, wants_bar
 from tagger.config.loader import load_config
 from tagger.config.schema import Config
 from tagger.errors import ConfigError

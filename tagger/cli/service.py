@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tagger.cli.common import read_config
-from tagger.cli.setup import check_config
+from tagger.cli.config import check_config
 from tagger.errors import ConfigError
 from tagger.system.logs import printable
 

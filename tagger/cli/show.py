@@ -16,7 +16,7 @@ from tagger.cli.common import (
 from tagger.cli.terminal import shown as visible
 from tagger.config.schema import Config
 from tagger.errors import StateError
-from tagger.index.search import Reader, open_reader
+from tagger.index.reader import Reader, open_reader
 from tagger.library.serialize import photo_json
 from tagger.system.logs import printable
 
@@ -50,7 +50,7 @@ def show_json(reader: Reader, path: str, config: Config) -> dict[str, Any]:
 
 
 def _print(shown: dict[str, Any]) -> None:
-    from tagger.metadata.edited import OVERWRITTEN, PUT_BACK
+    from tagger.metadata.user_edits import OVERWRITTEN, PUT_BACK
 
     click.echo(printable(shown["path"]))
     click.echo(f"  status: {shown['status']}")

@@ -22,7 +22,7 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
     Of several taggers on one folder only one writes tags to its files; the others keep theirs in
     the index. The other one notices within seconds, and writes there no more.
     """
-    from tagger.metadata.edited import ANOTHER
+    from tagger.metadata.user_edits import ANOTHER
     from tagger.system.control_socket import ask
     from tagger.system.state_dir import daemon_runs
 

@@ -36,10 +36,10 @@ from tagger.daemon.stalls import hang, join
 from tagger.daemon.wakeup import Bell
 from tagger.daemon.worker import Queue, Worker
 from tagger.errors import ConfigError, TaggerError
-from tagger.index.damage import open_sound, take_up
-from tagger.index.database import concerns_index
+from tagger.index.connection import concerns_index
+from tagger.index.salvage import open_sound, take_up
 from tagger.index.store import Store
-from tagger.metadata.edited import ANOTHER
+from tagger.metadata.user_edits import ANOTHER
 from tagger.pipeline.blocked_roots import Refusing
 from tagger.records import Outcome
 from tagger.system.control_socket import Control

@@ -17,7 +17,7 @@ from tagger.config.schema import Config
 from tagger.daemon.progress import Progress, Standing
 from tagger.decode.pool import decode_pool
 from tagger.errors import ConfigError, ModelError, TaggerError
-from tagger.index.database import concerns_index
+from tagger.index.connection import concerns_index
 from tagger.index.store import Store
 from tagger.labels.chooser import make_chooser
 from tagger.pipeline.blocked_roots import Refusing

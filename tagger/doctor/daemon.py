@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tagger import __version__
 from tagger.config.addresses import listen_address, web_address
-from tagger.doctor.result import Patient, Result, name_of
+from tagger.doctor.report import Patient, Result, name_of
 from tagger.system.humanize import duration
 from tagger.system.state_dir import LOCK_NAME
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 
 from tagger.config.schema import Config, WatchRoot
-from tagger.doctor.result import Patient, Result, name_of
-from tagger.metadata.powers import refusals
+from tagger.doctor.report import Patient, Result, name_of
+from tagger.metadata.safe_write.folder_capabilities import refusals
 from tagger.watch.root_owner import writers_of
 
 MOST_FOLDERS = 1_000_000

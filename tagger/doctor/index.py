@@ -8,9 +8,9 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tagger.doctor.result import Patient, Result
+from tagger.doctor.report import Patient, Result
 from tagger.errors import StateError
-from tagger.index.database import index_path
+from tagger.index.connection import index_path
 from tagger.index.migrations import MIGRATIONS
 from tagger.system.humanize import megabytes
 from tagger.system.state_dir import daemon_runs

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 
 from tagger.doctor.folders import count_folders, writes
-from tagger.doctor.result import Patient, Result, name_of
-from tagger.metadata.exiftool import find_exiftool
+from tagger.doctor.report import Patient, Result, name_of
+from tagger.metadata.containers.exiftool import find_exiftool
 from tagger.system.humanize import duration, megabytes
 
 LEAST, LITTLE = 50e6, 500e6

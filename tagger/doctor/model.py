@@ -10,7 +10,7 @@ from tagger.classify.catalog import info_of_file
 from tagger.classify.int8_trial import AGREEMENT, read_verdict
 from tagger.classify.onnx_store import Converted, kept_conversion, model_path, read_converted
 from tagger.classify.weights import file_digest, find_weights, places
-from tagger.doctor.result import Patient, Result
+from tagger.doctor.report import Patient, Result
 from tagger.errors import WeightsNotFoundError
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from tagger.index.conditions import And, Query, Taken
-from tagger.index.plan import Planner, by_id, needed, one_by_one, statement
+from tagger.index.planner import Planner, by_id, needed, one_by_one, statement
 
 PAGE = 5_000
 """The most photos that are looked for among the newest ones first."""

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tagger.errors import PhotoForbiddenError
 from tagger.index import queries
-from tagger.index.database import Database
-from tagger.index.records import (
+from tagger.index.connection import Database
+from tagger.index.rows import (
     NOT_WRITABLE,
     PhotoRow,
     StoredPrediction,

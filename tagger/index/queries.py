@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from tagger.index.conditions import REMEMBERED
 
 if TYPE_CHECKING:
-    from tagger.index.records import PhotoRow, StoredPrediction
+    from tagger.index.rows import PhotoRow, StoredPrediction
     from tagger.records import JournalEntry, Tag
 
 
 def photo(db: sqlite3.Connection, path: str) -> PhotoRow | None:
     """Return the row of the photo at ``path``."""
-    from tagger.index.records import photo_row
+    from tagger.index.rows import photo_row
 
     row = db.execute("SELECT * FROM photos WHERE path = ?", (os.fsencode(path),)).fetchone()
     return photo_row(row) if row is not None else None
@@ -27,14 +27,14 @@ def photo(db: sqlite3.Connection, path: str) -> PhotoRow | None:
 
 def tags(db: sqlite3.Connection, photo_id: int) -> tuple[Tag, ...]:
     """Return the tags of a photo in the order they were chosen."""
-    from tagger.index.records import TAGS_OF_PHOTO, tag_of
+    from tagger.index.rows import TAGS_OF_PHOTO, tag_of
 
     return tuple(map(tag_of, db.execute(TAGS_OF_PHOTO, (photo_id,)).fetchall()))
 
 
 def prediction(db: sqlite3.Connection, photo_id: int) -> StoredPrediction | None:
     """Return what the model said of a photo."""
-    from tagger.index.records import prediction_of
+    from tagger.index.rows import prediction_of
 
     row = db.execute("SELECT * FROM predictions WHERE photo_id = ?", (photo_id,)).fetchone()
     return prediction_of(row) if row is not None else None
@@ -48,7 +48,7 @@ def tombstones(db: sqlite3.Connection, photo_id: int) -> list[str]:
 
 def journal(db: sqlite3.Connection, photo_id: int) -> list[tuple[JournalEntry, float]]:
     """Return what we have in which files for a photo, and when it was written."""
-    from tagger.index.records import entry_of
+    from tagger.index.rows import entry_of
 
     rows = db.execute("SELECT * FROM journal WHERE photo_id = ? ORDER BY id", (photo_id,))
     return [(entry_of(row), row["written_at"]) for row in rows.fetchall()]

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 
-from tagger.index.records import (
+from tagger.index.rows import (
     SavedPhoto,
     entry_values,
     may_change_unseen,
@@ -15,7 +15,7 @@ from tagger.index.records import (
     sort_key,
     tag_values,
 )
-from tagger.index.words import fold
+from tagger.index.text import fold
 from tagger.records import FileStat, JournalEntry, Tag
 
 _ADD_TAG = (

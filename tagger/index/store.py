@@ -7,9 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from tagger.index.decision_sync import deciding
 from tagger.index.lookup import MAX_BACKOFF, Lookup
-from tagger.index.recall import deciding
-from tagger.index.records import SavedPhoto, entry_values, sort_key
 from tagger.index.row_writes import (
     add_tags,
     part_row,
@@ -19,6 +18,7 @@ from tagger.index.row_writes import (
     set_stat,
     touch,
 )
+from tagger.index.rows import SavedPhoto, entry_values, sort_key
 from tagger.records import Failure, FileStat, JournalEntry, PhotoFacts, Tag
 from tagger.system.files import parted_path
 

@@ -19,18 +19,19 @@ from tagger.errors import (
     StateError,
     TaggerError,
 )
-from tagger.index.records import PhotoRow, SavedPhoto
+from tagger.index.rows import PhotoRow, SavedPhoto
 from tagger.index.store import Store
 from tagger.labels.chooser import Chooser
 from tagger.labels.vocabulary import own_vocabulary
-from tagger.metadata.edited import OVERWRITTEN
-from tagger.metadata.own import keyword_problem
-from tagger.metadata.packet import clean, key
-from tagger.metadata.prepared import PreparedWrite, Provenance
-from tagger.metadata.reading import recover
-from tagger.metadata.write import prepare
+from tagger.metadata.options import Provenance, keywords_hash, write_options
+from tagger.metadata.prepare import prepare
+from tagger.metadata.prepared_write import PreparedWrite
+from tagger.metadata.recovery import recover
+from tagger.metadata.user_edits import OVERWRITTEN
+from tagger.metadata.xmp.keywords import keyword_problem
+from tagger.metadata.xmp.packet import clean, key
 from tagger.pipeline.photo_lock import WAIT_SECONDS, photo_locks
-from tagger.pipeline.pipeline import keywords_hash, whose, write_options
+from tagger.pipeline.pipeline import whose
 from tagger.records import Candidate, JournalEntry, Keyword, Tag
 from tagger.system.files import hash_file, photo_stat, sidecar_stat
 

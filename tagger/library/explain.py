@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagger.config.schema import Config
 from tagger.errors import ConfigError
-from tagger.index.search import Found, Reader
+from tagger.index.reader import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tagger.index.words import fold
+from tagger.index.text import fold
 
 if TYPE_CHECKING:
     from tagger.config.schema import Config
     from tagger.index.conditions import Query
-    from tagger.index.search import Reader
+    from tagger.index.reader import Reader
     from tagger.labels.vocabulary import Vocabulary
 import json
 from typing import NamedTuple
 
 from tagger.config.schema import Config
 from tagger.index.conditions import STATES, And, Query, Sql, State, Taken
-from tagger.index.query import parse
-from tagger.index.search import Found, Reader
+from tagger.index.query_parser import parse
+from tagger.index.reader import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
 from tagger.library.serialize import located
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tagger.config.schema import Config
     from tagger.index.conditions import Query
-    from tagger.index.records import PhotoRow
-    from tagger.index.search import Reader
+    from tagger.index.reader import Reader
+    from tagger.index.rows import PhotoRow
     from tagger.labels.vocabulary import Vocabulary
     from tagger.records import Failure, PhotoFacts, Tag
 
@@ -70,7 +70,7 @@ def class_names(known: Vocabulary) -> dict[int, str]:
 
 def top_json(blob: bytes, count: int, names: Mapping[int, str]) -> list[dict[str, Any]]:
     """Return the ``count`` most probable raw classes from a stored prediction."""
-    from tagger.index.records import unpack_top
+    from tagger.index.rows import unpack_top
 
     return [
         {

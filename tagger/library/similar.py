@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from tagger.index.search import Reader
+from tagger.index.reader import Reader
 
 if TYPE_CHECKING:
     import numpy as np

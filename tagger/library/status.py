@@ -9,8 +9,8 @@ from typing import Any
 from tagger.config.schema import Config
 from tagger.errors import IndexNotReadyError
 from tagger.index.conditions import STATES
-from tagger.index.database import index_path
-from tagger.index.search import open_reader
+from tagger.index.connection import index_path
+from tagger.index.reader import open_reader
 from tagger.system.state_dir import LOCK_NAME, daemon_process, daemon_runs, read_heartbeat
 
 

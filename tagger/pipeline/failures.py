@@ -6,7 +6,7 @@ import logging
 import time
 
 from tagger.errors import PhotoError, TaggerError
-from tagger.index.database import concerns_index
+from tagger.index.connection import concerns_index
 from tagger.index.store import Store
 from tagger.pipeline.blocked_roots import Refusing
 from tagger.records import (

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
-from tagger.index.records import TOP_KEPT, StoredPrediction, pack_top, unpack_top
+from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top, unpack_top
 from tagger.index.store import Store
 from tagger.labels.evidence import Evidence, combine
 from tagger.pipeline.blocked_roots import Refusing

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from tagger.config.schema import Config
 from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError
-from tagger.index.records import PhotoRow
+from tagger.index.rows import PhotoRow
 from tagger.index.store import Store
-from tagger.metadata.reading import recover
+from tagger.metadata.recovery import recover
 from tagger.paths import moved_file, sidecar_paths
 from tagger.pipeline.blocked_roots import Refusing
 from tagger.records import (

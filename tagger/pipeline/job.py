@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from tagger.index.records import PhotoRow, StoredPrediction
+from tagger.index.rows import PhotoRow, StoredPrediction
 from tagger.records import (
     Candidate,
     DecodedPhoto,

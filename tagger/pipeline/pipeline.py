@@ -22,8 +22,6 @@ from tagger.records import Candidate, Outcome
 if TYPE_CHECKING:
     from tagger.pipeline.job import Job, Recognised
 import errno
-import hashlib
-import json
 import os
 import time
 from collections.abc import Iterable, Set
@@ -31,22 +29,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tagger import __version__
-from tagger.config.schema import Config, WatchRoot
+from tagger.config.schema import Config
 from tagger.errors import (
     MetadataError,
     PhotoVanishedError,
     TaggerError,
     WriteFailedError,
 )
-from tagger.index.database import concerns_index
-from tagger.index.records import NOT_WRITABLE, PhotoRow, SavedPhoto, StoredPrediction
+from tagger.index.connection import concerns_index
+from tagger.index.rows import NOT_WRITABLE, PhotoRow, SavedPhoto, StoredPrediction
 from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
-from tagger.metadata.powers import REFUSED
-from tagger.metadata.prepared import PreparedWrite, Provenance, WriteOptions
-from tagger.metadata.reading import read_keywords, read_taken_at, recover
-from tagger.metadata.whose import Whose, still_held
-from tagger.metadata.write import prepare
+from tagger.metadata.options import Provenance, WriteOptions
+from tagger.metadata.prepare import prepare
+from tagger.metadata.prepared_write import PreparedWrite
+from tagger.metadata.read import read_keywords, read_taken_at
+from tagger.metadata.recovery import recover
+from tagger.metadata.safe_write.folder_capabilities import REFUSED
+from tagger.metadata.tag_owner import Whose, still_held
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.pipeline.inference import Recogniser
 from tagger.pipeline.intake import Intake, knows_content
@@ -55,12 +55,11 @@ from tagger.pipeline.photo_lock import PhotoLocks, photo_locks
 from tagger.records import Keyword, Skipped, Tag, Tagged, WriteReceipt
 from tagger.system.files import is_absent, is_writable, no_descriptors
 from tagger.system.logs import Once
-from tagger.watch.root_owner import writers_of
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.decode.pool import DecodePool
-
+from tagger.metadata.options import _digest, keywords_hash, write_options
 from tagger.pipeline.serial_executor import Hand
 
 log = logging.getLogger(__name__)
@@ -480,40 +479,11 @@ class Pipeline:
         return outcome
 
 
-def write_options(config: Config, root: WatchRoot | None, path: str = "") -> WriteOptions:
-    """Return how to write the tags of the photo ``path`` in the watched folder ``root``."""
-    write = config.write
-    others = bool(
-        root is not None
-        and path
-        and write.target != "none"
-        and writers_of(config.state_dir).foreign(os.path.dirname(path), root.path)
-    )
-    return WriteOptions(
-        target=write.target,
-        preserve_mtime=write.preserve_mtime,
-        exif=write.exif,
-        exiftool=write.exiftool,
-        provenance=write.provenance,
-        read_only=others or (root is not None and root.read_only),
-        others=others,
-    )
-
-
 def whose(digest: bytes, *rows: PhotoRow | None, job: Job | None = None) -> Whose:
     """Return what is known of the files at a photo's name."""
     known = [digest for row in rows if row for digest in (row.content_hash, row.source_hash)]
     digests = frozenset(filter(None, [digest, *known]))
     return Whose(job.others, digests, job.moved) if job is not None else Whose((), digests)
-
-
-def keywords_hash(keywords: Sequence[Keyword], options: WriteOptions) -> str:
-    """Return a digest of what is to be written, and how."""
-    return _digest(repr(options), json.dumps([(k.tag, k.path, k.leaf) for k in keywords]))
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
 
 
 def _ms(started: float) -> float:

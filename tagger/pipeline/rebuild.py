@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from tagger.config.schema import WatchRoot
-from tagger.index.database import concerns_index
+from tagger.index.connection import concerns_index
 from tagger.index.store import Store
-from tagger.metadata.reading import read_tags
+from tagger.metadata.read import read_tags
 from tagger.paths import is_inside
 from tagger.records import Tag
 from tagger.watch.walk import Rules, WalkReport, walk

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 
 from tagger.index.store import Store
-from tagger.metadata.reading import recover
-from tagger.metadata.temporary import clean_strays
+from tagger.metadata.recovery import recover
+from tagger.metadata.safe_write.temporary import clean_strays
 from tagger.records import JournalEntry
 
 log = logging.getLogger(__name__)

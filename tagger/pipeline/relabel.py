@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable
 
 from tagger.labels.evidence import Evidence
-from tagger.pipeline.pipeline import Pipeline, keywords_hash, write_options
+from tagger.metadata.options import keywords_hash, write_options
+from tagger.pipeline.pipeline import Pipeline
 from tagger.pipeline.rebuild import CHUNK
 from tagger.records import Candidate, Tag
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from flask import has_request_context, request
 
 from tagger.errors import SlowQueryError
-from tagger.index.search import Reader, open_reader
+from tagger.index.reader import Reader, open_reader
 
 SECONDS = 10.0
 """For the questions of one request."""

@@ -18,14 +18,14 @@ from tagger.config.schema import Config
 from tagger.errors import MetadataError, PhotoError, StateError
 from tagger.index.store import Store
 from tagger.library.edit import Untagger
-from tagger.metadata.own import keyword_problem
+from tagger.metadata.xmp.keywords import keyword_problem
 from tagger.system.control_socket import ask
 from tagger.system.state_dir import daemon_runs
 from tagger.web.errors import WebError
 from tagger.web.photo_images import open_inside
 
 if TYPE_CHECKING:
-    from tagger.index.records import PhotoRow
+    from tagger.index.rows import PhotoRow
     from tagger.web.services import Manages
 
 log = logging.getLogger(__name__)

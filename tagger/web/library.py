@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tagger.index.search import Found, Reader
+from tagger.index.reader import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
 from tagger.library.serialize import facts_json, photo_json, tags_json
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from tagger.config.schema import Config, WatchRoot
 from tagger.decode.pool import decode_pool
 from tagger.errors import PhotoError
-from tagger.index.records import PhotoRow
+from tagger.index.rows import PhotoRow
 from tagger.paths import RAW_SUFFIXES
 from tagger.records import CropSpec, FileStat
 from tagger.web.errors import WebError

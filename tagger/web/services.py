@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 from tagger.config.schema import Config
-from tagger.index.records import PhotoRow
-from tagger.index.search import Reader
+from tagger.index.reader import Reader
+from tagger.index.rows import PhotoRow
 from tagger.index.store import Store
 from tagger.labels.vocabulary import Vocabulary
 from tagger.records import Outcome, PhotoFacts, Tag

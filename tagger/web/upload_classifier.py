@@ -20,7 +20,7 @@ from tagger.errors import (
     NotAnImageError,
     PhotoError,
 )
-from tagger.index.records import unpack_top
+from tagger.index.rows import unpack_top
 from tagger.labels.chooser import make_chooser
 from tagger.labels.vocabulary import Vocabulary
 from tagger.web.errors import WebError

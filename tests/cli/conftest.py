@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tagger.index.records import SavedPhoto
+from tagger.index.rows import SavedPhoto
 from tagger.records import FileStat, PhotoFacts, Tag
 
 

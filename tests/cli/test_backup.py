@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from tagger.errors import StateError
-from tagger.index.search import open_reader
+from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.system.state_dir import state_lock
 

@@ -10,7 +10,7 @@ import sys
 
 SCRIPT = """
 import logging, sys
-from tagger.cli.progress import Bar, wants_bar
+from tagger.cli.progress_bar import Bar, wants_bar
 from tagger.config.schema import LogConfig
 from tagger.system.logs import set_up_logging
 from tagger.daemon.progress import Standing
@@ -64,7 +64,7 @@ def test_a_terminal_gets_a_bar_below_the_log():
 
 def test_a_few_photos_need_no_bar():
     code = (
-        "from tagger.cli.progress import Bar\nfrom tagger.daemon.progress import Standing\n"
+        "from tagger.cli.progress_bar import Bar\nfrom tagger.daemon.progress import Standing\n"
         "with Bar() as bar:\n    bar.show(Standing(0, 3, 2.0, 1.5)); bar._progress.refresh()"
     )
     assert "photos" not in on_terminal(code)
@@ -72,7 +72,7 @@ def test_a_few_photos_need_no_bar():
 
 def test_no_bar_without_a_terminal():
     code = (
-        "from tagger.cli.progress import wants_bar\nfrom tagger.config.schema import LogConfig\n"
+        "from tagger.cli.progress_bar import wants_bar\nfrom tagger.config.schema import LogConfig\n"
         "print(wants_bar(LogConfig()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

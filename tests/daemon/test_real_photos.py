@@ -31,7 +31,7 @@ def test_the_63_photos_get_their_names(home, shared, converted_mobilenet):
 def home_top(home, name):
     from tagger.cli.show import show_json
     from tagger.config.schema import Config
-    from tagger.index.search import open_reader
+    from tagger.index.reader import open_reader
 
     with open_reader(str(home.state)) as reader:
         return show_json(reader, str(home.inbox / name), Config())["top"][0]["index"]

@@ -12,7 +12,7 @@ from PIL import Image
 from tagger.decode.crop import decode
 from tagger.decode.pool import DecodePool
 from tagger.errors import PhotoError
-from tagger.index.records import unpack_top
+from tagger.index.rows import unpack_top
 from tagger.pipeline.inference import CERTAIN, predict_surely
 from tagger.records import CropSpec, Prediction
 
@@ -93,7 +93,7 @@ def test_a_daemon_looks_twice_where_it_must(home, heic: Path) -> None:
     shown = home.json("show", str(photo))["top"]
     assert home.json("classify", str(photo))[0]["top"] == shown
     whole = decode(str(heic), SPEC, whole=True, more=True)
-    from tagger.index.search import open_reader  # what is stored is of the whole picture
+    from tagger.index.reader import open_reader  # what is stored is of the whole picture
 
     with open_reader(str(home.state)) as reader:
         [[stored]] = reader._db.execute("SELECT crop_hash FROM predictions").fetchall()

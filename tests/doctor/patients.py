@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from tagger import __version__
 from tagger.config.schema import Config
-from tagger.doctor.result import Patient
+from tagger.doctor.report import Patient
 from tagger.system.state_dir import state_lock, write_heartbeat
 
 ROOT = os.geteuid() == 0

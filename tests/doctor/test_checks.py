@@ -12,7 +12,7 @@ from tagger.classify.catalog import weights_of
 from tagger.classify.int8_trial import QUANTIZER, Verdict, cpu_kind
 from tagger.classify.onnx_store import Converted
 from tagger.config.schema import Config, ModelConfig, WatchRoot, WriteConfig
-from tagger.doctor.examine import checks
+from tagger.doctor.checks import checks
 from tagger.doctor.folders import check_events, check_folders, count_folders
 from tagger.doctor.machine import (
     _room,
@@ -23,7 +23,7 @@ from tagger.doctor.machine import (
     check_state_dir,
 )
 from tagger.doctor.model import _engine, _int8, check_model
-from tagger.doctor.result import Patient
+from tagger.doctor.report import Patient
 from tagger.system.mounts import Mounts
 from tests.doctor.patients import NOBODY, ROOT, only, running, state_of
 

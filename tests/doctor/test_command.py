@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tagger.doctor.examine import _found
+from tagger.doctor.checks import _found
 from tests.conftest import Home
 
 

@@ -17,9 +17,9 @@ import pytest
 from tagger.decode import landlock, sandbox_check, seccomp
 from tagger.decode.sandbox import CAPABILITIES, DIE, FILTER, LANDLOCK, NETWORK
 from tagger.decode.sandbox_check import Walls, ask
-from tagger.doctor import decoding
-from tagger.doctor.decoding import check_decoding, judge
-from tagger.doctor.result import Patient
+from tagger.doctor import sandbox
+from tagger.doctor.report import Patient
+from tagger.doctor.sandbox import check_decoding, judge
 from tests.doctor.patients import only, running, state_of
 
 ALL = Walls(missing=(), landlock=6, refusal=0, passed=True, reached=False)
@@ -90,7 +90,7 @@ def test_a_kernel_without_namespaces_is_found_out():
 def test_a_process_that_does_not_start_is_wrong(config, monkeypatch):
     with pytest.raises(ChildProcessError, match=r"ended with code -?[19]"):
         ask(2048, timeout=0.0)
-    monkeypatch.setattr(decoding, "ask", lambda memory: ask(memory, timeout=0.0))
+    monkeypatch.setattr(sandbox, "ask", lambda memory: ask(memory, timeout=0.0))
     result = only(check_decoding(Patient(config)))
     assert result.state == "wrong"
     assert "does not start" in result.said

@@ -13,10 +13,10 @@ from dataclasses import replace
 import pytest
 
 from tagger.config.schema import Config, MetricsConfig, WebConfig
+from tagger.doctor.checks import checks
 from tagger.doctor.daemon import check_daemon, check_metrics, check_page
-from tagger.doctor.examine import checks
 from tagger.doctor.index import check_failures, check_index, examine_index
-from tagger.doctor.result import Patient, Result
+from tagger.doctor.report import Patient, Result
 from tagger.errors import StateError
 from tagger.index.store import Store
 from tagger.records import FileStat

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tagger.index.decisions import DecisionStore
+from tagger.index.decision_store import DecisionStore
 from tagger.pipeline.job import Recognised
 from tagger.pipeline.pipeline import Pipeline, Ready
 from tests.conftest import Home

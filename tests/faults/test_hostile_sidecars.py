@@ -18,8 +18,8 @@ MEGABYTES, SECONDS = 900, 20
 SCRIPT = """
 import os, resource, sys
 from tagger.errors import RefusedError
-from tagger.metadata.reading import read_tags
-from tagger.metadata.write import Provenance, WriteOptions, prepare, read_keywords
+from tagger.metadata.read import read_tags
+from tagger.metadata.options import Provenance, WriteOptions; from tagger.metadata.prepare import prepare; from tagger.metadata.read import read_keywords
 from tagger.records import Candidate, FileStat, Keyword
 
 path, target = sys.argv[1:3]

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import TaggerError
-from tagger.metadata.prepared import Provenance, WriteOptions
-from tagger.metadata.reading import read_keywords, read_tags, recover
-from tagger.metadata.write import prepare
+from tagger.metadata.options import Provenance, WriteOptions
+from tagger.metadata.prepare import prepare
+from tagger.metadata.read import read_keywords, read_tags
+from tagger.metadata.recovery import recover
 from tagger.records import Candidate, FileStat, JournalEntry
 from tagger.system.beneath import Folder
 from tagger.system.files import leads_out

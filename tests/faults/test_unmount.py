@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tagger.index.records import SavedPhoto
+from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
 from tagger.records import FileStat, PhotoFacts, Tag
 from tests.conftest import Home

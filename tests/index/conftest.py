@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.index.records import SavedPhoto, StoredPrediction
+from tagger.index.rows import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
 from tagger.records import FileStat, PhotoFacts, Tag
 

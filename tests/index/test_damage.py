@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import StateError
-from tagger.index.damage import CHECK_SECONDS, find_damage, open_sound
-from tagger.index.database import index_path
-from tagger.index.records import SavedPhoto, StoredPrediction
+from tagger.index.connection import index_path
+from tagger.index.rows import SavedPhoto, StoredPrediction
+from tagger.index.salvage import CHECK_SECONDS, find_damage, open_sound
 from tagger.index.store import Store
 from tagger.records import FileStat, PhotoFacts, Tag
 

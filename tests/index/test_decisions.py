@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from tagger.index import recall
-from tagger.index.damage import open_sound
-from tagger.index.database import index_path
-from tagger.index.decision_lines import LINES_NAME
-from tagger.index.decisions import DECISIONS_NAME, Decision, DecisionStore
-from tagger.index.records import SavedPhoto
+from tagger.index import decision_sync
+from tagger.index.connection import index_path
+from tagger.index.decision_import import LINES_NAME
+from tagger.index.decision_store import DECISIONS_NAME, Decision, DecisionStore
+from tagger.index.rows import SavedPhoto
+from tagger.index.salvage import open_sound
 from tagger.index.store import Store
 
 MakePhoto = Callable[..., SavedPhoto]
@@ -185,7 +185,7 @@ def test_an_index_that_lost_some_gets_them_back(state: Path) -> None:
     with Store(str(state)) as store, store.transaction() as db:
         db.execute("DELETE FROM tombstones WHERE label = 'wolf'")
         db.execute("UPDATE photos SET keep_out = 1 WHERE path = CAST('/photos/c.jpg' AS BLOB)")
-        recall.recall(db, str(state), 1.0, lost=True)
+        decision_sync.recall(db, str(state), 1.0, lost=True)
     wanted = WANTED | {"/photos/c.jpg": (set[str](), True)}
     assert decided(state) == wanted
     lose(state)
@@ -225,7 +225,7 @@ def test_what_is_lifted_while_they_cannot_be_written_stays_lifted(state: Path) -
 
 
 def test_a_locked_database_holds_nothing_up(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tagger.index.decisions.TIMEOUT", 0.05)
+    monkeypatch.setattr("tagger.index.decision_store.TIMEOUT", 0.05)
     other = sqlite3.connect(state / DECISIONS_NAME, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with Store(str(state)) as store:
@@ -310,7 +310,7 @@ def test_decisions_that_may_not_be_read_are_made_anew(
             os.chown(path, 65534, 65534)
     script = """
 import os, sys
-from tagger.index.damage import open_sound
+from tagger.index.salvage import open_sound
 if os.geteuid() == 0:
     open_sound(sys.argv[2]).close()  # what Python loads late is loaded
     open_sound(sys.argv[2]).close()
@@ -345,7 +345,7 @@ def test_a_full_disk_leaves_no_half_decision(tmp_path: Path) -> None:
         store.put([Decision("/a.jpg", "/", removed=("cat",))])
     script = """
 import resource, signal, sys
-from tagger.index.decisions import Decision, DecisionStore
+from tagger.index.decision_store import Decision, DecisionStore
 with DecisionStore(sys.argv[1]) as store:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
@@ -377,7 +377,7 @@ def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
 def test_many_write_at_once(tmp_path: Path) -> None:
     script = """
 import sys
-from tagger.index.decisions import Decision, DecisionStore
+from tagger.index.decision_store import Decision, DecisionStore
 for number in range(50):
     with DecisionStore(sys.argv[1]) as store:
         store.put([Decision(f"/{sys.argv[2]}-{number}.jpg", "/", kept_out=True)])

@@ -10,11 +10,11 @@ import pytest
 
 from tagger.errors import StateError
 from tagger.index.conditions import And, Label
-from tagger.index.database import index_path
+from tagger.index.connection import index_path
 from tagger.index.migrations import MIGRATIONS, split_statements
-from tagger.index.query import parse
-from tagger.index.records import SavedPhoto
-from tagger.index.search import open_reader
+from tagger.index.query_parser import parse
+from tagger.index.reader import open_reader
+from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
 from tagger.records import FileStat, PhotoFacts, Tag
 

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import QueryError
-from tagger.index import finder, plan
-from tagger.index.query import parse
-from tagger.index.read_only import distance_km
-from tagger.index.records import SavedPhoto
-from tagger.index.search import open_reader
+from tagger.index import finder, planner
+from tagger.index.query_parser import parse
+from tagger.index.read_connection import distance_km
+from tagger.index.reader import open_reader
+from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
 from tagger.records import FileStat, PhotoFacts, Tag
 
@@ -259,7 +259,7 @@ def test_a_page_is_the_beginning_of_everything(state_dir, monkeypatch, query, li
     monkeypatch.setattr(finder, "WINDOW", window)
     monkeypatch.setattr(finder, "SHARE", share)
     monkeypatch.setattr(finder, "MOST_BY_ID", 2 * window)
-    monkeypatch.setattr(plan, "RARE", window // 2)
+    monkeypatch.setattr(planner, "RARE", window // 2)
     tree = parse(query[0], lambda phrase: TREE.get(phrase.lower(), ()), today=TODAY)
     with open_reader(state_dir) as reader:
         everything = list(reader.find_paths(tree))

@@ -8,8 +8,8 @@ import pytest
 
 from tagger.errors import QueryError
 from tagger.index.conditions import And, Below, Taken
-from tagger.index.query import parse
-from tagger.index.search import open_reader
+from tagger.index.query_parser import parse
+from tagger.index.reader import open_reader
 from tagger.records import FileStat, PhotoFacts, Tag
 
 TODAY = date(2025, 6, 15)

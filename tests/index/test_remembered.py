@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tagger.index.conditions import And, Label, Not, State
-from tagger.index.search import open_reader
+from tagger.index.reader import open_reader
 
 
 def test_what_only_remembers_is_no_missing_photo(store, state_dir, make_photo):

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from tagger.index.damage import open_sound, take_up
+from tagger.index.salvage import open_sound, take_up
 
 
 def remove(state_dir, *names):

@@ -11,8 +11,8 @@ import pytest
 
 from tagger.errors import StateError
 from tagger.index.conditions import And, Below, Label, Taken
-from tagger.index.search import open_reader
-from tagger.index.words import fold
+from tagger.index.reader import open_reader
+from tagger.index.text import fold
 from tagger.records import FileStat, PhotoFacts, Tag
 
 
@@ -96,8 +96,8 @@ def test_no_index_is_said_plainly(tmp_path):
 READ = """
 import os, sys
 import shutil, tempfile  # the reader's, while this user may read Python's own files
-from tagger.index.query import And
-from tagger.index.search import open_reader
+from tagger.index.conditions import And
+from tagger.index.reader import open_reader
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 with open_reader(sys.argv[1]) as reader:
     print(reader.count(And()))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tagger.index.storable import Connection
+from tagger.index.sql_values import Connection
 from tagger.records import FileStat, JournalEntry, PhotoFacts, Tag
 
 MOST, LEAST = 2**63 - 1, -(2**63)

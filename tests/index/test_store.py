@@ -12,7 +12,7 @@ import pytest
 
 from tagger.errors import StateError
 from tagger.index import migrations
-from tagger.index.database import index_path
+from tagger.index.connection import index_path
 from tagger.index.lookup import MAX_BACKOFF
 from tagger.index.store import Store
 from tagger.records import FileStat, JournalEntry, Tag

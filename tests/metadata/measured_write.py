@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from tagger.errors import TaggerError
-from tagger.metadata.prepared import Provenance, WriteOptions
-from tagger.metadata.reading import read_keywords, read_tags
-from tagger.metadata.write import prepare
+from tagger.metadata.options import Provenance, WriteOptions
+from tagger.metadata.prepare import prepare
+from tagger.metadata.read import read_keywords, read_tags
 from tagger.records import Candidate, FileStat, Keyword
 
 KEYWORDS = (Keyword("animal", ("animal",), 0.9, False), Keyword("dog", ("animal", "dog"), 0.9))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tagger.metadata.dates import taken_at
-from tagger.metadata.inside import Inside, inside
-from tagger.metadata.reading import read_taken_at
-from tagger.metadata.source import Source
+from tagger.metadata.capture_date import taken_at
+from tagger.metadata.containers.reader import Inside, inside
+from tagger.metadata.containers.source import Source
+from tagger.metadata.read import read_taken_at
 from tests.metadata import jpegs, packets, pngs_webps
 from tests.metadata.isos_tiffs import XMP_UUID, Item, box, heif, tiff
 from tests.metadata.test_inside import cr3

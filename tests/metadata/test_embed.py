@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tagger.metadata.prepared import WriteOptions
+from tagger.metadata.options import WriteOptions
 from tests.metadata import jpegs, packets, pngs_webps
 from tests.metadata.tools import (
     EMBED,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tagger.metadata.prepared import WriteOptions
+from tagger.metadata.options import WriteOptions
 from tests.metadata import jpegs, packets, pngs_webps
 from tests.metadata.tools import (
     BEACH,

@@ -9,9 +9,9 @@ import piexif
 import pytest
 
 from tagger.errors import RefusedError
-from tagger.metadata import exif
-from tagger.metadata.container import open_container
-from tagger.metadata.prepared import WriteOptions
+from tagger.metadata.containers import exif
+from tagger.metadata.containers.splice import open_container
+from tagger.metadata.options import WriteOptions
 from tests.conftest import SHARED
 from tests.metadata.test_exif import WITH, keywords_for_windows
 from tests.metadata.tools import BEACH, Tagger, exiftool, look, pixels

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from tagger.errors import RefusedError
-from tagger.metadata import picture
-from tagger.metadata.prepared import WriteOptions
+from tagger.metadata.containers import image_digest
+from tagger.metadata.options import WriteOptions
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import EMBED, TAGS, Tagger, exiftool, keywords_in, pixels
 
@@ -66,11 +66,11 @@ def check(path: Path) -> None:
     data = path.read_bytes()
     os.utime(path, ns=(10**18, 10**18))
     tagger = Tagger(path, BY_EXIFTOOL)
-    hashed = picture.digest(path.read_bytes())
+    hashed = image_digest.digest(path.read_bytes())
     assert tagger.write().reason == ""
     assert os.listdir(path.parent) == [path.name]
     assert {"animal", "beach"} <= set(keywords_in(path)["Subject"])
-    assert picture.digest(path.read_bytes()) == hashed
+    assert image_digest.digest(path.read_bytes()) == hashed
     assert pixels(path.read_bytes()) == pixels(data)
     assert path.stat().st_mtime_ns == 10**18
     assert tagger.write().intents == ()
@@ -103,12 +103,12 @@ def test_a_phones_gain_map_keeps_its_own_xmp(shared: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_changed_picture_is_noticed(name: str) -> None:
     data = MAKERS[name]()
-    was, shown = picture.digest(data), pixels(data)
+    was, shown = image_digest.digest(data), pixels(data)
     changed = 0
     for at in range(40, len(data), max(1, len(data) // 150)):
         bad = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
         try:
-            noticed = picture.digest(bad) != was
+            noticed = image_digest.digest(bad) != was
         except RefusedError:
             noticed = True
         changed += noticed

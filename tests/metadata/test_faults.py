@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.metadata.temporary import clean_strays
+from tagger.metadata.safe_write.temporary import clean_strays
 from tagger.records import JournalEntry
 from tests.conftest import PROJECT
 from tests.metadata import jpegs, packets

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
-from tagger.metadata.prepared import WriteOptions
+from tagger.metadata.options import WriteOptions
 from tests.metadata import jpegs, packets, pngs_webps
 from tests.metadata.tools import Tagger, outside, pixels
 

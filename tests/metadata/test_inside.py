@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import RefusedError
-from tagger.metadata import picture, source
-from tagger.metadata.inside import Inside, inside, inside_file
-from tagger.metadata.keywords import user_paths
-from tagger.metadata.reading import read_tags
-from tagger.metadata.source import Source
+from tagger.metadata.containers import image_digest, source
+from tagger.metadata.containers.reader import Inside, inside, inside_file
+from tagger.metadata.containers.source import Source
+from tagger.metadata.read import read_tags
+from tagger.metadata.xmp.keywords import user_paths
 from tests.metadata import isos_tiffs, jpegs, packets, pngs_webps
 from tests.metadata.isos_tiffs import Item, box, gif, heif, tiff
 
@@ -38,8 +38,8 @@ TURNED = b"".join(IIM.ljust(-(-len(IIM) // 4) * 4, b"\0")[n : n + 4][::-1]
 
 
 def raf(picture: bytes) -> bytes:
-    head = b"FUJIFILMCCD-RAW 0201".ljust(84, b"\0") + struct.pack(">II", 200, len(picture))
-    return head.ljust(200, b"\0") + picture + bytes(5000)
+    head = b"FUJIFILMCCD-RAW 0201".ljust(84, b"\0") + struct.pack(">II", 200, len(image_digest))
+    return head.ljust(200, b"\0") + image_digest + bytes(5000)
 
 
 def cr3() -> bytes:
@@ -201,7 +201,7 @@ def test_pieces_that_take_no_bytes_take_no_time() -> None:
     started = time.process_time()
     assert words(inside(Source(data))) == set()
     with pytest.raises(RefusedError):
-        picture.digest(data)
+        image_digest.digest(data)
     assert time.process_time() - started < 5
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import RefusedError
-from tagger.index.words import fold
+from tagger.index.text import fold
 from tagger.labels.vocabulary import load_vocabulary
-from tagger.metadata import packet, xmp
-from tagger.metadata.keywords import MAX_TEXT, user_paths, with_parents
-from tagger.metadata.prepared import PreparedWrite, Provenance, WriteOptions
-from tagger.metadata.write import prepare
+from tagger.metadata.options import Provenance, WriteOptions
+from tagger.metadata.prepare import prepare
+from tagger.metadata.prepared_write import PreparedWrite
+from tagger.metadata.xmp import edit, packet
+from tagger.metadata.xmp.keywords import MAX_TEXT, user_paths, with_parents
 from tagger.records import Candidate, FileStat
 from tagger.text.unicode import normalized
 from tagger.web.inbox import safe_name
@@ -107,23 +108,23 @@ def test_what_programs_write_is_within_the_limits() -> None:
     strokes = "<rdf:li>d 0.123456 0.654321</rdf:li>" * 90_000
     inner = f"<rdf:li><rdf:Description><dc:y><rdf:Seq>{strokes}</rdf:Seq></dc:y></rdf:Description>"
     data = made(f"<dc:x><rdf:Seq>{inner}</rdf:li></rdf:Seq></dc:x>" + array("dc:subject", ["mine"]))
-    result, added = xmp.add(data, {xmp.SUBJECT: ("dog",)}, "t")
-    assert xmp.parse(result).values(xmp.SUBJECT) == ("mine", "dog")
-    assert xmp.remove(result, added) == data
+    result, added = edit.add(data, {edit.SUBJECT: ("dog",)}, "t")
+    assert edit.parse(result).values(edit.SUBJECT) == ("mine", "dog")
+    assert edit.remove(result, added) == data
 
 
 @pytest.mark.parametrize("blanks", ["\n" + " " * 10, "\r\n\t\t", "\n" + " " * 5000, " " * 5000])
 def test_what_was_put_in_behind_an_indentation_is_taken_out_again(blanks: str) -> None:
     data = made(f"<dc:subject><rdf:Bag>{blanks}<rdf:li>z</rdf:li>{blanks}</rdf:Bag></dc:subject>")
-    result, added = xmp.add(data, {xmp.SUBJECT: ("dog", "cat")}, "t")
+    result, added = edit.add(data, {edit.SUBJECT: ("dog", "cat")}, "t")
     assert len(result) < len(data) + 2 * 250
-    assert xmp.remove(result, added) == data
+    assert edit.remove(result, added) == data
 
 
 def test_the_attributes_of_a_tag_are_found_whatever_stands_between_them() -> None:
     tag = "\n\t tagger:model = 'a  b=\"c\"'\n\n  dc:x=\"tagger:y='1'\"   tagger:software='s'   "
     data = made("", tag)
-    result = xmp.remove(data, {})
+    result = edit.remove(data, {})
     assert b"tagger:model" not in result
     assert b"tagger:software" not in result
     assert b"dc:x=\"tagger:y='1'\"" in result
@@ -141,12 +142,12 @@ def test_the_attributes_of_a_tag_are_found_whatever_stands_between_them() -> Non
 )
 def test_beyond_a_limit(inside: str, attributes: str, reason: str) -> None:
     with pytest.raises(RefusedError, match=reason):
-        xmp.parse(made(inside, attributes))
+        edit.parse(made(inside, attributes))
 
 
 def test_within_the_limits() -> None:
     for inside in ("<a>" * 190 + "</a>" * 190, f"<dc:x y='{'a' * 1_000_000}'/>", "a = 'b"):
-        assert xmp.parse(made(inside, " xmlns:q='" + "u" * 255 + "'")).nodes
+        assert edit.parse(made(inside, " xmlns:q='" + "u" * 255 + "'")).nodes
 
 
 def test_a_text_that_is_cut_off_is_no_keyword() -> None:
@@ -154,7 +155,7 @@ def test_a_text_that_is_cut_off_is_no_keyword() -> None:
     assert len(long) > packet.MAX_VALUE
     data = made(array("lr:hierarchicalSubject", [long, "a|b"]))
     assert user_paths(data) == (("a", "b"),)
-    result, _ = xmp.add(data, {xmp.HIERARCHICAL: ("c|d",)}, "t")
+    result, _ = edit.add(data, {edit.HIERARCHICAL: ("c|d",)}, "t")
     assert long.encode() in result
 
 
@@ -259,7 +260,7 @@ def test_a_packet_is_parsed_once_while_it_is_remembered() -> None:
 def test_normal_forms_take_no_longer_than_the_text(text: str) -> None:
     # Quadratic, the first alone takes a minute each.
     assert normalized("NFC", text)
-    assert xmp.key(text)
+    assert edit.key(text)
     assert fold(text)
     assert load_vocabulary().resolve(text) == ()
     assert safe_name(text, "JPEG").endswith(".jpg")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import RefusedError
-from tagger.metadata.edited import OVERWRITTEN, WAITS
+from tagger.metadata.user_edits import OVERWRITTEN, WAITS
 from tests.metadata import jpegs
 from tests.metadata.tools import EMBED, JSON, SIDECAR, Tagger, exiftool
 

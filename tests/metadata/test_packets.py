@@ -11,20 +11,20 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import RefusedError
-from tagger.metadata import xmp
+from tagger.metadata.xmp import edit
 from tests.metadata import packets
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-OURS = {xmp.full_name(name) for name in xmp.KEYWORD_PROPERTIES}
+OURS = {edit.full_name(name) for name in edit.KEYWORD_PROPERTIES}
 ADDED = {
-    xmp.SUBJECT: ("dog", "animal"),
-    xmp.HIERARCHICAL: ("animal|dog",),
-    xmp.TAGS_LIST: ("animal/dog",),
-    xmp.MODEL: ("resnet18/x",),
-    xmp.SOFTWARE: ("tagger 1",),
-    xmp.LABELS: ("0.9000 dog", "0.9500 animal"),
+    edit.SUBJECT: ("dog", "animal"),
+    edit.HIERARCHICAL: ("animal|dog",),
+    edit.TAGS_LIST: ("animal/dog",),
+    edit.MODEL: ("resnet18/x",),
+    edit.SOFTWARE: ("tagger 1",),
+    edit.LABELS: ("0.9000 dog", "0.9500 animal"),
 }
-PLAIN = {name: ADDED[name] for name in xmp.KEYWORD_PROPERTIES}
+PLAIN = {name: ADDED[name] for name in edit.KEYWORD_PROPERTIES}
 
 letters = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=8
@@ -68,8 +68,8 @@ def arrays(draw: st.DrawFn, tag: str, rdf: str) -> str:
 def whole_packets(draw: st.DrawFn) -> bytes:
     """Return a packet with other properties in all forms, and some or all of the three."""
     rdf = draw(st.sampled_from(["rdf", "r", "RDF"]))
-    names = {name: draw(prefix) + str(n) for n, name in enumerate(xmp.NAMESPACES.values())}
-    left = list(xmp.KEYWORD_PROPERTIES)
+    names = {name: draw(prefix) + str(n) for n, name in enumerate(edit.NAMESPACES.values())}
+    left = list(edit.KEYWORD_PROPERTIES)
     gap = draw(space)
     nodes = []
     for _ in range(draw(st.integers(0, 3))):
@@ -90,7 +90,7 @@ def whole_packets(draw: st.DrawFn) -> bytes:
         while left and draw(st.booleans()):
             name = left.pop()
             head, local = name.split(":")
-            body += gap + draw(arrays(f"{names[xmp.NAMESPACES[head]]}:{local}", rdf))
+            body += gap + draw(arrays(f"{names[edit.NAMESPACES[head]]}:{local}", rdf))
         nodes.append(
             f"{gap}<{rdf}:Description {' '.join(attributes)}{declared} xmlns:o='urn:o'>"
             f"{body}{draw(space)}</{rdf}:Description>"
@@ -110,7 +110,7 @@ def whole_packets(draw: st.DrawFn) -> bytes:
 
 def values(data: bytes, name: str) -> list[str]:
     """Return a property's items by another parser."""
-    items = ET.fromstring(data.rstrip(b"\0")).iter("{" + xmp.full_name(name).replace("}", "}"))
+    items = ET.fromstring(data.rstrip(b"\0")).iter("{" + edit.full_name(name).replace("}", "}"))
     return [li.text or "" for prop in items for li in prop.iter(f"{{{RDF}}}li")]
 
 
@@ -127,7 +127,7 @@ def rest(data: bytes) -> Counter[str]:
                 found[f"{key}={value}"] += 1
         for prop in node:
             name = str(prop.tag)[1:]
-            if name not in OURS and not name.startswith(xmp.PROVENANCE_URI):
+            if name not in OURS and not name.startswith(edit.PROVENANCE_URI):
                 found[ET.tostring(prop, encoding="unicode").strip()] += 1
     return found
 
@@ -142,22 +142,22 @@ fast = settings(
 def test_adding_adds_and_changes_nothing_else(
     data: bytes, wanted: dict[str, tuple[str, ...]]
 ) -> None:
-    new, added = xmp.add(data, wanted, "t")
-    for name in xmp.KEYWORD_PROPERTIES:
+    new, added = edit.add(data, wanted, "t")
+    for name in edit.KEYWORD_PROPERTIES:
         old = values(data, name)
-        known = {xmp.key(value) for value in old}
-        missing = [value for value in wanted[name] if xmp.key(value) not in known]
+        known = {edit.key(value) for value in old}
+        missing = [value for value in wanted[name] if edit.key(value) not in known]
         assert values(new, name) == old + missing
         assert list(added.get(name, ())) == missing
     assert rest(new) == rest(data)
-    again, nothing = xmp.add(new, PLAIN, "t")
+    again, nothing = edit.add(new, PLAIN, "t")
     assert (again, nothing) == (new, {})
 
 
 @fast
 @given(whole_packets(), st.sampled_from([ADDED, PLAIN]))
 def test_adding_only_inserts(data: bytes, wanted: dict[str, tuple[str, ...]]) -> None:
-    new, _ = xmp.add(data, wanted, "t")
+    new, _ = edit.add(data, wanted, "t")
     letters = iter(new)
     # An empty element <a/> becomes <a></a>: its slash moves.
     assert all(byte in letters for byte in data.replace(b"/>", b">"))
@@ -166,12 +166,12 @@ def test_adding_only_inserts(data: bytes, wanted: dict[str, tuple[str, ...]]) ->
 @fast
 @given(whole_packets(), st.sampled_from([ADDED, PLAIN]))
 def test_removing_is_the_inverse(data: bytes, wanted: dict[str, tuple[str, ...]]) -> None:
-    new, added = xmp.add(data, wanted, "t")
-    back = xmp.remove(new, added)
-    for name in xmp.KEYWORD_PROPERTIES:
+    new, added = edit.add(data, wanted, "t")
+    back = edit.remove(new, added)
+    for name in edit.KEYWORD_PROPERTIES:
         assert values(back, name) == values(data, name)
     assert rest(back) == rest(data)
-    assert not xmp.parse(back).has_ours()
+    assert not edit.parse(back).has_ours()
     if b"<rdf:Bag" not in data and b"/>" not in data and all(values(data, n) for n in PLAIN):
         assert back == data
 
@@ -179,10 +179,10 @@ def test_removing_is_the_inverse(data: bytes, wanted: dict[str, tuple[str, ...]]
 @fast
 @given(whole_packets(), st.lists(st.sampled_from(["dog", "cat", "animal"])))
 def test_removing_takes_no_more_than_was_added(data: bytes, mine: list[str]) -> None:
-    back = xmp.remove(data, {xmp.SUBJECT: tuple(mine)})
-    left = Counter(values(data, xmp.SUBJECT)) - Counter(mine)
-    assert Counter(values(back, xmp.SUBJECT)) == left
-    for name in (xmp.HIERARCHICAL, xmp.TAGS_LIST):
+    back = edit.remove(data, {edit.SUBJECT: tuple(mine)})
+    left = Counter(values(data, edit.SUBJECT)) - Counter(mine)
+    assert Counter(values(back, edit.SUBJECT)) == left
+    for name in (edit.HIERARCHICAL, edit.TAGS_LIST):
         assert values(back, name) == values(data, name)
     assert rest(back) == rest(data)
 
@@ -191,7 +191,7 @@ def test_removing_takes_no_more_than_was_added(data: bytes, mine: list[str]) -> 
 @given(whole_packets(), st.integers(0, 2000))
 def test_only_white_space_is_used_for_the_size(data: bytes, more: int) -> None:
     size = len(data) + more - 1000
-    new = xmp.resize(data, size)
+    new = edit.resize(data, size)
     assert len(new) == size or new == data
     assert new.split() == data.split()
 
@@ -203,22 +203,22 @@ def test_only_white_space_is_used_for_the_size(data: bytes, more: int) -> None:
 @example(b"<a>" * 300)
 def test_anything_else_is_refused(data: bytes) -> None:
     with pytest.raises(RefusedError):
-        xmp.add(data, ADDED, "t")
+        edit.add(data, ADDED, "t")
 
 
 @fast
 @given(st.lists(st.text(max_size=12), min_size=1))
 def test_any_keyword_comes_back(words: list[str]) -> None:
-    assume(xmp.distinct(words))
-    new, added = xmp.add(None, {xmp.SUBJECT: words}, "t")
-    assert values(new, xmp.SUBJECT) == list(added[xmp.SUBJECT]) == list(xmp.distinct(words))
+    assume(edit.distinct(words))
+    new, added = edit.add(None, {edit.SUBJECT: words}, "t")
+    assert values(new, edit.SUBJECT) == list(added[edit.SUBJECT]) == list(edit.distinct(words))
 
 
 def test_much_text_in_pieces_is_read_in_time() -> None:
     pieces = b"a<!---->" * 500_000
     data = packets.packet(packets.description("\n<xmp:Label>TEXT</xmp:Label>"))
     started = time.process_time()
-    assert len(xmp.parse(data.replace(b"TEXT", pieces)).nodes) == 1
+    assert len(edit.parse(data.replace(b"TEXT", pieces)).nodes) == 1
     assert time.process_time() - started < 10
 
 
@@ -226,4 +226,4 @@ def test_much_text_in_pieces_is_read_in_time() -> None:
 def test_refused_packets(name: str) -> None:
     data, reason = packets.REFUSED[name]
     with pytest.raises(RefusedError, match=reason):
-        xmp.add(data, ADDED, "t")
+        edit.add(data, ADDED, "t")

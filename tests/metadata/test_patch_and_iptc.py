@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tagger.metadata import iptc, patch
+from tagger.metadata.containers import iptc
+from tagger.metadata.safe_write import undo as patch
 from tests.metadata.jpegs import iim
 
 runs = st.lists(

@@ -13,10 +13,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
-from tagger.metadata import safefile
-from tagger.metadata.prepared import PreparedWrite, WriteOptions
-from tagger.metadata.safefile import read_original, stage
-from tagger.metadata.temporary import clean_strays
+from tagger.metadata.options import WriteOptions
+from tagger.metadata.prepared_write import PreparedWrite
+from tagger.metadata.safe_write import replace
+from tagger.metadata.safe_write.replace import read_original, stage
+from tagger.metadata.safe_write.temporary import clean_strays
 from tagger.paths import OWN_PREFIX
 from tagger.system.beneath import Folder
 from tests.metadata import jpegs, packets
@@ -149,7 +150,7 @@ class AtTheRename:
     """Lets another program act in the last moment before a rename."""
 
     def __init__(self, act: Callable[[], object]) -> None:
-        self.real, self.act, self.calls = safefile._rename, act, 0
+        self.real, self.act, self.calls = replace._rename, act, 0
 
     def __call__(self, folder: Folder, source: str, target: str, flag: int) -> bool:
         self.calls += 1
@@ -170,7 +171,7 @@ def test_a_change_in_the_last_moment_wins(
         seen.update(state(photo.parent))
 
     rename = AtTheRename(act)
-    monkeypatch.setattr(safefile, "_rename", rename)
+    monkeypatch.setattr(replace, "_rename", rename)
     with pytest.raises(PhotoVanishedError):
         made.commit()
     assert rename.calls >= 1
@@ -191,7 +192,7 @@ def test_a_sidecar_that_appears_meanwhile_is_kept(
     if moment == "before":
         act()
     else:
-        monkeypatch.setattr(safefile, "_rename", AtTheRename(act))
+        monkeypatch.setattr(replace, "_rename", AtTheRename(act))
     with pytest.raises(PhotoVanishedError):
         made.commit()
     assert sidecar.read_bytes() == packets.DARKTABLE
@@ -209,7 +210,7 @@ def test_a_sidecar_that_is_edited_meanwhile_is_kept(
     if moment == "before":
         edited(sidecar)
     else:
-        monkeypatch.setattr(safefile, "_rename", AtTheRename(lambda: edited(sidecar)))
+        monkeypatch.setattr(replace, "_rename", AtTheRename(lambda: edited(sidecar)))
     with pytest.raises(PhotoVanishedError):
         made.commit()
     assert sidecar.read_bytes().endswith(b"more")
@@ -227,7 +228,7 @@ def test_an_edit_is_kept_even_if_swapping_back_fails(
             raise OSError(5, "Input/output error")
         return rename(folder, source, target, flag)
 
-    monkeypatch.setattr(safefile, "_rename", failing)
+    monkeypatch.setattr(replace, "_rename", failing)
     with pytest.raises(PhotoVanishedError):
         made.commit()
     assert photo.read_bytes() == jpegs.plain() + b"more"
@@ -237,7 +238,7 @@ def test_an_edit_is_kept_even_if_swapping_back_fails(
 def test_disks_without_swapping_are_written_to_as_well(
     options: WriteOptions, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(safefile, "_rename", lambda *_: False)
+    monkeypatch.setattr(replace, "_rename", lambda *_: False)
     tagger = Tagger(photo, options)
     tagger.write()
     assert b"dog" in b"".join(path.read_bytes() for path in photo.parent.iterdir())
@@ -295,7 +296,7 @@ def test_leftovers_are_told_from_files_in_use(tmp_path: Path) -> None:
 
 HIDDEN = """
 import ctypes, os, sys
-from tagger.metadata.temporary import clean_strays
+from tagger.metadata.safe_write.temporary import clean_strays
 libc = ctypes.CDLL(None)
 if libc.unshare(0x20000) or libc.mount(b"none", b"/", None, 1 << 14 | 1 << 18, None):
     sys.exit(77)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tagger.metadata.places import Sidecars, sidecars_of
-from tagger.metadata.reading import read_keywords, read_tags
+from tagger.metadata.read import read_keywords, read_tags
+from tagger.metadata.sidecar_path import Sidecars, sidecars_of
 from tagger.records import Keyword
 from tagger.system.beneath import Beneath
 from tests.metadata import jpegs, packets

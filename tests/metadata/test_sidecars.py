@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import RefusedError
-from tagger.metadata.prepared import WriteOptions
+from tagger.metadata.options import WriteOptions
 from tests.metadata import jpegs, packets
 from tests.metadata.tools import (
     BEACH,

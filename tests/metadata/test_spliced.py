@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
-from tagger.metadata import container, patch, putting
-from tagger.metadata.safefile import read_original, stage
-from tagger.metadata.spliced import Spliced, joined, proved, same
+from tagger.metadata.containers import splice
+from tagger.metadata.safe_write import replace, undo
+from tagger.metadata.safe_write.content import Spliced, joined, proved, same
+from tagger.metadata.safe_write.replace import read_original, stage
 from tagger.records import FileStat
 from tagger.system.files import hash_file
 from tests.metadata import jpegs, packets
@@ -28,9 +29,9 @@ def spliced(head: bytes, old: bytes, at: int) -> Spliced:
 @pytest.mark.parametrize("name", jpegs.MAKERS)
 def test_it_is_what_it_says_in_every_use(name: str, tmp_path: Path) -> None:
     old = jpegs.MAKERS[name]()
-    opened = container.open_container(old)
+    opened = splice.open_container(old)
     assert opened is not None
-    made = container.splice(opened, packets.MINIMAL, opened.exif)
+    made = splice.splice(opened, packets.MINIMAL, opened.exif)
     assert isinstance(made, Spliced)
     assert made.old is old
     whole = proved(made)
@@ -38,9 +39,9 @@ def test_it_is_what_it_says_in_every_use(name: str, tmp_path: Path) -> None:
     assert len(made) == len(whole)
     assert whole.endswith(old[old.rindex(b"\xff\xda") :])
     assert packets.MINIMAL in whole
-    assert patch.digest(made) == patch.digest(whole)
-    assert patch.decode(patch.encode(made, old)).apply(whole) == old
-    assert patch.decode(patch.encode(made, bytes(bytearray(old)))).apply(whole) == old
+    assert undo.digest(made) == undo.digest(whole)
+    assert undo.decode(undo.encode(made, old)).apply(whole) == old
+    assert undo.decode(undo.encode(made, bytes(bytearray(old)))).apply(whole) == old
     path = tmp_path / "a.jpg"
     path.write_bytes(old)
     stage(str(path), made, read_original(str(path))).commit()
@@ -66,11 +67,11 @@ def test_one_wrong_byte_in_the_written_file_is_found(at: int, tmp_path: Path) ->
     made = spliced(os.urandom(100), os.urandom(1_000_000), 300_100)
     fd = os.open(tmp_path / "new", os.O_RDWR | os.O_CREAT)
     try:
-        putting.write_content(fd, made)
-        putting.check_written(fd, made, "photo")
+        replace.write_content(fd, made)
+        replace.check_written(fd, made, "photo")
         os.pwrite(fd, bytes([joined(made)[at] ^ 64]), at)
         with pytest.raises(WriteFailedError, match="reads back as something else"):
-            putting.check_written(fd, made, "photo")
+            replace.check_written(fd, made, "photo")
     finally:
         os.close(fd)
 
@@ -79,10 +80,10 @@ def test_one_wrong_byte_in_the_written_file_is_found(at: int, tmp_path: Path) ->
 def test_a_written_file_of_another_length_is_found(change: int, tmp_path: Path) -> None:
     fd = os.open(tmp_path / "new", os.O_RDWR | os.O_CREAT)
     try:
-        putting.write_content(fd, b"photo" * 99)
+        replace.write_content(fd, b"photo" * 99)
         os.ftruncate(fd, 5 * 99 + change)
         with pytest.raises(WriteFailedError):
-            putting.check_written(fd, b"photo" * 99, "photo")
+            replace.check_written(fd, b"photo" * 99, "photo")
     finally:
         os.close(fd)
 
@@ -135,7 +136,7 @@ def test_a_rest_that_begins_elsewhere_is_refused(
     shift: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = jpegs.MAKERS["progressive"]()
-    opened = container.open_container(old)
+    opened = splice.open_container(old)
     assert opened is not None
     right = opened.replaced(packets.MINIMAL, None)
     assert isinstance(right, Spliced)
@@ -144,4 +145,4 @@ def test_a_rest_that_begins_elsewhere_is_refused(
     wrong = spliced(right.head, old, at)
     monkeypatch.setattr(opened, "replaced", lambda packet, exif: wrong)
     with pytest.raises(RefusedError):
-        container.splice(opened, packets.MINIMAL, None)
+        splice.splice(opened, packets.MINIMAL, None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.metadata.reading import read_keywords, read_tags
+from tagger.metadata.read import read_keywords, read_tags
 from tagger.records import Keyword
 from tests.metadata import jpegs, packets, pngs_webps
 from tests.metadata.tools import DOG, EMBED, JSON, SIDECAR, TAGS, Tagger, keywords_in

@@ -17,8 +17,9 @@ from typing import Any
 import pillow_heif
 from PIL import Image, ImageSequence
 
-from tagger.metadata.prepared import PreparedWrite, Provenance, WriteOptions
-from tagger.metadata.write import prepare
+from tagger.metadata.options import Provenance, WriteOptions
+from tagger.metadata.prepare import prepare
+from tagger.metadata.prepared_write import PreparedWrite
 from tagger.records import Candidate, FileStat, JournalEntry, Keyword, WriteReceipt
 
 pillow_heif.register_heif_opener()

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tagger.config.schema import Config, WatchRoot, WebConfig
 from tagger.daemon.commands import Manage
-from tagger.index.records import SavedPhoto, StoredPrediction, pack_top
+from tagger.index.rows import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.library.status import page_status_json

@@ -13,12 +13,13 @@ from flask.testing import FlaskClient
 
 from tagger.config.loader import load_config
 from tagger.errors import PhotoVanishedError
-from tagger.index.search import open_reader
+from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.library.edit import Untagger
-from tagger.metadata import json_sidecar, xmp
-from tagger.metadata.reading import container_packet
+from tagger.metadata import json_sidecar
+from tagger.metadata.managed_file import container_packet
+from tagger.metadata.xmp import edit
 from tagger.records import FileStat
 from tagger.web.app import create_app
 from tagger.web.auth.request_checks import allowed_hosts
@@ -64,13 +65,13 @@ def words_in(photo: Path, target: str) -> list[str]:
     """Return the plain keywords in the file that tags go to; [] without it."""
     if target == "embed":
         packet = container_packet(photo.read_bytes())
-        return list(xmp.parse(packet).texts(xmp.SUBJECT)) if packet else []
+        return list(edit.parse(packet).texts(edit.SUBJECT)) if packet else []
     file = Path(f"{photo}.xmp" if target == "sidecar-xmp" else f"{photo}.tags.json")
     if not file.exists():
         return []
     if target == "sidecar-json":
         return list(json_sidecar.labels_in(json_sidecar.parse(file.read_bytes())))
-    return list(xmp.parse(file.read_bytes()).texts(xmp.SUBJECT))
+    return list(edit.parse(file.read_bytes()).texts(edit.SUBJECT))
 
 
 def labels(details: dict[str, Any], source: str) -> list[str]:
@@ -144,8 +145,8 @@ def test_programs_that_read_one_property_only_find_an_added_keyword(tagged):
     client, photo, url = tagged("sidecar-xmp")
     client.post(f"{url}/tags?label=Oma", headers=PAGE)
     client.post(f"{url}/untag", headers=PAGE)
-    packet = xmp.parse(Path(f"{photo}.xmp").read_bytes())
-    for name in xmp.KEYWORD_PROPERTIES:
+    packet = edit.parse(Path(f"{photo}.xmp").read_bytes())
+    for name in edit.KEYWORD_PROPERTIES:
         assert packet.texts(name) == ("Oma",)
     assert not packet.has_ours()
 
@@ -178,7 +179,7 @@ def test_a_keyword_for_a_photo_without_our_tags(tagged, target):
 def test_an_edit_of_another_program_stays_when_a_keyword_is_added(home, tagged):
     client, photo, url = tagged("sidecar-xmp")
     sidecar = Path(f"{photo}.xmp")
-    packet, _ = xmp.add(sidecar.read_bytes(), {xmp.SUBJECT: ("from digiKam",)}, "digiKam")
+    packet, _ = edit.add(sidecar.read_bytes(), {edit.SUBJECT: ("from digiKam",)}, "digiKam")
     sidecar.write_bytes(packet)
     answer = client.post(f"{url}/tags?label=Oma", headers=PAGE)
     assert set(labels(answer.json, "user")) == {"from digiKam", "Oma"}

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from tagger.cli import cli
-from tagger.index.records import SavedPhoto
-from tagger.index.search import open_reader
+from tagger.index.reader import open_reader
+from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
 from tagger.records import FileStat
 from tagger.system.files import photo_stat

@@ -14,7 +14,7 @@ import pytest
 from tagger.config.schema import Config, WebConfig
 from tagger.errors import StateError
 from tagger.index.conditions import And
-from tagger.index.search import open_reader
+from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.library.status import page_status_json
 from tagger.records import Unchanged

@@ -15,7 +15,7 @@ import pytest
 from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, int_to_bytes
 
 from tagger.config.schema import Config, WatchRoot
-from tagger.index.database import index_path
+from tagger.index.connection import index_path
 from tagger.web.auth.gate import OPEN_TO_STRANGERS, Gate, wanted_path
 from tagger.web.auth.passwords import (
     ALL_BURST,

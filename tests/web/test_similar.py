@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tagger.index.records import SavedPhoto, StoredPrediction
-from tagger.index.search import open_reader
+from tagger.index.reader import open_reader
+from tagger.index.rows import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
 from tagger.library.similar import KEPT_SECONDS, Similar
 from tagger.records import FileStat, PhotoFacts

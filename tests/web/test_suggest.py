@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tagger.index.query import parse
+from tagger.index.query_parser import parse
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.library.suggest import FIELDS, quoted

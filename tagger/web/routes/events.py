@@ -18,7 +18,7 @@ from typing import Any
 
 from tagger.errors import SlowQueryError, StateError
 from tagger.index.conditions import And, Query
-from tagger.index.database import index_path
+from tagger.index.connection import index_path
 from tagger.library.search import ByIds
 from tagger.system.state_dir import STATUS_NAME, daemon_runs
 from tagger.web.errors import WebError

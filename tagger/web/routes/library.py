@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, jsonify, request
 
-from tagger.index.records import PhotoRow
-from tagger.index.search import Found, Reader
+from tagger.index.reader import Found, Reader
+from tagger.index.rows import PhotoRow
 from tagger.library import search, similar, suggest
 from tagger.library.explain import Reasons
 from tagger.library.similar import Similar
-from tagger.metadata.own import MAX_LENGTH
+from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.web import library
 from tagger.web.edits import Edits
 from tagger.web.errors import WebError

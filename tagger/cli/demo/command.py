@@ -1,0 +1,223 @@
+"""``tagger demo``: the real daemon at work on a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import click
+import yaml
+
+from tagger.classify.download import download
+from tagger.classify.weights import find_weights
+from tagger.cli.common import ask_path, config_or_default, read_config
+from tagger.config.schema import Config
+from tagger.errors import (
+    DownloadError,
+    PhotoVanishedError,
+    StateError,
+    TaggerError,
+    WeightsNotFoundError,
+)
+from tagger.index.reader import open_reader
+from tagger.records import Tag
+from tagger.system.logs import printable
+from tagger.system.state_dir import read_heartbeat
+
+START_SECONDS = 120.0
+PHOTO_SECONDS = 90.0
+STOP_SECONDS = 10.0
+
+
+@click.command("demo")
+@click.argument("photos", nargs=-1, metavar="[PHOTO...]")
+@click.pass_context
+def demo_command(ctx: click.Context, photos: tuple[str, ...]) -> None:
+    """Start the daemon on a temporary folder, drop photos into it, find them again.
+
+    Without PHOTO it draws sample pictures. Your own folders and index are not touched.
+    """
+    given = [ask_path(photo) for photo in photos]
+    for path in given:
+        if not os.path.isfile(path):
+            raise PhotoVanishedError(f"there is no photo {path}", "name photos that exist")
+    own = read_config(ctx)[0] if ctx.find_root().obj else config_or_default(ctx)
+    folder = tempfile.mkdtemp(prefix="tagger-demo-")
+    inbox = os.path.join(folder, "inbox")
+    os.mkdir(inbox)
+    config_path = _write_config(folder, inbox, _weights(own, folder), own)
+    if not given:
+        from tagger.cli.demo.scenes import write_samples
+
+        samples = os.path.join(folder, "samples")
+        os.mkdir(samples)
+        given = write_samples(samples)
+        click.echo(f"Drew {len(given)} sample pictures.")
+    state_dir = os.path.join(folder, "state")
+    with _daemon(config_path, folder) as daemon:
+        click.echo(f"Starting the daemon on {inbox} ...")
+        _wait_for_start(daemon, state_dir, folder)
+        found: list[Tag] = []
+        for path in given:
+            found += _drop(path, inbox, state_dir, daemon)
+        for label in _labels_to_query(found):
+            _query(config_path, label)
+    _say_where(folder, inbox, config_path, given)
+
+
+def _weights(config: Config, folder: str) -> tuple[str, str]:
+    """Return (model, weights file): the real ones, downloaded if need be, or demo weights."""
+    model = config.model
+    try:
+        found = find_weights(model.name, configured=model.weights, state_dir=config.state_dir)
+    except WeightsNotFoundError:
+        pass  # go on: fetch them, or make some
+    else:
+        click.echo(f"Using the weights {found}.")
+        return model.name, found
+    click.echo(f"No weights of {model.name} on this machine; trying to download them ...")
+    try:
+        return model.name, download(model.name, state_dir=config.state_dir, timeout=5)
+    except DownloadError as error:
+        from tagger.cli.demo.scenes import demo_weights
+
+        path = os.path.join(folder, "demo-weights.pth")
+        click.echo(
+            f"{printable(error.message)}\n"
+            "So this demo uses DEMO WEIGHTS made on the spot. They know nothing but the sample\n"
+            "pictures below, and are useless for your photos. For the real ones, run\n"
+            "    tagger model download\n"
+            "on a machine with a network, then see `tagger model path --json`."
+        )
+        demo_weights(path)
+        return "resnet18", path
+
+
+def _write_config(folder: str, inbox: str, weights: tuple[str, str], own: Config) -> str:
+    path = os.path.join(folder, "config.yaml")
+    settings = {
+        "state_dir": os.path.join(folder, "state"),
+        "watch": [{"path": inbox}],
+        "model": {"name": weights[0], "weights": weights[1]},
+        "labels": {"language": own.labels.language},
+    }
+    with open(path, "w", encoding="utf-8") as file:
+        yaml.safe_dump(settings, file, sort_keys=False)
+    return path
+
+
+@contextmanager
+def _daemon(config_path: str, folder: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the daemon in a process of its own; stop it at the end and say how long that took."""
+    with open(os.path.join(folder, "daemon.log"), "wb") as log:
+        process = subprocess.Popen(_tagger(config_path, "run"), stderr=log, stdout=log)
+    try:
+        yield process
+    finally:
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        click.echo(f"\nStopped the daemon in {time.monotonic() - started:.1f} s.")
+
+
+def _tagger(config_path: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tagger", "--config", config_path, *arguments]
+
+
+def _wait_for_start(daemon: subprocess.Popen[bytes], state_dir: str, folder: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not read_heartbeat(state_dir).get("model"):
+        if daemon.poll() is not None or time.monotonic() > deadline:
+            raise StateError(
+                "the daemon did not start", f"read {os.path.join(folder, 'daemon.log')}"
+            )
+        time.sleep(0.1)
+
+
+def _drop(path: str, inbox: str, state_dir: str, daemon: subprocess.Popen[bytes]) -> list[Tag]:
+    """Copy a photo into the inbox, show what becomes of it, and return its tags."""
+    target = _free_name(inbox, os.path.basename(path))
+    started = time.monotonic()
+    shutil.copy2(path, target)
+    handled = _wait_for_photo(target, state_dir, daemon)
+    seconds = time.monotonic() - started
+    name = printable(os.path.basename(target))
+    if handled is None:
+        click.echo(f"  {name}: not tagged (see `tagger failures`)")
+        return []
+    tags = handled
+    said = ", ".join(f"{' > '.join(t.path)} {t.confidence:.2f}" for t in _most_specific(tags))
+    click.echo(f"  {name}: {said or 'nothing it can stand behind'}  ({seconds:.1f} s)")
+    return tags
+
+
+def _wait_for_photo(path: str, state_dir: str, daemon: subprocess.Popen[bytes]) -> list[Tag] | None:
+    deadline = time.monotonic() + PHOTO_SECONDS
+    while time.monotonic() < deadline and daemon.poll() is None:
+        with open_reader(state_dir) as reader:
+            row = reader.photo(path)
+            if row is not None and row.status in ("tagged", "untagged"):
+                return list(reader.tags(row.id))
+            if row is not None and row.status == "failed":
+                return None
+        time.sleep(0.1)
+    raise TaggerError(f"{path} was not handled in time", "read the daemon's log beside the inbox")
+
+
+def _most_specific(tags: Sequence[Tag]) -> list[Tag]:
+    above = {label for tag in tags for label in tag.path[:-1]}
+    return [tag for tag in tags if tag.label not in above and tag.source == "model"]
+
+
+def _free_name(folder: str, name: str) -> str:
+    stem, suffix = os.path.splitext(name)
+    target, number = os.path.join(folder, name), 1
+    while os.path.exists(target):
+        number += 1
+        target = os.path.join(folder, f"{stem}-{number}{suffix}")
+    return target
+
+
+def _labels_to_query(tags: Sequence[Tag]) -> list[str]:
+    """Return two labels worth asking for: a general one, and the most specific of another."""
+    general = Counter(tag.path[0] for tag in tags if len(tag.path) > 1).most_common(1)
+    labels = [general[0][0]] if general else []
+    labels += [tag.label for tag in reversed(_most_specific(tags)) if tag.label not in labels]
+    return labels[:2]
+
+
+def _query(config_path: str, label: str) -> None:
+    command = f"tagger --config {config_path} query {label!r}"
+    click.echo(f"\n$ {command}")
+    result = subprocess.run(
+        _tagger(config_path, "query", label), capture_output=True, check=False, timeout=60
+    )
+    click.echo(
+        printable(os.fsdecode(result.stdout).replace("\n", "\0")).replace("\\x00", "\n"), nl=False
+    )
+
+
+def _say_where(folder: str, inbox: str, config_path: str, photos: Sequence[str]) -> None:
+    first = os.path.join(inbox, os.path.basename(photos[0]))
+    click.echo(
+        f"\nEverything is in {folder}:\n"
+        f"  photos and their sidecars  {inbox}\n"
+        f"  index                      {os.path.join(folder, 'state')}\n"
+        f"  config                     {config_path}\n"
+        f"  the daemon's log           {os.path.join(folder, 'daemon.log')}\n"
+        f"Look closer with: tagger --config {config_path} show {first}\n"
+        f"Remove it with:   rm -r {folder}\n"
+        "For your own photos: tagger init FOLDER, then tagger run."
+    )

@@ -1,0 +1,59 @@
+"""``tagger failures`` and ``tagger retry``."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from tagger.cli.common import ask_known, config_or_default, json_option, print_json
+from tagger.errors import StateError
+from tagger.index.reader import open_reader
+from tagger.index.store import Store
+from tagger.library.serialize import failure_json
+from tagger.system.logs import printable
+from tagger.system.state_dir import daemon_runs
+
+
+@click.command("failures")
+@json_option
+@click.pass_context
+def failures_command(ctx: click.Context, as_json: bool) -> None:
+    """List the photos that could not be tagged, with the reason and the next try."""
+    with open_reader(config_or_default(ctx).state_dir) as reader:
+        failures = reader.failures()
+    if as_json:
+        print_json([failure_json(failure) for failure in failures])
+        return
+    for failure in failures:
+        again = "when the file changes"
+        if failure.retry_at is not None:
+            again = "at " + time.strftime("%Y-%m-%d %H:%M", time.localtime(failure.retry_at))
+        times = f"{failure.tries} tr{'y' if failure.tries == 1 else 'ies'}"
+        click.echo(f"{printable(failure.path)}\n  {printable(failure.reason)}")
+        click.echo(f"  {times}; tried again {again}")
+
+
+@click.command("retry")
+@click.argument("photos", nargs=-1, metavar="[PHOTO...]")
+@click.option("--all", "everything", is_flag=True, help="Classify every photo anew.")
+@click.pass_context
+def retry_command(ctx: click.Context, photos: tuple[str, ...], everything: bool) -> None:
+    """Try failed photos again; with PHOTO, these, even if they are tagged already."""
+    config = config_or_default(ctx)
+    with open_reader(config.state_dir) as reader:
+        known = reader.paths()
+    wanted = known if everything else [ask_known(config, photo) for photo in photos]
+    if unknown := sorted(set(wanted) - set(known)):
+        raise StateError(
+            f"{unknown[0]} is not in the index",
+            "see whether its folder is watched (`tagger status`)",
+        )
+    with Store(config.state_dir) as store:
+        if wanted:
+            store.retry(wanted)
+            number = store.forget_version(wanted)
+        else:
+            number = store.retry()
+    when = "within a minute" if daemon_runs(config.state_dir) else "with the next `tagger run`"
+    click.echo(f"{number} photo(s) will be tried again {when}.")

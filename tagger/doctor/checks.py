@@ -1,0 +1,111 @@
+"""All the checks, one after the other; none of them ends the others."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from tagger.config.loader import config_places, find_config, load_config
+from tagger.config.schema import Config
+from tagger.doctor.daemon import check_daemon, check_metrics, check_page
+from tagger.doctor.folders import check_events, check_folders
+from tagger.doctor.index import Findings, check_failures, check_index, examine_index
+from tagger.doctor.machine import (
+    check_clock,
+    check_disks,
+    check_exiftool,
+    check_inotify,
+    check_state_dir,
+)
+from tagger.doctor.model import check_model
+from tagger.doctor.report import Patient, Result, State
+from tagger.doctor.sandbox import check_decoding
+from tagger.errors import ConfigError, TaggerError
+
+Check = Callable[[Patient], Iterable[Result]]
+
+
+def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Iterator[Result]:
+    """Yield what each check finds. ``named`` is the config file that the user named, if any."""
+    try:
+        path = find_config(named, environ)
+    except ConfigError as error:
+        yield Result("config", "wrong", error.message, error.remedy)
+        if named or environ.get("TAGGER_CONFIG"):
+            return
+        config, found = Config(), False
+    else:
+        try:
+            config = load_config(path)
+            problems = _mistakes(config)
+        except TaggerError as error:
+            # Of another state directory, or none, nothing could be said that helps.
+            remedy = error.remedy or "correct these lines; config.example.yaml has every key"
+            yield Result("config", "wrong", error.message, remedy)
+            return
+        found = True
+        if problems:
+            said = f"{path}: {'; '.join(problems)}"
+            yield Result("config", "wrong", said, "correct these, then `tagger config check`")
+        else:
+            yield _found(path, () if named else config_places(environ))
+    yield from checks(Patient(config, environ=environ), folders=found)
+
+
+def checks(patient: Patient, *, folders: bool = True) -> Iterator[Result]:
+    """Yield what is found of a tagger whose config is known."""
+    yield from _guarded("daemon", check_daemon, patient)
+    if folders:
+        yield from _guarded("folders", check_folders, patient)
+        yield from _guarded("events", check_events, patient)
+        yield from _guarded("inotify", check_inotify, patient)
+    yield from _guarded("weights", check_model, patient)
+    yield from _guarded("decoding", check_decoding, patient)
+    yield from _guarded("state directory", check_state_dir, patient)
+    yield from _guarded("disks", check_disks, patient)
+    found = Findings()
+
+    def index(patient: Patient) -> Iterator[Result]:
+        nonlocal found
+        found = examine_index(patient.config.state_dir)
+        yield from check_index(patient, found)
+        yield from check_failures(patient, found)
+
+    yield from _guarded("index", index, patient)
+    yield from _guarded("clock", lambda one: check_clock(one, found.newest), patient)
+    yield from _guarded("exiftool", check_exiftool, patient)
+    yield from _guarded("metrics", check_metrics, patient)
+    yield from _guarded("page", check_page, patient)
+
+
+def _guarded(name: str, check: Check, patient: Patient) -> Iterator[Result]:
+    """Yield what a check finds; what keeps it from looking is its last result."""
+    try:
+        yield from check(patient)
+    except TaggerError as error:
+        # What only another user may see is not wrong for that.
+        hidden = isinstance(error.__cause__, PermissionError) and patient.user != os.geteuid()
+        state: State = "warning" if hidden else "wrong"
+        yield Result(name, state, error.message, error.remedy or "see the log of the daemon")
+    except (OSError, sqlite3.Error) as error:
+        yield Result(name, "wrong", f"cannot be found out: {error}", "run this with sudo")
+
+
+def _mistakes(config: Config) -> list[str]:
+    """Return what the config asks for and does not exist."""
+    from tagger.classify.catalog import check_model_name
+    from tagger.labels.config_check import check_labels_config
+    from tagger.labels.vocabulary import own_vocabulary
+
+    known = own_vocabulary(config.state_dir)
+    return [*check_labels_config(config.labels, known), *check_model_name(config.model.name)]
+
+
+def _found(path: str, places: Iterable[str]) -> Result:
+    """Say which file it is, and which others at ``places`` it hides."""
+    hidden = [place for place in places if os.path.isfile(place) and os.path.abspath(place) != path]
+    if not hidden:
+        return Result("config", "ok", path)
+    said = f"{path} is used, and not {', '.join(hidden)}"
+    return Result("config", "warning", said, "delete the one, or name the other with --config")

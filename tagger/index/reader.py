@@ -1,0 +1,234 @@
+"""Readers of the index: they never write, and need neither numpy nor torch.
+
+Whole rows' records are imported by the methods that give them, because ``tagger query``
+starts at every call and mostly wants paths.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from tagger.errors import IndexNotReadyError, StateError
+from tagger.index import queries
+from tagger.index.conditions import Query
+from tagger.index.connection import index_path
+from tagger.index.finder import Finder
+from tagger.index.read_connection import check_steps, connect, snapshot, steps_of
+from tagger.index.text import fold, storable
+
+if TYPE_CHECKING:
+    from tagger.index.rows import PhotoRow, StoredPrediction
+    from tagger.records import Failure, JournalEntry, Tag
+
+STEPS = 50_000
+"""Instructions of SQLite, some milliseconds, after which it is asked whether to go on."""
+
+
+class Found(NamedTuple):
+    """One photo with its tags."""
+
+    row: PhotoRow
+    tags: tuple[Tag, ...]
+
+
+@contextmanager
+def open_reader(state_dir: str, *, stop: Callable[[], bool] | None = None) -> Iterator[Reader]:
+    """Open the index of ``state_dir`` for reading.
+
+    ``stop`` is asked again and again while a question takes time; when it says so that ends with
+    sqlite3.OperationalError.
+
+    Raise IndexNotReadyError when there is none yet, or one of an older tagger; StateError when
+    it cannot be read.
+    """
+    path = index_path(state_dir)
+    if not os.path.exists(path):
+        raise IndexNotReadyError(
+            f"there is no index at {path} yet", "start the daemon with `tagger run`"
+        )
+    with ExitStack() as scratch:
+        try:
+            db = connect(path)
+            try:
+                steps = steps_of(db)
+            except sqlite3.OperationalError:
+                db.close()
+                import tempfile
+
+                folder = tempfile.TemporaryDirectory(prefix="tagger-read-")
+                db = connect(snapshot(path, scratch.enter_context(folder)))
+                steps = steps_of(db)
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(
+                f"cannot read the index {path}: {error}",
+                "check its rights (the daemon's user must let you read the folder)",
+            ) from error
+        try:
+            check_steps(steps, path)
+            if stop is not None:
+                db.set_progress_handler(stop, STEPS)
+            yield Reader(db)
+        finally:
+            db.close()
+
+
+class Reader:
+    """An open index, to be asked."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._finder = Finder(db)
+
+    def backup(self, target: str, *, replace: bool = False) -> int:
+        """Copy the index to the file ``target``; see :func:`tagger.index.backup.back_up`."""
+        from tagger.index.backup import back_up
+
+        return back_up(self._db, target, replace=replace)
+
+    def find(self, query: Query, *, limit: int | None = None) -> Iterator[Found]:
+        """Yield the photos that ``query`` finds with their tags, newest first."""
+        from tagger.index.rows import photo_row
+
+        # Only what is sorted by goes through the sorting; whole rows would be 300 bytes each.
+        for found in self._finder.find("p.id", query, limit):
+            rows = self._db.execute("SELECT * FROM photos WHERE id = ?", (found["id"],))
+            yield Found(photo_row(rows.fetchone()), self.tags(found["id"]))
+
+    def find_paths(self, query: Query, *, limit: int | None = None) -> Iterator[str]:
+        """Yield the paths of what :meth:`find` yields, several times as fast."""
+        for row in self._finder.find("p.path", query, limit):
+            yield os.fsdecode(row["path"])
+
+    def count(self, query: Query) -> int:
+        """Return how many photos ``query`` finds."""
+        return self._finder.count(query)
+
+    def has_word(self, word: str) -> bool:
+        """Whether a photo has a label that reads like ``word`` when folded."""
+        rows = self._db.execute(
+            "SELECT 1 FROM names WHERE word = ?"
+            " AND EXISTS (SELECT 1 FROM tags WHERE name_id = names.id) LIMIT 1",
+            (storable(fold(word)),),
+        )
+        return rows.fetchone() is not None
+
+    def photo(self, path: str) -> PhotoRow | None:
+        """Return the row of the photo at ``path``."""
+        return queries.photo(self._db, path)
+
+    def tags(self, photo_id: int) -> tuple[Tag, ...]:
+        """Return the tags of a photo in the order they were chosen."""
+        return queries.tags(self._db, photo_id)
+
+    def top(self, photo_id: int) -> tuple[str, bytes] | None:
+        """Return the model's id and the stored most probable classes of a photo."""
+        row = self._db.execute(
+            "SELECT model_id, top FROM predictions WHERE photo_id = ?", (photo_id,)
+        ).fetchone()
+        return (row["model_id"], row["top"]) if row else None
+
+    def prediction(self, photo_id: int) -> StoredPrediction | None:
+        """Return what the model said of a photo."""
+        return queries.prediction(self._db, photo_id)
+
+    def features(self, model_id: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        """Yield id and stored features of the photos that a model classified, by id.
+
+        Those with an id above ``after``; they are read as they are asked for.
+        """
+        yield from self._db.execute(
+            "SELECT photo_id, features FROM predictions WHERE photo_id > ? AND model_id = ?"
+            " ORDER BY photo_id",
+            (after, model_id),
+        )
+
+    def newest_id(self) -> int:
+        """Return the id of the photo that was seen first last; 0 without any."""
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM photos").fetchone()[0])
+
+    def states_after(self, photo_id: int, limit: int) -> list[tuple[int, str]]:
+        """Return id and status of the next photos by id."""
+        return self._states("id > ?", (photo_id, limit))
+
+    def states_of(self, photo_ids: Iterable[int]) -> list[tuple[int, str]]:
+        """Return id and status of these photos, by id."""
+        return self._states(
+            "id IN (SELECT value FROM json_each(?))", (json.dumps([*photo_ids]), -1)
+        )
+
+    def _states(self, where: str, values: tuple[object, ...]) -> list[tuple[int, str]]:
+        sql = f"SELECT id, status FROM photos WHERE {where} ORDER BY id LIMIT ?"  # noqa: S608
+        return [(row["id"], row["status"]) for row in self._db.execute(sql, values)]
+
+    def carried(self, source: str) -> list[str]:
+        """Return the labels of one source that photos have."""
+        rows = self._db.execute(
+            "SELECT DISTINCT label FROM names WHERE source = ?"
+            " AND EXISTS (SELECT 1 FROM tags WHERE name_id = names.id) ORDER BY label",
+            (source,),
+        )
+        return [row["label"] for row in rows]
+
+    def journal(self, photo_id: int) -> list[tuple[JournalEntry, float]]:
+        """Return what we have in which files for a photo, and when it was written."""
+        return queries.journal(self._db, photo_id)
+
+    def tombstones(self, photo_id: int) -> list[str]:
+        """Return the labels that are never written to a photo again."""
+        return queries.tombstones(self._db, photo_id)
+
+    def failures(self) -> list[Failure]:
+        """Return the photos that could not be handled, the latest first."""
+        from tagger.records import Failure
+
+        rows = self._db.execute(
+            "SELECT p.path, f.* FROM failures f JOIN photos p ON p.id = f.photo_id"
+            " WHERE p.status = 'failed' ORDER BY f.last_at DESC, p.path"
+        )
+        return [
+            Failure(
+                os.fsdecode(row["path"]),
+                row["kind"],
+                row["reason"],
+                row["tries"],
+                row["first_at"],
+                row["last_at"],
+                row["retry_at"],
+            )
+            for row in rows
+        ]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many photos there are of each status."""
+        return queries.counts(self._db)
+
+    def tree_counts(self, paths: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+        """Return how many photos carry each label of a tree, or anything below it.
+
+        ``paths`` has each label's way from the root down to itself.
+        """
+        from tagger.index.counts import tree_counts
+
+        return tree_counts(self._db, paths)
+
+    def user_labels(self) -> list[tuple[str, int]]:
+        """Return the user's own keywords with their number of photos, most used first."""
+        rows = self._db.execute(
+            "SELECT min(label) AS label, count(DISTINCT photo_id) AS n FROM names"
+            " JOIN tags ON name_id = names.id JOIN photos ON photos.id = photo_id"
+            " WHERE source = 'user' AND status != 'missing'"
+            " GROUP BY word ORDER BY n DESC, label"
+        )
+        return [(row["label"], row["n"]) for row in rows]
+
+    def paths(self, status: str | None = None) -> list[str]:
+        """Return the paths of all photos, or those with one status."""
+        rows = self._db.execute(
+            "SELECT path FROM photos WHERE ?1 IS NULL OR status = ?1 ORDER BY path", (status,)
+        )
+        return [os.fsdecode(row["path"]) for row in rows]

@@ -1,0 +1,1 @@
+"""Where image files keep metadata: JPEG, PNG, WebP, EXIF, IPTC."""

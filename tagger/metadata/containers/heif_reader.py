@@ -1,0 +1,252 @@
+"""The XMP and EXIF of the picture that an ISO file shows: HEIC, AVIF, Canon's CR3.
+
+ISO 14496-12 (boxes; ``iinf``, ``iloc``, ``iref``, ``pitm``), 23008-12 (which item is
+what). CR3 as exiftool and LibRaw know it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tagger.metadata.containers.source import MAX_PART, Source
+
+_XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
+_CANON_UUID = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
+_XMP_TYPE = b"application/rdf+xml"
+_MAX_ITEMS = 20_000
+_MAX_PIECES, _MAX_ALL_PIECES = 1000, 100_000
+_MAX_META = 4 << 20
+"""Pieces of one item and of all, which may take no bytes each; bytes of all tables."""
+_MAX_DEPTH = 4
+_MAX_TOP = 10_000
+
+Piece = tuple[int, int, int, int]
+"""Construction method, index of the item referred to, offset, length (0: to the end)."""
+
+
+@dataclass(slots=True)
+class Parts:
+    """The ``packets`` of XMP, the picture's own first, and the ``exif`` block; ``canon``: two
+    such blocks, the first directory and EXIF's own."""
+
+    packets: list[bytes] = field(default_factory=list)
+    exif: bytes = b""
+    canon: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Item:
+    kind: bytes
+    type: bytes = b""
+    encoding: bytes = b""
+
+
+def parts(source: Source) -> Parts:
+    """Return what belongs to the primary item. Raise ValueError or struct.error if damaged
+    beyond that; what is found until there is returned."""
+    found = Parts()
+    try:
+        for kind, start, end in _top_boxes(source):
+            if kind == b"meta":
+                _Meta(source, start, end).take(found)
+            elif kind == b"uuid" and source.read(start, 16) == _XMP_UUID:
+                found.packets.append(source.read(start + 16, end - start - 16))
+            elif kind == b"moov" and not found.canon:
+                found.canon = _canon(source, start, end)
+    except (struct.error, ValueError, IndexError):
+        pass  # damaged
+    return found
+
+
+def _top_boxes(source: Source, at: int = 0, end: int = -1) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind, the start of the content and the end of each box in the file."""
+    end = source.size if end < 0 else min(end, source.size)
+    for _ in range(_MAX_TOP):
+        if at + 8 > end:
+            return
+        head = source.read(at, 16)
+        size, kind = struct.unpack_from(">I4s", head)
+        width = 8
+        if size == 1:
+            size, width = struct.unpack_from(">Q", head, 8)[0], 16
+        elif size == 0:
+            size = end - at
+        if size < width:
+            raise ValueError("a box without a length")
+        yield kind, at + width, min(at + size, end)
+        at += size
+
+
+def _canon(source: Source, start: int, end: int) -> list[bytes]:
+    found = []
+    for kind, first, last in _top_boxes(source, start, end):
+        if kind == b"uuid" and source.read(first, 16) == _CANON_UUID:
+            for name, at, stop in _top_boxes(source, first + 16, last):
+                if name in (b"CMT1", b"CMT2") and stop - at <= MAX_PART:
+                    found.append(source.read(at, stop - at))
+    return found
+
+
+def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    while at + 8 <= end:
+        size, kind = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if size == 1:
+            size, head = struct.unpack_from(">Q", data, at + 8)[0], 16
+        elif size == 0:
+            size = end - at
+        if size < head or at + size > end:
+            raise ValueError("a box beyond the end")
+        yield kind, at + head, at + size
+        at += size
+
+
+class _Meta:
+    """The ``meta`` box of a file, which says what items there are and where."""
+
+    def __init__(self, source: Source, start: int, end: int) -> None:
+        self._source = source
+        if end - start > _MAX_META:
+            raise ValueError("tables that are too long")
+        self._data = data = source.exactly(start, end - start)
+        self._boxes: dict[bytes, tuple[int, int]] = {}
+        # A full box begins with its version; QuickTime's is none.
+        first = 4 if data[:4] == b"\0\0\0\0" else 0
+        for kind, at, stop in _boxes(data, first, len(data)):
+            self._boxes.setdefault(kind, (at, stop))
+        self._main = 0
+        self._references: list[tuple[bytes, int, list[int]]] = []
+        self._places: dict[int, list[Piece]] = {}
+
+    def take(self, found: Parts) -> None:
+        """Add what belongs to the primary item."""
+        if b"iinf" not in self._boxes or b"iloc" not in self._boxes:
+            return
+        items = self._items(*self._boxes[b"iinf"])
+        if b"pitm" in self._boxes:
+            at, end = self._boxes[b"pitm"]
+            self._main = int.from_bytes(self._data[at + 4 : min(end, at + 8)])
+        if b"iref" in self._boxes:
+            self._references = self._read_references(*self._boxes[b"iref"])
+        self._places = self._read_places(*self._boxes[b"iloc"])
+        described: dict[int, list[int]] = {}
+        for kind, number, targets in self._references:
+            if kind == b"cdsc":
+                described.setdefault(number, []).extend(targets)
+        for number, item in items.items():
+            if self._main not in described.get(number, [self._main]):
+                continue  # a gain map's, a thumbnail's
+            with contextlib.suppress(ValueError, IndexError):
+                self._take_item(found, number, item, first=number in described)
+
+    def _take_item(self, found: Parts, number: int, item: _Item, *, first: bool) -> None:
+        if item.kind == b"mime" and item.type == _XMP_TYPE:
+            data = self._decoded(self._content(number), item.encoding)
+            # That which says what it describes comes first.
+            found.packets.insert(0 if first else len(found.packets), data)
+        elif item.kind == b"Exif" and not found.exif:
+            block = self._content(number)
+            offset = int.from_bytes(block[:4])
+            found.exif = block[4 + offset :] if offset < len(block) else b""
+
+    def _items(self, at: int, end: int) -> dict[int, _Item]:
+        data, found = self._data, dict[int, _Item]()
+        for kind, start, stop in _boxes(data, at + (8 if data[at] else 6), end):
+            version = data[start]
+            if kind != b"infe" or version not in (2, 3):
+                continue
+            letter = ">I" if version == 3 else ">H"
+            number = struct.unpack_from(letter, data, start + 4)[0]
+            place = start + 6 + struct.calcsize(letter)
+            names = data[place + 4 : stop].split(b"\0")
+            item = _Item(data[place : place + 4])
+            if item.kind == b"mime":
+                item.type = names[1].strip().lower() if len(names) > 1 else b""
+                item.encoding = names[2].strip().lower() if len(names) > 2 else b""
+            found.setdefault(number, item)
+            if len(found) > _MAX_ITEMS:
+                raise ValueError("too many items")
+        return found
+
+    def _read_references(self, at: int, end: int) -> list[tuple[bytes, int, list[int]]]:
+        data, letter = self._data, "I" if self._data[at] else "H"
+        found = []
+        for kind, start, stop in _boxes(data, at + 4, end):
+            source, count = struct.unpack_from(f">{letter}H", data, start)
+            place = start + struct.calcsize(f">{letter}H")
+            if place + count * struct.calcsize(letter) > stop:
+                raise ValueError("a reference beyond its end")
+            if kind in (b"cdsc", b"iloc"):
+                found.append(
+                    (kind, source, list(struct.unpack_from(f">{count}{letter}", data, place)))
+                )
+        return found
+
+    def _read_places(self, at: int, end: int) -> dict[int, list[Piece]]:
+        data, version = self._data, self._data[at]
+        sizes = (data[at + 4] >> 4, data[at + 4] & 15, data[at + 5] >> 4, data[at + 5] & 15)
+        offset_size, length_size, base_size, index_size = sizes
+        at += 6
+
+        def take(size: int) -> int:
+            nonlocal at
+            at += size
+            if at > end:
+                raise ValueError("beyond the end")
+            return int.from_bytes(data[at - size : at])
+
+        found: dict[int, list[Piece]] = {}
+        total = 0
+        for _ in range(min(take(4 if version == 2 else 2), _MAX_ITEMS)):
+            number = take(4 if version == 2 else 2)
+            method = take(2) & 15 if version else 0
+            elsewhere = take(2)
+            base = take(base_size)
+            pieces: list[Piece] = []
+            count = take(2)
+            total += count
+            if total > _MAX_ALL_PIECES:
+                raise ValueError("too many pieces")
+            for _ in range(count):
+                index = take(index_size) if version else 0
+                offset = take(offset_size)
+                pieces.append((method, index or 1, base + offset, take(length_size)))
+            if not elsewhere and len(pieces) <= _MAX_PIECES:
+                found.setdefault(number, pieces)
+        return found
+
+    def _content(self, number: int, depth: int = 0) -> bytes:
+        """Return the bytes of an item, joined from where they lie."""
+        if depth > _MAX_DEPTH:
+            raise ValueError("items within items without end")
+        out, total = [], 0
+        for method, index, offset, size in self._places.get(number, []):
+            if method == 0:
+                piece = self._source.read(offset, size or max(0, self._source.size - offset))
+            elif method == 1:
+                at, end = self._boxes.get(b"idat", (0, 0))
+                stop = min(at + offset + size, end) if size else end
+                piece = self._data[at + offset : stop]
+            elif method == 2:
+                inner = self._content(self._referred(number, index), depth + 1)
+                piece = inner[offset : offset + size] if size else inner[offset:]
+            else:
+                raise ValueError("data in an unknown place")
+            self._source.spend(len(piece))
+            total += len(piece)
+            if total > MAX_PART:
+                raise ValueError("an item that is too long")
+            out.append(piece)
+        return b"".join(out)
+
+    def _referred(self, number: int, index: int) -> int:
+        lists = [to for kind, source, to in self._references if (kind, source) == (b"iloc", number)]
+        return [one for targets in lists for one in targets][index - 1]
+
+    def _decoded(self, data: bytes, encoding: bytes) -> bytes:
+        if encoding in (b"deflate", b"gzip"):
+            return self._source.unpacked(data)
+        return b"" if encoding else data

@@ -1,0 +1,305 @@
+"""JPEG files as segments: ITU-T T.81 annex B, JFIF 1.02, XMP part 3, CIPA DC-007 (MPF)."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import ClassVar
+
+from tagger.errors import RefusedError
+from tagger.metadata.containers.base import refusal_of_packet
+from tagger.metadata.safe_write.content import Content, Spliced
+
+XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+EXTENSION_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
+EXIF_HEAD = b"Exif\0\0"
+MPF_HEAD = b"MPF\0"
+MAX_PAYLOAD = 0xFFFF - 2
+
+_SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP11 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEB
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+# In entropy-coded data: a marker that is neither a stuffed byte, a restart nor a fill byte.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+_FILL = re.compile(rb"\xff++")
+_MP_ENTRY = 0xB002
+_MP_ENTRY_SIZE = 16
+MAX_SEGMENTS, MAX_HEADER = 10_000, 8 << 20
+"""Before the first scan, and their bytes, which are copied some times. One has 4 bytes to 64 kB."""
+_MAX_SCANS = 100_000
+"""Segments among and behind the scans: a progressive JPEG has some dozens."""
+_MAX_PICTURES = 1000
+
+
+class _Segment:
+    """``start``…``end`` with the marker, without fill bytes; ``body``…``end`` the payload."""
+
+    __slots__ = ("body", "end", "marker", "start")
+
+    def __init__(self, marker: int, start: int, body: int, end: int) -> None:
+        self.marker, self.start, self.body, self.end = marker, start, body, end
+
+
+class Jpeg:
+    """A JPEG file taken apart; see :class:`~tagger.metadata.container.Container`."""
+
+    kind: ClassVar[str] = "JPEG"
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._segments, self._scan = _header(data)
+        self.size = self._frame_size()
+        self._packets = self._with(_APP1, XMP_HEAD)
+        self._exifs = self._with(_APP1, EXIF_HEAD)
+        self._xmp = next(iter(self._packets), None)
+        self._exif = next(iter(self._exifs), None)
+        self.packet = self._payload(self._xmp, XMP_HEAD)
+        self.exif = self._payload(self._exif, EXIF_HEAD)
+        self._mpf = self._with(_APP2, MPF_HEAD)
+        self.has_odd_exif = False
+        self.kept_from = self._segments[-1].start
+
+    def _with(self, marker: int, head: bytes) -> list[_Segment]:
+        return [
+            segment
+            for segment in self._segments
+            if segment.marker == marker and self._data.startswith(head, segment.body, segment.end)
+        ]
+
+    def _payload(self, segment: _Segment | None, head: bytes) -> bytes | None:
+        return None if segment is None else self._data[segment.body + len(head) : segment.end]
+
+    def _frame_size(self) -> tuple[int, int]:
+        for segment in self._segments:
+            if segment.marker in _FRAMES and segment.end - segment.body >= 6:
+                height, width = struct.unpack_from(">HH", self._data, segment.body + 1)
+                return width, height
+        return 0, 0
+
+    @property
+    def refusal(self) -> str:
+        """See :class:`Container`; the rest of it is :meth:`_prove_end`."""
+        if len(self._packets) > 1:
+            return "it has more than one XMP packet"
+        if len(self._exifs) > 1:
+            return "it has more than one EXIF block"
+        if self._with(_APP1, EXTENSION_HEAD):
+            return "its XMP continues elsewhere (extended XMP)"
+        if self._has_odd_packet():
+            return "it has XMP in an unusual form"
+        if self._with(_APP11, b"JP"):
+            return "its content credentials (C2PA or other JUMBF data) would be broken"
+        if len(self._mpf) > 1:
+            return "it has more than one list of pictures (MPF)"
+        try:
+            self._pictures()
+        except (struct.error, ValueError):
+            return "its list of pictures (MPF) is damaged"
+        return refusal_of_packet(self.packet)
+
+    def _prove_end(self) -> None:
+        """Raise RefusedError for what is found by a walk to the end of the picture only."""
+        end = _end_of_image(self._data, self._scan)
+        if self._data.find(b"AXS!", end) >= 0 or self._data.find(b"AXS*", end) >= 0:
+            raise RefusedError(
+                "it has an AFCP trailer, which counts from the beginning of the file"
+            )
+        if self._exif and self.exif and self._points_behind(self.exif, end, self._pictures()):
+            raise RefusedError("it carries a preview that its EXIF points to")
+
+    def _has_odd_packet(self) -> bool:
+        """Whether other programs may find XMP in a segment that is none by its head."""
+        return any(
+            segment.marker == _APP1
+            and (head := self._data[segment.body : min(segment.end, segment.body + 256)])
+            and not head.startswith((XMP_HEAD, EXTENSION_HEAD, EXIF_HEAD))
+            and (b"adobe.com/x" in head or b"<x:x" in head or b"<rdf:" in head)
+            for segment in self._segments
+        )
+
+    def _pictures(self) -> list[int]:
+        """Return where the other pictures are that MPF lists. Raise as :meth:`_mp_entries`."""
+        if not self._mpf:
+            return []
+        base = self._mpf[0].body + len(MPF_HEAD)
+        order, entries = self._mp_entries(self._data, base, self._mpf[0].end)
+        offsets = [struct.unpack_from(order + "I", self._data, at + 8)[0] for at in entries]
+        return [base + offset for offset in offsets if offset]
+
+    def _points_behind(self, exif: bytes, end: int, pictures: list[int]) -> bool:
+        """Whether the EXIF block may count on where something after the picture is."""
+        assert self._exif is not None
+        while end < len(self._data) and self._data[end] == 0:
+            end += 1
+        known = self._data.startswith((b"\xff\xd8\xff", b"LEICA"), end)
+        if known and not pictures and _has_maker_note(exif):
+            return True
+        base = self._exif.body + len(EXIF_HEAD)
+        # Sony puts 32 bytes before its previews.
+        places = {at - base - extra for at in [*pictures, end] for extra in (0, 32)}
+        return any(
+            struct.pack(order, place) in exif
+            for place in places
+            if len(exif) <= place < 1 << 32
+            for order in ("<I", ">I")
+        )
+
+    @staticmethod
+    def _mp_entries(data: bytes, base: int, end: int) -> tuple[str, list[int]]:
+        """Return the byte order and the offsets in ``data`` of the MP entries, up to ``end``.
+
+        Raise ValueError or struct.error when there are none.
+        """
+        order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[base : base + 4])
+        if order is None:
+            raise ValueError("no TIFF header")
+        directory = base + struct.unpack_from(order + "I", data, base + 4)[0]
+        if directory > end:
+            raise ValueError("a directory beyond the end")
+        for number in range(struct.unpack_from(order + "H", data, directory)[0]):
+            tag, _, count, offset = struct.unpack_from(
+                order + "HHII", data, directory + 2 + 12 * number
+            )
+            if tag == _MP_ENTRY and count and count % _MP_ENTRY_SIZE == 0:
+                start = base + offset
+                if start + count > end or count > _MAX_PICTURES * _MP_ENTRY_SIZE:
+                    raise ValueError("entries beyond the end")
+                return order, list(range(start, start + count, _MP_ENTRY_SIZE))
+        raise ValueError("no MP entries")
+
+    def replaced(self, packet: bytes | None, exif: bytes | None) -> Content:
+        """See :meth:`Container.replaced`."""
+        data = self._data
+        edits: list[tuple[int, int, bytes]] = []
+        if exif != self.exif:
+            at = self._place(self._exif)
+            edits.append((*at, _segment(EXIF_HEAD, exif, "EXIF block")))
+        if packet != self.packet:
+            at = self._place(self._xmp)
+            edits.append((*at, _segment(XMP_HEAD, packet, "XMP")))
+        out, done = [], 0
+        for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
+            # The sort is stable: EXIF comes before XMP where both are new.
+            out += [data[done:start], new]
+            done = end
+        head = self._with_right_offsets(b"".join([*out, data[done : self.kept_from]]), edits)
+        return Spliced(head, data, self.kept_from, self._prove_end)
+
+    def _place(self, old: _Segment | None) -> tuple[int, int]:
+        """Return the range to replace: the old segment, or the gap for a new one.
+
+        EXIF stays where it is: maker notes may count from the beginning of the file.
+        """
+        if old is not None:
+            return old.start, old.end
+        if self._exif is not None:
+            return self._exif.end, self._exif.end
+        at = 2
+        for segment in self._segments:
+            if segment.marker != _APP0:
+                break
+            at = segment.end
+        return at, at
+
+    def _with_right_offsets(self, made: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+        if not self._mpf:
+            return made
+        base = self._mpf[0].body + len(MPF_HEAD)
+        grown = sum(len(new) - (end - start) for start, end, new in edits)
+        before = sum(len(new) - (end - start) for start, end, new in edits if start < base)
+        if not grown:
+            return made
+        out = bytearray(made)
+        try:
+            order, entries = self._mp_entries(made, base + before, self._mpf[0].end + before)
+            for number, at in enumerate(entries):
+                size, offset = struct.unpack_from(order + "II", made, at + 4)
+                if offset == 0:  # the first picture, which is the one that grows
+                    if number == 0 and size:
+                        struct.pack_into(order + "I", out, at + 4, size + grown)
+                elif base + offset >= max(end for _, end, _ in edits):
+                    # Offsets count from the MPF header, which has moved as well.
+                    struct.pack_into(order + "I", out, at + 8, offset + grown - before)
+                else:
+                    raise RefusedError("its list of pictures (MPF) points into its header")
+        except (struct.error, ValueError) as error:
+            raise RefusedError("its list of pictures (MPF) is damaged") from error
+        return bytes(out)
+
+    def rest(self, *, without_exif: bool) -> Iterator[bytes]:
+        """See :meth:`Container.rest`."""
+        data = self._data
+        left_out = [self._xmp, self._exif if without_exif else None]
+        kept, done = [], 0
+        for segment in sorted((s for s in left_out if s is not None), key=lambda s: s.start):
+            kept.append(data[done : segment.start])
+            done = segment.end
+        kept.append(data[done : self.kept_from])
+        if not self._mpf:
+            yield b"".join(kept)
+            return
+        whole = bytearray(b"".join(kept))
+        gone = sum(s.end - s.start for s in left_out if s and s.start < self._mpf[0].start)
+        base = self._mpf[0].body + len(MPF_HEAD)
+        for at in self._mp_entries(data, base, self._mpf[0].end)[1]:
+            whole[at - gone + 4 : at - gone + 12] = bytes(8)
+        yield bytes(whole)
+
+
+def _segment(head: bytes, body: bytes | None, what: str) -> bytes:
+    if body is None:
+        return b""
+    payload = head + body
+    if len(payload) > MAX_PAYLOAD:
+        raise RefusedError(f"its {what} would be over 64 kB")
+    return b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload
+
+
+def _header(data: bytes) -> tuple[list[_Segment], int]:
+    """Return the segments up to the first scan, and where the scan's data begins."""
+    segments: list[_Segment] = []
+    at = 2
+    while True:
+        start = at
+        if (filled := _FILL.match(data, at)) is not None:
+            at = filled.end()
+        if at == start or at + 3 > len(data):
+            raise RefusedError("its JPEG structure is broken")
+        start = at - 1  # without fill bytes
+        marker = data[at]
+        if marker in _STANDALONE or marker in (_SOI, _EOI, 0):
+            raise RefusedError("its JPEG structure is broken")
+        end = at + 1 + struct.unpack_from(">H", data, at + 1)[0]
+        if end > len(data) or end < at + 3:
+            raise RefusedError("its JPEG structure is broken")
+        segments.append(_Segment(marker, start, at + 3, end))
+        if len(segments) > MAX_SEGMENTS:
+            raise RefusedError(f"its JPEG header has more than {MAX_SEGMENTS:,} segments")
+        if end > MAX_HEADER:
+            raise RefusedError(f"its JPEG header is larger than {MAX_HEADER >> 20} MB")
+        at = end
+        if marker == _SOS:
+            return segments, end
+
+
+def _end_of_image(data: bytes, at: int) -> int:
+    """Return the offset after the first picture's end marker (the end, if it has none).
+
+    Raise RefusedError when it has more segments than any picture.
+    """
+    for _ in range(_MAX_SCANS):
+        if (found := _MARKER.search(data, at)) is None:
+            return len(data)
+        marker = data[found.start() + 1]
+        if marker == _EOI:
+            return found.end()
+        if found.end() + 2 > len(data):
+            return len(data)
+        at = found.end() + max(2, struct.unpack_from(">H", data, found.end())[0])
+    raise RefusedError(f"its JPEG has more than {_MAX_SCANS:,} segments among its scans")
+
+
+def _has_maker_note(exif: bytes) -> bool:
+    """Whether the tag number of a MakerNote (0x927C) is anywhere in the block."""
+    return b"\x92\x7c" in exif or b"\x7c\x92" in exif

@@ -1,0 +1,65 @@
+"""Opens a photo's container and puts a packet into it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from tagger.errors import RefusedError
+from tagger.metadata.containers.base import Container
+from tagger.metadata.safe_write.content import Content, Spliced
+
+MAX_CHUNKS = 50_000
+"""Of a PNG or WebP; libpng writes 8 kB of pixels in each. They may be as small as 8 bytes."""
+MAX_BLOCK = 8 << 20
+"""Bytes of an XMP packet or EXIF block; a JPEG has room for 64 kB."""
+
+
+def open_container(data: bytes) -> Container | None:
+    """Return the file taken apart, by its first bytes; ``None`` when it is no such format.
+
+    Raise RefusedError when it begins like one but its structure is broken.
+    """
+    from tagger.metadata.containers.jpeg import Jpeg
+    from tagger.metadata.containers.png import Png
+    from tagger.metadata.containers.webp import WebP
+
+    if data.startswith(b"\xff\xd8\xff"):
+        return Jpeg(data)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return Png(data)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WebP(data)
+    return None
+
+
+def splice(old: Container, packet: bytes | None, exif: bytes | None) -> Content:
+    """Return a file with another XMP packet and EXIF block, proved to change nothing else.
+
+    What takes long is left to :meth:`Spliced.prove`. Raise RefusedError when it must not, or
+    cannot, be edited.
+    """
+    if old.refusal:
+        raise RefusedError(old.refusal)
+    made = old.replaced(packet, exif)
+    new = open_container(made.beginning() if isinstance(made, Spliced) else made)
+    same_exif = old.exif == exif
+    if (
+        new is None
+        or (new.packet, new.exif) != (packet, exif)
+        or not _keeps_the_rest(old, made, new)
+        or not _same(old.rest(without_exif=not same_exif), new.rest(without_exif=not same_exif))
+    ):
+        raise RefusedError("the edit could not be proved to change nothing else")
+    return made
+
+
+def _same(first: Iterator[bytes], second: Iterator[bytes]) -> bool:
+    return all(one == other for one, other in itertools.zip_longest(first, second))
+
+
+def _keeps_the_rest(old: Container, made: Content, new: Container) -> bool:
+    """Whether what is not copied begins where the parser of either file says."""
+    if not isinstance(made, Spliced):
+        return True
+    return made.at == old.kept_from and len(made.head) == new.kept_from

@@ -1,0 +1,175 @@
+"""WebP files as RIFF chunks: RFC 9649."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tagger.errors import RefusedError
+from tagger.metadata.containers.base import refusal_of_packet, too_large_block, too_many_chunks
+from tagger.metadata.containers.splice import MAX_BLOCK, MAX_CHUNKS
+
+_XMP_FLAG, _EXIF_FLAG, _ALPHA_FLAG = 0x04, 0x08, 0x10
+_MAX_RIFF = 2**32 - 10
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """A chunk of ``data``, for pixels are not to be copied: where its body starts and ends, and
+    what pads it."""
+
+    data: bytes
+    kind: bytes
+    start: int
+    end: int
+    padding: bytes
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
+    @property
+    def body(self) -> bytes:
+        return self.data[self.start : self.end]
+
+    def raw(self) -> bytes:
+        return self.kind + struct.pack("<I", self.size) + self.body + self.padding
+
+
+class WebP:
+    """A WebP file taken apart; see :class:`~tagger.metadata.container.Container`."""
+
+    kind: ClassVar[str] = "WebP"
+
+    def __init__(self, data: bytes) -> None:
+        self._chunks, self._tail = _chunks(data)
+        if any(c.size > MAX_BLOCK for c in self._chunks if c.kind in (b"XMP ", b"EXIF")):
+            raise too_large_block()
+        self._head = next((c for c in self._chunks if c.kind == b"VP8X"), None)
+        self.packet = self._body(b"XMP ")
+        self.exif = self._body(b"EXIF")
+        if self.exif is not None:
+            self.exif = self.exif.removeprefix(b"Exif\0\0")  # some writers keep JPEG's prefix
+        self.kept_from = 0
+        self.has_odd_exif = False
+        self.size, self._alpha = self._canvas()
+        self.refusal = self._refusal()
+
+    def _refusal(self) -> str:
+        kinds = [chunk.kind for chunk in self._chunks]
+        if kinds.count(b"XMP ") > 1:
+            return "it has more than one XMP packet"
+        if kinds.count(b"EXIF") > 1:
+            return "it has more than one EXIF block"
+        if b"C2PA" in kinds:
+            return "its content credentials (C2PA) would be broken"
+        if any(chunk.size % 2 != len(chunk.padding) for chunk in self._chunks):
+            return "its WebP structure is unusual"
+        if self._head is not None:
+            usual = kinds[0] == b"VP8X" and self._head.size == 10
+        else:
+            usual = len(kinds) == 1 and min(self.size) > 0
+        return refusal_of_packet(self.packet) if usual else "its WebP structure is unusual"
+
+    def _body(self, kind: bytes) -> bytes | None:
+        return next((chunk.body for chunk in self._chunks if chunk.kind == kind), None)
+
+    def _beginning(self, kind: bytes) -> bytes | None:
+        found = next((chunk for chunk in self._chunks if chunk.kind == kind), None)
+        return None if found is None else found.data[found.start : min(found.end, found.start + 10)]
+
+    def _canvas(self) -> tuple[tuple[int, int], bool]:
+        """Return (width, height) and whether there is transparency; (0, 0) when unknown."""
+        if self._head is not None and self._head.size == 10:
+            wide, high = self._head.body[4:7], self._head.body[7:10]
+            size = int.from_bytes(wide, "little") + 1, int.from_bytes(high, "little") + 1
+            return size, bool(self._head.body[0] & _ALPHA_FLAG)
+        body = self._beginning(b"VP8 ")
+        if body is not None and body[3:6] == b"\x9d\x01\x2a" and len(body) >= 10:
+            width, height = struct.unpack_from("<HH", body, 6)
+            return (width & 0x3FFF, height & 0x3FFF), False
+        body = self._beginning(b"VP8L")
+        if body is not None and len(body) >= 5 and body[0] == 0x2F:
+            bits = int.from_bytes(body[1:5], "little")
+            return ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1), bool(bits >> 28 & 1)
+        return (0, 0), False
+
+    def replaced(self, packet: bytes | None, exif: bytes | None) -> bytes:
+        """See :meth:`Container.replaced`."""
+        chunks = list(self._chunks)
+        for kind, old, new in ((b"EXIF", self.exif, exif), (b"XMP ", self.packet, packet)):
+            if old == new:
+                continue
+            place = next((n for n, c in enumerate(chunks) if c.kind == kind), None)
+            if new is None:
+                assert place is not None
+                del chunks[place]
+            elif place is not None:
+                chunks[place] = _chunk(kind, new)
+            elif kind == b"EXIF":  # before the XMP, RFC 9649 2.7
+                at = next((n for n, c in enumerate(chunks) if c.kind == b"XMP "), len(chunks))
+                chunks.insert(at, _chunk(kind, new))
+            else:
+                chunks.append(_chunk(kind, new))
+        if self._head is None:
+            chunks.insert(0, _chunk(b"VP8X", self._new_head()))
+        flags = chunks[0].body[0]
+        if packet != self.packet:  # a flag that was wrong before is not ours to mend
+            flags = flags & ~_XMP_FLAG | (_XMP_FLAG if packet is not None else 0)
+        if exif != self.exif:
+            flags = flags & ~_EXIF_FLAG | (_EXIF_FLAG if exif is not None else 0)
+        chunks[0] = _chunk(b"VP8X", bytes([flags]) + chunks[0].body[1:])
+        size = 4 + sum(8 + chunk.size + len(chunk.padding) for chunk in chunks)
+        if size > _MAX_RIFF:
+            raise RefusedError("it would be over 4 GB")
+        head = b"RIFF" + struct.pack("<I", size) + b"WEBP"
+        return b"".join((head, *(chunk.raw() for chunk in chunks), self._tail))
+
+    def _new_head(self) -> bytes:
+        width, height = self.size
+        sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        return bytes([_ALPHA_FLAG if self._alpha else 0, 0, 0, 0]) + sides
+
+    def rest(self, *, without_exif: bool) -> Iterator[bytes]:
+        """See :meth:`Container.rest`."""
+        left_out = {b"XMP ", b"VP8X"} | ({b"EXIF"} if without_exif else set())
+        flags = 0 if self._head is None else self._head.body[0]
+        # A head that says nothing but the size is no change to a file without one.
+        flags = flags & ~(_XMP_FLAG | (_EXIF_FLAG if without_exif else 0))
+        flags |= _ALPHA_FLAG if self._alpha else 0
+        reserved = self._head.body[1:4] if self._head else bytes(3)
+        yield repr((flags, reserved, self.size)).encode()
+        for chunk in self._chunks:
+            if chunk.kind not in left_out:
+                yield chunk.raw()
+        yield self._tail
+
+
+def _chunks(data: bytes) -> tuple[list[_Chunk], bytes]:
+    """Return the chunks, and what follows the RIFF structure."""
+    broken = RefusedError("its WebP structure is broken")
+    end = 8 + struct.unpack_from("<I", data, 4)[0]
+    if end > len(data) or end < 12:
+        raise broken
+    found, at = [], 12
+    while at < end:
+        if at + 8 > end:
+            raise broken
+        size = struct.unpack_from("<I", data, at + 4)[0]
+        stop = at + 8 + size
+        if stop > end:
+            raise broken
+        padding = data[stop : stop + size % 2] if stop < end else b""
+        found.append(_Chunk(data, data[at : at + 4], at + 8, stop, padding))
+        if len(found) > MAX_CHUNKS:
+            raise too_many_chunks()
+        at = stop + len(padding)
+    if not found:
+        raise broken
+    return found, data[end:]
+
+
+def _chunk(kind: bytes, body: bytes) -> _Chunk:
+    return _Chunk(body, kind, 0, len(body), b"\0" * (len(body) % 2))

@@ -1,0 +1,217 @@
+"""A file that may hold our keywords and the user's: what is in it, and it without ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tagger.errors import (
+    MetadataError,
+    PhotoChangedError,
+    PhotoVanishedError,
+    RefusedError,
+)
+from tagger.metadata.containers import base as base_module
+from tagger.metadata.containers import splice
+from tagger.metadata.containers.reader import Inside, inside
+from tagger.metadata.containers.source import Source
+from tagger.metadata.read import _TOOLKIT, MAX_HEAD, _beginning, _has_ours
+from tagger.metadata.safe_write import undo
+from tagger.metadata.safe_write.content import proved
+from tagger.metadata.safe_write.replace import (
+    MAX_READ,
+    Original,
+    read_original,
+)
+from tagger.metadata.targets import XmpPlace, XmpSidecar
+from tagger.metadata.xmp import edit
+from tagger.records import FileStat, JournalEntry, Keyword
+from tagger.system.beneath import Beneath
+from tagger.system.files import no_descriptors, photo_stat
+
+
+@dataclass(slots=True)
+class Held:
+    """An XMP file taken apart: ``base`` is what it would be without anything of ours.
+
+    ``entry`` tells what of ours is in it, ``deleted`` which labels of ours the user took out.
+    ``left``: why nothing is written to it now, see :mod:`~tagger.metadata.edited`; ``reason``
+    is for the journal, if it is written.
+    """
+
+    place: XmpPlace
+    original: Original | None
+    entry: JournalEntry | None
+    base: bytes | None
+    deleted: frozenset[str] = frozenset()
+    left: str = ""
+    reason: str = ""
+
+    @property
+    def data(self) -> bytes | None:
+        return self.original.data if self.original is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldJson:
+    """The JSON sidecar taken apart: ``ours`` are the labels in it that are ours.
+
+    The rest as for :class:`Held`.
+    """
+
+    found: dict[str, Any] = field(default_factory=dict)
+    ours: tuple[str, ...] = ()
+    deleted: frozenset[str] = frozenset()
+    left: str = ""
+    reason: str = ""
+
+
+def read_photo(
+    path: str, expected: FileStat, below: Beneath, *, whole: bool
+) -> tuple[Original, Inside]:
+    """Return a photo, and what it holds beside its picture.
+
+    Its bytes are read only if the ``whole`` of it may be written to, or our provenance is in
+    it, and it is not too large: a batch of photos of 100 MB fits into no small memory.
+    """
+    st = photo_stat(path)
+    if not st.same_version(expected):
+        raise PhotoChangedError(f"{path} changed while it was tagged", "it is looked at again")
+    if st.size > MAX_READ:
+        return _beginning(path, below)
+    if not whole:
+        photo, found = _beginning(path, below)
+        if found.packet is None or not _has_ours(found.packet):
+            return photo, found
+    read = read_original(path, below)
+    if read is None:
+        raise PhotoVanishedError(f"{path} is gone", "nothing to do")
+    return read, inside(Source(read.data))
+
+
+def readable(path: str, below: Beneath, most: int = MAX_READ) -> Original | None:
+    try:
+        return read_original(path, below, most)
+    except MetadataError as error:
+        if no_descriptors(error):
+            raise  # it is there, and says something
+        return None
+
+
+def opened_container(data: bytes) -> base_module.Container | None:
+    try:
+        return splice.open_container(data)
+    except RefusedError:
+        return None
+
+
+def container_packet(data: bytes) -> bytes | None:
+    """Return the XMP packet of a JPEG, PNG or WebP; None without one."""
+    opened = opened_container(data)
+    return opened.packet if opened is not None else None
+
+
+def texts_of(packet: bytes | None, name: str) -> tuple[str, ...]:
+    if packet is None:
+        return ()
+    if name in edit.PROVENANCE_PROPERTIES:
+        return ()
+    try:
+        return edit.parse(packet).texts(name)
+    except RefusedError:
+        return ()
+
+
+def undone(data: bytes, entry: JournalEntry) -> bytes | None:
+    """Return the file as it was before we ever wrote to it; None when that is not known."""
+    if entry.created:
+        return None
+    try:
+        base = undo.decode(entry.undo).apply(data)
+    except ValueError:
+        return None
+    return base if undo.digest(base) == entry.before else None
+
+
+def stripped(
+    place: XmpPlace, data: bytes, packet: bytes | None, entry: JournalEntry
+) -> bytes | None:
+    """Return a file that somebody changed since, without what of ours is still in it.
+
+    Raise RefusedError when that cannot be done with certainty.
+    """
+    rest = packet
+    if packet is not None:
+        rest = edit.remove(packet, entry.added)
+        if edit.parse(rest).is_bare() and _packet_is_ours(entry):
+            rest = None
+    if rest is None and not entry.created and isinstance(place, XmpSidecar):
+        return data if packet is None else b""
+    return proved(place.with_packet(data, rest, ()))
+
+
+def _packet_is_ours(entry: JournalEntry) -> bool:
+    if entry.created:
+        return True
+    try:
+        return bool(undo.decode(entry.undo).flags & undo.PACKET_CREATED)
+    except ValueError:
+        return False
+
+
+def adopted(
+    place: XmpPlace, packet: bytes | None, keywords: Sequence[Keyword]
+) -> JournalEntry | None:
+    """Return what our provenance in a packet tells of a file that the journal doesn't know."""
+    if packet is None:
+        return None
+    try:
+        parsed = edit.parse(packet)
+    except RefusedError:
+        return None
+    names = frozenset(parsed.labels())
+    if not parsed.has_ours() or not names:
+        return None
+    tags = {keyword.name: keyword.tag for keyword in keywords}
+    added = {
+        edit.SUBJECT: tuple(v for v in parsed.texts(edit.SUBJECT) if v in names),
+        edit.HIERARCHICAL: _made_of(parsed.texts(edit.HIERARCHICAL), "|", names, parsed.prefix()),
+        edit.TAGS_LIST: _made_of(parsed.texts(edit.TAGS_LIST), "/", names, parsed.prefix()),
+    }
+    return JournalEntry(
+        target=place.target,
+        file=place.file,
+        added=added,
+        tags={tags.get(name, name): name for name in names},
+        created=isinstance(place, XmpSidecar) and _TOOLKIT in packet[:MAX_HEAD],
+        before=b"",
+        after=b"",
+        undo=b"",
+    )
+
+
+def _made_of(
+    values: Iterable[str], mark: str, names: frozenset[str], prefix: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the hierarchies whose levels, below the prefix if there is one, are all ``names``."""
+    found, above = [], len(prefix)
+    for value in values:
+        steps = value.split(mark)
+        if above and len(steps) > above and tuple(steps[:above]) == prefix:
+            steps = steps[above:]
+        if names >= {*steps}:
+            found.append(value)
+    return tuple(found)
+
+
+def users_packet(packet: bytes, keywords: Sequence[Keyword] = ()) -> bytes:
+    """Return a packet without what our provenance in it names: what is left is the user's."""
+    place = XmpSidecar("")
+    entry = adopted(place, packet, keywords)
+    if entry is None:
+        return packet
+    try:
+        return edit.remove(packet, entry.added)
+    except RefusedError:
+        return packet

@@ -1,0 +1,1 @@
+"""Replacing a file so that there is never a third state, and undoing it."""

@@ -1,0 +1,460 @@
+"""Putting a content into a temporary file, and making sure that it is what is there."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from tagger.errors import (
+    PhotoChangedError,
+    PhotoVanishedError,
+    RefusedError,
+    WriteFailedError,
+)
+from tagger.metadata.safe_write.attributes import Dress, dress_as, dress_like
+from tagger.metadata.safe_write.content import Content, Spliced, pieces
+from tagger.metadata.safe_write.folder_capabilities import REFUSED, Powers, locked, powers_in
+from tagger.metadata.safe_write.temporary import make_temporary, remove_temporary, temporary_name
+from tagger.system.beneath import EXCHANGE, LEADS_AWAY, NOREPLACE, Beneath, Folder
+from tagger.system.mounts import is_remote
+
+log = logging.getLogger(__name__)
+
+_NO_FSYNC = frozenset(
+    {
+        errno.EINVAL,
+        errno.EBADF,
+        errno.EOPNOTSUPP,
+        errno.ENOSYS,
+        errno.EPERM,
+        errno.EACCES,
+    }
+)
+"""What fsync(2) fails with where there is no such thing; nothing is broken then."""
+MAX_READ = 128 << 20
+"""Larger files are neither read as a whole nor written to."""
+MAX_SIDECAR = 8 << 20
+"""Nor are larger sidecars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A file as it was read: its bytes and the stat that belongs to them."""
+
+    path: str
+    data: bytes
+    stat: os.stat_result
+
+
+def _place(path: str, below: Beneath | None) -> tuple[Folder, str]:
+    """Return the folder of a file, open, and its name; without ``below`` it is its own root."""
+    return (below or Beneath(os.path.dirname(path))).at(path)
+
+
+def read_original(path: str, below: Beneath | None = None, most: int = MAX_READ) -> Original | None:
+    """Return the regular file at ``path``; ``None`` when there is nothing.
+
+    ``below`` is the watched folder, beneath which no link is followed. Raise RefusedError for a
+    link or anything else that is no regular file, or has more than ``most`` bytes, and
+    WriteFailedError when it cannot be read.
+    """
+    with contextlib.suppress(FileNotFoundError), opened(path, below) as (fd, found):
+        if found.st_size > most:
+            raise RefusedError(f"it is larger than {most >> 20} MB")
+        with open(fd, "rb", buffering=0, closefd=False) as file:
+            data = file.readall()
+        return _whole(path, data, found)
+    return None
+
+
+def _whole(path: str, data: bytes, found: os.stat_result) -> Original:
+    if len(data) != found.st_size:
+        raise PhotoChangedError(f"{path} changed while it was read", "it is looked at again")
+    return Original(path, data, found)
+
+
+@contextlib.contextmanager
+def opened(path: str, below: Beneath | None = None) -> Iterator[tuple[int, os.stat_result]]:
+    """Open the regular file at ``path`` for reading; it comes with its stat.
+
+    Raise FileNotFoundError when there is nothing, else as :func:`read_original`.
+    """
+    try:
+        folder, name = _place(path, below)
+        fd = folder.open(name)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno in LEADS_AWAY or error.errno == errno.ENXIO:
+            raise RefusedError("it is a symbolic link or a device") from error
+        raise failed("read", path, error) from error
+    try:
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode):
+                raise RefusedError("it is no regular file")
+            yield fd, found
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise failed("read", path, error) from error
+
+
+def failed(what: str, path: str, error: OSError) -> WriteFailedError:
+    """Return the error that says that ``path`` could not be read or written, and why."""
+    remedy = {
+        errno.ENOSPC: "free some space on that disk",
+        errno.EDQUOT: "free some space, or raise the quota",
+        errno.EROFS: "mount that disk for writing, or set `read_only: true` for the folder",
+        errno.EIO: "check that disk",
+        errno.ENAMETOOLONG: "give the photo a shorter name",
+    }.get(error.errno or 0, "check the rights of the folder, or set `read_only: true` for it")
+    return WriteFailedError(f"cannot {what} {path}: {error.strerror or error}", remedy)
+
+
+@dataclass(slots=True)
+class Staged:
+    """A change that is ready: :meth:`commit` makes it visible, :meth:`discard` forgets it.
+
+    ``original`` None: a new file; only its stat is kept, for a batch may be of large files. The new
+    content is in ``temporary``, or behind the descriptor ``nameless``; with ``going`` there is
+    none, and the file is to be deleted. ``placed`` is the stat of what was put in place, whatever
+    has taken its place since. All is done in the open ``folder``, wherever its path leads by then.
+    """
+
+    path: str
+    folder: Folder
+    original: Original | None
+    powers: Powers
+    going: bool = False
+    temporary: str = ""
+    nameless: int = -1
+    done: bool = field(default=False)
+    placed: os.stat_result | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name in its folder."""
+        return os.path.basename(self.path)
+
+    def commit(self) -> None:
+        """Put the new content in place, durably.
+
+        Raise PhotoChangedError when the file is not the one that was read any more, and
+        WriteFailedError; the file is then untouched and nothing is left behind.
+        """
+        try:
+            self._check_unchanged(self.name)
+            if self.going:
+                self._disappear()
+            elif self.nameless >= 0:
+                made = os.fstat(self.nameless)
+                self._get_name()
+                self.placed = self._as_placed(made)
+            else:
+                made = self.folder.stat(self.temporary)
+                if self.original is None:
+                    self._appear()
+                else:
+                    self._replace()
+                self.placed = self._as_placed(made)
+            self._fsync_folder()
+            self.done = True
+        except OSError as error:
+            raise failed("write", self.path, error) from error
+        finally:
+            self.discard()
+
+    def _as_placed(self, made: os.stat_result) -> os.stat_result:
+        """Return the stat of what was ``made``, now that it is in place.
+
+        Another date than before is another program's edit, which the next look must see. But
+        a client of SMB tells the server's date only when the file has got its name.
+        """
+        try:
+            now = self.folder.stat(self.name)
+        except OSError:
+            return made  # gone again, as the next look will see
+        same = (now.st_ino, now.st_size) == (made.st_ino, made.st_size)
+        if same and now.st_mtime_ns == made.st_mtime_ns:
+            return now  # with the ctime that its new name gave it
+        return now if same and is_remote(os.path.realpath(self.path)) else made
+
+    def discard(self) -> None:
+        """Remove the temporary file."""
+        if self.temporary:
+            remove_temporary(self.folder, self.temporary)
+            self.temporary = ""
+        if self.nameless >= 0:
+            os.close(self.nameless)
+            self.nameless = -1
+
+    def _check_unchanged(self, name: str, *, swapped: bool = False) -> None:
+        try:
+            now: os.stat_result | None = self.folder.stat(name)
+        except FileNotFoundError:
+            now = None
+        old = self.original.stat if self.original else None
+        if now is None and old is None:
+            return
+        # Renaming a file changes its ctime.
+        if now is None or old is None or _identity(now, swapped) != _identity(old, swapped):
+            raise PhotoChangedError(
+                f"{self.path} was changed by another program meanwhile", "it is looked at again"
+            )
+
+    def _get_name(self) -> None:
+        try:
+            self.folder.link_open(self.nameless, self.name)
+        except FileExistsError as error:
+            raise self._made_meanwhile() from error
+
+    def _appear(self) -> None:
+        """Give the temporary file its name, unless something has that name already."""
+        try:
+            if _rename(self.folder, self.temporary, self.name, NOREPLACE):
+                return
+            if self.powers.deletes:  # else it would keep both names
+                try:
+                    self.folder.link(self.temporary, self.name)
+                    return
+                except OSError as error:
+                    if error.errno not in REFUSED | {errno.EMLINK}:
+                        raise
+            self._check_unchanged(self.name)  # a disk without hard links
+            self.folder.rename(self.temporary, self.name)
+        except FileExistsError as error:
+            raise self._made_meanwhile() from error
+
+    def _made_meanwhile(self) -> PhotoChangedError:
+        return PhotoChangedError(
+            f"{self.path} was made by another program meanwhile", "it is looked at again"
+        )
+
+    def _disappear(self) -> None:
+        """Delete the file: first moved away and looked at once more, as in a swap."""
+        aside = temporary_name()
+        if not _rename(self.folder, self.name, aside, NOREPLACE):
+            self.folder.unlink(self.name)
+            return
+        self.temporary = aside
+        try:
+            self._check_unchanged(aside, swapped=True)
+        except BaseException:
+            self.temporary = ""  # never deleted, whatever happens
+            if not _rename(self.folder, aside, self.name, NOREPLACE):
+                self.folder.rename(aside, self.name)
+            raise
+
+    def _replace(self) -> None:
+        # What is swapped has to be deleted afterwards.
+        try:
+            swapped = self.powers.deletes and _rename(
+                self.folder, self.temporary, self.name, EXCHANGE
+            )
+        except FileNotFoundError as error:
+            raise PhotoVanishedError(f"{self.path} is gone", "nothing to do") from error
+        if not swapped:
+            self.folder.rename(self.temporary, self.name)
+            return
+        try:
+            self._check_unchanged(self.temporary, swapped=True)
+        except BaseException:
+            self._swap_back()
+            raise
+
+    def _swap_back(self) -> None:
+        foreign, self.temporary = self.temporary, ""  # never deleted, whatever happens
+        try:
+            swapped = _rename(self.folder, foreign, self.name, EXCHANGE)
+        except OSError:
+            swapped = False
+        if swapped:
+            self.temporary = foreign
+        else:
+            self.folder.rename(foreign, self.name)
+
+    def _fsync_folder(self) -> None:
+        """Let the new name reach the disk. The file has it already: what fails here is told."""
+        try:
+            self.folder.fsync()
+        except OSError as error:
+            level = logging.DEBUG if error.errno in _NO_FSYNC else logging.WARNING
+            log.log(
+                level,
+                "%s is written, but whether it outlives a power cut is not known: fsync of its "
+                "folder failed (%s)",
+                self.path,
+                error.strerror,
+            )
+
+
+def _identity(st: os.stat_result, swapped: bool) -> tuple[int, ...]:
+    ctime = 0 if swapped else st.st_ctime_ns
+    return st.st_ino, st.st_dev, st.st_size, st.st_mtime_ns, st.st_nlink, ctime
+
+
+def stage(
+    path: str,
+    data: Content | None,
+    original: Original | None,
+    below: Beneath | None = None,
+    *,
+    like: os.stat_result | None = None,
+    keep_mtime: bool = False,
+) -> Staged:
+    """Write ``data`` (None: nothing, the file is to go) beside ``path``, ready to replace it.
+
+    ``original`` is what is there now (None: nothing), ``below`` as in :func:`read_original`. A
+    new file gets the owner and the access rights of ``like``, as far as that can be. Raise
+    WriteFailedError when the disk or the rights refuse, RefusedError when the file's owner,
+    rights or date could not be kept, or the content must not be written.
+    """
+    staged: Staged | None = None
+    try:
+        folder, name = _place(path, below)
+        powers = powers_in(folder)
+        kept = replace(original, data=b"") if original is not None else None
+        staged = Staged(path, folder, kept, powers, going=data is None)
+        if original is not None:
+            if original.stat.st_nlink > 1 and data is not None:
+                raise RefusedError(f"it has {original.stat.st_nlink} hard links")
+            if not original.stat.st_mode & 0o222 and data is not None:
+                raise RefusedError("it is write-protected")
+            if why := locked(folder, name):
+                raise RefusedError(why)
+            if not powers.deletes and not powers.renames:
+                raise RefusedError("nothing can be replaced in its folder")
+        if data is None:
+            if not powers.deletes:
+                raise RefusedError("nothing can be deleted in its folder")
+            return staged
+        dress = dress_like(like) if original is None else dress_as(folder, name, original.stat)
+        if keep_mtime and original is not None:
+            dress.date = (original.stat.st_atime_ns, original.stat.st_mtime_ns)
+        _fill(staged, data, dress)
+    except OSError as error:
+        if staged is not None:
+            staged.discard()
+        raise failed("write", path, error) from error
+    except BaseException:
+        if staged is not None:
+            staged.discard()
+        raise
+    return staged
+
+
+def _fill(staged: Staged, data: Content, dress: Dress) -> None:
+    """Put the content into a new file beside the old one."""
+    # Where chmod is refused, a file may still be made with the mode that it shall have.
+    for mode, last in ((0o600, False), (dress.mode, True)):
+        fd = _new_file(staged, mode)
+        try:
+            _put(fd, data, staged.path)
+            fits = dress.put_on(fd, last=last)
+            if fits:
+                _fsync(fd)
+        finally:
+            if fd != staged.nameless:
+                os.close(fd)
+        if fits:
+            break
+        staged.discard()
+    # Linux's client of SMB takes the time of the next close for the date of a file that was
+    # written: let that close be this one, and not that of whoever looks at the photo.
+    if staged.temporary:
+        with contextlib.suppress(PermissionError):  # its mode may let nobody read it
+            os.close(staged.folder.open(staged.temporary))
+
+
+def _new_file(staged: Staged, mode: int) -> int:
+    """Make the file that is to be filled. Raise OSError."""
+    folder, powers = staged.folder, staged.powers
+    if staged.original is None and not powers.deletes:
+        try:
+            staged.nameless = folder.open(".", os.O_RDWR | os.O_TMPFILE, mode)
+            return staged.nameless
+        except OSError as error:
+            if error.errno not in REFUSED | {errno.EISDIR}:
+                raise
+    if not powers.deletes and not powers.renames:
+        said = "files in its folder can be neither renamed nor deleted"
+        raise OSError(errno.EPERM, said, staged.path)
+    fd, staged.temporary = make_temporary(folder, mode)
+    return fd
+
+
+def _put(fd: int, data: Content, path: str) -> None:
+    write_content(fd, data)
+    start_writeback(fd)
+    if isinstance(data, Spliced):
+        data.prove()
+    check_written(fd, data, path)
+
+
+def _fsync(fd: int) -> None:
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
+
+
+def _rename(folder: Folder, source: str, target: str, flag: int) -> bool:
+    """Rename by renameat2(2); return False where that is refused, or there is no such thing."""
+    try:
+        folder.rename2(source, target, flag)
+    except OSError as error:
+        if error.errno in REFUSED:
+            return False
+        raise
+    return True
+
+
+_BEGIN_TO_WRITE = 2
+_CHUNK = 1 << 18
+
+
+def write_content(fd: int, content: Content) -> None:
+    """Write the content into an empty file. Raise OSError."""
+    for piece, start in pieces(content):
+        view = memoryview(piece)[start:]
+        while view:
+            view = view[os.write(fd, view) :]
+
+
+def check_written(fd: int, content: Content, path: str) -> None:
+    """Raise WriteFailedError unless the file holds the content, and nothing else; or OSError."""
+    place = 0
+    for piece, at in pieces(content):
+        while at < len(piece):
+            chunk = os.pread(fd, min(_CHUNK, len(piece) - at), place)
+            if not chunk or not piece.startswith(chunk, at):
+                raise _not_as_written(path)
+            at += len(chunk)
+            place += len(chunk)
+    if os.fstat(fd).st_size != place:
+        raise _not_as_written(path)
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def start_writeback(fd: int) -> None:
+    """Let the disk begin, by sync_file_range(2), where there is such a thing.
+
+    Nothing depends on it: what fails here fails again in fsync.
+    """
+    if (call := getattr(_libc, "sync_file_range", None)) is not None:
+        call(fd, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_BEGIN_TO_WRITE))
+
+
+def _not_as_written(path: str) -> WriteFailedError:
+    message = f"cannot write {path}: what was written beside it reads back as something else"
+    return WriteFailedError(message, "check that disk, and the machine's memory")

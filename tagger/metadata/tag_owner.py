@@ -1,0 +1,171 @@
+"""Whose tags a file beside a photo holds: this photo's, or those of another that had its name.
+
+Photos change names, with and without their sidecars. What we wrote into a file says for which
+photo: the digest of its bytes before we ever wrote to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from tagger.errors import MetadataError, RefusedError
+from tagger.metadata import json_sidecar, user_edits
+from tagger.metadata.safe_write import undo
+from tagger.metadata.safe_write.replace import MAX_SIDECAR, Original, read_original
+from tagger.metadata.xmp import edit
+from tagger.records import JournalEntry
+from tagger.system.beneath import Beneath
+
+_PREFIX = "xxh3-128:"
+
+
+def digest_text(digest: bytes) -> str:
+    """Return the digest of a photo as files name it; empty without one."""
+    return _PREFIX + digest.hex() if digest else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """What is known of the files at a photo's name.
+
+    ``others`` are journal entries of another photo that had the name before. ``digests`` are
+    those that the photo itself has, or had; none: nothing is asked. ``moved``: the photo came
+    from another name, or is a copy, so that its journal may be of files that stayed behind.
+    """
+
+    others: Sequence[JournalEntry] = ()
+    digests: Collection[bytes] = ()
+    moved: bool = False
+
+
+@dataclass(slots=True)
+class Settled:
+    """The journal of a photo's files; in the ``foreign`` ones is what another photo was given."""
+
+    journal: dict[str, JournalEntry]
+    foreign: set[str] = field(default_factory=set)
+
+
+def settle(
+    path: str, previous: Sequence[JournalEntry], whose: Whose, photo: Original, below: Beneath
+) -> Settled:
+    """Decide for each file, by what is in it, which entry tells what of ours it holds.
+
+    ``previous`` are the entries of the ``photo`` at ``path``, of files as they would be called
+    at its present name; ``below`` is the watched folder.
+    """
+    settled = Settled({entry.file: entry for entry in previous})
+    others = {entry.file: entry for entry in whose.others}
+    if not others and not whose.moved:
+        return settled
+    for file in {*settled.journal, *others}:
+        own, other = settled.journal.get(file), others.get(file)
+        if file == path:
+            if own is None and other is not None and _is_made_of(photo.data, other):
+                settled.journal[file] = other
+                settled.foreign.add(file)
+            continue
+        chosen, foreign = _choose(file, own, other, whose, below)
+        settled.journal.pop(file, None)
+        if chosen is not None:
+            settled.journal[file] = chosen
+        if foreign:
+            settled.foreign.add(file)
+    return settled
+
+
+def _choose(
+    file: str,
+    own: JournalEntry | None,
+    other: JournalEntry | None,
+    whose: Whose,
+    below: Beneath,
+) -> tuple[JournalEntry | None, bool]:
+    try:
+        original = read_original(file, below, MAX_SIDECAR)
+    except MetadataError:
+        return own or other, True
+    if original is None:
+        return None, False
+    now = undo.digest(original.data)
+    for entry in (own, other):
+        if entry is not None and entry.after == now:
+            return entry, entry is other
+    entry = own or other
+    is_json = entry is not None and entry.target == json_sidecar.TARGET
+    named = named_in_json(original.data) if is_json else named_in(original.data)
+    if named:
+        return (own, False) if named in whose.digests else (other, True)
+    if own is not None and other is not None and not _knows(original.data, own):
+        return other, True
+    return entry, True
+
+
+def still_held(entries: Sequence[JournalEntry], root: str) -> tuple[JournalEntry, ...]:
+    """Return the entries of files that do hold what they tell, for a photo that was moved or copied
+    and is not written to.
+
+    Beside its new name may be a sidecar that never had our tags: nobody took them out of it.
+    """
+    return tuple(entry for entry in entries if entry.target == "embed" or _is_held(entry, root))
+
+
+def _is_held(entry: JournalEntry, root: str) -> bool:
+    try:
+        original = read_original(entry.file, Beneath(root), MAX_SIDECAR)
+    except MetadataError:
+        return True  # nobody knows
+    if original is None:
+        return False
+    return entry.after == undo.digest(original.data) or _knows(original.data, entry)
+
+
+def _knows(data: bytes, entry: JournalEntry) -> bool:
+    try:
+        if entry.target == json_sidecar.TARGET:
+            return not user_edits.is_json_overwritten(entry, json_sidecar.parse(data))
+        return not user_edits.is_overwritten(entry, data)
+    except RefusedError:
+        return False
+
+
+def _is_made_of(data: bytes, entry: JournalEntry) -> bool:
+    """Whether a photo with another picture is the old one, edited: all of our words are in it."""
+    words = entry.added.get(edit.SUBJECT, ())
+    from tagger.metadata.managed_file import container_packet
+
+    packet = container_packet(data)
+    if packet is None or not words:
+        return False
+    try:
+        there = {edit.key(text) for text in edit.parse(packet).texts(edit.SUBJECT)}
+    except RefusedError:
+        return False
+    return there >= {edit.key(word) for word in words}
+
+
+def named_in(packet: bytes | None) -> bytes:
+    """Return the digest of the photo that our provenance in a packet names; empty without one."""
+    try:
+        texts = edit.parse(packet).texts(edit.PHOTO) if packet else ()
+    except RefusedError:
+        return b""
+    return _digest(texts[0]) if len(texts) == 1 else b""
+
+
+def named_in_json(data: bytes) -> bytes:
+    """As :func:`named_in`, for a JSON sidecar of ours."""
+    try:
+        found = json_sidecar.parse(data)
+    except RefusedError:
+        return b""
+    ours = str(found.get("software", "")).startswith("tagger ")
+    return _digest(str(found.get("hash", ""))) if ours else b""
+
+
+def _digest(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text.removeprefix(_PREFIX)) if text.startswith(_PREFIX) else b""
+    except ValueError:
+        return b""

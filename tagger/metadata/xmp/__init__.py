@@ -1,0 +1,1 @@
+"""XMP: packets, their edits, keywords in them."""

@@ -1,0 +1,365 @@
+"""Reads and edits XMP packets by byte offsets: what is not ours keeps every byte.
+
+The properties written, in the forms that digiKam, darktable, Immich, PhotoPrism and
+Lightroom expect: ``dc:subject`` (Bag), ``lr:hierarchicalSubject`` (Bag, ``animal|dog``),
+``digiKam:TagsList`` (Seq, ``animal/dog``); and our own namespace for provenance,
+:data:`PROVENANCE_URI`:
+
+* ``tagger:model``: the network that classified,
+* ``tagger:software``: the program and its version,
+* ``tagger:photo``: ``xxh3-128:`` and the digest, in hexadecimal, of the photo's bytes before we
+  ever wrote to it,
+* ``tagger:labels`` (Seq): one ``0.9712 dog`` for each keyword, its confidence first.
+
+XMP: ISO 16684-1. Anything that cannot be edited with certainty raises RefusedError whose
+message is a clause about "its XMP", without a path.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from xml.sax.saxutils import escape
+
+from tagger.errors import RefusedError
+from tagger.metadata.xmp.packet import (
+    HIERARCHICAL,
+    KEYWORD_PROPERTIES,
+    LABELS,
+    MODEL,
+    NAMESPACES,
+    PHOTO,
+    PREFIX,
+    PROVENANCE_PROPERTIES,
+    PROVENANCE_URI,
+    RDF,
+    SOFTWARE,
+    SUBJECT,
+    TAGS_LIST,
+    Element,
+    Packet,
+    array_of,
+    clean,
+    full_name,
+    key,
+    parse,
+)
+
+__all__ = [
+    "HIERARCHICAL",
+    "KEYWORD_PROPERTIES",
+    "LABELS",
+    "MODEL",
+    "NAMESPACES",
+    "PACKET_ID",
+    "PHOTO",
+    "PREFIX",
+    "PROVENANCE_PROPERTIES",
+    "PROVENANCE_URI",
+    "SOFTWARE",
+    "SUBJECT",
+    "TAGS_LIST",
+    "add",
+    "clean",
+    "distinct",
+    "full_name",
+    "key",
+    "parse",
+    "remove",
+    "resize",
+]
+
+ARRAYS = {SUBJECT: "Bag", HIERARCHICAL: "Bag", TAGS_LIST: "Seq", LABELS: "Seq"}
+"""The array type of each property that we create; an array that exists keeps its own."""
+
+PACKET_ID = "W5M0MpCehiHzreSzNTczkc9d"  # the same in every packet, ISO 16684-1 7.3.2
+
+# Possessive, and matched at one place after the other: see packet.py.
+_ATTRIBUTE = re.compile(rb"""\s++([^\s=/>]++)\s*+=\s*+("[^"]*+"|'[^']*+')""")
+_NAME = re.compile(rb"[^\s/>]*+")
+_PADDING = re.compile(rb">([ \t\r\n]*+)<\?xpacket\s++end=[^>]*+(?<=\?)>[\s\0]*+\Z")
+_MAX_INDENT = 200
+
+Edit = tuple[int, int, bytes]
+
+
+def apply_edits(data: bytes, edits: Iterable[Edit]) -> bytes:
+    """Return ``data`` with each (start, end, replacement) done; offsets are of ``data``."""
+    out, at = [], 0
+    for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
+        if start < at:
+            raise RefusedError("its XMP would be edited twice in one place")
+        out += [data[at:start], new]
+        at = end
+    out.append(data[at:])
+    return b"".join(out)
+
+
+def add(
+    data: bytes | None, wanted: Mapping[str, Sequence[str]], toolkit: str
+) -> tuple[bytes, dict[str, tuple[str, ...]]]:
+    """Return the packet with the ``wanted`` values in it, and those really added.
+
+    ``data`` None makes a new packet. Values that are there already are left alone.
+    Raise RefusedError when the packet cannot be edited safely.
+    """
+    if data is None:
+        data = new_packet(toolkit)
+    packet = parse(data)
+    edits: list[Edit] = []
+    added: dict[str, tuple[str, ...]] = {}
+    fresh: dict[str, tuple[str, ...]] = {}
+    before = {name: packet.values(name) for name in wanted if name not in PROVENANCE_PROPERTIES}
+    for name, values in wanted.items():
+        if name in PROVENANCE_PROPERTIES:
+            if values:
+                fresh[name] = added[name] = tuple(values)
+            continue
+        new = _missing(values, before[name])
+        if not new:
+            continue
+        added[name] = new
+        prop = packet.find(name)
+        if prop is None:
+            fresh[name] = new
+        else:
+            edits.append(_append(packet, prop, name, new))
+    if packet.has_ours() and any(name in PROVENANCE_PROPERTIES for name in fresh):
+        edits += _without_provenance(packet)
+    if fresh:
+        edits.append(_describe(packet, fresh))
+    result = apply_edits(data, edits)
+    after = parse(result)
+    for name, old in before.items():
+        if after.values(name) != old + added.get(name, ()):
+            raise RefusedError(f"its XMP could not be edited with certainty ({name})")
+    return result, added
+
+
+def distinct(values: Sequence[str]) -> tuple[str, ...]:
+    """Return ``values`` as they can be written, each once."""
+    return _missing(values, ())
+
+
+def _missing(values: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
+    """Return those of ``values``, each once, that are not there in any spelling."""
+    known = {key(value) for value in there}
+    found: dict[str, str] = {}
+    for value in map(clean, values):
+        if value and key(value) not in known:
+            found.setdefault(key(value), value)
+    return tuple(found.values())
+
+
+def _raw_name(data: bytes, element: Element) -> bytes:
+    found = _NAME.match(data, element.start + 1)
+    assert found is not None
+    return found[0]
+
+
+def _rdf(data: bytes, element: Element) -> bytes:
+    """Return the prefix, with its colon, by which ``element`` names the RDF namespace."""
+    prefix, colon, _ = _raw_name(data, element).rpartition(b":")
+    return prefix + colon
+
+
+def _indent(data: bytes, element: Element) -> bytes:
+    """Return the line break and white space before ``element``, empty when on one line.
+
+    Empty as well when it is longer than any program indents: each value that is put in gets it.
+    """
+    before = data[max(0, element.start - _MAX_INDENT) : element.start]
+    line = before.rstrip(b" \t")
+    if not line.endswith(b"\n"):
+        return b""
+    return before[len(line) - (2 if line.endswith(b"\r\n") else 1) :]
+
+
+def _append(packet: Packet, prop: Element, name: str, values: Sequence[str]) -> Edit:
+    data = packet.data
+    array, items = array_of(prop, name)
+    if array is None:
+        # An empty property: give it the array that we would create.
+        rdf = _rdf(data, packet.rdf)
+        body = _list(rdf, ARRAYS[name], values, _indent(data, prop) + b" ", b"")
+        return _refill(data, prop, body + _indent(data, prop))
+    rdf = _rdf(data, array)
+    if items:
+        indent = _indent(data, items[-1])
+        new = b"".join(indent + _item(rdf, value) for value in values)
+        return items[-1].end, items[-1].end, new
+    indent = _indent(data, array)
+    step = indent + b" " if indent else b""
+    new = b"".join(step + _item(rdf, value) for value in values)
+    return _refill(data, array, new + indent)
+
+
+def _refill(data: bytes, element: Element, body: bytes) -> Edit:
+    """Return the edit that puts ``body`` before the end tag, made if it is ``<a/>``."""
+    if not element.empty:
+        return element.close, element.close, body
+    closing = b">" + body + b"</" + _raw_name(data, element) + b">"
+    return element.open_end - 2, element.open_end, closing
+
+
+def _item(rdf: bytes, value: str) -> bytes:
+    return b"<%sli>%s</%sli>" % (rdf, escape(value).encode(), rdf)
+
+
+def _list(rdf: bytes, kind: str, values: Sequence[str], indent: bytes, unit: bytes) -> bytes:
+    tag = rdf + kind.encode()
+    items = b"".join(indent + unit + b" " + _item(rdf, value) for value in values)
+    return b"%s<%s>%s%s</%s>" % (indent, tag, items, indent, tag)
+
+
+def _describe(packet: Packet, fresh: Mapping[str, Sequence[str]]) -> Edit:
+    """Return the edit that adds a description of our own with the properties ``fresh``."""
+    data = packet.data
+    rdf = _rdf(data, packet.rdf)
+    if not rdf:
+        raise RefusedError("its XMP has RDF without a prefix, which few programs can read")
+    line = _indent(data, packet.nodes[-1]) if packet.nodes else b"\n  "
+    line = line or b"\n"
+    about = escape(_about(packet), {'"': "&quot;"}).encode()
+    prefixes = sorted({name.split(":")[0] for name in fresh})
+    tag = b"".join(
+        line + b'  xmlns:%s="%s"' % (prefix.encode(), NAMESPACES[prefix].encode())
+        for prefix in prefixes
+    )
+    out = [line, b'<%sDescription %sabout="%s"' % (rdf, rdf, about), tag, b">"]
+    for name, values in fresh.items():
+        raw = name.encode()
+        out += [line, b" <", raw, b">"]
+        if name in ARRAYS:
+            out += [_list(rdf, ARRAYS[name], values, line + b"  ", b""), line, b" "]
+        else:
+            out.append(escape(values[0]).encode())
+        out += [b"</", raw, b">"]
+    out += [line, b"</%sDescription>" % rdf]
+    if packet.rdf.empty:
+        out.append(b"\n ")
+        return _refill(data, packet.rdf, b"".join(out))
+    at = packet.nodes[-1].end if packet.nodes else packet.rdf.open_end
+    return at, at, b"".join(out)
+
+
+def _about(packet: Packet) -> str:
+    """Return what the descriptions are about; exiftool warns when they differ."""
+    for node in packet.nodes:
+        for name, value in node.attributes:
+            if name in ("about", f"{RDF}}}about"):
+                return value
+            if name in (f"{RDF}}}ID", f"{RDF}}}nodeID"):
+                raise RefusedError("its XMP describes more than the photo")
+    return ""
+
+
+def _without_provenance(packet: Packet) -> list[Edit]:
+    """Return the edits that take away what is in our own namespace."""
+    data, mine = packet.data, PROVENANCE_URI + "}"
+    edits: list[Edit] = []
+    for node in packet.nodes:
+        edits += [_cut(data, prop) for prop in node.children if prop.name.startswith(mine)]
+        raw = [
+            found
+            for found in _attributes(data, node)
+            if found[1] != b"xmlns" and not found[1].startswith(b"xmlns:")
+        ]
+        if len(raw) != len(node.attributes):
+            raise RefusedError("its XMP has a tag that cannot be located")
+        for found, (name, _) in zip(raw, node.attributes, strict=True):
+            if name.startswith(mine):
+                edits.append((found.start(), found.end(), b""))
+    return edits
+
+
+def _attributes(data: bytes, element: Element) -> Iterator[re.Match[bytes]]:
+    """Yield the attributes in a start tag, with the blanks before each."""
+    at = element.start + 1 + len(_raw_name(data, element))
+    while found := _ATTRIBUTE.match(data, at, element.open_end):
+        yield found
+        at = found.end()
+
+
+def _cut(data: bytes, element: Element) -> Edit:
+    return element.start - len(_indent(data, element)), element.end, b""
+
+
+def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
+    """Return the packet without those of the ``added`` values that are still in it.
+
+    An array, and a description, that become empty by it go as well, and everything in our
+    own namespace. Raise RefusedError when the packet cannot be edited safely.
+    """
+    packet = parse(data)
+    gone: dict[int, Element] = {}
+    for name in KEYWORD_PROPERTIES:
+        values = Counter(added.get(name, ()))
+        if not values:
+            continue
+        items = packet.items(name)
+        mine = []
+        for item in reversed(items):  # one for each value: the user may have added his own
+            if values[text := item.text] > 0:
+                values[text] -= 1
+                mine.append(item)
+        if mine and len(mine) == len(items):
+            prop = packet.find(name)
+            assert prop is not None
+            mine = [prop]
+        gone |= {item.start: item for item in mine}
+    for node in packet.nodes:
+        mine = [p for p in node.children if p.name.startswith(PROVENANCE_URI + "}")]
+        gone |= {item.start: item for item in mine}
+    edits = _without_provenance(packet)
+    bare_nodes: list[Element] = []
+    for node in packet.nodes:
+        rest = [prop for prop in node.children if prop.start not in gone]
+        says = [k for k, _ in node.attributes if not k.startswith(PROVENANCE_URI + "}")]
+        bare = not rest and all(key in ("about", f"{RDF}}}about") for key in says)
+        if bare and (node.children or len(says) < len(node.attributes)):
+            bare_nodes.append(node)
+    starts = [node.start for node in bare_nodes]
+
+    def goes_anyway(at: int) -> bool:
+        before = bisect_right(starts, at)
+        return before > 0 and at < bare_nodes[before - 1].end
+
+    edits = [edit for edit in edits if not goes_anyway(edit[0])]
+    gone = {at: element for at, element in gone.items() if not goes_anyway(at)}
+    gone |= {node.start: node for node in bare_nodes}
+    cut = {edit[1] for edit in edits}
+    edits += [_cut(data, item) for item in gone.values() if item.end not in cut]
+    return apply_edits(data, edits)
+
+
+def new_packet(toolkit: str) -> bytes:
+    """Return a packet that says nothing, made by the program ``toolkit``."""
+    return (
+        f'<?xpacket begin="\ufeff" id="{PACKET_ID}"?>\n'
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="{escape(toolkit)}">\n'
+        f' <rdf:RDF xmlns:rdf="{RDF}">\n'
+        " </rdf:RDF>\n"
+        "</x:xmpmeta>\n"
+        '<?xpacket end="w"?>'
+    ).encode()
+
+
+def resize(data: bytes, size: int) -> bytes:
+    """Return the packet with its padding changed so that it takes ``size`` bytes.
+
+    As it is when it has no padding or too little of it.
+    """
+    found = _PADDING.search(data)
+    if found is None:
+        return data
+    start, end = found.span(1)
+    length = end - start + size - len(data)
+    if length < 0 or length == end - start:
+        return data
+    padding = data[start:end]
+    if length <= len(padding):
+        return data[:start] + padding[len(padding) - length :] + data[end:]
+    return data[:end] + b" " * (length - len(padding) - 1) + b"\n" + data[end:]

@@ -1,0 +1,180 @@
+"""Keywords as paths and values: the user's, ours, both together."""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from tagger.errors import RefusedError
+from tagger.metadata.xmp import edit
+from tagger.metadata.xmp.packet import clean
+from tagger.records import Keyword
+
+KeywordPath = tuple[str, ...]
+MAX_DEPTH, MAX_LENGTH, MAX_KEYWORDS, MAX_TEXT = 50, 500, 1000, 200_000
+"""Of the user's keywords, levels and characters, and how many are read of one photo, with how
+many characters together. What goes beyond is left where it is, and passed over: a hierarchy of
+ten thousand levels fits into a photo, and with all that stands above each it would not fit into
+any memory."""
+
+
+def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordPath, ...]:
+    """Return the keywords in a packet and in IPTC, each as its way down the hierarchy.
+
+    A plain keyword that is part of a hierarchy is that hierarchy's. What cannot be
+    understood is passed over: this is for reading.
+    """
+    subjects: list[str] = []
+    deep: list[KeywordPath] = []
+    if packet is not None:
+        try:
+            parsed = edit.parse(packet)
+        except RefusedError:
+            pass  # nothing can be read from it, and nothing is written into it
+        else:
+            subjects += parsed.texts(edit.SUBJECT)
+            deep += [_split(value, "|") for value in parsed.texts(edit.HIERARCHICAL)]
+            deep += [_split(value, "/") for value in parsed.texts(edit.TAGS_LIST)]
+    return merged([*deep, *((word,) for word in (*subjects, *iptc))])
+
+
+def user_words(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the plain keywords in a packet and in IPTC, also those that are in a hierarchy."""
+    try:
+        subjects = edit.parse(packet).texts(edit.SUBJECT) if packet is not None else ()
+    except RefusedError:
+        subjects = ()
+    return tuple(itertools.islice((w for w in (*subjects, *iptc) if _is_sane((w,))), MAX_KEYWORDS))
+
+
+def _is_sane(path: Sequence[str]) -> bool:
+    return len(path) <= MAX_DEPTH and all(len(word) <= MAX_LENGTH for word in path)
+
+
+def _within(paths: Iterable[KeywordPath], count: int) -> Iterator[KeywordPath]:
+    """Yield the first ``count`` paths, as long as they have MAX_TEXT characters together."""
+    room = MAX_TEXT
+    for path in itertools.islice(paths, count):
+        room -= sum(map(len, path))
+        if room < 0:
+            return
+        yield path
+
+
+def merged(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
+    """Return ``paths`` without repetitions and without plain words that a longer path holds."""
+    sane = _within(filter(_is_sane, paths), MAX_KEYWORDS)
+    cleaned = (tuple(map(edit.clean, path)) for path in sane)
+    given = [path for path in cleaned if path and all(path)]
+    inside = {edit.key(part) for path in given if len(path) > 1 for part in path}
+    found: dict[KeywordPath, KeywordPath] = {}
+    for path in given:
+        if len(path) > 1 or edit.key(path[0]) not in inside:
+            found.setdefault(tuple(map(edit.key, path)), path)
+    return tuple(found.values())
+
+
+def _split(value: str, mark: str) -> KeywordPath:
+    return tuple(part for part in (piece.strip() for piece in value.split(mark)) if part)
+
+
+def with_parents(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
+    """Return the paths and everything above them, each once, as many as are read of a photo."""
+    every = dict.fromkeys(path[: n + 1] for path in paths for n in range(len(path)))
+    return tuple(_within(every, 2 * MAX_KEYWORDS))
+
+
+def wanted_values(
+    keywords: Sequence[Keyword],
+    users: Sequence[KeywordPath],
+    words: Sequence[str],
+    provenance: tuple[str, str, str] | None,
+) -> dict[str, tuple[str, ...]]:
+    """Return what each property shall hold, by the property's name.
+
+    Programs read only one of the three, so each gets the user's keywords as well: ``users``,
+    and the plain ``words`` that stand somewhere. ``provenance`` is (model, software,
+    the photo's digest, empty if not known); it names only keywords that the user does not have
+    himself, for these are ours to take away. Empty without ``keywords``.
+    """
+    if not keywords:
+        return {}
+    leaves = [keyword.path for keyword in keywords if keyword.leaf]
+    paths = [*users, *leaves]
+    wanted = {
+        edit.SUBJECT: (*words, *(path[-1] for path in users), *(k.name for k in keywords)),
+        edit.HIERARCHICAL: _joined(paths, "|"),
+        edit.TAGS_LIST: _joined(paths, "/"),
+    }
+    if provenance is not None:
+        wanted[edit.MODEL], wanted[edit.SOFTWARE] = (provenance[0],), (provenance[1],)
+        if provenance[2]:
+            wanted[edit.PHOTO] = (provenance[2],)
+        known = {edit.key(part) for path in users for part in path} | set(map(edit.key, words))
+        wanted[edit.LABELS] = tuple(
+            f"{k.confidence:.4f} {edit.clean(k.name)}"
+            for k in keywords
+            if edit.key(k.name) not in known
+        )
+        if prefix := _prefix(keywords):
+            wanted[edit.PREFIX] = ("|".join(prefix),)
+    return wanted
+
+
+def _prefix(keywords: Sequence[Keyword]) -> KeywordPath:
+    """Return the levels above all ``keywords`` that are none themselves."""
+    names = {keyword.name for keyword in keywords}
+    path = keywords[0].path
+    return tuple(itertools.takewhile(lambda word: word not in names, path))
+
+
+def _joined(paths: Iterable[KeywordPath], mark: str) -> tuple[str, ...]:
+    """Return the hierarchies as one property holds them.
+
+    A word with the ``mark`` in it (AC/DC) is left out there: it would be read as levels.
+    """
+    return tuple(mark.join(path) for path in paths if not any(mark in word for word in path))
+
+
+def without(
+    keywords: Sequence[Keyword], labels: Collection[str], words: Mapping[str, str]
+) -> tuple[Keyword, ...]:
+    """Return ``keywords`` without some ``labels``, also where they stand above others.
+
+    ``words`` maps labels to the words once written for them.
+    """
+    if not labels:
+        return tuple(keywords)
+    gone = {k.name for k in keywords if k.tag in labels}
+    gone |= {word for label, word in words.items() if label in labels}
+    kept = [
+        replace(k, path=(*(part for part in k.path[:-1] if part not in gone), k.name))
+        for k in keywords
+        if k.tag not in labels
+    ]
+    inner = {k.path[:n] for k in kept for n in range(1, len(k.path))}
+    return tuple(replace(k, leaf=k.path not in inner) for k in kept)
+
+
+MAX_LENGTH = 64
+"""Characters of a keyword: so many bytes IPTC holds, which other programs take for the limit."""
+_LEVELS, _LISTS = frozenset("|/"), frozenset(",;")
+_UNFIT = ("Cc", "Cs", "Cn", "Zl", "Zp")
+"""Control characters, halves of characters, and what is none; joiners in emoji are well."""
+
+
+def keyword_problem(word: str) -> str | None:
+    """Return what makes ``word`` unfit as a keyword, beginning with "it"; None: nothing does."""
+    if not clean(word):
+        return "it is empty"
+    if len(word) > MAX_LENGTH:
+        return f"it has {len(word)} characters, more than {MAX_LENGTH}"
+    if _LEVELS & {*word}:
+        return "it has a `/` or `|`, which separate levels of keywords in other programs"
+    if _LISTS & {*word}:
+        return "it has a `,` or `;`, which separate keywords in other programs"
+    if any(unicodedata.category(mark) in _UNFIT for mark in word):
+        return "it has a character that cannot be written"
+    return None
