@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.classify.int8_trial import Verdict
     from tagger.classify.onnx_store import Converted
-    from tagger.decode.pool import DecodePool
-
-from tagger.decode.pool import decoded_crops
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +92,7 @@ class EngineLoader:
     ) -> None:
         self.engine: Engine | None = None
         self.error: ModelError | None = None
-        self._stop = stop
+        self.stop = stop
         self._clock = clock
         self._key: tuple[Any, ...] = ()
         self._next_try = self._next_download = 0.0
@@ -129,17 +126,17 @@ class EngineLoader:
         try:
             path = _find(config)
         except WeightsNotFoundError as missing:
-            if (engine := _load_kept(config, self._stop)) is not None:
+            if (engine := _load_kept(config, self.stop)) is not None:
                 log.info("%s loaded with %s; its weights are gone", engine.model_id, engine.name)
                 return engine
             if not model.download or self._clock() < self._next_download:
                 raise
             log.info("no weights of %s on this machine; downloading them", model.name)
             if self._download is not None:
-                self._download.wait(self._stop)
+                self._download.wait(self.stop)
             self._download = _Download(model.name, config.state_dir)
             try:
-                path = self._download.result(self._stop)
+                path = self._download.result(self.stop)
             except DownloadError as error:
                 self._next_download = self._clock() + DOWNLOAD_RETRY_SECONDS
                 if str(error) != self._warned:
@@ -170,7 +167,7 @@ class EngineLoader:
             raise self._failed[2].with_traceback(None)  # it would grow with every raise
         self._failed = None
         try:
-            return _load(config, path, self._stop)
+            return _load(config, path, self.stop)
         except ModelError as error:
             self._failed = (version, self._clock() + LOAD_RETRY_SECONDS, error)
             raise
@@ -185,13 +182,13 @@ class EngineLoader:
         return self.engine
 
     def maybe_optimize(
-        self, config: Config, seen: int, paths: Iterable[str], pool: DecodePool
+        self, config: Config, seen: int, crops: Iterable[NDArray[np.uint8]]
     ) -> Verdict | None:
         """Find out, once enough photos were seen, whether int8 may be used; see
         :func:`tagger.classify.int8_trial.maybe_optimize`.
 
-        For a thread of the daemon's. ``seen`` is the number of photos in the index, ``paths``
-        those in random order, ``pool`` decodes them. Does nothing unless the config leaves
+        For a thread of the daemon's. ``seen`` is the number of photos in the index, ``crops``
+        those in random order, uint8 (S, S, 3), not decoded before they are asked for. Does nothing unless the config leaves
         the precision and the engine open. When the returned verdict is accepted,
         :meth:`renew` loads the int8 network. Raise ModelError, StoppedError.
         """
@@ -202,13 +199,12 @@ class EngineLoader:
         model = converted_model(config)
         if model is None:
             return None
-        crops = decoded_crops(pool, paths, self._stop)
         try:
             verdict = maybe_optimize(
-                model, seen, crops, threads=config.model.threads, stop=self._stop
+                model, seen, crops, threads=config.model.threads, stop=self.stop
             )
         except ModelError as error:
-            if self._stop():  # so that few crops came
+            if self.stop():  # so that few crops came
                 raise StoppedError("stopped while photos were decoded") from error
             raise
         if verdict is not None:

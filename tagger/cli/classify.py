@@ -62,7 +62,7 @@ def classify_command(
         threads=model.threads,
         state_dir=config.state_dir if keeps else None,
     )
-    chooser = make_chooser(engine, config, vocabulary(config))
+    chooser = make_chooser(engine.categories, config, vocabulary(config))
     results: list[dict[str, Any]] = []
     failed = False
     workers = min(config.decode.workers or cores(), len(photos))

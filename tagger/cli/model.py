@@ -220,7 +220,7 @@ def _same_tags(config: Config, engine: Engine) -> Compare:
     from tagger.labels.chooser import make_chooser
     from tagger.labels.evidence import Evidence
 
-    chooser = make_chooser(engine, config, vocabulary(config))
+    chooser = make_chooser(engine.categories, config, vocabulary(config))
 
     def compare(fp32: NDArray[np.float32], int8: NDArray[np.float32]) -> dict[str, float]:
         def labels(row: NDArray[np.float32]) -> list[str]:

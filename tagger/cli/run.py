@@ -34,7 +34,7 @@ def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
     keep_private()
     give_memory_back()
     raise_descriptors()
-    be_nice(config.priority)
+    be_nice(config.priority.nice, config.priority.io)
 
     from tagger.daemon.daemon import Daemon
 
@@ -44,7 +44,7 @@ def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
         return new
 
     with Bar() if wants_bar(config.log) else nullcontext() as bar:
-        set_up_logging(config.log)
+        set_up_logging(config.log.level, config.log.format)
         show = bar.show if bar else None
         daemon = Daemon(
             config, read_config=again, show=show, notifier=Notifier(), take_over=take_over

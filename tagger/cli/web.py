@@ -36,7 +36,7 @@ def web_command(ctx: click.Context, listen: str | None) -> None:
     if listen:
         config = dataclasses.replace(config, web=dataclasses.replace(config.web, listen=listen))
     leave_folder()
-    set_up_logging(config.log)
+    set_up_logging(config.log.level, config.log.format)
     keep_private()
     with WebServer(config) as server:
 

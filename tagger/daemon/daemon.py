@@ -427,7 +427,7 @@ class Daemon:
             self._manager.notifier.ready()
             return
         self.config = new
-        set_up_logging(new.log)
+        set_up_logging(new.log.level, new.log.format)
         log.info("config reloaded")
         self._pause.set()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tagger.classify.loader import EngineLoader
 from tagger.config.schema import Config
 from tagger.daemon.progress import Progress, Standing
-from tagger.decode.pool import decode_pool
+from tagger.decode.pool import decode_pool, decoded_crops
 from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.index.connection import concerns_index
 from tagger.index.store import Store
@@ -339,7 +339,7 @@ class Worker:
         from tagger.labels.vocabulary import own_vocabulary
         from tagger.pipeline.pipeline import Pipeline
 
-        chooser = make_chooser(engine, self._config, own_vocabulary(self._config.state_dir))
+        chooser = make_chooser(engine.categories, self._config, own_vocabulary(self._config.state_dir))
         pool = decode_pool(self._config, engine.spec)
         return Pipeline(
             self._config,
@@ -424,7 +424,8 @@ class _Optimizing(threading.Thread):
         loader, config, store, pool = self._given
         try:
             seen = store.classified()
-            verdict = loader.maybe_optimize(config, seen, store.sample_paths(), pool)
+            crops = decoded_crops(pool, store.sample_paths(), loader.stop)
+            verdict = loader.maybe_optimize(config, seen, crops)
         except StoppedError:
             return  # the next start tries it again
         except ModelError as error:

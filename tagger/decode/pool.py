@@ -48,7 +48,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from tagger.classify.child_process import never
 from tagger.config.schema import Config
 
 if TYPE_CHECKING:
@@ -338,7 +337,7 @@ def decode_pool(config: Config, spec: CropSpec, *, workers: int = 0) -> DecodePo
 
 
 def decoded_crops(
-    pool: DecodePool, paths: Iterable[str], stop: Callable[[], bool] = never
+    pool: DecodePool, paths: Iterable[str], stop: Callable[[], bool] = lambda: False
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the centre crop, uint8 (S, S, 3), of each photo that can be decoded.
 

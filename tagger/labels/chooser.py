@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tagger.classify.engine import Engine
     from tagger.labels.vocabulary import Vocabulary
 
 
@@ -343,13 +342,14 @@ def _same(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
 
 
-def make_chooser(engine: Engine, config: Config, vocabulary: Vocabulary) -> Chooser:
-    """Return the chooser of tags for an engine."""
-
+def make_chooser(
+    categories: Sequence[str], config: Config, vocabulary: Vocabulary
+) -> Chooser:
+    """Return the chooser of tags for an engine with these output ``categories``."""
     return Chooser(
         vocabulary,
         config.labels,
-        class_count=len(engine.categories),
+        class_count=len(categories),
         model_name=config.model.name,
-        categories=engine.categories,
+        categories=categories,
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 REMOVED = "removed by you"
 
 
-class Reasons:
+class Explainer:
     """Explains stored predictions. For any thread."""
 
     def __init__(self, config: Config, vocabulary: Vocabulary) -> None:

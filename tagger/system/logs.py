@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tagger.config.schema import LogConfig
 from tagger.text.unicode import well_formed
 
 _CONTROLS = (
@@ -122,18 +121,21 @@ def goes_to_journal(fd: int, environ: Mapping[str, str] = os.environ) -> bool:
     return (device, inode) == (str(found.st_dev), str(found.st_ino))
 
 
-def set_up_logging(config: LogConfig) -> None:
-    """Send the log to standard error in the configured form, replacing what was set up before."""
+def set_up_logging(level: str = "info", format: str = "text") -> None:
+    """Send the log to standard error, replacing what was set up before.
+
+    ``format`` is ``text`` or ``json``.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(config))
+    handler.setFormatter(_formatter(format))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("tagger").setLevel(config.level.upper())
+    logging.getLogger("tagger").setLevel(level.upper())
 
 
-def _formatter(config: LogConfig) -> logging.Formatter:
-    if config.format == "json":
+def _formatter(format: str) -> logging.Formatter:
+    if format == "json":
         return JsonFormatter()
     try:
         fd = sys.stderr.fileno()

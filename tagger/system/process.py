@@ -9,8 +9,6 @@ import resource
 
 import psutil
 
-from tagger.config.schema import PriorityConfig
-
 log = logging.getLogger(__name__)
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
@@ -47,18 +45,20 @@ def trim_memory() -> None:
         malloc_trim(0)
 
 
-def be_nice(config: PriorityConfig) -> None:
+def be_nice(nice: int, io: str) -> None:
     """Lower the priority of this thread, and of all threads and processes it starts.
+
+    ``nice`` is the niceness (0…19), ``io`` is ``idle``, ``low`` or ``normal``.
 
     A machine that does not allow it is no reason to stop.
     """
     classes = {"idle": psutil.IOPRIO_CLASS_IDLE, "low": psutil.IOPRIO_CLASS_BE}
     try:
-        if os.getpriority(os.PRIO_PROCESS, 0) < config.nice:
-            os.setpriority(os.PRIO_PROCESS, 0, config.nice)
-        if config.io != "normal":
+        if os.getpriority(os.PRIO_PROCESS, 0) < nice:
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+        if io != "normal":
             # Zero is the calling thread; psutil asks for a process, which is its first one.
-            psutil.Process().ionice(classes[config.io], 7 if config.io == "low" else None)
+            psutil.Process().ionice(classes[io], 7 if io == "low" else None)
     except Exception as error:  # noqa: BLE001 - logged; no figure or right is worth a stop
         log.warning("the priority stays as it is: %s", error)
 

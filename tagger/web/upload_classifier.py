@@ -262,7 +262,7 @@ class Classifier:
         if before is not None and before.engine.shared is engine:
             return before
         config, known = self._config, self._vocabulary
-        chooser = make_chooser(engine, config, known)
+        chooser = make_chooser(engine.categories, config, known)
         labels = engine.categories
         if len(labels) == len(known.wnids):
             labels = tuple(known.leaf_of(index) for index in range(len(labels)))

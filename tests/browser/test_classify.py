@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from .conftest import Seen
+from tests.browser.conftest import Seen
 
 
 def results(page: Page) -> Locator:

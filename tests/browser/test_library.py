@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.conftest import wait_until
 
-from .conftest import PASSWORD, Seen, Site, commented
+from tests.browser.conftest import PASSWORD, Seen, Site, commented
 
 PAGE = 60
 

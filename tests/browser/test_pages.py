@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from tests.conftest import PROJECT
 
-from .conftest import Seen, Site
+from tests.browser.conftest import Seen, Site
 
 SHOTS = Path(os.environ.get("TAGGER_SCREENSHOTS") or PROJECT / "build" / "screenshots")
 WIDE, PHONE, NARROW = (1280, 900), (390, 844), (320, 640)

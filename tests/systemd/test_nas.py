@@ -99,7 +99,7 @@ def results(
         (share / name).mkdir()
         for file in files:
             shutil.copy(file, share / name)
-    shutil.copy(Path(__file__).with_name("nas_guest.py"), share)
+    shutil.copy(PROJECT / "tests/support/nas_guest.py", share)
     for file in [share, *share.rglob("*")]:
         file.chmod(0o755 if file.is_dir() else 0o644)  # alice reads them
     boot(root, share, folder / "disk")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-CHILD = Path(__file__).with_name("child_watch.py")
+CHILD = PROJECT / "tests/support/child_watch.py"
 PROJECT = Path(__file__).resolve().parents[2]
 
 

@@ -25,7 +25,7 @@ from tagger.web.server import WebServer
 from tagger.web.upload_classifier import TOGETHER, _Together
 from tagger.web.uploads import Spool
 
-from .conftest import GOLDEN_RETRIEVER, TABBY, FakeEngine, jpeg
+from tests.web.conftest import GOLDEN_RETRIEVER, TABBY, FakeEngine, jpeg
 
 FORM = "multipart/form-data; boundary=XbX"
 HEAD = b'--XbX\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'

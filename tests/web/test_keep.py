@@ -17,7 +17,7 @@ from tagger.paths import is_photo_name
 from tagger.web import inbox as keeping
 from tagger.web.inbox import MAX_NAME, SUFFIXES, safe_name
 
-from .conftest import Site, jpeg, multipart
+from tests.web.conftest import Site, jpeg, multipart
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
 

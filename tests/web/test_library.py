@@ -20,7 +20,7 @@ from tagger.system.files import photo_stat
 from tagger.web.photo_images import VIEW_BYTES, Gallery
 from tagger.web.routes.predict import MAX_QUERY
 
-from .conftest import jpeg
+from tests.web.conftest import jpeg
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tagger.web.routes.events import Live
 from tagger.web.server import WebServer
 from tagger.web.services import Services
 
-from .conftest import FakeEngine
+from tests.web.conftest import FakeEngine
 
 LISTENS = {"Accept": "text/event-stream"}
 

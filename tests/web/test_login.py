@@ -29,9 +29,9 @@ from tagger.web.auth.passwords import (
 from tagger.web.auth.sessions import COOKIE, ENDED, FILE, FILE_CHARACTERS, Sessions
 from tagger.web.errors import WebError
 
-from .conftest import Site, jpeg, multipart
-from .test_passwords import HASH, SECRET
-from .test_security import STRANGERS, every_request
+from tests.web.conftest import Site, jpeg, multipart
+from tests.web.test_passwords import HASH, SECRET
+from tests.web.test_security import STRANGERS, every_request
 
 OURS = {"Sec-Fetch-Site": "same-origin"}
 BEARER = {"Authorization": f"Bearer {SECRET}"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .conftest import jpeg, multipart
+from tests.web.conftest import jpeg, multipart
 
 WORDS = st.sampled_from(
     'dog cat ( ) " and or not : > >= 0.5 taken: in: near: is: is:failed near:1,2,3km taken:2024.. '

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import jpeg, multipart
+from tests.web.conftest import jpeg, multipart
 
 TYPES = {
     "string": str,

@@ -21,7 +21,7 @@ from tagger.records import Prediction
 from tagger.web.upload_classifier import REST_SECONDS, Classifier
 from tagger.web.uploads import Spool
 
-from .conftest import FakeEngine, jpeg, multipart
+from tests.web.conftest import FakeEngine, jpeg, multipart
 
 
 def encoded(kind: str, **options: object) -> bytes:

@@ -13,8 +13,8 @@ from tagger.web.auth.sessions import COOKIE
 from tagger.web.auth.trusted_proxies import TrustedProxies
 from tagger.web.server import WebServer
 
-from .conftest import FakeEngine
-from .test_server import ask
+from tests.web.conftest import FakeEngine
+from tests.web.test_server import ask
 
 PROXY, STRANGER, CLIENT = "10.0.0.1", "10.0.1.1", "203.0.113.7"
 SECRET = "correct horse battery"

@@ -10,7 +10,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode, openapi
 from schemathesis.specs.openapi import checks
 
-from .conftest import jpeg
+from tests.web.conftest import jpeg
 
 EXAMPLES = 15
 CHECKS = [

@@ -23,7 +23,7 @@ from tagger.web.auth.request_checks import (
 from tagger.web.errors import WebError
 from tagger.web.photo_images import open_inside
 
-from .conftest import jpeg, multipart
+from tests.web.conftest import jpeg, multipart
 
 STRANGERS = [
     "evil.example",

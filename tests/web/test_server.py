@@ -23,7 +23,7 @@ from tagger.errors import ConfigError, ModelError, StateError
 from tagger.web.auth.passwords import make_hash
 from tagger.web.server import WebServer
 
-from .conftest import FakeEngine, jpeg
+from tests.web.conftest import FakeEngine, jpeg
 
 BOUNDARY = "XbX"
 

@@ -29,8 +29,8 @@ from tagger.web.inbox import MAX_NAME, safe_name
 from tagger.web.server import WebServer
 from tests.conftest import wait_until
 
-from .conftest import FakeEngine, jpeg
-from .test_server import BOUNDARY, ask, classify, form
+from tests.web.conftest import FakeEngine, jpeg
+from tests.web.test_server import BOUNDARY, ask, classify, form
 
 PASSWORD = "correct horse"
 MARKS = "a" + "\u0301\u0327" * 60_000

@@ -10,7 +10,7 @@ from tagger.labels.vocabulary import load_vocabulary
 from tagger.library.suggest import FIELDS, quoted
 from tagger.records import Tag
 
-from .test_library import scrolled
+from tests.web.test_library import scrolled
 
 
 @pytest.fixture

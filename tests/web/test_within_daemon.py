@@ -17,7 +17,7 @@ import pytest
 
 from tagger.classify.factory import load_engine
 
-from .test_server import BOUNDARY, ask, classify, form
+from tests.web.test_server import BOUNDARY, ask, classify, form
 
 
 def free_port() -> int:

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from tagger.index.reader import Found, Reader
 from tagger.index.rows import PhotoRow
 from tagger.library import search, similar, suggest
-from tagger.library.explain import Reasons
+from tagger.library.explain import Explainer
 from tagger.library.similar import Similar
 from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.web import library
@@ -25,7 +25,7 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
     """Add them to the routes that answer with JSON."""
     config, known = services.config, services.vocabulary
     edits, live = Edits(config, services.manager), Live(services)
-    alike, reasons = Similar(), Reasons(config, known)
+    alike, reasons = Similar(), Explainer(config, known)
 
     def changed(photo_id: int, change: Callable[[PhotoRow], None]) -> Response:
         """Make a change; answer with the photo as it is then."""

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, make_response, render_template, request
 
 from tagger.errors import QueryError
 from tagger.library import search
-from tagger.library.explain import Reasons
+from tagger.library.explain import Explainer
 from tagger.library.serialize import known_failure_json, label_counts, label_trees_json
 from tagger.metadata.options import write_options
 from tagger.metadata.xmp.keywords import MAX_LENGTH
@@ -26,7 +26,7 @@ def pages(services: Services) -> Blueprint:
     """Return the routes that answer with HTML and pictures."""
     routes = Blueprint("pages", __name__)
     config, known = services.config, services.vocabulary
-    reasons = Reasons(config, known)
+    reasons = Explainer(config, known)
 
     @routes.get("/")
     def classify() -> str:
