@@ -22,16 +22,16 @@ test: $(VENV)/installed
 # The service under a real systemd, in a container. Needs root and Debian's packages
 # debootstrap and systemd-container.
 test-systemd: $(VENV)/installed
-	TAGGER_SYSTEMD=1 $(BIN)/python -m pytest -s -v tests/systemd/test_container.py $(ARGS)
+	TAGGER_SYSTEMD=1 $(BIN)/python -m pytest -s -v tests/machine/test_systemd_boot.py $(ARGS)
 
 # README's chapter "Install" in a fresh Debian, likewise; ten minutes and a network.
 test-install: $(VENV)/installed
-	TAGGER_INSTALL=1 $(BIN)/python -m pytest -s -v tests/systemd/test_install.py $(ARGS)
+	TAGGER_INSTALL=1 $(BIN)/python -m pytest -s -v tests/machine/test_install.py $(ARGS)
 
 # NFS and SMB with the kernel's own clients, in a virtual machine: Debian's qemu-system-x86, root,
 # ten minutes and a network.
 test-nas: $(VENV)/installed
-	TAGGER_NAS=1 $(BIN)/python -m pytest -s -v tests/systemd/test_nas.py $(ARGS)
+	TAGGER_NAS=1 $(BIN)/python -m pytest -s -v tests/machine/test_nas.py $(ARGS)
 
 # The long part of tests/faults: kills, power cuts, hostile files, a soak. An hour or more; root.
 torture: $(VENV)/installed

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+
 from tagger.classify.child_process import StoppedError, never
 from tagger.classify.digest_cache import Digests
 from tagger.classify.download import download
@@ -17,6 +18,9 @@ from tagger.config.schema import Config
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from tagger.classify.engine import Engine
     from tagger.classify.int8_trial import Verdict
     from tagger.classify.onnx_store import Converted
@@ -188,9 +192,9 @@ class EngineLoader:
         :func:`tagger.classify.int8_trial.maybe_optimize`.
 
         For a thread of the daemon's. ``seen`` is the number of photos in the index, ``crops``
-        those in random order, uint8 (S, S, 3), not decoded before they are asked for. Does nothing unless the config leaves
-        the precision and the engine open. When the returned verdict is accepted,
-        :meth:`renew` loads the int8 network. Raise ModelError, StoppedError.
+        those in random order, uint8 (S, S, 3), not decoded before they are asked for. Does
+        nothing unless the config leaves the precision and the engine open. When the returned
+        verdict is accepted, :meth:`renew` loads the int8 network. Raise ModelError, StoppedError.
         """
         from tagger.classify.int8_trial import maybe_optimize
 

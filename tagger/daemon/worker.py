@@ -339,7 +339,9 @@ class Worker:
         from tagger.labels.vocabulary import own_vocabulary
         from tagger.pipeline.pipeline import Pipeline
 
-        chooser = make_chooser(engine.categories, self._config, own_vocabulary(self._config.state_dir))
+        chooser = make_chooser(
+            engine.categories, self._config, own_vocabulary(self._config.state_dir)
+        )
         pool = decode_pool(self._config, engine.spec)
         return Pipeline(
             self._config,

@@ -342,9 +342,7 @@ def _same(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
 
 
-def make_chooser(
-    categories: Sequence[str], config: Config, vocabulary: Vocabulary
-) -> Chooser:
+def make_chooser(categories: Sequence[str], config: Config, vocabulary: Vocabulary) -> Chooser:
     """Return the chooser of tags for an engine with these output ``categories``."""
     return Chooser(
         vocabulary,

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import PROJECT, Home
-from tests.faults import disks, tracer
+from tests.support import disks, tracer
 
 Figure = Callable[[str, str], None]
 
@@ -61,7 +61,7 @@ class Tracer:
 
     def _started(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.tracer"],
+            [sys.executable, "-m", "tests.support.tracer"],
             cwd=PROJECT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -13,7 +13,7 @@ from tagger.index.store import Store
 from tagger.records import Candidate, FileStat
 from tagger.watch.root_identity import RootMemory
 from tagger.watch.root_watcher import RootWatch, Settings
-from tests.decode.pictures import encoded, quarters
+from tests.support.pictures import encoded, quarters
 
 YEAR = 365 * 86400.0
 JUMPS = pytest.mark.parametrize("jump", [-YEAR, YEAR])

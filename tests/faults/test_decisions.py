@@ -16,9 +16,8 @@ from tagger.index.decision_store import DecisionStore
 from tagger.pipeline.job import Recognised
 from tagger.pipeline.pipeline import Pipeline, Ready
 from tests.conftest import Home
-from tests.faults import tracer
 from tests.faults.conftest import Tracer
-from tests.metadata import tools
+from tests.support import metadata_tools, tracer
 
 TARGETS = pytest.mark.parametrize("target", ["sidecar-xmp", "embed"])
 DECISIONS = "decisions.sqlite3"
@@ -44,7 +43,7 @@ def counts(home: Home) -> tuple[int, int]:
 def words(photo: Path) -> bytes:
     """Return what is said of a photo, beside it and in it."""
     sidecar = Path(f"{photo}.xmp")
-    packet = tools.packet_for_pillow(photo.read_bytes()) or b""
+    packet = metadata_tools.packet_for_pillow(photo.read_bytes()) or b""
     return packet + (sidecar.read_bytes() if sidecar.exists() else b"")
 
 

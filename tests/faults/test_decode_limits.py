@@ -15,8 +15,8 @@ from tagger.decode.crop import decode
 from tagger.decode.pool import DecodePool
 from tagger.errors import DamagedImageError, ImageTooLargeError
 from tagger.records import CropSpec, DecodedPhoto
-from tests.decode.pictures import encoded, grid_heic, quarters
-from tests.faults.hostile import many_scans
+from tests.support.hostile import many_scans
+from tests.support.pictures import encoded, grid_heic, quarters
 
 MODES = {"RGB": "PNG", "RGBA": "PNG", "L": "PNG", "I;16": "PNG", "F": "TIFF"}
 

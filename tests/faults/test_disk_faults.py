@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import Home
-from tests.faults import judge
 from tests.faults.conftest import WITHOUT_OVERRIDE, Figure
-from tests.faults.disks import Disk
 from tests.faults.test_kills import small_photos
+from tests.support import judge
+from tests.support.disks import Disk
 
 PHOTOS = 12
 QUICK_SECONDS = 4.0

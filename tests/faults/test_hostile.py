@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import Home
 from tests.faults.conftest import Figure
-from tests.faults.hostile import bombs, hostile_files, lying_heic, mutations, nests
+from tests.support.hostile import bombs, hostile_files, lying_heic, mutations, nests
 
 WORKER_MB = 400
 GOOD_SECONDS = 5.0

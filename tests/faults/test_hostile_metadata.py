@@ -13,8 +13,8 @@ import pytest
 from tests.conftest import Home
 from tests.faults.conftest import Figure
 from tests.faults.test_hostile import LIMITS, handled, peak, starts, tag_one_more
-from tests.metadata import jpegs
-from tests.metadata.hostile_metadata import PHOTOS, SIDECARS, mutations
+from tests.support import jpegs
+from tests.support.hostile_metadata import PHOTOS, SIDECARS, mutations
 
 GOOD_SECONDS, DAEMON_MB = 5.0, 250
 Given = Iterable[tuple[str, bytes, bytes]]

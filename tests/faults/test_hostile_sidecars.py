@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.decode.pictures import encoded, quarters
-from tests.metadata import jpegs
+from tests.support import jpegs
+from tests.support.pictures import encoded, quarters
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 MEGABYTES, SECONDS = 900, 20

@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Home
-from tests.faults import judge, tracer
 from tests.faults.conftest import Figure, Tracer
-from tests.metadata import jpegs, packets, tools
+from tests.support import jpegs, judge, metadata_tools, packets, tracer
 
 STAMP = 1_600_000_000_123_456_789
 SQLITE = ("index.sqlite3-wal", "index.sqlite3-shm", "index.sqlite3")
@@ -150,7 +149,7 @@ def small_photos(count: int) -> judge.Files:
 
 
 def tools_encoded(picture: Image.Image) -> bytes:
-    from tests.decode.pictures import encoded
+    from tests.support.pictures import encoded
 
     return encoded(picture, "JPEG")
 
@@ -187,7 +186,7 @@ def test_kills_at_random_moments(home: Home, traced: Tracer, figure: Figure) -> 
         now = judge.contents(home.inbox)
         for name, (data, _) in files.items():
             written = now[name][0]
-            if tools.outside(written) != tools.outside(data):
+            if metadata_tools.outside(written) != metadata_tools.outside(data):
                 problems.append(f"{name} is harmed")
         keywords = all_keywords(home.inbox)
         problems += [
@@ -217,7 +216,7 @@ def all_keywords(folder: Path) -> dict[str, list[str]]:
         if not path.is_file() or path.name == judge.MARKER:
             continue
         data = path.read_bytes()
-        packet = data if path.suffix == ".xmp" else tools.packet_for_pillow(data)
+        packet = data if path.suffix == ".xmp" else metadata_tools.packet_for_pillow(data)
         if not packet:
             continue
         for array in ElementTree.fromstring(packet.strip(b"\0 \n")).iter():

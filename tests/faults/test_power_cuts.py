@@ -18,10 +18,9 @@ import psutil
 import pytest
 
 from tests.conftest import Home
-from tests.faults import disks, judge
 from tests.faults.conftest import Figure
 from tests.faults.test_kills import small_photos
-from tests.metadata import tools
+from tests.support import disks, judge, metadata_tools
 
 CUTS = 20 if os.environ.get("TAGGER_TORTURE") == "short" else 100
 BATCH = 20
@@ -66,7 +65,9 @@ def torn(inbox: Path, files: judge.Files) -> list[str]:
                 ElementTree.fromstring(data)
             except ElementTree.ParseError as error:
                 found.append(f"{path.name} is torn: {error}")
-        elif path.name in files and tools.outside(data) != tools.outside(files[path.name][0]):
+        elif path.name in files and metadata_tools.outside(data) != metadata_tools.outside(
+            files[path.name][0]
+        ):
             found.append(f"{path.name} is harmed")
     return found
 

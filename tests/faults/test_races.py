@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Home
-from tests.faults import judge, tracer
 from tests.faults.conftest import Figure, Tracer
 from tests.faults.test_kills import STAMP
-from tests.metadata import tools
+from tests.support import judge, metadata_tools, tracer
 
 ACTIONS = ("rename", "replace", "remove", "edit")
 EDIT = b"edited by somebody else"
@@ -92,7 +91,7 @@ class Race:
         return [
             f"{name} is not what was made of it"
             for name, data in now.items()
-            if tools.outside(data) != tools.outside(wanted[name])
+            if metadata_tools.outside(data) != metadata_tools.outside(wanted[name])
         ]
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Home
-from tests.daemon.test_shares import needs
-from tests.metadata import packets
+from tests.end_to_end.test_shares import needs
+from tests.support import packets
 
 MARK = ".tagger-root"
 TARGETS = ("sidecar-xmp", "sidecar-json", "embed")

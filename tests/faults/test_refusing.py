@@ -17,7 +17,7 @@ from tagger.index.store import Store
 from tagger.pipeline.blocked_roots import LOOK_SECONDS, SINGLE_SECONDS, Refusing
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.records import Candidate, FileStat, Skipped
-from tests.faults.disks import Disk
+from tests.support.disks import Disk
 
 
 def error_of(kind: type[TaggerError], number: int) -> TaggerError:

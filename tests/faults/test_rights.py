@@ -105,7 +105,7 @@ def test_the_state_directory_is_private(home: Home) -> None:
 
 
 def test_what_is_in_photos_is_not_logged(home: Home, scenes: list[Path]) -> None:
-    from tests.metadata import jpegs, packets
+    from tests.support import jpegs, packets
 
     photo = home.inbox / "a.jpg"
     photo.write_bytes(jpegs.put(scenes[0].read_bytes(), jpegs.xmp(packets.LIGHTROOM)))

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Home
-from tests.faults.disks import Disk
 from tests.faults.test_kills import small_photos
 from tests.faults.test_load import sidecars, start
+from tests.support.disks import Disk
 
 Eventually = Callable[..., Any]
 

@@ -21,8 +21,8 @@ from tagger.records import Candidate, FileStat, JournalEntry
 from tagger.system.beneath import Folder
 from tagger.system.files import leads_out
 from tagger.watch.root_identity import read_marker, write_marker
-from tests.metadata import jpegs, packets
-from tests.metadata.tools import TAGS
+from tests.support import jpegs, packets
+from tests.support.metadata_tools import TAGS
 
 TARGETS = ("sidecar-xmp", "sidecar-json", "embed")
 SECRET = packets.DARKTABLE.replace(b"darktable", b"secretword")

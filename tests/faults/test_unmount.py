@@ -17,7 +17,7 @@ from tagger.index.store import Store
 from tagger.records import FileStat, PhotoFacts, Tag
 from tests.conftest import Home
 from tests.faults.conftest import Figure
-from tests.faults.disks import Disk
+from tests.support.disks import Disk
 
 SECONDS = 60.0
 

@@ -1,0 +1,403 @@
+"""Every command of the README, run as a new user would: from the README alone, in a fresh home.
+
+A command that is neither run here nor listed below as run elsewhere fails the test. The demo
+weights stand in for the network's own; there is no network.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.conftest import PROJECT, wait_until
+
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+CONTAINER = "tests/systemd/test_container.py"  # under a real systemd: `make test-systemd`
+INSTALL = "tests/systemd/test_install.py"  # in a fresh Debian: `make test-install`
+DOWNLOAD = "tests/cli/test_model.py"  # from a server that the test starts
+IMAGE = "tests/test_image.py"  # with podman, and with Docker
+
+ELSEWHERE = {
+    # needs root, apt and a package index
+    "sudo apt install pipx": ("apt", INSTALL),
+    "sudo apt install python3-venv": ("apt", INSTALL),
+    'pipx install --pip-args="-c requirements.lock --extra-index-url'
+    ' https://download.pytorch.org/whl/cpu" .': ("a package index", INSTALL),
+    "sudo python3 -m venv /opt/tagger/.venv": ("root", INSTALL),
+    "sudo /opt/tagger/.venv/bin/pip install -c requirements.lock --extra-index-url"
+    " https://download.pytorch.org/whl/cpu .": ("a package index", INSTALL),
+    "sudo ln -s /opt/tagger/.venv/bin/tagger /usr/local/bin/": ("root", INSTALL),
+    "pipx install --force": ("a package index", INSTALL),
+    "pipx uninstall tagger": ("pipx", INSTALL),
+    "sudo rm -r /opt/tagger /usr/local/bin/tagger": ("root", INSTALL),
+    "crontab -e": ("cron", INSTALL),
+    # needs an engine for containers and a base image
+    "podman build --format docker -t tagger .": ("an engine", IMAGE),
+    "docker build -f Containerfile -t tagger .": ("an engine", IMAGE),
+    'podman run -d --name tagger --network none --user "$(id -u):$(id -g)" --userns keep-id'
+    " -v ~/Pictures:/photos -v ~/tagger-state:/var/lib/tagger tagger": ("an engine", IMAGE),
+    "mkdir -p ~/tagger-state": ("the line above", IMAGE),
+    "podman exec tagger tagger query dog": ("an engine", IMAGE),
+    "podman healthcheck run tagger": ("an engine", IMAGE),
+    "podman stop": ("an engine", IMAGE),
+    "podman run --rm --entrypoint cat tagger /etc/tagger/config.yaml": ("an engine", IMAGE),
+    "podman run -it --rm tagger web password": ("an engine", IMAGE),
+    # needs root and a running systemd
+    "sudo tagger --config /etc/tagger/config.yaml init /home/alice/Pictures": ("root", CONTAINER),
+    "sudo tagger --config /etc/tagger/config.yaml model download": ("weights", DOWNLOAD),
+    "sudo tagger --config /etc/tagger/config.yaml service install": ("systemd", CONTAINER),
+    "sudo tagger --config /etc/tagger/config.yaml service uninstall": ("systemd", CONTAINER),
+    "systemctl status tagger": ("systemd", CONTAINER),
+    "systemctl reload tagger": ("systemd", CONTAINER),
+    "journalctl -u tagger": ("systemd", CONTAINER),
+    "loginctl enable-linger": ("systemd", CONTAINER),
+    "systemd-analyze security": ("systemd's tools", "tests/systemd/test_units.py"),
+    "tagger run --take-over": ("another tagger", "tests/daemon/test_two_taggers.py"),
+    # takes long, or another machine
+    "make test": ("it runs this", "Makefile"),
+    "make bench": ("it takes long", "bench"),
+    "make torture": ("it takes an hour", "tests/faults"),
+    "make demo": ("it makes an environment", INSTALL),
+    "tagger demo [PHOTO...]": ("it is a test of its own", "tests/cli/test_demo.py"),
+    "tagger web password --write": ("a terminal", "tests/web/test_passwords.py"),
+    "make demo PHOTOS": ("as above", INSTALL),
+}
+"""What a command needs that is not here, and where it is run instead."""
+
+COMMAND = re.compile(
+    r"(tagger|sudo|pipx?|podman|docker|make|systemctl|journalctl|loginctl|systemd-analyze|curl|"
+    r"crontab|ssh|service|mkdir|rm)(?= |$)"
+)
+
+
+class Step(NamedTuple):
+    """A command as the README has it, what is typed, and what it must print (a pattern)."""
+
+    told: str
+    typed: str
+    printed: str = ""
+    code: int = 0
+
+
+def steps(port: int) -> list[Step]:
+    """Return what a new user does, up to the daemon's end."""
+    photo = "~/Pictures/inbox/seaside.jpg"
+    return [
+        Step("tagger status", "tagger status", r"^running since .*\n(.*\n)*folder: .*: online"),
+        Step("tagger query dog", "tagger query dog", r"\A\Z"),
+        Step("tagger query 狗", "tagger query 狗", r"\A\Z"),
+        Step("tagger query [QUERY...]", "tagger query beach", r"\A/.*/inbox/seaside\.jpg\n\Z"),
+        Step("tagger pause", "tagger pause", "paused"),
+        Step("tagger resume", "tagger resume", "working"),
+        Step("tagger scan [PATH...]", "tagger scan", "looking at everything"),
+        Step("tagger take-over [FOLDER...]", "tagger take-over", "inbox: this tagger writes"),
+        Step("tagger scan [PATH...]", f"tagger scan {photo}", "looking at /.*seaside"),
+        Step("tagger labels [LABEL]", "tagger labels", r"beach +1"),
+        Step("tagger labels [LABEL]", "tagger labels fruit", "lemon"),
+        Step("tagger labels [LABEL]", "tagger labels --all", "golden retriever"),
+        Step("tagger show PHOTO", f"tagger show {photo}", r"(?s)beach.*seaside\.jpg\.xmp"),
+        Step("tagger classify PHOTO...", f"tagger classify {photo}", "beach"),
+        Step("tagger failures", "tagger failures", r"no photo\.jpg\n.*\n"),
+        Step("tagger retry [PHOTO...]", "tagger retry", "1 photo.* will be tried again"),
+        Step("tagger untag PHOTO...", f"tagger untag --dry-run {photo}", "would be"),
+        Step("tagger untag PHOTO...", f"tagger untag --label beach {photo}", "beach"),
+        Step("tagger untag PHOTO", f"tagger untag {photo}", "coast"),
+        Step("tagger restore PHOTO...", f"tagger restore {photo}", "."),
+        Step("tagger prune [FOLDER...]", "tagger prune ~/Pictures/inbox"),
+        Step("tagger retry [PHOTO...]", "tagger retry --all", "will be tried again"),
+        Step("tagger backup FILE", "tagger backup ~/copy.sqlite3", "copy.sqlite3"),
+        Step("tagger model list", "tagger model list", "resnet18"),
+        Step("tagger model path", "tagger model path", r"\.pth$"),
+        Step("tagger model optimize", "tagger model optimize", code=2),
+        Step("tagger model optimize", "tagger model optimize ~/Pictures/inbox", code=2),
+        # Without a network it says what to do; with one, tests/cli/test_model.py.
+        Step("tagger model download", "tagger model download resnet50", code=2),
+        Step("tagger config check", "tagger config check", "is right: 1 folder"),
+        Step("tagger doctor", "tagger doctor", r"(?s)^ok +folder .*^0 wrong, "),
+        Step(
+            "tagger web",
+            f"tagger web --listen 127.0.0.1:{port} & page=$!; "
+            f"for i in $(seq 100); do curl -s -o ~/got http://127.0.0.1:{port}/ && break; "
+            f"sleep 0.2; done; curl -s -F file=@$HOME/dog.jpg http://127.0.0.1:{port}/predict;"
+            " kill $page; wait $page",
+            r'(?s)the page is at http.*^\[\{"label":"[^"]+","probability":\d+\.\d\},',
+        ),
+        Step(
+            "mkdir -p ~/.local/share/bash-completion/completions ~/.config/fish/completions",
+            "mkdir -p ~/.local/share/bash-completion/completions ~/.config/fish/completions",
+        ),
+        *(
+            Step(f"tagger completion {line}", f"fpath=(x ~); tagger completion {line}")
+            for line in (
+                "bash > ~/.local/share/bash-completion/completions/tagger",
+                'zsh > "${fpath[1]}/_tagger"',
+                "fish > ~/.config/fish/completions/tagger.fish",
+            )
+        ),
+        Step("tagger completion zsh", "wc -l ~/_tagger", r"^\d\d"),
+        Step("tagger service show", "tagger service show --user", "ExecStart"),
+        Step(
+            "tagger service install --user",
+            "echo n | tagger service install --user",
+            r"(?s)write .*tagger\.service \(new\).*Nothing was changed",
+            code=1,
+        ),
+        Step(
+            "tagger service install --user",
+            "echo y | tagger service install --user",
+            r"(?s)write .*tagger\.service \(new\).*Done",
+        ),
+        Step(
+            "tagger service uninstall --user",
+            "echo y | tagger service uninstall --user",
+            r"(?s)Done.*The config is .*tags away: tagger --config .* untag --all",
+        ),
+        Step("tagger --debug ...", "tagger --debug query '(('", code=2),
+    ]
+
+
+def without_comment(line: str) -> str:
+    return re.sub(r"\s+#.*", "", line).strip()
+
+
+def blocks() -> Iterator[str]:
+    """Yield the lines of the README's shell blocks that are commands."""
+    for block in re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            if line and not line.startswith("["):  # what was printed
+                yield without_comment(line)
+
+
+def inline() -> Iterator[str]:
+    """Yield what is set as code in the text and looks like a command."""
+    text = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+    for code in re.findall(r"`([^`]+)`", text):
+        code = " ".join(code.split())
+        if COMMAND.match(code) and " " in code and not code.endswith("…"):
+            *words, last = code.split(" ")
+            for one in last.split("\\|"):  # `install|show`, as it is set in a table
+                yield " ".join([*words, one])
+
+
+def test_every_command_is_run_or_said_to_be_run_elsewhere():
+    told = (
+        {step.told for step in steps(0)} | {step.told for step in BEFORE + AFTER} | set(ELSEWHERE)
+    )
+    told |= {f"tagger {name}" for name in ("init FOLDER...", "run", "run [--once]")}
+    for command in blocks():
+        assert command in told or command.startswith("curl "), f"not tried anywhere: {command}"
+    for command in inline():
+        near = [one for one in told if one == command or one.startswith(f"{command} ")]
+        base = command.split(" [")[0].partition("=")[0]
+        assert near or base in told, f"not tried anywhere: {command}"
+
+
+def test_what_is_run_elsewhere_is_in_the_readme_and_the_place_exists():
+    text = " ".join(README.split())
+    for command, (reason, where) in ELSEWHERE.items():
+        assert command in text, f"no longer in the README: {command}"
+        assert reason
+        assert (PROJECT / where).exists(), where
+
+
+BEFORE = [
+    Step(
+        "tagger init ~/Pictures/inbox",
+        "mkdir -p ~/Pictures/inbox; tagger init ~/Pictures/inbox",
+        r"^Wrote /.*/\.config/tagger/config\.yaml\.\nStart tagging with: tagger .* run$",
+    ),
+    Step("tagger init FOLDER...", "tagger init ~/Pictures/inbox", code=2),
+    Step(
+        "tagger init /home/alice/Pictures",
+        "tagger --config ~/two.yaml init ~/Pictures ~/Pictures/inbox",
+        "Wrote",
+    ),
+    Step("tagger doctor", "tagger doctor", r"(?s)^warning +daemon: not running.*^0 wrong, "),
+]
+AFTER = [
+    Step("tagger run [--once]", "tagger run --once"),
+    Step("tagger status", "tagger status", "^not running; .*\n(.*\n)*photos: 6 tagged"),
+    Step("tagger untag --all", "tagger untag --all", r"seaside\.jpg"),
+    Step(
+        "rm -r ~/.config/tagger ~/.local/state/tagger",
+        "rm -r ~/.config/tagger ~/.local/state/tagger",
+    ),
+]
+
+
+class User:
+    """A new user of a machine on which tagger was installed."""
+
+    def __init__(self, home: Path, weights: Path) -> None:
+        self.home = home
+        self.environ = {
+            "HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "TAGGER_MODEL_DIR": str(weights.parent),
+            "TAGGER_MODEL_URL": "http://127.0.0.1:9/",  # refuses at once: no network
+            "XDG_RUNTIME_DIR": str(home / "run"),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def types(self, step: Step) -> str:
+        """Run a line in a shell; return what it printed. Fail if that is not as it must be."""
+        done = subprocess.run(
+            ["bash", "-c", step.typed],
+            env=self.environ,
+            cwd=self.home,
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=120,
+        )
+        said = f"{step.typed}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == step.code, said
+        assert re.search(step.printed, done.stdout, re.MULTILINE), said
+        if step.code == 2:  # one line, and what to do
+            assert re.search(r"^tagger: .*; .+\n\Z", done.stderr, re.MULTILINE), said
+        else:
+            assert "Traceback" not in done.stderr, said
+        return done.stdout
+
+
+@pytest.fixture
+def user(
+    tmp_path: Path, demo_weights: Path, converted_demo: Callable[[Path], Path], scenes: list[Path]
+) -> User:
+    made = User(tmp_path, demo_weights)
+    if not shutil.which("curl"):
+        if "TAGGER_CI" in os.environ:
+            pytest.fail("curl is missing: apt-get install curl")
+        pytest.skip("curl is not installed")
+    models = tmp_path / ".local" / "state" / "tagger" / "models"
+    models.mkdir(parents=True)
+    for file in converted_demo(demo_weights).glob("resnet18-*"):
+        os.link(file, models / file.name)
+    shutil.copy(scenes[0], tmp_path / "dog.jpg")
+    return made
+
+
+def test_a_new_user_gets_what_the_readme_says(user, scenes):
+    """All of it in one: each step needs what those before have left."""
+    inbox = user.home / "Pictures" / "inbox"
+    for step in BEFORE:
+        user.types(step)
+    with (user.home / "log").open("wb") as log:
+        daemon = subprocess.Popen(
+            ["tagger", "run"], env=user.environ, cwd=user.home, stdout=log, stderr=log
+        )
+    try:
+        wait_until((inbox / ".tagger-root").exists, 60)
+        for scene in scenes:
+            shutil.copy(scene, inbox)
+        (inbox / "no photo.jpg").write_bytes(b"no photo")
+        wait_until(lambda: len(list(inbox.glob("*.xmp"))) == len(scenes), 60)
+        failures = Step("", "tagger failures", "no photo")
+        wait_until(lambda: "no photo" in user.types(failures._replace(printed="")), 30)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        shown = {step.typed: user.types(step) for step in steps(port)}
+        began = time.monotonic()
+        daemon.terminate()
+        assert daemon.wait(20) == 0
+        assert time.monotonic() - began < 5
+    finally:
+        daemon.kill()
+        daemon.wait()
+    line = (
+        rf"^ok       folder {inbox}: belongs to \w+, \w+ mounted at \S+; \w+ may read and write it$"
+    )
+    assert re.search(line, shown["tagger doctor"], re.MULTILINE)
+    for step in AFTER:
+        user.types(step)
+    # What is left after the last page of the README is what was there before, and the mark.
+    left = {path.name for path in inbox.iterdir()}
+    assert left == {scene.name for scene in scenes} | {"no photo.jpg", ".tagger-root"}
+    for scene in scenes:
+        assert (inbox / scene.name).read_bytes() == scene.read_bytes()
+    assert not [
+        path
+        for path in user.home.rglob("*tagger*")
+        if ".config" in path.parts and "fish" not in path.parts
+    ]
+
+
+def table(head: str) -> list[str]:
+    """Return what is set as code in the first column, and after "also" in the second."""
+    [rows] = re.findall(rf"^\| {head} \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+    found = []
+    for row in rows.splitlines():
+        first, second = row.strip("|").split("|", 1)
+        found += re.findall(r"`([^`]+)`", first)
+        found += re.findall(r"`((?:taken|in):[^`]+)`", second)
+    return found
+
+
+def test_every_query_of_the_table_is_one(home, scenes):
+    queries = table("query")
+    assert len(queries) > 15
+    for scene in scenes[:2]:
+        shutil.copy(scene, home.inbox)
+    outcomes = home.once()
+    assert [outcome["event"] for outcome in outcomes] == ["photo", "photo"], outcomes
+    for query in queries:
+        home.run("query", query)
+        assert home.err == "", query
+    for option in (
+        ["--min", "0.6"],
+        ["--since", "2024-07"],
+        ["--until", "2024-07-15"],
+        ["--in", str(home.inbox)],
+        ["--limit", "1"],
+        ["--count"],
+        ["--null"],
+        ["--json"],
+        ["--csv"],
+        ["--copy-to", str(home.folder / "copies")],
+        ["--link-to", str(home.folder / "links")],
+    ):
+        assert option[0] in README
+        home.run("query", *option, "landscape or fruit or vehicle")
+    assert len(list((home.folder / "links").iterdir())) == 2
+    assert home.run("query", "no-such-thing-at-all") == ""
+    home.run("query", "dog and (", code=2)
+    assert home.err.count("\n") == 1
+
+
+def test_the_config_of_the_readme_is_right(home):
+    from tagger.config.loader import load_config
+
+    for block in re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL):
+        if block.startswith("groups:"):
+            continue  # Prometheus' own
+        if "password:" in block:
+            hashed = home_hash()
+            block = re.sub(r"password: .*", f"password: {json.dumps(hashed)}", block)
+        home.config.write_text(block)
+        load_config(str(home.config))
+
+
+def home_hash() -> str:
+    """Return what `tagger web password` makes of a password."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tagger", "web", "password"],
+        input="correct horse battery\n",
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    [found] = re.findall(r"password: (\S+)", done.stdout)
+    return found.strip("'\"")

@@ -1,0 +1,192 @@
+"""``tagger model list``, ``download``, ``path`` and ``optimize``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+
+from tests.support.weights_server import HASHED_AS_RESNET18, RESNET18, serving
+
+
+@pytest.fixture(autouse=True)
+def no_weights_of_this_machine(monkeypatch):
+    for name in ("TAGGER_MODEL_DIR", "TAGGER_MODEL_URL", "TORCH_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def bare(home):
+    """Return a home without any weights."""
+    home.configure(model={"name": "resnet18", "download": False})
+    return home
+
+
+@pytest.fixture
+def server(monkeypatch):
+    with serving() as server:
+        monkeypatch.setenv("TAGGER_MODEL_URL", server.url)
+        server.files = {f"/{RESNET18}": HASHED_AS_RESNET18}
+        yield server
+
+
+def test_list_as_json(home, demo_weights):
+    rows = home.json("model", "list")
+    assert [row["name"] for row in rows] == sorted({row["name"] for row in rows})
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["resnet18"] == {
+        "name": "resnet18",
+        "megabytes": pytest.approx(44.7),
+        "accuracy": pytest.approx(69.758),
+        "file": RESNET18,
+        "path": str(demo_weights),
+        "configured": True,
+    }
+    others = [row for row in rows if row["name"] != "resnet18"]
+    assert len(others) > 70
+    assert not any(row["path"] or row["configured"] for row in others)
+
+
+def test_list_as_a_table_shows_whole_paths(bare, monkeypatch, demo_weights):
+    """In a narrow window too, and with brackets, which are markup to rich."""
+    folder = bare.folder / "[red]weights[/red]"
+    folder.mkdir(parents=True)
+    shutil.copyfile(demo_weights, folder / "resnet50.pth")
+    monkeypatch.setenv("TAGGER_MODEL_DIR", str(folder))
+    monkeypatch.setenv("COLUMNS", "60")
+    cells = [line.split("│") for line in bare.run("model", "list").splitlines() if "│" in line]
+    start = next(index for index, row in enumerate(cells) if row[1].strip() == "resnet50")
+    shown = cells[start][4].strip()
+    for row in cells[start + 1 :]:
+        if row[1].strip():
+            break
+        shown += row[4].strip()
+    assert shown == str(folder / "resnet50.pth")
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "resnet18 (configured)" in bare.run("model", "list")
+
+
+def test_path(bare, monkeypatch, demo_weights):
+    bare.run("model", "path", code=2)
+    assert RESNET18 in bare.err and str(bare.state / "models") in bare.err
+    assert bare.err.count("\n") == 1
+    told = bare.json("model", "path")
+    assert told == {
+        "name": "resnet18",
+        "path": None,
+        "places": [
+            str(bare.state / "models"),
+            str(bare.folder / "c" / "torch" / "hub" / "checkpoints"),
+        ],
+    }
+    (bare.state / "models").mkdir(parents=True)
+    placed = shutil.copyfile(demo_weights, bare.state / "models" / "resnet18.pth")
+    assert bare.run("model", "path") == f"{placed}\n"
+    assert bare.json("model", "path")["path"] == str(placed)
+    monkeypatch.setenv("TAGGER_MODEL_DIR", str(bare.folder))
+    assert bare.json("model", "path", "vgg11")["places"][0] == str(bare.folder)
+
+
+def test_the_configured_weights_are_those_of_the_configured_model_only(home, demo_weights):
+    assert home.json("model", "path")["places"][0] == str(demo_weights)
+    assert str(demo_weights) not in home.json("model", "path", "vgg11")["places"]
+    home.run("model", "path", "vgg11", code=2)
+    assert "vgg11-8a719046.pth" in home.err
+
+
+def test_a_path_that_is_not_utf8(bare, monkeypatch, demo_weights):
+    folder = os.fsencode(bare.folder) + b"/caf\xe9"
+    os.mkdir(folder)
+    shutil.copyfile(os.fsencode(demo_weights), folder + b"/resnet18.pth")
+    monkeypatch.setenv("TAGGER_MODEL_DIR", os.fsdecode(folder))
+    assert os.fsencode(bare.run_process("model", "path")) == folder + b"/resnet18.pth\n"
+    assert os.fsencode(bare.json("model", "path")["path"]) == folder + b"/resnet18.pth"
+    monkeypatch.setenv("COLUMNS", "400")
+    assert f"{bare.folder}/caf\\xe9/resnet18.pth" in bare.run("model", "list")
+
+
+def test_download(bare, server):
+    target = bare.state / "models" / RESNET18
+    assert bare.run("model", "download") == f"{target}\n"
+    assert target.read_bytes() == HASHED_AS_RESNET18
+    assert bare.json("model", "path")["path"] == str(target)
+    assert bare.run("model", "download") == f"{target}\n"
+    assert len(server.asked) == 1, "what is there is not fetched again"
+
+
+def test_download_goes_on_where_it_stopped(bare, server):
+    server.cut = 10
+    assert bare.run("model", "download", code=2) == ""
+    assert "broke off after 10 of 32 bytes" in bare.err
+    server.cut = None
+    bare.run("model", "download")
+    assert server.asked[-1] == (f"/{RESNET18}", "bytes=10-")
+
+
+def test_download_refuses_what_has_another_hash(bare, server):
+    server.files[f"/{RESNET18}"] = HASHED_AS_RESNET18.upper()
+    assert bare.run("model", "download", code=2) == ""
+    assert "SHA-256 does not begin with f37072fd" in bare.err
+    assert list((bare.state / "models").iterdir()) == []
+
+
+def test_download_from_another_address(bare, server):
+    server.files = {"/mine": HASHED_AS_RESNET18}
+    bare.run("model", "download", "resnet18", "--url", f"{server.url}/mine")
+    bare.run("model", "download", "resnet34", "--url", f"{server.url}/mine", code=2)
+    assert "is not resnet34-b627a593.pth" in bare.err
+    bare.run("model", "download", "--url", "http://example.invalid/x", code=2)
+    bare.run("model", "download", "resnet34", "--url", "ftp://127.0.0.1/x", code=2)
+    assert "https://" in bare.err
+
+
+def test_download_of_what_the_server_does_not_have(bare, server):
+    bare.run("model", "download", "vgg11", code=2)
+    assert f"{server.url}/vgg11-8a719046.pth cannot be fetched" in bare.err
+    assert "404" in bare.err
+    assert bare.err.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("command", ["path", "download"])
+def test_an_unknown_model(bare, command):
+    bare.run("model", command, "resnet81", code=2)
+    assert bare.err == "tagger: there is no model `resnet81`; did you mean `resnet18`?\n"
+
+
+def test_optimize_with_real_photos(bare, shared, converted_mobilenet):
+    """Refused photos aside, the table and the JSON say the same; then int8 is used."""
+    bare.configure(model={"name": "mobilenet_v2", "weights": str(shared / "models")})
+    shutil.copytree(converted_mobilenet, bare.state)
+    folder = bare.folder / "photos"
+    folder.mkdir()
+    photos = shared / "photos"
+    for path in sorted((photos / "calibration").glob("*.JPEG"))[:70]:
+        shutil.copyfile(path, folder / path.name)
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    (folder / "notes.txt").write_text("no photo either")
+    verdict = json.loads(
+        bare.run_process("model", "optimize", str(folder), str(photos / "imagenet"), "--json")
+    )
+    # Which photos judge is drawn by lot, and one of so few may decide.
+    assert verdict["accepted"] == (verdict["reason"] == "")
+    assert verdict["calibrated"] + verdict["judged"] == 70 + 63
+    assert verdict["agreement_sure"] >= 0.93
+    assert 0.8 <= verdict["more"]["agreement_tags"] <= 1
+    one = str(photos / "imagenet" / "n01440764_tench.JPEG")
+    bare.run("model", "optimize", one, code=2)
+    assert "1 photos are too few" in bare.err
+    kept = list((bare.state / "models").glob("*.int8.onnx"))
+    assert len(kept) == verdict["accepted"]
+
+
+def test_optimize_says_what_it_lacks(home):
+    home.use_converted_model()
+    home.run("model", "optimize", code=2)
+    assert "there is no index" in home.err
+    home.run("model", "optimize", "/no/such/photo.jpg", code=2)
+    assert "there is no photo /no/such/photo.jpg" in home.err
+    home.configure(model={"engine": "torch"})
+    home.run("model", "optimize", code=2)
+    assert "model.engine: auto" in home.err

@@ -1,0 +1,269 @@
+"""Checks of folders, machine and model: what makes each right, and what makes it wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, replace
+
+import pytest
+
+from tagger.classify.catalog import weights_of
+from tagger.classify.int8_trial import QUANTIZER, Verdict, cpu_kind
+from tagger.classify.onnx_store import Converted
+from tagger.config.schema import Config, ModelConfig, WatchRoot, WriteConfig
+from tagger.doctor.checks import checks
+from tagger.doctor.folders import check_events, check_folders, count_folders
+from tagger.doctor.machine import (
+    _room,
+    check_clock,
+    check_disks,
+    check_exiftool,
+    check_inotify,
+    check_state_dir,
+)
+from tagger.doctor.model import _engine, _int8, check_model
+from tagger.doctor.report import Patient
+from tagger.system.mounts import Mounts
+from tests.support.installations import NOBODY, ROOT, only, running, state_of
+
+# Folders
+
+
+def test_a_folder_that_is_well(config):
+    result = only(check_folders(Patient(config)))
+    assert result.state == "ok" and "read and write" in result.said
+    assert result.name == f"folder {config.watch[0].path}"
+
+
+def test_no_folder_at_all(config):
+    assert state_of(check_folders(Patient(replace(config, watch=())))) == "wrong"
+
+
+def test_a_folder_that_is_away(config):
+    os.rmdir(config.watch[0].path)
+    assert "No such file" in only(check_folders(Patient(config))).said
+
+
+def test_a_folder_that_is_a_file(config):
+    path = os.path.join(config.state_dir, "file")
+    open(path, "w").close()
+    result = only(check_folders(Patient(replace(config, watch=(WatchRoot(path),)))))
+    assert (result.state, result.said) == ("wrong", "it is a file")
+
+
+def test_a_folder_that_the_daemons_user_may_not_write_to(config, tmp_path):
+    path = config.watch[0].path
+    if ROOT:
+        os.chown(config.state_dir, NOBODY, NOBODY)  # whose daemon it then is
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.stat().st_mode & 0o077 == 0:
+                folder.chmod(0o755)
+    else:
+        os.chmod(path, 0o555)
+    result = only(check_folders(Patient(config)))
+    assert result.state == "wrong" and "may not write to" in result.said
+    assert result.remedy.startswith("setfacl -R -m u:") and path in result.remedy
+    reads = replace(config, watch=(WatchRoot(path, read_only=True),))
+    assert state_of(check_folders(Patient(reads))) == "ok"
+    assert state_of(check_folders(Patient(replace(config, write=WriteConfig("none"))))) == "ok"
+
+
+def test_a_folder_that_the_daemon_holds_for_away(config):
+    roots = [{"path": config.watch[0].path, "state": "offline", "reason": "the marker is gone"}]
+    with running(config, roots=roots) as patient:
+        result = only(check_folders(patient))
+    assert result.state == "wrong" and "the marker is gone" in result.said
+
+
+# Events
+
+
+def test_events_are_proven_by_a_file(config):
+    result = only(check_events(Patient(config)))
+    assert result.state == "ok" and "a file made there was heard of" in result.said
+    assert os.listdir(config.watch[0].path) == []
+
+
+def test_a_read_only_folder_gets_no_file(config):
+    reads = replace(config, watch=(WatchRoot(config.watch[0].path, read_only=True),))
+    before = os.stat(config.watch[0].path).st_mtime_ns
+    assert "not proven" in only(check_events(Patient(reads))).said
+    assert os.stat(config.watch[0].path).st_mtime_ns == before
+
+
+def test_polling_by_choice_is_well(config):
+    polls = replace(config, watch=(WatchRoot(config.watch[0].path, mode="poll"),))
+    result = only(check_events(Patient(polls)))
+    assert result.state == "ok" and "every 300 s: mode: poll" in result.said
+
+
+def test_the_running_daemon_knows_best(config):
+    with running(config) as patient:
+        assert "by the running daemon" in only(check_events(patient)).said
+    reason = "the inotify watch limit is reached: raise fs.inotify.max_user_watches"
+    roots = [{"path": config.watch[0].path, "state": "online", "mode": "poll", "reason": reason}]
+    with running(config, roots=roots) as patient:
+        result = only(check_events(patient))
+    assert result.state == "warning" and reason in result.said and "limit" in result.remedy
+
+
+# The machine
+
+
+@pytest.fixture
+def limits(tmp_path):
+    """Return a function that makes a /proc with these limits."""
+
+    def make(watches: int, queued: int = 16384, instances: int = 128) -> str:
+        folder = tmp_path / "proc" / "sys" / "fs" / "inotify"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "max_user_watches").write_text(f"{watches}\n")
+        (folder / "max_queued_events").write_text(f"{queued}\n")
+        (folder / "max_user_instances").write_text(f"{instances}\n")
+        return str(tmp_path / "proc")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("figures", "state", "remedy"),
+    [
+        ((1000,), "ok", ""),
+        ((10,), "wrong", "max_user_watches=524288"),
+        ((15,), "warning", "max_user_watches="),
+        ((1000, 20), "warning", "max_queued_events=65536"),
+        ((1000, 16384, 2), "warning", "max_user_instances=512"),
+    ],
+)
+def test_inotify(config, limits, figures, state, remedy):
+    for number in range(10):
+        os.mkdir(os.path.join(config.watch[0].path, str(number)))
+    result = only(check_inotify(Patient(config, proc=limits(*figures))))
+    assert result.state == state and remedy in result.remedy
+    polls = replace(config, watch=(WatchRoot(config.watch[0].path, mode="poll"),))
+    if "instances" not in remedy:
+        assert state_of(check_inotify(Patient(polls, proc=limits(*figures)))) == "ok"
+
+
+def test_a_machine_without_inotify(config, tmp_path):
+    result = only(check_inotify(Patient(config, proc=str(tmp_path / "none"))))
+    assert result.state == "warning"
+
+
+def test_folders_are_counted_without_following_links(config):
+    path = config.watch[0].path
+    os.makedirs(os.path.join(path, "a", "b"))
+    os.symlink("/", os.path.join(path, "link"))
+    assert count_folders(WatchRoot(path)) == 3
+    assert count_folders(WatchRoot(path, recursive=False)) == 1
+
+
+def test_disks(config):
+    [result] = check_disks(Patient(config))  # both folders are on one
+    assert result.name == f"disk {config.state_dir}"
+    assert _room("/d", 5e9, 10_000).state == "ok"
+    assert _room("/d", 5e9, None).state == "ok"
+    assert _room("/d", 400e6, None).state == "warning"
+    assert _room("/d", 40e6, None).state == "wrong"
+    assert "99 more files" in _room("/d", 5e9, 99).said
+
+
+def test_state_dir(config, tmp_path):
+    assert state_of(check_state_dir(Patient(config))) == "ok"
+    new = replace(config, state_dir=str(tmp_path / "a" / "b"))
+    assert "not there yet" in only(check_state_dir(Patient(new))).said
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "file").write_text("")
+    beside = replace(config, state_dir=str(tmp_path / "file" / "state"))
+    assert state_of(check_state_dir(Patient(beside))) == "wrong"
+    nfs = Mounts("36 35 98:0 / / rw,noatime - nfs4 nas:/export rw\n")
+    result = only(check_state_dir(Patient(config, mounts=nfs)))
+    assert result.state == "wrong" and "nfs4" in result.said
+
+
+def test_clock(config):
+    now = 1_800_000_000.0
+    patient = Patient(config, now=now)
+    assert state_of(check_clock(patient)) == "ok"
+    assert state_of(check_clock(patient, now + 60)) == "ok"
+    result = only(check_clock(patient, now + 3 * 86400))
+    assert result.state == "wrong" and "3 days" in result.said
+    assert state_of(check_clock(Patient(config, now=0.0))) == "wrong"
+
+
+def test_exiftool(config, tmp_path, monkeypatch):
+    asked = replace(config, write=WriteConfig("embed", exiftool=True))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert state_of(check_exiftool(Patient(config))) == "ok"
+    assert state_of(check_exiftool(Patient(asked))) == "wrong"
+    program = tmp_path / "exiftool"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert state_of(check_exiftool(Patient(asked))) == "ok"
+    idle = replace(config, write=WriteConfig("sidecar-xmp", exiftool=True))
+    assert state_of(check_exiftool(Patient(idle))) == "warning"
+
+
+# The model
+
+
+def patient_of(config: Config, **model: object) -> Patient:
+    settings = {"download": False} | model
+    return Patient(replace(config, model=ModelConfig(**settings)), environ={"TORCH_HOME": "/no"})
+
+
+def test_weights(config, tmp_path):
+    def weights(patient: Patient):
+        return next(result for result in checks(patient) if result.name == "weights")
+
+    assert weights(patient_of(config)).state == "wrong"
+    assert weights(patient_of(config, download=True)).state == "warning"
+    own = tmp_path / "mine.pth"
+    own.write_bytes(b"something")
+    result = weights(patient_of(config, weights=str(own)))
+    assert result.state == "ok" and "not verified" in result.said
+    bad = tmp_path / weights_of("resnet18")[0].file
+    bad.write_bytes(b"something")
+    result = weights(patient_of(config, weights=str(bad)))
+    assert result.state == "wrong" and "is damaged" in result.said and "delete it" in result.remedy
+    names = {result.name for result in check_model(patient_of(config))}
+    assert names == {"weights", "engine", "int8"}
+
+
+def test_engine(config):
+    with running(config, engine="onnx-fp32", model="resnet18-abc") as patient:
+        assert _engine(patient, None).said == "onnx-fp32 runs resnet18-abc"
+    with running(config, engine="torch", model="resnet18-abc") as patient:
+        assert _engine(patient, None).state == "warning"
+    with running(config, problem="the weights are of another model") as patient:
+        assert _engine(patient, None).state == "wrong"
+    with running(config, engine="onnx", problem="the disk is full") as patient:
+        assert _engine(patient, None).state == "ok"
+    assert _engine(patient_of(config, engine="torch"), None).state == "ok"
+
+
+def verdict(**changes: object) -> Verdict:
+    found = Verdict(True, "", 128, 600, 400, 0.99, 0.97, 0.01, 9.0, 3.0, "m", cpu_kind())
+    return replace(found, **changes)
+
+
+@pytest.mark.parametrize(
+    ("precision", "found", "state", "said"),
+    [
+        ("fp32", None, "ok", "not asked for"),
+        ("auto", None, "ok", "not tried yet"),
+        ("int8", None, "wrong", "not tried yet"),
+        ("auto", verdict(), "ok", "accepted: 99.0% of 400"),
+        ("auto", verdict(accepted=False, reason="too slow"), "ok", "refused, too slow"),
+        ("int8", verdict(accepted=False, reason="too slow"), "wrong", "refused, too slow"),
+        ("auto", verdict(cpu="another kind"), "ok", "not tried yet"),
+    ],
+)
+def test_int8(config, tmp_path, precision, found, state, said):
+    converted = Converted(str(tmp_path / "net.onnx"), "resnet18", "ab" * 32, "/w", None, ())
+    if found is not None:
+        known = {"verdict": asdict(found), "quantizer": QUANTIZER, "sha256": ""}
+        (tmp_path / "net.int8.json").write_text(json.dumps(known))
+    result = _int8(patient_of(config, precision=precision), converted)
+    assert result.state == state and said in result.said

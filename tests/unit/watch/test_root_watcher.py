@@ -1,0 +1,470 @@
+"""The watch over one root, on real files and a clock moved by hand."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tagger.system.mounts import Mount
+from tagger.watch.events import Kind
+from tagger.watch.root_watcher import AGAIN_SECONDS
+from tagger.watch.stall_timer import SILENT_SECONDS
+from tests.unit.watch.conftest import Make, answer_canary, fill, hint
+
+
+def test_what_is_there_at_the_start_is_found(bench: Make, root: Path, jpeg: bytes) -> None:
+    paths = fill(root, 3, jpeg)
+    one = bench()
+    one.watch.step()
+    assert one.library.found_paths == sorted(map(str, paths)) or len(one.library.rows) == 3
+    status = one.watch.status()
+    assert (status.state, status.mode, status.seen) == ("online", "events", 3)
+    assert status.last_scan == pytest.approx(one.time.wall())
+
+
+def test_an_event_is_followed_at_once(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    one.watch.step()
+    (path,) = fill(root, 1, jpeg)
+    hint(one, Kind.LOOK, path)
+    one.watch.step()
+    assert one.library.found_paths == [str(path)]
+
+
+def test_a_file_without_an_end_waits_and_then_goes_to_the_decoder(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    path = root / "cut.jpg"
+    path.write_bytes(jpeg[:-100])
+    hint(one, Kind.LOOK, path)
+    one.pass_time(9.0)
+    assert one.library.found_paths == [] and one.watch.status().waiting == 1
+    one.pass_time(2.0)
+    assert one.library.found_paths == [str(path)] and one.watch.status().waiting == 0
+
+
+def test_nothing_is_delivered_while_it_is_written(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    path = root / "slow.jpg"
+    with path.open("wb") as file:
+        file.write(jpeg)
+        file.flush()
+        hint(one, Kind.LOOK, path)
+        one.pass_time(50.0)
+        assert one.library.found_paths == []
+    one.pass_time(1.0)
+    assert one.library.found_paths == [str(path)]
+
+
+def test_the_same_version_is_not_delivered_twice_before_the_index_knows(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench(mode="poll")
+    one.library.learn = False
+    (path,) = fill(root, 1, jpeg)
+    one.pass_time(10.0)
+    assert len(one.library.found_paths) == 1
+    one.watch.hint(str(path))
+    one.pass_time(1.0)
+    assert len(one.library.found_paths) == 2  # asked for
+    one.watch.rescan()
+    one.pass_time(1.0)
+    assert len(one.library.found_paths) == 3  # everything asked for
+
+
+@pytest.mark.parametrize("fstype", ["ext4", "vfat"])
+@pytest.mark.parametrize("way", ["renamed", "out", "its folder"])
+def test_a_photo_that_was_away_for_a_moment_is_there_at_once(
+    bench: Make, root: Path, tmp_path: Path, jpeg: bytes, fstype: str, way: str
+) -> None:
+    one = bench()
+    path = root / "d" / "a.jpg"
+    path.parent.mkdir()
+    one.watch.step()
+    answer_canary(one)
+    path.write_bytes(jpeg)
+    use(one, path, fstype)
+    hint(one, Kind.LOOK, path)
+    one.pass_time(5.0)
+    assert one.library.rows.keys() == {str(path)}
+    if way == "its folder":
+        path.parent.rename(tmp_path / "d")
+        hint(one, Kind.TREE_VANISHED, path.parent)
+    else:
+        away = {"renamed": root / "b.jpg", "out": tmp_path / "a.jpg"}[way]
+        path.rename(away)
+        hint(one, Kind.VANISHED, path)
+    one.watch.step()
+    del one.library.rows[str(path)]  # its row went with it
+    if way == "its folder":
+        (tmp_path / "d").rename(path.parent)
+        hint(one, Kind.TREE, path.parent)
+    else:
+        away.rename(path)
+        hint(one, Kind.LOOK, path)
+    one.pass_time(3.0)
+    assert one.library.rows.keys() == {str(path)}
+    assert one.library.gone_paths == []
+
+
+def test_a_photo_reported_gone_and_back_is_told_again(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench(mode="poll")
+    one.watch.step()
+    (path,) = fill(root, 1, jpeg)
+    use(one, path, "vfat")
+    one.pass_time(10.0)
+    assert one.library.rows.keys() == {str(path)}
+    aside = path.rename(root / "aside")
+    one.pass_time(10.0)
+    assert one.library.gone_paths == [str(path)]
+    aside.rename(path)
+    one.pass_time(10.0)
+    assert one.library.rows.keys() == {str(path)}
+
+
+def test_without_a_ctime_who_wrote_to_a_photo_is_believed(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    (path,) = fill(root, 1, jpeg)
+    use(one, path, "vfat")
+    hint(one, Kind.LOOK, path)
+    one.pass_time(100.0)
+    (first,) = one.library.candidates
+    seen = path.stat()
+    with path.open("r+b") as file:
+        file.write(jpeg[:100])
+    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    hint(one, Kind.LOOK, path)
+    one.pass_time(100.0)
+    second = one.library.candidates[1]
+    assert second.stat == first.stat and second.stat.ctime_ns == 0 and second.rewritten
+    one.watch.rescan()
+    one.pass_time(100.0)
+    hint(one, Kind.LATER, path)  # our own writing
+    one.pass_time(100.0)
+    assert len(one.library.candidates) == 2
+
+
+def use(one: Any, path: Path, fstype: str) -> None:
+    """Let the file system of ``path`` be another one."""
+    one.watch._presence._by_device[path.lstat().st_dev] = Mount("/", fstype)
+
+
+def test_a_photo_written_without_end_is_not_delivered_each_time(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    for number in range(50):
+        one.time.set_wall()
+        (root / "busy.jpg").write_bytes(jpeg + bytes(number))
+        hint(one, Kind.LOOK, root / "busy.jpg")
+        one.pass_time(0.1)
+    assert len(one.library.found_paths) <= 3
+    one.pass_time(3.0)
+    assert one.library.rows[str(root / "busy.jpg")][0].size == len(jpeg) + 49
+
+
+def test_our_own_writes_cost_nothing(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    (path,) = fill(root, 1, jpeg)
+    one.watch.step()
+    answer_canary(one)
+    sidecar = root / "000.jpg.xmp"
+    sidecar.write_bytes(b"tags")
+    hint(one, Kind.SIDECAR, sidecar)
+    one.pass_time(0.5)
+    from tagger.records import FileStat
+
+    stat = one.library.rows[str(path)][0]
+    one.library.rows[str(path)] = (stat, FileStat.of(sidecar.stat()))  # the index caught up
+    one.pass_time(10.0)
+    assert one.library.found_paths == [str(path)]
+
+
+def test_a_sidecar_edited_by_the_user_brings_its_photo(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    one = bench()
+    (path,) = fill(root, 1, jpeg)
+    one.watch.step()
+    answer_canary(one)
+    (root / "000.xmp").write_bytes(b"mine")
+    hint(one, Kind.SIDECAR, root / "000.xmp")
+    one.pass_time(5.0)
+    assert one.library.found_paths == [str(path)] * 2
+    assert one.library.candidates[-1].sidecar.size == 4
+
+
+def test_a_sidecar_is_not_missed_while_a_folder_is_being_deleted(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    """Sidecars and photos go in any order, and slowly: none comes back before it is over."""
+    one = bench()
+    paths = fill(root, 30, jpeg)
+    for path in paths:
+        Path(f"{path}.xmp").write_bytes(b"tags")
+    one.watch.step()
+    answer_canary(one)
+    before = list(one.library.found_paths)
+    for path in paths[1:]:
+        Path(f"{path}.xmp").unlink()
+        hint(one, Kind.SIDECAR, f"{path}.xmp")
+    Path(f"{paths[0]}.xmp").unlink()  # this one's photo stays
+    hint(one, Kind.SIDECAR, f"{paths[0]}.xmp")
+    for path in paths[1:]:
+        one.pass_time(3.0)
+        path.unlink()
+        hint(one, Kind.VANISHED, path)
+        if path is paths[10]:
+            one.watch.rescan()
+    assert one.library.found_paths == before
+    one.pass_time(12.0)
+    assert one.library.found_paths == [*before, str(paths[0])]
+
+
+def test_a_polled_root_is_scanned_often_and_a_watched_one_rarely(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    for mode, found in (("poll", 1), ("events", 0)):
+        one = bench(mode=mode)
+        one.watch.step()
+        if mode == "events":
+            answer_canary(one)
+        path = root / f"{mode}.jpg"
+        path.write_bytes(jpeg)
+        one.pass_time(2.0)
+        assert one.library.found_paths.count(str(path)) == found
+        one.pass_time(300.0)
+        assert one.library.found_paths.count(str(path)) == 1
+
+
+def test_a_slow_scan_makes_polling_rarer(
+    bench: Make, root: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(root, 1, jpeg)
+    one = bench(mode="poll")
+    scans = 0
+    known_under = one.library.known_under
+
+    def slow(top: str) -> list[str]:
+        nonlocal scans
+        scans += 1
+        one.time.now += 3.0
+        return list(known_under(top))
+
+    monkeypatch.setattr(one.library, "known_under", slow)
+    one.pass_time(600.0)
+    assert 8 <= scans <= 12  # a twentieth of the time
+
+
+def test_nothing_is_written_to_a_read_only_root(bench: Make, root: Path, jpeg: bytes) -> None:
+    fill(root, 2, jpeg)
+    before = sorted(os.listdir(root)), root.stat().st_mtime_ns
+    one = bench(read_only=True)
+    one.pass_time(700.0)
+    assert len(one.library.found_paths) == 2
+    assert (sorted(os.listdir(root)), root.stat().st_mtime_ns) == before
+
+
+def test_photos_below_an_unreadable_folder_are_not_gone(
+    bench: Make, root: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "sub").mkdir()
+    fill(root / "sub", 3, jpeg)
+    one = bench(mode="poll")
+    one.watch.step()
+    shutil.rmtree(root / "sub")
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path == str(root):
+            raise OSError(5, "Input/output error", path)
+        return scandir(path)
+
+    monkeypatch.setattr("tagger.watch.walk.os.scandir", refuse)
+    one.pass_time(10.0)
+    assert one.library.gone_paths == []
+
+
+def test_lost_events_lead_to_a_new_watch_and_a_scan(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    first = one.sources.last
+    path = fill(root, 1, jpeg)[0]
+    hint(one, Kind.LOST)
+    one.pass_time(3.0)
+    assert one.library.found_paths == [str(path)]
+    assert one.sources.last is not first and not first.running
+
+
+def test_a_storm_of_doubt_does_not_mean_scan_after_scan(
+    bench: Make, root: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    scans = 0
+    known_under = one.library.known_under
+
+    def slow(top: str) -> list[str]:
+        nonlocal scans
+        scans += 1
+        one.time.now += 1.0
+        return list(known_under(top))
+
+    monkeypatch.setattr(one.library, "known_under", slow)
+    for _ in range(600):
+        hint(one, Kind.DOUBT)
+        one.pass_time(0.1)
+    assert 2 <= scans <= 8
+
+
+def test_photos_that_events_missed_cast_doubt_on_them(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    one.watch.step()
+    answer_canary(one)
+    one.pass_time(100.0)
+    fill(root, 1, jpeg)
+    ahead = one.time.now - 1000.0
+    one.time._wall -= ahead - 30.0  # the file's ctime is real time: let it be 30 s old
+    one.pass_time(250.0)
+    assert one.watch.status().mode == "poll"  # a new canary was sent, and not heard of
+
+
+def test_new_files_are_followed_in_the_middle_of_a_long_scan(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    paths = fill(root, 50, jpeg)
+    (root / "zz").mkdir()
+    one = bench()
+    found = one.library.found
+
+    def slow(candidate: Any) -> None:
+        found(candidate)
+        one.time.now += 10.0  # a bounded queue
+        if len(one.library.found_paths) == 10:
+            (root / "fresh.jpg").write_bytes(jpeg)
+            hint(one, Kind.LOOK, root / "fresh.jpg")
+
+    one.library.found = slow
+    one.watch.step()
+    assert one.library.found_paths.index(str(root / "fresh.jpg")) == 10
+    assert len(set(one.library.found_paths)) == len(paths) + 1
+
+
+def test_stop_in_the_middle_of_a_scan_delivers_nothing_more(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    fill(root, 20, jpeg)
+    one = bench()
+    found = one.library.found
+
+    def stop_at_five(candidate: Any) -> None:
+        found(candidate)
+        if len(one.library.found_paths) == 5:
+            one.watch.stop.set()
+
+    one.library.found = stop_at_five
+    one.watch.begin(one.watch.stop, listen=True)
+    one.watch.step()
+    assert len(one.library.found_paths) == 5
+
+
+def test_a_clock_of_day_that_jumps_stalls_nothing(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench(mode="poll")
+    one.watch.step()
+    for year in (-1, 1, -1):
+        one.time._wall += year * 31_536_000
+        path = root / f"{one.time.now}.jpg"
+        path.write_bytes(jpeg)
+        one.pass_time(3.5)
+        assert one.library.found_paths[-1] == str(path)
+
+
+def test_what_cannot_be_looked_at_is_said_once(
+    bench: Make, root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "sub").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path.endswith("sub"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr("tagger.watch.walk.os.scandir", refuse)
+    caplog.set_level(logging.WARNING)
+    one = bench(mode="poll")
+    one.pass_time(30.0)
+    assert caplog.text.count("cannot look at") == 1
+
+
+def test_folders_without_photos_are_answers_as_well(bench: Make, root: Path) -> None:
+    for number in range(2 * int(SILENT_SECONDS)):
+        (root / f"{number}").mkdir()
+    one = bench(mode="poll")
+    one.time.each = 1.0
+    began = one.time.now
+    one.watch.step()
+    assert one.time.now - began > SILENT_SECONDS
+    assert one.watch._pulse.lost == 0.0
+
+
+def test_what_was_passed_over_while_a_disk_was_silent_is_delivered_again(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    (path,) = fill(root, 1, jpeg)
+    one = bench()
+    one.library.learn = False  # its folder is offline: nothing comes of it
+    asked = one.library.is_current
+
+    def is_current(*given: Any) -> bool:
+        if not one.library.found_paths:
+            one.time.now += SILENT_SECONDS + 1
+        return bool(asked(*given))
+
+    one.library.is_current = is_current
+    one.watch.step()
+    answer_canary(one)
+    assert one.library.found_paths == [str(path)]
+    one.pass_time(AGAIN_SECONDS + 1)
+    assert one.library.found_paths == [str(path)] * 2
+    one.pass_time(50)
+    assert one.library.found_paths == [str(path)] * 2
+
+
+def test_a_disk_that_is_silent_in_each_scan_is_scanned_less_and_less(
+    bench: Make, root: Path, jpeg: bytes
+) -> None:
+    fill(root, 1, jpeg)
+    one = bench()
+    asked, scans = one.library.is_current, []
+
+    def is_current(*given: Any) -> bool:
+        scans.append(one.time.now)
+        one.time.now += SILENT_SECONDS + 1
+        return bool(asked(*given))
+
+    one.library.is_current = is_current
+    one.watch.step()
+    answer_canary(one)
+    one.pass_time(3600)
+    pauses = [b - a for a, b in itertools.pairwise(scans)]
+    assert len(scans) < 30 and max(pauses) >= 300
