@@ -1,6 +1,6 @@
 """Every error that a user can meet, read from the source: its message and what to do.
 
-``python -m tests.error_list`` writes ``docs/errors.md`` anew.
+``python -m tools.generate_error_docs`` writes ``docs/errors.md`` anew.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def document() -> str:
         "",
         "Every message that tagger prints or logs of its own accord, and its remedy, which follows",
         "it after a semicolon. `<…>` is what the message names. Made from the source by",
-        "`python -m tests.error_list`; a test keeps it true.",
+        "`python -m tools.generate_error_docs`; a test keeps it true.",
     ]
     by_kind: dict[str, set[tuple[str, str]]] = {}
     for one in made():

@@ -79,7 +79,7 @@ def compare(engine: OnnxEngine, photos: list[Path], kind: str, folder: Path) -> 
         quick.append(mine.probabilities.argmax() == best)
         again = decoded.from_thumbnail and mine.probabilities.max() < CERTAIN
         twice.append(again)
-        if again:  # as the daemon does, see tagger.recognise
+        if again:  # as the daemon does, see tagger.pipeline.inference
             started = time.perf_counter()
             [mine] = engine.predict(decode(str(path), engine.spec, whole=True).crop[np.newaxis])
             took["tagger"] += time.perf_counter() - started

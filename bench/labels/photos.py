@@ -14,7 +14,7 @@ if str(PROJECT) not in sys.path:  # run as a script, not installed
 
 from fit import Photo  # noqa: E402
 
-from tagger.classify.engine import Engine
+from tagger.classify.engine import Engine  # noqa: E402
 from tagger.classify.factory import load_engine  # noqa: E402
 from tagger.decode.crop import decode  # noqa: E402
 from tagger.labels.evidence import Evidence  # noqa: E402

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-
 from tagger.classify.child_process import StoppedError, never
 from tagger.classify.digest_cache import Digests
 from tagger.classify.download import download

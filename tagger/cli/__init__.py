@@ -20,7 +20,7 @@ from tagger.cli.terminal import in_utf8, let_go, set_up_output
 from tagger.errors import ConfigError, TaggerError
 
 COMMANDS = {
-    "init": ("setup", "Write a config file for your folders."),
+    "init": ("config", "Write a config file for your folders."),
     "run": ("run", "Watch the folders and tag every new photo."),
     "status": ("status", "Say what the daemon does, and how many photos there are."),
     "doctor": ("doctor", "Look whether all is well, and say what to do."),
@@ -40,10 +40,10 @@ COMMANDS = {
     "web": ("web", "Show the web page: drop pictures, look through the library."),
     "backup": ("backup", "Copy the index to a file."),
     "model": ("model", "List, fetch and find model weights."),
-    "config": ("setup", "Check the config file."),
+    "config": ("config", "Check the config file."),
     "service": ("service", "Run tagger as a systemd service."),
     "completion": ("completion", "Print the script that completes commands in a shell."),
-    "demo": ("demo", "Watch tagger at work on a temporary folder."),
+    "demo": ("demo.command", "Watch tagger at work on a temporary folder."),
 }
 
 

@@ -1,8 +1,8 @@
 """The long-running process: signals, threads and wiring.
 
 The main thread keeps time (signals, heartbeat, due retries); one thread watches the folders,
-one handles photos (:mod:`tagger.daemon.worker`). A reload stops the last two and starts them with the
-new config.
+one handles photos (:mod:`tagger.daemon.worker`). A reload stops the last two and starts them
+with the new config.
 """
 
 from __future__ import annotations

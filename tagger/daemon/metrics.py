@@ -30,15 +30,12 @@ if TYPE_CHECKING:
     from prometheus_client.registry import CollectorRegistry
 
     from tagger.web.http.server import ServingThread
-
-from tagger.daemon.metrics_server import _serve
+from tagger.daemon.metrics_server import serve
 
 log = logging.getLogger(__name__)
 
 STALE_SECONDS = 180.0
 """A daemon writes down how it is every minute: three times that, and it hangs."""
-THREADS, CONNECTIONS, MAX_BODY = 2, 20, 1024
-"""That answer; of clients at once; bytes."""
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
 """The upper bounds of the histogram's buckets."""
 STATES = ("online", "offline", "missing")
@@ -97,7 +94,7 @@ class Metrics:
         if config.listen is None or self._numbers is None:
             return
         try:
-            self._server = _serve(config.listen, self._numbers.answer)
+            self._server = serve(config.listen, self._numbers.answer)
         except OSError as error:
             log.error(
                 "no metrics are told, for %s cannot be listened to: %s; free it, or change"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 from wsgiref.types import WSGIApplication
+
+if TYPE_CHECKING:
+    from tagger.web.http.server import ServingThread
+import socket
+from typing import TYPE_CHECKING
 
 from tagger.config.addresses import listen_address
 
 if TYPE_CHECKING:
     from tagger.web.http.server import ServingThread
 
-from tagger.daemon.metrics import CONNECTIONS, MAX_BODY, THREADS
 
-
-def _serve(address: str, answer: WSGIApplication) -> ServingThread:
+def serve(address: str, answer: WSGIApplication) -> ServingThread:
     """Answer at ``address``; raise OSError if it cannot be had.
 
     The library's own server would wake up twice a second, and let in any number of clients.
@@ -34,3 +36,7 @@ def _serve(address: str, answer: WSGIApplication) -> ServingThread:
         listening, answer, threads=THREADS, connections=CONNECTIONS, max_body=MAX_BODY
     )
     return ServingThread(serving, "metrics")
+
+
+THREADS, CONNECTIONS, MAX_BODY = 2, 20, 1024
+"""That answer; of clients at once; bytes."""

@@ -23,7 +23,7 @@ from tagger.index.rows import PhotoRow, SavedPhoto
 from tagger.index.store import Store
 from tagger.labels.chooser import Chooser
 from tagger.labels.vocabulary import own_vocabulary
-from tagger.metadata.options import Provenance, keywords_hash, write_options
+from tagger.metadata.options import Provenance
 from tagger.metadata.prepare import prepare
 from tagger.metadata.prepared_write import PreparedWrite
 from tagger.metadata.recovery import recover
@@ -32,6 +32,7 @@ from tagger.metadata.xmp.keywords import keyword_problem
 from tagger.metadata.xmp.packet import clean, key
 from tagger.pipeline.photo_lock import WAIT_SECONDS, photo_locks
 from tagger.pipeline.pipeline import whose
+from tagger.pipeline.write_options import keywords_hash, write_options
 from tagger.records import Candidate, JournalEntry, Keyword, Tag
 from tagger.system.files import hash_file, photo_stat, sidecar_stat
 

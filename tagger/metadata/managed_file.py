@@ -16,12 +16,12 @@ from tagger.metadata.containers import base as base_module
 from tagger.metadata.containers import splice
 from tagger.metadata.containers.reader import Inside, inside
 from tagger.metadata.containers.source import Source
-from tagger.metadata.read import _TOOLKIT, MAX_HEAD, _beginning, _has_ours
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.content import proved
 from tagger.metadata.safe_write.replace import (
     MAX_READ,
     Original,
+    opened,
     read_original,
 )
 from tagger.metadata.targets import XmpPlace, XmpSidecar
@@ -215,3 +215,24 @@ def users_packet(packet: bytes, keywords: Sequence[Keyword] = ()) -> bytes:
         return edit.remove(packet, entry.added)
     except RefusedError:
         return packet
+
+
+_TOOLKIT = b'x:xmptk="tagger '
+"""In the head of a packet that no other program has written since tagger made it."""
+MAX_HEAD = 400
+
+
+def _beginning(path: str, below: Beneath) -> tuple[Original, Inside]:
+    """Return a photo without its bytes, and what it holds."""
+    try:
+        with opened(path, below) as (fd, st):
+            return Original(path, b"", st), inside(Source(fd))
+    except FileNotFoundError as error:
+        raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
+
+
+def _has_ours(packet: bytes) -> bool:
+    try:
+        return edit.parse(packet).has_ours()
+    except RefusedError:
+        return False

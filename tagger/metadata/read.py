@@ -9,18 +9,14 @@ from __future__ import annotations
 import contextlib
 
 from tagger.errors import (
-    PhotoVanishedError,
     RefusedError,
 )
 from tagger.metadata import json_sidecar
 from tagger.metadata.capture_date import taken_at
-from tagger.metadata.containers.reader import Inside, inside, inside_file
-from tagger.metadata.containers.source import Source
+from tagger.metadata.containers.reader import inside_file
 from tagger.metadata.managed_file import readable, users_packet
 from tagger.metadata.safe_write.replace import (
     MAX_SIDECAR,
-    Original,
-    opened,
 )
 from tagger.metadata.sidecar_path import sidecars_of
 from tagger.metadata.xmp import edit
@@ -28,26 +24,6 @@ from tagger.metadata.xmp.keywords import KeywordPath, merged, user_paths, with_p
 from tagger.metadata.xmp.packet import remembering
 from tagger.paths import sidecar_paths
 from tagger.system.beneath import Beneath
-
-_TOOLKIT = b'x:xmptk="tagger '
-"""In the head of a packet that no other program has written since tagger made it."""
-MAX_HEAD = 400
-
-
-def _beginning(path: str, below: Beneath) -> tuple[Original, Inside]:
-    """Return a photo without its bytes, and what it holds."""
-    try:
-        with opened(path, below) as (fd, st):
-            return Original(path, b"", st), inside(Source(fd))
-    except FileNotFoundError as error:
-        raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
-
-
-def _has_ours(packet: bytes) -> bool:
-    try:
-        return edit.parse(packet).has_ours()
-    except RefusedError:
-        return False
 
 
 @remembering()

@@ -59,8 +59,8 @@ from tagger.system.logs import Once
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.decode.pool import DecodePool
-from tagger.metadata.options import _digest, keywords_hash, write_options
 from tagger.pipeline.serial_executor import Hand
+from tagger.pipeline.write_options import _digest, keywords_hash, write_options
 
 log = logging.getLogger(__name__)
 

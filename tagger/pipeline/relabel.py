@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable
 
 from tagger.labels.evidence import Evidence
-from tagger.metadata.options import keywords_hash, write_options
 from tagger.pipeline.pipeline import Pipeline
 from tagger.pipeline.rebuild import CHUNK
+from tagger.pipeline.write_options import keywords_hash, write_options
 from tagger.records import Candidate, Tag
 
 log = logging.getLogger(__name__)

@@ -17,13 +17,19 @@ NO_REMEDY = {
     "RefusedError": SIDECAR,
     "StoppedError": STOPPED,
     "_WaitsError": PASSED_ON,
-    ("tagger/cli/setup.py", "<path> has <…> mistake<…>:<lines>"): LINES,
-    ("tagger/configfile.py", "<path> has <count> mistake<…>:<lines>"): LINES,
-    ("tagger/labels/schema.py", "<path> has <count> mistake<…>:<lines>"): LINES,
+    ("tagger/cli/config.py", "<path> has <…> mistake<…>:<lines>"): LINES,
+    ("tagger/config/loader.py", "<path> has <count> mistake<…>:<lines>"): LINES,
+    ("tagger/labels/yaml_parser.py", "<path> has <count> mistake<…>:<lines>"): LINES,
     ("tagger/service/plan.py", "cannot run <…>: <strerror>"): "plan.apply adds the command's own",
     ("tagger/service/plan.py", "`<…>` failed: <…>"): "plan.apply adds the command's own",
-    ("tagger/metadata/safefile.py", "cannot <what> <path>: <strerror>"): "chosen by the errno",
-    ("tagger/web/reasons.py", "the model has labels of its own"): "caught: no reasons are shown",
+    (
+        "tagger/metadata/safe_write/replace.py",
+        "cannot <what> <path>: <strerror>",
+    ): "chosen by the errno",
+    (
+        "tagger/library/explain.py",
+        "the model has labels of its own",
+    ): "caught: no reasons are shown",
 }
 """Why an error has no remedy, or none that can be read from the source; by class or by place."""
 
@@ -99,5 +105,5 @@ def test_errors_of_photos_name_the_photo():
 
 
 def test_the_list_for_users_is_true():
-    """``python -m tests.error_list`` makes it anew."""
+    """``python -m tools.generate_error_docs`` makes it anew."""
     assert generate_error_docs.PLACE.read_text(encoding="utf-8") == generate_error_docs.document()

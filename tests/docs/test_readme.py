@@ -23,10 +23,10 @@ import pytest
 from tests.conftest import PROJECT, wait_until
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-CONTAINER = "tests/systemd/test_container.py"  # under a real systemd: `make test-systemd`
-INSTALL = "tests/systemd/test_install.py"  # in a fresh Debian: `make test-install`
-DOWNLOAD = "tests/cli/test_model.py"  # from a server that the test starts
-IMAGE = "tests/test_image.py"  # with podman, and with Docker
+CONTAINER = "tests/machine/test_systemd_boot.py"  # under a real systemd: `make test-systemd`
+INSTALL = "tests/machine/test_install.py"  # in a fresh Debian: `make test-install`
+DOWNLOAD = "tests/unit/cli/test_model.py"  # from a server that the test starts
+IMAGE = "tests/machine/test_container_image.py"  # with podman, and with Docker
 
 ELSEWHERE = {
     # needs root, apt and a package index
@@ -62,15 +62,15 @@ ELSEWHERE = {
     "systemctl reload tagger": ("systemd", CONTAINER),
     "journalctl -u tagger": ("systemd", CONTAINER),
     "loginctl enable-linger": ("systemd", CONTAINER),
-    "systemd-analyze security": ("systemd's tools", "tests/systemd/test_units.py"),
-    "tagger run --take-over": ("another tagger", "tests/daemon/test_two_taggers.py"),
+    "systemd-analyze security": ("systemd's tools", "tests/unit/service/test_units.py"),
+    "tagger run --take-over": ("another tagger", "tests/end_to_end/test_two_taggers.py"),
     # takes long, or another machine
     "make test": ("it runs this", "Makefile"),
     "make bench": ("it takes long", "bench"),
     "make torture": ("it takes an hour", "tests/faults"),
     "make demo": ("it makes an environment", INSTALL),
-    "tagger demo [PHOTO...]": ("it is a test of its own", "tests/cli/test_demo.py"),
-    "tagger web password --write": ("a terminal", "tests/web/test_passwords.py"),
+    "tagger demo [PHOTO...]": ("it is a test of its own", "tests/unit/cli/test_demo.py"),
+    "tagger web password --write": ("a terminal", "tests/unit/web/auth/test_passwords.py"),
     "make demo PHOTOS": ("as above", INSTALL),
 }
 """What a command needs that is not here, and where it is run instead."""
@@ -121,7 +121,7 @@ def steps(port: int) -> list[Step]:
         Step("tagger model path", "tagger model path", r"\.pth$"),
         Step("tagger model optimize", "tagger model optimize", code=2),
         Step("tagger model optimize", "tagger model optimize ~/Pictures/inbox", code=2),
-        # Without a network it says what to do; with one, tests/cli/test_model.py.
+        # Without a network it says what to do; with one, tests/unit/cli/test_model.py.
         Step("tagger model download", "tagger model download resnet50", code=2),
         Step("tagger config check", "tagger config check", "is right: 1 folder"),
         Step("tagger doctor", "tagger doctor", r"(?s)^ok +folder .*^0 wrong, "),

@@ -19,7 +19,9 @@ SCRIPT = """
 import os, resource, sys
 from tagger.errors import RefusedError
 from tagger.metadata.read import read_tags
-from tagger.metadata.options import Provenance, WriteOptions; from tagger.metadata.prepare import prepare; from tagger.metadata.read import read_keywords
+from tagger.metadata.options import Provenance, WriteOptions
+from tagger.metadata.prepare import prepare
+from tagger.metadata.read import read_keywords
 from tagger.records import Candidate, FileStat, Keyword
 
 path, target = sys.argv[1:3]

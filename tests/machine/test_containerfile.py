@@ -1,4 +1,4 @@
-"""The Containerfile fits the project; tests/test_image.py builds and runs it."""
+"""The Containerfile fits the project; tests/machine/test_container_image.py builds and runs it."""
 
 from __future__ import annotations
 

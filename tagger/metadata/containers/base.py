@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import ClassVar, Protocol
 
 from tagger.errors import RefusedError
-from tagger.metadata.containers.splice import MAX_BLOCK, MAX_CHUNKS
 from tagger.metadata.safe_write.content import Content
 
 
@@ -62,3 +61,9 @@ def refusal_of_packet(packet: bytes | None) -> str:
     if b"http://purl.org/dc/terms/" in packet and b"provenance" in packet:
         return "its content credentials (C2PA) would be broken"
     return ""
+
+
+MAX_CHUNKS = 50_000
+"""Of a PNG or WebP; libpng writes 8 kB of pixels in each. They may be as small as 8 bytes."""
+MAX_BLOCK = 8 << 20
+"""Bytes of an XMP packet or EXIF block; a JPEG has room for 64 kB."""

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tagger.errors import RefusedError
-from tagger.metadata.containers.base import refusal_of_packet, too_large_block, too_many_chunks
-from tagger.metadata.containers.splice import MAX_BLOCK, MAX_CHUNKS
+from tagger.metadata.containers.base import (
+    MAX_BLOCK,
+    MAX_CHUNKS,
+    refusal_of_packet,
+    too_large_block,
+    too_many_chunks,
+)
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"

@@ -9,11 +9,6 @@ from tagger.errors import RefusedError
 from tagger.metadata.containers.base import Container
 from tagger.metadata.safe_write.content import Content, Spliced
 
-MAX_CHUNKS = 50_000
-"""Of a PNG or WebP; libpng writes 8 kB of pixels in each. They may be as small as 8 bytes."""
-MAX_BLOCK = 8 << 20
-"""Bytes of an XMP packet or EXIF block; a JPEG has room for 64 kB."""
-
 
 def open_container(data: bytes) -> Container | None:
     """Return the file taken apart, by its first bytes; ``None`` when it is no such format.

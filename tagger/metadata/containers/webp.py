@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tagger.errors import RefusedError
-from tagger.metadata.containers.base import refusal_of_packet, too_large_block, too_many_chunks
-from tagger.metadata.containers.splice import MAX_BLOCK, MAX_CHUNKS
+from tagger.metadata.containers.base import (
+    MAX_BLOCK,
+    MAX_CHUNKS,
+    refusal_of_packet,
+    too_large_block,
+    too_many_chunks,
+)
 
 _XMP_FLAG, _EXIF_FLAG, _ALPHA_FLAG = 0x04, 0x08, 0x10
 _MAX_RIFF = 2**32 - 10

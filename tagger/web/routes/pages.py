@@ -11,8 +11,8 @@ from tagger.errors import QueryError
 from tagger.library import search
 from tagger.library.explain import Explainer
 from tagger.library.serialize import known_failure_json, label_counts, label_trees_json
-from tagger.metadata.options import write_options
 from tagger.metadata.xmp.keywords import MAX_LENGTH
+from tagger.pipeline.write_options import write_options
 from tagger.system.state_dir import daemon_runs
 from tagger.web import inbox, library
 from tagger.web.routes.predict import MAX_PAGE, no_photo, query_text, whole_number

@@ -72,7 +72,8 @@ def test_a_few_photos_need_no_bar():
 
 def test_no_bar_without_a_terminal():
     code = (
-        "from tagger.cli.progress_bar import wants_bar\nfrom tagger.config.schema import LogConfig\n"
+        "from tagger.cli.progress_bar import wants_bar\n"
+        "from tagger.config.schema import LogConfig\n"
         "print(wants_bar(LogConfig()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""What others may ask of the daemon; `tests/daemon/test_control.py` asks a real one."""
+"""What others may ask of the daemon; `tests/end_to_end/test_control.py` asks a real one."""
 
 from __future__ import annotations
 

@@ -89,7 +89,8 @@ def test_the_watchdog_is_fed_at_half_its_time_and_only_when_it_watches(manager, 
 def test_children_inherit_nothing(manager):
     end, name = manager
     script = (
-        "import os, subprocess, sys; from tagger.system.sd_notify import Notifier; told = Notifier();"
+        "import os, subprocess, sys; from tagger.system.sd_notify import Notifier; "
+        "told = Notifier();"
         "subprocess.run([sys.executable, '-c', 'import os; print(sorted(os.environ))']);"
         "told.ready()"
     )

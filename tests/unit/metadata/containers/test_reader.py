@@ -38,8 +38,8 @@ TURNED = b"".join(IIM.ljust(-(-len(IIM) // 4) * 4, b"\0")[n : n + 4][::-1]
 
 
 def raf(picture: bytes) -> bytes:
-    head = b"FUJIFILMCCD-RAW 0201".ljust(84, b"\0") + struct.pack(">II", 200, len(image_digest))
-    return head.ljust(200, b"\0") + image_digest + bytes(5000)
+    head = b"FUJIFILMCCD-RAW 0201".ljust(84, b"\0") + struct.pack(">II", 200, len(picture))
+    return head.ljust(200, b"\0") + picture + bytes(5000)
 
 
 def cr3() -> bytes:
