@@ -97,7 +97,7 @@ def session_options(threads: int, *, int8: bool = False) -> onnxruntime.SessionO
     # It keeps the memory of the largest batch for ever. That of four crops in int8 is 13 MB,
     # cheaper than to get it anew each time; where many threads do so, glibc's heap is torn to
     # pieces of three times as much. In fp32 it is 50 MB, and in blocks that come from the system
-    # anyway, see tagger.resources.give_memory_back.
+    # anyway, see tagger.system.process.give_memory_back.
     options.enable_cpu_mem_arena = int8
     options.log_severity_level = 3
     return options

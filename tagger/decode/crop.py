@@ -2,7 +2,7 @@
 
 One resize goes straight from the (drafted) picture to the crop; it gives what torchvision's
 ``Resize`` and ``CenterCrop`` give one after the other. Meant to run in the processes of
-:mod:`~tagger.decode.worker`: the files come from strangers. ICC profiles are ignored, as the
+:mod:`~tagger.decode.pool`: the files come from strangers. ICC profiles are ignored, as the
 models were trained without them.
 """
 

@@ -2,7 +2,7 @@
 
 Image decoders have memory bugs, and photos come from strangers. Each worker may use so
 much memory, may open and write no file, and is killed when a photo takes too long; what it gives up
-besides is in :mod:`~tagger.decode.confined`. It is given each photo open, to read. What kills it
+besides is in :mod:`~tagger.decode.sandbox`. It is given each photo open, to read. What kills it
 costs that photo only. What it says is taken as plain data, never unpickled: it may have been
 taken over.
 """

@@ -1,6 +1,6 @@
 """A photo for people to look at: all of it, or the square in its middle, turned and small.
 
-Meant to run in the processes of :mod:`~tagger.decode.worker`, as
+Meant to run in the processes of :mod:`~tagger.decode.pool`, as
 :mod:`~tagger.decode.crop`, whose checks of a file hold here too. Colours become sRGB.
 """
 

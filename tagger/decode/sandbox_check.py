@@ -1,6 +1,6 @@
 """Which walls stand around decoding processes on this machine, told by one that is put behind them.
 
-See :mod:`~tagger.decode.confined` for what they are.
+See :mod:`~tagger.decode.sandbox` for what they are.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FIRST = 16
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """What one process found: ``missing`` in the words of :func:`~tagger.decode.confined.confine`.
+    """What one process found: ``missing`` in the words of :func:`~tagger.decode.sandbox.confine`.
 
     ``landlock`` is the kernel's version of it, or 0 and ``refusal`` the number of the error.
     ``passed``: a file that was passed open could be read. ``reached``: one could be opened by name.

@@ -25,7 +25,7 @@ _FILM_SCANNER, _PRINT_SCANNER = "1", "2"
 
 
 def taken_at(inside: Inside, beside: Iterable[bytes]) -> str | None:
-    """Return the local time at which a picture was taken, as :func:`~tagger.moment.moment`.
+    """Return the local time at which a picture was taken, as :func:`~tagger.text.dates.moment`.
 
     ``inside`` is what its file holds, ``beside`` its XMP sidecars. None when nothing tells.
     """

@@ -36,7 +36,7 @@ class Held:
     """An XMP file taken apart: ``base`` is what it would be without anything of ours.
 
     ``entry`` tells what of ours is in it, ``deleted`` which labels of ours the user took out.
-    ``left``: why nothing is written to it now, see :mod:`~tagger.metadata.edited`; ``reason``
+    ``left``: why nothing is written to it now, see :mod:`~tagger.metadata.user_edits`; ``reason``
     is for the journal, if it is written.
     """
 

@@ -2,7 +2,7 @@
 
 A place takes its file apart and puts it together again; what is in the packet is the
 business of :mod:`~tagger.metadata.xmp`, when it is written that of
-:mod:`~tagger.metadata.write`.
+:mod:`~tagger.metadata.prepare`.
 """
 
 from __future__ import annotations

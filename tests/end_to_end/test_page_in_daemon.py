@@ -123,7 +123,7 @@ def test_a_single_run_shows_no_page(home, scenes):
 
 
 def test_a_daemon_without_the_page_does_not_import_it():
-    code = "import sys, tagger.daemon; print(*sys.modules)"
+    code = "import sys, tagger.daemon.daemon; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert "tagger.web.embedded" in done.stdout.split()
     for name in ("flask", "waitress", "jinja2", "werkzeug", "tagger.web.server"):

@@ -54,7 +54,7 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
 
 
 class Tracer:
-    """The server of :mod:`tests.faults.tracer`."""
+    """The server of :mod:`tests.support.tracer`."""
 
     def __init__(self) -> None:
         self._server = self._started()

@@ -42,7 +42,7 @@ class _Segment:
 
 
 class Jpeg:
-    """A JPEG file taken apart; see :class:`~tagger.metadata.container.Container`."""
+    """A JPEG file taken apart; see :class:`~tagger.metadata.containers.splice.Container`."""
 
     kind: ClassVar[str] = "JPEG"
 

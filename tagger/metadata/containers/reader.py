@@ -3,8 +3,9 @@
 For reading only, whatever the format and however damaged: what is found before the damage
 counts. It is the metadata of the picture that is shown, never that of a thumbnail, a gain map or
 a second picture. XMP part 3 (ISO 16684-3) says where XMP is in each format; the formats:
-ITU-T T.81, PNG third edition, RFC 9649, GIF89a; TIFF in :mod:`~tagger.metadata.tiff_parts`,
-HEIF in :mod:`~tagger.metadata.heif_parts`.
+ITU-T T.81, PNG third edition, RFC 9649, GIF89a; TIFF in
+:mod:`~tagger.metadata.containers.tiff_reader`, HEIF in
+:mod:`~tagger.metadata.containers.heif_reader`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _MAX_RESOURCES = 4 << 20
 class Inside:
     """``packets`` of XMP, the main one first; ``resources``: Photoshop's, with IPTC among them;
     ``iim``: IPTC itself; ``told``: texts of EXIF by tag, see
-    :meth:`~tagger.metadata.tiff_parts.Directory.told`."""
+    :meth:`~tagger.metadata.containers.tiff_reader.Directory.told`."""
 
     packets: list[bytes] = field(default_factory=list)
     resources: bytes = b""

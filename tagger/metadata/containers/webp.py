@@ -44,7 +44,7 @@ class _Chunk:
 
 
 class WebP:
-    """A WebP file taken apart; see :class:`~tagger.metadata.container.Container`."""
+    """A WebP file taken apart; see :class:`~tagger.metadata.containers.splice.Container`."""
 
     kind: ClassVar[str] = "WebP"
 

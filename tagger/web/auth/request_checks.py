@@ -32,7 +32,7 @@ TAKES_FILES = OPEN_TO_PROGRAMS | {"api.keep"}
 """Routes to which large bodies may be sent."""
 
 ASKED = "tagger.asked"
-"""In the environment of a request of which only the head has come; see tagger.serving."""
+"""In the environment of a request of which only the head has come; see tagger.web.http."""
 
 HEADERS = {
     "Content-Security-Policy": (

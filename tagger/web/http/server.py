@@ -130,7 +130,7 @@ class Serving:
             # Of a photo's megabytes waitress would read, and write away, 8 kB at a time.
             recv_bytes=RECEIVE_BYTES,
             log_socket_errors=False,
-            clear_untrusted_proxy_headers=False,  # tagger.web.proxies does that
+            clear_untrusted_proxy_headers=False,  # tagger.web.auth.trusted_proxies does that
         )
         self._dispatcher = ThreadedTaskDispatcher()
         self._dispatcher.set_thread_count(threads)

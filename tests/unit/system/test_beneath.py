@@ -76,7 +76,10 @@ def test_an_old_kernel_opens_one_component_after_the_other(root: Path) -> None:
         if os.environ.get("TAGGER_CI"):
             pytest.fail("strace is needed")
         pytest.skip("strace is not installed")
-    code = "import sys, pathlib, tests.test_beneath as t; t.check_links(pathlib.Path(sys.argv[1]))"
+    code = (
+        "import sys, pathlib, tests.unit.system.test_beneath as t\n"
+        "t.check_links(pathlib.Path(sys.argv[1]))"
+    )
     inject = ["strace", "-f", "-o", "/dev/null", "-e", "inject=openat2:error=ENOSYS"]
     done = subprocess.run(
         [*inject, sys.executable, "-c", code, root], cwd=PROJECT, capture_output=True, check=False

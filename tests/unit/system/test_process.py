@@ -126,7 +126,7 @@ def test_figures_that_cannot_be_had_stop_nothing(monkeypatch, caplog):
 
 def test_as_many_files_may_be_open_as_the_hard_limit_allows():
     code = (
-        "import resource as r; from tagger.resources import raise_descriptors as go\n"
+        "import resource as r; from tagger.system.process import raise_descriptors as go\n"
         "hard = min(r.getrlimit(r.RLIMIT_NOFILE)[1], 3000)\n"
         "r.setrlimit(r.RLIMIT_NOFILE, (200, hard)); go(); print(*r.getrlimit(r.RLIMIT_NOFILE))"
     )

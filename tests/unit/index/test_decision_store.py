@@ -383,7 +383,7 @@ for number in range(50):
         store.put([Decision(f"/{sys.argv[2]}-{number}.jpg", "/", kept_out=True)])
 """
     script = script.replace(
-        "for number", "import tagger.index.decisions as d; d.TIMEOUT = 60\nfor number", 1
+        "for number", "import tagger.index.decision_store as d; d.TIMEOUT = 60\nfor number", 1
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     running = [subprocess.Popen([*command, str(number)]) for number in range(3)]
