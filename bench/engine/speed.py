@@ -28,7 +28,7 @@ from variants import PROJECT, Variant, article_model, variants
 
 from bench.machine import describe
 from tagger.classify.int8_worker import quantize
-from tagger.classify.onnx_store import Converted, convert
+from tagger.classify.onnx_store import OnnxModel, convert
 from tagger.cli.demo.scenes import demo_weights
 from tagger.decode.crop import decode
 from tagger.records import CropSpec
@@ -143,7 +143,7 @@ def agreement(state: Path) -> list[dict[str, Any]] | None:
     return rows
 
 
-def starts(weights: Path, model: Converted, int8: str) -> list[dict[str, Any]]:
+def starts(weights: Path, model: OnnxModel, int8: str) -> list[dict[str, Any]]:
     """Return the time to the first prediction and the memory of a process, by engine."""
     rows = []
     for kind in ("torch", "onnx", "onnx-int8"):

@@ -16,7 +16,7 @@ if str(PROJECT) not in sys.path:  # run as a script, not installed
     sys.path.insert(0, str(PROJECT))
 
 from tagger.classify.onnx_engine import OnnxEngine, softmax  # noqa: E402
-from tagger.classify.onnx_store import Converted  # noqa: E402
+from tagger.classify.onnx_store import OnnxModel  # noqa: E402
 from tagger.classify.torch_engine import MEAN, STD  # noqa: E402
 from tagger.classify.torchvision_compat import import_torchvision  # noqa: E402
 
@@ -49,7 +49,7 @@ def article_model(name: str, weights: Path) -> torch.nn.Module:
     return model.eval()
 
 
-def variants(model: torch.nn.Module, converted: Converted, int8: str) -> Iterator[Variant]:
+def variants(model: torch.nn.Module, converted: OnnxModel, int8: str) -> Iterator[Variant]:
     """Yield the ways to run ``model``; eager torch is the first."""
     yield Variant("eager torch, one by one", lambda threads: _article(model))
     yield Variant("quantize_dynamic on Linear", lambda threads: _article(_dynamic(model)))
@@ -105,7 +105,7 @@ def _best(model: torch.nn.Module) -> Run:
     return run
 
 
-def _onnx(converted: Converted, int8: str | None, threads: int) -> Run:
+def _onnx(converted: OnnxModel, int8: str | None, threads: int) -> Run:
     engine = OnnxEngine(converted, int8=int8, threads=threads)
     return lambda crops: np.stack([one.probabilities for one in engine.predict(crops)])
 

@@ -14,7 +14,7 @@ RACY_NS = 2_000_000_000
 """A file changed so recently may change again without another mtime: not remembered."""
 
 
-class Digests:
+class DigestCache:
     """The digests of files, kept in ``digests.json`` in ``folder``.
 
     A file with the same size, mtime and inode is not read again. A memory that cannot be

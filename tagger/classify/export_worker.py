@@ -15,7 +15,7 @@ import torch
 
 from tagger.classify.child_process import answer
 from tagger.classify.onnx_engine import OnnxEngine
-from tagger.classify.onnx_store import Converted, store_converted
+from tagger.classify.onnx_store import OnnxModel, store_converted
 from tagger.classify.torch_engine import TorchEngine
 from tagger.classify.weights import file_digest
 
@@ -34,7 +34,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
     def write(part: str) -> dict[str, Any]:
         export(reference, part)
-        converted = Converted(
+        converted = OnnxModel(
             part, name, file_digest(weights), weights, reference.spec, reference.categories
         )
         difference = largest_difference(reference, OnnxEngine(converted))
@@ -57,7 +57,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def export(engine: TorchEngine, path: str) -> None:
-    """Write the network of ``engine`` to ``path``; see :class:`Converted` for the graph."""
+    """Write the network of ``engine`` to ``path``; see :class:`OnnxModel` for the graph."""
     size = engine.spec.size
     torch.backends.mha.set_fastpath_enabled(False)  # has no counterpart in ONNX
     with torch.no_grad(), warnings.catch_warnings():

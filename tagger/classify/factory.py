@@ -10,7 +10,7 @@ from tagger.classify.child_process import never
 from tagger.errors import ModelError
 
 if TYPE_CHECKING:
-    from tagger.classify.onnx_store import Converted
+    from tagger.classify.onnx_store import OnnxModel
 
 from tagger.classify.engine import Engine
 
@@ -60,7 +60,7 @@ def load_engine(
 
 
 def load_converted(
-    model: Converted,
+    model: OnnxModel,
     *,
     precision: str = "auto",
     threads: int = 0,

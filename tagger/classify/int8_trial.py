@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagger.classify.child_process import ChildError, never, run_child
-from tagger.classify.digest_cache import Digests
-from tagger.classify.onnx_store import SCRATCH, Converted, place, read_json, sole_writer, write_json
+from tagger.classify.digest_cache import DigestCache
+from tagger.classify.onnx_store import SCRATCH, OnnxModel, place, read_json, sole_writer, write_json
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
 
@@ -84,26 +84,26 @@ def cpu_kind() -> str:
     return machine
 
 
-def read_verdict(model: Converted) -> Verdict | None:
+def read_verdict(model: OnnxModel) -> Verdict | None:
     """Return the verdict on the int8 version of ``model`` on this kind of CPU, if any."""
     known = _read(model)
     return None if known is None else known[0]
 
 
-def accepted_int8(model: Converted) -> str | None:
+def accepted_int8(model: OnnxModel) -> str | None:
     """Return the path of the int8 version of ``model`` if it was accepted and is intact."""
     known = _read(model)
     if known is None or not known[0].accepted:
         return None
     path = model.beside(".int8.onnx")
     try:
-        whole = Digests(os.path.dirname(path)).of(path) == known[1]
+        whole = DigestCache(os.path.dirname(path)).of(path) == known[1]
     except ModelError:
         return None
     return path if whole else None
 
 
-def _read(model: Converted) -> tuple[Verdict, str] | None:
+def _read(model: OnnxModel) -> tuple[Verdict, str] | None:
     try:
         known = read_json(model.beside(".int8.json"))
         verdict = Verdict(**known["verdict"])
@@ -115,7 +115,7 @@ def _read(model: Converted) -> tuple[Verdict, str] | None:
 
 
 def optimize(
-    model: Converted,
+    model: OnnxModel,
     calibrate: NDArray[np.uint8],
     judge: NDArray[np.uint8],
     *,
@@ -193,7 +193,7 @@ def _storing(path: str) -> Iterator[None]:
 
 
 def _judge(
-    model: Converted,
+    model: OnnxModel,
     calibrated: int,
     fp32: NDArray[np.float32],
     int8: NDArray[np.float32],
@@ -232,7 +232,7 @@ def _judge(
 
 
 def gather(
-    crops: Iterable[NDArray[np.uint8]], model: Converted
+    crops: Iterable[NDArray[np.uint8]], model: OnnxModel
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return crops to quantize ``model`` by, see :func:`split`, if its disk has room for all that.
 
@@ -281,7 +281,7 @@ def split(
 
 
 def maybe_optimize(
-    model: Converted,
+    model: OnnxModel,
     seen: int,
     crops: Iterable[NDArray[np.uint8]],
     *,

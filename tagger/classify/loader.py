@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from tagger.classify.child_process import StoppedError, never
-from tagger.classify.digest_cache import Digests
+from tagger.classify.digest_cache import DigestCache
 from tagger.classify.download import download
 from tagger.classify.weights import find_weights, models_dir, places
 from tagger.config.schema import Config
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tagger.classify.engine import Engine
     from tagger.classify.int8_trial import Verdict
-    from tagger.classify.onnx_store import Converted
+    from tagger.classify.onnx_store import OnnxModel
 
 log = logging.getLogger(__name__)
 
@@ -229,12 +229,12 @@ def open_engine(config: Config, *, stop: Callable[[], bool] = never) -> Engine:
     return _load(config, path, stop)
 
 
-def converted_model(config: Config) -> Converted | None:
+def converted_model(config: Config) -> OnnxModel | None:
     """Return the converted model that the engine of ``config`` runs, if it is there."""
     from tagger.classify.onnx_store import model_path, read_converted
 
     try:
-        digest = Digests(models_dir(config.state_dir)).of(_find(config))
+        digest = DigestCache(models_dir(config.state_dir)).of(_find(config))
     except WeightsNotFoundError:
         return _kept(config)
     return read_converted(model_path(config.model.name, digest, config.state_dir))
@@ -242,7 +242,7 @@ def converted_model(config: Config) -> Converted | None:
 
 def _find(config: Config) -> str:
     model, state_dir = config.model, config.state_dir
-    digest = Digests(models_dir(state_dir)).of
+    digest = DigestCache(models_dir(state_dir)).of
     return find_weights(model.name, configured=model.weights, state_dir=state_dir, digest=digest)
 
 
@@ -261,7 +261,7 @@ def _load(config: Config, path: str, stop: Callable[[], bool]) -> Engine:
     )
 
 
-def _kept(config: Config) -> Converted | None:
+def _kept(config: Config) -> OnnxModel | None:
     """Return the converted model when its weights are gone."""
     from tagger.classify.onnx_store import kept_conversion
 

@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tagger.classify.engine import check_crops
-from tagger.classify.onnx_store import Converted
+from tagger.classify.onnx_store import OnnxModel
 from tagger.errors import ModelError
 from tagger.records import Prediction
 from tagger.system.process import cores
@@ -31,7 +31,7 @@ class OnnxEngine:
     cannot be loaded.
     """
 
-    def __init__(self, model: Converted, *, int8: str | None = None, threads: int = 0) -> None:
+    def __init__(self, model: OnnxModel, *, int8: str | None = None, threads: int = 0) -> None:
         self.name = "onnx-int8" if int8 else "onnx"
         self.model_id = f"{model.model_id}-int8" if int8 else model.model_id
         self.spec = model.spec

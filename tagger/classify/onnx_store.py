@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tagger.classify.child_process import ChildError, never, run_child
-from tagger.classify.digest_cache import Digests
+from tagger.classify.digest_cache import DigestCache
 from tagger.classify.weights import models_dir
 from tagger.errors import ModelError
 from tagger.records import CropSpec
@@ -42,7 +42,7 @@ class ExportError(ModelError):
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
+class OnnxModel:
     """A converted model.
 
     ``path`` is that of the ONNX file, ``digest`` the SHA-256 of the weights it was made of
@@ -74,13 +74,13 @@ def model_path(name: str, digest: str, state_dir: str) -> str:
 
 def convert(
     name: str, weights: str, state_dir: str, *, stop: Callable[[], bool] = never
-) -> Converted:
+) -> OnnxModel:
     """Return the converted model for a weights file; convert it if that is not done yet.
 
     Raise ModelError when the file is not this model's weights, ExportError when it cannot
     be converted or stored, StoppedError as soon as ``stop`` is true.
     """
-    digest = Digests(models_dir(state_dir)).of(weights)
+    digest = DigestCache(models_dir(state_dir)).of(weights)
     path = model_path(name, digest, state_dir)
     found = read_converted(path)
     if found is not None:
@@ -90,14 +90,14 @@ def convert(
     return _convert(name, weights, path, stop)
 
 
-def convert_again(old: Converted, *, stop: Callable[[], bool] = never) -> Converted:
+def convert_again(old: OnnxModel, *, stop: Callable[[], bool] = never) -> OnnxModel:
     """Replace a converted model that cannot be loaded. Raise as :func:`convert`."""
     with contextlib.suppress(OSError):
         os.unlink(old.beside(".json"))
     return _convert(old.name, old.source, old.path, stop)
 
 
-def _convert(name: str, weights: str, path: str, stop: Callable[[], bool]) -> Converted:
+def _convert(name: str, weights: str, path: str, stop: Callable[[], bool]) -> OnnxModel:
     log.info("converting %s for ONNX Runtime, once", weights)
     request = {"name": name, "weights": os.path.abspath(weights), "path": path}
     try:
@@ -113,13 +113,13 @@ def _convert(name: str, weights: str, path: str, stop: Callable[[], bool]) -> Co
     return found
 
 
-def read_converted(path: str) -> Converted | None:
+def read_converted(path: str) -> OnnxModel | None:
     """Return the converted model at ``path``; None when there is none, or it is damaged."""
     try:
         known = read_json(f"{path.removesuffix('.onnx')}.json")
-        if Digests(os.path.dirname(path)).of(path) != known["sha256"]:
+        if DigestCache(os.path.dirname(path)).of(path) != known["sha256"]:
             return None
-        return Converted(
+        return OnnxModel(
             path,
             known["name"],
             known["digest"],
@@ -131,7 +131,7 @@ def read_converted(path: str) -> Converted | None:
         return None
 
 
-def kept_conversion(name: str, places: Sequence[str], state_dir: str) -> Converted | None:
+def kept_conversion(name: str, places: Sequence[str], state_dir: str) -> OnnxModel | None:
     """Return a converted model whose weights are gone, if they were in one of ``places``.
 
     So the weights may be deleted once they are converted; but a file made from others than

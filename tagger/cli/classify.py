@@ -45,7 +45,7 @@ def classify_command(
     from tagger.classify.weights import find_weights
     from tagger.decode.pool import decode_pool
     from tagger.labels.chooser import make_chooser
-    from tagger.pipeline.inference import predict_surely
+    from tagger.pipeline.inference import classify_photo
 
     config = config_or_default(ctx)
     photos = tuple(map(ask_path, photos))
@@ -79,7 +79,7 @@ def classify_command(
                 print(f"tagger: {printable(str(error))}", file=sys.stderr)
                 results.append({"path": photo, "tags": [], "error": str(error)})
                 continue
-            stored = predict_surely(engine, pool, photo, decoded)
+            stored = classify_photo(engine, pool, photo, decoded)
             result = _classified(photo, decoded, stored, engine, chooser, config, explain)
             results.append(result)
             if not as_json:

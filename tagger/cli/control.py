@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tagger.cli.common import ask_known, read_config
-from tagger.system.control_socket import ask
+from tagger.system.control_socket import send_command
 from tagger.system.logs import printable
 
 
@@ -34,4 +34,4 @@ def scan_command(ctx: click.Context, paths: tuple[str, ...]) -> None:
 
 def _ask(ctx: click.Context, do: str, **details: list[str]) -> None:
     config, _ = read_config(ctx)
-    click.echo(printable(ask(config.state_dir, do, **details)))
+    click.echo(printable(send_command(config.state_dir, do, **details)))

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from tagger.config.schema import LogConfig
-from tagger.daemon.progress import Standing
+from tagger.daemon.progress import ProgressSnapshot
 from tagger.system.humanize import duration
 
 ENOUGH = 10
@@ -45,7 +45,7 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: ProgressSnapshot) -> None:
         """Draw the bar anew; take it away when nothing is left."""
         if not standing.remaining:
             if self._task is not None:

@@ -11,7 +11,7 @@ import click
 
 from tagger.cli.common import config_or_default, json_option, print_json
 from tagger.config.schema import Config
-from tagger.daemon.progress import Standing
+from tagger.daemon.progress import ProgressSnapshot
 from tagger.errors import TaggerError
 from tagger.library.status import status_json
 from tagger.system.logs import printable
@@ -74,7 +74,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         yield f"note: {printable(daemon['notice'])}"
     yield f"model: {printable(str(status['model']))} ({status['engine']})"
     yield f"photos: {', '.join(f'{n:,} {name}' for name, n in counts.items())}"
-    progress = Standing(**status["progress"]) if status["progress"] else Standing()
+    progress = ProgressSnapshot(**status["progress"]) if status["progress"] else ProgressSnapshot()
     if progress.remaining:
         yield f"progress: {progress}"
     if last := status["last"]:

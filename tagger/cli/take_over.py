@@ -23,7 +23,7 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
     the index. The other one notices within seconds, and writes there no more.
     """
     from tagger.metadata.user_edits import ANOTHER
-    from tagger.system.control_socket import ask
+    from tagger.system.control_socket import send_command
     from tagger.system.state_dir import daemon_runs
 
     config, path = read_config(ctx)
@@ -40,7 +40,7 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
             click.echo(f"{printable(folder)}: this tagger writes the tags of {count:,} photo(s)")
     if daemon_runs(config.state_dir):
         with contextlib.suppress(StateError):  # it looks itself, a little later
-            ask(config.state_dir, "scan", paths=wanted)
+            send_command(config.state_dir, "scan", paths=wanted)
 
 
 def _take(config: Config, folder: str) -> None:

@@ -34,7 +34,7 @@ def untag_command(
     A file that nobody changed since becomes what it was, byte for byte. Your own keywords
     stay. `tagger restore` lets the tags come back.
     """
-    from tagger.library.edit import Untagger
+    from tagger.library.edit import TagEditor
 
     if everything == bool(photos):
         raise ConfigError("untag what?", "name photos, or say --all")
@@ -42,7 +42,7 @@ def untag_command(
     told: list[dict[str, Any]] = []
     failed = False
     with Store(config.state_dir) as store:
-        untagger = Untagger(config, store)
+        untagger = TagEditor(config, store)
         paths = untagger.known() if everything else [ask_known(config, photo) for photo in photos]
         for path, removal in untagger.remove_all(paths, labels, dry_run=dry_run):
             if isinstance(removal, TaggerError):
@@ -86,11 +86,11 @@ def _print(one: dict[str, Any], dry_run: bool) -> None:
 @click.pass_context
 def restore_command(ctx: click.Context, photos: tuple[str, ...], labels: tuple[str, ...]) -> None:
     """Let tags come back that you, or `tagger untag`, took away from each PHOTO."""
-    from tagger.library.edit import Untagger
+    from tagger.library.edit import TagEditor
 
     config, _ = read_config(ctx)
     with Store(config.state_dir) as store:
-        untagger = Untagger(config, store)
+        untagger = TagEditor(config, store)
         for path in [ask_known(config, photo) for photo in photos]:
             lifted = untagger.restore(path, labels)
             what = ", ".join(lifted) or "no single labels were taken away"

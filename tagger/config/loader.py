@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from tagger.config.schedule import Window
+from tagger.config.schedule import DailyWindow
 from tagger.config.schema import Config
 from tagger.errors import ConfigError
 from tagger.text.parsing import compose_yaml
@@ -201,7 +201,7 @@ class _Binder:
             text = str(node.value)
             if limits.get("window"):
                 try:
-                    Window.parse(text)
+                    DailyWindow.parse(text)
                 except ConfigError as error:
                     self.problem(node, key, str(error))
                     return _BAD

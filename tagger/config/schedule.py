@@ -12,14 +12,14 @@ _WINDOW = re.compile(r"\s*([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-4]):([0-
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class DailyWindow:
     """A part of every day, in minutes since midnight, local time; may go over midnight."""
 
     start: int
     end: int
 
     @classmethod
-    def parse(cls, text: str) -> Window:
+    def parse(cls, text: str) -> DailyWindow:
         """Return the window that ``text`` names. Raise ConfigError when it names none."""
         match = _WINDOW.fullmatch(text)
         numbers = [int(part) for part in match.groups()] if match else [0] * 4

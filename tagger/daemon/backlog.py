@@ -13,7 +13,7 @@ from tagger.watch.watcher import Watcher
 log = logging.getLogger(__name__)
 
 
-class Survey(threading.Thread):
+class BacklogCount(threading.Thread):
     """Tells ``progress`` how many photos there are to be handled. Starts at once.
 
     ``ended`` is called when they are counted; ``pause`` ends it early.

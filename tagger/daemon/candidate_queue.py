@@ -8,13 +8,13 @@ import threading
 from collections.abc import Callable, Sequence
 
 from tagger.index.store import Store
-from tagger.pipeline.blocked_roots import Refusing
+from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.records import Candidate
 
 log = logging.getLogger(__name__)
 
 
-class Found:
+class CandidateQueue:
     """Where the watcher puts what it finds: a short queue that holds the scan back.
 
     ``full`` is called whenever it does so, ``first`` when it was empty. All of a folder that
@@ -28,7 +28,7 @@ class Found:
         pause: threading.Event,
         full: Callable[[], None],
         first: Callable[[], None] = lambda: None,
-        refusing: Refusing | None = None,
+        refusing: BlockedRoots | None = None,
     ) -> None:
         self._queue = found
         self._store = store

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Manage:
-    """Does what is asked, from any thread. See :class:`tagger.web.services.Manages`.
+class DaemonCommands:
+    """Does what is asked, from any thread. See :class:`tagger.web.services.TagCommands`.
 
     ``config`` and ``watcher`` give those of the moment, which a reload replaces; ``online``
     says whether the watched folder of a path is there; ``changed`` is called when photos are

@@ -17,7 +17,7 @@ REPAIR_SECONDS = 5.0
 """For so long the start waits until it is known what became of the last writes."""
 
 
-class Repairs:
+class CrashRepair:
     """Finds out what became of the writes that a crash left, each folder's for itself.
 
     ``root_of`` tells the watched folder of a photo ("" when there is none), ``thread`` makes

@@ -23,32 +23,32 @@ from typing import Any
 
 from tagger import __version__
 from tagger.classify.loader import EngineLoader
-from tagger.config.schedule import Window
+from tagger.config.schedule import DailyWindow
 from tagger.config.schema import Config
-from tagger.daemon.backlog import Survey
-from tagger.daemon.candidate_queue import Found
-from tagger.daemon.commands import Manage
-from tagger.daemon.crash_repair import Repairs
+from tagger.daemon.backlog import BacklogCount
+from tagger.daemon.candidate_queue import CandidateQueue
+from tagger.daemon.commands import DaemonCommands
+from tagger.daemon.crash_repair import CrashRepair
 from tagger.daemon.metrics import Metrics, Sources
-from tagger.daemon.progress import Progress, Standing
-from tagger.daemon.reporting import Heartbeat, Manager
+from tagger.daemon.progress import Progress, ProgressSnapshot
+from tagger.daemon.reporting import HeartbeatWriter, SystemdReporter
 from tagger.daemon.stalls import hang, join
-from tagger.daemon.wakeup import Bell
+from tagger.daemon.wakeup import WakeupFd
 from tagger.daemon.worker import Queue, Worker
 from tagger.errors import ConfigError, TaggerError
 from tagger.index.connection import concerns_index
 from tagger.index.salvage import open_sound, take_up
 from tagger.index.store import Store
 from tagger.metadata.user_edits import ANOTHER
-from tagger.pipeline.blocked_roots import Refusing
+from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.records import Outcome
-from tagger.system.control_socket import Control
+from tagger.system.control_socket import ControlServer
 from tagger.system.logs import Unforeseen, set_up_logging
 from tagger.system.sd_notify import Notifier
 from tagger.system.state_dir import state_lock
-from tagger.watch.root_owner import Claims, writers_of
+from tagger.watch.root_owner import OwnerClaims, writers_of
 from tagger.watch.watcher import Watcher
-from tagger.web.embedded import Page
+from tagger.web.embedded import EmbeddedPage
 
 log = logging.getLogger(__name__)
 
@@ -74,31 +74,31 @@ class Daemon:
         *,
         read_config: Callable[[], Config] | None = None,
         observer: Callable[[Outcome], None] = lambda outcome: None,
-        show: Callable[[Standing], None] | None = None,
+        show: Callable[[ProgressSnapshot], None] | None = None,
         notifier: Notifier | None = None,
         take_over: bool = False,
     ) -> None:
         self.config = config
         self._take_over = take_over
-        self._claims: Claims
+        self._claims: OwnerClaims
         self._read_config = read_config or (lambda: self.config)
         self._observer = observer
         self._show = show or (lambda standing: None)
-        self._manager = Manager(notifier or Notifier({}))
-        self._heartbeat = Heartbeat(config.state_dir)
+        self._manager = SystemdReporter(notifier or Notifier({}))
+        self._heartbeat = HeartbeatWriter(config.state_dir)
         self._stop = threading.Event()  # the whole daemon
         self._pause = threading.Event()  # watching and working: for a reload, or the end
-        self._bell = Bell()  # wakes the main thread
+        self._bell = WakeupFd()  # wakes the main thread
         self._asked: deque[int] = deque()  # signals to be followed
         self._loader = EngineLoader(self._pause.is_set)
         self._progress = Progress()
         self._metrics = Metrics()
-        self._page = Page(self._loader, self._bell.ring)
-        self._manage: Manage
+        self._page = EmbeddedPage(self._loader, self._bell.ring)
+        self._manage: DaemonCommands
         self._watcher: Watcher
-        self._repairs: Repairs
+        self._repairs: CrashRepair
         self._worker: Worker
-        self._survey: Survey | None = None
+        self._survey: BacklogCount | None = None
         self._error: BaseException | None = None
         self._started_at = time.time()
         self._notice: str | None = None
@@ -165,17 +165,17 @@ class Daemon:
             state_lock(state_dir),
             open_sound(state_dir) as store,
         ):
-            self._repairs = Repairs(store, self._root_of, self._thread, self._look_again)
+            self._repairs = CrashRepair(store, self._root_of, self._thread, self._look_again)
             self._repairs.wait()
             if self._error is not None:
                 raise self._error
             self._manage = self._managing(store)
-            self._claims = Claims(
+            self._claims = OwnerClaims(
                 writers_of(state_dir),
                 lambda root: store.write_anew(root, ANOTHER),
                 take_over=self._take_over,
             )
-            control = Control(self.config.state_dir, self._manage.actions())
+            control = ControlServer(self.config.state_dir, self._manage.actions())
             with self._signals(), self._rebuilding(store), control, self._metrics, self._page:
                 yield store
             self._tell("stopped")
@@ -216,14 +216,14 @@ class Daemon:
         finally:
             join(thread, self._watcher)
 
-    def _managing(self, store: Store) -> Manage:
+    def _managing(self, store: Store) -> DaemonCommands:
         """Return what others may ask of this daemon."""
 
         def changed() -> None:
             self._worker.wake()
             self._bell.ring()
 
-        return Manage(
+        return DaemonCommands(
             store,
             config=lambda: self.config,
             watcher=lambda: self._watcher,
@@ -237,7 +237,7 @@ class Daemon:
             return "paused; `tagger resume` lets it go on"
         schedule = self.config.schedule
         if schedule is not None:
-            window = Window.parse(schedule)
+            window = DailyWindow.parse(schedule)
             if not window.holds(datetime.now()):
                 return f"photos wait until {window.opens()} (schedule)"
         return None
@@ -268,11 +268,13 @@ class Daemon:
         self._survey = None
         self._progress.expect(None)
         self._claims.wanted = self.config.write.target != "none"
-        refusing = Refusing(self.config, self._bell.ring, single=self._single)
+        refusing = BlockedRoots(self.config, self._bell.ring, single=self._single)
         self._watcher = watcher = Watcher(
             self.config.watch,
             store,
-            Found(found, store, self._pause, self._begin_survey, self._bell.ring, refusing),
+            CandidateQueue(
+                found, store, self._pause, self._begin_survey, self._bell.ring, refusing
+            ),
             settle_seconds=self.config.settle_seconds,
             rescan_seconds=self.config.rescan_seconds,
             state_dir=self.config.state_dir,
@@ -475,7 +477,7 @@ class Daemon:
     def _begin_survey(self) -> None:
         """Find out, when more was found than fits the queue, how much there is."""
         if self._survey is None:
-            self._survey = Survey(self._watcher, self._progress, self._pause, self._bell.ring)
+            self._survey = BacklogCount(self._watcher, self._progress, self._pause, self._bell.ring)
 
     def _tend_survey(self) -> None:
         if self._survey is not None and self._survey.is_over():

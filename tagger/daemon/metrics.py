@@ -17,7 +17,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from tagger import __version__
 from tagger.classify.loader import EngineLoader
 from tagger.config.schema import MetricsConfig
-from tagger.daemon.reporting import Heartbeat
+from tagger.daemon.reporting import HeartbeatWriter
 from tagger.daemon.worker import Worker
 from tagger.errors import StateError
 from tagger.records import Outcome, Tagged
@@ -47,7 +47,7 @@ class Sources:
 
     worker: Worker
     loader: EngineLoader
-    heartbeat: Heartbeat
+    heartbeat: HeartbeatWriter
     roots: Callable[[], Sequence[RootStatus]]
     counts: Callable[[], Mapping[str, int]]
     unforeseen: Callable[[], int] = lambda: 0

@@ -18,7 +18,7 @@ LINE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ProgressSnapshot:
     """How the work stands.
 
     ``done`` counts photos since the start, ``remaining`` those that are known to be left,
@@ -68,7 +68,7 @@ class Progress:
         with self._lock:
             self._expected = None if count is None else self._done + count
 
-    def standing(self, queued: int) -> Standing:
+    def standing(self, queued: int) -> ProgressSnapshot:
         """Return how the work stands; ``queued`` photos at least are left."""
         now = self._clock()
         with self._lock:
@@ -81,7 +81,7 @@ class Progress:
                 counted = sum(count for _, count in self._recent) - self._recent[0][1]
                 rate = counted / (now - self._recent[0][0])
             seconds = remaining / rate if rate and remaining else None
-            return Standing(self._done, remaining, rate, seconds)
+            return ProgressSnapshot(self._done, remaining, rate, seconds)
 
     def line(self, queued: int) -> str | None:
         """Return a line for the log, once a minute while there is work; else None."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tagger.classify.loader import EngineLoader
-from tagger.daemon.progress import Standing
+from tagger.daemon.progress import ProgressSnapshot
 from tagger.daemon.worker import Worker
 from tagger.system.logs import printable
 from tagger.system.process import memory_mb
@@ -21,7 +21,7 @@ COUNT_SECONDS = 2.0
 """How often, at most, the photos are counted for the service manager."""
 
 
-class Heartbeat:
+class HeartbeatWriter:
     """The file in ``state_dir`` that says how the daemon is; written when that changes.
 
     ``clock`` is monotonic seconds.
@@ -55,7 +55,7 @@ class Heartbeat:
         write_heartbeat(self._state_dir, {**said, "updated_at": now, "memory_mb": self.memory()})
 
 
-class Manager:
+class SystemdReporter:
     """The service manager: hears in a line how it stands, and that the work moves."""
 
     def __init__(self, notifier: Notifier) -> None:
@@ -66,7 +66,7 @@ class Manager:
         self,
         worker: Worker,
         loader: EngineLoader,
-        standing: Standing,
+        standing: ProgressSnapshot,
         counts: Callable[[], Mapping[str, int]],
     ) -> None:
         """Feed the watchdog while the work moves, and say what it does."""

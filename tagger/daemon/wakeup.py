@@ -6,7 +6,7 @@ import os
 import select
 
 
-class Bell:
+class WakeupFd:
     """Wakes whoever waits for it. A ring nobody waits for is kept, several count as one.
 
     ``Event.set`` takes a lock, and a signal handler runs in the middle of whatever the main

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 from tagger.classify.loader import EngineLoader
 from tagger.config.schema import Config
-from tagger.daemon.progress import Progress, Standing
+from tagger.daemon.progress import Progress, ProgressSnapshot
 from tagger.decode.pool import decode_pool, decoded_crops
 from tagger.errors import ConfigError, ModelError, TaggerError
 from tagger.index.connection import concerns_index
 from tagger.index.store import Store
 from tagger.labels.chooser import make_chooser
-from tagger.pipeline.blocked_roots import Refusing
-from tagger.pipeline.pipeline import Writing
-from tagger.pipeline.serial_executor import Hand
+from tagger.pipeline.blocked_roots import BlockedRoots
+from tagger.pipeline.pipeline import WriterStage
+from tagger.pipeline.serial_executor import SerialExecutor
 from tagger.records import Candidate, Outcome, Tagged, Unchanged
 from tagger.system.process import trim_memory
 
@@ -95,7 +95,7 @@ class Worker:
         changed: Callable[[], None],
         held: Callable[[], str | None] = lambda: None,
         until: threading.Event | None = None,
-        refusing: Refusing | None = None,
+        refusing: BlockedRoots | None = None,
     ) -> None:
         self.resting: str | None = None
         self.last: Last | None = None
@@ -103,8 +103,8 @@ class Worker:
         self._found, self._pause, self._progress = found, pause, progress
         self._online, self._look_again = online, look_again
         self._observer, self._changed, self._until = observer, changed, until
-        self._hand: Hand
-        self._writing: Writing
+        self._hand: SerialExecutor
+        self._writing: WriterStage
         self._pipeline: Pipeline | None = None
         self._jobs: list[Job] = []
         self._troubles = 0
@@ -125,7 +125,7 @@ class Worker:
         """The photos that wait, or are being handled."""
         return self._found.qsize() + self._in_work
 
-    def standing(self) -> Standing:
+    def standing(self) -> ProgressSnapshot:
         """Return how the work stands."""
         return self._progress.standing(self.queued)
 
@@ -160,7 +160,7 @@ class Worker:
         After an error that nobody foresaw all that it works with is made anew, at most every
         few minutes; a single run gives up after some, and raises it.
         """
-        self._hand = Hand("write")
+        self._hand = SerialExecutor("write")
         try:
             while not self._pause.is_set():
                 try:
@@ -187,7 +187,7 @@ class Worker:
         if pipeline is None:
             if (engine := self._engine()) is not None:
                 pipeline = self._pipeline = self._start_pipeline(engine)
-                self._writing = Writing(self._hand, pipeline)
+                self._writing = WriterStage(self._hand, pipeline)
                 self._relabel(pipeline)
                 self._look_again()
             return False

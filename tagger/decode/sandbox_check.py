@@ -24,7 +24,7 @@ _FIRST = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Walls:
+class SandboxCheck:
     """What one process found: ``missing`` in the words of :func:`~tagger.decode.sandbox.confine`.
 
     ``landlock`` is the kernel's version of it, or 0 and ``refusal`` the number of the error.
@@ -38,7 +38,7 @@ class Walls:
     reached: bool
 
 
-def ask(memory_mb: int, *, timeout: float = START_SECONDS) -> Walls:
+def ask(memory_mb: int, *, timeout: float = START_SECONDS) -> SandboxCheck:
     """Start a process, have it confine itself and try, and return what it found.
 
     ``memory_mb`` is its limit. Raise ChildProcessError when it does not get so far within
@@ -70,7 +70,7 @@ def ask(memory_mb: int, *, timeout: float = START_SECONDS) -> Walls:
     if not said:
         raise ChildProcessError(f"it ended with code {process.exitcode}")
     found = json.loads(said)
-    return Walls(
+    return SandboxCheck(
         missing=tuple(found["missing"]),
         landlock=found["landlock"],
         refusal=found["refusal"],

@@ -19,11 +19,11 @@ from tagger.doctor.machine import (
     check_state_dir,
 )
 from tagger.doctor.model import check_model
-from tagger.doctor.report import Patient, Result, State
+from tagger.doctor.report import Installation, Result, State
 from tagger.doctor.sandbox import check_decoding
 from tagger.errors import ConfigError, TaggerError
 
-Check = Callable[[Patient], Iterable[Result]]
+Check = Callable[[Installation], Iterable[Result]]
 
 
 def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Iterator[Result]:
@@ -50,10 +50,10 @@ def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Itera
             yield Result("config", "wrong", said, "correct these, then `tagger config check`")
         else:
             yield _found(path, () if named else config_places(environ))
-    yield from checks(Patient(config, environ=environ), folders=found)
+    yield from checks(Installation(config, environ=environ), folders=found)
 
 
-def checks(patient: Patient, *, folders: bool = True) -> Iterator[Result]:
+def checks(patient: Installation, *, folders: bool = True) -> Iterator[Result]:
     """Yield what is found of a tagger whose config is known."""
     yield from _guarded("daemon", check_daemon, patient)
     if folders:
@@ -66,7 +66,7 @@ def checks(patient: Patient, *, folders: bool = True) -> Iterator[Result]:
     yield from _guarded("disks", check_disks, patient)
     found = Findings()
 
-    def index(patient: Patient) -> Iterator[Result]:
+    def index(patient: Installation) -> Iterator[Result]:
         nonlocal found
         found = examine_index(patient.config.state_dir)
         yield from check_index(patient, found)
@@ -79,7 +79,7 @@ def checks(patient: Patient, *, folders: bool = True) -> Iterator[Result]:
     yield from _guarded("page", check_page, patient)
 
 
-def _guarded(name: str, check: Check, patient: Patient) -> Iterator[Result]:
+def _guarded(name: str, check: Check, patient: Installation) -> Iterator[Result]:
     """Yield what a check finds; what keeps it from looking is its last result."""
     try:
         yield from check(patient)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tagger import __version__
 from tagger.config.addresses import listen_address, web_address
-from tagger.doctor.report import Patient, Result, name_of
+from tagger.doctor.report import Installation, Result, name_of
 from tagger.system.humanize import duration
 from tagger.system.state_dir import LOCK_NAME
 
@@ -20,7 +20,7 @@ ASK_SECONDS = 5.0
 _NOBODY = "see the log of the daemon; as a service, run `tagger service install` again"
 
 
-def check_daemon(patient: Patient) -> Iterator[Result]:
+def check_daemon(patient: Installation) -> Iterator[Result]:
     """Yield whether the daemon runs, and how it fares."""
     said = patient.said
     if not patient.runs and not _may_ask(patient.config.state_dir):
@@ -74,7 +74,7 @@ def _may_ask(state_dir: str) -> bool:
     return True
 
 
-def _starting(patient: Patient) -> Result:
+def _starting(patient: Installation) -> Result:
     """Judge a daemon that has said nothing yet: the lock is written when it starts."""
     age = patient.now - os.stat(os.path.join(patient.config.state_dir, LOCK_NAME)).st_mtime
     said = f"process {patient.process} starts, since {duration(max(age, 0.0))}"
@@ -83,7 +83,7 @@ def _starting(patient: Patient) -> Result:
     return Result("daemon", "ok", said)
 
 
-def check_metrics(patient: Patient) -> Iterator[Result]:
+def check_metrics(patient: Installation) -> Iterator[Result]:
     """Yield whether the daemon answers at ``metrics.listen``, if it is to."""
     listen = patient.config.metrics.listen
     if listen is None or not patient.runs or patient.starting:
@@ -108,7 +108,7 @@ def check_metrics(patient: Patient) -> Iterator[Result]:
         yield Result("metrics", "wrong", said, "use another port for `metrics.listen`")
 
 
-def check_page(patient: Patient) -> Iterator[Result]:
+def check_page(patient: Installation) -> Iterator[Result]:
     """Yield whether the daemon's page answers at ``web.listen``, if there is to be one."""
     web = patient.config.web
     if not web.enabled or not patient.runs or patient.starting:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from tagger.config.schema import Config, WatchRoot
-from tagger.doctor.report import Patient, Result, name_of
+from tagger.doctor.report import Installation, Result, name_of
 from tagger.metadata.safe_write.folder_capabilities import refusals
 from tagger.watch.root_owner import writers_of
 
@@ -24,7 +24,7 @@ def writes(config: Config, root: WatchRoot) -> bool:
     return config.write.target != "none" and not root.read_only
 
 
-def check_folders(patient: Patient) -> Iterator[Result]:
+def check_folders(patient: Installation) -> Iterator[Result]:
     """Yield how each watched folder is."""
     if not patient.config.watch:
         yield Result(
@@ -34,7 +34,7 @@ def check_folders(patient: Patient) -> Iterator[Result]:
         yield _folder(patient, root)
 
 
-def _folder(patient: Patient, root: WatchRoot) -> Result:
+def _folder(patient: Installation, root: WatchRoot) -> Result:
     name, path = f"folder {root.path}", root.path
     try:
         st = os.stat(path)
@@ -99,12 +99,12 @@ def _refused(name: str, path: str, said: str) -> Result:
     return Result(name, "ok", f"{said}: sidecars are written without that")
 
 
-def _told(patient: Patient, root: WatchRoot) -> dict[str, str]:
+def _told(patient: Installation, root: WatchRoot) -> dict[str, str]:
     roots = patient.said.get("roots", ()) if patient.runs else ()
     return next((one for one in roots if one.get("path") == root.path), {})
 
 
-def check_events(patient: Patient) -> Iterator[Result]:
+def check_events(patient: Installation) -> Iterator[Result]:
     """Yield, for each watched folder, whether the kernel tells of what happens in it."""
     for root in patient.config.watch:
         if not os.path.isdir(root.path):
@@ -131,15 +131,15 @@ def check_events(patient: Patient) -> Iterator[Result]:
         yield Result(name, "warning", said, remedy)
 
 
-def _prove(patient: Patient, root: WatchRoot) -> tuple[str | None, str]:
+def _prove(patient: Installation, root: WatchRoot) -> tuple[str | None, str]:
     """Return why events cannot be relied on (None: they can), and what says so."""
-    from tagger.watch.event_feed import Feed
+    from tagger.watch.event_feed import EventFeed
     from tagger.watch.events import WatchdogSource
 
     wake = threading.Event()
     # The folder itself is enough; those below it are counted for the limits.
     only = WatchRoot(root.path, recursive=False, mode=root.mode, read_only=root.read_only)
-    feed = Feed(only, WatchdogSource, wake)
+    feed = EventFeed(only, WatchdogSource, wake)
     try:
         feed.arm(patient.mounts)
         asked = feed.next_due() < float("inf") and feed.mode == "events"

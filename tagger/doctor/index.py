@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tagger.doctor.report import Patient, Result
+from tagger.doctor.report import Installation, Result
 from tagger.errors import StateError
 from tagger.index.connection import index_path
 from tagger.index.migrations import MIGRATIONS
@@ -95,7 +95,7 @@ def _read(path: str, found: Findings, *, immutable: bool) -> None:
             found.last_failure = f"{os.fsdecode(row[0])}: {row[1]}"
 
 
-def check_index(patient: Patient, found: Findings) -> Iterator[Result]:
+def check_index(patient: Installation, found: Findings) -> Iterator[Result]:
     """Yield how the index is."""
     state_dir = patient.config.state_dir
     known = {name for name, _ in MIGRATIONS}
@@ -123,7 +123,7 @@ def check_index(patient: Patient, found: Findings) -> Iterator[Result]:
             yield Result("old index", "warning", said, remedy)
 
 
-def check_failures(patient: Patient, found: Findings) -> Iterator[Result]:
+def check_failures(patient: Installation, found: Findings) -> Iterator[Result]:
     """Yield how many photos could not be tagged, by kind."""
     if not found.there:
         return

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from tagger.doctor.folders import count_folders, writes
-from tagger.doctor.report import Patient, Result, name_of
+from tagger.doctor.report import Installation, Result, name_of
 from tagger.metadata.containers.exiftool import find_exiftool
 from tagger.system.humanize import duration, megabytes
 
@@ -19,7 +19,7 @@ CLOCK_SECONDS = 120.0
 """What a clock may go back, as when it is set by the network."""
 
 
-def check_inotify(patient: Patient) -> Iterator[Result]:
+def check_inotify(patient: Installation) -> Iterator[Result]:
     """Yield whether the kernel lets so many folders be watched."""
     limits = {}
     for limit in ("max_user_watches", "max_queued_events", "max_user_instances"):
@@ -64,7 +64,7 @@ def _raise(limit: str, least: int) -> str:
     )
 
 
-def check_disks(patient: Patient) -> Iterator[Result]:
+def check_disks(patient: Installation) -> Iterator[Result]:
     """Yield how much room there is where something is written."""
     config = patient.config
     seen: set[int] = set()
@@ -94,7 +94,7 @@ def _room(path: str, free: float, files: int | None) -> Result:
     return Result(name, "ok", said)
 
 
-def check_state_dir(patient: Patient) -> Iterator[Result]:
+def check_state_dir(patient: Installation) -> Iterator[Result]:
     """Yield whether the state directory can be used."""
     path = patient.config.state_dir
     name = "state directory"
@@ -129,7 +129,7 @@ def _there(path: str) -> str:
     return path
 
 
-def check_clock(patient: Patient, newest: float | None = None) -> Iterator[Result]:
+def check_clock(patient: Installation, newest: float | None = None) -> Iterator[Result]:
     """Yield whether the clock can be right; ``newest`` is when a photo was tagged last."""
     remedy = "set it: sudo timedatectl set-ntp true"
     said = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(patient.now))
@@ -143,7 +143,7 @@ def check_clock(patient: Patient, newest: float | None = None) -> Iterator[Resul
         yield Result("clock", "ok", said)
 
 
-def check_exiftool(patient: Patient) -> Iterator[Result]:
+def check_exiftool(patient: Installation) -> Iterator[Result]:
     """Yield whether exiftool is there when the config asks for it."""
     write, found = patient.config.write, find_exiftool()
     if not write.exiftool:

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 
 from tagger.classify.catalog import info_of_file
 from tagger.classify.int8_trial import AGREEMENT, read_verdict
-from tagger.classify.onnx_store import Converted, kept_conversion, model_path, read_converted
+from tagger.classify.onnx_store import OnnxModel, kept_conversion, model_path, read_converted
 from tagger.classify.weights import file_digest, find_weights, places
-from tagger.doctor.report import Patient, Result
+from tagger.doctor.report import Installation, Result
 from tagger.errors import WeightsNotFoundError
 
 
-def check_model(patient: Patient) -> Iterator[Result]:
+def check_model(patient: Installation) -> Iterator[Result]:
     """Yield how the weights are, what runs them, and how int8 fares. Raise ModelError."""
     model, state_dir = patient.config.model, patient.config.state_dir
     digest = functools.cache(file_digest)
-    converted: Converted | None
+    converted: OnnxModel | None
     try:
         path = find_weights(
             model.name,
@@ -49,7 +49,7 @@ def check_model(patient: Patient) -> Iterator[Result]:
     yield _int8(patient, converted)
 
 
-def _engine(patient: Patient, converted: Converted | None) -> Result:
+def _engine(patient: Installation, converted: OnnxModel | None) -> Result:
     model, said = patient.config.model, patient.said
     if patient.runs and said.get("problem") and not said.get("engine"):
         return Result("engine", "wrong", "the daemon has none yet", "see the daemon's problem")
@@ -71,7 +71,7 @@ def _engine(patient: Patient, converted: Converted | None) -> Result:
     return Result("engine", "ok", state)
 
 
-def _int8(patient: Patient, converted: Converted | None) -> Result:
+def _int8(patient: Installation, converted: OnnxModel | None) -> Result:
     model = patient.config.model
     if model.precision == "fp32" or model.engine == "torch":
         return Result("int8", "ok", "not asked for")

@@ -28,7 +28,7 @@ class Result:
 
 
 @dataclass(slots=True)
-class Patient:
+class Installation:
     """The tagger that is examined.
 
     ``runs``: whether its daemon does, and ``said`` what that last said of itself; ``starting``:

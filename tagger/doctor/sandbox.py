@@ -6,8 +6,8 @@ import errno
 from collections.abc import Collection, Iterator
 
 from tagger.decode.sandbox import CAPABILITIES, FILTER, LANDLOCK, NETWORK
-from tagger.decode.sandbox_check import Walls, ask
-from tagger.doctor.report import Patient, Result
+from tagger.decode.sandbox_check import SandboxCheck, ask
+from tagger.doctor.report import Installation, Result
 
 _SCOPE = ((6, "files, TCP, sockets, signals"), (4, "files, TCP"), (1, "files"))
 """What Landlock bars from which version on, see landlock(7)."""
@@ -36,7 +36,7 @@ _SWITCHES = (
 """Settings of the kernel, and the value with which there are no namespaces for everybody."""
 
 
-def check_decoding(patient: Patient) -> Iterator[Result]:
+def check_decoding(patient: Installation) -> Iterator[Result]:
     """Yield which walls hold; a process behind them is started and asked.
 
     What a running daemon's own processes told counts more: its service may forbid what a shell
@@ -52,7 +52,7 @@ def check_decoding(patient: Patient) -> Iterator[Result]:
     yield judge(walls, walls.missing if told is None else told, patient.proc)
 
 
-def judge(walls: Walls, missing: Collection[str], proc: str = "/proc") -> Result:
+def judge(walls: SandboxCheck, missing: Collection[str], proc: str = "/proc") -> Result:
     """Return what follows from what one process found, and from what is ``missing``."""
     name = "decoding"
     if not walls.passed:
@@ -76,7 +76,7 @@ def judge(walls: Walls, missing: Collection[str], proc: str = "/proc") -> Result
     )
 
 
-def _lack(what: str, walls: Walls, missing: Collection[str], proc: str) -> tuple[str, str]:
+def _lack(what: str, walls: SandboxCheck, missing: Collection[str], proc: str) -> tuple[str, str]:
     """Return what the lack of one wall means, and what to do."""
     filtered = FILTER not in missing
     if what == LANDLOCK:

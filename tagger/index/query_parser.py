@@ -43,26 +43,6 @@ from tagger.index.conditions import (
 )
 from tagger.index.text import fold
 
-__all__ = [
-    "Added",
-    "And",
-    "Below",
-    "Camera",
-    "Format",
-    "InFolder",
-    "Known",
-    "Label",
-    "Near",
-    "Not",
-    "Or",
-    "Query",
-    "Source",
-    "State",
-    "Taken",
-    "is_moment",
-    "parse",
-]
-
 Known = Callable[[str], Collection[str]]
 """Gives the labels that a phrase means; nothing when the phrase is no name of anything."""
 

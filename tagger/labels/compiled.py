@@ -35,7 +35,7 @@ class Node(NamedTuple):
     policy: Policy = "normal"
 
 
-class Ready(NamedTuple):
+class CompiledVocabulary(NamedTuple):
     """The content of a vocabulary file.
 
     ``digest`` is the BLAKE2b-128, in hexadecimal, of its text and those of translations;
@@ -48,7 +48,7 @@ class Ready(NamedTuple):
     words: Mapping[str, Sequence[str]] | None = None
 
 
-def read_ready(path: str, text: str) -> Ready | None:
+def read_ready(path: str, text: str) -> CompiledVocabulary | None:
     """Return the ready-made form of ``text``, the content of the vocabulary file ``path``.
 
     Return None when there is none beside it, or one of another text.
@@ -72,10 +72,10 @@ def read_ready(path: str, text: str) -> Ready | None:
         )
         for label, names, more, parent, children, classes, policy in made["nodes"]
     ]
-    return Ready(made["digest"], tuple(made["wnids"].split()), nodes, made["words"])
+    return CompiledVocabulary(made["digest"], tuple(made["wnids"].split()), nodes, made["words"])
 
 
-def dump_ready(ready: Ready, text: str) -> str:
+def dump_ready(ready: CompiledVocabulary, text: str) -> str:
     """Return the content of the file that :func:`read_ready` reads; a line for each label."""
     head = {"of": _mark(text), "digest": ready.digest, "wnids": " ".join(ready.wnids)}
     parts = [f'"{key}":{_json(value)}' for key, value in head.items()]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tagger.errors import ConfigError
-from tagger.labels.compiled import Node, Ready, dump_ready, read_ready
+from tagger.labels.compiled import CompiledVocabulary, Node, dump_ready, read_ready
 from tagger.text.unicode import normalized
 
 _HERE = os.path.dirname(__file__)
@@ -248,7 +248,7 @@ def _load(path: str, name_dirs: tuple[str, ...]) -> Vocabulary:
         hashed.update(b"\0" + language.encode() + b"\0" + text.encode())
         translated.setdefault(language, {}).update(parse_names(text, file, labels))
     nodes = [_translated(node, translated) for node in tree.nodes]
-    return _made(Ready(hashed.hexdigest(), tree.wnids, nodes))
+    return _made(CompiledVocabulary(hashed.hexdigest(), tree.wnids, nodes))
 
 
 def _names_in(folder: str) -> Iterable[str]:
@@ -258,7 +258,7 @@ def _names_in(folder: str) -> Iterable[str]:
     return sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(".yaml"))
 
 
-def _parsed(path: str, text: str) -> Ready:
+def _parsed(path: str, text: str) -> CompiledVocabulary:
     """Return what the YAML says; the words are left to :class:`Vocabulary`."""
     import hashlib
 
@@ -278,7 +278,7 @@ def _parsed(path: str, text: str) -> Ready:
         for raw in tree.nodes.values()
     ]
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return Ready(digest, tree.wnids, nodes)
+    return CompiledVocabulary(digest, tree.wnids, nodes)
 
 
 def _translated(node: Node, names: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Node:
@@ -297,7 +297,7 @@ def _translated(node: Node, names: Mapping[str, Mapping[str, tuple[str, ...]]]) 
     )
 
 
-def _made(tree: Ready) -> Vocabulary:
+def _made(tree: CompiledVocabulary) -> Vocabulary:
     languages: dict[str, None] = {}
     leaves = {}
     for node in tree.nodes:

@@ -53,7 +53,7 @@ class Removal:
     reason: str
 
 
-class Untagger:
+class TagEditor:
     """Takes tags away, and adds the user's; the index, and so the daemon, knows of it at once."""
 
     def __init__(self, config: Config, store: Store) -> None:

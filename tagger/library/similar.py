@@ -45,7 +45,7 @@ class _Kept(NamedTuple):
     lengths: NDArray[np.float32]
 
 
-class Similar:
+class SimilarPhotos:
     """Finds photos like one. For any thread; ``clock`` is monotonic seconds."""
 
     def __init__(

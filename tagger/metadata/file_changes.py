@@ -9,9 +9,9 @@ from typing import Any
 from tagger.errors import RefusedError
 from tagger.metadata import json_sidecar
 from tagger.metadata.containers import exif
-from tagger.metadata.managed_file import Held, texts_of, undone
+from tagger.metadata.managed_file import ManagedFile, texts_of, undone
 from tagger.metadata.options import Provenance, WriteOptions
-from tagger.metadata.prepared_write import Part
+from tagger.metadata.prepared_write import FileChange
 from tagger.metadata.safe_write import undo as patch
 from tagger.metadata.safe_write.content import Content, proved, same
 from tagger.metadata.safe_write.replace import MAX_SIDECAR, Original, Staged, read_original, stage
@@ -24,7 +24,7 @@ from tagger.system.beneath import Beneath
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredKeywords:
     """What shall be in the files: our keywords, and the user's as paths and as plain words.
 
     ``own`` is one more of the user's, to be written for him: it is no part of the journal.
@@ -36,7 +36,7 @@ class Wanted:
     own: str = ""
 
 
-class Parts:
+class ChangeBuilder:
     """Makes the parts of one photo's write."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Parts:
         self._journal = journal
         self._digest = digest
 
-    def of_xmp(self, held: Held, wanted: Wanted) -> Part:
+    def of_xmp(self, held: ManagedFile, wanted: DesiredKeywords) -> FileChange:
         """Return the part of an XMP file. Raise RefusedError, WriteFailedError."""
         if wanted.own:
             held = self._with_own(held, wanted.own)
@@ -88,14 +88,14 @@ class Parts:
             added = {**added, exif.PROPERTY: written}
         return self.of(held, new, added, keywords, flags)
 
-    def _with_own(self, held: Held, word: str) -> Held:
+    def _with_own(self, held: ManagedFile, word: str) -> ManagedFile:
         """Let what the file would be without us hold a keyword of the user's."""
         values = dict.fromkeys(edit.KEYWORD_PROPERTIES, (word,))
         packet, _ = edit.add(held.place.packet_in(held.base), values, self._provenance.software)
         base = proved(held.place.with_packet(held.base, packet, ()))
         return replace(held, entry=None, base=base)  # it is to be written in any case
 
-    def _satisfied(self, held: Held, values: Mapping[str, Sequence[str]]) -> bool:
+    def _satisfied(self, held: ManagedFile, values: Mapping[str, Sequence[str]]) -> bool:
         """Whether another program's edit left everything as we want it: nothing is written."""
         entry, packet = held.entry, held.place.packet_in(held.data)
         assert entry is not None
@@ -113,8 +113,8 @@ class Parts:
             return False
         return parsed.has_ours() == self._options.provenance
 
-    def of_json(self, file: str, keywords: tuple[Keyword, ...], own: str = "") -> Part:
-        """Return the part of the JSON sidecar ``file``; ``own`` as in :class:`Wanted`.
+    def of_json(self, file: str, keywords: tuple[Keyword, ...], own: str = "") -> FileChange:
+        """Return the part of the JSON sidecar ``file``; ``own`` as in :class:`DesiredKeywords`.
 
         Raise RefusedError, WriteFailedError.
         """
@@ -129,7 +129,7 @@ class Parts:
             base = None if entry.created else undone(data, entry) or base
         if own:
             base = json_sidecar.with_label(base, own, photo=self._photo.path)
-        held = Held(XmpSidecar(file), original, entry, base)
+        held = ManagedFile(XmpSidecar(file), original, entry, base)
         if not keywords:
             return self.of(held, base, {}, (), 0, json_sidecar.TARGET)
         new, names = json_sidecar.build(
@@ -152,13 +152,13 @@ class Parts:
 
     def of(
         self,
-        held: Held,
+        held: ManagedFile,
         new: Content | None,
         added: Mapping[str, tuple[str, ...]],
         keywords: Iterable[Keyword],
         flags: int,
         target: str = "",
-    ) -> Part:
+    ) -> FileChange:
         """Return the part of a file that shall hold ``new``; stage it when it differs."""
         data, file = held.data, held.place.file
         now = self._digest_of(data)
@@ -187,7 +187,7 @@ class Parts:
                 undo=undo,
             )
         if staged is None:
-            return Part(entry)
+            return FileChange(entry)
         gone = JournalEntry(
             target=target or held.place.target,
             file=file,
@@ -198,7 +198,7 @@ class Parts:
             after=after,
             undo=patch.encode(b"", b"", prior=now),
         )
-        return Part(entry, entry or gone, staged)
+        return FileChange(entry, entry or gone, staged)
 
     def _digest_of(self, data: Content | None) -> bytes:
         """Return the digest of a file's bytes, empty for no file; the photo's is known."""

@@ -24,7 +24,7 @@ from tagger.metadata.safe_write.replace import (
     opened,
     read_original,
 )
-from tagger.metadata.targets import XmpPlace, XmpSidecar
+from tagger.metadata.targets import Target, XmpSidecar
 from tagger.metadata.xmp import edit
 from tagger.records import FileStat, JournalEntry, Keyword
 from tagger.system.beneath import Beneath
@@ -32,7 +32,7 @@ from tagger.system.files import no_descriptors, photo_stat
 
 
 @dataclass(slots=True)
-class Held:
+class ManagedFile:
     """An XMP file taken apart: ``base`` is what it would be without anything of ours.
 
     ``entry`` tells what of ours is in it, ``deleted`` which labels of ours the user took out.
@@ -40,7 +40,7 @@ class Held:
     is for the journal, if it is written.
     """
 
-    place: XmpPlace
+    place: Target
     original: Original | None
     entry: JournalEntry | None
     base: bytes | None
@@ -54,10 +54,10 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldJson:
+class ManagedJson:
     """The JSON sidecar taken apart: ``ours`` are the labels in it that are ours.
 
-    The rest as for :class:`Held`.
+    The rest as for :class:`ManagedFile`.
     """
 
     found: dict[str, Any] = field(default_factory=dict)
@@ -134,9 +134,7 @@ def undone(data: bytes, entry: JournalEntry) -> bytes | None:
     return base if undo.digest(base) == entry.before else None
 
 
-def stripped(
-    place: XmpPlace, data: bytes, packet: bytes | None, entry: JournalEntry
-) -> bytes | None:
+def stripped(place: Target, data: bytes, packet: bytes | None, entry: JournalEntry) -> bytes | None:
     """Return a file that somebody changed since, without what of ours is still in it.
 
     Raise RefusedError when that cannot be done with certainty.
@@ -161,7 +159,7 @@ def _packet_is_ours(entry: JournalEntry) -> bool:
 
 
 def adopted(
-    place: XmpPlace, packet: bytes | None, keywords: Sequence[Keyword]
+    place: Target, packet: bytes | None, keywords: Sequence[Keyword]
 ) -> JournalEntry | None:
     """Return what our provenance in a packet tells of a file that the journal doesn't know."""
     if packet is None:

@@ -15,10 +15,10 @@ from tagger.errors import PhotoVanishedError, RefusedError
 from tagger.metadata import json_sidecar, user_edits
 from tagger.metadata.capture_date import taken_at
 from tagger.metadata.containers import exif
-from tagger.metadata.file_changes import Parts, Wanted
+from tagger.metadata.file_changes import ChangeBuilder, DesiredKeywords
 from tagger.metadata.managed_file import (
-    Held,
-    HeldJson,
+    ManagedFile,
+    ManagedJson,
     adopted,
     container_packet,
     read_photo,
@@ -28,18 +28,17 @@ from tagger.metadata.managed_file import (
     users_packet,
 )
 from tagger.metadata.options import Provenance, WriteOptions
-from tagger.metadata.prepared_write import Part, PreparedWrite
-from tagger.metadata.read import read_keywords, read_taken_at
+from tagger.metadata.prepared_write import FileChange, PreparedWrite
 from tagger.metadata.recovery import recover
 from tagger.metadata.refusals import naming
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.replace import MAX_READ, MAX_SIDECAR, Original, read_original
 from tagger.metadata.sidecar_path import sidecars_of
-from tagger.metadata.tag_owner import Whose, named_in, named_in_json, settle
+from tagger.metadata.tag_owner import TagOwner, named_in, named_in_json, settle
 from tagger.metadata.targets import (
     ByExiftool,
     Embedded,
-    XmpPlace,
+    Target,
     XmpSidecar,
     embedding_place,
     exiftool_format,
@@ -59,16 +58,6 @@ from tagger.records import Candidate, FileStat, JournalEntry, Keyword
 from tagger.system.beneath import Beneath
 from tagger.system.files import leads_out
 
-__all__ = [
-    "PreparedWrite",
-    "Provenance",
-    "WriteOptions",
-    "prepare",
-    "read_keywords",
-    "read_taken_at",
-    "recover",
-]
-
 
 def prepare(
     candidate: Candidate,
@@ -82,7 +71,7 @@ def prepare(
     same_picture: bool = True,
     own: str = "",
     patient: bool = False,
-    whose: Whose | None = None,
+    whose: TagOwner | None = None,
 ) -> PreparedWrite:
     """Get a photo's ``keywords`` ready to be written where ``options`` say.
 
@@ -98,7 +87,7 @@ def prepare(
     """
     with naming(candidate.path), remembering():
         writer = _Writer(
-            candidate, options, provenance, previous, digest, same_picture, whose or Whose()
+            candidate, options, provenance, previous, digest, same_picture, whose or TagOwner()
         )
         writer.patient = patient
         return writer.prepare(keywords, tombstones, own)
@@ -115,7 +104,7 @@ class _Writer:
         previous: Sequence[JournalEntry],
         digest: bytes,
         same_picture: bool,
-        whose: Whose,
+        whose: TagOwner,
     ) -> None:
         self.path = candidate.path
         self.options = options
@@ -138,7 +127,9 @@ class _Writer:
         self.whose = whose
         settled = settle(self.path, previous, whose, self.photo, self.below)
         self.journal, self.foreign = settled.journal, settled.foreign
-        self.parts = Parts(self.photo, self.below, options, provenance, self.journal, digest)
+        self.parts = ChangeBuilder(
+            self.photo, self.below, options, provenance, self.journal, digest
+        )
 
     def prepare(
         self, keywords: Sequence[Keyword], stones: Collection[str], own: str
@@ -162,9 +153,11 @@ class _Writer:
         )
         try:
             if self.options.read_only or self.options.target == "none":
-                made.parts = [Part(entry) for entry in self.journal.values() if self._stays(entry)]
+                made.parts = [
+                    FileChange(entry) for entry in self.journal.values() if self._stays(entry)
+                ]
             else:
-                self._plan(made, held, Wanted(kept, users, words, own), json_file, beside)
+                self._plan(made, held, DesiredKeywords(kept, users, words, own), json_file, beside)
         except BaseException:
             made.discard()
             raise
@@ -174,9 +167,9 @@ class _Writer:
         """Whether something of ours is still in a file that is not written to."""
         return not self.options.others or recover(entry, self.below.root) == "after"
 
-    def _take_apart(self, keywords: Sequence[Keyword]) -> dict[str, Held]:
+    def _take_apart(self, keywords: Sequence[Keyword]) -> dict[str, ManagedFile]:
         """Return the XMP files that matter: the photo if it is written to, and its sidecars."""
-        held: dict[str, Held] = {}
+        held: dict[str, ManagedFile] = {}
         for file, entry in self.journal.items():
             if entry.target == "embed" and file == self.path:
                 held[file] = self._held(self._own_place(entry), self.photo, entry, keywords)
@@ -194,7 +187,7 @@ class _Writer:
                     held[sidecar] = self._held(XmpSidecar(sidecar), original, None, keywords)
         return held
 
-    def _own_place(self, entry: JournalEntry) -> XmpPlace:
+    def _own_place(self, entry: JournalEntry) -> Target:
         if exiftool_format(self.photo.data):
             return ByExiftool(self.path)
         return Embedded(
@@ -203,14 +196,14 @@ class _Writer:
 
     def _held(
         self,
-        place: XmpPlace,
+        place: Target,
         original: Original | None,
         entry: JournalEntry | None,
         keywords: Sequence[Keyword],
-    ) -> Held:
+    ) -> ManagedFile:
         data = original.data if original is not None else None
         if data is None:
-            return Held(place, original, entry, None)
+            return ManagedFile(place, original, entry, None)
         if original is not None and isinstance(place, XmpSidecar) and user_edits.is_empty(original):
             return self._empty(place, original, entry)
         packet = place.packet_in(data)
@@ -219,36 +212,36 @@ class _Writer:
             try:
                 return self._changed(place, original, entry, packet, keywords)
             except RefusedError:
-                return Held(place, original, None, data)  # nothing is known to be ours
+                return ManagedFile(place, original, None, data)  # nothing is known to be ours
         if not entry.added:
-            return Held(place, original, None, data)
+            return ManagedFile(place, original, None, data)
         now = undo.digest(data)
         foreign = place.file in self.foreign
         if now == entry.before and not foreign:
             # Restored from a backup, or taken away by hand together with all we wrote. But one
             # that puts it back again and again is not written against.
             if entry.reason in (user_edits.PUT_BACK, user_edits.OVERWRITTEN):
-                return Held(place, original, entry, data, left=user_edits.OVERWRITTEN)
-            return Held(place, original, None, data, reason=user_edits.PUT_BACK)
+                return ManagedFile(place, original, entry, data, left=user_edits.OVERWRITTEN)
+            return ManagedFile(place, original, None, data, reason=user_edits.PUT_BACK)
         if now == entry.after:
             base = undone(data, entry)
             if base is not None or entry.created:
                 # What is another photo's is written anew in any case.
-                return Held(place, original, None if foreign else entry, base)
+                return ManagedFile(place, original, None if foreign else entry, base)
         return self._changed(place, original, entry, packet, keywords)
 
     def _changed(
         self,
-        place: XmpPlace,
+        place: Target,
         original: Original | None,
         entry: JournalEntry | None,
         packet: bytes | None,
         keywords: Sequence[Keyword],
-    ) -> Held:
+    ) -> ManagedFile:
         """Take a file apart that somebody changed since we wrote it."""
         data = original.data if original is not None else None
         if entry is None or data is None:
-            return Held(place, original, None, data)
+            return ManagedFile(place, original, None, data)
         own = place.file not in self.foreign
         replaced = self._replaced(entry)
         if replaced and (found := adopted(place, packet, keywords)) is not None:
@@ -262,38 +255,38 @@ class _Writer:
         judged = own and self.same_picture and not replaced
         if user_edits.is_overwritten(entry, packet):
             left = user_edits.OVERWRITTEN if judged else ""
-            return Held(place, original, entry if left else None, data, left=left)
+            return ManagedFile(place, original, entry if left else None, data, left=left)
         deleted = user_edits.deleted_labels(entry, packet) if judged else frozenset[str]()
         base = stripped(place, data, packet, entry)
-        return Held(place, original, entry if own else None, base, deleted)
+        return ManagedFile(place, original, entry if own else None, base, deleted)
 
     def _replaced(self, entry: JournalEntry) -> bool:
         """Whether another tagger wrote to a file that is not as we left it."""
         return self.options.others or entry.reason == user_edits.ANOTHER
 
-    def _empty(self, place: XmpPlace, original: Original, entry: JournalEntry | None) -> Held:
+    def _empty(self, place: Target, original: Original, entry: JournalEntry | None) -> ManagedFile:
         """Take an XMP sidecar apart that has nothing in it: written to unless more may come."""
         if self.patient and user_edits.is_fresh(original):
-            return Held(place, original, entry, original.data, left=user_edits.WAITS)
+            return ManagedFile(place, original, entry, original.data, left=user_edits.WAITS)
         created = entry is not None and entry.created
-        return Held(place, original, None, None if created else original.data)
+        return ManagedFile(place, original, None, None if created else original.data)
 
-    def _json(self, file: str) -> HeldJson:
+    def _json(self, file: str) -> ManagedJson:
         """Return the JSON sidecar taken apart; nothing in it: none that can be read."""
         entry = self.journal.get(file)
         if entry is None and self.options.target != json_sidecar.TARGET:
-            return HeldJson()
+            return ManagedJson()
         with naming(file):
             original = read_original(file, self.below, MAX_SIDECAR)
         if original is None:
-            return HeldJson()
+            return ManagedJson()
         if entry is not None and user_edits.is_empty(original):
             fresh = self.patient and user_edits.is_fresh(original)
-            return HeldJson(left=user_edits.WAITS if fresh else "")
+            return ManagedJson(left=user_edits.WAITS if fresh else "")
         try:
             found = json_sidecar.parse(original.data)
         except RefusedError:
-            return HeldJson()
+            return ManagedJson()
         now = undo.digest(original.data)
         named = named_in_json(original.data) if self.whose.digests else b""
         if entry is not None and now != entry.after and named and named not in self.whose.digests:
@@ -308,21 +301,21 @@ class _Writer:
             entry = None
         ours = self.parts.own_labels(found, file)
         if entry is None or not entry.tags or not self.same_picture or file in self.foreign:
-            return HeldJson(found, ours)
+            return ManagedJson(found, ours)
         if now == entry.after:
-            return HeldJson(found, ours)
+            return ManagedJson(found, ours)
         if now == entry.before:
             if entry.reason in (user_edits.PUT_BACK, user_edits.OVERWRITTEN):
-                return HeldJson(found, left=user_edits.OVERWRITTEN)
-            return HeldJson(found, ours, reason=user_edits.PUT_BACK)
+                return ManagedJson(found, left=user_edits.OVERWRITTEN)
+            return ManagedJson(found, ours, reason=user_edits.PUT_BACK)
         if user_edits.is_json_overwritten(entry, found):
-            return HeldJson(found, left=user_edits.OVERWRITTEN)
-        return HeldJson(found, ours, user_edits.deleted_in_json(entry, found))
+            return ManagedJson(found, left=user_edits.OVERWRITTEN)
+        return ManagedJson(found, ours, user_edits.deleted_in_json(entry, found))
 
     def _users(
         self,
-        held: Mapping[str, Held],
-        beside: HeldJson,
+        held: Mapping[str, ManagedFile],
+        beside: ManagedJson,
         keywords: Sequence[Keyword],
     ) -> tuple[tuple[KeywordPath, ...], tuple[str, ...]]:
         """Return the user's own keywords, wherever they are, as paths and as plain words."""
@@ -343,7 +336,7 @@ class _Writer:
         return merged(paths), tuple(words)
 
     def _beside(
-        self, held: Mapping[str, Held], keywords: Sequence[Keyword]
+        self, held: Mapping[str, ManagedFile], keywords: Sequence[Keyword]
     ) -> Iterator[bytes | None]:
         """Yield what of the XMP sidecars is the user's."""
         if self.sidecars.file in held:
@@ -351,7 +344,7 @@ class _Writer:
         for file, one in self.others.items():
             yield held[file].base if file in held else users_packet(one.data, keywords)
 
-    def _taken_at(self, held: Mapping[str, Held]) -> str | None:
+    def _taken_at(self, held: Mapping[str, ManagedFile]) -> str | None:
         main = held[self.sidecars.file].data if self.sidecars.file in held else None
         others = [one.data for one in self.others.values()]
         return taken_at(self.inside, [data for data in (main, *others) if data])
@@ -361,10 +354,10 @@ class _Writer:
     def _plan(
         self,
         made: PreparedWrite,
-        held: dict[str, Held],
-        wanted: Wanted,
+        held: dict[str, ManagedFile],
+        wanted: DesiredKeywords,
         json_file: str,
-        beside: HeldJson,
+        beside: ManagedJson,
     ) -> None:
         main = ""
         if self.options.target == json_sidecar.TARGET:
@@ -402,10 +395,10 @@ class _Writer:
                 try:
                     made.parts.append(self._withdrawn(file, entry, held))
                 except RefusedError as error:
-                    made.parts.append(Part(entry))
+                    made.parts.append(FileChange(entry))
                     made.reason = made.reason or f"tags stay in {file}: {error.message}"
 
-    def _left(self, made: PreparedWrite, file: str, why: str, wanted: Wanted) -> bool:
+    def _left(self, made: PreparedWrite, file: str, why: str, wanted: DesiredKeywords) -> bool:
         """Leave a file as it is, if there is a reason ``why``; return whether there is."""
         if not why or wanted.own or not wanted.keywords:
             return False
@@ -413,10 +406,12 @@ class _Writer:
         entry = self.journal.get(file)
         if entry is not None and not made.waits:
             entry = replace(entry, reason=why)
-        made.parts.append(Part(entry))
+        made.parts.append(FileChange(entry))
         return True
 
-    def _embedding(self, held: Mapping[str, Held], keywords: Sequence[Keyword]) -> Held:
+    def _embedding(
+        self, held: Mapping[str, ManagedFile], keywords: Sequence[Keyword]
+    ) -> ManagedFile:
         """Return the photo as the place to write to; raise RefusedError if it is none."""
         st = self.photo.stat
         if st.st_size > MAX_READ:
@@ -439,17 +434,19 @@ class _Writer:
         one.place = place
         return one
 
-    def _withdrawn(self, file: str, entry: JournalEntry, held: Mapping[str, Held]) -> Part:
+    def _withdrawn(
+        self, file: str, entry: JournalEntry, held: Mapping[str, ManagedFile]
+    ) -> FileChange:
         """Take what is ours out of a file that is no longer written to."""
         if entry.target == json_sidecar.TARGET:
             return self.parts.of_json(file, ())
         if file not in held:
-            return Part(None)
+            return FileChange(None)
         one = held[file]
         return self.parts.of(one, one.base, {}, (), 0)
 
 
-def _note(part: Part, reason: str) -> None:
+def _note(part: FileChange, reason: str) -> None:
     """Let the journal say why a file is written to as it is."""
     if part.entry is not None and reason:
         part.entry = replace(part.entry, reason=reason)

@@ -16,7 +16,7 @@ from tagger.system.files import photo_stat
 
 
 @dataclass(slots=True)
-class Part:
+class FileChange:
     """One file's part in a write. ``entry`` None: nothing of ours is in it afterwards.
 
     ``intent`` is what to write down before the file changes.
@@ -40,7 +40,7 @@ class PreparedWrite:
 
     path: str
     photo: os.stat_result
-    parts: list[Part] = field(default_factory=list)
+    parts: list[FileChange] = field(default_factory=list)
     deleted: tuple[str, ...] = ()
     user_keywords: tuple[KeywordPath, ...] = ()
     reason: str = ""

@@ -26,7 +26,7 @@ def digest_text(digest: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
+class TagOwner:
     """What is known of the files at a photo's name.
 
     ``others`` are journal entries of another photo that had the name before. ``digests`` are
@@ -48,7 +48,7 @@ class Settled:
 
 
 def settle(
-    path: str, previous: Sequence[JournalEntry], whose: Whose, photo: Original, below: Beneath
+    path: str, previous: Sequence[JournalEntry], whose: TagOwner, photo: Original, below: Beneath
 ) -> Settled:
     """Decide for each file, by what is in it, which entry tells what of ours it holds.
 
@@ -79,7 +79,7 @@ def _choose(
     file: str,
     own: JournalEntry | None,
     other: JournalEntry | None,
-    whose: Whose,
+    whose: TagOwner,
     below: Beneath,
 ) -> tuple[JournalEntry | None, bool]:
     try:

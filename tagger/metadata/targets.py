@@ -21,7 +21,7 @@ _HEIF_BRANDS = frozenset(
 )
 
 
-class XmpPlace(Protocol):
+class Target(Protocol):
     """A file with an XMP packet, by its path ``file``; ``target`` as the journal names it."""
 
     target: str

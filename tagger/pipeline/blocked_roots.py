@@ -55,7 +55,7 @@ class _Exhausted:
     due: float
 
 
-class Refusing:
+class BlockedRoots:
     """The watched folders of ``config`` that refuse at present. Thread-safe.
 
     A folder that nothing is written to is never asked. ``changed`` is called when one begins

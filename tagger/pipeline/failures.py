@@ -8,7 +8,7 @@ import time
 from tagger.errors import PhotoError, TaggerError
 from tagger.index.connection import concerns_index
 from tagger.index.store import Store
-from tagger.pipeline.blocked_roots import Refusing
+from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.records import (
     Candidate,
     Failed,
@@ -27,7 +27,7 @@ MOST_REASON = 2000
 
 
 def refused(
-    store: Store, refusing: Refusing | None, candidate: Candidate, error: TaggerError
+    store: Store, refusing: BlockedRoots | None, candidate: Candidate, error: TaggerError
 ) -> Outcome:
     """Let a photo wait whose disk refuses; :func:`record_failure` of another."""
     if no_descriptors(error):
@@ -38,7 +38,7 @@ def refused(
 
 
 def _without_descriptors(
-    refusing: Refusing | None, candidate: Candidate, error: Exception
+    refusing: BlockedRoots | None, candidate: Candidate, error: Exception
 ) -> Skipped:
     """Let a photo wait, or be found again by the next look: this counts as no try of it."""
     if refusing is None or not refusing.park(candidate, error):
@@ -47,7 +47,7 @@ def _without_descriptors(
 
 
 def unforeseen(
-    store: Store, refusing: Refusing | None, candidate: Candidate, error: Exception
+    store: Store, refusing: BlockedRoots | None, candidate: Candidate, error: Exception
 ) -> Outcome:
     """Let an error that nobody foresaw be the photo's own failure.
 

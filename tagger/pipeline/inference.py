@@ -20,7 +20,7 @@ from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top, unpack_top
 from tagger.index.store import Store
 from tagger.labels.evidence import Evidence, combine
-from tagger.pipeline.blocked_roots import Refusing
+from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.pipeline.job import Job
 from tagger.records import DecodedPhoto, Outcome, Prediction, Skipped
@@ -45,7 +45,7 @@ are classified too. On 250 photos of known class MobileNetV2 then gives every ph
 all crops together give it, from 0.8 on, and three of five are done after the first look."""
 
 
-class Recogniser:
+class InferenceStage:
     """Waits for decoded photos and classifies them. Used by one thread.
 
     ``stop`` asks :meth:`run` to return early; ``refusing`` as for the intake.
@@ -57,7 +57,7 @@ class Recogniser:
         engine: Engine,
         pool: DecodePool,
         stop: Callable[[], bool],
-        refusing: Refusing | None = None,
+        refusing: BlockedRoots | None = None,
     ) -> None:
         self._store = store
         self._engine = engine
@@ -176,7 +176,7 @@ def is_unsure(photo: DecodedPhoto, prediction: StoredPrediction) -> bool:
     return photo.from_thumbnail and unpack_top(prediction.top, 1)[0][1] < CERTAIN
 
 
-def predict_surely(
+def classify_photo(
     engine: Engine, pool: DecodePool, path: str, decoded: DecodedPhoto
 ) -> StoredPrediction:
     """Classify one decoded photo, the whole picture if its thumbnail leaves a doubt."""

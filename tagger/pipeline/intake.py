@@ -19,7 +19,7 @@ from tagger.index.rows import PhotoRow
 from tagger.index.store import Store
 from tagger.metadata.recovery import recover
 from tagger.paths import moved_file, sidecar_paths
-from tagger.pipeline.blocked_roots import Refusing
+from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.records import (
     Candidate,
     FileStat,
@@ -72,7 +72,7 @@ class Intake:
         *,
         online: Callable[[str], bool],
         stop: Callable[[], bool],
-        refusing: Refusing | None = None,
+        refusing: BlockedRoots | None = None,
     ) -> None:
         self.deferred: list[Candidate] = []
         self._config = config

@@ -16,7 +16,7 @@ from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING
 
 from tagger.index.store import Store
-from tagger.pipeline.blocked_roots import Refusing
+from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.records import Candidate, Outcome
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ from tagger.metadata.prepared_write import PreparedWrite
 from tagger.metadata.read import read_keywords, read_taken_at
 from tagger.metadata.recovery import recover
 from tagger.metadata.safe_write.folder_capabilities import REFUSED
-from tagger.metadata.tag_owner import Whose, still_held
+from tagger.metadata.tag_owner import TagOwner, still_held
 from tagger.pipeline.failures import refused, unforeseen
-from tagger.pipeline.inference import Recogniser
+from tagger.pipeline.inference import InferenceStage
 from tagger.pipeline.intake import Intake, knows_content
 from tagger.pipeline.job import Job, Recognised
 from tagger.pipeline.photo_lock import PhotoLocks, photo_locks
@@ -59,7 +59,7 @@ from tagger.system.logs import Once
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.decode.pool import DecodePool
-from tagger.pipeline.serial_executor import Hand
+from tagger.pipeline.serial_executor import SerialExecutor
 from tagger.pipeline.write_options import _digest, keywords_hash, write_options
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class _Decided:
 
 
 @dataclass(slots=True, eq=False)
-class Ready:
+class ReadyPhoto:
     """A job whose tags are chosen and whose write is prepared (None: index only)."""
 
     job: Job
@@ -112,7 +112,7 @@ class Pipeline:
         *,
         online: Callable[[str], bool] = lambda path: True,
         stop: Callable[[], bool] = lambda: False,
-        refusing: Refusing | None = None,
+        refusing: BlockedRoots | None = None,
     ) -> None:
         self.config = config
         self.store = store
@@ -124,14 +124,14 @@ class Pipeline:
         self._refusing = refusing
         options = write_options(config, None)
         self.labels_hash = _digest(chooser.config_hash, repr(options))
-        self.recogniser = Recogniser(store, engine, pool, stop, refusing)
+        self.recogniser = InferenceStage(store, engine, pool, stop, refusing)
         self.intake = Intake(config, store, pool, online=online, stop=stop, refusing=refusing)
         self._once = Once(log)
 
     def use(self, engine: Engine) -> None:
         """Classify with another engine of the same network from now on."""
         self.engine = engine
-        self.recogniser = Recogniser(self.store, engine, self.pool, self.stop, self._refusing)
+        self.recogniser = InferenceStage(self.store, engine, self.pool, self.stop, self._refusing)
 
     def finish(self, jobs: Sequence[Job]) -> list[Outcome]:
         """Classify ``jobs``, write and remember their tags; return their outcomes.
@@ -153,7 +153,7 @@ class Pipeline:
             return self._write(recognised, locks)
 
     def _write(self, recognised: Sequence[Recognised], locks: PhotoLocks) -> list[Outcome]:
-        ready: list[Ready] = []
+        ready: list[ReadyPhoto] = []
         outcomes: list[Outcome] = []
         patience = LOCK_SECONDS  # for all together
         for one in recognised:
@@ -192,7 +192,7 @@ class Pipeline:
         job.renewed = row.stat is None and job.row.stat is not None  # `tagger retry`
         job.row, job.previous = row, self.store.entries(row.id)
 
-    def _prepare(self, one: Recognised) -> Ready:
+    def _prepare(self, one: Recognised) -> ReadyPhoto:
         """Return the photo with its tags chosen and its write prepared."""
         job, prediction = one.job, one.prediction
         started = time.perf_counter()
@@ -240,7 +240,7 @@ class Pipeline:
         if taken_at is not None:
             saved = replace(saved, facts=replace(saved.facts, taken_at=taken_at))
         job.milliseconds["write"] = _ms(started)
-        return Ready(job, saved, write, decided)
+        return ReadyPhoto(job, saved, write, decided)
 
     def _index_only(self, job: Job, saved: SavedPhoto, error: MetadataError) -> SavedPhoto:
         """Return what to remember of a photo whose tags cannot be written.
@@ -298,7 +298,7 @@ class Pipeline:
                     keep_out |= is_absent(other.path, other.root)
         return _Decided(stones, keep_out, own)
 
-    def _is_late(self, item: Ready) -> bool:
+    def _is_late(self, item: ReadyPhoto) -> bool:
         """Whether the user has decided something about a photo since its tags were chosen."""
         row = self.store.photo(item.saved.path)
         if row is None:
@@ -340,13 +340,13 @@ class Pipeline:
         chosen = self.chooser.choose(Evidence.from_bytes(stored.evidence))
         return tuple(tag for tag in chosen if tag.label not in stones)
 
-    def _commit(self, ready: Sequence[Ready]) -> list[Outcome]:
+    def _commit(self, ready: Sequence[ReadyPhoto]) -> list[Outcome]:
         """Make the prepared writes visible and remember everything."""
         started = time.perf_counter()
         outcomes: list[Outcome] = []
-        done: list[Ready] = []
+        done: list[ReadyPhoto] = []
         waiting = list(ready)
-        intended: list[Ready] = []
+        intended: list[ReadyPhoto] = []
         try:
             with_intents = [r for r in ready if r.write is not None and r.write.intents]
             intended = self._each(self._intend, with_intents, outcomes)
@@ -388,10 +388,10 @@ class Pipeline:
 
     def _each(
         self,
-        do: Callable[[Sequence[Ready]], None],
-        items: Sequence[Ready],
+        do: Callable[[Sequence[ReadyPhoto]], None],
+        items: Sequence[ReadyPhoto],
         outcomes: list[Outcome],
-    ) -> list[Ready]:
+    ) -> list[ReadyPhoto]:
         """Do something, one transaction, for all of ``items``; return those it worked for.
 
         When it does not work for all, each is tried alone: one photo must never stop the others.
@@ -408,12 +408,12 @@ class Pipeline:
             return []
         return list(items)
 
-    def _intend(self, items: Sequence[Ready]) -> None:
+    def _intend(self, items: Sequence[ReadyPhoto]) -> None:
         self.store.intend(
             [(r.saved.path, r.saved.root, r.write.intents) for r in items if r.write is not None]
         )
 
-    def _save(self, items: Sequence[Ready]) -> None:
+    def _save(self, items: Sequence[ReadyPhoto]) -> None:
         # `tagger untag` may have been quicker than the batch.
         late = [item.saved.path for item in items if self._is_late(item)]
         self.store.save([item.saved for item in items])
@@ -421,7 +421,7 @@ class Pipeline:
         if renewed := [item.saved.path for item in items if item.job.renewed]:
             self.store.forget_version(renewed)
 
-    def _discard(self, item: Ready) -> None:
+    def _discard(self, item: ReadyPhoto) -> None:
         """Give up a write that was prepared."""
         if item.write is None:
             return
@@ -430,7 +430,7 @@ class Pipeline:
         except Exception:  # what is left is removed at the next start
             log.exception("what was prepared for %s cannot be removed", item.saved.path)
 
-    def _not_committed(self, item: Ready, error: TaggerError) -> Outcome | None:
+    def _not_committed(self, item: ReadyPhoto, error: TaggerError) -> Outcome | None:
         """Return what became of a photo whose write failed; None: its tags go to the index."""
         changed = item.write is not None and item.write.changed
         if changed or not isinstance(error, MetadataError):
@@ -457,7 +457,7 @@ class Pipeline:
                 happened = recover(entry, row.root) == "after"
                 self.store.settle_pending(journal_id, happened=happened)
 
-    def _tagged(self, item: Ready) -> Tagged:
+    def _tagged(self, item: ReadyPhoto) -> Tagged:
         tags = tuple(tag for tag in item.saved.tags if tag.source == "model")
         outcome = Tagged(item.saved.path, tags, item.job.how, item.job.milliseconds)
         said = ", ".join(f"{tag.label} {tag.confidence:.2f}" for tag in tags) or "nothing to say"
@@ -479,11 +479,11 @@ class Pipeline:
         return outcome
 
 
-def whose(digest: bytes, *rows: PhotoRow | None, job: Job | None = None) -> Whose:
+def whose(digest: bytes, *rows: PhotoRow | None, job: Job | None = None) -> TagOwner:
     """Return what is known of the files at a photo's name."""
     known = [digest for row in rows if row for digest in (row.content_hash, row.source_hash)]
     digests = frozenset(filter(None, [digest, *known]))
-    return Whose(job.others, digests, job.moved) if job is not None else Whose((), digests)
+    return TagOwner(job.others, digests, job.moved) if job is not None else TagOwner((), digests)
 
 
 def _ms(started: float) -> float:
@@ -513,13 +513,13 @@ def _with_receipt(saved: SavedPhoto, receipt: WriteReceipt) -> SavedPhoto:
     )
 
 
-class Writing:
+class WriterStage:
     """The batch that is being written, in a thread of its own.
 
     ``busy`` is the number of photos in it.
     """
 
-    def __init__(self, hand: Hand, pipeline: Pipeline) -> None:
+    def __init__(self, hand: SerialExecutor, pipeline: Pipeline) -> None:
         self.busy = 0
         self._hand = hand
         self._pipeline = pipeline

@@ -14,7 +14,7 @@ from tagger.index.store import Store
 from tagger.metadata.read import read_tags
 from tagger.paths import is_inside
 from tagger.records import Tag
-from tagger.watch.walk import Rules, WalkReport, walk
+from tagger.watch.walk import WalkReport, WalkRules, walk
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def rebuild(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) 
             for other in roots
             if other is not root and is_inside(other.path, root.path)
         )
-        photos = walk(Rules(root, inside), root.path, WalkReport(), lambda path, error: None)
+        photos = walk(WalkRules(root, inside), root.path, WalkReport(), lambda path, error: None)
         while not stop() and (chunk := list(itertools.islice(photos, CHUNK))):
             rows = ((seen.path, store.photo(seen.path)) for seen in chunk)
             unknown = [path for path, row in rows if row is None or row.status == "missing"]

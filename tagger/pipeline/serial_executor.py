@@ -12,7 +12,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Hand:
+class SerialExecutor:
     """A thread that does one thing after another, as an executor of one worker would.
 
     But the interpreter does not wait for it at its end: a disk may never answer.

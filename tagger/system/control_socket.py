@@ -32,7 +32,7 @@ Action = Callable[[Mapping[str, Any]], str]
 """Does what a request asks for and returns what to say; raises TaggerError."""
 
 
-class Control:
+class ControlServer:
     """Listens in ``state_dir`` and does the ``actions`` that are asked for, by their names."""
 
     def __init__(self, state_dir: str, actions: Mapping[str, Action]) -> None:
@@ -41,7 +41,7 @@ class Control:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self._thread = threading.Thread(target=self._listen, name="control")
 
-    def __enter__(self) -> Control:
+    def __enter__(self) -> ControlServer:
         """Begin. A state directory without room for a socket is no reason not to work."""
         try:
             with contextlib.suppress(FileNotFoundError):
@@ -103,7 +103,7 @@ class Control:
         end.sendall(json.dumps(answer).encode() + b"\n")
 
 
-def ask(state_dir: str, do: str, **details: Any) -> str:
+def send_command(state_dir: str, do: str, **details: Any) -> str:
     """Ask the daemon of ``state_dir`` to do something; return what it says.
 
     Raise StateError when none runs, it does not listen to this user, or cannot do it.

@@ -37,7 +37,7 @@ def away(crossings: Iterable[str]) -> list[str]:
     return gone
 
 
-class Vanished:
+class PendingDeletions:
     """The files and folders that events said are gone, until it is ``due`` to look."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Vanished:
         return taken
 
 
-class Departures:
+class DeletionGuard:
     """Decides of one root's missing photos whether to report or to hold them.
 
     ``held`` is the number held back. With ``patient`` a wave is called one at the second

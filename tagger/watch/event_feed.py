@@ -42,7 +42,7 @@ _LIMITS = {
 Mode = Literal["events", "poll"]
 
 
-class Feed:
+class EventFeed:
     """The events of one root, and whether they can be relied on.
 
     ``mode`` is what is in force, ``reason`` why it is "poll". All times are seconds of

@@ -74,7 +74,7 @@ class Hint:
     path: str = ""
 
 
-class HintBox:
+class HintQueue:
     """Hints waiting to be followed, each once; bounded and thread-safe.
 
     ``wake`` is set whenever there is something new. More than ``limit`` hints become a
@@ -136,7 +136,7 @@ class WatchdogSource:
 
     def __init__(self, root: WatchRoot, wake: threading.Event) -> None:
         self._root = root
-        self._box = HintBox(wake)
+        self._box = HintQueue(wake)
         self._threads: list[threading.Thread] = []
         self._stop: Callable[[], None] = lambda: None
 
@@ -191,7 +191,7 @@ class WatchdogSource:
 class _Handler(FileSystemEventHandler):
     """Turns watchdog's events into hints; runs in watchdog's thread."""
 
-    def __init__(self, box: HintBox, root: str, real: str) -> None:
+    def __init__(self, box: HintQueue, root: str, real: str) -> None:
         self._box = box
         self._root = root
         self._real = real
@@ -250,9 +250,9 @@ class _OverflowFilter(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._boxes: weakref.WeakSet[HintBox] = weakref.WeakSet()
+        self._boxes: weakref.WeakSet[HintQueue] = weakref.WeakSet()
 
-    def add(self, box: HintBox) -> None:
+    def add(self, box: HintQueue) -> None:
         with self._lock:
             self._boxes.add(box)
             for name in _OVERFLOW_LOGGERS:
@@ -261,7 +261,7 @@ class _OverflowFilter(logging.Filter):
                 logger.setLevel(logging.WARNING)
                 logger.addFilter(self)
 
-    def discard(self, box: HintBox) -> None:
+    def discard(self, box: HintQueue) -> None:
         with self._lock:
             self._boxes.discard(box)
 

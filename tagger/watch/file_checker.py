@@ -17,11 +17,11 @@ from tagger.records import Candidate, FileStat
 from tagger.system.files import leads_out, no_descriptors
 from tagger.system.path_spelling import spelled
 from tagger.watch.completeness import take_look
-from tagger.watch.deletions import Departures
-from tagger.watch.interfaces import Clock, Known, Sink
+from tagger.watch.deletions import DeletionGuard
+from tagger.watch.interfaces import CandidateSink, Clock, KnownPhotos
 from tagger.watch.root_presence import Presence
-from tagger.watch.stability import Completeness, Settling
-from tagger.watch.stall_timer import Pulse
+from tagger.watch.stability import Completeness, StabilityTracker
+from tagger.watch.stall_timer import StallTimer
 from tagger.watch.walk import sidecar_stats
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ MAX_BEREFT = 20_000
 Stats = Sequence[os.stat_result]
 
 
-class Examiner:
+class FileChecker:
     """Decides about the files of one root, and delivers to ``sink``.
 
     ``settling`` holds the unfinished ones; ``overfull`` is set when it had no room, so
@@ -53,17 +53,17 @@ class Examiner:
     def __init__(
         self,
         root: WatchRoot,
-        known: Known,
-        sink: Sink,
+        known: KnownPhotos,
+        sink: CandidateSink,
         presence: Presence,
-        departures: Departures,
-        pulse: Pulse,
+        departures: DeletionGuard,
+        pulse: StallTimer,
         *,
         settle_seconds: float,
         clock: Clock,
         wall: Clock,
     ) -> None:
-        self.settling = Settling(settle_seconds)
+        self.settling = StabilityTracker(settle_seconds)
         self.overfull = False
         self.blocked = 0.0
         self.stop = threading.Event()

@@ -12,7 +12,7 @@ Clock = Callable[[], float]
 """Seconds that never go back, like :func:`time.monotonic`."""
 
 
-class Known(Protocol):
+class KnownPhotos(Protocol):
     """What is known of the photos already; the index answers. Must be thread-safe."""
 
     def is_current(self, path: str, stat: FileStat, sidecar: FileStat | None) -> bool:
@@ -27,7 +27,7 @@ class Known(Protocol):
         ...
 
 
-class Sink(Protocol):
+class CandidateSink(Protocol):
     """Who takes what was found. Called from several threads, one for each root."""
 
     def found(self, candidate: Candidate) -> None:
@@ -43,7 +43,7 @@ class Sink(Protocol):
         ...
 
 
-class Claims(Protocol):
+class RootClaims(Protocol):
     """Decides which of several taggers writes tags into a root."""
 
     def claim(self, root: str) -> str:

@@ -26,7 +26,7 @@ class _Asking:
     began: float
 
 
-class Layout:
+class RootLayout:
     """How the roots lie among each other, links resolved. Thread-safe."""
 
     def __init__(self, roots: Sequence[WatchRoot]) -> None:

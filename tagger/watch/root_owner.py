@@ -68,7 +68,7 @@ def is_same(mark: Mark, own: Mark) -> bool:
     return mark.place == own.place
 
 
-class Writers:
+class RootOwners:
     """Who writes where, seen from the installation of ``state_dir``. Thread-safe."""
 
     def __init__(self, state_dir: str, machine: str | None = None) -> None:
@@ -154,15 +154,15 @@ class Writers:
         return f"not written to: another tagger (on {mark.host}) writes the tags here; {remedy}"
 
 
-class Claims:
-    """Claims the roots of one daemon, see :class:`tagger.watch.interfaces.Claims`.
+class OwnerClaims:
+    """Claims the roots of one daemon, see :class:`tagger.watch.interfaces.RootClaims`.
 
     ``wanted``: tags are to be written at all. ``take_over``: each root is taken over once.
     ``anew`` has the tags of a root's photos written again. Outlives reloads of the config.
     """
 
     def __init__(
-        self, writers: Writers, anew: Callable[[str], object], *, take_over: bool = False
+        self, writers: RootOwners, anew: Callable[[str], object], *, take_over: bool = False
     ) -> None:
         self.wanted = True
         self._writers, self._anew, self._take_over = writers, anew, take_over
@@ -195,15 +195,15 @@ class Claims:
         self._anew(root)
 
 
-_all: dict[str, Writers] = {}
+_all: dict[str, RootOwners] = {}
 _known_lock = threading.Lock()
 
 
-def writers_of(state_dir: str) -> Writers:
-    """Return the one :class:`Writers` of a state directory in this process."""
+def writers_of(state_dir: str) -> RootOwners:
+    """Return the one :class:`RootOwners` of a state directory in this process."""
     with _known_lock:
         if state_dir not in _all:
-            _all[state_dir] = Writers(state_dir)
+            _all[state_dir] = RootOwners(state_dir)
         return _all[state_dir]
 
 

@@ -11,7 +11,7 @@ from tagger.config.schema import WatchRoot
 from tagger.system.files import no_descriptors
 from tagger.system.mounts import Mount, Mounts, read_mountinfo
 from tagger.watch.deletions import away
-from tagger.watch.interfaces import Claims, State, Unclaimed
+from tagger.watch.interfaces import RootClaims, State, Unclaimed
 from tagger.watch.root_identity import (
     MARKER,
     RootMemory,
@@ -42,7 +42,7 @@ class Presence:
         memory: RootMemory,
         knows: Callable[[], bool],
         twin: Callable[[], str | None],
-        claims: Claims | None = None,
+        claims: RootClaims | None = None,
     ) -> None:
         self.root = root
         self.state: State = "missing"

@@ -16,15 +16,15 @@ from tagger.config.schema import WatchRoot
 from tagger.paths import is_inside, is_photo_name, is_sidecar_name, photos_of_sidecar
 from tagger.system.files import is_absent
 from tagger.system.path_spelling import ignores_case, spelled
-from tagger.watch.deletions import Departures, Vanished, away
-from tagger.watch.event_feed import Feed
-from tagger.watch.events import EventSourceFactory, Hint, HintBox, Kind, WatchdogSource
-from tagger.watch.file_checker import Examiner
-from tagger.watch.interfaces import Claims, Clock, Known, RootStatus, Sink
+from tagger.watch.deletions import DeletionGuard, PendingDeletions, away
+from tagger.watch.event_feed import EventFeed
+from tagger.watch.events import EventSourceFactory, Hint, HintQueue, Kind, WatchdogSource
+from tagger.watch.file_checker import FileChecker
+from tagger.watch.interfaces import CandidateSink, Clock, KnownPhotos, RootClaims, RootStatus
 from tagger.watch.root_identity import RootMemory
 from tagger.watch.root_presence import Presence
-from tagger.watch.stall_timer import Pulse
-from tagger.watch.walk import Rules, Seen, WalkReport, walk
+from tagger.watch.stall_timer import StallTimer
+from tagger.watch.walk import Seen, WalkReport, WalkRules, walk
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Settings:
     clock: Clock = time.monotonic
     wall: Clock = time.time
     source: EventSourceFactory = WatchdogSource
-    claims: Claims | None = None
+    claims: RootClaims | None = None
 
 
 class Layout(Protocol):
@@ -71,14 +71,14 @@ class Layout(Protocol):
         ...
 
 
-class RootWatch:
+class RootWatcher:
     """Watches one root. One thread calls :meth:`step`; the others only leave hints."""
 
     def __init__(
         self,
         root: WatchRoot,
-        known: Known,
-        sink: Sink,
+        known: KnownPhotos,
+        sink: CandidateSink,
         memory: RootMemory,
         settings: Settings,
         layout: Layout,
@@ -88,11 +88,11 @@ class RootWatch:
         self.stop = threading.Event()
         self.clock = settings.clock
         self.trouble = ""
-        self.departures = Departures(root.path)
+        self.departures = DeletionGuard(root.path)
         self._known, self._sink, self._set, self._layout = known, sink, settings, layout
-        self._pulse = Pulse(settings.clock)
+        self._pulse = StallTimer(settings.clock)
         self._presence = Presence(root, memory, self._knows_any, self._twin, settings.claims)
-        self.files = Examiner(
+        self.files = FileChecker(
             root,
             known,
             sink,
@@ -103,11 +103,11 @@ class RootWatch:
             clock=settings.clock,
             wall=settings.wall,
         )
-        self._feed = Feed(root, settings.source, self.wake, settings.clock)
-        self._outside = HintBox(self.wake)
-        self._rules = Rules(root)
+        self._feed = EventFeed(root, settings.source, self.wake, settings.clock)
+        self._outside = HintQueue(self.wake)
+        self._rules = WalkRules(root)
         self._listen = True
-        self._vanished = Vanished()
+        self._vanished = PendingDeletions()
         self._rearm_at = self._scan_at = math.inf
         self._check_at = self._scan_ended = -math.inf
         self._scan_cost = 0.0
@@ -168,7 +168,7 @@ class RootWatch:
         """
         if not self._presence.online or self.silent:
             return 0
-        rules = Rules(self.root, self._layout.inside(self.root))
+        rules = WalkRules(self.root, self._layout.inside(self.root))
         count = 0
         for photo in walk(rules, self.root.path, WalkReport(), lambda path, error: None):
             if stop.is_set():
@@ -301,9 +301,9 @@ class RootWatch:
 
     # -- the steps
 
-    def _make_rules(self) -> Rules:
+    def _make_rules(self) -> WalkRules:
         with self._pulse.resting():  # it waits for other disks
-            return Rules(self.root, self._layout.inside(self.root))
+            return WalkRules(self.root, self._layout.inside(self.root))
 
     def _twin(self) -> str | None:
         with self._pulse.resting():

@@ -66,7 +66,7 @@ class _Waiting:
     due: float
 
 
-class Settling:
+class StabilityTracker:
     """The files that are not finished yet, and when to look at each again.
 
     Times are seconds of any clock that never goes back. Holds at most ``limit``

@@ -16,7 +16,7 @@ SILENT_SECONDS = 30.0
 """A disk from which nothing came for so long does not answer. A sleeping one takes ten."""
 
 
-class Pulse:
+class StallTimer:
     """Tells whether the one thread that looks at a root still gets answers. Thread-safe.
 
     ``lost`` counts the seconds after which an answer came that was not expected any more.

@@ -81,7 +81,7 @@ def is_ignored_folder(name: str) -> bool:
     return lower in IGNORED_FOLDERS or lower.startswith(".") or lower.endswith(_NOT_WALKED)
 
 
-class Rules:
+class WalkRules:
     """Which files and folders below a root are looked at.
 
     ``elsewhere`` holds folders, relative to the root, that other roots watch. Paths
@@ -175,7 +175,7 @@ def _stats(places: Iterable[str]) -> tuple[os.stat_result, ...]:
 
 
 def walk(
-    rules: Rules,
+    rules: WalkRules,
     top: str,
     report: WalkReport,
     complain: Callable[[str, OSError], None],
@@ -228,7 +228,7 @@ def walk(
 
 
 def _sort(
-    rules: Rules,
+    rules: WalkRules,
     prefix: str,
     entries: Sequence[os.DirEntry[str]],
     report: WalkReport,

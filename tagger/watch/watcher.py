@@ -15,14 +15,12 @@ from tagger.config.schema import WatchRoot
 from tagger.paths import is_inside
 from tagger.system.files import no_descriptors
 from tagger.watch.events import EventSourceFactory, WatchdogSource
-from tagger.watch.interfaces import Claims, Clock, Known, RootStatus, Sink
+from tagger.watch.interfaces import CandidateSink, Clock, KnownPhotos, RootClaims, RootStatus
 from tagger.watch.root_identity import RootMemory
-from tagger.watch.root_layout import Layout
-from tagger.watch.root_watcher import NO_ANSWER, RootWatch, Settings
+from tagger.watch.root_layout import RootLayout
+from tagger.watch.root_watcher import NO_ANSWER, RootWatcher, Settings
 
 log = logging.getLogger(__name__)
-
-__all__ = ["Known", "RootStatus", "Sink", "Watcher"]
 
 PACE_SECONDS = 0.02
 """Hints that come closer together than this are followed together."""
@@ -50,22 +48,22 @@ class Watcher:
     def __init__(
         self,
         roots: Sequence[WatchRoot],
-        known: Known,
-        sink: Sink,
+        known: KnownPhotos,
+        sink: CandidateSink,
         *,
         settle_seconds: float = 2.0,
         rescan_seconds: float = 300.0,
         clock: Clock = time.monotonic,
         state_dir: str | None = None,
         source: EventSourceFactory = WatchdogSource,
-        claims: Claims | None = None,
+        claims: RootClaims | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._changed = changed
         self._silent: set[str] = set()
         memory = RootMemory(state_dir)
         roots = [replace(root, path=os.path.abspath(root.path)) for root in roots]
-        self._layout = Layout(roots)
+        self._layout = RootLayout(roots)
         self._settings = Settings(
             settle_seconds=settle_seconds,
             rescan_seconds=rescan_seconds,
@@ -74,7 +72,7 @@ class Watcher:
             claims=claims,
         )
         self._watches = [
-            RootWatch(root, known, sink, memory, self._settings, self._layout) for root in roots
+            RootWatcher(root, known, sink, memory, self._settings, self._layout) for root in roots
         ]
 
     def run(self, stop: threading.Event) -> None:
@@ -131,7 +129,7 @@ class Watcher:
             for path in watch.files.settling.paths():
                 log.warning("%r is still being written and is left for the next time", path)
 
-    def _wait_settle(self, watches: list[RootWatch], stop: threading.Event) -> list[RootWatch]:
+    def _wait_settle(self, watches: list[RootWatcher], stop: threading.Event) -> list[RootWatcher]:
         """Wait for unfinished files; return those of ``watches`` whose disks answered."""
         clock = self._settings.clock
         until = clock() + max(GIVE_UP_SECONDS, 6 * self._settings.settle_seconds)
@@ -185,7 +183,7 @@ class Watcher:
         return status
 
 
-def _apart(watch: RootWatch, do: Callable[[], None]) -> bool:
+def _apart(watch: RootWatcher, do: Callable[[], None]) -> bool:
     """Call ``do`` of ``watch`` in a thread, which is left behind when the disk does not answer.
 
     Return whether it has.
@@ -224,7 +222,7 @@ class _RootThread(threading.Thread):
 
     def __init__(
         self,
-        watch: RootWatch,
+        watch: RootWatcher,
         stop: threading.Event,
         *,
         changed: Callable[[], None],

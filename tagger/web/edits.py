@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 from tagger.config.schema import Config
 from tagger.errors import MetadataError, PhotoError, StateError
 from tagger.index.store import Store
-from tagger.library.edit import Untagger
+from tagger.library.edit import TagEditor
 from tagger.metadata.xmp.keywords import keyword_problem
-from tagger.system.control_socket import ask
+from tagger.system.control_socket import send_command
 from tagger.system.state_dir import daemon_runs
 from tagger.web.errors import WebError
 from tagger.web.photo_images import open_inside
 
 if TYPE_CHECKING:
     from tagger.index.rows import PhotoRow
-    from tagger.web.services import Manages
+    from tagger.web.services import TagCommands
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Edits:
     index cannot be written to.
     """
 
-    def __init__(self, config: Config, manager: Manages | None) -> None:
+    def __init__(self, config: Config, manager: TagCommands | None) -> None:
         self._config, self._manager = config, manager
         self._lock = threading.Lock()
 
@@ -66,7 +66,7 @@ class Edits:
     def retry(self, row: PhotoRow) -> None:
         """Try a photo again, whether it failed or is tagged."""
         with self._store() as store:
-            Untagger(self._config, store).retry(row.path)
+            TagEditor(self._config, store).retry(row.path)
         self._look_at([row.path])
 
     def retry_all(self, paths: Sequence[str]) -> int:
@@ -77,7 +77,7 @@ class Edits:
         return count
 
     @contextmanager
-    def _untagger(self, row: PhotoRow) -> Iterator[Untagger]:
+    def _untagger(self, row: PhotoRow) -> Iterator[TagEditor]:
         root = self._config.root_of(row.path)
         if root is None:
             raise WebError(
@@ -86,7 +86,7 @@ class Edits:
         open_inside(row.path, root).close()
         with self._store() as store:
             try:
-                yield Untagger(self._config, store)
+                yield TagEditor(self._config, store)
             except StateError as error:
                 raise WebError(error.message, error.remedy, status=409) from error
             except (MetadataError, PhotoError) as error:
@@ -118,6 +118,6 @@ class Edits:
             if self._manager is not None:
                 self._manager.scan(watched)
             elif daemon_runs(self._config.state_dir):
-                ask(self._config.state_dir, "scan", paths=watched)
+                send_command(self._config.state_dir, "scan", paths=watched)
         except StateError as error:
             log.debug("the daemon is not asked: %s", error)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tagger.classify.loader import EngineLoader
     from tagger.config.schema import Config
     from tagger.web.server import WebServer
-    from tagger.web.services import Manages
+    from tagger.web.services import TagCommands
 
 log = logging.getLogger(__name__)
 
@@ -32,10 +32,10 @@ END_SECONDS = 4.0
 @dataclass(frozen=True, eq=False)
 class _Wanted:
     config: Config
-    manager: Manages
+    manager: TagCommands
 
 
-class Page:
+class EmbeddedPage:
     """Serves the page of the config it was given last. A context manager, which ends that.
 
     ``loader`` has the engine, which is shared. ``notice`` says why there is no page although
@@ -52,7 +52,7 @@ class Page:
         self._thread: threading.Thread | None = None
         self._ending, self._end_at = False, 0.0
 
-    def __enter__(self) -> Page:
+    def __enter__(self) -> EmbeddedPage:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -62,7 +62,7 @@ class Page:
             if self._thread.is_alive():
                 log.warning("the page does not end; it is left behind")
 
-    def use(self, config: Config, manager: Manages) -> None:
+    def use(self, config: Config, manager: TagCommands) -> None:
         """Serve the page of ``config`` from now on, if it is enabled there. Returns at once."""
         self._turn_to(_Wanted(config, manager) if config.web.enabled else None)
         if config.web.enabled and self._thread is None:

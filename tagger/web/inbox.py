@@ -19,7 +19,7 @@ from tagger.config.schema import Config, WatchRoot
 from tagger.paths import OWN_PREFIX, PHOTO_SUFFIXES, sidecar_paths
 from tagger.system.files import is_writable
 from tagger.web.errors import WebError
-from tagger.web.services import Manages
+from tagger.web.services import TagCommands
 from tagger.web.uploads import copy_limited, not_a_picture, sniff
 
 SUFFIXES = {
@@ -67,7 +67,7 @@ class Kept:
     path: str
 
 
-def folders(config: Config, manager: Manages | None) -> list[Folder]:
+def folders(config: Config, manager: TagCommands | None) -> list[Folder]:
     """Return the watched folders that may be written to.
 
     Without the daemon there is none: it alone can tell whether a disk is there, and would tag.
@@ -90,7 +90,7 @@ def folders(config: Config, manager: Manages | None) -> list[Folder]:
 
 
 def keep(
-    config: Config, manager: Manages | None, folder_id: str, name: str | None, upload: IO[bytes]
+    config: Config, manager: TagCommands | None, folder_id: str, name: str | None, upload: IO[bytes]
 ) -> Kept:
     """Store ``upload`` in the folder with that id, under a safe form of ``name``.
 

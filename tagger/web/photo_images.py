@@ -20,7 +20,7 @@ from tagger.paths import RAW_SUFFIXES
 from tagger.records import CropSpec, FileStat
 from tagger.web.errors import WebError
 from tagger.web.services import Picture, Size
-from tagger.web.thumbnail_cache import Thumbnails
+from tagger.web.thumbnail_cache import ThumbnailCache
 from tagger.web.uploads import Spool, closing
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _gone() -> WebError:
     )
 
 
-class Gallery:
+class PhotoImages:
     """Makes pictures for pages, each once. For any thread.
 
     Thumbnails are kept on the disk, the latest large pictures in memory.
@@ -96,7 +96,7 @@ class Gallery:
 
     def __init__(self, config: Config, spool: Spool) -> None:
         self._config, self._spool = config, spool
-        self._thumbnails = Thumbnails(config.state_dir, config.web.thumbnails_mb * 1_000_000)
+        self._thumbnails = ThumbnailCache(config.state_dir, config.web.thumbnails_mb * 1_000_000)
         self._pool: DecodePool | None = None
         self._lock = threading.Lock()
         self._free = threading.BoundedSemaphore(WAITING)

@@ -29,14 +29,14 @@ from tagger.web.body import spooled
 from tagger.web.bounded_search import limited_reader
 from tagger.web.http.request import Parser
 from tagger.web.http.server import Serving
-from tagger.web.photo_images import Gallery
+from tagger.web.photo_images import PhotoImages
 from tagger.web.services import Services
-from tagger.web.upload_classifier import PENDING, Classifier
+from tagger.web.upload_classifier import PENDING, UploadClassifier
 from tagger.web.uploads import Spool
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
-    from tagger.web.services import Manages
+    from tagger.web.services import TagCommands
 
 log = logging.getLogger(__name__)
 
@@ -113,21 +113,21 @@ class WebServer:
         config: Config,
         *,
         load: Callable[[], Engine] | None = None,
-        manager: Manages | None = None,
+        manager: TagCommands | None = None,
     ) -> None:
         listen = config.web.listen
         self._socket = _bound(listen, secured=config.web.password is not None)
         self._stopping = threading.Event()
         self._spool = Spool()
         vocabulary = own_vocabulary(config.state_dir)
-        self._classifier = Classifier(
+        self._classifier = UploadClassifier(
             config,
             vocabulary,
             load or (lambda: _engine(config, self._stopping.is_set)),
             self._spool,
             shared=manager is not None,
         )
-        self._gallery = Gallery(config, self._spool)
+        self._gallery = PhotoImages(config, self._spool)
         services = Services(
             config=config,
             vocabulary=vocabulary,

@@ -70,10 +70,10 @@ class Shows(Protocol):
         """
 
 
-class Manages(Protocol):
-    """The daemon, for a page inside it; :class:`tagger.daemon.commands.Manage` is the real one.
+class TagCommands(Protocol):
+    """The daemon, for a page inside it; for any thread.
 
-    For any thread.
+    :class:`tagger.daemon.commands.DaemonCommands` is the real one.
     """
 
     @property
@@ -119,7 +119,7 @@ class Services:
     status: Callable[[], dict[str, Any]]
     hosts: frozenset[str] = field(default_factory=frozenset)
     """The names, in lower case and without port, by which a browser may call the page."""
-    manager: Manages | None = None
+    manager: TagCommands | None = None
     gate: Gate | None = None
     """Asks for the password, when there is one; None: made of the config."""
     closing: threading.Event = field(default_factory=threading.Event)

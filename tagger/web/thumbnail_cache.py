@@ -39,7 +39,7 @@ class _File(NamedTuple):
     path: str
 
 
-class Thumbnails:
+class ThumbnailCache:
     """The cache in ``state_dir``, of about ``max_bytes`` at most. For any thread.
 
     Several processes may use one. ``clock`` is seconds since the epoch.

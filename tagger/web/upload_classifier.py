@@ -130,7 +130,7 @@ class _Loaded(NamedTuple):
     """The label of each class index."""
 
 
-class Classifier:
+class UploadClassifier:
     """Classifies uploads with the engine that ``load`` gives, which is loaded when needed.
 
     ``pending`` pictures are taken at once. For any thread. ``clock`` is monotonic seconds.
@@ -200,7 +200,7 @@ class Classifier:
 
     def _predict(self, upload: IO[bytes], *, with_tags: bool) -> Guess:
         from tagger.labels.evidence import Evidence
-        from tagger.pipeline.inference import predict_surely
+        from tagger.pipeline.inference import classify_photo
 
         started = time.perf_counter()
         start = upload.tell()
@@ -214,7 +214,7 @@ class Classifier:
             decoded = _decoded(pool, path, ends=with_tags)
             classifying = time.perf_counter()
             try:
-                stored = predict_surely(engine, pool, path, decoded)
+                stored = classify_photo(engine, pool, path, decoded)
             except (CancelledError, RuntimeError) as error:
                 if not self._closed:
                     raise

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tagger.errors import ConfigError, StateError
-from tagger.system.control_socket import SOCKET_NAME, Control, ask
+from tagger.system.control_socket import SOCKET_NAME, ControlServer, send_command
 
 
 def tagged(home):
@@ -92,25 +92,25 @@ def test_errors_come_back_with_their_remedy(tmp_path):
     def fail(request):
         raise ConfigError(f"no {request['what']}", "do that")
 
-    with Control(str(tmp_path), {"fail": fail, "echo": lambda request: request["text"]}):
-        assert ask(str(tmp_path), "echo", text="a\nb ü") == "a\nb ü"
+    with ControlServer(str(tmp_path), {"fail": fail, "echo": lambda request: request["text"]}):
+        assert send_command(str(tmp_path), "echo", text="a\nb ü") == "a\nb ü"
         with pytest.raises(StateError, match="no way; do that"):
-            ask(str(tmp_path), "fail", what="way")
+            send_command(str(tmp_path), "fail", what="way")
         with pytest.raises(StateError, match="not understood"):
-            ask(str(tmp_path), "dance")
+            send_command(str(tmp_path), "dance")
         with socket.socket(socket.AF_UNIX) as end:
             end.connect(str(tmp_path / SOCKET_NAME))
             end.sendall(b"[nonsense\n")
             assert b"not understood" in end.recv(4096)
-        assert ask(str(tmp_path), "echo", text="still there") == "still there"
+        assert send_command(str(tmp_path), "echo", text="still there") == "still there"
         assert (tmp_path / SOCKET_NAME).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_deep_state_directory_has_a_socket_too(tmp_path):
     deep = tmp_path / ("x" * 100) / ("y" * 100)
     deep.mkdir(parents=True)
-    with Control(str(deep), {"echo": lambda request: "here"}):
-        assert ask(str(deep), "echo") == "here"
+    with ControlServer(str(deep), {"echo": lambda request: "here"}):
+        assert send_command(str(deep), "echo") == "here"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to be another user")
@@ -125,7 +125,7 @@ end.connect({SOCKET_NAME!r})
 end.sendall(b'{{"do": "echo"}}\\n')
 print(end.recv(100))
 """
-    with Control(str(tmp_path), {"echo": lambda request: "secret"}):
+    with ControlServer(str(tmp_path), {"echo": lambda request: "secret"}):
         os.chmod(tmp_path / SOCKET_NAME, 0o666)  # even so
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=False

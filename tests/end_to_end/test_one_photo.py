@@ -10,7 +10,7 @@ import pytest
 
 from tagger.config.loader import load_config
 from tagger.index.store import Store
-from tagger.pipeline.blocked_roots import Refusing
+from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.records import Candidate, Failed, FileStat, Tagged
 
 
@@ -122,7 +122,7 @@ def pipeline(two, scenes):
     ]
     with Odd(config.state_dir) as store, decode_pool(config, engine.spec) as pool:
         chooser = make_chooser(engine, config, own_vocabulary(config.state_dir))
-        refusing = Refusing(config)
+        refusing = BlockedRoots(config)
         made = Pipeline(config, store, engine, pool, chooser, refusing=refusing)
         made.photos = photos
         yield made

@@ -14,7 +14,7 @@ import pytest
 from tagger.config.loader import load_config
 from tagger.errors import PhotoChangedError
 from tagger.index.store import Store
-from tagger.library.edit import ATTEMPTS, PAUSE_SECONDS, Untagger
+from tagger.library.edit import ATTEMPTS, PAUSE_SECONDS, TagEditor
 
 
 def drop(home, photo, name):
@@ -90,7 +90,7 @@ def test_what_another_program_writes_to_meanwhile_is_tried_again(home, scenes, t
     with Meddled(str(home.state)) as store:
         store.meddle, store.times = photos[0], times
         found = dict(
-            Untagger(load_config(str(home.config)), store).remove_all(
+            TagEditor(load_config(str(home.config)), store).remove_all(
                 map(str, photos), wait=waited.append
             )
         )

@@ -12,7 +12,7 @@ from tagger.config.schema import WatchRoot
 from tagger.index.store import Store
 from tagger.records import Candidate, FileStat
 from tagger.watch.root_identity import RootMemory
-from tagger.watch.root_watcher import RootWatch, Settings
+from tagger.watch.root_watcher import RootWatcher, Settings
 from tests.support.pictures import encoded, quarters
 
 YEAR = 365 * 86400.0
@@ -64,7 +64,7 @@ def test_a_file_is_taken_when_it_is_finished(tmp_path: Path, jump: float) -> Non
     clocks, alone = Clocks(), Alone()
     root = WatchRoot(str(tmp_path))
     settings = Settings(settle_seconds=2.0, clock=clocks.clock, wall=clocks.wall)
-    watch = RootWatch(root, alone, alone, RootMemory(None), settings, alone)
+    watch = RootWatcher(root, alone, alone, RootMemory(None), settings, alone)
     watch.begin(threading.Event(), listen=False)
     assert watch.check()
     photo = tmp_path / "a.bmp"  # its structure does not tell whether it has an end

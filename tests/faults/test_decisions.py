@@ -14,7 +14,7 @@ import pytest
 
 from tagger.index.decision_store import DecisionStore
 from tagger.pipeline.job import Recognised
-from tagger.pipeline.pipeline import Pipeline, Ready
+from tagger.pipeline.pipeline import Pipeline, ReadyPhoto
 from tests.conftest import Home
 from tests.faults.conftest import Tracer
 from tests.support import metadata_tools, tracer
@@ -195,7 +195,7 @@ def test_restore_in_the_middle_of_a_batch(
     prepare = Pipeline._prepare
     restoring: list[subprocess.Popen[bytes]] = []
 
-    def and_then(pipeline: Pipeline, one: Recognised) -> Ready:
+    def and_then(pipeline: Pipeline, one: Recognised) -> ReadyPhoto:
         ready = prepare(pipeline, one)
         command = [sys.executable, "-m", "tagger", "--config", str(home.config), "restore"]
         restoring.append(subprocess.Popen([*command, str(photo)], env=home.environ()))

@@ -14,7 +14,7 @@ import pytest
 from tagger.config.schema import Config, WatchRoot, WriteConfig
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
 from tagger.index.store import Store
-from tagger.pipeline.blocked_roots import LOOK_SECONDS, SINGLE_SECONDS, Refusing
+from tagger.pipeline.blocked_roots import LOOK_SECONDS, SINGLE_SECONDS, BlockedRoots
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.records import Candidate, FileStat, Skipped
 from tests.support.disks import Disk
@@ -32,7 +32,7 @@ class Case:
         self.now, self.rings = 0.0, 0
         self.photo = Candidate(str(root / "a.jpg"), str(root), FileStat(1000, 1))
         config = Config(watch=(WatchRoot(str(root)),), **settings)  # type: ignore[arg-type]
-        self.refusing = Refusing(config, self.ring, clock=lambda: self.now)
+        self.refusing = BlockedRoots(config, self.ring, clock=lambda: self.now)
 
     def ring(self) -> None:
         self.rings += 1
@@ -134,7 +134,7 @@ def test_without_file_descriptors_photos_wait_and_lose_no_try(tmp_path: Path, nu
 def test_a_single_run_does_not_wait_for_ever(tmp_path: Path) -> None:
     photo = Candidate(str(tmp_path / "a.jpg"), str(tmp_path), FileStat(1000, 1))
     now = [0.0]
-    refusing = Refusing(Config(), clock=lambda: now[0], single=True)
+    refusing = BlockedRoots(Config(), clock=lambda: now[0], single=True)
     assert refusing.park(photo, OSError(errno.EMFILE, "Too many open files"))
     with no_descriptor():
         now[0] += SINGLE_SECONDS - 1

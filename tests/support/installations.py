@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from tagger import __version__
 from tagger.config.schema import Config
-from tagger.doctor.report import Patient
+from tagger.doctor.report import Installation
 from tagger.system.state_dir import state_lock, write_heartbeat
 
 ROOT = os.geteuid() == 0
@@ -22,7 +22,7 @@ def running(config: Config, **said: object):
     told = {"pid": os.getpid(), "version": __version__, "updated_at": time.time(), "roots": roots}
     with state_lock(config.state_dir):
         write_heartbeat(config.state_dir, told | said)
-        yield Patient(config)
+        yield Installation(config)
 
 
 def only(results):

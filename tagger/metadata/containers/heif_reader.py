@@ -28,7 +28,7 @@ Piece = tuple[int, int, int, int]
 
 
 @dataclass(slots=True)
-class Parts:
+class HeifParts:
     """The ``packets`` of XMP, the picture's own first, and the ``exif`` block; ``canon``: two
     such blocks, the first directory and EXIF's own."""
 
@@ -44,10 +44,10 @@ class _Item:
     encoding: bytes = b""
 
 
-def parts(source: Source) -> Parts:
+def parts(source: Source) -> HeifParts:
     """Return what belongs to the primary item. Raise ValueError or struct.error if damaged
     beyond that; what is found until there is returned."""
-    found = Parts()
+    found = HeifParts()
     try:
         for kind, start, end in _top_boxes(source):
             if kind == b"meta":
@@ -121,7 +121,7 @@ class _Meta:
         self._references: list[tuple[bytes, int, list[int]]] = []
         self._places: dict[int, list[Piece]] = {}
 
-    def take(self, found: Parts) -> None:
+    def take(self, found: HeifParts) -> None:
         """Add what belongs to the primary item."""
         if b"iinf" not in self._boxes or b"iloc" not in self._boxes:
             return
@@ -142,7 +142,7 @@ class _Meta:
             with contextlib.suppress(ValueError, IndexError):
                 self._take_item(found, number, item, first=number in described)
 
-    def _take_item(self, found: Parts, number: int, item: _Item, *, first: bool) -> None:
+    def _take_item(self, found: HeifParts, number: int, item: _Item, *, first: bool) -> None:
         if item.kind == b"mime" and item.type == _XMP_TYPE:
             data = self._decoded(self._content(number), item.encoding)
             # That which says what it describes comes first.

@@ -23,7 +23,7 @@ _OF_THE_SYSTEM = ("security.", "trusted.")
 
 
 @dataclass(slots=True)
-class Dress:
+class FileAttributes:
     """What to put on a new file. ``strict``: all of it, for it replaces another.
 
     ``attributes`` None: whatever it gets. ``date`` (access, modification) in nanoseconds.
@@ -78,7 +78,7 @@ class Dress:
         return True
 
 
-def dress_as(folder: Folder, name: str, old: os.stat_result) -> Dress:
+def dress_as(folder: Folder, name: str, old: os.stat_result) -> FileAttributes:
     """Return what the file ``name``, with the stat ``old``, wears.
 
     Raise PhotoChangedError when it is another file now, RefusedError when what it wears cannot
@@ -101,7 +101,7 @@ def dress_as(folder: Folder, name: str, old: os.stat_result) -> Dress:
         worn = _attributes(fd)
     finally:
         os.close(fd)
-    return Dress((old.st_uid, old.st_gid), stat.S_IMODE(old.st_mode), True, worn)
+    return FileAttributes((old.st_uid, old.st_gid), stat.S_IMODE(old.st_mode), True, worn)
 
 
 def _attributes(fd: int) -> dict[str, bytes]:
@@ -149,8 +149,8 @@ def _names(fd: int) -> set[str]:
     return set()
 
 
-def dress_like(like: os.stat_result | None) -> Dress:
+def dress_like(like: os.stat_result | None) -> FileAttributes:
     """Return what a new sidecar wears: the photo's owner, and its rights."""
     if like is None:
-        return Dress(None, 0o600, strict=False)
-    return Dress((like.st_uid, like.st_gid), like.st_mode & 0o666 | 0o200, strict=False)
+        return FileAttributes(None, 0o600, strict=False)
+    return FileAttributes((like.st_uid, like.st_gid), like.st_mode & 0o666 | 0o200, strict=False)

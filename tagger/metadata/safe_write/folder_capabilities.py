@@ -39,21 +39,21 @@ _ENOUGH = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Powers:
+class FolderCapabilities:
     """Whether files may be deleted, and whether they may be renamed."""
 
     deletes: bool = True
     renames: bool = True
 
 
-_FULL, _NONE = Powers(), Powers(deletes=False, renames=False)
+_FULL, _NONE = FolderCapabilities(), FolderCapabilities(deletes=False, renames=False)
 _lock = threading.Lock()
-_known: dict[str, tuple[Powers, float]] = {}
+_known: dict[str, tuple[FolderCapabilities, float]] = {}
 _sound: set[int] = set()
 _refusing: dict[int, tuple[int, float]] = {}
 
 
-def powers_in(folder: Folder) -> Powers:
+def powers_in(folder: Folder) -> FolderCapabilities:
     """Return what may be done in a folder. At first it is cleaned of what was left there."""
     now = time.monotonic()
     with _lock:
@@ -68,7 +68,7 @@ def powers_in(folder: Folder) -> Powers:
         return found
 
 
-def _asked(folder: Folder, now: float) -> Powers:
+def _asked(folder: Folder, now: float) -> FolderCapabilities:
     device = folder.device()
     count, when = _refusing.get(device, (0, now))
     if count >= _ENOUGH and now - when < _DEVICE_SECONDS and device not in _sound:
@@ -85,7 +85,7 @@ def _asked(folder: Folder, now: float) -> Powers:
     return found
 
 
-def probe(folder: Folder) -> Powers:
+def probe(folder: Folder) -> FolderCapabilities:
     """Find out what may be done in a folder, by an empty file.
 
     Raise OSError when none can be made. At most that file is left; it is used again.
@@ -104,7 +104,7 @@ def probe(folder: Folder) -> Powers:
         folder.rename(name, CANARY_PREFIX + "renamed.tmp")
     except OSError:
         return _NONE
-    return Powers(deletes=False)
+    return FolderCapabilities(deletes=False)
 
 
 def refusals(path: str) -> tuple[str, ...]:
@@ -138,7 +138,7 @@ def refusals(path: str) -> tuple[str, ...]:
         return (*refused, *(() if powers.deletes else ("delete",)))
 
 
-def _rename_refused(folder: Folder, powers: Powers) -> bool:
+def _rename_refused(folder: Folder, powers: FolderCapabilities) -> bool:
     if not powers.deletes:
         return not powers.renames
     new = CANARY_PREFIX + "renamed.tmp"

@@ -17,9 +17,14 @@ from tagger.errors import (
     RefusedError,
     WriteFailedError,
 )
-from tagger.metadata.safe_write.attributes import Dress, dress_as, dress_like
+from tagger.metadata.safe_write.attributes import FileAttributes, dress_as, dress_like
 from tagger.metadata.safe_write.content import Content, Spliced, pieces
-from tagger.metadata.safe_write.folder_capabilities import REFUSED, Powers, locked, powers_in
+from tagger.metadata.safe_write.folder_capabilities import (
+    REFUSED,
+    FolderCapabilities,
+    locked,
+    powers_in,
+)
 from tagger.metadata.safe_write.temporary import make_temporary, remove_temporary, temporary_name
 from tagger.system.beneath import EXCHANGE, LEADS_AWAY, NOREPLACE, Beneath, Folder
 from tagger.system.mounts import is_remote
@@ -131,7 +136,7 @@ class Staged:
     path: str
     folder: Folder
     original: Original | None
-    powers: Powers
+    powers: FolderCapabilities
     going: bool = False
     temporary: str = ""
     nameless: int = -1
@@ -350,7 +355,7 @@ def stage(
     return staged
 
 
-def _fill(staged: Staged, data: Content, dress: Dress) -> None:
+def _fill(staged: Staged, data: Content, dress: FileAttributes) -> None:
     """Put the content into a new file beside the old one."""
     # Where chmod is refused, a file may still be made with the mode that it shall have.
     for mode, last in ((0o600, False), (dress.mode, True)):

@@ -48,7 +48,7 @@ WAITING = 500
 _DONE = ("tagged", "untagged")
 
 
-class Live:
+class EventStream:
     """Gives streams, ``clients`` at once. ``clock`` is monotonic seconds. For any thread."""
 
     def __init__(

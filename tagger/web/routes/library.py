@@ -11,12 +11,12 @@ from tagger.index.reader import Found, Reader
 from tagger.index.rows import PhotoRow
 from tagger.library import search, similar, suggest
 from tagger.library.explain import Explainer
-from tagger.library.similar import Similar
+from tagger.library.similar import SimilarPhotos
 from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.web import library
 from tagger.web.edits import Edits
 from tagger.web.errors import WebError
-from tagger.web.routes.events import STREAM_SECONDS, Live
+from tagger.web.routes.events import STREAM_SECONDS, EventStream
 from tagger.web.routes.predict import no_photo, query_text, whole_number
 from tagger.web.services import Services
 
@@ -24,8 +24,8 @@ from tagger.web.services import Services
 def add_library_routes(routes: Blueprint, services: Services) -> None:
     """Add them to the routes that answer with JSON."""
     config, known = services.config, services.vocabulary
-    edits, live = Edits(config, services.manager), Live(services)
-    alike, reasons = Similar(), Explainer(config, known)
+    edits, live = Edits(config, services.manager), EventStream(services)
+    alike, reasons = SimilarPhotos(), Explainer(config, known)
 
     def changed(photo_id: int, change: Callable[[PhotoRow], None]) -> Response:
         """Make a change; answer with the photo as it is then."""

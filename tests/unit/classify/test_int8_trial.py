@@ -25,7 +25,7 @@ from tagger.classify.int8_trial import (
     read_verdict,
     split,
 )
-from tagger.classify.onnx_store import Converted, read_converted
+from tagger.classify.onnx_store import OnnxModel, read_converted
 from tagger.errors import ModelError
 from tests.support.checkpoints import photo_crops, random_crops
 
@@ -68,12 +68,12 @@ def good(converted, photos, make_once):
     return moved(converted, made), verdict
 
 
-def copy_of(model: Converted, state) -> Converted:
+def copy_of(model: OnnxModel, state) -> OnnxModel:
     shutil.copytree(state_of(model) + "/models", state / "models")
     return moved(model, state)
 
 
-def moved(model: Converted, state) -> Converted:
+def moved(model: OnnxModel, state) -> OnnxModel:
     return dataclasses.replace(model, path=model.path.replace(state_of(model), str(state)))
 
 

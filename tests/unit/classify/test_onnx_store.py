@@ -16,7 +16,7 @@ import torch
 
 from tagger.classify import onnx_store
 from tagger.classify.child_process import ChildError, StoppedError, run_child
-from tagger.classify.digest_cache import Digests
+from tagger.classify.digest_cache import DigestCache
 from tagger.classify.export_worker import main
 from tagger.classify.factory import load_engine
 from tagger.classify.loader import converted_model, open_engine
@@ -254,12 +254,12 @@ def test_digests_are_remembered_until_the_file_changes(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"one")
     os.utime(path, ns=(10**18, 10**18))
-    digests = Digests(str(tmp_path), clock=lambda: 10**18 + 3 * 10**9)
+    digests = DigestCache(str(tmp_path), clock=lambda: 10**18 + 3 * 10**9)
     first = digests.of(str(path))
     assert first == file_digest(str(path))
     path.write_bytes(b"two")
     os.utime(path, ns=(10**18, 10**18))
-    assert Digests(str(tmp_path)).of(str(path)) == first, "it was read again"
+    assert DigestCache(str(tmp_path)).of(str(path)) == first, "it was read again"
     os.utime(path, ns=(10**18, 10**18 + 1))
     assert digests.of(str(path)) == file_digest(str(path)) != first
 
@@ -268,7 +268,7 @@ def test_the_digest_of_a_file_that_may_still_change_is_not_remembered(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"one")
     os.utime(path, ns=(10**18, 10**18))
-    digests = Digests(str(tmp_path), clock=lambda: 10**18 + 10**9)
+    digests = DigestCache(str(tmp_path), clock=lambda: 10**18 + 10**9)
     first = digests.of(str(path))
     path.write_bytes(b"two")
     os.utime(path, ns=(10**18, 10**18))
@@ -280,7 +280,7 @@ def test_a_memory_of_digests_that_is_spoilt_or_cannot_be_kept(tmp_path):
     path.write_bytes(b"one")
     for spoilt in ("{", "[]", json.dumps({str(path): 3}), json.dumps({str(path): []})):
         (tmp_path / "digests.json").write_text(spoilt)
-        assert Digests(str(tmp_path)).of(str(path)) == file_digest(str(path))
-    assert Digests("/no/such/folder").of(str(path)) == file_digest(str(path))
+        assert DigestCache(str(tmp_path)).of(str(path)) == file_digest(str(path))
+    assert DigestCache("/no/such/folder").of(str(path)) == file_digest(str(path))
     with pytest.raises(ModelError, match="cannot read"):
-        Digests(str(tmp_path)).of(str(tmp_path / "none"))
+        DigestCache(str(tmp_path)).of(str(tmp_path / "none"))

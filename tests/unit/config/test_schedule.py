@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from tagger.config.schedule import Window
+from tagger.config.schedule import DailyWindow
 from tagger.errors import ConfigError
 
 
@@ -20,7 +20,7 @@ from tagger.errors import ConfigError
     ],
 )
 def test_which_times_a_window_holds(text, inside, outside):
-    window = Window.parse(text)
+    window = DailyWindow.parse(text)
     for moments, expected in ((inside, True), (outside, False)):
         for moment in moments:
             at = datetime.strptime(f"2026-01-31 {moment}", "%Y-%m-%d %H:%M")
@@ -31,7 +31,7 @@ def test_which_times_a_window_holds(text, inside, outside):
 @pytest.mark.parametrize("text", ["", "night", "1-6", "25:00-26:00", "03:00-03:00", "1:00-24:30"])
 def test_what_is_no_window_is_said(text):
     with pytest.raises(ConfigError, match='write it as "01:00-06:00"'):
-        Window.parse(text)
+        DailyWindow.parse(text)
 
 
 def test_a_wrong_schedule_is_a_mistake_in_the_config(home):

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tagger.config.schema import Config, WatchRoot
-from tagger.daemon.commands import Manage
+from tagger.daemon.commands import DaemonCommands
 from tagger.errors import StateError
 from tagger.index.store import Store
 from tagger.records import Outcome, Skipped
@@ -19,7 +19,7 @@ def manage(tmp_path):
     config = Config(watch=(WatchRoot(str(tmp_path / "inbox")),))
     changes: list[bool] = []
     with Store(str(tmp_path)) as store:
-        yield Manage(
+        yield DaemonCommands(
             store,
             config=lambda: config,
             watcher=lambda: Watcher(config.watch, store, None),  # type: ignore[arg-type]
@@ -31,7 +31,7 @@ def manage(tmp_path):
 def test_a_pause_is_remembered(manage):
     assert not manage.paused
     manage.pause(True)
-    again = Manage(
+    again = DaemonCommands(
         manage.store,
         config=Config,
         watcher=lambda: None,  # type: ignore[arg-type, return-value]

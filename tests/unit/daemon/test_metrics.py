@@ -21,7 +21,7 @@ from tagger.config.loader import parse_config
 from tagger.config.schema import Config, MetricsConfig
 from tagger.daemon.metrics import STALE_SECONDS, Metrics, Sources
 from tagger.daemon.progress import Progress
-from tagger.daemon.reporting import Heartbeat
+from tagger.daemon.reporting import HeartbeatWriter
 from tagger.daemon.worker import STUCK_SECONDS, Worker
 from tagger.errors import ConfigError, DamagedImageError
 from tagger.index.store import Store
@@ -66,7 +66,7 @@ class Parts:
         self.config = MetricsConfig(f"127.0.0.1:{self.port}")
         config = Config(state_dir=str(folder))
         self.store = Store(str(folder))
-        self.heartbeat = Heartbeat(str(folder), clock=lambda: self.now)
+        self.heartbeat = HeartbeatWriter(str(folder), clock=lambda: self.now)
         loader = EngineLoader(lambda: False)
         self.worker = Worker(
             config,

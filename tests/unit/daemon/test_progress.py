@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tagger.daemon.progress import LINE_SECONDS, WINDOW_SECONDS, Progress, Standing
+from tagger.daemon.progress import LINE_SECONDS, WINDOW_SECONDS, Progress, ProgressSnapshot
 from tagger.system.humanize import duration
 
 
@@ -29,9 +29,9 @@ def work(progress, clock, *, seconds, rate):
 
 def test_nothing_is_claimed_before_there_is_something_to_go_by(clock):
     progress = Progress(clock)
-    assert progress.standing(5) == Standing(0, 5, None, None)
+    assert progress.standing(5) == ProgressSnapshot(0, 5, None, None)
     progress.add(3)
-    assert progress.standing(2) == Standing(3, 2, None, None)
+    assert progress.standing(2) == ProgressSnapshot(3, 2, None, None)
 
 
 def test_the_rate_is_that_of_the_last_minute(clock):
@@ -49,7 +49,7 @@ def test_the_rate_is_forgotten_when_nothing_is_done(clock):
     progress = Progress(clock)
     work(progress, clock, seconds=30, rate=4)
     clock.now += WINDOW_SECONDS + 1
-    assert progress.standing(7) == Standing(120, 7, None, None)
+    assert progress.standing(7) == ProgressSnapshot(120, 7, None, None)
 
 
 def test_what_was_counted_goes_down_as_photos_are_done(clock):

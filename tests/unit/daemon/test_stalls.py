@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from tagger.daemon import crash_repair, stalls
-from tagger.daemon.crash_repair import Repairs
+from tagger.daemon.crash_repair import CrashRepair
 from tagger.daemon.stalls import HANG_SECONDS, hang, join, left_behind
 from tagger.daemon.worker import STUCK_SECONDS
 from tagger.errors import SilentDiskError
 from tagger.index.store import Store
-from tagger.pipeline.serial_executor import Hand
+from tagger.pipeline.serial_executor import SerialExecutor
 from tagger.watch.stall_timer import SILENT_SECONDS
 
 
@@ -71,7 +71,7 @@ def test_work_on_other_disks_is_waited_for(silent):
 
 
 def test_a_hand_does_one_thing_after_another():
-    hand, done = Hand("test"), []
+    hand, done = SerialExecutor("test"), []
     first = hand.submit(lambda: (time.sleep(0.1), done.append(1)))
     failed = hand.submit(lambda: 1 // 0)
     last = hand.submit(divmod, 7, 2)
@@ -98,7 +98,7 @@ def test_a_folder_waits_for_its_repair_only(tmp_path, monkeypatch):
         monkeypatch.setattr(
             store, "pending", lambda: [(1, "/nas/a.jpg", None), (2, "/b/b.jpg", None)]
         )
-        repairs = Repairs(
+        repairs = CrashRepair(
             store,
             lambda path: path[: path.rindex("/")],
             lambda name, target, *given: threading.Thread(target=target, args=given),

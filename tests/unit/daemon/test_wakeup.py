@@ -7,11 +7,11 @@ import signal
 import threading
 import time
 
-from tagger.daemon.wakeup import Bell
+from tagger.daemon.wakeup import WakeupFd
 
 
 def test_a_ring_is_kept_and_several_count_as_one():
-    bell = Bell()
+    bell = WakeupFd()
     assert not bell.wait(0)
     bell.ring()
     bell.ring()
@@ -20,7 +20,7 @@ def test_a_ring_is_kept_and_several_count_as_one():
 
 
 def test_another_thread_wakes_the_one_that_waits():
-    bell = Bell()
+    bell = WakeupFd()
     threading.Timer(0.05, bell.ring).start()
     started = time.monotonic()
     assert bell.wait(30)
@@ -29,7 +29,7 @@ def test_another_thread_wakes_the_one_that_waits():
 
 def test_signal_handlers_may_ring_in_the_middle_of_anything():
     """With threading.Event this comes to a standstill sooner or later."""
-    bell, rings = Bell(), []
+    bell, rings = WakeupFd(), []
 
     def handle(number, frame):
         rings.append(number)
@@ -56,5 +56,5 @@ def test_signal_handlers_may_ring_in_the_middle_of_anything():
 def test_it_gives_its_file_descriptor_back():
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
-        Bell().ring()
+        WakeupFd().ring()
     assert len(os.listdir("/proc/self/fd")) <= before + 1

@@ -10,7 +10,7 @@ import pytest
 
 from tagger.classify.catalog import weights_of
 from tagger.classify.int8_trial import QUANTIZER, Verdict, cpu_kind
-from tagger.classify.onnx_store import Converted
+from tagger.classify.onnx_store import OnnxModel
 from tagger.config.schema import Config, ModelConfig, WatchRoot, WriteConfig
 from tagger.doctor.checks import checks
 from tagger.doctor.folders import check_events, check_folders, count_folders
@@ -23,7 +23,7 @@ from tagger.doctor.machine import (
     check_state_dir,
 )
 from tagger.doctor.model import _engine, _int8, check_model
-from tagger.doctor.report import Patient
+from tagger.doctor.report import Installation
 from tagger.system.mounts import Mounts
 from tests.support.installations import NOBODY, ROOT, only, running, state_of
 
@@ -31,24 +31,24 @@ from tests.support.installations import NOBODY, ROOT, only, running, state_of
 
 
 def test_a_folder_that_is_well(config):
-    result = only(check_folders(Patient(config)))
+    result = only(check_folders(Installation(config)))
     assert result.state == "ok" and "read and write" in result.said
     assert result.name == f"folder {config.watch[0].path}"
 
 
 def test_no_folder_at_all(config):
-    assert state_of(check_folders(Patient(replace(config, watch=())))) == "wrong"
+    assert state_of(check_folders(Installation(replace(config, watch=())))) == "wrong"
 
 
 def test_a_folder_that_is_away(config):
     os.rmdir(config.watch[0].path)
-    assert "No such file" in only(check_folders(Patient(config))).said
+    assert "No such file" in only(check_folders(Installation(config))).said
 
 
 def test_a_folder_that_is_a_file(config):
     path = os.path.join(config.state_dir, "file")
     open(path, "w").close()
-    result = only(check_folders(Patient(replace(config, watch=(WatchRoot(path),)))))
+    result = only(check_folders(Installation(replace(config, watch=(WatchRoot(path),)))))
     assert (result.state, result.said) == ("wrong", "it is a file")
 
 
@@ -61,12 +61,12 @@ def test_a_folder_that_the_daemons_user_may_not_write_to(config, tmp_path):
                 folder.chmod(0o755)
     else:
         os.chmod(path, 0o555)
-    result = only(check_folders(Patient(config)))
+    result = only(check_folders(Installation(config)))
     assert result.state == "wrong" and "may not write to" in result.said
     assert result.remedy.startswith("setfacl -R -m u:") and path in result.remedy
     reads = replace(config, watch=(WatchRoot(path, read_only=True),))
-    assert state_of(check_folders(Patient(reads))) == "ok"
-    assert state_of(check_folders(Patient(replace(config, write=WriteConfig("none"))))) == "ok"
+    assert state_of(check_folders(Installation(reads))) == "ok"
+    assert state_of(check_folders(Installation(replace(config, write=WriteConfig("none"))))) == "ok"
 
 
 def test_a_folder_that_the_daemon_holds_for_away(config):
@@ -80,7 +80,7 @@ def test_a_folder_that_the_daemon_holds_for_away(config):
 
 
 def test_events_are_proven_by_a_file(config):
-    result = only(check_events(Patient(config)))
+    result = only(check_events(Installation(config)))
     assert result.state == "ok" and "a file made there was heard of" in result.said
     assert os.listdir(config.watch[0].path) == []
 
@@ -88,13 +88,13 @@ def test_events_are_proven_by_a_file(config):
 def test_a_read_only_folder_gets_no_file(config):
     reads = replace(config, watch=(WatchRoot(config.watch[0].path, read_only=True),))
     before = os.stat(config.watch[0].path).st_mtime_ns
-    assert "not proven" in only(check_events(Patient(reads))).said
+    assert "not proven" in only(check_events(Installation(reads))).said
     assert os.stat(config.watch[0].path).st_mtime_ns == before
 
 
 def test_polling_by_choice_is_well(config):
     polls = replace(config, watch=(WatchRoot(config.watch[0].path, mode="poll"),))
-    result = only(check_events(Patient(polls)))
+    result = only(check_events(Installation(polls)))
     assert result.state == "ok" and "every 300 s: mode: poll" in result.said
 
 
@@ -139,15 +139,15 @@ def limits(tmp_path):
 def test_inotify(config, limits, figures, state, remedy):
     for number in range(10):
         os.mkdir(os.path.join(config.watch[0].path, str(number)))
-    result = only(check_inotify(Patient(config, proc=limits(*figures))))
+    result = only(check_inotify(Installation(config, proc=limits(*figures))))
     assert result.state == state and remedy in result.remedy
     polls = replace(config, watch=(WatchRoot(config.watch[0].path, mode="poll"),))
     if "instances" not in remedy:
-        assert state_of(check_inotify(Patient(polls, proc=limits(*figures)))) == "ok"
+        assert state_of(check_inotify(Installation(polls, proc=limits(*figures)))) == "ok"
 
 
 def test_a_machine_without_inotify(config, tmp_path):
-    result = only(check_inotify(Patient(config, proc=str(tmp_path / "none"))))
+    result = only(check_inotify(Installation(config, proc=str(tmp_path / "none"))))
     assert result.state == "warning"
 
 
@@ -160,7 +160,7 @@ def test_folders_are_counted_without_following_links(config):
 
 
 def test_disks(config):
-    [result] = check_disks(Patient(config))  # both folders are on one
+    [result] = check_disks(Installation(config))  # both folders are on one
     assert result.name == f"disk {config.state_dir}"
     assert _room("/d", 5e9, 10_000).state == "ok"
     assert _room("/d", 5e9, None).state == "ok"
@@ -170,51 +170,53 @@ def test_disks(config):
 
 
 def test_state_dir(config, tmp_path):
-    assert state_of(check_state_dir(Patient(config))) == "ok"
+    assert state_of(check_state_dir(Installation(config))) == "ok"
     new = replace(config, state_dir=str(tmp_path / "a" / "b"))
-    assert "not there yet" in only(check_state_dir(Patient(new))).said
+    assert "not there yet" in only(check_state_dir(Installation(new))).said
     assert not (tmp_path / "a").exists()
     (tmp_path / "file").write_text("")
     beside = replace(config, state_dir=str(tmp_path / "file" / "state"))
-    assert state_of(check_state_dir(Patient(beside))) == "wrong"
+    assert state_of(check_state_dir(Installation(beside))) == "wrong"
     nfs = Mounts("36 35 98:0 / / rw,noatime - nfs4 nas:/export rw\n")
-    result = only(check_state_dir(Patient(config, mounts=nfs)))
+    result = only(check_state_dir(Installation(config, mounts=nfs)))
     assert result.state == "wrong" and "nfs4" in result.said
 
 
 def test_clock(config):
     now = 1_800_000_000.0
-    patient = Patient(config, now=now)
+    patient = Installation(config, now=now)
     assert state_of(check_clock(patient)) == "ok"
     assert state_of(check_clock(patient, now + 60)) == "ok"
     result = only(check_clock(patient, now + 3 * 86400))
     assert result.state == "wrong" and "3 days" in result.said
-    assert state_of(check_clock(Patient(config, now=0.0))) == "wrong"
+    assert state_of(check_clock(Installation(config, now=0.0))) == "wrong"
 
 
 def test_exiftool(config, tmp_path, monkeypatch):
     asked = replace(config, write=WriteConfig("embed", exiftool=True))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert state_of(check_exiftool(Patient(config))) == "ok"
-    assert state_of(check_exiftool(Patient(asked))) == "wrong"
+    assert state_of(check_exiftool(Installation(config))) == "ok"
+    assert state_of(check_exiftool(Installation(asked))) == "wrong"
     program = tmp_path / "exiftool"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    assert state_of(check_exiftool(Patient(asked))) == "ok"
+    assert state_of(check_exiftool(Installation(asked))) == "ok"
     idle = replace(config, write=WriteConfig("sidecar-xmp", exiftool=True))
-    assert state_of(check_exiftool(Patient(idle))) == "warning"
+    assert state_of(check_exiftool(Installation(idle))) == "warning"
 
 
 # The model
 
 
-def patient_of(config: Config, **model: object) -> Patient:
+def patient_of(config: Config, **model: object) -> Installation:
     settings = {"download": False} | model
-    return Patient(replace(config, model=ModelConfig(**settings)), environ={"TORCH_HOME": "/no"})
+    return Installation(
+        replace(config, model=ModelConfig(**settings)), environ={"TORCH_HOME": "/no"}
+    )
 
 
 def test_weights(config, tmp_path):
-    def weights(patient: Patient):
+    def weights(patient: Installation):
         return next(result for result in checks(patient) if result.name == "weights")
 
     assert weights(patient_of(config)).state == "wrong"
@@ -261,7 +263,7 @@ def verdict(**changes: object) -> Verdict:
     ],
 )
 def test_int8(config, tmp_path, precision, found, state, said):
-    converted = Converted(str(tmp_path / "net.onnx"), "resnet18", "ab" * 32, "/w", None, ())
+    converted = OnnxModel(str(tmp_path / "net.onnx"), "resnet18", "ab" * 32, "/w", None, ())
     if found is not None:
         known = {"verdict": asdict(found), "quantizer": QUANTIZER, "sha256": ""}
         (tmp_path / "net.int8.json").write_text(json.dumps(known))

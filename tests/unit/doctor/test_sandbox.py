@@ -16,13 +16,13 @@ import pytest
 
 from tagger.decode import landlock, sandbox_check, seccomp
 from tagger.decode.sandbox import CAPABILITIES, DIE, FILTER, LANDLOCK, NETWORK
-from tagger.decode.sandbox_check import Walls, ask
+from tagger.decode.sandbox_check import SandboxCheck, ask
 from tagger.doctor import sandbox
-from tagger.doctor.report import Patient
+from tagger.doctor.report import Installation
 from tagger.doctor.sandbox import check_decoding, judge
 from tests.support.installations import only, running, state_of
 
-ALL = Walls(missing=(), landlock=6, refusal=0, passed=True, reached=False)
+ALL = SandboxCheck(missing=(), landlock=6, refusal=0, passed=True, reached=False)
 FILTERED = platform.machine() in ("x86_64", "aarch64")
 
 
@@ -91,7 +91,7 @@ def test_a_process_that_does_not_start_is_wrong(config, monkeypatch):
     with pytest.raises(ChildProcessError, match=r"ended with code -?[19]"):
         ask(2048, timeout=0.0)
     monkeypatch.setattr(sandbox, "ask", lambda memory: ask(memory, timeout=0.0))
-    result = only(check_decoding(Patient(config)))
+    result = only(check_decoding(Installation(config)))
     assert result.state == "wrong"
     assert "does not start" in result.said
 
@@ -115,7 +115,7 @@ def test_a_process_that_does_not_start_is_wrong(config, monkeypatch):
     ],
 )  # fmt: skip
 def test_what_is_missing_has_a_meaning_and_a_remedy(found, said, remedy):
-    sandbox_check = Walls(**asdict(ALL) | found)
+    sandbox_check = SandboxCheck(**asdict(ALL) | found)
     result = only([judge(sandbox_check, sandbox_check.missing)])
     assert result.state == "warning"
     assert said in result.said
@@ -133,7 +133,7 @@ def test_all_walls_are_one_line():
 
 @pytest.mark.parametrize("broken", [{"passed": False}, {"reached": True}])
 def test_a_wall_that_does_not_hold_is_wrong(broken):
-    assert state_of([judge(Walls(**asdict(ALL) | broken), ())]) == "wrong"
+    assert state_of([judge(SandboxCheck(**asdict(ALL) | broken), ())]) == "wrong"
 
 
 @pytest.mark.parametrize(

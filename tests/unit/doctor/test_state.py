@@ -16,7 +16,7 @@ from tagger.config.schema import Config, MetricsConfig, WebConfig
 from tagger.doctor.checks import checks
 from tagger.doctor.daemon import check_daemon, check_metrics, check_page
 from tagger.doctor.index import check_failures, check_index, examine_index
-from tagger.doctor.report import Patient, Result
+from tagger.doctor.report import Installation, Result
 from tagger.errors import StateError
 from tagger.index.store import Store
 from tagger.records import FileStat
@@ -27,7 +27,7 @@ from tests.support.installations import NOBODY, ROOT, only, running, state_of
 
 
 def index_of(config: Config):
-    return check_index(Patient(config), examine_index(config.state_dir))
+    return check_index(Installation(config), examine_index(config.state_dir))
 
 
 def test_a_sound_index_is_looked_at_without_writing(config):
@@ -93,7 +93,7 @@ def test_an_index_that_may_not_be_read_is_said(config):
     os.mkdir(os.path.join(config.state_dir, "index.sqlite3"))
     with pytest.raises(StateError):
         examine_index(config.state_dir)
-    [result] = [one for one in checks(Patient(config)) if one.name == "index"]
+    [result] = [one for one in checks(Installation(config)) if one.name == "index"]
     assert result.state == "wrong" and result.remedy
 
 
@@ -112,7 +112,7 @@ def test_another_user_is_told_to_ask_as_the_daemons(config, tmp_path):
     with running(config):
         os.seteuid(NOBODY)
         try:
-            found = {result.name: result for result in checks(Patient(config))}
+            found = {result.name: result for result in checks(Installation(config))}
         finally:
             os.seteuid(0)
     for name in ("daemon", "state directory", "index", f"folder {config.watch[0].path}"):
@@ -123,7 +123,7 @@ def test_another_user_is_told_to_ask_as_the_daemons(config, tmp_path):
 
 def test_failures(config):
     with Store(config.state_dir) as store:
-        patient = Patient(config)
+        patient = Installation(config)
         found = examine_index(config.state_dir)
         assert only(check_failures(patient, found)).said == "none"
         for number, kind in enumerate(["DamagedImageError", "NotAnImageError", "NotAnImageError"]):
@@ -145,9 +145,9 @@ def test_failures(config):
 
 
 def test_a_daemon_that_does_not_run(config):
-    assert only(check_daemon(Patient(config))).said == "not running"
+    assert only(check_daemon(Installation(config))).said == "not running"
     write_heartbeat(config.state_dir, {"updated_at": 86400.0, "pid": 1})
-    assert "last heard of 19" in only(check_daemon(Patient(config))).said
+    assert "last heard of 19" in only(check_daemon(Installation(config))).said
 
 
 def test_a_daemon_that_runs(config):
@@ -215,7 +215,7 @@ def test_metrics_that_nobody_tells(config):
         closed.bind(("127.0.0.1", 0))
         listen = f"127.0.0.1:{closed.getsockname()[1]}"
         asked = replace(config, metrics=MetricsConfig(listen))
-        assert list(check_metrics(Patient(asked))) == []
+        assert list(check_metrics(Installation(asked))) == []
         with running(asked) as patient:
             assert "nobody answers" in only(check_metrics(patient)).said
     with running(config) as patient:
@@ -236,6 +236,6 @@ def test_the_page(config):
         result = only(check_page(patient))
         assert result.state == "wrong" and "nobody answers" in result.said
         assert "service install" in result.remedy
-    assert list(check_page(Patient(asked))) == []
+    assert list(check_page(Installation(asked))) == []
     with running(config) as patient:
         assert list(check_page(patient)) == []

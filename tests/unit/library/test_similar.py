@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tagger.index.reader import open_reader
 from tagger.index.rows import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
-from tagger.library.similar import KEPT_SECONDS, Similar
+from tagger.library.similar import KEPT_SECONDS, SimilarPhotos
 from tagger.records import FileStat, PhotoFacts
 
 SIZE = 64
@@ -49,7 +49,7 @@ def test_they_are_those_of_the_smallest_angle(site):
     rows = features(700)
     rows[650] = rows[3] * np.float16(1.5)  # the same direction
     put(site, rows)
-    similar = Similar()
+    similar = SimilarPhotos()
     with open_reader(str(site.state)) as reader:
         for at in (3, 0, 699):
             found = similar.like(reader, at + 1, 12)
@@ -63,7 +63,7 @@ def test_they_are_those_of_the_smallest_angle(site):
 def test_new_photos_count_at_once_and_changed_ones_later(site, clock):
     rows = features(40)
     put(site, rows)
-    similar = Similar(clock=clock)
+    similar = SimilarPhotos(clock=clock)
 
     def nearest() -> int:
         with open_reader(str(site.state)) as reader:
@@ -83,7 +83,7 @@ def test_memory_is_bounded_and_the_newest_are_compared(site):
     rows = features(300)
     rows[0] = rows[299] = rows[150]
     put(site, rows)
-    similar = Similar(max_bytes=100 * SIZE)
+    similar = SimilarPhotos(max_bytes=100 * SIZE)
     with open_reader(str(site.state)) as reader:
         found = similar.like(reader, 151, 50)
         assert similar._kept is not None
@@ -97,7 +97,7 @@ def test_photos_of_another_network_are_not_compared(site):
     put(site, rows[:5])
     put(site, rows[:5], first=5, model="other")
     with open_reader(str(site.state)) as reader:
-        assert {number for number, _ in Similar().like(reader, 1, 20)} == {2, 3, 4, 5}
+        assert {number for number, _ in SimilarPhotos().like(reader, 1, 20)} == {2, 3, 4, 5}
 
 
 def test_odd_features_are_no_failure(site):
@@ -106,7 +106,7 @@ def test_odd_features_are_no_failure(site):
     rows[2, 3], rows[3, 3] = np.float16("nan"), np.float16("inf")
     put(site, rows)
     with open_reader(str(site.state)) as reader:
-        similar = Similar()
+        similar = SimilarPhotos()
         assert similar.like(reader, 2, 5) == []
         assert similar.like(reader, 99, 5) == []
         found = similar.like(reader, 1, 9)

@@ -8,7 +8,7 @@ import os
 import pytest
 import yaml
 
-from tagger.classify.digest_cache import Digests
+from tagger.classify.digest_cache import DigestCache
 from tagger.classify.onnx_store import read_json
 from tagger.config.edit import with_value
 from tagger.config.loader import load_config
@@ -55,7 +55,7 @@ def test_no_state_file_that_is_not_sound_stops_a_start(tmp_path, text):
     (tmp_path / "decisions.jsonl").write_text(text + "\n")
     assert not read_heartbeat(str(tmp_path)).keys() - {"a"}
     assert RootMemory(str(tmp_path)).get("/photos") is None
-    assert Digests(str(tmp_path)).of(str(tmp_path / "model.json"))
+    assert DigestCache(str(tmp_path)).of(str(tmp_path / "model.json"))
     assert read_lines(str(tmp_path / "decisions.jsonl")) == []
     with pytest.raises(ValueError):
         read_json(str(tmp_path / "model.json"))

@@ -17,7 +17,7 @@ from tagger.config.schema import WatchRoot
 from tagger.records import Candidate, FileStat
 from tagger.watch.events import Hint, Kind
 from tagger.watch.root_identity import RootMemory
-from tagger.watch.root_watcher import RootWatch, Settings
+from tagger.watch.root_watcher import RootWatcher, Settings
 from tagger.watch.watcher import Watcher
 
 Make = Callable[..., Any]
@@ -154,7 +154,7 @@ class Bench:
     def __init__(self, root: WatchRoot, library: Library, memory: RootMemory) -> None:
         self.library, self.time, self.sources = library, Time(), Sources()
         settings = Settings(clock=self.time, wall=self.time.wall, source=self.sources)
-        self.watch = RootWatch(root, library, library, memory, settings, Alone())
+        self.watch = RootWatcher(root, library, library, memory, settings, Alone())
 
     def pass_time(self, seconds: float) -> None:
         """Step whenever something is due during the next ``seconds``."""

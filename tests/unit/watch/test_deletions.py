@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tagger.system.files import is_absent
-from tagger.watch.deletions import Departures, away, is_wave
+from tagger.watch.deletions import DeletionGuard, away, is_wave
 
 
 def paths(count: int, start: int = 0) -> list[str]:
@@ -38,7 +38,7 @@ def test_nothing_mounted_is_away(tmp_path: Path) -> None:
 
 
 def test_a_few_are_reported_once() -> None:
-    departures = Departures("/p")
+    departures = DeletionGuard("/p")
     assert departures.judge(paths(20), lambda: 20, 0.0) == paths(20)
     assert departures.judge(paths(20), lambda: 20, 1.0) == []
     departures.back("/p/3.jpg")
@@ -46,7 +46,7 @@ def test_a_few_are_reported_once() -> None:
 
 
 def test_a_wave_is_held_at_the_second_look(caplog: pytest.LogCaptureFixture) -> None:
-    departures = Departures("/p")
+    departures = DeletionGuard("/p")
     assert departures.judge(paths(50), lambda: 100, 0.0) is None
     assert departures.judge(paths(50), lambda: 100, 1.0) is None
     assert departures.held == 0 and caplog.text == ""
@@ -57,13 +57,13 @@ def test_a_wave_is_held_at_the_second_look(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_single_scan_calls_it_at_once() -> None:
-    departures = Departures("/p", patient=False)
+    departures = DeletionGuard("/p", patient=False)
     assert departures.judge(paths(50), lambda: 100, 0.0) is None
     assert departures.held == 50
 
 
 def test_a_wave_that_comes_in_drops_is_a_wave() -> None:
-    departures = Departures("/p")
+    departures = DeletionGuard("/p")
     reported: list[str] = []
 
     def known() -> int:
@@ -75,13 +75,13 @@ def test_a_wave_that_comes_in_drops_is_a_wave() -> None:
 
 
 def test_slow_deletions_are_no_wave() -> None:
-    departures = Departures("/p")
+    departures = DeletionGuard("/p")
     for day in range(10):
         assert departures.judge(paths(10, day * 10), lambda: 100, day * 86400.0) is not None
 
 
 def test_released_deletions_are_reported() -> None:
-    departures = Departures("/p", patient=False)
+    departures = DeletionGuard("/p", patient=False)
     departures.judge(paths(50), lambda: 100, 0.0)
     departures.release()
     assert departures.judge(paths(50), lambda: 100, 1.0) == paths(50)
@@ -93,4 +93,4 @@ def test_the_index_is_counted_only_when_it_matters() -> None:
     def count() -> int:
         raise AssertionError("counted for nothing")
 
-    assert Departures("/p").judge(paths(5), count, 0.0) == paths(5)
+    assert DeletionGuard("/p").judge(paths(5), count, 0.0) == paths(5)

@@ -12,24 +12,24 @@ import pytest
 
 from tagger.config.schema import WatchRoot
 from tagger.system.mounts import Mounts, read_mountinfo
-from tagger.watch.event_feed import CANARY_SECONDS, MAX_LOSSES, RETRY_SECONDS, Feed
+from tagger.watch.event_feed import CANARY_SECONDS, MAX_LOSSES, RETRY_SECONDS, EventFeed
 from tagger.watch.events import Hint, Kind
 from tests.unit.watch.conftest import Source, Time
 
 LOCAL = Mounts(read_mountinfo())
 
 
-def make(root: Path, sources: Any, **options: Any) -> Feed:
+def make(root: Path, sources: Any, **options: Any) -> EventFeed:
     given = WatchRoot(str(root), **options)
-    return Feed(given, sources, threading.Event(), Time(), max_queued=100)
+    return EventFeed(given, sources, threading.Event(), Time(), max_queued=100)
 
 
-def at(feed: Feed, now: float) -> Feed:
+def at(feed: EventFeed, now: float) -> EventFeed:
     feed._clock.now = now  # type: ignore[attr-defined]
     return feed
 
 
-def answer_canary(feed: Feed, sources: Any) -> None:
+def answer_canary(feed: EventFeed, sources: Any) -> None:
     source = sources.last
     source.hints.append(Hint(Kind.CANARY, feed._canary or ""))
     assert list(feed.hints()) == []
@@ -66,7 +66,7 @@ def test_a_canary_has_its_time_though_the_watching_of_all_folders_took_long(root
             clock.now += 10 * CANARY_SECONDS
             super().start()
 
-    feed = Feed(WatchRoot(str(root)), Slow, threading.Event(), clock)
+    feed = EventFeed(WatchRoot(str(root)), Slow, threading.Event(), clock)
     feed.arm(LOCAL)
     assert not feed.check(LOCAL) and feed.mode == "events"
     clock.now += CANARY_SECONDS

@@ -12,7 +12,7 @@ import pytest
 
 from tagger.config.schema import WatchRoot
 from tagger.watch import events
-from tagger.watch.events import Hint, HintBox, Kind, WatchdogSource
+from tagger.watch.events import Hint, HintQueue, Kind, WatchdogSource
 
 Wait = Callable[..., float]
 
@@ -150,7 +150,7 @@ def test_stopping_ends_its_threads_and_gives_its_files_back(root: Path) -> None:
 
 def test_hints_are_kept_once_and_in_order() -> None:
     wake = threading.Event()
-    box = HintBox(wake)
+    box = HintQueue(wake)
     for path in ("a", "b", "a"):
         box.put(Hint(Kind.LOOK, path))
     assert wake.is_set()
@@ -159,7 +159,7 @@ def test_hints_are_kept_once_and_in_order() -> None:
 
 
 def test_too_many_hints_become_one_doubt() -> None:
-    box = HintBox(threading.Event(), limit=10)
+    box = HintQueue(threading.Event(), limit=10)
     box.put(Hint(Kind.LOST))
     for number in range(100):
         box.put(Hint(Kind.LOOK, str(number)))

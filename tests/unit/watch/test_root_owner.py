@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from tagger.watch.root_identity import MARKER, read_marker, write_marker
-from tagger.watch.root_owner import Writers, read_writer
+from tagger.watch.root_owner import RootOwners, read_writer
 
 HERE, THERE = "a" * 16, "b" * 16
 
 
 @pytest.fixture
 def make(tmp_path: Path):
-    def make(name: str, machine: str = HERE) -> Writers:
+    def make(name: str, machine: str = HERE) -> RootOwners:
         (tmp_path / name).mkdir(exist_ok=True)
-        return Writers(str(tmp_path / name), machine)
+        return RootOwners(str(tmp_path / name), machine)
 
     return make
 

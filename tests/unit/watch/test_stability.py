@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.records import FileStat
-from tagger.watch.stability import Completeness, Look, Settling, patience
+from tagger.watch.stability import Completeness, Look, StabilityTracker, patience
 
 COMPLETE, INCOMPLETE, UNKNOWN = Completeness
 SMALL, LARGER = FileStat(10, 1, 5), FileStat(20, 2, 5)
 
 
 def test_complete_and_let_go_is_finished_at_once() -> None:
-    settling = Settling(2.0)
+    settling = StabilityTracker(2.0)
     assert settling.look("a", Look(SMALL, 0.0, False, COMPLETE), 100.0) is None
     assert "a" not in settling
 
@@ -33,14 +33,14 @@ def test_complete_and_let_go_is_finished_at_once() -> None:
     ],
 )
 def test_stable_for_long_enough_is_finished(look: Look, seconds: float) -> None:
-    settling = Settling(2.0)
+    settling = StabilityTracker(2.0)
     assert settling.look("a", look, 100.0) is not None
     assert settling.look("a", look, 100.0 + seconds - 0.01) is not None
     assert settling.look("a", look, 100.0 + seconds) is None
 
 
 def test_a_change_starts_the_wait_again() -> None:
-    settling = Settling(2.0)
+    settling = StabilityTracker(2.0)
     settling.look("a", Look(SMALL), 100.0)
     assert settling.look("a", Look(LARGER), 101.9) is not None
     assert settling.look("a", Look(LARGER), 103.8) is not None
@@ -48,18 +48,18 @@ def test_a_change_starts_the_wait_again() -> None:
 
 
 def test_a_file_that_has_been_idle_need_not_be_observed() -> None:
-    settling = Settling(2.0)
+    settling = StabilityTracker(2.0)
     assert settling.look("old", Look(SMALL, idle=50.0), 100.0) is None
     assert settling.look("newer", Look(SMALL, idle=1.5), 100.0) == pytest.approx(100.5)
 
 
 def test_an_open_writer_outweighs_idleness() -> None:
-    settling = Settling(2.0)
+    settling = StabilityTracker(2.0)
     assert settling.look("a", Look(SMALL, 30.0, True, COMPLETE), 100.0) is not None
 
 
 def test_due_gives_each_file_once_and_in_time() -> None:
-    settling = Settling(2.0)
+    settling = StabilityTracker(2.0)
     for _ in range(3):
         due = settling.look("a", Look(SMALL), 100.0)
     assert due is not None and due <= 102.0
@@ -73,7 +73,7 @@ def test_due_gives_each_file_once_and_in_time() -> None:
 
 
 def test_forgotten_files_are_not_due() -> None:
-    settling = Settling(2.0)
+    settling = StabilityTracker(2.0)
     settling.look("a", Look(SMALL), 100.0)
     settling.look("b", Look(SMALL), 100.0)
     settling.forget("a")
@@ -84,7 +84,7 @@ def test_forgotten_files_are_not_due() -> None:
 
 
 def test_more_than_the_limit_is_left_to_a_scan() -> None:
-    settling = Settling(2.0, limit=2)
+    settling = StabilityTracker(2.0, limit=2)
     assert settling.look("a", Look(SMALL), 0.0) != math.inf
     assert settling.look("b", Look(SMALL), 0.0) != math.inf
     assert settling.look("c", Look(SMALL), 0.0) == math.inf
@@ -93,7 +93,7 @@ def test_more_than_the_limit_is_left_to_a_scan() -> None:
 
 
 def test_thousands_of_waiting_files_are_not_looked_at_all_the_time() -> None:
-    settling = Settling(2.0)
+    settling = StabilityTracker(2.0)
     for number in range(5000):
         settling.look(str(number), Look(SMALL, 0.0, True, UNKNOWN), 0.0)
     due = settling.look("0", Look(LARGER, 0.0, True, UNKNOWN), 0.0)
@@ -110,7 +110,7 @@ def test_never_finished_while_it_changes_or_is_incomplete(
     steps: list[tuple[float, bool, bool | None]],
 ) -> None:
     """Whatever the order of events, only a version seen for the whole time is finished."""
-    settling = Settling(2.0)
+    settling = StabilityTracker(2.0)
     now, size, first_seen = 0.0, 1, 0.0
     for pause, changed, writer in steps:
         now += pause

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tagger.watch.stall_timer import SILENT_SECONDS, Pulse
+from tagger.watch.stall_timer import SILENT_SECONDS, StallTimer
 
 
 def test_it_is_silent_when_an_answer_takes_long(hand_clock):
-    pulse = Pulse(hand_clock)
+    pulse = StallTimer(hand_clock)
     hand_clock.now += 1e6
     assert not pulse.silent, "nobody asks"
     with pulse.asking():
@@ -22,7 +22,7 @@ def test_it_is_silent_when_an_answer_takes_long(hand_clock):
 
 
 def test_waiting_for_something_else_is_no_silence(hand_clock):
-    pulse = Pulse(hand_clock)
+    pulse = StallTimer(hand_clock)
     with pulse.asking():
         with pulse.resting():
             hand_clock.now += SILENT_SECONDS + 1
@@ -34,7 +34,7 @@ def test_waiting_for_something_else_is_no_silence(hand_clock):
 
 def test_without_a_question_a_beat_means_nothing(hand_clock):
     """A single run looks at its folders without a thread that others could ask about."""
-    pulse = Pulse(hand_clock)
+    pulse = StallTimer(hand_clock)
     pulse.beat()
     with pulse.resting():
         pass
@@ -43,7 +43,7 @@ def test_without_a_question_a_beat_means_nothing(hand_clock):
 
 
 def test_late_answers_are_counted(hand_clock):
-    pulse = Pulse(hand_clock)
+    pulse = StallTimer(hand_clock)
     with pulse.asking():
         hand_clock.now += SILENT_SECONDS
         pulse.beat()

@@ -12,10 +12,10 @@ from tagger.config.schema import WatchRoot
 from tagger.paths import photos_of_sidecar, sidecar_paths
 from tagger.records import FileStat
 from tagger.system import files
-from tagger.watch.walk import Rules, WalkReport, sidecar_stats, walk
+from tagger.watch.walk import WalkReport, WalkRules, sidecar_stats, walk
 
 
-def seen(rules: Rules, top: str | None = None) -> tuple[list[str], WalkReport, list[str]]:
+def seen(rules: WalkRules, top: str | None = None) -> tuple[list[str], WalkReport, list[str]]:
     """Return the photos met (relative to the root), the report and the complaints."""
     report, complaints = WalkReport(), []
     photos = [
@@ -36,7 +36,7 @@ def make(root: Path, *names: str) -> None:
 
 def test_photos_and_nothing_else(root: Path) -> None:
     make(root, "a.jpg", "B.JPEG", "c.heic", "raw.CR2", "notes.txt", "a.jpg.xmp", "jpg", "d/e.png")
-    assert seen(Rules(WatchRoot(str(root))))[0] == [
+    assert seen(WalkRules(WatchRoot(str(root))))[0] == [
         "B.JPEG",
         "a.jpg",
         "c.heic",
@@ -89,7 +89,7 @@ def test_photos_and_nothing_else(root: Path) -> None:
 )
 def test_temporary_names_are_ignored(root: Path, name: str) -> None:
     make(root, name, "good.jpg")
-    rules = Rules(WatchRoot(str(root)))
+    rules = WalkRules(WatchRoot(str(root)))
     assert seen(rules)[0] == ["good.jpg"]
     assert not rules.wants(str(root / name))
 
@@ -109,7 +109,7 @@ def test_temporary_names_are_ignored(root: Path, name: str) -> None:
 )
 def test_ignore_patterns(root: Path, pattern: str, left: list[str]) -> None:
     make(root, "a.jpg", "b.png", "sub/deep/d.jpg", "sub/e.jpg")
-    rules = Rules(WatchRoot(str(root), ignore=(pattern,)))
+    rules = WalkRules(WatchRoot(str(root), ignore=(pattern,)))
     assert seen(rules)[0] == left
     everything = ["a.jpg", "b.png", "sub/deep/d.jpg", "sub/e.jpg"]
     assert [name for name in everything if rules.wants(str(root / name))] == left
@@ -120,7 +120,7 @@ def test_ignore_patterns_are_compared_by_letters(root: Path, form: str) -> None:
     other = {"NFC": "NFD", "NFD": "NFC"}[form]
     make(root, *(unicodedata.normalize(form, name) for name in ("Été/a.jpg", "x/Ü.jpg", "b.jpg")))
     patterns = tuple(unicodedata.normalize(other, pattern) for pattern in ("Été", "x/?.jpg"))
-    rules = Rules(WatchRoot(str(root), ignore=patterns))
+    rules = WalkRules(WatchRoot(str(root), ignore=patterns))
     assert seen(rules)[0] == ["b.jpg"]
     assert not rules.wants(str(root / unicodedata.normalize(form, "Été/a.jpg")))
 
@@ -128,13 +128,13 @@ def test_ignore_patterns_are_compared_by_letters(root: Path, form: str) -> None:
 def test_a_package_that_is_the_watched_folder_is_walked(tmp_path: Path) -> None:
     root = tmp_path / "Photos Library.photoslibrary"
     make(root, "originals/a.jpg", "download/b.jpg", "recycled photos/c.jpg", "lrdata/d.jpg")
-    assert len(seen(Rules(WatchRoot(str(root))))[0]) == 4
+    assert len(seen(WalkRules(WatchRoot(str(root))))[0]) == 4
 
 
 @pytest.mark.parametrize("name", ["a.jpg.xmp", "a.jpg.XMP", "a.XMP", "a.Xmp", "a.jpg.tags.json"])
 def test_sidecars_are_found_whatever_the_case_of_their_ending(root: Path, name: str) -> None:
     make(root, "a.jpg", name, "b.xmp", "a.jpeg.XMP")
-    photos = list(walk(Rules(WatchRoot(str(root))), str(root), WalkReport(), lambda *_: None))
+    photos = list(walk(WalkRules(WatchRoot(str(root))), str(root), WalkReport(), lambda *_: None))
     (photo,) = photos
     beside = os.lstat(root / name)
     assert photo.sidecars == (beside,)
@@ -147,7 +147,7 @@ def test_sidecars_are_found_whatever_the_case_of_their_ending(root: Path, name: 
 def test_of_two_spellings_of_a_sidecar_all_take_the_same(root: Path) -> None:
     make(root, "a.jpg", "a.jpg.Xmp", "a.jpg.XMP", "a.xmp")
     while True:
-        (photo,) = walk(Rules(WatchRoot(str(root))), str(root), WalkReport(), lambda *_: None)
+        (photo,) = walk(WalkRules(WatchRoot(str(root))), str(root), WalkReport(), lambda *_: None)
         assert photo.sidecars == sidecar_stats(photo.path)
         taken = [place for place in sidecar_paths(photo.path) if os.path.lexists(place)]
         assert photo.sidecars == tuple(map(os.lstat, taken))
@@ -159,7 +159,7 @@ def test_of_two_spellings_of_a_sidecar_all_take_the_same(root: Path) -> None:
 
 def test_recursion_can_be_turned_off(root: Path) -> None:
     make(root, "a.jpg", "sub/b.jpg")
-    rules = Rules(WatchRoot(str(root), recursive=False))
+    rules = WalkRules(WatchRoot(str(root), recursive=False))
     assert seen(rules)[0] == ["a.jpg"]
     assert not rules.wants(str(root / "sub/b.jpg"))
     assert not rules.wants_folder(str(root / "sub"))
@@ -174,12 +174,12 @@ def test_links_are_not_followed(root: Path, tmp_path: Path) -> None:
     os.mkfifo(root / "pipe.jpg")
     (root / "folder.jpg").mkdir()
     make(root, "folder.jpg/inside.jpg")
-    assert seen(Rules(WatchRoot(str(root))))[0] == ["folder.jpg/inside.jpg", "sub/a.jpg"]
+    assert seen(WalkRules(WatchRoot(str(root))))[0] == ["folder.jpg/inside.jpg", "sub/a.jpg"]
 
 
 def test_folders_of_other_roots_are_left_to_them(root: Path) -> None:
     make(root, "a.jpg", "inner/b.jpg", "inner2/c.jpg")
-    rules = Rules(WatchRoot(str(root)), frozenset({"inner"}))
+    rules = WalkRules(WatchRoot(str(root)), frozenset({"inner"}))
     assert seen(rules)[0] == ["a.jpg", "inner2/c.jpg"]
     assert not rules.owns(str(root / "inner/b.jpg"))
     assert rules.owns(str(root / "inner2/c.jpg"))
@@ -194,7 +194,7 @@ def test_any_name_will_do(root: Path, name: bytes) -> None:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
         file.write(b"x")
-    rules = Rules(WatchRoot(str(root)))
+    rules = WalkRules(WatchRoot(str(root)))
     photos, _, complaints = seen(rules)
     assert [os.fsencode(photo) for photo in photos] == [name]
     assert complaints == []
@@ -213,20 +213,20 @@ def test_a_folder_that_cannot_be_read_is_named_once_and_passed_over(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)  # root may read everything
-    photos, report, complaints = seen(Rules(WatchRoot(str(root))))
+    photos, report, complaints = seen(WalkRules(WatchRoot(str(root))))
     assert photos == ["a.jpg"]
     assert report.unreadable == complaints == [str(root / "locked")]
 
 
 def test_a_folder_that_went_away_is_not_worth_a_word(root: Path) -> None:
-    _, report, complaints = seen(Rules(WatchRoot(str(root))), str(root / "gone"))
+    _, report, complaints = seen(WalkRules(WatchRoot(str(root))), str(root / "gone"))
     assert (report.unreadable, complaints) == ([], [])
 
 
 def test_all_sidecars_are_seen(root: Path) -> None:
     make(root, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "a.jpg.xmp", "a.xmp", "b.xmp", "c.jpg.tags.json")
     (root / "a.jpg.xmp").write_bytes(b"longer")
-    photos = walk(Rules(WatchRoot(str(root))), str(root), WalkReport(), print)
+    photos = walk(WalkRules(WatchRoot(str(root))), str(root), WalkReport(), print)
     found = {os.path.basename(p.path): p.sidecars for p in photos}
     beside = {"a": ["a.jpg.xmp", "a.xmp"], "b": ["b.xmp"], "c": ["c.jpg.tags.json"], "d": []}
     for name, sidecars in beside.items():
@@ -239,7 +239,7 @@ def test_all_sidecars_are_seen(root: Path) -> None:
 def test_each_answer_of_the_disk_is_told(root: Path) -> None:
     make(root, *(f"{number}/{number}.txt" for number in range(20)))
     beats: list[int] = []
-    rules = Rules(WatchRoot(str(root)))
+    rules = WalkRules(WatchRoot(str(root)))
     assert not list(walk(rules, str(root), WalkReport(), print, lambda: beats.append(1)))
     assert len(beats) >= 20
 

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 from tagger.config.schema import Config, WatchRoot, WebConfig
-from tagger.daemon.commands import Manage
+from tagger.daemon.commands import DaemonCommands
 from tagger.index.rows import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
@@ -24,9 +24,9 @@ from tagger.records import CropSpec, FileStat, JournalEntry, PhotoFacts, Predict
 from tagger.web.app import create_app
 from tagger.web.auth.request_checks import allowed_hosts
 from tagger.web.bounded_search import limited_reader
-from tagger.web.photo_images import Gallery
+from tagger.web.photo_images import PhotoImages
 from tagger.web.services import Services
-from tagger.web.upload_classifier import Classifier
+from tagger.web.upload_classifier import UploadClassifier
 from tagger.web.uploads import Spool
 
 GOLDEN_RETRIEVER, LABRADOR, TABBY = 207, 208, 281
@@ -153,11 +153,13 @@ def spool() -> Iterator[Spool]:
 
 
 @pytest.fixture(scope="module")
-def classifier(spool: Spool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Classifier]:
+def classifier(
+    spool: Spool, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[UploadClassifier]:
     """Return one for a module's tests, so that its decoding process starts once."""
     folder = tmp_path_factory.mktemp("classifier")
     config = Config(state_dir=str(folder), web=WebConfig(max_upload_mb=1))
-    made = Classifier(config, load_vocabulary(), FakeEngine, spool)
+    made = UploadClassifier(config, load_vocabulary(), FakeEngine, spool)
     yield made
     made.close()
 
@@ -175,7 +177,7 @@ class Hints:
         self.paths.append("")
 
 
-class Daemon(Manage):
+class Daemon(DaemonCommands):
     """What the page asks of a daemon, with a real index, and all folders there but ``away``."""
 
     def __init__(self, site: Site, store: Store) -> None:
@@ -197,10 +199,10 @@ def manager(site: Site) -> Iterator[Daemon]:
 
 @pytest.fixture
 def open_site(
-    site: Site, spool: Spool, classifier: Classifier
+    site: Site, spool: Spool, classifier: UploadClassifier
 ) -> Iterator[Callable[..., FlaskClient]]:
     """Return a function that gives a client of the page; named services are replaced."""
-    gallery = Gallery(site.config, spool)
+    gallery = PhotoImages(site.config, spool)
 
     def opened(**other: Any) -> FlaskClient:
         services = {

@@ -16,7 +16,7 @@ from tagger.errors import PhotoVanishedError
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
-from tagger.library.edit import Untagger
+from tagger.library.edit import TagEditor
 from tagger.metadata import json_sidecar
 from tagger.metadata.managed_file import container_packet
 from tagger.metadata.xmp import edit
@@ -208,7 +208,7 @@ def test_what_another_program_disturbs_is_told_and_done_the_next_time(home, tagg
     home.configure(write={"target": "embed", "provenance": False})
     config = load_config(str(home.config))
     with Disturbed(config.state_dir) as store:
-        untagger = Untagger(config, store)
+        untagger = TagEditor(config, store)
         store.file = Path(f"{photo}.xmp")
         with pytest.raises(PhotoVanishedError):
             untagger.remove(str(photo), [leaf])

@@ -17,7 +17,7 @@ from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
 from tagger.records import FileStat
 from tagger.system.files import photo_stat
-from tagger.web.photo_images import VIEW_BYTES, Gallery
+from tagger.web.photo_images import VIEW_BYTES, PhotoImages
 from tagger.web.routes.predict import MAX_QUERY
 from tests.unit.web.conftest import jpeg
 
@@ -139,7 +139,7 @@ def test_thumbnails_are_made_once_and_anew_after_a_change(client, site):
 
 
 def test_large_pictures_in_memory_are_bounded(site, spool):
-    gallery = Gallery(site.config, spool)
+    gallery = PhotoImages(site.config, spool)
     for number in range(70):
         gallery._keep(str(number), "view", bytes(1_000_000))
         assert sum(map(len, gallery._views.values())) <= VIEW_BYTES
@@ -155,7 +155,7 @@ def test_a_thumbnail_outlives_its_page_and_is_made_again_when_damaged(client, si
     assert first in kept.read_bytes()
     with open_reader(str(site.state)) as reader:
         row = reader.photo(str(site.inbox / "dog.jpg"))
-    idle = Gallery(site.config, spool)
+    idle = PhotoImages(site.config, spool)
     assert idle.picture(row, "thumbnail").jpeg == first
     assert idle._pool is None, "nothing was decoded"
     kept.write_bytes(kept.read_bytes()[:-40])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.web.thumbnail_cache import STRAY_SECONDS, USED_SECONDS, Thumbnails
+from tagger.web.thumbnail_cache import STRAY_SECONDS, USED_SECONDS, ThumbnailCache
 
 
 def key(number: int) -> str:
@@ -23,11 +23,11 @@ def size(folder: Path) -> int:
 
 
 def test_what_is_kept_comes_back_also_to_another_process(tmp_path, clock):
-    cache = Thumbnails(str(tmp_path), 10_000, clock=clock)
+    cache = ThumbnailCache(str(tmp_path), 10_000, clock=clock)
     assert cache.get(key(1)) is None
     cache.put(key(1), b"a picture")
     assert cache.get(key(1)) == b"a picture"
-    assert Thumbnails(str(tmp_path), 10_000).get(key(1)) == b"a picture"
+    assert ThumbnailCache(str(tmp_path), 10_000).get(key(1)) == b"a picture"
     cache.put(key(1), b"another")
     assert cache.get(key(1)) == b"another"
     [file] = files(tmp_path)
@@ -48,7 +48,7 @@ def test_what_is_kept_comes_back_also_to_another_process(tmp_path, clock):
     ],
 )
 def test_a_damaged_one_is_none(tmp_path, damage):
-    cache = Thumbnails(str(tmp_path), 10_000)
+    cache = ThumbnailCache(str(tmp_path), 10_000)
     cache.put(key(1), b"a picture of some length")
     [file] = files(tmp_path)
     file.write_bytes(damage(file.read_bytes()))
@@ -57,7 +57,7 @@ def test_a_damaged_one_is_none(tmp_path, damage):
 
 
 def test_the_oldest_go_when_there_is_too_much(tmp_path, clock):
-    cache = Thumbnails(str(tmp_path), 50_000, clock=clock)
+    cache = ThumbnailCache(str(tmp_path), 50_000, clock=clock)
     for number in range(300):
         clock.now += 1
         cache.put(key(number), bytes(984))
@@ -68,7 +68,7 @@ def test_the_oldest_go_when_there_is_too_much(tmp_path, clock):
 
 
 def test_use_makes_it_new_again(tmp_path, clock):
-    cache = Thumbnails(str(tmp_path), 5_000, clock=clock)
+    cache = ThumbnailCache(str(tmp_path), 5_000, clock=clock)
     for number in range(5):
         cache.put(key(number), bytes(984))
         clock.now += 1
@@ -80,7 +80,7 @@ def test_use_makes_it_new_again(tmp_path, clock):
 
 
 def test_two_processes_keep_twice_the_bound_at_most(tmp_path, clock):
-    caches = [Thumbnails(str(tmp_path), 20_000, clock=clock) for _ in range(2)]
+    caches = [ThumbnailCache(str(tmp_path), 20_000, clock=clock) for _ in range(2)]
     for number in range(100):
         clock.now += 1
         caches[number % 2].put(key(number), bytes(984))
@@ -91,26 +91,26 @@ def test_two_processes_keep_twice_the_bound_at_most(tmp_path, clock):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path, clock):
-    cache = Thumbnails(str(tmp_path), 3_000, clock=clock)
+    cache = ThumbnailCache(str(tmp_path), 3_000, clock=clock)
     cache.put(key(1), bytes(100))
     [file] = files(tmp_path)
     old, new = (file.with_name(f"{file.name}.{n}.part") for n in (1, 2))
     for part, age in ((old, STRAY_SECONDS + 10), (new, 10)):
         part.write_bytes(b"half")
         os.utime(part, (clock.now - age, clock.now - age))
-    Thumbnails(str(tmp_path), 3_000, clock=clock).put(key(2), bytes(100))
+    ThumbnailCache(str(tmp_path), 3_000, clock=clock).put(key(2), bytes(100))
     assert not old.exists() and new.exists()
 
 
 def test_a_folder_that_cannot_be_written_to_is_no_error(tmp_path):
     (tmp_path / "thumbnails").write_bytes(b"in the way")
-    cache = Thumbnails(str(tmp_path), 1_000)
+    cache = ThumbnailCache(str(tmp_path), 1_000)
     cache.put(key(1), b"a picture")
     assert cache.get(key(1)) is None
 
 
 def test_a_link_in_the_cache_is_not_written_through(tmp_path):
-    cache = Thumbnails(str(tmp_path), 1_000)
+    cache = ThumbnailCache(str(tmp_path), 1_000)
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
     place = tmp_path / "thumbnails" / key(1)[:2] / key(1)

@@ -20,7 +20,7 @@ from tagger.library.status import page_status_json
 from tagger.records import Unchanged
 from tagger.web.errors import WebError
 from tagger.web.routes import events as live
-from tagger.web.routes.events import Live
+from tagger.web.routes.events import EventStream
 from tagger.web.server import WebServer
 from tagger.web.services import Services
 from tests.unit.web.conftest import FakeEngine
@@ -91,7 +91,7 @@ def test_a_query_that_is_none_is_told_before_the_stream_begins(client, site, que
 
 
 def test_a_photo_that_waits_is_told_when_it_is_tagged(services, site):
-    stream = Live(services).stream(And(), None, 30.0)
+    stream = EventStream(services).stream(And(), None, 30.0)
     assert told((next(stream) + next(stream)).decode())[0][0] == "status"
     with Store(str(site.state)) as store:
         store.mark_waiting([(str(site.inbox / "new.jpg"), str(site.inbox))])
@@ -120,7 +120,7 @@ def test_an_index_that_cannot_be_read_for_a_while_ends_nothing(services, site):
             raise trouble.pop()
         return page_status_json(site.config)
 
-    stream = Live(dataclasses.replace(services, status=status)).stream(And(), None, 30.0)
+    stream = EventStream(dataclasses.replace(services, status=status)).stream(And(), None, 30.0)
     next(stream)
     next(stream)
     assert not trouble
@@ -131,13 +131,13 @@ def test_an_index_that_cannot_be_read_for_a_while_ends_nothing(services, site):
 
 
 def test_a_stream_ends_by_itself_and_says_that_it_lives(services):
-    chunks = list(Live(services, clock=Clock()).stream(And(), None, 8.0))
+    chunks = list(EventStream(services, clock=Clock()).stream(And(), None, 8.0))
     assert b":\n\n" in chunks
     assert len(chunks) < 15
 
 
 def test_there_are_few_streams_and_each_makes_room_again(services):
-    several = Live(services, clients=2)
+    several = EventStream(services, clients=2)
     first, second = (several.stream(And(), None, 9.0) for _ in range(2))
     with pytest.raises(WebError) as caught:
         several.stream(And(), None, 9.0)
@@ -169,7 +169,7 @@ def test_without_room_the_page_is_told_when_to_come_again(client, site):
 def test_inside_the_daemon_an_outcome_wakes_it_at_once(services, site, manager, monkeypatch):
     monkeypatch.setattr(live, "LOOK_SECONDS", 60.0)
     inside = dataclasses.replace(services, manager=manager)
-    stream = Live(inside).stream(And(), None, 100.0)
+    stream = EventStream(inside).stream(And(), None, 100.0)
     assert not manager._hearing, "nobody listens yet"
     next(stream), next(stream)
     assert len(manager._hearing) == 1

@@ -18,7 +18,7 @@ from PIL import Image
 from tagger.errors import WeightsNotFoundError
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.records import Prediction
-from tagger.web.upload_classifier import REST_SECONDS, Classifier
+from tagger.web.upload_classifier import REST_SECONDS, UploadClassifier
 from tagger.web.uploads import Spool
 from tests.unit.web.conftest import FakeEngine, jpeg, multipart
 
@@ -159,7 +159,7 @@ def test_the_whole_of_a_heic_is_looked_at_when_its_thumbnail_leaves_a_doubt(site
     picture = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
     heic = pillow_heif.from_pillow(Image.fromarray(picture))
     heic.save(out, quality=40, thumbnails=[320])
-    doubting = Classifier(site.config, load_vocabulary(), Unsure, spool)
+    doubting = UploadClassifier(site.config, load_vocabulary(), Unsure, spool)
     try:
         client = open_site(classifier=doubting)
         answer = client.post("/predict", **multipart(out.getvalue()))
@@ -213,7 +213,7 @@ def test_too_busy_is_503_with_retry_after(site, spool, open_site):
         assert go_on.wait(20)
         return FakeEngine()
 
-    busy = Classifier(site.config, load_vocabulary(), slow, spool, pending=1)
+    busy = UploadClassifier(site.config, load_vocabulary(), slow, spool, pending=1)
     client = open_site(classifier=busy)
 
     def send():
@@ -242,7 +242,7 @@ def test_what_nobody_uses_is_given_back_and_made_again(site, spool, open_site):
         made.append(now[0])
         return FakeEngine()
 
-    resting = Classifier(site.config, load_vocabulary(), load, spool, clock=lambda: now[0])
+    resting = UploadClassifier(site.config, load_vocabulary(), load, spool, clock=lambda: now[0])
     client = open_site(classifier=resting)
     before = {child.pid for child in multiprocessing.active_children()}
 
@@ -272,7 +272,7 @@ def test_without_a_model_it_says_what_to_do_and_tries_again_later(site, spool, o
         asked.append(now[0])
         raise WeightsNotFoundError("no weights of resnet18", "bring them")
 
-    lacking = Classifier(site.config, load_vocabulary(), load, spool, clock=lambda: now[0])
+    lacking = UploadClassifier(site.config, load_vocabulary(), load, spool, clock=lambda: now[0])
     client = open_site(classifier=lacking)
     for moment in (0.0, 5.0, 11.0):
         now[0] = moment
