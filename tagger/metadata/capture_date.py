@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from tagger.errors import RefusedError
 from tagger.metadata.containers import iptc, tiff_reader
 from tagger.metadata.containers.reader import Inside
-from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.packet import Packet
 from tagger.text.dates import moment
 
@@ -69,7 +69,7 @@ def _parsed(packets: Iterable[bytes]) -> list[Packet]:
         # Parsing costs; most packets say nothing of dates.
         if b"Date" in packet:
             try:
-                found.append(edit.parse(packet))
+                found.append(xmp_packet.parse(packet))
             except RefusedError:
                 continue  # nothing can be read from it
     return found

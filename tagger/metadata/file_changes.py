@@ -18,6 +18,7 @@ from tagger.metadata.safe_write.replace import MAX_SIDECAR, Original, Staged, re
 from tagger.metadata.tag_owner import digest_text
 from tagger.metadata.targets import XmpSidecar
 from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.keywords import KeywordPath, wanted_values
 from tagger.records import JournalEntry, Keyword
 from tagger.system.beneath import Beneath
@@ -77,11 +78,11 @@ class ChangeBuilder:
             }
             return self.of(held, data, added, keywords, flags)
         packet, added = edit.add(base_packet, values, self._provenance.software)
-        if not any(name in edit.KEYWORD_PROPERTIES for name in added):
+        if not any(name in xmp_packet.KEYWORD_PROPERTIES for name in added):
             return self.of(held, held.base, {}, (), flags)  # the user has it all already
         if base_packet is not None:
             packet = edit.resize(packet, len(base_packet))
-        names = edit.distinct(values[edit.SUBJECT])
+        names = edit.distinct(values[xmp_packet.SUBJECT])
         new = place.with_packet(held.base, packet, names)
         written = place.exif_names(new, names)
         if written and not place.exif_names(held.base, names):
@@ -90,7 +91,7 @@ class ChangeBuilder:
 
     def _with_own(self, held: ManagedFile, word: str) -> ManagedFile:
         """Let what the file would be without us hold a keyword of the user's."""
-        values = dict.fromkeys(edit.KEYWORD_PROPERTIES, (word,))
+        values = dict.fromkeys(xmp_packet.KEYWORD_PROPERTIES, (word,))
         packet, _ = edit.add(held.place.packet_in(held.base), values, self._provenance.software)
         base = proved(held.place.with_packet(held.base, packet, ()))
         return replace(held, entry=None, base=base)  # it is to be written in any case
@@ -102,11 +103,11 @@ class ChangeBuilder:
         if packet is None or self._options.exif != "never" or exif.PROPERTY in entry.added:
             return False
         try:
-            parsed = edit.parse(packet)
-            for name in edit.KEYWORD_PROPERTIES:
-                there = {edit.key(value) for value in parsed.values(name)}
-                wanted = {edit.key(value) for value in values[name]} - {""}
-                ours = {edit.key(value) for value in entry.added.get(name, ())}
+            parsed = xmp_packet.parse(packet)
+            for name in xmp_packet.KEYWORD_PROPERTIES:
+                there = {xmp_packet.key(value) for value in parsed.values(name)}
+                wanted = {xmp_packet.key(value) for value in values[name]} - {""}
+                ours = {xmp_packet.key(value) for value in entry.added.get(name, ())}
                 if not wanted <= there or (ours & there) - wanted:
                     return False
         except RefusedError:

@@ -26,6 +26,7 @@ from tagger.metadata.safe_write.replace import (
 )
 from tagger.metadata.targets import Target, XmpSidecar
 from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import packet as xmp_packet
 from tagger.records import FileStat, JournalEntry, Keyword
 from tagger.system.beneath import Beneath
 from tagger.system.files import no_descriptors, photo_stat
@@ -115,10 +116,10 @@ def container_packet(data: bytes) -> bytes | None:
 def texts_of(packet: bytes | None, name: str) -> tuple[str, ...]:
     if packet is None:
         return ()
-    if name in edit.PROVENANCE_PROPERTIES:
+    if name in xmp_packet.PROVENANCE_PROPERTIES:
         return ()
     try:
-        return edit.parse(packet).texts(name)
+        return xmp_packet.parse(packet).texts(name)
     except RefusedError:
         return ()
 
@@ -142,7 +143,7 @@ def stripped(place: Target, data: bytes, packet: bytes | None, entry: JournalEnt
     rest = packet
     if packet is not None:
         rest = edit.remove(packet, entry.added)
-        if edit.parse(rest).is_bare() and _packet_is_ours(entry):
+        if xmp_packet.parse(rest).is_bare() and _packet_is_ours(entry):
             rest = None
     if rest is None and not entry.created and isinstance(place, XmpSidecar):
         return data if packet is None else b""
@@ -165,7 +166,7 @@ def adopted(
     if packet is None:
         return None
     try:
-        parsed = edit.parse(packet)
+        parsed = xmp_packet.parse(packet)
     except RefusedError:
         return None
     names = frozenset(parsed.labels())
@@ -173,9 +174,13 @@ def adopted(
         return None
     tags = {keyword.name: keyword.tag for keyword in keywords}
     added = {
-        edit.SUBJECT: tuple(v for v in parsed.texts(edit.SUBJECT) if v in names),
-        edit.HIERARCHICAL: _made_of(parsed.texts(edit.HIERARCHICAL), "|", names, parsed.prefix()),
-        edit.TAGS_LIST: _made_of(parsed.texts(edit.TAGS_LIST), "/", names, parsed.prefix()),
+        xmp_packet.SUBJECT: tuple(v for v in parsed.texts(xmp_packet.SUBJECT) if v in names),
+        xmp_packet.HIERARCHICAL: _made_of(
+            parsed.texts(xmp_packet.HIERARCHICAL), "|", names, parsed.prefix()
+        ),
+        xmp_packet.TAGS_LIST: _made_of(
+            parsed.texts(xmp_packet.TAGS_LIST), "/", names, parsed.prefix()
+        ),
     }
     return JournalEntry(
         target=place.target,
@@ -231,6 +236,6 @@ def _beginning(path: str, below: Beneath) -> tuple[Original, Inside]:
 
 def _has_ours(packet: bytes) -> bool:
     try:
-        return edit.parse(packet).has_ours()
+        return xmp_packet.parse(packet).has_ours()
     except RefusedError:
         return False

@@ -19,7 +19,7 @@ from tagger.metadata.safe_write.replace import (
     MAX_SIDECAR,
 )
 from tagger.metadata.sidecar_path import sidecars_of
-from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.keywords import KeywordPath, merged, user_paths, with_parents
 from tagger.metadata.xmp.packet import remembering
 from tagger.paths import sidecar_paths
@@ -76,7 +76,7 @@ def read_tags(path: str, root: str) -> tuple[tuple[KeywordPath, float | None], .
     for packet in [*_packets_beside(path, below), *held.packets]:
         paths += user_paths(packet)
         with contextlib.suppress(RefusedError):
-            for word, confidence in edit.parse(packet).labels().items():
+            for word, confidence in xmp_packet.parse(packet).labels().items():
                 with contextlib.suppress(ValueError):
                     ours[word] = float(confidence)
     every = with_parents(merged([*paths, *user_paths(None, held.iptc)]))

@@ -10,7 +10,7 @@ from typing import Literal
 
 from tagger.errors import MetadataError
 from tagger.metadata.safe_write.replace import MAX_SIDECAR, read_original
-from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.packet import SIDECAR_FOR
 from tagger.paths import PHOTO_SUFFIXES, RAW_SUFFIXES, sidecar_paths, spellings
 from tagger.system.beneath import Beneath
@@ -110,7 +110,7 @@ def _named_ending(sidecar: str, below: Beneath) -> str:
     """Return the ending that a sidecar says it is for, in lower case; empty without one."""
     try:
         original = read_original(sidecar, below, MAX_SIDECAR)
-        texts = edit.parse(original.data).texts(SIDECAR_FOR) if original else ()
+        texts = xmp_packet.parse(original.data).texts(SIDECAR_FOR) if original else ()
     except MetadataError:
         return ""
     return "." + texts[0].strip().lstrip(".").lower() if texts else ""

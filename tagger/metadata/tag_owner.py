@@ -13,7 +13,7 @@ from tagger.errors import MetadataError, RefusedError
 from tagger.metadata import json_sidecar, user_edits
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.replace import MAX_SIDECAR, Original, read_original
-from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import packet as xmp_packet
 from tagger.records import JournalEntry
 from tagger.system.beneath import Beneath
 
@@ -132,23 +132,25 @@ def _knows(data: bytes, entry: JournalEntry) -> bool:
 
 def _is_made_of(data: bytes, entry: JournalEntry) -> bool:
     """Whether a photo with another picture is the old one, edited: all of our words are in it."""
-    words = entry.added.get(edit.SUBJECT, ())
+    words = entry.added.get(xmp_packet.SUBJECT, ())
     from tagger.metadata.managed_file import container_packet
 
     packet = container_packet(data)
     if packet is None or not words:
         return False
     try:
-        there = {edit.key(text) for text in edit.parse(packet).texts(edit.SUBJECT)}
+        there = {
+            xmp_packet.key(text) for text in xmp_packet.parse(packet).texts(xmp_packet.SUBJECT)
+        }
     except RefusedError:
         return False
-    return there >= {edit.key(word) for word in words}
+    return there >= {xmp_packet.key(word) for word in words}
 
 
 def named_in(packet: bytes | None) -> bytes:
     """Return the digest of the photo that our provenance in a packet names; empty without one."""
     try:
-        texts = edit.parse(packet).texts(edit.PHOTO) if packet else ()
+        texts = xmp_packet.parse(packet).texts(xmp_packet.PHOTO) if packet else ()
     except RefusedError:
         return b""
     return _digest(texts[0]) if len(texts) == 1 else b""

@@ -13,7 +13,7 @@ from typing import Any
 from tagger.errors import RefusedError
 from tagger.metadata import json_sidecar
 from tagger.metadata.safe_write.replace import Original
-from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import packet as xmp_packet
 from tagger.records import JournalEntry
 
 OVERWRITTEN = (
@@ -44,20 +44,20 @@ def is_overwritten(entry: JournalEntry, packet: bytes | None) -> bool:
     One that does has our provenance still, or one of our paths, or half of our words. Raise
     RefusedError for a packet that cannot be read.
     """
-    parsed = edit.parse(packet) if packet is not None else None
+    parsed = xmp_packet.parse(packet) if packet is not None else None
     if parsed is None:
         return True
     if parsed.has_ours():
         return False
-    marks = {edit.HIERARCHICAL: "|", edit.TAGS_LIST: "/"}
-    there = {edit.key(word) for word in parsed.texts(edit.SUBJECT)}
+    marks = {xmp_packet.HIERARCHICAL: "|", xmp_packet.TAGS_LIST: "/"}
+    there = {xmp_packet.key(word) for word in parsed.texts(xmp_packet.SUBJECT)}
     paths_survive = False
     for name, mark in marks.items():
-        values = {edit.key(value) for value in parsed.texts(name)}
-        there |= {edit.key(step) for value in values for step in value.split(mark)}
-        ours = {edit.key(value) for value in entry.added.get(name, ()) if mark in value}
+        values = {xmp_packet.key(value) for value in parsed.texts(name)}
+        there |= {xmp_packet.key(step) for value in values for step in value.split(mark)}
+        ours = {xmp_packet.key(value) for value in entry.added.get(name, ()) if mark in value}
         paths_survive |= bool(ours & values)
-    words = _keys(entry.added.get(edit.SUBJECT, ()))
+    words = _keys(entry.added.get(xmp_packet.SUBJECT, ()))
     if entry.reason == OVERWRITTEN:
         # Single words that come to such a file are its owner's.
         return not words or not words <= there
@@ -78,7 +78,7 @@ def is_json_overwritten(entry: JournalEntry, found: Mapping[str, Any]) -> bool:
 def deleted_labels(entry: JournalEntry, packet: bytes | None) -> frozenset[str]:
     """Return which labels of ours are no longer among the plain keywords of a packet."""
     try:
-        words = edit.parse(packet).texts(edit.SUBJECT) if packet is not None else ()
+        words = xmp_packet.parse(packet).texts(xmp_packet.SUBJECT) if packet is not None else ()
     except RefusedError:
         return frozenset()
     return _lacking(entry, _keys(words))
@@ -91,8 +91,10 @@ def deleted_in_json(entry: JournalEntry, found: Mapping[str, Any]) -> frozenset[
 
 
 def _lacking(entry: JournalEntry, there: Collection[str]) -> frozenset[str]:
-    return frozenset(label for label, word in entry.tags.items() if edit.key(word) not in there)
+    return frozenset(
+        label for label, word in entry.tags.items() if xmp_packet.key(word) not in there
+    )
 
 
 def _keys(words: Iterable[str]) -> set[str]:
-    return {edit.key(word) for word in words}
+    return {xmp_packet.key(word) for word in words}

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from tagger.errors import RefusedError
-from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.packet import clean
 from tagger.records import Keyword
 
@@ -30,20 +30,20 @@ def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordP
     deep: list[KeywordPath] = []
     if packet is not None:
         try:
-            parsed = edit.parse(packet)
+            parsed = xmp_packet.parse(packet)
         except RefusedError:
             pass  # nothing can be read from it, and nothing is written into it
         else:
-            subjects += parsed.texts(edit.SUBJECT)
-            deep += [_split(value, "|") for value in parsed.texts(edit.HIERARCHICAL)]
-            deep += [_split(value, "/") for value in parsed.texts(edit.TAGS_LIST)]
+            subjects += parsed.texts(xmp_packet.SUBJECT)
+            deep += [_split(value, "|") for value in parsed.texts(xmp_packet.HIERARCHICAL)]
+            deep += [_split(value, "/") for value in parsed.texts(xmp_packet.TAGS_LIST)]
     return merged([*deep, *((word,) for word in (*subjects, *iptc))])
 
 
 def user_words(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the plain keywords in a packet and in IPTC, also those that are in a hierarchy."""
     try:
-        subjects = edit.parse(packet).texts(edit.SUBJECT) if packet is not None else ()
+        subjects = xmp_packet.parse(packet).texts(xmp_packet.SUBJECT) if packet is not None else ()
     except RefusedError:
         subjects = ()
     return tuple(itertools.islice((w for w in (*subjects, *iptc) if _is_sane((w,))), MAX_KEYWORDS))
@@ -66,13 +66,13 @@ def _within(paths: Iterable[KeywordPath], count: int) -> Iterator[KeywordPath]:
 def merged(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
     """Return ``paths`` without repetitions and without plain words that a longer path holds."""
     sane = _within(filter(_is_sane, paths), MAX_KEYWORDS)
-    cleaned = (tuple(map(edit.clean, path)) for path in sane)
+    cleaned = (tuple(map(xmp_packet.clean, path)) for path in sane)
     given = [path for path in cleaned if path and all(path)]
-    inside = {edit.key(part) for path in given if len(path) > 1 for part in path}
+    inside = {xmp_packet.key(part) for path in given if len(path) > 1 for part in path}
     found: dict[KeywordPath, KeywordPath] = {}
     for path in given:
-        if len(path) > 1 or edit.key(path[0]) not in inside:
-            found.setdefault(tuple(map(edit.key, path)), path)
+        if len(path) > 1 or xmp_packet.key(path[0]) not in inside:
+            found.setdefault(tuple(map(xmp_packet.key, path)), path)
     return tuple(found.values())
 
 
@@ -104,22 +104,24 @@ def wanted_values(
     leaves = [keyword.path for keyword in keywords if keyword.leaf]
     paths = [*users, *leaves]
     wanted = {
-        edit.SUBJECT: (*words, *(path[-1] for path in users), *(k.name for k in keywords)),
-        edit.HIERARCHICAL: _joined(paths, "|"),
-        edit.TAGS_LIST: _joined(paths, "/"),
+        xmp_packet.SUBJECT: (*words, *(path[-1] for path in users), *(k.name for k in keywords)),
+        xmp_packet.HIERARCHICAL: _joined(paths, "|"),
+        xmp_packet.TAGS_LIST: _joined(paths, "/"),
     }
     if provenance is not None:
-        wanted[edit.MODEL], wanted[edit.SOFTWARE] = (provenance[0],), (provenance[1],)
+        wanted[xmp_packet.MODEL], wanted[xmp_packet.SOFTWARE] = (provenance[0],), (provenance[1],)
         if provenance[2]:
-            wanted[edit.PHOTO] = (provenance[2],)
-        known = {edit.key(part) for path in users for part in path} | set(map(edit.key, words))
-        wanted[edit.LABELS] = tuple(
-            f"{k.confidence:.4f} {edit.clean(k.name)}"
+            wanted[xmp_packet.PHOTO] = (provenance[2],)
+        known = {xmp_packet.key(part) for path in users for part in path} | set(
+            map(xmp_packet.key, words)
+        )
+        wanted[xmp_packet.LABELS] = tuple(
+            f"{k.confidence:.4f} {xmp_packet.clean(k.name)}"
             for k in keywords
-            if edit.key(k.name) not in known
+            if xmp_packet.key(k.name) not in known
         )
         if prefix := _prefix(keywords):
-            wanted[edit.PREFIX] = ("|".join(prefix),)
+            wanted[xmp_packet.PREFIX] = ("|".join(prefix),)
     return wanted
 
 

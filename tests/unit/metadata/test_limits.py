@@ -19,6 +19,7 @@ from tagger.metadata.options import Provenance, WriteOptions
 from tagger.metadata.prepare import prepare
 from tagger.metadata.prepared_write import PreparedWrite
 from tagger.metadata.xmp import edit, packet
+from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.keywords import MAX_TEXT, user_paths, with_parents
 from tagger.records import Candidate, FileStat
 from tagger.text.unicode import normalized
@@ -101,15 +102,15 @@ def test_what_programs_write_is_within_the_limits() -> None:
     strokes = "<rdf:li>d 0.123456 0.654321</rdf:li>" * 90_000
     inner = f"<rdf:li><rdf:Description><dc:y><rdf:Seq>{strokes}</rdf:Seq></dc:y></rdf:Description>"
     data = made(f"<dc:x><rdf:Seq>{inner}</rdf:li></rdf:Seq></dc:x>" + array("dc:subject", ["mine"]))
-    result, added = edit.add(data, {edit.SUBJECT: ("dog",)}, "t")
-    assert edit.parse(result).values(edit.SUBJECT) == ("mine", "dog")
+    result, added = edit.add(data, {xmp_packet.SUBJECT: ("dog",)}, "t")
+    assert xmp_packet.parse(result).values(xmp_packet.SUBJECT) == ("mine", "dog")
     assert edit.remove(result, added) == data
 
 
 @pytest.mark.parametrize("blanks", ["\n" + " " * 10, "\r\n\t\t", "\n" + " " * 5000, " " * 5000])
 def test_what_was_put_in_behind_an_indentation_is_taken_out_again(blanks: str) -> None:
     data = made(f"<dc:subject><rdf:Bag>{blanks}<rdf:li>z</rdf:li>{blanks}</rdf:Bag></dc:subject>")
-    result, added = edit.add(data, {edit.SUBJECT: ("dog", "cat")}, "t")
+    result, added = edit.add(data, {xmp_packet.SUBJECT: ("dog", "cat")}, "t")
     assert len(result) < len(data) + 2 * 250
     assert edit.remove(result, added) == data
 
@@ -135,12 +136,12 @@ def test_the_attributes_of_a_tag_are_found_whatever_stands_between_them() -> Non
 )
 def test_beyond_a_limit(inside: str, attributes: str, reason: str) -> None:
     with pytest.raises(RefusedError, match=reason):
-        edit.parse(made(inside, attributes))
+        xmp_packet.parse(made(inside, attributes))
 
 
 def test_within_the_limits() -> None:
     for inside in ("<a>" * 190 + "</a>" * 190, f"<dc:x y='{'a' * 1_000_000}'/>", "a = 'b"):
-        assert edit.parse(made(inside, " xmlns:q='" + "u" * 255 + "'")).nodes
+        assert xmp_packet.parse(made(inside, " xmlns:q='" + "u" * 255 + "'")).nodes
 
 
 def test_a_text_that_is_cut_off_is_no_keyword() -> None:
@@ -148,7 +149,7 @@ def test_a_text_that_is_cut_off_is_no_keyword() -> None:
     assert len(long) > packet.MAX_VALUE
     data = made(array("lr:hierarchicalSubject", [long, "a|b"]))
     assert user_paths(data) == (("a", "b"),)
-    result, _ = edit.add(data, {edit.HIERARCHICAL: ("c|d",)}, "t")
+    result, _ = edit.add(data, {xmp_packet.HIERARCHICAL: ("c|d",)}, "t")
     assert long.encode() in result
 
 
@@ -253,7 +254,7 @@ def test_a_packet_is_parsed_once_while_it_is_remembered() -> None:
 def test_normal_forms_take_no_longer_than_the_text(text: str) -> None:
     # Quadratic, the first alone takes a minute each.
     assert normalized("NFC", text)
-    assert edit.key(text)
+    assert xmp_packet.key(text)
     assert fold(text)
     assert load_vocabulary().resolve(text) == ()
     assert safe_name(text, "JPEG").endswith(".jpg")

@@ -12,19 +12,20 @@ from hypothesis import strategies as st
 
 from tagger.errors import RefusedError
 from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import packet as xmp_packet
 from tests.support import packets
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-OURS = {edit.full_name(name) for name in edit.KEYWORD_PROPERTIES}
+OURS = {xmp_packet.full_name(name) for name in xmp_packet.KEYWORD_PROPERTIES}
 ADDED = {
-    edit.SUBJECT: ("dog", "animal"),
-    edit.HIERARCHICAL: ("animal|dog",),
-    edit.TAGS_LIST: ("animal/dog",),
-    edit.MODEL: ("resnet18/x",),
-    edit.SOFTWARE: ("tagger 1",),
-    edit.LABELS: ("0.9000 dog", "0.9500 animal"),
+    xmp_packet.SUBJECT: ("dog", "animal"),
+    xmp_packet.HIERARCHICAL: ("animal|dog",),
+    xmp_packet.TAGS_LIST: ("animal/dog",),
+    xmp_packet.MODEL: ("resnet18/x",),
+    xmp_packet.SOFTWARE: ("tagger 1",),
+    xmp_packet.LABELS: ("0.9000 dog", "0.9500 animal"),
 }
-PLAIN = {name: ADDED[name] for name in edit.KEYWORD_PROPERTIES}
+PLAIN = {name: ADDED[name] for name in xmp_packet.KEYWORD_PROPERTIES}
 
 letters = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=8
@@ -68,8 +69,8 @@ def arrays(draw: st.DrawFn, tag: str, rdf: str) -> str:
 def whole_packets(draw: st.DrawFn) -> bytes:
     """Return a packet with other properties in all forms, and some or all of the three."""
     rdf = draw(st.sampled_from(["rdf", "r", "RDF"]))
-    names = {name: draw(prefix) + str(n) for n, name in enumerate(edit.NAMESPACES.values())}
-    left = list(edit.KEYWORD_PROPERTIES)
+    names = {name: draw(prefix) + str(n) for n, name in enumerate(xmp_packet.NAMESPACES.values())}
+    left = list(xmp_packet.KEYWORD_PROPERTIES)
     gap = draw(space)
     nodes = []
     for _ in range(draw(st.integers(0, 3))):
@@ -90,7 +91,7 @@ def whole_packets(draw: st.DrawFn) -> bytes:
         while left and draw(st.booleans()):
             name = left.pop()
             head, local = name.split(":")
-            body += gap + draw(arrays(f"{names[edit.NAMESPACES[head]]}:{local}", rdf))
+            body += gap + draw(arrays(f"{names[xmp_packet.NAMESPACES[head]]}:{local}", rdf))
         nodes.append(
             f"{gap}<{rdf}:Description {' '.join(attributes)}{declared} xmlns:o='urn:o'>"
             f"{body}{draw(space)}</{rdf}:Description>"
@@ -110,7 +111,9 @@ def whole_packets(draw: st.DrawFn) -> bytes:
 
 def values(data: bytes, name: str) -> list[str]:
     """Return a property's items by another parser."""
-    items = ET.fromstring(data.rstrip(b"\0")).iter("{" + edit.full_name(name).replace("}", "}"))
+    items = ET.fromstring(data.rstrip(b"\0")).iter(
+        "{" + xmp_packet.full_name(name).replace("}", "}")
+    )
     return [li.text or "" for prop in items for li in prop.iter(f"{{{RDF}}}li")]
 
 
@@ -127,7 +130,7 @@ def rest(data: bytes) -> Counter[str]:
                 found[f"{key}={value}"] += 1
         for prop in node:
             name = str(prop.tag)[1:]
-            if name not in OURS and not name.startswith(edit.PROVENANCE_URI):
+            if name not in OURS and not name.startswith(xmp_packet.PROVENANCE_URI):
                 found[ET.tostring(prop, encoding="unicode").strip()] += 1
     return found
 
@@ -143,10 +146,10 @@ def test_adding_adds_and_changes_nothing_else(
     data: bytes, wanted: dict[str, tuple[str, ...]]
 ) -> None:
     new, added = edit.add(data, wanted, "t")
-    for name in edit.KEYWORD_PROPERTIES:
+    for name in xmp_packet.KEYWORD_PROPERTIES:
         old = values(data, name)
-        known = {edit.key(value) for value in old}
-        missing = [value for value in wanted[name] if edit.key(value) not in known]
+        known = {xmp_packet.key(value) for value in old}
+        missing = [value for value in wanted[name] if xmp_packet.key(value) not in known]
         assert values(new, name) == old + missing
         assert list(added.get(name, ())) == missing
     assert rest(new) == rest(data)
@@ -168,10 +171,10 @@ def test_adding_only_inserts(data: bytes, wanted: dict[str, tuple[str, ...]]) ->
 def test_removing_is_the_inverse(data: bytes, wanted: dict[str, tuple[str, ...]]) -> None:
     new, added = edit.add(data, wanted, "t")
     back = edit.remove(new, added)
-    for name in edit.KEYWORD_PROPERTIES:
+    for name in xmp_packet.KEYWORD_PROPERTIES:
         assert values(back, name) == values(data, name)
     assert rest(back) == rest(data)
-    assert not edit.parse(back).has_ours()
+    assert not xmp_packet.parse(back).has_ours()
     if b"<rdf:Bag" not in data and b"/>" not in data and all(values(data, n) for n in PLAIN):
         assert back == data
 
@@ -179,10 +182,10 @@ def test_removing_is_the_inverse(data: bytes, wanted: dict[str, tuple[str, ...]]
 @fast
 @given(whole_packets(), st.lists(st.sampled_from(["dog", "cat", "animal"])))
 def test_removing_takes_no_more_than_was_added(data: bytes, mine: list[str]) -> None:
-    back = edit.remove(data, {edit.SUBJECT: tuple(mine)})
-    left = Counter(values(data, edit.SUBJECT)) - Counter(mine)
-    assert Counter(values(back, edit.SUBJECT)) == left
-    for name in (edit.HIERARCHICAL, edit.TAGS_LIST):
+    back = edit.remove(data, {xmp_packet.SUBJECT: tuple(mine)})
+    left = Counter(values(data, xmp_packet.SUBJECT)) - Counter(mine)
+    assert Counter(values(back, xmp_packet.SUBJECT)) == left
+    for name in (xmp_packet.HIERARCHICAL, xmp_packet.TAGS_LIST):
         assert values(back, name) == values(data, name)
     assert rest(back) == rest(data)
 
@@ -210,15 +213,19 @@ def test_anything_else_is_refused(data: bytes) -> None:
 @given(st.lists(st.text(max_size=12), min_size=1))
 def test_any_keyword_comes_back(words: list[str]) -> None:
     assume(edit.distinct(words))
-    new, added = edit.add(None, {edit.SUBJECT: words}, "t")
-    assert values(new, edit.SUBJECT) == list(added[edit.SUBJECT]) == list(edit.distinct(words))
+    new, added = edit.add(None, {xmp_packet.SUBJECT: words}, "t")
+    assert (
+        values(new, xmp_packet.SUBJECT)
+        == list(added[xmp_packet.SUBJECT])
+        == list(edit.distinct(words))
+    )
 
 
 def test_much_text_in_pieces_is_read_in_time() -> None:
     pieces = b"a<!---->" * 500_000
     data = packets.packet(packets.description("\n<xmp:Label>TEXT</xmp:Label>"))
     started = time.process_time()
-    assert len(edit.parse(data.replace(b"TEXT", pieces)).nodes) == 1
+    assert len(xmp_packet.parse(data.replace(b"TEXT", pieces)).nodes) == 1
     assert time.process_time() - started < 10
 
 
