@@ -11,7 +11,11 @@ BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py b
   bench/index/start.py bench/index/scale.py bench/index/plain.py bench/watch/rescan.py \
   bench/web/predict.py bench/web/gallery.py
 
-.PHONY: demo test test-systemd test-install test-nas torture lint types check bench clean
+# Every file that the code knows how to write: docs, the example config, the ready vocabulary.
+generate: $(VENV)/installed
+	$(BIN)/python -m tools.generate
+
+.PHONY: demo test generate test-systemd test-install test-nas torture lint types check bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/tagger demo $(PHOTOS)

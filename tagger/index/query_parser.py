@@ -370,3 +370,24 @@ _FIELDS: dict[str, Callable[[str, int, date], Query]] = {
     "near": _near,
     "format": _format,
 }
+
+FIELDS_HELP: dict[str, tuple[str, str]] = {
+    "taken": (
+        "`taken:2025-06..2025-08`",
+        "from June through August; also `taken:2025`, `taken:2025..`, `taken:today`",
+    ),
+    "added": ("`added:today`", "first seen then; dates as with `taken:`"),
+    "in": (
+        '`in:holiday`, `in:"two words"`',
+        "part of the folder's path; `in:/photos/2025` is everything below it",
+    ),
+    "camera": ("`camera:pixel`", "part of the camera's name"),
+    "source": ("`source:user`", "has a keyword of your own (or `model`)"),
+    "is": ("`is:failed`", "also `tagged`, `untagged`, `waiting`, `missing`"),
+    "near": (
+        "`near:52.5,13.4,10km`",
+        "latitude, longitude and distance in `m`, `km` or `mi`",
+    ),
+    "format": ("`format:heic`", "the image format"),
+}
+"""An example of each field and what it finds, for ``docs/commands.md``."""

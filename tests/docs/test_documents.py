@@ -4,21 +4,46 @@ from __future__ import annotations
 
 import configparser
 import re
+import shutil
 import subprocess
 import sys
 
 import tagger
 from tagger.cli import COMMANDS, cli
 from tests.conftest import PROJECT
+from tools import generate
+from tools.generate import GENERATED, stale
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
-def test_every_command_is_in_the_readme_and_the_other_way_round():
-    told = {
-        match.split()[0] for match in re.findall(r"^\| `tagger ([^`]+)` \|", README, re.MULTILINE)
-    }
-    assert told == set(COMMANDS)
+def test_every_generated_file_is_what_the_code_makes_now():
+    """``make generate`` writes them anew."""
+    assert len(GENERATED) >= 6
+    assert stale() == []
+
+
+def test_a_generated_file_that_was_changed_by_hand_is_found(monkeypatch, tmp_path):
+    for name in GENERATED:
+        copy = tmp_path / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, copy)
+    monkeypatch.setattr(generate, "PROJECT", tmp_path)
+    assert stale() == []
+    changed = tmp_path / "docs" / "commands.md"
+    changed.write_text(changed.read_text(encoding="utf-8") + "More.\n", encoding="utf-8")
+    (tmp_path / "config.example.yaml").unlink()
+    assert stale() == ["config.example.yaml", "docs/commands.md"]
+
+
+def test_every_document_is_named_in_the_readme_and_every_link_leads_somewhere():
+    documents = list((PROJECT / "docs").glob("*.md"))
+    assert len(documents) > 10
+    for path in documents:
+        assert f"(docs/{path.name})" in README, path.name
+    for path in (PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *documents):
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8")):
+            assert link.startswith("http") or (path.parent / link).exists(), f"{path.name}: {link}"
 
 
 def test_every_command_has_help():

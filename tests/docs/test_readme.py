@@ -22,7 +22,14 @@ import pytest
 
 from tests.conftest import PROJECT, wait_until
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+GENERATED = {"commands.md", "configuration.md", "errors.md"}
+"""Documents that `make generate` writes from the code itself."""
+BY_HAND = [
+    PROJECT / "README.md",
+    *sorted(path for path in (PROJECT / "docs").glob("*.md") if path.name not in GENERATED),
+]
+README = "\n".join(path.read_text(encoding="utf-8") for path in BY_HAND)
+COMMANDS = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
 CONTAINER = "tests/machine/test_systemd_boot.py"  # under a real systemd: `make test-systemd`
 INSTALL = "tests/machine/test_install.py"  # in a fresh Debian: `make test-install`
 DOWNLOAD = "tests/unit/cli/test_model.py"  # from a server that the test starts
@@ -69,7 +76,8 @@ ELSEWHERE = {
     "make bench": ("it takes long", "bench"),
     "make torture": ("it takes an hour", "tests/faults"),
     "make demo": ("it makes an environment", INSTALL),
-    "tagger demo [PHOTO...]": ("it is a test of its own", "tests/unit/cli/test_demo.py"),
+    "rm index.sqlite3": ("it is a fault", "tests/end_to_end/test_damage.py"),
+    "make generate": ("its files must be fresh", "tests/docs/test_documents.py"),
     "tagger web password --write": ("a terminal", "tests/unit/web/auth/test_passwords.py"),
     "make demo PHOTOS": ("as above", INSTALL),
 }
@@ -369,7 +377,7 @@ def test_every_query_of_the_table_is_one(home, scenes):
         ["--copy-to", str(home.folder / "copies")],
         ["--link-to", str(home.folder / "links")],
     ):
-        assert option[0] in README
+        assert option[0] in COMMANDS
         home.run("query", *option, "landscape or fruit or vehicle")
     assert len(list((home.folder / "links").iterdir())) == 2
     assert home.run("query", "no-such-thing-at-all") == ""
