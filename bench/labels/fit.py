@@ -92,11 +92,12 @@ def fit_temperature(photos: Sequence[Photo]) -> float:
 
 
 def _loss(evidence: Evidence, truth: int, temperature: float) -> float:
-    kept = evidence.probabilities.astype(np.float64)
+    assert evidence.subjects is not None
+    kept = evidence.subjects.probabilities.astype(np.float64)
     others = evidence.class_count - len(kept)
     rest = max(1e-9, 1 - float(kept.sum())) / others
     raised, tail = kept ** (1 / temperature), rest ** (1 / temperature)
-    found = np.flatnonzero(evidence.indices == truth)
+    found = np.flatnonzero(evidence.subjects.indices == truth)
     own = float(raised[found[0]]) if len(found) else tail
     return -math.log(max(own, 1e-12) / (float(raised.sum()) + others * tail))
 

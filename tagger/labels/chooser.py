@@ -30,7 +30,7 @@ from tagger.labels.config_check import (
     prefix_parts,
     renamed,
 )
-from tagger.labels.evidence import Evidence
+from tagger.labels.evidence import Evidence, Ranking
 from tagger.labels.vocabulary import Vocabulary
 from tagger.records import Keyword, Tag
 
@@ -203,8 +203,10 @@ class Chooser:
 
     def _subjects(self, evidence: Evidence) -> tuple[list[int], NDArray[np.float64]]:
         """Return the most specific node of each subject, best first, and the sums of all."""
-        masses = self._masses(evidence)
-        leaves = self._leaf[evidence.indices]
+        if evidence.subjects is None:
+            return [], np.zeros(self._count)
+        masses = self._masses(evidence.subjects)
+        leaves = self._leaf[evidence.subjects.indices]
         sums = self._sums(leaves, masses)
         subjects: list[int] = []
         clears = sums >= self._needed
@@ -225,13 +227,13 @@ class Chooser:
                 clears = current >= self._needed
         return subjects, sums
 
-    def _masses(self, evidence: Evidence) -> NDArray[np.float64]:
+    def _masses(self, subjects: Ranking) -> NDArray[np.float64]:
         """Return the probabilities kept (K,) at the model's temperature."""
-        if evidence.class_count != self._class_count:
+        if subjects.class_count != self._class_count:
             raise ValueError(
-                f"a prediction of {evidence.class_count} classes, for {self._class_count}"
+                f"a prediction of {subjects.class_count} classes, for {self._class_count}"
             )
-        kept = evidence.probabilities.astype(np.float64)
+        kept = subjects.probabilities.astype(np.float64)
         power = 1 / self._calibration.temperature
         others = self._class_count - len(kept)
         rest = max(0.0, 1 - float(kept.sum()))
