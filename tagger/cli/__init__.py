@@ -22,8 +22,8 @@ from tagger.errors import ConfigError, TaggerError
 COMMANDS = {
     "init": ("config", "Write a config file for your folders."),
     "run": ("run", "Watch the folders and tag every new photo."),
-    "status": ("status", "Say what the daemon does, and how many photos there are."),
-    "doctor": ("doctor", "Look whether all is well, and say what to do."),
+    "status": ("status", "Show what the daemon does, and how many photos there are."),
+    "doctor": ("doctor", "Check the installation, and say what to do."),
     "pause": ("control", "Have the daemon handle no more photos for now."),
     "resume": ("control", "Have a paused daemon go on."),
     "scan": ("control", "Have the daemon look at a folder now."),

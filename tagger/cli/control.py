@@ -32,6 +32,6 @@ def scan_command(ctx: click.Context, paths: tuple[str, ...]) -> None:
     _ask(ctx, "scan", paths=[ask_known(config, path) for path in paths])
 
 
-def _ask(ctx: click.Context, do: str, **details: list[str]) -> None:
+def _ask(ctx: click.Context, command: str, **details: list[str]) -> None:
     config, _ = read_config(ctx)
-    click.echo(printable(send_command(config.state_dir, do, **details)))
+    click.echo(printable(send_command(config.state_dir, command, **details)))

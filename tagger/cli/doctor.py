@@ -12,14 +12,14 @@ from tagger.cli.common import json_option, print_json
 from tagger.cli.terminal import raw
 from tagger.system.logs import printable
 
-_MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "wrong": ("WRONG", "red")}
+_MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("ERROR", "red")}
 
 
 @click.command("doctor")
 @json_option
 @click.pass_context
 def doctor_command(ctx: click.Context, as_json: bool) -> int:
-    """Look whether all is well, and say what to do where it is not.
+    """Check the installation, and say what to do where something is wrong.
 
     Changes nothing, and works whether or not the daemon runs. The exit code is 1 when
     something is wrong.
@@ -32,7 +32,7 @@ def doctor_command(ctx: click.Context, as_json: bool) -> int:
         if as_json:
             continue
         mark, color = _MARKS[result.state]
-        lines = [printable(line) for line in result.said.split("\n")]
+        lines = [printable(line) for line in result.message.split("\n")]
         click.secho(f"{mark:<8} ", raw(sys.stdout), nl=False, fg=color)
         click.echo(f"{printable(result.name)}: {lines[0]}")
         for line in lines[1:]:
@@ -41,8 +41,9 @@ def doctor_command(ctx: click.Context, as_json: bool) -> int:
             click.echo(f"           -> {printable(result.remedy)}")
     if as_json:
         print_json([asdict(result) for result in results])
-    wrong = sum(result.state == "wrong" for result in results)
+    errors = sum(result.state == "error" for result in results)
     if not as_json:
         warnings = sum(result.state == "warning" for result in results)
-        click.echo(f"{wrong} wrong, {warnings} to look at, {len(results)} checks")
-    return 1 if wrong else 0
+        counts = {"error": errors, "warning": warnings, "check": len(results)}
+        click.echo(", ".join(f"{n} {what}{'s'[: n != 1]}" for what, n in counts.items()))
+    return 1 if errors else 0

@@ -71,7 +71,7 @@ def _print(shown: dict[str, Any]) -> None:
         if entry["reason"]:
             what = "" if entry["reason"] in (OVERWRITTEN, PUT_BACK) else "not embedded: "
             click.echo(f"    {what}{printable(entry['reason'])}")
-    if shown["kept_out"]:
+    if shown["untagged_by_you"]:
         click.echo("  untagged by you; `tagger restore` lets the tags come back")
     if shown["removed_by_you"]:
         removed = visible(", ".join(shown["removed_by_you"]))

@@ -24,7 +24,7 @@ WATCH_SECONDS = 2.0
 @click.option("--watch", is_flag=True, help="Go on showing it, every two seconds, until Ctrl-C.")
 @click.pass_context
 def status_command(ctx: click.Context, as_json: bool, watch: bool) -> None:
-    """Say what the daemon does, and how many photos there are."""
+    """Show what the daemon does, and how many photos there are."""
     config = config_or_default(ctx)
     if watch:
         if as_json or not sys.stdout.isatty():
@@ -64,8 +64,8 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         yield "not running; start it with `tagger run`"
     if daemon["problem"]:
         yield f"problem: {printable(daemon['problem'])}"
-    if daemon["resting"]:
-        yield f"resting: {printable(daemon['resting'])}"
+    if daemon["paused_reason"]:
+        yield f"paused: {printable(daemon['paused_reason'])}"
     if errors := daemon["errors"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(errors["at"]))
         last = f"the last at {when}: {printable(errors['last'])}"

@@ -37,7 +37,7 @@ def untag_command(
     from tagger.library.edit import TagEditor
 
     if everything == bool(photos):
-        raise ConfigError("untag what?", "name photos, or say --all")
+        raise ConfigError("no photos are named", "name photos, or say --all")
     config, _ = read_config(ctx)
     told: list[dict[str, Any]] = []
     failed = False

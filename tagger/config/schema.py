@@ -173,7 +173,7 @@ class PriorityConfig:
 
 @dataclass(frozen=True, slots=True)
 class MetricsConfig:
-    """Where the daemon tells its figures. Raise ConfigError for an address that is not one."""
+    """Where the daemon serves its metrics. Raise ConfigError for an address that is not one."""
 
     listen: str | None = setting(
         'Address and port, as "127.0.0.1:9108", for Prometheus: /metrics and /healthz. Unset: off.',
@@ -189,8 +189,8 @@ class MetricsConfig:
         host, _ = listen_address(self.listen)
         if not self.public and not ipaddress.ip_address(host).is_loopback:
             raise ConfigError(
-                f"metrics.listen: other machines can reach {self.listen}, and the paths of your"
-                " folders are told there to whoever asks",
+                f"metrics.listen: other machines can reach {self.listen}, and the metrics show the"
+                " paths of your folders without a password",
                 "listen on 127.0.0.1, or allow it with `public: true` under `metrics`",
             )
 
@@ -295,7 +295,7 @@ class Config:
         "How much the daemon yields to the rest of the machine.", factory=PriorityConfig
     )
     metrics: MetricsConfig = setting(
-        "Where the running daemon tells its figures.", factory=MetricsConfig
+        "Where the running daemon serves its metrics.", factory=MetricsConfig
     )
     web: WebConfig = setting(
         "The web page: drop a picture, see what is in it, search.", factory=WebConfig

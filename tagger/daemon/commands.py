@@ -98,5 +98,5 @@ class DaemonCommands:
             try:
                 hear(outcome)
             except Exception:  # whatever it is, photos are tagged
-                log.exception("somebody who listens has failed, and is left out")
+                log.exception("a listener failed and gets no more outcomes")
                 self._leave(hear)

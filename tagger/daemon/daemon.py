@@ -147,7 +147,7 @@ class Daemon:
                 self._watcher.scan_once(stop=self._pause)
             except Exception as error:
                 if not isinstance(error, TaggerError):
-                    log.exception("a folder could not be looked through")
+                    log.exception("scanning the folders failed")
                 self._error = self._error or error  # raised when what was found is done
             finally:
                 scanned.set()
@@ -315,7 +315,7 @@ class Daemon:
             self._manage.tell(outcome)
             self._observer(outcome)
         except Exception:  # the photo is done
-            log.exception("what became of %s could not be told", outcome.path)
+            log.exception("reporting the outcome of %s failed", outcome.path)
 
     def _thread(self, name: str, target: Callable[..., None], *args: Any) -> threading.Thread:
         """Return a thread; if it ends by an error the daemon stops, and systemd restarts it.
@@ -401,9 +401,9 @@ class Daemon:
                 return
             self._quiet_until = time.monotonic() + IDLE_SECONDS
             if concerns_index(error):
-                log.warning("the index cannot be asked: %s", error)
+                log.warning("the index cannot be read: %s", error)
             else:
-                log.error("the main thread met an error", exc_info=error)
+                log.error("error in the main thread", exc_info=error)
 
     def _follow(self) -> None:
         """Do what signals have asked for."""
@@ -447,7 +447,7 @@ class Daemon:
                 "problem": str(error) if error and not engine else self._worker.problem,
                 "notice": "; ".join(filter(None, (self._notice, self._page.notice))) or None,
                 "errors": self._unforeseen.told(),
-                "resting": self._worker.resting,
+                "paused_reason": self._worker.resting,
                 "unconfined": self._worker.unconfined,
                 "queue": self._worker.queued,
                 "progress": asdict(self._worker.standing()),

@@ -57,7 +57,7 @@ class Sources:
         if not self.worker.moves():
             return "the work hangs: one batch of photos takes too long"
         if self.heartbeat.age > STALE_SECONDS:
-            return f"nothing was heard from the main thread for {self.heartbeat.age:.0f} s"
+            return f"no heartbeat from the main thread for {self.heartbeat.age:.0f} s"
         return None
 
 
@@ -97,8 +97,7 @@ class Metrics:
             self._server = serve(config.listen, self._numbers.answer)
         except OSError as error:
             log.error(
-                "no metrics are told, for %s cannot be listened to: %s; free it, or change"
-                " `metrics.listen`",
+                "no metrics: cannot listen on %s: %s; free that port, or change `metrics.listen`",
                 config.listen,
                 error.strerror or error,
             )
@@ -192,11 +191,11 @@ class _Numbers:
         yield Gauge("tagger_queue_photos", "Photos found, not done.", sources.worker.queued)
         yield Gauge("tagger_remaining_photos", "Photos known to be left.", standing.remaining)
         resting = float(sources.worker.resting is not None)
-        yield Gauge("tagger_resting", "1 while photos wait: paused, or not scheduled.", resting)
+        yield Gauge("tagger_paused", "1 while photos wait: paused, or not scheduled.", resting)
         if (memory := sources.heartbeat.memory()) is not None:
             yield Gauge("tagger_memory_bytes", "Memory of all processes.", memory * 1e6)
         yield Counter(
-            "tagger_unexpected_errors", "Errors that nobody foresaw.", sources.unforeseen()
+            "tagger_unexpected_errors", "Unexpected errors since the start.", sources.unforeseen()
         )
         state = Gauge("tagger_folder_state", "1 for the state of it.", labels=["folder", "state"])
         polled = Gauge("tagger_folder_polled", "1 when it is without events.", labels=["folder"])

@@ -37,7 +37,7 @@ def hang(watcher: Watcher, worker: Worker) -> SilentDiskError | None:
 def _error(away: Sequence[str]) -> SilentDiskError:
     return SilentDiskError(
         f"the work hangs: the disk of {', '.join(away)} does not answer",
-        "start it again, as a service does by itself: it goes on without that disk",
+        "restart it, as a service does by itself: it then works without that disk",
     )
 
 
@@ -57,7 +57,7 @@ def join(
             away = [root for root in away if root in worker.roots]
         if away:
             error = _error(away)
-            log.warning("%s; it is left behind", error.message)
+            log.warning("%s; thread abandoned", error.message)
             _left.append(thread)
             return error
     return None

@@ -31,7 +31,7 @@ def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Itera
     try:
         path = find_config(named, environ)
     except ConfigError as error:
-        yield Result("config", "wrong", error.message, error.remedy)
+        yield Result("config", "error", error.message, error.remedy)
         if named or environ.get("TAGGER_CONFIG"):
             return
         config, found = Config(), False
@@ -42,12 +42,12 @@ def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Itera
         except TaggerError as error:
             # Of another state directory, or none, nothing could be said that helps.
             remedy = error.remedy or "correct these lines; config.example.yaml has every key"
-            yield Result("config", "wrong", error.message, remedy)
+            yield Result("config", "error", error.message, remedy)
             return
         found = True
         if problems:
             said = f"{path}: {'; '.join(problems)}"
-            yield Result("config", "wrong", said, "correct these, then `tagger config check`")
+            yield Result("config", "error", said, "correct these, then `tagger config check`")
         else:
             yield _found(path, () if named else config_places(environ))
     yield from checks(Installation(config, environ=environ), folders=found)
@@ -86,10 +86,10 @@ def _guarded(name: str, check: Check, patient: Installation) -> Iterator[Result]
     except TaggerError as error:
         # What only another user may see is not wrong for that.
         hidden = isinstance(error.__cause__, PermissionError) and patient.user != os.geteuid()
-        state: State = "warning" if hidden else "wrong"
+        state: State = "warning" if hidden else "error"
         yield Result(name, state, error.message, error.remedy or "see the log of the daemon")
     except (OSError, sqlite3.Error) as error:
-        yield Result(name, "wrong", f"cannot be found out: {error}", "run this with sudo")
+        yield Result(name, "error", f"the check failed: {error}", "run this with sudo")
 
 
 def _mistakes(config: Config) -> list[str]:

@@ -1,4 +1,4 @@
-"""The daemon: alive, of this version, heard of lately, and its figures told."""
+"""Checks of the daemon: running, of this version, alive, serving its metrics and its page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_daemon(patient: Installation) -> Iterator[Result]:
     if not patient.runs:
         text = "not running"
         if at := said.get("updated_at"):
-            text += f"; last heard of {time.strftime('%Y-%m-%d %H:%M', time.localtime(at))}"
+            text += f"; last heartbeat {time.strftime('%Y-%m-%d %H:%M', time.localtime(at))}"
         yield Result("daemon", "warning", text, "start it with `tagger run`, or its service")
         return
     if patient.starting:
@@ -40,27 +40,27 @@ def check_daemon(patient: Installation) -> Iterator[Result]:
     version = said.get("version")
     if version != __version__:
         text = f"version {version} runs, and this is {__version__}"
-        yield Result("daemon", "wrong", text, "restart it: systemctl restart tagger")
+        yield Result("daemon", "error", text, "restart it: systemctl restart tagger")
     else:
         yield Result("daemon", "ok", f"running, version {version}, process {said.get('pid')}")
     age = patient.now - float(said.get("updated_at") or 0.0)
     if age > STALE_SECONDS:
-        text = f"it says nothing since {duration(age)}: it hangs, or its disk is full"
+        text = f"no heartbeat for {duration(age)}: it hangs, or its disk is full"
         remedy = "make room in the state directory, see its log, then restart it"
-        yield Result("heartbeat", "wrong", text, remedy)
+        yield Result("heartbeat", "error", text, remedy)
     elif age < -STALE_SECONDS:
-        text = f"its last word is {duration(-age)} in the future: the clock was set back"
+        text = f"its last heartbeat is {duration(-age)} in the future: the clock was set back"
         yield Result("heartbeat", "warning", text, "see clock; it is right again after a minute")
     else:
         yield Result("heartbeat", "ok", f"{max(age, 0.0):.0f} s ago")
     if said.get("problem"):
         remedy = "do that; the daemon goes on by itself then"
-        yield Result("problem", "wrong", str(said["problem"]), remedy)
+        yield Result("problem", "error", str(said["problem"]), remedy)
     if said.get("notice"):
         remedy = "see the log of the daemon; this goes when it is done"
         yield Result("notice", "warning", str(said["notice"]), remedy)
-    if said.get("resting"):
-        yield Result("work", "ok", f"photos wait: {said['resting']}")
+    if said.get("paused_reason"):
+        yield Result("work", "ok", f"photos wait: {said['paused_reason']}")
 
 
 def _may_ask(state_dir: str) -> bool:
@@ -94,18 +94,18 @@ def check_metrics(patient: Installation) -> Iterator[Result]:
     except (OSError, http.client.HTTPException) as error:
         yield Result(
             "metrics",
-            "wrong",
-            f"nobody answers at {listen}: {error}",
+            "error",
+            f"no answer at {listen}: {error}",
             _NOBODY,
         )
         return
     if status == 200:
         yield Result("metrics", "ok", f"http://{listen}/metrics")
     elif status == 503:
-        yield Result("metrics", "wrong", text, "see the log of the daemon, then restart it")
+        yield Result("metrics", "error", text, "see the log of the daemon, then restart it")
     else:
         said = f"something else answers at {listen} ({status})"
-        yield Result("metrics", "wrong", said, "use another port for `metrics.listen`")
+        yield Result("metrics", "error", said, "use another port for `metrics.listen`")
 
 
 def check_page(patient: Installation) -> Iterator[Result]:
@@ -117,7 +117,7 @@ def check_page(patient: Installation) -> Iterator[Result]:
     try:
         _ask(host.strip("[]"), port, "/")
     except (OSError, http.client.HTTPException) as error:
-        yield Result("page", "wrong", f"nobody answers at {web.listen}: {error}", _NOBODY)
+        yield Result("page", "error", f"no answer at {web.listen}: {error}", _NOBODY)
         return
     # (When another program had the port, the daemon's notice says so.)
     yield Result("page", "ok", f"http://{web.listen}/")

@@ -28,7 +28,7 @@ def check_folders(patient: Installation) -> Iterator[Result]:
     """Yield how each watched folder is."""
     if not patient.config.watch:
         yield Result(
-            "folders", "wrong", "no folder is watched", "add one under `watch:` in the config"
+            "folders", "error", "no folder is watched", "add one under `watch:` in the config"
         )
     for root in patient.config.watch:
         yield _folder(patient, root)
@@ -40,10 +40,10 @@ def _folder(patient: Installation, root: WatchRoot) -> Result:
         st = os.stat(path)
     except OSError as error:
         return Result(
-            name, "wrong", f"{error.strerror}", "mount its disk, or correct `watch` in the config"
+            name, "error", f"{error.strerror}", "mount its disk, or correct `watch` in the config"
         )
     if not os.path.isdir(path):
-        return Result(name, "wrong", "it is a file", "name a folder under `watch` in the config")
+        return Result(name, "error", "it is a file", "name a folder under `watch` in the config")
     mount = patient.mounts.of(os.path.realpath(path))
     user, wanted = name_of(patient.user), writes(patient.config, root)
     of = f"belongs to {name_of(st.st_uid)}, {mount.fstype} mounted at {mount.mountpoint}"
@@ -51,14 +51,14 @@ def _folder(patient: Installation, root: WatchRoot) -> Result:
     if told and told.get("state") != "online":
         why = told.get("reason") or told.get("state")
         remedy = "mount its disk again; nothing is forgotten meanwhile"
-        return Result(name, "wrong", f"{of}; the daemon holds it for away: {why}", remedy)
+        return Result(name, "error", f"{of}; the daemon reports it offline: {why}", remedy)
     if wanted and (foreign := writers_of(patient.config.state_dir).foreign(path, path)):
         said, _, remedy = foreign.rpartition("; ")
         return Result(name, "warning", f"{of}; {said}; those of this one are in its index", remedy)
     if wanted and os.statvfs(path).f_flag & os.ST_RDONLY:
         return Result(
             name,
-            "wrong",
+            "error",
             f"{of}, read-only, so that no tag can be written there",
             "mount it for writing, or give it `read_only: true` in the config",
         )
@@ -72,7 +72,7 @@ def _folder(patient: Installation, root: WatchRoot) -> Result:
             who = f"u:{user.removeprefix('user ')}:{rights}"
             return Result(
                 name,
-                "wrong",
+                "error",
                 f"{of}; {user} may not {'write to' if write else 'read'} it",
                 f"setfacl -R -m {who},d:{who} {shlex.quote(path)}",
             )
@@ -86,7 +86,7 @@ def _refused(name: str, path: str, said: str) -> Result:
         refused = refusals(path)
     except OSError as error:
         remedy = "see whether it is immutable (`lsattr -d`), and how it is mounted"
-        return Result(name, "wrong", f"{said}, but no file can be made: {error.strerror}", remedy)
+        return Result(name, "error", f"{said}, but no file can be made: {error.strerror}", remedy)
     if not refused:
         return Result(name, "ok", said)
     said += f", but it refuses {', '.join(refused)}"
@@ -119,9 +119,9 @@ def check_events(patient: Installation) -> Iterator[Result]:
         else:
             reason, by = _prove(patient, root)
         if reason is None:
-            yield Result(name, "ok", f"every change is told at once ({by})")
+            yield Result(name, "ok", f"changes are noticed at once ({by})")
             continue
-        said = f"looked at every {patient.config.rescan_seconds:.0f} s: {reason}"
+        said = f"scanned every {patient.config.rescan_seconds:.0f} s: {reason}"
         if reason.startswith(_BY_CHOICE):
             yield Result(name, "ok", said)
             continue
@@ -152,7 +152,7 @@ def _prove(patient: Installation, root: WatchRoot) -> tuple[str | None, str]:
         feed.disarm()
     if feed.mode == "poll":
         return feed.reason, ""
-    return None, "a file made there was heard of" if asked else "not proven: nothing written there"
+    return None, "proved by a test file" if asked else "not proven: nothing written there"
 
 
 def count_folders(root: WatchRoot) -> int:

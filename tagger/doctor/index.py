@@ -105,9 +105,9 @@ def check_index(patient: Installation, found: Findings) -> Iterator[Result]:
         yield Result("index", "ok", "there is none yet; the daemon makes it")
     elif found.steps - known:
         said = f"it was written by a newer tagger ({max(found.steps - known)})"
-        yield Result("index", "wrong", said, "use that version")
+        yield Result("index", "error", said, "use that version")
     elif found.damage:
-        yield Result("index", "wrong", f"it is damaged: {found.damage}", restart)
+        yield Result("index", "error", f"it is damaged: {found.damage}", restart)
     elif known - found.steps and patient.runs:
         yield Result("index", "ok", "it is being brought up to date by the daemon")
     elif known - found.steps:

@@ -41,7 +41,7 @@ def check_inotify(patient: Installation) -> Iterator[Result]:
     )
     if folders > watches:
         more = f"{said}: not all can be watched"
-        yield Result("inotify", "wrong", more, _raise("max_user_watches", folders * 4))
+        yield Result("inotify", "error", more, _raise("max_user_watches", folders * 4))
     elif max(counts, default=0) > queued // 2:
         more = f"{said}: too short a queue to look at all of them after an overflow"
         yield Result("inotify", "warning", more, _raise("max_queued_events", folders * 4))
@@ -85,10 +85,10 @@ def _room(path: str, free: float, files: int | None) -> Result:
     """Judge ``free`` bytes and ``files`` more files (None: without a limit)."""
     name, said = f"disk {path}", f"{megabytes(free)} are free"
     if free < LEAST:
-        return Result(name, "wrong", f"{said}: too little to write anything", "make room on it")
+        return Result(name, "error", f"{said}: too little to write anything", "make room on it")
     if files is not None and files < 100:
         remedy = "delete files: it can hold no more of them, whatever their size"
-        return Result(name, "wrong", f"{said}, but room for {files} more files only", remedy)
+        return Result(name, "error", f"{said}, but room for {files} more files only", remedy)
     if free < LITTLE:
         return Result(name, "warning", f"{said}, which is not much", "make room on it")
     return Result(name, "ok", said)
@@ -101,13 +101,13 @@ def check_state_dir(patient: Installation) -> Iterator[Result]:
     mount = patient.mounts.of(os.path.realpath(path))
     if mount.remote:
         said = f"{path} is on a network file system ({mount.fstype}), where an index gets damaged"
-        yield Result(name, "wrong", said, "set `state_dir` to a folder on a local disk")
+        yield Result(name, "error", said, "set `state_dir` to a folder on a local disk")
         return
     if not os.path.isdir(path):
         over = _there(path)
         if not os.path.isdir(over) or not os.access(over, os.W_OK):
             said = f"{path} is not there, and cannot be made in {over}"
-            yield Result(name, "wrong", said, "correct `state_dir`, or make it for the daemon")
+            yield Result(name, "error", said, "correct `state_dir`, or make it for the daemon")
         else:
             yield Result(name, "ok", f"{path} is not there yet; the daemon makes it")
     elif not patient.may(path, write=True):
@@ -117,7 +117,7 @@ def check_state_dir(patient: Installation) -> Iterator[Result]:
             yield Result(name, "warning", said, f"run this as {who}, or with sudo")
         else:
             said = f"{path} cannot be written to by {who}"
-            yield Result(name, "wrong", said, "correct `state_dir`, or the rights of the folder")
+            yield Result(name, "error", said, "correct `state_dir`, or the rights of the folder")
     else:
         yield Result(name, "ok", f"{path} ({mount.fstype})")
 
@@ -134,11 +134,11 @@ def check_clock(patient: Installation, newest: float | None = None) -> Iterator[
     remedy = "set it: sudo timedatectl set-ntp true"
     said = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(patient.now))
     if patient.now < FIRST_YEAR:
-        yield Result("clock", "wrong", f"it says {said}, which cannot be", remedy)
+        yield Result("clock", "error", f"it says {said}, which cannot be", remedy)
     elif newest is not None and patient.now < newest - CLOCK_SECONDS:
         behind = duration(newest - patient.now)
         more = f"it says {said}, {behind} before the newest photo was tagged"
-        yield Result("clock", "wrong", more, remedy)
+        yield Result("clock", "error", more, remedy)
     else:
         yield Result("clock", "ok", said)
 
@@ -151,7 +151,7 @@ def check_exiftool(patient: Installation) -> Iterator[Result]:
     elif found is None:
         yield Result(
             "exiftool",
-            "wrong",
+            "error",
             "not installed, so HEIC, AVIF and TIFF photos get sidecars",
             "sudo apt install libimage-exiftool-perl, or set `write.exiftool: false`",
         )

@@ -38,7 +38,7 @@ def check_model(patient: Installation) -> Iterator[Result]:
             said = f"{error.message}; the daemon downloads them if it has a network"
             yield Result("weights", "warning", said, error.remedy)
         else:
-            yield Result("weights", "wrong", error.message, error.remedy)
+            yield Result("weights", "error", error.message, error.remedy)
     else:
         info = info_of_file(model.name, path.rpartition("/")[2])
         official = info.file == path.rpartition("/")[2]
@@ -52,12 +52,12 @@ def check_model(patient: Installation) -> Iterator[Result]:
 def _engine(patient: Installation, converted: OnnxModel | None) -> Result:
     model, said = patient.config.model, patient.said
     if patient.runs and said.get("problem") and not said.get("engine"):
-        return Result("engine", "wrong", "the daemon has none yet", "see the daemon's problem")
+        return Result("engine", "error", "the daemon has none yet", "see the daemon's problem")
     if model.engine != "torch" and importlib.util.find_spec("onnxruntime") is None:
         state = "ONNX Runtime is not installed"
         remedy = "pip install onnxruntime, or set `model.engine: torch`"
         if model.engine == "onnx":
-            return Result("engine", "wrong", state, remedy)
+            return Result("engine", "error", state, remedy)
         return Result("engine", "warning", f"{state}; torch is used, which is slower", remedy)
     if patient.runs and said.get("engine"):
         text = f"{said['engine']} runs {said.get('model')}"
@@ -80,7 +80,7 @@ def _int8(patient: Installation, converted: OnnxModel | None) -> Result:
     if verdict is None:
         said = "not tried yet"
         if needed:
-            return Result("int8", "wrong", f"{said}, but asked for", "run `tagger model optimize`")
+            return Result("int8", "error", f"{said}, but asked for", "run `tagger model optimize`")
         return Result("int8", "ok", f"{said}; the daemon does so when it has seen enough photos")
     figures = (
         f"{verdict.agreement_sure:.1%} of {verdict.sure} sure photos agree (least {AGREEMENT:.0%}),"
@@ -90,5 +90,5 @@ def _int8(patient: Installation, converted: OnnxModel | None) -> Result:
         return Result("int8", "ok", f"accepted: {figures}")
     said = f"refused, {verdict.reason}: {figures}"
     if needed:
-        return Result("int8", "wrong", said, "set `model.precision: auto`")
+        return Result("int8", "error", said, "set `model.precision: auto`")
     return Result("int8", "ok", f"{said}; the full network is used")

@@ -14,7 +14,7 @@ from tagger.config.schema import Config
 from tagger.system.mounts import Mounts, read_mountinfo
 from tagger.system.state_dir import daemon_process, daemon_runs, read_heartbeat
 
-State = Literal["ok", "warning", "wrong"]
+State = Literal["ok", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Result:
 
     name: str
     state: State
-    said: str
+    message: str
     remedy: str = ""
 
 

@@ -46,7 +46,7 @@ def check_decoding(patient: Installation) -> Iterator[Result]:
         walls = ask(patient.config.decode.memory_mb)
     except ChildProcessError as error:
         remedy = "raise `decode.memory_mb`, or see what the log of `tagger run` says"
-        yield Result("decoding", "wrong", f"a decoding process does not start: {error}", remedy)
+        yield Result("decoding", "error", f"a decoding process does not start: {error}", remedy)
         return
     told = patient.said.get("unconfined") if patient.runs else None
     yield judge(walls, walls.missing if told is None else told, patient.proc)
@@ -58,10 +58,10 @@ def judge(walls: SandboxCheck, missing: Collection[str], proc: str = "/proc") ->
     if not walls.passed:
         said = "no open file can be passed to a decoding process, so that no photo is read"
         remedy = "let the container, AppArmor or SELinux allow that (sendmsg with SCM_RIGHTS)"
-        return Result(name, "wrong", said, remedy)
+        return Result(name, "error", said, remedy)
     if walls.reached and not {LANDLOCK, FILTER} <= set(walls.missing):
         said = "a decoding process can open files, although the kernel says it cannot"
-        return Result(name, "wrong", said, "report it, with the kernel's version (`uname -a`)")
+        return Result(name, "error", said, "report it, with the kernel's version (`uname -a`)")
     lacks = [_lack(what, walls, missing, proc) for what in missing]
     if not lacks:
         scope = next((what for since, what in _SCOPE if walls.landlock >= since), "in the daemon")

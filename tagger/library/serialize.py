@@ -106,7 +106,7 @@ def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) ->
             for entry, when in reader.journal(row.id)
         ],
         "removed_by_you": reader.tombstones(row.id),
-        "kept_out": row.keep_out,
+        "untagged_by_you": row.keep_out,
     }
 
 

@@ -56,7 +56,7 @@ class SimilarPhotos:
         self._kept: _Kept | None = None
 
     def like(self, reader: Reader, photo_id: int, limit: int) -> list[tuple[int, float]]:
-        """Return id and likeness (cosine, 1: the same) of the photos most like one, best first.
+        """Return id and similarity (cosine, 1: the same) of the photos most like one, best first.
 
         Empty for a photo that no network has seen.
         """

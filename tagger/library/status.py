@@ -60,7 +60,7 @@ def status_json(config: Config) -> dict[str, Any]:
             "updated_at": said.get("updated_at"),
             "problem": said.get("problem") or _disk_problem(config.state_dir) if runs else None,
             "notice": notice or said.get("notice") if runs else None,
-            "resting": said.get("resting") if runs else None,
+            "paused_reason": said.get("paused_reason") if runs else None,
             "errors": said.get("errors") if runs else None,
         },
         "state_dir": config.state_dir,
@@ -72,7 +72,7 @@ def page_status_json(config: Config) -> dict[str, Any]:
     status = status_json(config)
     daemon = status["daemon"]
     return {key: status[key] for key in ("counts", "model", "engine", "progress", "last")} | {
-        key: daemon[key] for key in ("running", "problem", "notice", "resting")
+        key: daemon[key] for key in ("running", "problem", "notice", "paused_reason")
     }
 
 

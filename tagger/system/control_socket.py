@@ -1,6 +1,6 @@
 """Asking a running daemon for something: a socket in the state directory.
 
-One JSON object a line each way: ``{"do": "pause"}`` is answered by ``{"said": "…"}``, or by
+One JSON object a line each way: ``{"command": "pause"}`` is answered by ``{"result": "…"}`` or
 ``{"error": "…", "remedy": "…"}``. Only the daemon's own user, and root, are listened to; see
 unix(7) for the credentials of the other end.
 """
@@ -79,7 +79,7 @@ class ControlServer:
                 try:
                     self._answer(end)
                 except OSError as error:
-                    log.debug("whoever asked has left: %s", error)
+                    log.debug("the client has left: %s", error)
 
     def _answer(self, end: socket.socket) -> None:
         end.settimeout(ANSWER_SECONDS)
@@ -89,21 +89,21 @@ class ControlServer:
         answer: dict[str, str]
         try:
             request = parse_json(_line(end))
-            action = self._actions[request["do"]]
+            action = self._actions[request["command"]]
         except (ValueError, KeyError, TypeError):
             answer = {"error": "the request is not understood", "remedy": "use the same version"}
         else:
             try:
-                answer = {"said": action(request)}
+                answer = {"result": action(request)}
             except TaggerError as error:
                 answer = {"error": error.message, "remedy": error.remedy}
             except Exception as error:
-                log.exception("what was asked for could not be done")
+                log.exception("a command failed")
                 answer = {"error": f"it failed: {type(error).__name__}", "remedy": "see the log"}
         end.sendall(json.dumps(answer).encode() + b"\n")
 
 
-def send_command(state_dir: str, do: str, **details: Any) -> str:
+def send_command(state_dir: str, command: str, **details: Any) -> str:
     """Ask the daemon of ``state_dir`` to do something; return what it says.
 
     Raise StateError when none runs, it does not listen to this user, or cannot do it.
@@ -114,7 +114,7 @@ def send_command(state_dir: str, do: str, **details: Any) -> str:
             end.settimeout(ANSWER_SECONDS)
             with _short(state_dir) as name:
                 end.connect(name)
-            end.sendall(json.dumps({"do": do, **details}).encode() + b"\n")
+            end.sendall(json.dumps({"command": command, **details}).encode() + b"\n")
             answer = parse_json(_line(end) or b"{}")
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise StateError(
@@ -127,12 +127,12 @@ def send_command(state_dir: str, do: str, **details: Any) -> str:
         ) from error
     if not isinstance(answer, dict):
         answer = {}
-    if "said" not in answer:
+    if "result" not in answer:
         raise StateError(
             answer.get("error", f"the daemon at {path} listens to its own user only"),
             answer.get("remedy", "ask as its user"),
         )
-    return str(answer["said"])
+    return str(answer["result"])
 
 
 @contextmanager

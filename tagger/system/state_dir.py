@@ -117,7 +117,7 @@ _SAID: dict[str, tuple[type, ...]] = {
     "updated_at": _NUMBER,
     "memory_mb": _NUMBER,
     "queue": (int,),
-    **dict.fromkeys(("state", "model", "engine", "problem", "notice", "resting"), (str,)),
+    **dict.fromkeys(("state", "model", "engine", "problem", "notice", "paused_reason"), (str,)),
     **dict.fromkeys(("progress", "last", "errors"), (dict,)),
     **dict.fromkeys(("roots", "unconfined"), (list,)),
 }

@@ -85,8 +85,8 @@ class RootStatus:
     be away or it cannot be read. ``mode`` is how it is watched, ``reason`` why it is
     offline or polled, or ``not_written``: why no tags are written to files there, else empty (none
     are wanted, or they are written). ``last_scan`` is when a full scan last ended, in seconds since
-    the epoch; ``seen`` how many photos it met, ``waiting`` how many are unfinished, ``held``
-    how many missing ones wait for a confirmation.
+    the epoch; ``seen`` how many photos it met, ``waiting`` how many are unfinished,
+    ``missing_unconfirmed`` how many missing ones are not taken for deleted yet.
     """
 
     path: str
@@ -96,5 +96,5 @@ class RootStatus:
     last_scan: float | None
     waiting: int
     seen: int
-    held: int
+    missing_unconfirmed: int
     not_written: str = ""

@@ -95,7 +95,7 @@ class Watcher:
             for thread in threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
                 if thread.is_alive():
-                    log.warning("%r does not answer; it is left behind", thread.watch.root.path)
+                    log.warning("%r does not answer; thread abandoned", thread.watch.root.path)
 
     def survey(self, stop: threading.Event) -> int:
         """Count the photos that are to be handled, without looking into any."""
@@ -179,7 +179,7 @@ class Watcher:
                 log.warning("%r is offline: %s", status.path, NO_ANSWER)
             else:
                 self._silent.discard(status.path)
-                log.info("%r answers again", status.path)
+                log.info("%r: responding again", status.path)
         return status
 
 

@@ -60,7 +60,7 @@ class EmbeddedPage:
         if self._thread is not None:
             self._thread.join(max(0.1, self._end_at - time.monotonic()))
             if self._thread.is_alive():
-                log.warning("the page does not end; it is left behind")
+                log.warning("the page does not end; thread abandoned")
 
     def use(self, config: Config, manager: TagCommands) -> None:
         """Serve the page of ``config`` from now on, if it is enabled there. Returns at once."""

@@ -132,7 +132,7 @@ def steps(port: int) -> list[Step]:
         # Without a network it says what to do; with one, tests/unit/cli/test_model.py.
         Step("tagger model download", "tagger model download resnet50", code=2),
         Step("tagger config check", "tagger config check", "is right: 1 folder"),
-        Step("tagger doctor", "tagger doctor", r"(?s)^ok +folder .*^0 wrong, "),
+        Step("tagger doctor", "tagger doctor", r"(?s)^ok +folder .*^0 errors, "),
         Step(
             "tagger web",
             f"tagger web --listen 127.0.0.1:{port} & page=$!; "
@@ -231,7 +231,7 @@ BEFORE = [
         "tagger --config ~/two.yaml init ~/Pictures ~/Pictures/inbox",
         "Wrote",
     ),
-    Step("tagger doctor", "tagger doctor", r"(?s)^warning +daemon: not running.*^0 wrong, "),
+    Step("tagger doctor", "tagger doctor", r"(?s)^warning +daemon: not running.*^0 errors, "),
 ]
 AFTER = [
     Step("tagger run [--once]", "tagger run --once"),

@@ -24,7 +24,7 @@ def test_pause_resume_and_scan(home, scenes, eventually):
     daemon = home.start()
     eventually(lambda: (home.state / SOCKET_NAME).exists() and home.heartbeat().get("model"), 60)
     assert home.run("pause") == "paused; photos wait until `tagger resume`\n"
-    eventually(lambda: home.heartbeat().get("resting"))
+    eventually(lambda: home.heartbeat().get("paused_reason"))
     assert "resting: paused" in home.run("status")
     photo = home.inbox / "a.jpg"
     shutil.copyfile(scenes[0], photo)
@@ -36,12 +36,12 @@ def test_pause_resume_and_scan(home, scenes, eventually):
     assert not (home.state / SOCKET_NAME).exists()
     again = home.start()
     eventually(lambda: home.heartbeat().get("pid") == again.pid, 60)
-    eventually(lambda: home.heartbeat().get("resting"), 60)
+    eventually(lambda: home.heartbeat().get("paused_reason"), 60)
     assert tagged(home) == set(), "it stays paused over a restart"
 
     assert home.run("resume") == "working\n"
     eventually(lambda: tagged(home) == {str(photo)})
-    eventually(lambda: home.heartbeat().get("resting") is None)
+    eventually(lambda: home.heartbeat().get("paused_reason") is None)
 
     assert home.run("scan") == "looking at everything\n"
     assert home.run("scan", str(home.inbox)) == f"looking at {home.inbox}\n"
@@ -67,7 +67,7 @@ def test_outside_its_window_a_daemon_waits(home, scenes, eventually):
     home.configure(schedule=f"{start:%H:%M}-{end:%H:%M}")
     shutil.copyfile(scenes[0], home.inbox / "a.jpg")
     daemon = home.start()
-    eventually(lambda: f"until {start:%H:%M}" in (home.heartbeat().get("resting") or ""), 60)
+    eventually(lambda: f"until {start:%H:%M}" in (home.heartbeat().get("paused_reason") or ""), 60)
     home.configure(schedule=f"{now - timedelta(hours=2):%H:%M}-{end:%H:%M}")
     assert tagged(home) == set()
     daemon.send_signal(signal.SIGHUP)
@@ -122,7 +122,7 @@ end = socket.socket(socket.AF_UNIX)
 os.chdir({str(tmp_path)!r})
 os.setuid(65534)
 end.connect({SOCKET_NAME!r})
-end.sendall(b'{{"do": "echo"}}\\n')
+end.sendall(b'{{"command": "echo"}}\\n')
 print(end.recv(100))
 """
     with ControlServer(str(tmp_path), {"echo": lambda request: "secret"}):

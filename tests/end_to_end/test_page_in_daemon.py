@@ -65,7 +65,7 @@ def test_the_page_lives_in_the_daemon_follows_its_config_and_shares_its_engine(
     ).encode() + form(scenes[0].read_bytes() + b"kept")
     kind = f"multipart/form-data; boundary={BOUNDARY}"
     page = f"http://127.0.0.1:{other}"
-    kept = ask(other, "POST", "/api/v1/keep", body, Content_Type=kind, Origin=page)
+    kept = ask(other, "POST", "/api/v1/inbox", body, Content_Type=kind, Origin=page)
     assert (kept[0], json.loads(kept[2])["path"]) == (200, "a.jpg")
     eventually(lambda: str(home.inbox / "a.jpg") in tagged(home))
 

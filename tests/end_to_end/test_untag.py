@@ -62,7 +62,7 @@ def test_untag_restores_every_byte_and_the_daemon_keeps_out(home, scenes, target
     assert home.once() == []
     assert home.run("query", "landscape") == ""
     shown = home.json("show", str(photos[0]))
-    assert (shown["kept_out"], shown["tags"], shown["written"]) == (True, [], [])
+    assert (shown["untagged_by_you"], shown["tags"], shown["written"]) == (True, [], [])
 
     home.run("restore", str(photos[0]))
     assert [line["how"] for line in home.once()] == ["known"]

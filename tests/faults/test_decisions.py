@@ -90,7 +90,7 @@ def test_with_a_new_index_all_stays_as_decided(
     home.start()
     eventually(lambda: home.heartbeat().get("model"), 60)
     eventually(lambda: counts(home) == (2, 1), 60)
-    assert home.json("show", str(b))["kept_out"]
+    assert home.json("show", str(b))["untagged_by_you"]
     assert labels(home, a) == left
     assert gone.encode() not in words(a)
     assert labels(home, b) == set() and b.read_bytes() == plain and b"rdf" not in words(b)
@@ -174,7 +174,7 @@ def test_untag_in_the_middle_of_a_batch(library: Home, traced: Tracer, target: s
     done = traced.run(home, "run", "--once", calls=("renameat2",), at=at, action=("run", *command))
     assert done["code"] == 0 and done["stopped"] and done["beside"] == 0
     home.once()
-    assert home.json("show", str(photo))["kept_out"]
+    assert home.json("show", str(photo))["untagged_by_you"]
     assert labels(home, photo) == set()
     assert photo.read_bytes() == plain and not Path(f"{photo}.xmp").exists()
 
@@ -209,6 +209,6 @@ def test_restore_in_the_middle_of_a_batch(
     assert [command.wait(60) for command in restoring] == [0]
     home.once()
     shown = home.json("show", str(photo))
-    assert not shown["kept_out"] and not shown["removed_by_you"]
+    assert not shown["untagged_by_you"] and not shown["removed_by_you"]
     assert labels(home, photo) == before
     assert all(label.encode() in words(photo) for label in before)

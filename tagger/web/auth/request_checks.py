@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 OPEN_TO_PROGRAMS = frozenset({"api.predict", "api.predict_v1"})
 """Routes that change nothing, to which a program may post; it sends no proof of its origin."""
 
-TAKES_FILES = OPEN_TO_PROGRAMS | {"api.keep"}
+TAKES_FILES = OPEN_TO_PROGRAMS | {"api.inbox"}
 """Routes to which large bodies may be sent."""
 
 ASKED = "tagger.asked"

@@ -79,7 +79,7 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
             scores = dict(alike.like(reader, photo_id, 2 * limit))
             found = {one.row.id: one for one in search.by_ids(reader, tuple(scores))}
             told = [
-                library.gallery_photo_json(found[number]) | {"likeness": round(score, 4)}
+                library.gallery_photo_json(found[number]) | {"similarity": round(score, 4)}
                 for number, score in scores.items()
                 if number in found
             ]

@@ -105,13 +105,13 @@ SCHEMAS: dict[str, _Schema] = {
             )
         ),
         removed_by_you=_TEXTS,
-        kept_out=_YES_NO,
+        untagged_by_you=_YES_NO,
     ),
     "Count": _record(count=_WHOLE),
     "Reasons": _list(
         _record(path=_TEXTS, probability=_NUMBER, threshold=_NUMBER, given=_YES_NO, reason=_TEXT)
     ),
-    "Similar": _list(_record(**_PHOTO, likeness=_NUMBER)),
+    "Similar": _list(_record(**_PHOTO, similarity=_NUMBER)),
     "Suggestions": _list(
         _record(
             text=_TEXT,
@@ -145,7 +145,7 @@ SCHEMAS: dict[str, _Schema] = {
         last=_maybe(_ANYTHING),
         problem=_maybe(_TEXT),
         notice=_maybe(_TEXT),
-        resting=_maybe(_TEXT),
+        paused_reason=_maybe(_TEXT),
     ),
 }
 
@@ -185,7 +185,7 @@ def openapi(languages: Sequence[str], *, top_k: int, most: int, page: int, limit
             },
             "/api/v1/predict": {"post": _upload(_named("Guess"), [count], classified)},
             "/api/v1/folders": {"get": _answers(_named("Folders"), [], (503,))},
-            "/api/v1/keep": {
+            "/api/v1/inbox": {
                 "post": _upload(
                     _named("Kept"), [], (400, 404, 409, 413, 415, 503, 507), folder=_TEXT
                 ),

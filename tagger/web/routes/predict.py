@@ -56,8 +56,8 @@ def api(services: Services) -> Blueprint:
     def folders() -> Response:
         return jsonify([_folder_json(one) for one in keeping.folders(config, services.manager)])
 
-    @routes.post("/api/v1/keep")
-    def keep() -> Response:
+    @routes.post("/api/v1/inbox")
+    def inbox() -> Response:
         file = _upload()
         chosen = request.form.get("folder", "")
         kept = keeping.keep(config, services.manager, chosen, file.filename, file.stream)

@@ -205,7 +205,7 @@
       heard.textContent = "";
       try {
         const fields = { folder: folders.value, file };
-        const { ok, said } = await post(form.dataset.keep, fields, () => {});
+        const { ok, said } = await post(form.dataset.inbox, fields, () => {});
         heard.textContent = ok ? `Kept as ${said.path}` : `${said.error}: ${said.remedy}`;
         if (ok) folders.hidden = button.hidden = true;
       } catch (error) {

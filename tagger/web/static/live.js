@@ -19,7 +19,7 @@
     if (!said.running) say("No daemon runs", "bad");
     else if (said.problem) say(said.problem, "bad");
     else if (said.notice) say(said.notice[0].toUpperCase() + said.notice.slice(1), "busy");
-    else if (said.resting) say(said.resting, "rest");
+    else if (said.paused_reason) say(said.paused_reason, "rest");
     else if (rest > 0) say(`Looking at ${rest.toLocaleString("en")} more photo${rest === 1 ? "" : "s"}`, "busy");
     else say(failed ? `Up to date, ${failed.toLocaleString("en")} failed` : "Up to date", "idle");
   }

@@ -9,8 +9,8 @@
     return;  // the page has gone; the photo is shown all the same
   }
   for (const photo of photos) {
-    const text = `${Math.round(100 * photo.likeness)} % alike`;
-    section.querySelector("ul").append(thumbnail(photo, text, "caption likeness"));
+    const text = `${Math.round(100 * photo.similarity)} % alike`;
+    section.querySelector("ul").append(thumbnail(photo, text, "caption similarity"));
   }
   section.hidden = photos.length === 0;
 })();

@@ -123,7 +123,7 @@ MISTAKES = [
     # photos
     of("show", "no.jpg", says=("no.jpg is not in the index", "tagger status"), before=with_index),
     of("retry", "no.jpg", says=("no.jpg is not in the index", "watched"), before=with_index),
-    of("untag", says=("untag what?", "--all"), before=with_index),
+    of("untag", says=("no photos are named", "--all"), before=with_index),
     of("untag", "no.jpg", says=("no.jpg is not in the index", "watched"), before=with_index),
     of("restore", "no.jpg", says=("no.jpg is not in the index", "watched"), before=with_index),
     of("prune", "/srv", says=("/srv is not watched", "watched are"), before=with_index),

@@ -43,7 +43,7 @@ SCHEMA: dict[str, Any] = {
             "last_scan": (*Number, Maybe),
             "waiting": int,
             "seen": int,
-            "held": int,
+            "missing_unconfirmed": int,
             "not_written": str,
         }
     ],
@@ -60,7 +60,7 @@ SCHEMA: dict[str, Any] = {
         "updated_at": (*Number, Maybe),
         "problem": (str, Maybe),
         "notice": (str, Maybe),
-        "resting": (str, Maybe),
+        "paused_reason": (str, Maybe),
         "errors": {"count": int, "last": str, "at": Number},
     },
     "state_dir": str,
@@ -76,7 +76,7 @@ SAID = {
     "engine": "onnx",
     "problem": None,
     "notice": None,
-    "resting": None,
+    "paused_reason": None,
     "queue": 0,
     "progress": {"done": 12, "remaining": 0, "rate": None, "seconds_left": None},
     "last": {"path": "/p/a.jpg", "at": 1.5, "milliseconds": 71.6},
@@ -116,7 +116,9 @@ def names(schema: Any) -> set[str]:
 def root_of(home: Home, **changes: Any) -> dict[str, Any]:
     told = {"path": str(home.inbox), "state": "online", "mode": "events", "reason": ""}
     return (
-        told | {"last_scan": 1.5, "waiting": 0, "seen": 3, "held": 0, "not_written": ""} | changes
+        told
+        | {"last_scan": 1.5, "waiting": 0, "seen": 3, "missing_unconfirmed": 0, "not_written": ""}
+        | changes
     )
 
 

@@ -211,7 +211,7 @@ def test_an_address_in_use_is_told_and_no_reason_to_stop(parts, caplog):
         other.bind(("127.0.0.1", parts.port))
         other.listen()
         metrics.use(parts.config, parts.sources)
-        assert f"127.0.0.1:{parts.port} cannot be listened to" in caplog.text
+        assert f"cannot listen on 127.0.0.1:{parts.port}" in caplog.text
         metrics.count(Unchanged("/p/c.jpg"))
         other.close()
         metrics.use(parts.config, parts.sources)  # the next reload

@@ -32,24 +32,24 @@ from tests.support.installations import NOBODY, ROOT, only, running, state_of
 
 def test_a_folder_that_is_well(config):
     result = only(check_folders(Installation(config)))
-    assert result.state == "ok" and "read and write" in result.said
+    assert result.state == "ok" and "read and write" in result.message
     assert result.name == f"folder {config.watch[0].path}"
 
 
 def test_no_folder_at_all(config):
-    assert state_of(check_folders(Installation(replace(config, watch=())))) == "wrong"
+    assert state_of(check_folders(Installation(replace(config, watch=())))) == "error"
 
 
 def test_a_folder_that_is_away(config):
     os.rmdir(config.watch[0].path)
-    assert "No such file" in only(check_folders(Installation(config))).said
+    assert "No such file" in only(check_folders(Installation(config))).message
 
 
 def test_a_folder_that_is_a_file(config):
     path = os.path.join(config.state_dir, "file")
     open(path, "w").close()
     result = only(check_folders(Installation(replace(config, watch=(WatchRoot(path),)))))
-    assert (result.state, result.said) == ("wrong", "it is a file")
+    assert (result.state, result.message) == ("error", "it is a file")
 
 
 def test_a_folder_that_the_daemons_user_may_not_write_to(config, tmp_path):
@@ -62,7 +62,7 @@ def test_a_folder_that_the_daemons_user_may_not_write_to(config, tmp_path):
     else:
         os.chmod(path, 0o555)
     result = only(check_folders(Installation(config)))
-    assert result.state == "wrong" and "may not write to" in result.said
+    assert result.state == "error" and "may not write to" in result.message
     assert result.remedy.startswith("setfacl -R -m u:") and path in result.remedy
     reads = replace(config, watch=(WatchRoot(path, read_only=True),))
     assert state_of(check_folders(Installation(reads))) == "ok"
@@ -73,7 +73,7 @@ def test_a_folder_that_the_daemon_holds_for_away(config):
     roots = [{"path": config.watch[0].path, "state": "offline", "reason": "the marker is gone"}]
     with running(config, roots=roots) as patient:
         result = only(check_folders(patient))
-    assert result.state == "wrong" and "the marker is gone" in result.said
+    assert result.state == "error" and "the marker is gone" in result.message
 
 
 # Events
@@ -81,31 +81,31 @@ def test_a_folder_that_the_daemon_holds_for_away(config):
 
 def test_events_are_proven_by_a_file(config):
     result = only(check_events(Installation(config)))
-    assert result.state == "ok" and "a file made there was heard of" in result.said
+    assert result.state == "ok" and "proved by a test file" in result.message
     assert os.listdir(config.watch[0].path) == []
 
 
 def test_a_read_only_folder_gets_no_file(config):
     reads = replace(config, watch=(WatchRoot(config.watch[0].path, read_only=True),))
     before = os.stat(config.watch[0].path).st_mtime_ns
-    assert "not proven" in only(check_events(Installation(reads))).said
+    assert "not proven" in only(check_events(Installation(reads))).message
     assert os.stat(config.watch[0].path).st_mtime_ns == before
 
 
 def test_polling_by_choice_is_well(config):
     polls = replace(config, watch=(WatchRoot(config.watch[0].path, mode="poll"),))
     result = only(check_events(Installation(polls)))
-    assert result.state == "ok" and "every 300 s: mode: poll" in result.said
+    assert result.state == "ok" and "every 300 s: mode: poll" in result.message
 
 
 def test_the_running_daemon_knows_best(config):
     with running(config) as patient:
-        assert "by the running daemon" in only(check_events(patient)).said
+        assert "by the running daemon" in only(check_events(patient)).message
     reason = "the inotify watch limit is reached: raise fs.inotify.max_user_watches"
     roots = [{"path": config.watch[0].path, "state": "online", "mode": "poll", "reason": reason}]
     with running(config, roots=roots) as patient:
         result = only(check_events(patient))
-    assert result.state == "warning" and reason in result.said and "limit" in result.remedy
+    assert result.state == "warning" and reason in result.message and "limit" in result.remedy
 
 
 # The machine
@@ -130,7 +130,7 @@ def limits(tmp_path):
     ("figures", "state", "remedy"),
     [
         ((1000,), "ok", ""),
-        ((10,), "wrong", "max_user_watches=524288"),
+        ((10,), "error", "max_user_watches=524288"),
         ((15,), "warning", "max_user_watches="),
         ((1000, 20), "warning", "max_queued_events=65536"),
         ((1000, 16384, 2), "warning", "max_user_instances=512"),
@@ -165,21 +165,21 @@ def test_disks(config):
     assert _room("/d", 5e9, 10_000).state == "ok"
     assert _room("/d", 5e9, None).state == "ok"
     assert _room("/d", 400e6, None).state == "warning"
-    assert _room("/d", 40e6, None).state == "wrong"
-    assert "99 more files" in _room("/d", 5e9, 99).said
+    assert _room("/d", 40e6, None).state == "error"
+    assert "99 more files" in _room("/d", 5e9, 99).message
 
 
 def test_state_dir(config, tmp_path):
     assert state_of(check_state_dir(Installation(config))) == "ok"
     new = replace(config, state_dir=str(tmp_path / "a" / "b"))
-    assert "not there yet" in only(check_state_dir(Installation(new))).said
+    assert "not there yet" in only(check_state_dir(Installation(new))).message
     assert not (tmp_path / "a").exists()
     (tmp_path / "file").write_text("")
     beside = replace(config, state_dir=str(tmp_path / "file" / "state"))
-    assert state_of(check_state_dir(Installation(beside))) == "wrong"
+    assert state_of(check_state_dir(Installation(beside))) == "error"
     nfs = Mounts("36 35 98:0 / / rw,noatime - nfs4 nas:/export rw\n")
     result = only(check_state_dir(Installation(config, mounts=nfs)))
-    assert result.state == "wrong" and "nfs4" in result.said
+    assert result.state == "error" and "nfs4" in result.message
 
 
 def test_clock(config):
@@ -188,15 +188,15 @@ def test_clock(config):
     assert state_of(check_clock(patient)) == "ok"
     assert state_of(check_clock(patient, now + 60)) == "ok"
     result = only(check_clock(patient, now + 3 * 86400))
-    assert result.state == "wrong" and "3 days" in result.said
-    assert state_of(check_clock(Installation(config, now=0.0))) == "wrong"
+    assert result.state == "error" and "3 days" in result.message
+    assert state_of(check_clock(Installation(config, now=0.0))) == "error"
 
 
 def test_exiftool(config, tmp_path, monkeypatch):
     asked = replace(config, write=WriteConfig("embed", exiftool=True))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert state_of(check_exiftool(Installation(config))) == "ok"
-    assert state_of(check_exiftool(Installation(asked))) == "wrong"
+    assert state_of(check_exiftool(Installation(asked))) == "error"
     program = tmp_path / "exiftool"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
@@ -219,27 +219,29 @@ def test_weights(config, tmp_path):
     def weights(patient: Installation):
         return next(result for result in checks(patient) if result.name == "weights")
 
-    assert weights(patient_of(config)).state == "wrong"
+    assert weights(patient_of(config)).state == "error"
     assert weights(patient_of(config, download=True)).state == "warning"
     own = tmp_path / "mine.pth"
     own.write_bytes(b"something")
     result = weights(patient_of(config, weights=str(own)))
-    assert result.state == "ok" and "not verified" in result.said
+    assert result.state == "ok" and "not verified" in result.message
     bad = tmp_path / weights_of("resnet18")[0].file
     bad.write_bytes(b"something")
     result = weights(patient_of(config, weights=str(bad)))
-    assert result.state == "wrong" and "is damaged" in result.said and "delete it" in result.remedy
+    assert (
+        result.state == "error" and "is damaged" in result.message and "delete it" in result.remedy
+    )
     names = {result.name for result in check_model(patient_of(config))}
     assert names == {"weights", "engine", "int8"}
 
 
 def test_engine(config):
     with running(config, engine="onnx-fp32", model="resnet18-abc") as patient:
-        assert _engine(patient, None).said == "onnx-fp32 runs resnet18-abc"
+        assert _engine(patient, None).message == "onnx-fp32 runs resnet18-abc"
     with running(config, engine="torch", model="resnet18-abc") as patient:
         assert _engine(patient, None).state == "warning"
     with running(config, problem="the weights are of another model") as patient:
-        assert _engine(patient, None).state == "wrong"
+        assert _engine(patient, None).state == "error"
     with running(config, engine="onnx", problem="the disk is full") as patient:
         assert _engine(patient, None).state == "ok"
     assert _engine(patient_of(config, engine="torch"), None).state == "ok"
@@ -255,10 +257,10 @@ def verdict(**changes: object) -> Verdict:
     [
         ("fp32", None, "ok", "not asked for"),
         ("auto", None, "ok", "not tried yet"),
-        ("int8", None, "wrong", "not tried yet"),
+        ("int8", None, "error", "not tried yet"),
         ("auto", verdict(), "ok", "accepted: 99.0% of 400"),
         ("auto", verdict(accepted=False, reason="too slow"), "ok", "refused, too slow"),
-        ("int8", verdict(accepted=False, reason="too slow"), "wrong", "refused, too slow"),
+        ("int8", verdict(accepted=False, reason="too slow"), "error", "refused, too slow"),
         ("auto", verdict(cpu="another kind"), "ok", "not tried yet"),
     ],
 )
@@ -268,4 +270,4 @@ def test_int8(config, tmp_path, precision, found, state, said):
         known = {"verdict": asdict(found), "quantizer": QUANTIZER, "sha256": ""}
         (tmp_path / "net.int8.json").write_text(json.dumps(known))
     result = _int8(patient_of(config, precision=precision), converted)
-    assert result.state == state and said in result.said
+    assert result.state == state and said in result.message

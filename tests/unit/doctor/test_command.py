@@ -26,8 +26,8 @@ def bare(tmp_path):
 def results(home: Home, code: int) -> dict[str, dict[str, str]]:
     found = json.loads(home.run("doctor", "--json", code=code))
     for one in found:
-        assert list(one) == ["name", "state", "said", "remedy"]
-        assert one["state"] in ("ok", "warning", "wrong") and one["said"]
+        assert list(one) == ["name", "state", "message", "remedy"]
+        assert one["state"] in ("ok", "warning", "error") and one["message"]
         assert bool(one["remedy"]) == (one["state"] != "ok"), one
     return {one["name"]: one for one in found}
 
@@ -43,10 +43,10 @@ def test_a_fresh_install_has_nothing_wrong(bare):
 def test_what_is_wrong_has_its_remedy_on_the_page_and_exit_1(bare):
     bare.inbox.rmdir()
     lines = bare.run("doctor", code=1).splitlines()
-    [line] = [number for number, text in enumerate(lines) if text.startswith("WRONG ")]
-    assert lines[line] == f"WRONG    folder {bare.inbox}: No such file or directory"
+    [line] = [number for number, text in enumerate(lines) if text.startswith("ERROR ")]
+    assert lines[line] == f"ERROR    folder {bare.inbox}: No such file or directory"
     assert lines[line + 1].strip().startswith("-> mount its disk")
-    assert lines[-1].startswith("1 wrong, ")
+    assert lines[-1].startswith("1 error, ")
     assert bare.err == ""
 
 
@@ -65,27 +65,27 @@ def test_without_a_config(tmp_path):
         pytest.skip("tagger is installed here")
     done = doctor()
     assert (done.returncode, done.stderr) == (1, "")
-    assert "WRONG    config: no config file found" in done.stdout
+    assert "ERROR    config: no config file found" in done.stdout
     assert "-> write one with `tagger init FOLDER`" in done.stdout
     assert "clock" in done.stdout, "what can be looked at is looked at"
     for done in (doctor("--config", "/none.yaml"), doctor(TAGGER_CONFIG="/none.yaml")):
         assert (done.returncode, done.stderr) == (1, "")
         assert "no config file found at /none.yaml" in done.stdout
-        assert done.stdout.endswith("1 wrong, 0 to look at, 1 checks\n")
+        assert done.stdout.endswith("1 error, 0 warnings, 1 check\n")
 
 
 def test_mistakes_in_the_config(bare):
     bare.config.write_text("wach: []\nlabels: {levels: 9}\n")
     found = results(bare, 1)
     assert list(found) == ["config"], "of a config that is not understood nothing follows"
-    assert "did you mean `watch`" in found["config"]["said"]
-    assert "labels.levels" in found["config"]["said"]
+    assert "did you mean `watch`" in found["config"]["message"]
+    assert "labels.levels" in found["config"]["message"]
 
 
 def test_what_the_config_asks_for_and_does_not_exist(bare):
     bare.configure(labels={"exclude": ["unicorns and such"]})
     found = results(bare, 1)
-    assert found["config"]["state"] == "wrong" and "unicorns" in found["config"]["said"]
+    assert found["config"]["state"] == "error" and "unicorns" in found["config"]["message"]
     assert "clock" in found
 
 
@@ -95,7 +95,7 @@ def test_a_config_that_hides_another(bare, tmp_path):
     assert _found(str(bare.config), places).state == "ok"
     other.write_text("")
     found = _found(str(bare.config), places)
-    assert found.state == "warning" and f"and not {other}" in found.said
+    assert found.state == "warning" and f"and not {other}" in found.message
 
 
 def test_an_index_that_is_no_file_is_a_result_and_no_traceback(bare):
@@ -103,7 +103,7 @@ def test_an_index_that_is_no_file_is_a_result_and_no_traceback(bare):
     (bare.state / "status.json").write_text("[1")
     (bare.state / "lock").mkdir()
     found = results(bare, 1)
-    assert found["index"]["state"] == "wrong"
+    assert found["index"]["state"] == "error"
 
 
 def test_no_torch(bare):
@@ -128,6 +128,6 @@ def test_with_a_running_daemon(home, scenes, eventually):
     amiss = {one["name"] for one in found.values() if one["state"] != "ok"}
     assert amiss - {"decoding"} == {"failures"}
     assert (found["decoding"]["state"] == "ok") == (home.heartbeat()["unconfined"] == [])
-    assert "1 NotAnImageError" in found["failures"]["said"]
-    assert "by the running daemon" in found[f"events {home.inbox}"]["said"]
-    assert "sound, 2 photos" in found["index"]["said"]
+    assert "1 NotAnImageError" in found["failures"]["message"]
+    assert "by the running daemon" in found[f"events {home.inbox}"]["message"]
+    assert "sound, 2 photos" in found["index"]["message"]

@@ -92,8 +92,8 @@ def test_a_process_that_does_not_start_is_wrong(config, monkeypatch):
         ask(2048, timeout=0.0)
     monkeypatch.setattr(sandbox, "ask", lambda memory: ask(memory, timeout=0.0))
     result = only(check_decoding(Installation(config)))
-    assert result.state == "wrong"
-    assert "does not start" in result.said
+    assert result.state == "error"
+    assert "does not start" in result.message
 
 
 @pytest.mark.parametrize(
@@ -118,22 +118,22 @@ def test_what_is_missing_has_a_meaning_and_a_remedy(found, said, remedy):
     sandbox_check = SandboxCheck(**asdict(ALL) | found)
     result = only([judge(sandbox_check, sandbox_check.missing)])
     assert result.state == "warning"
-    assert said in result.said
+    assert said in result.message
     assert remedy in result.remedy
-    assert "\n" not in result.said
+    assert "\n" not in result.message
 
 
 def test_all_walls_are_one_line():
     result = judge(ALL, ())
     assert result.state == "ok"
-    assert "Landlock 6 (files, TCP, sockets, signals)" in result.said
-    assert "Landlock 2 (files)" in judge(replace(ALL, landlock=2), ()).said
-    assert "Landlock 4 (files, TCP)" in judge(replace(ALL, landlock=4), ()).said
+    assert "Landlock 6 (files, TCP, sockets, signals)" in result.message
+    assert "Landlock 2 (files)" in judge(replace(ALL, landlock=2), ()).message
+    assert "Landlock 4 (files, TCP)" in judge(replace(ALL, landlock=4), ()).message
 
 
 @pytest.mark.parametrize("broken", [{"passed": False}, {"reached": True}])
 def test_a_wall_that_does_not_hold_is_wrong(broken):
-    assert state_of([judge(SandboxCheck(**asdict(ALL) | broken), ())]) == "wrong"
+    assert state_of([judge(SandboxCheck(**asdict(ALL) | broken), ())]) == "error"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_why_there_are_no_namespaces(tmp_path, name, value):
     setting = tmp_path / "sys" / name
     setting.parent.mkdir(parents=True)
     setting.write_text(f"{value}\n")
-    said = judge(ALL, (NETWORK,), str(tmp_path)).said
+    said = judge(ALL, (NETWORK,), str(tmp_path)).message
     known = name != "kernel/nothing"
     assert (f"{name.replace('/', '.')} is {value}" in said) == known
     assert ("forbids namespaces" in said) != known
@@ -159,7 +159,7 @@ def test_the_running_daemons_own_processes_count(config):
     with running(config, unconfined=[LANDLOCK]) as patient:
         result = only(check_decoding(patient))
         assert result.state == "warning"
-        assert "Landlock" in result.said
+        assert "Landlock" in result.message
     with running(config, unconfined=[]) as patient:
         assert state_of(check_decoding(patient)) == "ok"
     with running(config, unconfined=[["no text"]]) as patient:

@@ -31,7 +31,7 @@ def index_of(config: Config):
 
 
 def test_a_sound_index_is_looked_at_without_writing(config):
-    assert "none yet" in only(index_of(config)).said
+    assert "none yet" in only(index_of(config)).message
     Store(config.state_dir).close()
 
     def files():
@@ -39,7 +39,7 @@ def test_a_sound_index_is_looked_at_without_writing(config):
 
     before = files()
     result = only(index_of(config))
-    assert result.state == "ok" and "sound, 0 photos" in result.said
+    assert result.state == "ok" and "sound, 0 photos" in result.message
     assert files() == before
     with Store(config.state_dir):  # as the daemon has it open
         assert state_of(index_of(config)) == "ok"
@@ -53,16 +53,16 @@ def test_a_damaged_index(config):
         file.seek(8192)
         file.write(b"\xff" * (os.path.getsize(path) - 16384))
     result = only(index_of(config))
-    assert result.state == "wrong" and "damaged" in result.said
+    assert result.state == "error" and "damaged" in result.message
     with open(path, "wb") as file:
         file.write(b"no database at all" * 1000)
-    assert state_of(index_of(config)) == "wrong"
+    assert state_of(index_of(config)) == "error"
 
 
 @pytest.mark.parametrize(
     ("sql", "state", "said"),
     [
-        ("INSERT INTO migrations (name, applied_at) VALUES ('9999-new', 0)", "wrong", "newer"),
+        ("INSERT INTO migrations (name, applied_at) VALUES ('9999-new', 0)", "error", "newer"),
         (
             "DELETE FROM migrations WHERE name = (SELECT max(name) FROM migrations)",
             "warning",
@@ -78,7 +78,7 @@ def test_the_schema_of_another_version(config, sql, state, said):
         db.execute(sql)
     db.close()
     result = only(index_of(config))
-    assert result.state == state and said in result.said
+    assert result.state == state and said in result.message
 
 
 def test_damaged_ones_that_were_kept_are_named(config):
@@ -86,7 +86,7 @@ def test_damaged_ones_that_were_kept_are_named(config):
     name = "index.damaged-20260101-000000.sqlite3"
     open(os.path.join(config.state_dir, name), "w").close()
     [result] = [one for one in index_of(config) if one.name == "old index"]
-    assert result.state == "warning" and name in result.said
+    assert result.state == "warning" and name in result.message
 
 
 def test_an_index_that_may_not_be_read_is_said(config):
@@ -94,7 +94,7 @@ def test_an_index_that_may_not_be_read_is_said(config):
     with pytest.raises(StateError):
         examine_index(config.state_dir)
     [result] = [one for one in checks(Installation(config)) if one.name == "index"]
-    assert result.state == "wrong" and result.remedy
+    assert result.state == "error" and result.remedy
 
 
 def open_up(folder):
@@ -125,7 +125,7 @@ def test_failures(config):
     with Store(config.state_dir) as store:
         patient = Installation(config)
         found = examine_index(config.state_dir)
-        assert only(check_failures(patient, found)).said == "none"
+        assert only(check_failures(patient, found)).message == "none"
         for number, kind in enumerate(["DamagedImageError", "NotAnImageError", "NotAnImageError"]):
             store.fail(
                 f"/p/{number}.jpg",
@@ -138,16 +138,16 @@ def test_failures(config):
             )
         result = only(check_failures(patient, examine_index(config.state_dir)))
     assert result.state == "warning"
-    assert result.said.startswith("3 photos (2 NotAnImageError, 1 DamagedImageError); last /p/")
+    assert result.message.startswith("3 photos (2 NotAnImageError, 1 DamagedImageError); last /p/")
 
 
 # The daemon
 
 
 def test_a_daemon_that_does_not_run(config):
-    assert only(check_daemon(Installation(config))).said == "not running"
+    assert only(check_daemon(Installation(config))).message == "not running"
     write_heartbeat(config.state_dir, {"updated_at": 86400.0, "pid": 1})
-    assert "last heard of 19" in only(check_daemon(Installation(config))).said
+    assert "last heartbeat 19" in only(check_daemon(Installation(config))).message
 
 
 def test_a_daemon_that_runs(config):
@@ -159,25 +159,25 @@ def test_a_daemon_that_runs(config):
 @pytest.mark.parametrize(
     ("said", "name", "state", "text"),
     [
-        ({"version": "0.0.1"}, "daemon", "wrong", "version 0.0.1 runs"),
-        ({"updated_at": time.time() - 600}, "heartbeat", "wrong", "it says nothing since"),
+        ({"version": "0.0.1"}, "daemon", "error", "version 0.0.1 runs"),
+        ({"updated_at": time.time() - 600}, "heartbeat", "error", "no heartbeat for"),
         ({"updated_at": time.time() + 86400}, "heartbeat", "warning", "in the future"),
-        ({"problem": "the disk is full; free some space"}, "problem", "wrong", "is full"),
+        ({"problem": "the disk is full; free some space"}, "problem", "error", "is full"),
         ({"notice": "the index is built anew"}, "notice", "warning", "built anew"),
-        ({"resting": "paused"}, "work", "ok", "paused"),
+        ({"paused_reason": "paused"}, "work", "ok", "paused"),
     ],
 )
 def test_a_daemon_with_something_amiss(config, said, name, state, text):
     with running(config, **said) as patient:
         [result] = [one for one in check_daemon(patient) if one.name == name]
-    assert result.state == state and text in result.said
+    assert result.state == state and text in result.message
 
 
 def test_a_daemon_that_has_just_started_is_not_its_predecessor(config):
     with running(config, pid=1, version="0.0.1", problem="old") as patient:
         assert patient.said == {}
         result = only(check_daemon(patient))
-        assert result.state == "ok" and f"process {os.getpid()} starts" in result.said
+        assert result.state == "ok" and f"process {os.getpid()} starts" in result.message
         patient.now += 600
         assert state_of(check_daemon(patient)) == "warning"
 
@@ -196,7 +196,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize(
     ("status", "state", "said"),
-    [(200, "ok", "/metrics"), (503, "wrong", "the work hangs"), (404, "wrong", "something else")],
+    [(200, "ok", "/metrics"), (503, "error", "the work hangs"), (404, "error", "something else")],
 )
 def test_metrics(config, status, state, said):
     handler = type("Handler", (Answer,), {"status": status})
@@ -207,7 +207,7 @@ def test_metrics(config, status, state, said):
         with running(asked) as patient:
             result = only(check_metrics(patient))
         thread.join()
-    assert result.state == state and said in result.said
+    assert result.state == state and said in result.message
 
 
 def test_metrics_that_nobody_tells(config):
@@ -217,7 +217,7 @@ def test_metrics_that_nobody_tells(config):
         asked = replace(config, metrics=MetricsConfig(listen))
         assert list(check_metrics(Installation(asked))) == []
         with running(asked) as patient:
-            assert "nobody answers" in only(check_metrics(patient)).said
+            assert "no answer at" in only(check_metrics(patient)).message
     with running(config) as patient:
         assert list(check_metrics(patient)) == []
 
@@ -234,7 +234,7 @@ def test_the_page(config):
         thread.join()
     with running(asked) as patient:
         result = only(check_page(patient))
-        assert result.state == "wrong" and "nobody answers" in result.said
+        assert result.state == "error" and "no answer at" in result.message
         assert "service install" in result.remedy
     assert list(check_page(Installation(asked))) == []
     with running(config) as patient:

@@ -124,5 +124,5 @@ def test_the_page_gets_them_with_their_thumbnails_but_none_that_is_missing(clien
     assert len(found) == 5
     assert 8 not in [photo["id"] for photo in found]
     assert found[0]["thumbnail"] == f"/photos/{found[0]['id']}/thumbnail"
-    likeness = [photo["likeness"] for photo in found]
-    assert likeness == sorted(likeness, reverse=True)
+    similarity = [photo["similarity"] for photo in found]
+    assert similarity == sorted(similarity, reverse=True)

@@ -58,16 +58,16 @@ def test_a_wave_of_deletions_is_held_until_released(
         path.unlink()
         hint(one, Kind.VANISHED, path)
     one.pass_time(2 * RECHECK_SECONDS)
-    assert one.library.gone_paths == [] and one.watch.status().held == 30
+    assert one.library.gone_paths == [] and one.watch.status().missing_unconfirmed == 30
     assert "tagger prune" in caplog.text
     paths[0].write_bytes(jpeg)
     one.pass_time(300.0)
-    assert one.watch.status().held == 29
+    assert one.watch.status().missing_unconfirmed == 29
     one.watch.departures.release()
     one.watch.rescan()
     one.pass_time(1.0)
     assert sorted(one.library.gone_paths) == sorted(map(str, paths[1:30]))
-    assert one.watch.status().held == 0
+    assert one.watch.status().missing_unconfirmed == 0
 
 
 def test_an_empty_folder_in_place_of_the_root_is_offline(

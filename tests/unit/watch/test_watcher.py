@@ -273,10 +273,10 @@ def test_scan_once_holds_a_wave_until_it_is_released(
     for number in range(25):
         (root / f"{number}.jpg").unlink()
     watcher.scan_once()
-    assert (library.gone_paths, watcher.status()[0].held) == ([], 25)
+    assert (library.gone_paths, watcher.status()[0].missing_unconfirmed) == ([], 25)
     watcher.release_held(str(root))
     watcher.scan_once()
-    assert (len(library.gone_paths), watcher.status()[0].held) == (25, 0)
+    assert (len(library.gone_paths), watcher.status()[0].missing_unconfirmed) == (25, 0)
 
 
 def test_it_stops_within_a_second_though_a_sink_blocks(

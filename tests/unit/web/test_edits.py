@@ -103,12 +103,12 @@ def test_a_label_goes_from_file_and_index_and_comes_back(home, tagged, target):
 def test_the_whole_photo_becomes_what_it_was_and_is_left_alone(home, tagged, scenes, target):
     client, photo, url = tagged(target)
     answer = client.post(f"{url}/untag", headers=PAGE)
-    assert (answer.json["tags"], answer.json["kept_out"]) == ([], True)
+    assert (answer.json["tags"], answer.json["untagged_by_you"]) == ([], True)
     assert photo.read_bytes() == scenes[0].read_bytes()
     assert [p.name for p in home.inbox.iterdir() if p.name != ".tagger-root"] == ["x.jpg"]
     assert home.once() == []
     answer = client.post(f"{url}/restore", headers=PAGE)
-    assert answer.json["kept_out"] is False
+    assert answer.json["untagged_by_you"] is False
     home.once()
     assert words_in(photo, target)
 
@@ -173,7 +173,7 @@ def test_a_keyword_for_a_photo_without_our_tags(tagged, target):
     client.post(f"{url}/untag", headers=PAGE)
     answer = client.post(f"{url}/tags?label=Oma", headers=PAGE)
     assert labels(answer.json, "user") == ["Oma"]
-    assert answer.json["kept_out"] is True
+    assert answer.json["untagged_by_you"] is True
     assert words_in(photo, target) == ["Oma"]
 
 

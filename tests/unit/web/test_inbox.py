@@ -38,7 +38,7 @@ def send(client, folder):
 
     def sent(name: str = "holiday.jpg", data: bytes = b"", into: str = folder):
         upload = multipart(data or jpeg(), filename=name, folder=into)
-        return client.post("/api/v1/keep", **upload, headers=OURS)
+        return client.post("/api/v1/inbox", **upload, headers=OURS)
 
     return sent
 
@@ -71,7 +71,7 @@ def test_of_many_at_once_each_is_kept(client, folder, site):
 
     def one(data: bytes) -> str:
         upload = multipart(data, filename="x.jpg", folder=folder)
-        answer = client.application.test_client().post("/api/v1/keep", **upload, headers=OURS)
+        answer = client.application.test_client().post("/api/v1/inbox", **upload, headers=OURS)
         return answer.json["path"]
 
     with ThreadPoolExecutor(8) as clients:
@@ -176,7 +176,7 @@ def into(site: Site, open_site, manager):
         site.config = dataclasses.replace(site.config, watch=watch, web=web)
         client = open_site(manager=manager)
         upload = multipart(jpeg(), folder=client.get("/api/v1/folders").json[0]["id"])
-        return client.post("/api/v1/keep", **upload, headers=OURS)
+        return client.post("/api/v1/inbox", **upload, headers=OURS)
 
     return sent
 
@@ -209,21 +209,21 @@ def test_a_read_only_folder_inside_another_is_left_alone(into, site):
 def test_without_the_daemon_nothing_is_kept(open_site, site):
     alone = open_site()
     assert alone.get("/api/v1/folders").json == []
-    answer = alone.post("/api/v1/keep", **multipart(jpeg(), folder="x"), headers=OURS)
+    answer = alone.post("/api/v1/inbox", **multipart(jpeg(), folder="x"), headers=OURS)
     assert answer.status_code == 409
     assert "web.enabled" in answer.json["remedy"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}])
 def test_no_other_site_may_keep_anything(client, folder, site, headers):
-    answer = client.post("/api/v1/keep", **multipart(jpeg(), folder=folder), headers=headers)
+    answer = client.post("/api/v1/inbox", **multipart(jpeg(), folder=folder), headers=headers)
     assert answer.status_code == 403
     assert os.listdir(site.inbox) == []
 
 
 def test_a_program_may_with_a_bearer(client, folder):
     upload = multipart(jpeg(), folder=folder)
-    answer = client.post("/api/v1/keep", **upload, headers={"Authorization": "Bearer x"})
+    answer = client.post("/api/v1/inbox", **upload, headers={"Authorization": "Bearer x"})
     assert answer.status_code == 200
 
 

@@ -88,8 +88,8 @@ def test_the_name_of_an_upload_is_cut_before_it_is_normalised():
     [
         ("/api/v1/predict", {}, 401),
         ("/predict", {}, 401),
-        ("/api/v1/keep", {}, 403),
-        ("/api/v1/keep", {"Authorization": "Bearer wrong"}, 401),
+        ("/api/v1/inbox", {}, 403),
+        ("/api/v1/inbox", {"Authorization": "Bearer wrong"}, 401),
         ("/predict", {"Authorization": "Basic eDp4"}, 401),
         ("/predict", {"Cookie": "tagger_session=1.x.y"}, 401),
         ("/predict", {"Host": "evil.example"}, 421),
