@@ -37,7 +37,7 @@ def hang(watcher: Watcher, worker: Worker) -> SilentDiskError | None:
 def _error(away: Sequence[str]) -> SilentDiskError:
     return SilentDiskError(
         f"the work hangs: the disk of {', '.join(away)} does not answer",
-        "restart it, as a service does by itself: it then works without that disk",
+        "start it again, as a service does by itself: it then works without that disk",
     )
 
 
