@@ -115,7 +115,7 @@ def make(tree: Path, state: Path, files: int) -> None:
 
 
 def rescan(tree: Path, state: Path, store: Store) -> Callable[[], None]:
-    watcher = Watcher([WatchRoot(str(tree))], store, Nobody(), state_dir=str(state))
+    watcher = Watcher([WatchRoot(str(tree))], store, Nobody(), str(state))
     return lambda: watcher.scan_once(wait_settle=False, stop=threading.Event())
 
 

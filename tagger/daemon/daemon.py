@@ -46,6 +46,7 @@ from tagger.system.control_socket import ControlServer
 from tagger.system.logs import Unforeseen, set_up_logging
 from tagger.system.sd_notify import Notifier
 from tagger.system.state_dir import state_lock
+from tagger.watch.context import WatchSettings
 from tagger.watch.root_owner import OwnerClaims, writers_of
 from tagger.watch.watcher import Watcher
 from tagger.web.embedded import EmbeddedPage
@@ -275,10 +276,10 @@ class Daemon:
             CandidateQueue(
                 found, store, self._pause, self._begin_survey, self._bell.ring, refusing
             ),
-            settle_seconds=self.config.settle_seconds,
-            rescan_seconds=self.config.rescan_seconds,
-            state_dir=self.config.state_dir,
-            claims=self._claims,
+            self.config.state_dir,
+            WatchSettings(
+                self.config.settle_seconds, self.config.rescan_seconds, claims=self._claims
+            ),
             changed=self._bell.ring,
         )
         self._worker = Worker(

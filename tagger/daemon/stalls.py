@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 from tagger.daemon.worker import STUCK_SECONDS, Worker
 from tagger.errors import SilentDiskError
+from tagger.watch.single_scan import STOP_SECONDS
 from tagger.watch.stall_timer import SILENT_SECONDS
-from tagger.watch.watcher import STOP_SECONDS, Watcher
+from tagger.watch.watcher import Watcher
 
 log = logging.getLogger(__name__)
 

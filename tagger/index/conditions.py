@@ -162,10 +162,8 @@ class Source(NamedTuple):
         return f"p.id IN (SELECT photo_id FROM tags WHERE {named})", (self.source,)  # noqa: S608
 
 
-REMEMBERED = (
-    "status = 'missing' AND (instr(path, CAST('/.tagger-parted-' AS BLOB)) > 0"
-    " OR (size IS NULL AND content_hash IS NULL))"
-)
+PARTED = "instr(path, CAST('/.tagger-parted-' AS BLOB)) > 0"
+REMEMBERED = f"status = 'missing' AND ({PARTED} OR (size IS NULL AND content_hash IS NULL))"
 """Rows of no photo: one that lost its name to another, and a name whose photo has moved away.
 
 They keep what was decided and written until the photo is found again, and are never shown.

@@ -36,7 +36,7 @@ def part_row(
     """Do what :meth:`tagger.index.store.Store.part` says; ``aside`` is the new path of ``row``."""
     photo_id, path, root = row["id"], os.fsdecode(row["path"]), os.fsdecode(row["root"])
     for other in db.execute("SELECT id FROM photos WHERE path = ?", (aside,)).fetchall():
-        _copy_decisions(db, other["id"], photo_id)
+        copy_decisions(db, other["id"], photo_id)
         db.execute("DELETE FROM photos WHERE id = ?", (other["id"],))
     db.execute(
         "UPDATE photos SET path = ?, status = 'missing', missing_at = ? WHERE id = ?",
@@ -51,10 +51,11 @@ def part_row(
         (new, photo_id),
     )
     if inherit:
-        _copy_decisions(db, photo_id, new)
+        copy_decisions(db, photo_id, new)
 
 
-def _copy_decisions(db: sqlite3.Connection, source: int, target: int) -> None:
+def copy_decisions(db: sqlite3.Connection, source: int, target: int) -> None:
+    """Let what is decided about the photo ``source`` hold for ``target``, too."""
     db.execute(
         "INSERT OR IGNORE INTO tombstones SELECT ?, label, made_at FROM tombstones"
         " WHERE photo_id = ?",

@@ -53,6 +53,8 @@ def open_sound(state_dir: str) -> Store:
         if decided:
             log.info("%d decisions of the user were put into the index again", decided)
         if problem is None:
+            if dropped := store.drop_remembered():
+                log.info("%d rows of photos that were not found again are dropped", dropped)
             return store
         store.set_meta("rebuild", problem)
     except BaseException:

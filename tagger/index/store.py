@@ -7,7 +7,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from tagger.index.conditions import PARTED, REMEMBERED
 from tagger.index.decision_sync import deciding
+from tagger.index.folder_moves import move_rows
 from tagger.index.lookup import MAX_BACKOFF, Lookup
 from tagger.index.row_writes import (
     add_tags,
@@ -23,6 +25,10 @@ from tagger.records import Failure, FileStat, JournalEntry, PhotoFacts, Tag
 from tagger.system.files import parted_path
 
 FIRST_BACKOFF = 60.0
+MOVED_AT_ONCE = 500
+"""Photos that get another path in one transaction."""
+REMEMBERED_SECONDS = 90 * 86400.0
+"""For how long a photo is recognised that lost its name to another."""
 CRASHES_UNTIL_QUARANTINE = 3
 
 
@@ -164,6 +170,40 @@ class Store(Lookup):
             )
             replace_journal(db, photo_id, entries, self._clock())
 
+    def move_folder(self, old: str, new: str, root: str) -> int:
+        """Give all photos in the folder ``old`` their path in ``new``, the same folder of ``root``.
+
+        Return how many there were. They keep what was decided about them and their journals.
+        """
+        before, after = (os.fsencode(os.path.join(folder, "")) for folder in (old, new))
+        paths = [
+            row["path"]
+            for row in self._rows(
+                "SELECT path FROM photos WHERE path >= ? AND path < ?", _range(before)
+            )
+        ]
+        for first in range(0, len(paths), MOVED_AT_ONCE):  # others write in between
+            part = paths[first : first + MOVED_AT_ONCE]
+            moved = [after + path[len(before) :] for path in part]
+            with self._deciding(*map(os.fsdecode, (*part, *moved))) as db:
+                move_rows(db, part, before, after, os.fsencode(root))
+        return len(paths)
+
+    def drop_remembered(self) -> int:
+        """Forget rows of no photo (see REMEMBERED) after REMEMBERED_SECONDS; return how many.
+
+        Kept are those with a decision of the user, and those that know what of ours is in a file
+        beside the name of a photo that moved away: without them it could not be taken out.
+        """
+        with self.transaction() as db:
+            return db.execute(
+                f"DELETE FROM photos WHERE {REMEMBERED} AND missing_at < ? AND NOT keep_out"  # noqa: S608
+                " AND NOT EXISTS (SELECT 1 FROM tombstones WHERE photo_id = photos.id)"
+                f" AND ({PARTED}"
+                " OR NOT EXISTS (SELECT 1 FROM journal WHERE photo_id = photos.id))",
+                (self._clock() - REMEMBERED_SECONDS,),
+            ).rowcount
+
     def leave_behind(self, path: str, root: str, entries: Sequence[JournalEntry]) -> None:
         """Remember what of ours is in files beside ``path``, from where a photo has moved away."""
         now = self._clock()
@@ -248,8 +288,7 @@ class Store(Lookup):
         ``reason`` is what the journal says of their files from now on: another tagger may have
         written to them.
         """
-        prefix = os.fsencode(folder.rstrip(os.sep) + os.sep)
-        ends = (prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
+        ends = _range(os.fsencode(folder.rstrip(os.sep) + os.sep))
         with self.transaction() as db:
             db.execute(
                 "UPDATE journal SET reason = ? WHERE photo_id IN"
@@ -336,3 +375,8 @@ class Store(Lookup):
                 db.execute("UPDATE journal SET pending = 0 WHERE id = ?", (journal_id,))
             else:
                 db.execute("DELETE FROM journal WHERE id = ?", (journal_id,))
+
+
+def _range(prefix: bytes) -> tuple[bytes, bytes]:
+    """Return between which two paths all lie that begin with ``prefix``."""
+    return prefix, prefix[:-1] + bytes([prefix[-1] + 1])

@@ -1,22 +1,21 @@
-"""Which photos are really gone; a wave of deletions is held back until confirmed."""
+"""Decides which photos are deleted; a mass deletion is held back until it is confirmed."""
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Callable, Collection, Iterable
 
 log = logging.getLogger(__name__)
 
 WAVE_FRACTION = 0.2
-"""More than this part of a root's known photos at once is a wave…"""
+"""More than this part of a root's known photos at once is a mass deletion (a wave)…"""
 WAVE_MINIMUM = 20
 """…if it is also more than this many."""
 SECOND_LOOK_SECONDS = 25.0
-"""A wave is called one when it is still there after so long."""
+"""How long a mass deletion must persist before it is reported."""
 RECENT_SECONDS = 60.0
-"""Deletions this close together count as one wave."""
+"""Deletions this close together are counted together."""
 
 
 def is_wave(missing: int, known: int) -> bool:
@@ -38,43 +37,36 @@ def away(crossings: Iterable[str]) -> list[str]:
 
 
 class PendingDeletions:
-    """The files and folders that events said are gone, until it is ``due`` to look."""
+    """The files and folders that events said are gone, until they are looked for."""
 
     def __init__(self) -> None:
-        self.due = math.inf
         self._paths: dict[str, None] = {}
-        self._trees: dict[str, None] = {}
+        self._folders: dict[str, None] = {}
 
-    def note(self, path: str, due: float, *, tree: bool) -> None:
-        """Have the file, or the folder (``tree``), looked for at ``due`` at the latest."""
-        (self._trees if tree else self._paths)[path] = None
-        self.due = min(self.due, due)
+    def put(self, path: str, *, folder: bool) -> None:
+        """Have the file, or the ``folder`` with all in it, looked for."""
+        (self._folders if folder else self._paths)[path] = None
 
     def take(self) -> tuple[list[str], list[str]]:
         """Return the files and the folders, each once in their order, and forget them."""
-        taken = list(self._paths), list(self._trees)
-        self._paths, self._trees, self.due = {}, {}, math.inf
+        taken = list(self._paths), list(self._folders)
+        self._paths, self._folders = {}, {}
         return taken
 
 
 class DeletionGuard:
-    """Decides of one root's missing photos whether to report or to hold them.
+    """Decides whether the missing photos of one root are reported or held back.
 
     ``held`` is the number held back. With ``patient`` a wave is called one at the second
-    look only, for a renamed folder looks like one until its photos are recognised.
+    look only, for a renamed folder looks like one until its photos are found again.
     """
 
     def __init__(self, root: str, *, patient: bool = True) -> None:
         self.root = root
         self.held = 0
         self.patient = patient
-        self.released = False
         self._recent: dict[str, float] = {}
         self._suspected_at: float | None = None
-
-    def release(self) -> None:
-        """Let the next full scan report whatever is missing, however much it is."""
-        self.released = True
 
     def back(self, path: str) -> None:
         """Note that a photo that was reported is there again."""
@@ -91,7 +83,7 @@ class DeletionGuard:
         self._recent = {p: at for p, at in self._recent.items() if now - at < RECENT_SECONDS}
         fresh = [path for path in missing if path not in self._recent]
         together = len(fresh) + len(self._recent)
-        if fresh and not self.released and together > WAVE_MINIMUM:
+        if fresh and together > WAVE_MINIMUM:
             known = max(count_known(), together)
             if is_wave(together, known):
                 self._hold(len(fresh), known, now)
@@ -101,7 +93,7 @@ class DeletionGuard:
 
     def nothing_held(self) -> None:
         """End a full scan that held nothing back."""
-        self.held, self._suspected_at, self.released = 0, None, False
+        self.held, self._suspected_at = 0, None
 
     def _hold(self, missing: int, known: int, now: float) -> None:
         if self._suspected_at is None:

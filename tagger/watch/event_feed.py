@@ -24,6 +24,7 @@ from tagger.system.mounts import Mounts
 from tagger.watch.events import EventSource, EventSourceFactory, Hint, Kind
 from tagger.watch.interfaces import Clock
 from tagger.watch.root_identity import remove_strays
+from tagger.watch.stall_timer import StallTimer
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ class EventFeed:
     """The events of one root, and whether they can be relied on.
 
     ``mode`` is what is in force, ``reason`` why it is "poll". All times are seconds of
-    ``clock``. Not thread-safe: one thread owns it.
+    ``clock``. Not thread-safe: one thread owns it. ``stall`` is paused meanwhile: to listen takes
+    a look into every folder, and may have to wait for the turn of other roots.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class EventFeed:
         wake: threading.Event,
         clock: Clock = time.monotonic,
         *,
+        stall: StallTimer | None = None,
         max_queued: int | None = None,
     ) -> None:
         self.root = root
@@ -64,6 +67,7 @@ class EventFeed:
         self._factory = factory
         self._wake = wake
         self._clock = clock
+        self._stall = stall or StallTimer(clock)
         self._max_queued = _read_int(_MAX_QUEUED) if max_queued is None else max_queued
         self._source: EventSource | None = None
         self._canary: str | None = None
@@ -74,12 +78,16 @@ class EventFeed:
         self._losses: list[float] = []
 
     @property
-    def armed(self) -> bool:
-        """Whether events are being listened to."""
-        return self._source is not None
+    def is_proving(self) -> bool:
+        """Whether a canary was sent and not heard of yet."""
+        return self._canary is not None
 
     def arm(self, mounts: Mounts) -> None:
         """Begin to listen if that makes sense here, otherwise fall back to polling."""
+        with self._stall.paused():
+            self._arm(mounts)
+
+    def _arm(self, mounts: Mounts) -> None:
         self.disarm()
         reason = self._no_events_here(mounts)
         if reason:
@@ -129,11 +137,12 @@ class EventFeed:
         """
         if self._source is None:
             return
-        limit = self._limit_reached()
-        if limit:
-            self._fall_back(limit)
-        elif doubt and not self.root.read_only and self._canary is None:
-            self._send_canary()
+        with self._stall.paused():
+            limit = self._limit_reached()
+            if limit:
+                self._fall_back(limit)
+            elif doubt and not self.root.read_only and self._canary is None:
+                self._send_canary()
 
     def lost(self, mounts: Mounts) -> None:
         """Begin anew after an overflow; give up events that overflow time and again."""

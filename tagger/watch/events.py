@@ -1,9 +1,9 @@
-"""Events of the file system, through watchdog: hints where to look, never the truth.
+"""Events of the file system, by watchdog: hints where to look, to be checked against the disk.
 
 What watchdog 7.1 does not do by itself, and this module does: opened and
-closed-without-writing events are not subscribed to (while a queue overflow is being
-repaired they feed themselves, for ever); a queue overflow is noticed and passed on;
-the queue of hints is bounded; the death of one of its threads is seen.
+closed-without-writing events are not subscribed to (while the folders are watched anew after an
+overflow they cause themselves, without end); an overflow of the kernel's queue is noticed and
+passed on; the queue of hints is bounded; it is noticed when one of its threads ends.
 """
 
 from __future__ import annotations
@@ -48,13 +48,14 @@ _EVENTS: list[type[FileSystemEvent]] = [
 
 
 TURN_SECONDS = 30.0
-"""For how long a root waits until another one is watched: that one's disk may not answer."""
+"""How long a root waits for another one to be set up: the disk of that one may not answer."""
 
 
 class Kind(enum.Enum):
     """What a hint asks for."""
 
     LOOK = "look at this file"
+    REQUESTED = "somebody asked for this file: look whether it is there, and deliver it again"
     LATER = "look at this file when we are surely done with it ourselves"
     SIDECAR = "look at the photo of this sidecar, later"
     VANISHED = "this file may be gone"
@@ -121,7 +122,7 @@ class EventSource(Protocol):
         """Whether hints can still come."""
 
     def stop(self) -> None:
-        """End, and give back what the system lent."""
+        """End, and release what the system gave."""
 
 
 EventSourceFactory = Callable[[WatchRoot, threading.Event], EventSource]
@@ -136,7 +137,7 @@ class WatchdogSource:
 
     def __init__(self, root: WatchRoot, wake: threading.Event) -> None:
         self._root = root
-        self._box = HintQueue(wake)
+        self._queue = HintQueue(wake)
         self._threads: list[threading.Thread] = []
         self._stop: Callable[[], None] = lambda: None
 
@@ -144,7 +145,7 @@ class WatchdogSource:
         """Watch the root and all folders below it; raise OSError if that fails."""
         # inotify would watch a root that is a link instead of the folder behind it.
         real = os.path.realpath(self._root.path)
-        handler = _Handler(self._box, self._root.path, real)
+        handler = _Handler(self._queue, self._root.path, real)
         if not self._starting.acquire(timeout=TURN_SECONDS):
             raise OSError(None, "another folder takes long to be watched")
         try:
@@ -170,10 +171,10 @@ class WatchdogSource:
         finally:
             self._starting.release()
         self._stop = observer.stop
-        _overflows.add(self._box)
+        _overflows.add(self._queue)
 
     def __iter__(self) -> Iterator[Hint]:
-        return iter(self._box.take())
+        return iter(self._queue.take())
 
     def alive(self) -> bool:
         """Whether every thread that watchdog started for this root still runs."""
@@ -181,7 +182,7 @@ class WatchdogSource:
 
     def stop(self) -> None:
         """Stop watching; waits at most a second for watchdog's threads."""
-        _overflows.discard(self._box)
+        _overflows.discard(self._queue)
         self._stop()
         for thread in self._threads:
             thread.join(0.25)
@@ -191,22 +192,22 @@ class WatchdogSource:
 class _Handler(FileSystemEventHandler):
     """Turns watchdog's events into hints; runs in watchdog's thread."""
 
-    def __init__(self, box: HintQueue, root: str, real: str) -> None:
-        self._box = box
+    def __init__(self, queue: HintQueue, root: str, real: str) -> None:
+        self._queue = queue
         self._root = root
         self._real = real
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Put the hints that ``event`` gives into the box."""
-        source, target = self._named(event.src_path), self._named(event.dest_path)
+        """Put the hints that ``event`` gives into the queue."""
+        source, target = self._below_root(event.src_path), self._below_root(event.dest_path)
         kind = event.event_type
         if event.is_directory:
             if kind in ("deleted", "moved") and source:
-                self._box.put(Hint(Kind.TREE_VANISHED, source))
+                self._queue.put(Hint(Kind.TREE_VANISHED, source))
             if kind == "created":
-                self._box.put(Hint(Kind.TREE, source))
+                self._queue.put(Hint(Kind.TREE, source))
             elif kind == "moved" and target:
-                self._box.put(Hint(Kind.TREE, target))
+                self._queue.put(Hint(Kind.TREE, target))
             return
         if kind == "moved":
             ours = os.path.basename(source).startswith(OWN_PREFIX)
@@ -217,7 +218,7 @@ class _Handler(FileSystemEventHandler):
         else:
             self._changed(source, False)
 
-    def _named(self, path: str | bytes) -> str:
+    def _below_root(self, path: str | bytes) -> str:
         path = os.fsdecode(path or "")
         if self._real == self._root or not is_inside(path, self._real):
             return path
@@ -228,51 +229,51 @@ class _Handler(FileSystemEventHandler):
         if name.startswith("."):
             return
         if is_photo_name(name):
-            self._box.put(Hint(Kind.VANISHED, path))
+            self._queue.put(Hint(Kind.VANISHED, path))
         elif is_sidecar_name(name):
-            self._box.put(Hint(Kind.SIDECAR, path))
+            self._queue.put(Hint(Kind.SIDECAR, path))
 
     def _changed(self, path: str, ours: bool) -> None:
         name = os.path.basename(path)
         if name.startswith(CANARY_PREFIX):
-            self._box.put(Hint(Kind.CANARY, path))
+            self._queue.put(Hint(Kind.CANARY, path))
         elif name.startswith("."):
             return
         elif is_photo_name(name):
-            self._box.put(Hint(Kind.LATER if ours else Kind.LOOK, path))
+            self._queue.put(Hint(Kind.LATER if ours else Kind.LOOK, path))
         elif is_sidecar_name(name):
-            self._box.put(Hint(Kind.SIDECAR, path))
+            self._queue.put(Hint(Kind.SIDECAR, path))
 
 
 class _OverflowFilter(logging.Filter):
-    """Hears watchdog log that the kernel's queue overflowed: its only way of telling."""
+    """Notices that the kernel's queue overflowed: watchdog only writes it to its log."""
 
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._boxes: weakref.WeakSet[HintQueue] = weakref.WeakSet()
+        self._queues: weakref.WeakSet[HintQueue] = weakref.WeakSet()
 
-    def add(self, box: HintQueue) -> None:
+    def add(self, queue: HintQueue) -> None:
         with self._lock:
-            self._boxes.add(box)
+            self._queues.add(queue)
             for name in _OVERFLOW_LOGGERS:
                 logger = logging.getLogger(name)
                 # Its own level, so that a quieter root logger does not hide the record.
                 logger.setLevel(logging.WARNING)
                 logger.addFilter(self)
 
-    def discard(self, box: HintQueue) -> None:
+    def discard(self, queue: HintQueue) -> None:
         with self._lock:
-            self._boxes.discard(box)
+            self._queues.discard(queue)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell every box of an overflow, and keep the record out of the log."""
+        """Put LOST into every queue, and keep the record out of the log."""
         if "overflow" not in str(record.msg):
             return True
         with self._lock:
-            boxes = list(self._boxes)
-        for box in boxes:
-            box.put(Hint(Kind.LOST))
+            queues = list(self._queues)
+        for queue in queues:
+            queue.put(Hint(Kind.LOST))
         return False
 
 

@@ -1,4 +1,4 @@
-"""What the watch asks of its neighbours, and what it tells of itself."""
+"""The protocols of the index, the sink and the claims of roots, and the status of a root."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Clock = Callable[[], float]
 
 
 class KnownPhotos(Protocol):
-    """What is known of the photos already; the index answers. Must be thread-safe."""
+    """The index, as the watch reads it. Must be thread-safe."""
 
     def is_current(self, path: str, stat: FileStat, sidecar: FileStat | None) -> bool:
         """Whether there is nothing to do for this version of the photo.
@@ -26,9 +26,16 @@ class KnownPhotos(Protocol):
         """Yield the paths of the photos in the index below the folder, missing ones left out."""
         ...
 
+    def move_folder(self, old: str, new: str, root: str) -> int:
+        """Give all photos in the folder ``old`` their path in ``new``, the same folder of ``root``.
+
+        Return how many there were.
+        """
+        ...
+
 
 class CandidateSink(Protocol):
-    """Who takes what was found. Called from several threads, one for each root."""
+    """Takes what was found. Called from several threads, one for each root."""
 
     def found(self, candidate: Candidate) -> None:
         """Take a finished file; may block until there is room for it.
@@ -60,7 +67,7 @@ class RootClaims(Protocol):
 
 
 class Unclaimed:
-    """Nobody else writes: for a watch without files to write to."""
+    """No other tagger writes: for a watch that writes to no files."""
 
     def claim(self, root: str) -> str:
         """Claim nothing."""
@@ -79,7 +86,7 @@ State = Literal["online", "offline", "missing"]
 
 @dataclass(frozen=True, slots=True)
 class RootStatus:
-    """How one root fares.
+    """The state of one root, for users.
 
     ``state`` is "missing" when there is no such folder, "offline" when its disk seems to
     be away or it cannot be read. ``mode`` is how it is watched, ``reason`` why it is

@@ -193,19 +193,22 @@ def remove_strays(root: str) -> None:
 
 
 class RootMemory:
-    """What is remembered of the roots, in ``roots.json``; thread-safe.
+    """What is remembered of the roots, in ``roots.json`` of ``state_dir``; thread-safe.
 
-    Without a ``state_dir`` it is remembered until the process ends. A file that cannot be
-    written (disk full) is tried again with the next record; until then memory serves.
+    A file that cannot be written (disk full) is tried again with the next record; until then
+    memory serves.
     """
 
-    def __init__(self, state_dir: str | None) -> None:
-        self._path = os.path.join(state_dir, "roots.json") if state_dir else None
+    def __init__(self, state_dir: str) -> None:
+        self._path = os.path.join(state_dir, "roots.json")
         self._lock = threading.Lock()
-        self._records: dict[str, RootRecord] = {}
+        self._records = _load(self._path)
         self._unsaved = False
-        if self._path is not None:
-            self._records = _load(self._path)
+
+    def roots(self) -> list[str]:
+        """Return all roots, past and present, that anything is remembered of."""
+        with self._lock:
+            return list(self._records)
 
     def get(self, root: str) -> RootRecord | None:
         """Return what is remembered of ``root``, if anything is."""
@@ -218,9 +221,13 @@ class RootMemory:
             if self._records.get(root) == record and not self._unsaved:
                 return
             self._records[root] = record
-            if self._path is not None:
-                saved = _save(self._path, self._records, quiet=self._unsaved)
-                self._unsaved = not saved
+            self._unsaved = not _save(self._path, self._records, quiet=self._unsaved)
+
+    def copy(self, former: str, root: str) -> None:
+        """Remember of ``root`` what is remembered of ``former``, the same folder."""
+        record = self.get(former)
+        if record is not None:
+            self.put(root, record)
 
     def put_crossings(self, root: str, crossings: tuple[str, ...]) -> None:
         """Remember at which folders below ``root`` other file systems are mounted."""

@@ -1,4 +1,4 @@
-"""How the watched folders lie among each other, and whether their disks answer."""
+"""How the watched folders lie among each other, links resolved, and whether their disks answer."""
 
 from __future__ import annotations
 
@@ -15,13 +15,23 @@ from tagger.paths import is_inside
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 2.0
-"""For so long the disk of another folder is waited for: it may not answer at all."""
+"""How long to wait for the disk of another folder, which may not answer at all."""
 FIRST_SECONDS = 10.0
-"""The same, while it is not known at all where that folder is."""
+"""The same, while it is not known yet where that folder is."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asking:
+class _Place:
+    """Where a path leads; ``identity`` is device and inode number of a folder that is there."""
+
+    real: str
+    identity: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A question to a disk that is not answered yet."""
+
     thread: threading.Thread
     began: float
 
@@ -32,13 +42,13 @@ class RootLayout:
     def __init__(self, roots: Sequence[WatchRoot]) -> None:
         self._roots = list(roots)
         self._lock = threading.Lock()
-        self._real: dict[str, str] = {}
-        self._asking: dict[str, _Asking] = {}
+        self._places: dict[str, _Place] = {}
+        self._queries: dict[str, _Query] = {}
 
     def inside(self, root: WatchRoot) -> frozenset[str]:
         """Return the folders below ``root``, relative to it, that are roots of their own."""
-        real = self._realpath(root.path)
-        others = {self._realpath(other.path) for other in self._roots if other is not root}
+        real = self._place(root.path).real
+        others = {self._place(other.path).real for other in self._roots if other is not root}
         return frozenset(
             other[len(real.rstrip(os.sep)) + 1 :]
             for other in others
@@ -47,13 +57,35 @@ class RootLayout:
 
     def twin(self, root: WatchRoot) -> str | None:
         """Return an earlier root that is the same folder, if there is one."""
-        real = self._realpath(root.path)
+        real = self._place(root.path).real
         for other in self._roots:
             if other is root:
                 return None
-            if self._realpath(other.path) == real:
+            if self._place(other.path).real == real:
                 return other.path
         return None
+
+    def is_watched(self, path: str) -> bool:
+        """Whether ``path`` is one of the roots."""
+        return any(root.path == path for root in self._roots)
+
+    def renamed(self, former: str, root: str) -> tuple[str, str] | None:
+        """Return which folder of ``former``, watched before, is which folder of ``root`` now.
+
+        None when they have nothing in common, or the same path in it. Both must be there.
+        """
+        before, now = self._place(former), self._place(root)
+        if before.identity is None or now.identity is None:
+            return None
+        old, new = former, root
+        if before.identity != now.identity:
+            if is_inside(before.real, now.real):
+                new = os.path.join(root, os.path.relpath(before.real, now.real))
+            elif is_inside(now.real, before.real):
+                old = os.path.join(former, os.path.relpath(now.real, before.real))
+            else:
+                return None
+        return (old, new) if old != new else None
 
     def silent(self, seconds: float) -> list[str]:
         """Return the roots whose disks were asked ``seconds`` ago and have not answered yet.
@@ -61,30 +93,38 @@ class RootLayout:
         Does not wait: who wants to know calls it again so much later.
         """
         late = time.monotonic() - seconds
-        return [root.path for root in self._roots if self._ask(root.path).began < late]
+        return [root.path for root in self._roots if self._query(root.path).began < late]
 
-    def _realpath(self, path: str) -> str:
+    def _place(self, path: str) -> _Place:
         """Return where ``path`` leads: what was known last, if its disk does not answer."""
-        asking = self._ask(path)
-        seconds = ANSWER_SECONDS if path in self._real else FIRST_SECONDS
-        asking.thread.join(max(0.0, asking.began + seconds - time.monotonic()))
-        return self._real.get(path, path)
+        query = self._query(path)
+        seconds = ANSWER_SECONDS if path in self._places else FIRST_SECONDS
+        query.thread.join(max(0.0, query.began + seconds - time.monotonic()))
+        return self._places.get(path) or _Place(path)
 
-    def _ask(self, path: str) -> _Asking:
+    def _query(self, path: str) -> _Query:
         """Return the question to the disk that is not answered yet, or a new one."""
         with self._lock:
-            asking = self._asking.get(path)
-            if asking is None:
+            query = self._queries.get(path)
+            if query is None:
                 thread = threading.Thread(target=self._resolve, args=(path,), daemon=True)
-                asking = self._asking[path] = _Asking(thread, time.monotonic())
+                query = self._queries[path] = _Query(thread, time.monotonic())
                 thread.start()
-        return asking
+        return query
 
     def _resolve(self, path: str) -> None:
         try:
-            self._real[path] = os.path.realpath(path)
+            self._places[path] = _Place(os.path.realpath(path), _identity(path))
         except OSError as error:
             log.debug("where %r leads is not known: %s", path, error)
         finally:
             with self._lock:
-                del self._asking[path]
+                del self._queries[path]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

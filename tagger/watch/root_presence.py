@@ -1,59 +1,58 @@
-"""Keeps track of whether one root is there, and of what is mounted around it."""
+"""Tracks whether one root is there, and what is mounted around it."""
 
 from __future__ import annotations
 
+import enum
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-from tagger.config.schema import WatchRoot
 from tagger.system.files import no_descriptors
 from tagger.system.mounts import Mount, Mounts, read_mountinfo
+from tagger.watch.context import RootContext
 from tagger.watch.deletions import away
-from tagger.watch.interfaces import RootClaims, State, Unclaimed
+from tagger.watch.interfaces import State
 from tagger.watch.root_identity import (
     MARKER,
     RootMemory,
     RootRecord,
     Sight,
-    Verdict,
     judge,
     look_at_root,
     write_marker,
 )
+from tagger.watch.root_scope import RootScope
 
 log = logging.getLogger(__name__)
 
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
+class Change(enum.Enum):
+    """What a check of a root has found."""
+
+    NONE = "as before"
+    RETURNED = "it is there again, or something else is mounted in it"
+    GONE = "it is not there any more"
+
+
 class Presence:
     """Whether a root is there. ``reason`` says why it is not.
 
-    ``knows`` says whether the index knows any photo in the root, ``twin`` which other root
-    is the same folder and comes first, ``claims`` who writes there. ``foreign`` says why no tags
-    are written there.
+    ``foreign`` says why no tags are written there: another tagger does.
     """
 
-    def __init__(
-        self,
-        root: WatchRoot,
-        memory: RootMemory,
-        knows: Callable[[], bool],
-        twin: Callable[[], str | None],
-        claims: RootClaims | None = None,
-    ) -> None:
-        self.root = root
+    def __init__(self, context: RootContext, scope: RootScope, memory: RootMemory) -> None:
+        self.root = context.root
         self.state: State = "missing"
         self.reason = "not looked at yet"
         self.mounts = Mounts("")
         self.foreign = ""
-        self._memory, self._knows, self._twin = memory, knows, twin
-        self._claims = claims or Unclaimed()
-        self._accepted = False
+        self._memory, self._scope = memory, scope
+        self._claims = context.settings.claims
         self._text = ""
-        self._real = root.path
+        self._real = context.root.path
         self._around: tuple[Mount, ...] = ()
         self._identity: tuple[int, int] | None = None
         self._marked = False
@@ -70,14 +69,9 @@ class Presence:
         record = self._memory.get(self.root.path)
         return record.crossings if record else ()
 
-    def crossed(self, found: Iterable[str], *, forget: bool = False) -> None:
-        """Remember the mount points that a scan has met; keep those away unless ``forget``."""
-        kept = () if forget else away(self.crossings)
-        self._memory.put_crossings(self.root.path, (*kept, *found))
-
-    def accept(self) -> None:
-        """Take the folder for the right one at the next check, whatever it looks like."""
-        self._accepted = True
+    def note_crossings(self, found: Iterable[str]) -> None:
+        """Remember the mount points that a scan has met; those that are away stay remembered."""
+        self._memory.put_crossings(self.root.path, (*away(self.crossings), *found))
 
     def forget(self) -> None:
         """Act at the next check as if the folder had never been looked at."""
@@ -91,13 +85,13 @@ class Presence:
             self._by_device[st.st_dev] = mount
         return mount
 
-    def check(self) -> bool:
-        """Look whether the root is there; return whether anything has changed."""
-        was = (self.state, self.reason)
+    def check(self) -> Change:
+        """Look whether the root is there. Raise OSError when no file descriptor is left."""
+        before = (self.state, self.reason)
         try:
             remounted = self._read_mounts()
             if self.online and not remounted and self._as_before():
-                return False
+                return Change.NONE
             sight = look_at_root(self.root.path, self.mounts)
         except OSError as error:
             if no_descriptors(error):
@@ -105,23 +99,25 @@ class Presence:
             self.state = "missing" if error.errno in _ABSENT else "offline"
             self.reason = error.strerror or str(error)
         else:
-            record = None if self._accepted else self._memory.get(self.root.path)
-            twin = self._twin()
-            verdict = (
-                Verdict(False, f"it is the same folder as {twin}, which is watched already")
-                if twin is not None
-                else judge(record, sight, self._knows_any)
-            )
-            self._accepted = False
-            self.state = "online" if verdict.online else "offline"
-            self.reason = verdict.reason
-            if verdict.online:
-                self._adopt(sight, record)
-        self._tell(was)
-        return self.online or was[0] == "online"
+            self._judge(sight)
+        self._log_change(before)
+        if self.online:
+            return Change.RETURNED
+        return Change.GONE if before[0] == "online" else Change.NONE
 
-    def _knows_any(self) -> bool:
-        return not self._accepted and self._knows()
+    def _judge(self, sight: Sight) -> None:
+        twin = self._scope.twin()
+        if twin is not None:
+            reason = f"it is the same folder as {twin}, which is watched already"
+            self.state, self.reason = "offline", reason
+            return
+        self._scope.take_over_former()
+        record = self._memory.get(self.root.path)
+        verdict = judge(record, sight, self._scope.knows_any)
+        self.state = "online" if verdict.online else "offline"
+        self.reason = verdict.reason
+        if verdict.online:
+            self._adopt(sight, record)
 
     def _as_before(self) -> bool:
         st = os.stat(self.root.path)
@@ -149,8 +145,7 @@ class Presence:
             marker = write_marker(self.root.path)
         crossings = record.crossings if record else ()
         self._identity, self._marked = sight.identity, marker is not None
-        known = self._memory.get(self.root.path)
-        before, now = known.foreign if known else "", ""
+        before, now = record.foreign if record else "", ""
         if not self.root.read_only:
             now = self._claims.claim(self.root.path)
             if before and not now:
@@ -158,8 +153,8 @@ class Presence:
         self.foreign = now
         self._memory.put(self.root.path, RootRecord(marker, sight.place, crossings, now))
 
-    def _tell(self, was: tuple[State, str]) -> None:
-        if was == (self.state, self.reason):
+    def _log_change(self, before: tuple[State, str]) -> None:
+        if before == (self.state, self.reason):
             return
         if self.online:
             log.info("%r is here and watched", self.root.path)

@@ -20,6 +20,7 @@ import pytest
 
 from tagger.config.schema import WatchRoot
 from tagger.index.store import Store
+from tagger.watch.context import WatchSettings
 from tagger.watch.watcher import Watcher
 from tests.end_to_end.test_shares import free_port, needs
 from tests.unit.watch.conftest import Library
@@ -139,8 +140,8 @@ def scanning(
         [WatchRoot(str(mount)), WatchRoot(str(local))],
         library,
         library,
-        settle_seconds=settle_seconds,
-        clock=lambda: time.monotonic() * 20,
+        str(local.parent),
+        WatchSettings(settle_seconds, clock=lambda: time.monotonic() * 20),
     )
     scan = threading.Thread(target=watcher.scan_once, daemon=True)
     scan.start()

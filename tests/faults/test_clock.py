@@ -11,8 +11,10 @@ import pytest
 from tagger.config.schema import WatchRoot
 from tagger.index.store import Store
 from tagger.records import Candidate, FileStat
+from tagger.watch.context import WatchSettings
 from tagger.watch.root_identity import RootMemory
-from tagger.watch.root_watcher import RootWatcher, Settings
+from tagger.watch.root_layout import RootLayout
+from tagger.watch.root_watcher import RootWatcher
 from tests.support.pictures import encoded, quarters
 
 YEAR = 365 * 86400.0
@@ -35,22 +37,19 @@ class Clocks:
 
 
 class Alone:
-    """The layout of a single root, an index that knows nothing, and what is delivered."""
+    """An index that knows nothing but what was delivered."""
 
     def __init__(self) -> None:
         self.delivered: list[str] = []
-
-    def inside(self, root: WatchRoot) -> frozenset[str]:
-        return frozenset()
-
-    def twin(self, root: WatchRoot) -> str | None:
-        return None
 
     def is_current(self, path: str, stat: FileStat, sidecar: FileStat | None) -> bool:
         return path in self.delivered
 
     def known_under(self, root: str) -> list[str]:
         return list(self.delivered)
+
+    def move_folder(self, old: str, new: str, root: str) -> int:
+        raise AssertionError(old)
 
     def found(self, candidate: Candidate) -> None:
         self.delivered.append(candidate.path)
@@ -62,12 +61,17 @@ class Alone:
 @JUMPS
 def test_a_file_is_taken_when_it_is_finished(tmp_path: Path, jump: float) -> None:
     clocks, alone = Clocks(), Alone()
-    root = WatchRoot(str(tmp_path))
-    settings = Settings(settle_seconds=2.0, clock=clocks.clock, wall=clocks.wall)
-    watch = RootWatcher(root, alone, alone, RootMemory(None), settings, alone)
+    folder, state = tmp_path / "photos", tmp_path / "state"
+    folder.mkdir()
+    state.mkdir()
+    root = WatchRoot(str(folder))
+    settings = WatchSettings(settle_seconds=2.0, clock=clocks.clock, wall=clocks.wall)
+    layout, memory = RootLayout([root]), RootMemory(str(state))
+    watch = RootWatcher(root, alone, alone, memory, settings, layout)
     watch.begin(threading.Event(), listen=False)
-    assert watch.check()
-    photo = tmp_path / "a.bmp"  # its structure does not tell whether it has an end
+    watch.scan()
+    assert watch.status().state == "online"
+    photo = folder / "a.bmp"  # its structure does not tell whether it has an end
     photo.write_bytes(encoded(quarters(), "BMP"))
     clocks.jumped = jump
     watch.scan()
@@ -75,11 +79,11 @@ def test_a_file_is_taken_when_it_is_finished(tmp_path: Path, jump: float) -> Non
     clocks.steady += 1.0
     with photo.open("ab") as file:
         file.write(b"more")
-    watch.files.work()
+    watch.check_waiting()
     assert alone.delivered == []
     for _ in range(4):
         clocks.steady += 1.0
-        watch.files.work()
+        watch.check_waiting()
     assert alone.delivered == [str(photo)]
 
 

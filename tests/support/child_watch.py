@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ class Library:
 
     def known_under(self, root: str) -> list[str]:
         return [path for path in list(self.rows) if path.startswith(root + "/")]
+
+    def move_folder(self, old: str, new: str, root: str) -> int:
+        raise AssertionError(old)
 
     def found(self, candidate: Candidate) -> None:
         self.rows[candidate.path] = candidate.stat
@@ -53,13 +57,14 @@ def answer(question: str, watcher: Watcher, library: Library) -> str:
 
 def main() -> None:
     library, stop = Library(), threading.Event()
-    watcher = Watcher([WatchRoot(sys.argv[1])], library, library)
-    thread = threading.Thread(target=watcher.run, args=(stop,))
-    thread.start()
-    for question in sys.stdin:
-        print(answer(question.strip(), watcher, library), flush=True)
-    stop.set()
-    thread.join()
+    with tempfile.TemporaryDirectory() as state:
+        watcher = Watcher([WatchRoot(sys.argv[1])], library, library, state)
+        thread = threading.Thread(target=watcher.run, args=(stop,))
+        thread.start()
+        for question in sys.stdin:
+            print(answer(question.strip(), watcher, library), flush=True)
+        stop.set()
+        thread.join()
 
 
 main()

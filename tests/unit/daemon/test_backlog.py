@@ -28,7 +28,7 @@ def root(tmp_path: Path, jpeg: bytes) -> Path:
 
 
 def test_only_what_is_not_known_is_counted(root: Path, jpeg: bytes, library: Library) -> None:
-    watcher = Watcher([WatchRoot(str(root))], library, library)
+    watcher = Watcher([WatchRoot(str(root))], library, library, str(root.parent))
     watcher.scan_once()
     assert watcher.survey(threading.Event()) == 0
     (root / "new.jpg").write_bytes(jpeg)
@@ -38,7 +38,9 @@ def test_only_what_is_not_known_is_counted(root: Path, jpeg: bytes, library: Lib
 
 
 def test_an_overlapping_root_is_counted_once(root: Path, library: Library) -> None:
-    watcher = Watcher([WatchRoot(str(root)), WatchRoot(str(root / "f1"))], library, library)
+    watcher = Watcher(
+        [WatchRoot(str(root)), WatchRoot(str(root / "f1"))], library, library, str(root.parent)
+    )
     watcher.scan_once(wait_settle=False)
     library.rows.clear()
     assert watcher.survey(threading.Event()) == 6
@@ -46,7 +48,10 @@ def test_an_overlapping_root_is_counted_once(root: Path, library: Library) -> No
 
 def test_an_offline_root_counts_nothing_and_a_stop_ends_it(root: Path, library: Library) -> None:
     watcher = Watcher(
-        [WatchRoot(str(root)), WatchRoot(str(root.parent / "away"))], library, library
+        [WatchRoot(str(root)), WatchRoot(str(root.parent / "away"))],
+        library,
+        library,
+        str(root.parent),
     )
     assert watcher.survey(threading.Event()) == 0, "not looked at yet"
     watcher.scan_once()
@@ -61,7 +66,7 @@ def test_a_root_that_goes_away_is_told(
     root: Path, library: Library, eventually: Callable[..., Any]
 ) -> None:
     told = threading.Event()
-    watcher = Watcher([WatchRoot(str(root))], library, library, changed=told.set)
+    watcher = Watcher([WatchRoot(str(root))], library, library, str(root.parent), changed=told.set)
     stop = threading.Event()
     thread = threading.Thread(target=watcher.run, args=(stop,))
     thread.start()

@@ -22,7 +22,7 @@ def manage(tmp_path):
         yield DaemonCommands(
             store,
             config=lambda: config,
-            watcher=lambda: Watcher(config.watch, store, None),  # type: ignore[arg-type]
+            watcher=lambda: Watcher(config.watch, store, None, str(tmp_path)),  # type: ignore[arg-type]
             online=os.path.isdir,
             changed=lambda: changes.append(True),
         )

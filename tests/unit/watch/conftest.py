@@ -15,9 +15,11 @@ from PIL import Image
 
 from tagger.config.schema import WatchRoot
 from tagger.records import Candidate, FileStat
+from tagger.watch.context import WatchSettings
 from tagger.watch.events import Hint, Kind
 from tagger.watch.root_identity import RootMemory
-from tagger.watch.root_watcher import RootWatcher, Settings
+from tagger.watch.root_layout import RootLayout
+from tagger.watch.root_watcher import RootWatcher
 from tagger.watch.watcher import Watcher
 
 Make = Callable[..., Any]
@@ -56,6 +58,9 @@ class Library:
 
     def known_under(self, root: str) -> list[str]:
         return [path for path in list(self.rows) if path.startswith(root.rstrip("/") + "/")]
+
+    def move_folder(self, old: str, new: str, root: str) -> int:
+        raise AssertionError(f"{old} is said to be {new}")
 
     def found(self, candidate: Candidate) -> None:
         self.candidates.append(candidate)
@@ -138,23 +143,14 @@ class Sources:
         return [source for source in self.made if source.running][-1]
 
 
-class Alone:
-    """A layout with a single root."""
-
-    def inside(self, root: WatchRoot) -> frozenset[str]:
-        return frozenset()
-
-    def twin(self, root: WatchRoot) -> str | None:
-        return None
-
-
 class Bench:
     """One root watch on a clock moved by hand."""
 
     def __init__(self, root: WatchRoot, library: Library, memory: RootMemory) -> None:
         self.library, self.time, self.sources = library, Time(), Sources()
-        settings = Settings(clock=self.time, wall=self.time.wall, source=self.sources)
-        self.watch = RootWatcher(root, library, library, memory, settings, Alone())
+        settings = WatchSettings(clock=self.time, wall=self.time.wall, source=self.sources)
+        layout = RootLayout([root])
+        self.watch = RootWatcher(root, library, library, memory, settings, layout)
 
     def pass_time(self, seconds: float) -> None:
         """Step whenever something is due during the next ``seconds``."""
@@ -189,11 +185,12 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bench(root: Path, library: Library) -> Callable[..., Bench]:
+def bench(root: Path, library: Library, tmp_path: Path) -> Callable[..., Bench]:
     """Return a maker of benches; its keywords are those of WatchRoot."""
 
     def make(memory: RootMemory | None = None, **options: object) -> Bench:
-        return Bench(WatchRoot(str(root), **options), library, memory or RootMemory(None))  # type: ignore[arg-type]
+        memory = memory or RootMemory(str(tmp_path))
+        return Bench(WatchRoot(str(root), **options), library, memory)  # type: ignore[arg-type]
 
     return make
 
@@ -233,7 +230,7 @@ def running(
     def start(*roots: WatchRoot, **options: object) -> Watcher:
         state = tmp_path / "state"
         state.mkdir(exist_ok=True)
-        watcher = Watcher(roots, library, library, state_dir=str(state), **options)  # type: ignore[arg-type]
+        watcher = Watcher(roots, library, library, str(state), WatchSettings(**options))  # type: ignore[arg-type]
         thread = threading.Thread(target=watcher.run, args=(stop,))
         thread.start()
         threads.append(thread)

@@ -80,15 +80,6 @@ def test_slow_deletions_are_no_wave() -> None:
         assert departures.judge(paths(10, day * 10), lambda: 100, day * 86400.0) is not None
 
 
-def test_released_deletions_are_reported() -> None:
-    departures = DeletionGuard("/p", patient=False)
-    departures.judge(paths(50), lambda: 100, 0.0)
-    departures.release()
-    assert departures.judge(paths(50), lambda: 100, 1.0) == paths(50)
-    departures.nothing_held()
-    assert departures.held == 0 and not departures.released
-
-
 def test_the_index_is_counted_only_when_it_matters() -> None:
     def count() -> int:
         raise AssertionError("counted for nothing")

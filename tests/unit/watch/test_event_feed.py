@@ -41,7 +41,7 @@ def test_an_answered_canary_proves_the_events(root: Path, sources: Any) -> None:
     assert os.listdir(root) == []  # the canary leaves nothing behind
     answer_canary(feed, sources)
     assert not at(feed, CANARY_SECONDS + 1).check(LOCAL)
-    assert (feed.mode, feed.reason, feed.armed) == ("events", "", True)
+    assert (feed.mode, feed.reason) == ("events", "") and sources.last.running
 
 
 def test_an_unanswered_canary_means_polling_loudly_once(
@@ -52,7 +52,8 @@ def test_an_unanswered_canary_means_polling_loudly_once(
     assert feed.next_due() == CANARY_SECONDS
     assert not at(feed, CANARY_SECONDS - 0.1).check(LOCAL)
     assert at(feed, CANARY_SECONDS).check(LOCAL)
-    assert feed.mode == "poll" and "do not arrive" in feed.reason and not feed.armed
+    assert feed.mode == "poll" and "do not arrive" in feed.reason
+    assert not any(source.running for source in sources.made)
     at(feed, 100.0).arm(LOCAL)
     at(feed, 100.0 + CANARY_SECONDS).check(LOCAL)
     assert caplog.text.count("is polled") == 1

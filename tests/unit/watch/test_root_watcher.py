@@ -13,8 +13,8 @@ import pytest
 
 from tagger.system.mounts import Mount
 from tagger.watch.events import Kind
-from tagger.watch.root_watcher import AGAIN_SECONDS
 from tagger.watch.stall_timer import SILENT_SECONDS
+from tagger.watch.timers import AGAIN_SECONDS
 from tests.unit.watch.conftest import Make, answer_canary, fill, hint
 
 
@@ -424,7 +424,7 @@ def test_folders_without_photos_are_answers_as_well(bench: Make, root: Path) -> 
     began = one.time.now
     one.watch.step()
     assert one.time.now - began > SILENT_SECONDS
-    assert one.watch._pulse.lost == 0.0
+    assert one.watch._context.stall.lost == 0.0
 
 
 def test_what_was_passed_over_while_a_disk_was_silent_is_delivered_again(

@@ -6,56 +6,56 @@ from tagger.watch.stall_timer import SILENT_SECONDS, StallTimer
 
 
 def test_it_is_silent_when_an_answer_takes_long(hand_clock):
-    pulse = StallTimer(hand_clock)
+    timer = StallTimer(hand_clock)
     hand_clock.now += 1e6
-    assert not pulse.silent, "nobody asks"
-    with pulse.asking():
+    assert not timer.silent, "nobody asks"
+    with timer.running():
         hand_clock.now += SILENT_SECONDS
-        assert not pulse.silent
+        assert not timer.silent
         hand_clock.now += 1
-        assert pulse.silent
-        pulse.beat()
-        assert not pulse.silent
+        assert timer.silent
+        timer.reset()
+        assert not timer.silent
         hand_clock.now += SILENT_SECONDS + 1
-        assert pulse.silent
-    assert not pulse.silent
+        assert timer.silent
+    assert not timer.silent
 
 
 def test_waiting_for_something_else_is_no_silence(hand_clock):
-    pulse = StallTimer(hand_clock)
-    with pulse.asking():
-        with pulse.resting():
+    timer = StallTimer(hand_clock)
+    with timer.running():
+        with timer.paused():
             hand_clock.now += SILENT_SECONDS + 1
-            assert not pulse.silent
-        assert not pulse.silent
+            assert not timer.silent
+        assert not timer.silent
         hand_clock.now += SILENT_SECONDS + 1
-        assert pulse.silent
+        assert timer.silent
 
 
 def test_without_a_question_a_beat_means_nothing(hand_clock):
     """A single run looks at its folders without a thread that others could ask about."""
-    pulse = StallTimer(hand_clock)
-    pulse.beat()
-    with pulse.resting():
+    timer = StallTimer(hand_clock)
+    timer.reset()
+    with timer.paused():
         pass
     hand_clock.now += SILENT_SECONDS + 1
-    assert not pulse.silent
+    assert not timer.silent
 
 
 def test_late_answers_are_counted(hand_clock):
-    pulse = StallTimer(hand_clock)
-    with pulse.asking():
+    timer = StallTimer(hand_clock)
+    with timer.running():
         hand_clock.now += SILENT_SECONDS
-        pulse.beat()
-        assert pulse.lost == 0
+        timer.reset()
+        assert timer.lost == 0
         hand_clock.now += SILENT_SECONDS + 5
-        pulse.beat()
-        pulse.beat()
-        assert pulse.lost == SILENT_SECONDS + 5
-        with pulse.resting():
+        timer.reset()
+        timer.reset()
+        assert timer.lost == SILENT_SECONDS + 5
+        with timer.paused():
             hand_clock.now += SILENT_SECONDS + 7
-        assert pulse.lost == SILENT_SECONDS + 5
+        assert timer.lost == SILENT_SECONDS + 5
         hand_clock.now += SILENT_SECONDS + 1
     hand_clock.now += 1e6
-    pulse.beat()
-    assert pulse.lost == 2 * SILENT_SECONDS + 6
+    timer.reset()
+    assert timer.lost == 2 * SILENT_SECONDS + 6

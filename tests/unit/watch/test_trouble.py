@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from tagger.config.schema import WatchRoot
-from tagger.watch import watcher as module
+from tagger.watch import root_thread as module
+from tagger.watch.context import WatchSettings
 from tagger.watch.watcher import Watcher
 from tests.conftest import wait_until
 
@@ -52,7 +53,7 @@ def folders(tmp_path, jpeg):
 
 def watching(folders, index):
     roots = [WatchRoot(str(folders / name)) for name in ("one", "two")]
-    return Watcher(roots, index, index, settle_seconds=0.05)
+    return Watcher(roots, index, index, str(folders), WatchSettings(settle_seconds=0.05))
 
 
 def run(watcher, until):
@@ -93,7 +94,11 @@ def test_folders_too_deep_for_events_are_polled(folders, sources_that_fail):
     index = Index("nothing", ValueError())
     roots = [WatchRoot(str(folders / name)) for name in ("one", "two")]
     watcher = Watcher(
-        roots, index, index, settle_seconds=0.05, source=sources_that_fail(RecursionError("deep"))
+        roots,
+        index,
+        index,
+        str(folders),
+        WatchSettings(settle_seconds=0.05, source=sources_that_fail(RecursionError("deep"))),
     )
     run(watcher, lambda: len({*index.found_paths}) == 6)
     assert {(one.mode, one.reason) for one in watcher.status()} == {

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tagger.config.schema import WatchRoot
+from tagger.watch.context import WatchSettings
 from tagger.watch.watcher import Watcher
 
 Start = Callable[..., Watcher]
@@ -239,7 +240,7 @@ def test_scan_once_delivers_and_returns(
     (root / "raw.nef").write_bytes(b"II*\0" + bytes(100))
     (root / "cut.jpg").write_bytes(jpeg[:-50])
     roots = [WatchRoot(str(root)), WatchRoot(str(tmp_path / "nothing"))]
-    watcher = Watcher(roots, library, library, settle_seconds=0.1)
+    watcher = Watcher(roots, library, library, str(tmp_path), WatchSettings(settle_seconds=0.1))
     watcher.scan_once()
     assert library.names() == ["a.jpg", "cut.jpg", "raw.nef"]
     assert "nothing" in caplog.text
@@ -249,38 +250,40 @@ def test_scan_once_delivers_and_returns(
 
 def test_scan_once_gives_up_on_a_file_that_is_being_written(
     root: Path,
+    tmp_path: Path,
     library: Any,
     jpeg: bytes,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tagger.watch.watcher.GIVE_UP_SECONDS", 0.5)
+    monkeypatch.setattr("tagger.watch.single_scan.GIVE_UP_SECONDS", 0.5)
     with (root / "open.jpg").open("wb") as file:
         file.write(jpeg)
         file.flush()
-        Watcher([WatchRoot(str(root))], library, library, settle_seconds=0.05).scan_once()
+        settings = WatchSettings(settle_seconds=0.05)
+        Watcher([WatchRoot(str(root))], library, library, str(tmp_path), settings).scan_once()
     assert library.found_paths == []
     assert "still being written" in caplog.text
 
 
-def test_scan_once_holds_a_wave_until_it_is_released(
-    root: Path, tmp_path: Path, library: Any, jpeg: bytes
-) -> None:
+def test_scan_once_holds_a_wave(root: Path, tmp_path: Path, library: Any, jpeg: bytes) -> None:
     for number in range(30):
         (root / f"{number}.jpg").write_bytes(jpeg)
-    watcher = Watcher([WatchRoot(str(root))], library, library, state_dir=str(tmp_path))
+    watcher = Watcher([WatchRoot(str(root))], library, library, str(tmp_path))
     watcher.scan_once()
     for number in range(25):
         (root / f"{number}.jpg").unlink()
     watcher.scan_once()
     assert (library.gone_paths, watcher.status()[0].missing_unconfirmed) == ([], 25)
-    watcher.release_held(str(root))
-    watcher.scan_once()
-    assert (len(library.gone_paths), watcher.status()[0].missing_unconfirmed) == (25, 0)
 
 
 def test_it_stops_within_a_second_though_a_sink_blocks(
-    root: Path, library: Any, jpeg: bytes, wait_for: Wait, caplog: pytest.LogCaptureFixture
+    root: Path,
+    tmp_path: Path,
+    library: Any,
+    jpeg: bytes,
+    wait_for: Wait,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING)
     (root / "a.jpg").write_bytes(jpeg)
@@ -291,7 +294,7 @@ def test_it_stops_within_a_second_though_a_sink_blocks(
         release.wait(10)
 
     library.found = block
-    watcher = Watcher([WatchRoot(str(root))], library, library)
+    watcher = Watcher([WatchRoot(str(root))], library, library, str(tmp_path))
     thread = threading.Thread(target=watcher.run, args=(stop,))
     thread.start()
     wait_for(blocked.is_set)
