@@ -345,7 +345,7 @@ def test_a_new_user_gets_what_the_readme_says(user, scenes):
 
 def table(head: str) -> list[str]:
     """Return what is set as code in the first column, and after "also" in the second."""
-    [rows] = re.findall(rf"^\| {head} \|.*\n\|[-|]+\n((?:\|.*\n)+)", README, re.MULTILINE)
+    [rows] = re.findall(rf"^\| {head} \|.*\n\|[-|]+\n((?:\|.*\n)+)", COMMANDS, re.MULTILINE)
     found = []
     for row in rows.splitlines():
         first, second = row.strip("|").split("|", 1)

@@ -121,7 +121,7 @@ def pipeline(two, scenes):
         for path in sorted(two.inbox.glob("*.jpg"))
     ]
     with Odd(config.state_dir) as store, decode_pool(config, engine.spec) as pool:
-        chooser = make_chooser(engine, config, own_vocabulary(config.state_dir))
+        chooser = make_chooser(engine.categories, config, own_vocabulary(config.state_dir))
         refusing = BlockedRoots(config)
         made = Pipeline(config, store, engine, pool, chooser, refusing=refusing)
         made.photos = photos

@@ -24,8 +24,7 @@ import pytest
 from tests.conftest import PROJECT, wait_until
 from tests.support.terminal import at_a_terminal
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-[CHAPTER] = re.findall(r"^### In a container\n(.*?)^## ", README, re.MULTILINE | re.DOTALL)
+CHAPTER = (PROJECT / "docs" / "container.md").read_text(encoding="utf-8")
 ONE_LINE = " ".join(CHAPTER.split())
 CODES = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", ONE_LINE))
 SENT = (

@@ -16,7 +16,7 @@ from tagger.config.schema import Config
 from tests.conftest import PROJECT
 
 TEXT = (PROJECT / "Containerfile").read_text(encoding="utf-8")
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+DOCUMENT = (PROJECT / "docs" / "container.md").read_text(encoding="utf-8")
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -107,7 +107,7 @@ def test_it_runs_without_root_on_the_port_of_the_page_with_both_volumes(tmp_path
     assert config.metrics.listen is not None
     assert f"http://{config.metrics.listen}/healthz" in found["HEALTHCHECK"]
     for folder in (config.watch[0].path, config.state_dir):
-        assert f":{folder} " in README  # the example mounts something there
+        assert f":{folder} " in DOCUMENT  # the example mounts something there
 
 
 def written_config(folder: Path) -> Config:
@@ -123,8 +123,8 @@ def written_config(folder: Path) -> Config:
     return config
 
 
-def test_every_build_argument_of_the_readme_is_one():
-    named = set(re.findall(r"--build-arg (\w+)=", README))
+def test_every_build_argument_of_the_document_is_one():
+    named = set(re.findall(r"--build-arg (\w+)=", DOCUMENT))
     assert {"MODEL", "WEIGHTS_URL"} <= named
     known = {re.split("=", rest)[0] for word, rest in instructions() if word == "ARG"}
     assert named <= known

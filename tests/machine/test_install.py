@@ -17,10 +17,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT
-from tests.docs.test_readme import without_comment
+from tests.docs.test_readme import README, without_comment
 from tests.support.debian import fresh_debian
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
 PACKAGES = "sudo,python3,make,cron,ca-certificates"
 HOME = "home/alice"
 

@@ -181,10 +181,10 @@ def started(container: Container, old: str) -> bool:
     return state == "active" and container.property("MainPID") not in ("0", old)
 
 
-def test_the_commands_are_the_readmes():
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_the_commands_are_the_documents():
+    document = (PROJECT / "docs" / "service.md").read_text(encoding="utf-8")
     for command in (*INSTALL, *INSTALL_USER, UNINSTALL, UNINSTALL_USER):
-        assert command in readme, command
+        assert command in document, command
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tagger.classify.loader import (
     EngineLoader,
 )
 from tagger.config.schema import Config, LabelsConfig, ModelConfig
-from tagger.decode.pool import DecodePool
+from tagger.decode.pool import DecodePool, decoded_crops
 from tagger.errors import ModelError, WeightsNotFoundError
 from tests.support.weights_server import HASHED_AS_RESNET18, RESNET18, serving
 
@@ -144,13 +144,14 @@ def test_int8_is_proved_on_the_photos_that_were_seen(clock, config, demo_weights
         yield "/no/such.jpg"
 
     with DecodePool(engine.spec, workers=1, more=False) as pool:
-        assert loader.maybe_optimize(config, ENOUGH - 1, paths(), pool) is None
+        crops = decoded_crops(pool, paths())
+        assert loader.maybe_optimize(config, ENOUGH - 1, crops) is None
         for fixed in ({"precision": "fp32"}, {"engine": "torch"}):
             other = replace(config, model=replace(config.model, **fixed))
-            assert loader.maybe_optimize(other, ENOUGH, paths(), pool) is None
+            assert loader.maybe_optimize(other, ENOUGH, crops) is None
         assert asked == []
         with pytest.raises(ModelError, match=f"{len(scenes)} photos are too few"):
-            loader.maybe_optimize(config, ENOUGH, paths(), pool)
+            loader.maybe_optimize(config, ENOUGH, crops)
     assert loader.get(config) is engine
 
 

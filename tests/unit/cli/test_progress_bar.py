@@ -13,19 +13,19 @@ import logging, sys
 from tagger.cli.progress_bar import Bar, wants_bar
 from tagger.config.schema import LogConfig
 from tagger.system.logs import set_up_logging
-from tagger.daemon.progress import Standing
+from tagger.daemon.progress import ProgressSnapshot
 log = logging.getLogger("tagger.x")
 print("wants", wants_bar(LogConfig()), wants_bar(LogConfig(format="json")), flush=True)
 with Bar() as bar:
-    set_up_logging(LogConfig())
-    bar.show(Standing())
+    set_up_logging()
+    bar.show(ProgressSnapshot())
     log.info("first %s", "/photos/" + "x" * 100 + " [bold]y[/bold].jpg")
-    bar.show(Standing(5, 1995, 12.5, 159.6))
+    bar.show(ProgressSnapshot(5, 1995, 12.5, 159.6))
     log.info("second")
-    bar.show(Standing(1505, 495, 12.5, 39.6))
+    bar.show(ProgressSnapshot(1505, 495, 12.5, 39.6))
     bar._progress.refresh()
     log.info("third")
-    bar.show(Standing(2000, 0, None, None))
+    bar.show(ProgressSnapshot(2000, 0, None, None))
     log.info("fourth")
 log.info("fifth")
 """
@@ -64,8 +64,10 @@ def test_a_terminal_gets_a_bar_below_the_log():
 
 def test_a_few_photos_need_no_bar():
     code = (
-        "from tagger.cli.progress_bar import Bar\nfrom tagger.daemon.progress import Standing\n"
-        "with Bar() as bar:\n    bar.show(Standing(0, 3, 2.0, 1.5)); bar._progress.refresh()"
+        "from tagger.cli.progress_bar import Bar\n"
+        "from tagger.daemon.progress import ProgressSnapshot\n"
+        "with Bar() as bar:\n"
+        "    bar.show(ProgressSnapshot(0, 3, 2.0, 1.5)); bar._progress.refresh()"
     )
     assert "photos" not in on_terminal(code)
 

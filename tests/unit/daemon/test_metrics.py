@@ -164,14 +164,14 @@ def test_outcomes_are_counted(parts):
     assert told[("tagger_folder_polled", root)] == 1
 
 
-def test_the_readme_names_what_there_is_and_its_alerts_ask_for_it(parts):
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+def test_the_document_names_what_there_is_and_its_alerts_ask_for_it(parts):
+    document = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
     with Metrics() as metrics:
         metrics.use(parts.config, parts.sources)
         there = {key[0] for key in figures(parts.port)}
     there = {re.sub("_(bucket|count|sum)$", "", name) for name in there}
-    assert set(re.findall(r"`(tagger_\w+)`", readme)) == there
-    blocks = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    assert set(re.findall(r"`(tagger_\w+)`", document)) == there
+    blocks = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
     [rules] = [yaml.safe_load(block) for block in blocks if block.startswith("groups:")]
     [group] = rules["groups"]
     asked = {name for rule in group["rules"] for name in re.findall(r"tagger_\w+", rule["expr"])}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tagger.daemon import crash_repair, stalls
+from tagger.daemon import crash_repair
 from tagger.daemon.crash_repair import CrashRepair
 from tagger.daemon.stalls import HANG_SECONDS, hang, join, left_behind
 from tagger.daemon.worker import STUCK_SECONDS
@@ -93,7 +93,7 @@ def test_a_folder_waits_for_its_repair_only(tmp_path, monkeypatch):
             answered.wait()
         repaired.append(pending)
 
-    monkeypatch.setattr(stalls, "repair", repair)
+    monkeypatch.setattr(crash_repair, "repair", repair)
     with Store(str(tmp_path)) as store:
         monkeypatch.setattr(
             store, "pending", lambda: [(1, "/nas/a.jpg", None), (2, "/b/b.jpg", None)]

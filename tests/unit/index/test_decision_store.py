@@ -135,14 +135,14 @@ def test_a_kill_between_the_decisions_and_the_index(state: Path, moment: str) ->
     """The decision is on the disk, the transaction is not: it is done again at the start."""
     script = """
 import os, signal, sys
-from tagger.index import recall
+from tagger.index import decision_sync
 from tagger.index.store import Store
-write_down = recall.write_down
+write_down = decision_sync.write_down
 def killed(*args):
     if sys.argv[2] == "after":
         write_down(*args)
     os.kill(os.getpid(), signal.SIGKILL)
-recall.write_down = killed
+decision_sync.write_down = killed
 store = Store(sys.argv[1])
 store.keep_out(store.photo("/photos/c.jpg").id, True)
 """

@@ -47,7 +47,7 @@ def test_the_level_of_the_config_is_obeyed():
     script = (
         "import logging; from tagger.config.schema import LogConfig\n"
         "from tagger.system.logs import set_up_logging\n"
-        "set_up_logging(LogConfig(level='warning'))\n"
+        "set_up_logging('warning')\n"
         "logging.getLogger('tagger.x').info('quiet')\n"
         "logging.getLogger('tagger.x').warning('heard')\n"
     )
@@ -57,14 +57,13 @@ def test_the_level_of_the_config_is_obeyed():
 
 CHILD = """
 import logging, os, sys
-from tagger.config.schema import LogConfig
 from tagger.system.logs import set_up_logging
 found = os.fstat(2)
 if sys.argv[1] == "journal":
     os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"
 else:  # as a child of a service has it whose output goes elsewhere
     os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino + 1}"
-set_up_logging(LogConfig(level="debug", format=sys.argv[2]))
+set_up_logging("debug", sys.argv[2])
 log = logging.getLogger("tagger.x")
 log.debug("details")
 log.info("a\\nb")

@@ -16,9 +16,8 @@ from tagger.system.process import memory_mb
 CHILD = """
 import json, os, subprocess, sys, threading
 import psutil
-from tagger.config.schema import PriorityConfig
 from tagger.system.process import be_nice
-be_nice(PriorityConfig(nice=int(sys.argv[1]), io=sys.argv[2]))
+be_nice(int(sys.argv[1]), sys.argv[2])
 said = {}
 def look():
     with open(f"/proc/self/task/{threading.get_native_id()}/stat") as file:
@@ -121,7 +120,7 @@ def test_figures_that_cannot_be_had_stop_nothing(monkeypatch, caplog):
     monkeypatch.setattr(resources.os, "sched_getaffinity", fails)
     assert resources.memory_mb() is None
     assert resources.cores() >= 1
-    resources.be_nice(PriorityConfig(nice=0, io="idle"))
+    resources.be_nice(0, "idle")
 
 
 def test_as_many_files_may_be_open_as_the_hard_limit_allows():

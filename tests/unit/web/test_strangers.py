@@ -305,10 +305,10 @@ def test_a_search_ends_when_its_client_leaves(site):
 
 
 def test_a_slow_search_is_told_as_one(site, client, monkeypatch):
-    from tagger.web import library
+    from tagger.library import search
 
     site.add("a.jpg", "dog")
-    monkeypatch.setattr(library, "parse", lambda *args: _Long())
+    monkeypatch.setattr(search, "parse", lambda *args: _Long())
     monkeypatch.setattr("tagger.web.bounded_search.SECONDS", 0.0)
     answer = client.get("/api/v1/count?q=dog")
     assert (answer.status_code, "longer" in answer.json["error"]) == (400, True)
