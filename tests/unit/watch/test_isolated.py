@@ -26,7 +26,7 @@ def start(*arguments: str, within: tuple[str, ...] = ()) -> subprocess.Popen[str
     )
 
 
-def ask(child: subprocess.Popen[str], question: str, wanted: str, seconds: float = 10.0) -> str:
+def ask(child: subprocess.Popen[str], question: str, wanted: str, seconds: float = 60.0) -> str:
     """Ask until the answer contains ``wanted``; return it."""
     assert child.stdin is not None and child.stdout is not None
     end = time.monotonic() + seconds
