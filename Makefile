@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 # PyTorch's own index has builds without CUDA, which a home server cannot use.
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PHOTOS ?=
-BENCHES := bench/labels/table.py bench/metadata/embed.py bench/engine/speed.py bench/decode/agreement.py \
-  bench/daemon/folder.py bench/daemon/latency.py bench/daemon/start.py bench/daemon/memory.py bench/daemon/growth.py \
-  bench/index/start.py bench/index/scale.py bench/index/plain.py bench/watch/rescan.py \
-  bench/web/predict.py bench/web/gallery.py
+BENCHES := bench/label_quality.py bench/embedding.py bench/engine_speed.py bench/decode_agreement.py \
+  bench/throughput.py bench/latency.py bench/startup.py bench/memory.py bench/memory_growth.py \
+  bench/query_startup.py bench/index_scale.py bench/query_planner.py bench/rescan.py \
+  bench/predict.py bench/gallery.py
 
 # Every file that the code knows how to write: docs, the example config, the ready vocabulary.
 generate: $(VENV)/installed

@@ -1,7 +1,7 @@
 """How a query is best asked of an index of this content: by sizes that are quick to know.
 
 SQLite's own planner knows averages only, and one label is on half of the photos, another on ten.
-``bench/index/plain.py`` compares the two. The planner replaces each label of a query by a node of
+``bench/query_planner.py`` compares the two. The planner replaces each label of a query by a node of
 its own, which says how it is looked for: gathered, or seen to photo by photo.
 """
 

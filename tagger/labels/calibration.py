@@ -1,6 +1,6 @@
 """Reads the calibration: a temperature for each model, thresholds for a wanted precision.
 
-How the numbers in ``calibration.yaml`` are found (``bench/labels/calibrate.py`` does it,
+How the numbers in ``calibration.yaml`` are found (``tools/calibrate/calibrate.py`` does it,
 from photos whose class is known):
 
 1. *Temperature.* The model's probabilities p become p^(1/T), scaled to sum 1; T minimises the

@@ -62,7 +62,7 @@ def draw(size: tuple[int, int], seed: int) -> Image.Image:
     """Return one of the demo's scenes, which its weights know, with a photo's grain.
 
     Three of eight are two scenes in one, of which the network is not sure, and which it so looks
-    at in three parts: as many as of the real photos of ``bench/labels``.
+    at in three parts: as many as of the real photos of ``bench/label_quality.py``.
     """
     dice = np.random.default_rng(seed)
     width, height = size

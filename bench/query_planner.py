@@ -2,8 +2,8 @@
 
 For each query the median time of its first page and its count, as the reader answers them and as
 one plain statement does, after ``ANALYZE``; and whether both find the same. Usage: ``python
-bench/index/plain.py [SIZES…] [--folder DIR]``, by default 100000 and 1000000 photos; the figures
-also go to ``plain.json`` beside this file.
+bench/query_planner.py [SIZES…] [--folder DIR]``, by default 100000 and 1000000 photos; the figures
+also go to ``query_planner.json`` beside this file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.index import scale
-from bench.index.filled import fill
+from bench import index_scale
 from bench.machine import describe
+from bench.synthetic_index import fill
 from tagger.cli.common import vocabulary
 from tagger.config.schema import Config
 from tagger.index.conditions import Query
@@ -34,7 +34,7 @@ from tagger.index.reader import open_reader
 from tagger.library.search import known_names
 
 SIZES = (100_000, 1_000_000)
-QUERIES = scale.QUERIES | {
+QUERIES = index_scale.QUERIES | {
     "camera": "camera:pixel",
     "folder of none": "in:nowhere",
     "folder and label": "in:holiday dog",
@@ -45,9 +45,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compare the query planner with SQLite's own.")
     parser.add_argument("sizes", type=int, nargs="*", default=SIZES)
     parser.add_argument("--folder", help="where to build them; kept, and used again")
-    parser.add_argument("--seconds", type=float, default=scale.SECONDS, help="for each figure")
+    parser.add_argument(
+        "--seconds", type=float, default=index_scale.SECONDS, help="for each figure"
+    )
     given = parser.parse_args()
-    scale.SECONDS, scale.LEAST = given.seconds, 3
+    index_scale.SECONDS, index_scale.LEAST = given.seconds, 3
     report: dict[str, Any] = {"machine": describe(), "sqlite": sqlite3.sqlite_version}
     with tempfile.TemporaryDirectory(prefix="plain-") as scratch:
         for size in given.sizes:
@@ -70,11 +72,11 @@ def compare(state_dir: str, photos: int) -> dict[str, dict[str, float]]:
     with open_reader(state_dir) as reader:
         for name, text in QUERIES.items():
             query = parse(text, known_names(reader, config, lambda: vocabulary(config)))
-            page = list(reader.find_paths(query, limit=scale.PAGE))
+            page = list(reader.find_paths(query, limit=index_scale.PAGE))
             if page != plain_page(plain, query) or reader.count(query) != plain_count(plain, query):
                 raise SystemExit(f"{text}: the two ways find different photos")
             times[name] = {
-                "page": median(lambda q=query: list(reader.find_paths(q, limit=scale.PAGE))),  # type: ignore[misc]
+                "page": median(lambda q=query: list(reader.find_paths(q, limit=index_scale.PAGE))),  # type: ignore[misc]
                 "plain page": median(lambda q=query: plain_page(plain, q)),  # type: ignore[misc]
                 "count": median(lambda q=query: reader.count(q)),  # type: ignore[misc]
                 "plain count": median(lambda q=query: plain_count(plain, q)),  # type: ignore[misc]
@@ -85,7 +87,7 @@ def compare(state_dir: str, photos: int) -> dict[str, dict[str, float]]:
 
 
 def median(ask: Callable[[], object]) -> float:
-    return scale.timed(ask)["median_ms"]
+    return index_scale.timed(ask)["median_ms"]
 
 
 def plain_page(db: sqlite3.Connection, query: Query) -> list[str]:
@@ -93,7 +95,7 @@ def plain_page(db: sqlite3.Connection, query: Query) -> list[str]:
     where, values = statement(query)
     rows = db.execute(
         f"SELECT path FROM photos p WHERE {where} ORDER BY p.sort_at DESC, p.path LIMIT ?",
-        (*values, scale.PAGE),
+        (*values, index_scale.PAGE),
     )
     return [os.fsdecode(row["path"]) for row in rows]
 

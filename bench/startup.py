@@ -1,25 +1,28 @@
 """Measures the daemon's start with a converted model, and what it does while idle.
 
-    python bench/daemon/start.py [SECONDS] [--starts N]
+    python bench/startup.py [SECONDS] [--starts N]
 
 Start: seconds from exec until the log says that the engine is loaded, until the status says
 so and that the folders were scanned, and until a photo that lay in the inbox is in the
 index. Idle: CPU time, context switches and the wake-ups they stand for, by process and
-thread, over SECONDS (default 60). Writes ``start.json``.
+thread, over SECONDS (default 60). Writes ``startup.json``.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from common import Home, Model, cpu_seconds, median, report, role, tree, wait_until
-from photos import write_photos
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.harness import Home, Model, cpu_seconds, median, report, role, tree, wait_until
+from bench.synthetic_photos import write_photos
 
 QUIET_SECONDS = 5.0
 """After the start, before idling is measured."""

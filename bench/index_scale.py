@@ -2,9 +2,9 @@
 
 Builds an index of each size (photos; about five tags each), asks every question many times
 in one process with a warm cache, and fits the exponent: the slope of log(median) over
-log(size), 0 for no growth, 1 for linear. Usage: ``python bench/index/scale.py [SIZES…]
+log(size), 0 for no growth, 1 for linear. Usage: ``python bench/index_scale.py [SIZES…]
 [--folder DIR]``, by default 10000, 100000 and 1000000 photos in a temporary folder (the
-last needs 1 GB there and takes some minutes); the figures also go to ``scale.json`` beside
+last needs 1 GB there and takes some minutes); the figures also go to ``index_scale.json`` beside
 this file.
 """
 
@@ -23,10 +23,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.index.filled import fill
 from bench.machine import describe
+from bench.synthetic_index import fill
 from tagger.cli.common import vocabulary
 from tagger.config.schema import Config
 from tagger.index.connection import index_path

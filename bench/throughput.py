@@ -1,6 +1,6 @@
 """Compares a folder going through the daemon with a naive script, and with decoding alone.
 
-    python bench/daemon/folder.py [PHOTOS] [--rounds N] [--kinds TEXT]
+    python bench/throughput.py [PHOTOS] [--rounds N] [--kinds TEXT]
 
 PHOTOS JPEGs of 12 MP (default 200) with XMP sidecars; of the kinds that are slower to decode
 a fifth. Every round measures every way once, by turns; figures are medians of photos a
@@ -9,7 +9,7 @@ without its start, which stands apart; the model is converted before. The naive 
 decodes in full, transforms with torchvision and classifies with eager torch, one by one; of a
 fifth of the photos, for its rate is steady. "decoding alone" opens, drafts, resizes and crops
 in one process per core. With ``--kinds`` only kinds with TEXT in their names. Writes
-``folder.json``.
+``throughput.json``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import PROJECT, Home, Model, cpu_seconds, median, report, tree
-from photos import KINDS, write_photos
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-WAYS = Path(__file__).with_name("ways.py")
+from bench.harness import PROJECT, Home, Model, cpu_seconds, median, report, tree
+from bench.synthetic_photos import KINDS, write_photos
+
+BASELINES = Path(__file__).with_name("baselines.py")
 SLOW = ("HEIC 12 MP", "PNG 12 MP")
 """Kinds of which a fifth will do."""
 NAIVE, ALONE = "naive script", "decoding alone"
@@ -96,7 +98,7 @@ def first_batch(moments: list[float]) -> int:
 
 def other(arguments: list[str], count: int) -> Measured:
     """Run one of the ways that tagger is compared with."""
-    said = subprocess.check_output([sys.executable, str(WAYS), *arguments]).split()
+    said = subprocess.check_output([sys.executable, str(BASELINES), *arguments]).split()
     return Measured(count / float(said[0]), float(said[1]) / count)
 
 

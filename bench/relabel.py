@@ -1,6 +1,6 @@
 """Measures how long a change of labels takes for photos that are in the index.
 
-    python bench/labels/relabel.py [--photos N]
+    python bench/relabel.py [--photos N]
 
 Photos that nobody can open (their files hold a few bytes) are put into a fresh index with
 stored predictions and get sidecars; then settings are changed and ``relabel`` runs as in the
@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from photos import PROJECT  # noqa: F401  makes tagger importable
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tagger.config.schema import Config, LabelsConfig, WatchRoot
 from tagger.errors import PhotoError

@@ -1,13 +1,13 @@
 """Does the quick decode say the same as the full one? With the second look at what is in doubt.
 
-    python bench/decode/agreement.py [PHOTOS]
+    python bench/decode_agreement.py [PHOTOS]
 
 Photos of ../shared, enlarged as a camera would deliver them (JPEG of 12 MP; HEIC of 2 MP,
 because encoding takes long, with a thumbnail of 320 pixels), classified twice with MobileNetV2:
 from tagger's crop (the smallest DCT scale, or the thumbnail), and from a full decode by Pillow,
 resized and cropped by torchvision's own transforms. Prints the share with the same best class,
 over all and where the full decode is sure (0.5), the mean difference of the crops, and the
-milliseconds of both. Writes ``agreement.json``.
+milliseconds of both. Writes ``decode_agreement.json``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.machine import describe
 from tagger.classify.onnx_engine import OnnxEngine
@@ -33,7 +33,7 @@ from tagger.classify.torchvision_compat import import_torchvision
 from tagger.decode.crop import decode
 from tagger.pipeline.inference import CERTAIN
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
+SHARED = Path(__file__).resolve().parents[2] / "shared"
 SURE = 0.5
 SIZES = {"JPEG": 12_000_000, "HEIC with thumbnail": 2_000_000}
 
@@ -51,7 +51,9 @@ def main() -> None:
             figures[kind] = compare(engine, photos[:count], kind, Path(name))
             print(kind, json.dumps(figures[kind]))
     figures["machine"] = describe()
-    Path(__file__).with_name("agreement.json").write_text(json.dumps(figures, indent=2) + "\n")
+    Path(__file__).with_name("decode_agreement.json").write_text(
+        json.dumps(figures, indent=2) + "\n"
+    )
 
 
 def compare(engine: OnnxEngine, photos: list[Path], kind: str, folder: Path) -> dict[str, float]:

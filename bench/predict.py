@@ -1,10 +1,10 @@
 """Compares /predict under load with the service that a tutorial would have one write.
 
-    python bench/web/predict.py [PHOTOS] [--rounds N] [--clients N]
+    python bench/predict.py [PHOTOS] [--rounds N] [--clients N]
 
 CLIENTS (default 16) clients post JPEGs of 12 MP at the same time, each the next when its
 answer is there, to the page inside a daemon (int8 where it was accepted, else fp32) and to
-``naive.py``. Every round gives PHOTOS (default 160) to ours and a quarter of them to the
+``baselines.py serve``. Every round gives PHOTOS (default 160) to ours and a quarter of them to the
 other, by turns. Both run all the time; memory (PSS of all processes) is the most seen while
 its load lasted. A refusal that names a time to come back (503) is tried again after it, and
 its time counts. Writes ``predict.json``.
@@ -28,9 +28,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.daemon.common import (
+from bench.harness import (
     Home,
     Model,
     cpu_seconds,
@@ -41,9 +41,9 @@ from bench.daemon.common import (
     tree,
     wait_until,
 )
-from bench.daemon.photos import write_photos
+from bench.synthetic_photos import write_photos
 
-NAIVE = Path(__file__).with_name("naive.py")
+BASELINES = Path(__file__).with_name("baselines.py")
 BOUNDARY = "4f1d8a0c62be97351d0ac8f4e6b27395"
 """32 hexadecimal digits, as Python's urllib3 makes them; browsers' are as long."""
 PAUSE = 1.0
@@ -162,7 +162,7 @@ def ours(home: Home) -> Iterator[tuple[int, int]]:
 @contextlib.contextmanager
 def theirs(weights: Path) -> Iterator[tuple[int, int]]:
     """Run the other service; give port and process id."""
-    command = [sys.executable, str(NAIVE), str(weights)]
+    command = [sys.executable, str(BASELINES), "serve", str(weights)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

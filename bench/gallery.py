@@ -1,6 +1,6 @@
 """How long the first page of a large library takes to come.
 
-    python bench/web/gallery.py [PHOTOS] [--requests N]
+    python bench/gallery.py [PHOTOS] [--requests N]
 
 Fills an index with PHOTOS made-up photos (default 100000; five tags each), starts ``tagger
 web`` on it, and asks N times (default 60) for what the gallery shows first: the HTML of
@@ -26,10 +26,10 @@ from typing import Any
 
 import yaml
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.daemon.common import PROJECT, median, quantile, report
-from bench.index.filled import fill
+from bench.harness import PROJECT, median, quantile, report
+from bench.synthetic_index import fill
 
 LIMIT_MS = 100
 DEEP = 50

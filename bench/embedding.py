@@ -3,7 +3,7 @@
 Each round does every way once, on a fresh copy, in turn; the figures are medians. All make
 the result durable (fsync of file and folder), for that is what a copy costs at least.
 exiftool runs in one process for all files (``-stay_open``). Usage: ``python
-bench/metadata/embed.py [ROUNDS]``; the figures also go to ``embed.json`` beside this file.
+bench/embedding.py [ROUNDS]``; the figures also go to ``embedding.json`` beside this file.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def report(times: dict[str, list[float]], size: int) -> None:
     for way, ms in medians.items():
         print(f"{way:24}{ms:8.1f}{ms / base:11.2f}x")
     figures = {"bytes": size, "milliseconds": medians}
-    Path(__file__).with_name("embed.json").write_text(json.dumps(figures, indent=2) + "\n")
+    Path(__file__).with_name("embedding.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

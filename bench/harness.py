@@ -17,13 +17,11 @@ from typing import Any
 
 import yaml
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 if str(PROJECT) not in sys.path:  # run as a script, not installed
     sys.path.insert(0, str(PROJECT))
 
 from bench.machine import describe  # noqa: E402
-
-__all__ = ["PROJECT", "Home", "Model", "describe", "median", "report", "tree"]
 
 WAIT_SECONDS = 120.0
 

@@ -1,11 +1,11 @@
 """How what the daemon needs grows: with the photos, with their size, and with the backlog.
 
-    python bench/daemon/growth.py [--rounds N]
+    python bench/memory_growth.py [--rounds N]
 
 Tags folders of 50 to 400 small JPEGs (seconds from the first photo to the last) and of JPEGs of
 0.75 to 48 megapixels (CPU ms for each), and has 1,000 to 25,000 files wait in a paused daemon
 (memory of all processes). Each is fitted by a power of its size: the slope of log(median) over
-log(size), 1 for as much as the size, 0 for no growth. Writes ``growth.json``.
+log(size), 1 for as much as the size, 0 for no growth. Writes ``memory_growth.json``.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import PROJECT, Home, Model, median, pss, report, slope, tree
-from folder import tagger
-from photos import write_photos
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.harness import PROJECT, Home, Model, median, pss, report, slope, tree
+from bench.synthetic_photos import write_photos
+from bench.throughput import tagger
 
 SMALL = "JPEG 500x375"
 COUNTS = (50, 100, 200, 400)

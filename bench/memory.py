@@ -1,6 +1,6 @@
 """Measures the memory of all processes of the daemon while it tags photos of 12 MP.
 
-    python bench/daemon/memory.py [PHOTOS] [--workers N]
+    python bench/memory.py [PHOTOS] [--workers N]
 
 PHOTOS JPEGs (default 2000, of 4 MB each on disk) with the default config and one decoding
 process, by fp32 and, when that is accepted, int8, and once more by fp32 within a limit of
@@ -15,14 +15,17 @@ import argparse
 import contextlib
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common import Home, Model, median, pss, report, role, slope, tree
-from photos import write_photos
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.harness import Home, Model, median, pss, report, role, slope, tree
+from bench.synthetic_photos import write_photos
 
 LIMIT_MB = 512
 PAUSE = 0.25

@@ -3,7 +3,7 @@
 Makes trees of 1,000 photos a folder, all known to the index as they are, and lets the
 watcher scan them again; in turn with ``os.walk`` and ``os.lstat``. Where there is strace, it
 counts the system calls in a process of their own (those of starting it taken off), and that
-no photo is opened. Usage: ``python bench/watch/rescan.py [SIZES…]``; the figures also go to
+no photo is opened. Usage: ``python bench/rescan.py [SIZES…]``; the figures also go to
 ``rescan.json`` beside this file.
 """
 
@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.machine import describe
 from tagger.config.schema import WatchRoot

@@ -1,6 +1,6 @@
 """Writes ``tagger/labels/calibration.yaml`` from a folder of photos of known class.
 
-    python bench/labels/calibrate.py FOLDER --model mobilenet_v2 --weights FILE [--output FILE]
+    python tools/calibrate/calibrate.py FOLDER --model mobilenet_v2 --weights FILE [--output FILE]
 
 FOLDER has a ``truth.csv`` with the columns ``file`` and ``class_index``. Other models in the
 output file are kept. Prints what photos left out of the fit would have got.
@@ -9,16 +9,19 @@ output file are kept. Prints what photos left out of the fit would have got.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import yaml
-from fit import DEFAULT_PRECISION, Fit, fit_temperature
-from photos import PROJECT, SHARED, labelled, load
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tagger.labels.vocabulary import load_vocabulary
+from tools.calibrate.fit import DEFAULT_PRECISION, Fit, fit_temperature
+from tools.calibrate.photos import PROJECT, SHARED, labelled, load
 
 HEAD = """\
-# What the model's probabilities are worth. Written by bench/labels/calibrate.py; the method
+# What the model's probabilities are worth. Written by tools/calibrate/calibrate.py; the method
 # is told in calibration.py. `thresholds` has by kind of label the points [precision,
 # threshold]: the summed probability from which on a label is given.
 """

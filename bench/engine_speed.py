@@ -1,6 +1,6 @@
 """Compares what runs the network: time, agreement, memory and start.
 
-    python bench/engine/speed.py [--output FILE] [--rounds N]
+    python bench/engine_speed.py [--output FILE] [--rounds N]
 
 Every variant classifies the same crops, from uint8 pixels to probabilities. Each round runs
 every variant once, by turns, so that whatever else the machine does disturbs all of them;
@@ -8,7 +8,7 @@ figures are medians over the rounds, and ratios to eager torch. Times are of a R
 the demo's weights; how often the best class agrees with eager torch's is found with the real
 weights of MobileNetV2 and photos in ``../shared``, if they are there. OpenVINO is compared
 when it is installed; it is no dependency. Prints tables and writes the same figures to
-``speed.json``.
+``engine_speed.json``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from variants import PROJECT, Variant, article_model, variants
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.engine_variants import PROJECT, Variant, article_model, variants
 from bench.machine import describe
 from tagger.classify.int8_worker import quantize
 from tagger.classify.onnx_store import OnnxModel, convert
@@ -192,7 +194,9 @@ def show(report: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("speed.json"))
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).with_name("engine_speed.json")
+    )
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tagger-bench-") as scratch:

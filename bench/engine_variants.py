@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 if str(PROJECT) not in sys.path:  # run as a script, not installed
     sys.path.insert(0, str(PROJECT))
 

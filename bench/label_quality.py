@@ -1,12 +1,12 @@
 """Compares our tags with plain ImageNet labels on photos of known class.
 
-    python bench/labels/table.py [--output FILE] [--no-relabel]
+    python bench/label_quality.py [--output FILE] [--no-relabel]
 
 Uses the weights and photos in ``../shared``, beside the project. On its 63 photos our tags
 are those of the shipped calibration, to which these photos contributed nothing. On the 187
 calibration photos temperature and thresholds are fitted anew to nine tenths of them and
 judged on the tenth left out. Then 10,000 indexed photos are relabelled. Prints a table and
-writes the same figures to ``table.json``.
+writes the same figures to ``label_quality.json``.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fit import Fit, Photo, fit_temperature, flat_calibration
 from numpy.typing import NDArray
-from photos import SHARED, labelled, load
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tagger.config.schema import LabelsConfig
 from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import Vocabulary, load_vocabulary
+from tools.calibrate.fit import Fit, Photo, fit_temperature, flat_calibration
+from tools.calibrate.photos import SHARED, labelled, load
 
 MODEL = "mobilenet_v2"
 FOLDS = 10
@@ -166,7 +168,9 @@ def show(result: Any) -> None:
 def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("table.json"))
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).with_name("label_quality.json")
+    )
     parser.add_argument("--no-relabel", action="store_true", help="Only compare tags.")
     asked = parser.parse_args()
     weights = SHARED / "models" / f"{MODEL}.pth"

@@ -1,8 +1,8 @@
 """How long ``tagger query dog`` takes from the shell, beside ``python -c pass``.
 
 Runs both by turns over a small index, with the config that ``tagger init`` writes. Usage:
-``python bench/index/start.py [ROUNDS]``; the figures also go to ``start.json`` beside this
-file.
+``python bench/query_startup.py [ROUNDS]``; the figures also go to ``query_startup.json`` beside
+this file.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.index.filled import fill
 from bench.machine import describe
+from bench.synthetic_index import fill
 from tagger.config.example import example_config
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 PHOTOS = 1_000
 TAGGER = ("-c", "import sys; from tagger.cli import main; sys.exit(main())")
 

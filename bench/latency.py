@@ -1,6 +1,6 @@
 """Measures how long after its file is closed a photo is in the index and has its sidecar.
 
-    python bench/daemon/latency.py [PHOTOS]
+    python bench/latency.py [PHOTOS]
 
 PHOTOS files of 12 MP (default 24) in each way that files arrive, one after another, into an
 idle daemon with the default config. On a local disk a whole file that is closed and that
@@ -15,14 +15,17 @@ import os
 import random
 import shutil
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import Home, Model, median, quantile, report, wait_until
-from photos import write_photos
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.harness import Home, Model, median, quantile, report, wait_until
+from bench.synthetic_photos import write_photos
 
 STEP = 0.002
 TARGET_MS = 150
