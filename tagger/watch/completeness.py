@@ -1,4 +1,4 @@
-"""One look at one file: who writes to it, and does it have an end?"""
+"""Looks at one file: is it open for writing, and is its end there?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def take_look(
     ``wall`` is the time of day in seconds since the epoch. ``trust_times`` is how many
     seconds the file's own times may be off (0 on a local disk); ``trust_lease``
     whether a lease shows every writer (false on a network, where others write
-    unseen). A file that may not be opened gives a look that knows only its stat.
+    unseen). Of a file that may not be opened only the stat is known.
 
     Raise OSError (FileNotFoundError, …) when there is no such regular file.
     """
@@ -59,7 +59,7 @@ def take_look(
         for st in (after, before)
     )
     if look_stat != first:
-        writer, completeness = None, Completeness.UNKNOWN  # it changed under our eyes
+        writer, completeness = None, Completeness.UNKNOWN  # it changed meanwhile
     # The ctime cannot be set by anyone, so `cp -p` and `rsync -t` do not look old.
     idle = wall - max(after.st_mtime, after.st_ctime) - trust_times
     return Look(look_stat, max(0.0, idle), writer, completeness)

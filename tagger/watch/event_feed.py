@@ -1,8 +1,8 @@
-"""Whether the events of one root can be relied on; if not, it is polled, loudly.
+"""The events of one root, and whether they can be relied on; if not, it is polled.
 
-Events are believed when the file system is one that tells of every change, watchdog
-could watch the root, watches are left over (a limit reached halfway is silent), and
-a canary file made in the root was heard of. In doubt all of it is proven again.
+They are when the file system reports every change, watchdog could watch the root, inotify watches
+are left over (a limit reached halfway gives no error), and a canary file made in the root was
+reported. In doubt all of this is checked again.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from tagger.watch.stall_timer import StallTimer
 log = logging.getLogger(__name__)
 
 CANARY_SECONDS = 3.0
-"""For how long a canary may go unheard."""
+"""How long a canary may take to be reported."""
 MAX_LOSSES = 5
 """After so many queue overflows within RETRY_SECONDS events are given up for a while."""
 RETRY_SECONDS = 1800.0
-"""How often events are tried again where they failed."""
+"""How long after a failure events are tried again."""
 _MAX_QUEUED = "/proc/sys/fs/inotify/max_queued_events"
 _LIMITS = {
     errno.ENOSPC: "the inotify watch limit is reached: raise fs.inotify.max_user_watches",
@@ -46,7 +46,7 @@ Mode = Literal["events", "poll"]
 class EventFeed:
     """The events of one root, and whether they can be relied on.
 
-    ``mode`` is what is in force, ``reason`` why it is "poll". All times are seconds of
+    ``mode`` is the mode in use, ``reason`` why it is "poll". All times are seconds of
     ``clock``. Not thread-safe: one thread owns it. ``stall`` is paused meanwhile: to listen takes
     a look into every folder, and may have to wait for the turn of other roots.
     """
@@ -79,7 +79,7 @@ class EventFeed:
 
     @property
     def is_proving(self) -> bool:
-        """Whether a canary was sent and not heard of yet."""
+        """Whether a canary was sent and not reported yet."""
         return self._canary is not None
 
     def arm(self, mounts: Mounts) -> None:
@@ -91,7 +91,7 @@ class EventFeed:
         self.disarm()
         reason = self._no_events_here(mounts)
         if reason:
-            self._poll(reason, math.inf, loud=self.root.mode == "auto")
+            self._poll(reason, math.inf, warn=self.root.mode == "auto")
             return
         if not self.root.read_only:
             remove_strays(self.root.path)
@@ -120,7 +120,7 @@ class EventFeed:
         self._canary, self._deadline, self._retry_at = None, math.inf, math.inf
 
     def hints(self) -> Iterator[Hint]:
-        """Yield what came since the last time; the canary is taken out."""
+        """Yield the hints since the last call; the canary is left out."""
         if self._source is None:
             return
         for hint in self._source:
@@ -131,7 +131,7 @@ class EventFeed:
                 yield hint
 
     def prove(self, *, doubt: bool) -> None:
-        """Check again that nothing is amiss; with ``doubt``, with a new canary too.
+        """Check again that events arrive; with ``doubt``, by a new canary too.
 
         The canary is left out otherwise, for its write would wake a sleeping disk.
         """
@@ -145,7 +145,7 @@ class EventFeed:
                 self._send_canary()
 
     def lost(self, mounts: Mounts) -> None:
-        """Begin anew after an overflow; give up events that overflow time and again."""
+        """Listen anew after an overflow; poll if they overflow again and again."""
         now = self._clock()
         self._losses = [at for at in self._losses if now - at < RETRY_SECONDS] + [now]
         if len(self._losses) > MAX_LOSSES:
@@ -155,7 +155,7 @@ class EventFeed:
             self.arm(mounts)
 
     def check(self, mounts: Mounts) -> bool:
-        """Act on what went wrong meanwhile; return whether a full scan is called for."""
+        """Act on what went wrong meanwhile; return whether a full scan is needed."""
         now = self._clock()
         if self._source is not None and not self._source.alive():
             log.warning("watching %r ended by itself; watching it anew", self.root.path)
@@ -170,7 +170,7 @@ class EventFeed:
         return False
 
     def too_many_folders(self, folders: int) -> None:
-        """Give up events when repairing an overflow would overflow the queue again."""
+        """Poll when listening anew after an overflow would overflow the queue again."""
         if self._source is not None and self._max_queued and folders > self._max_queued // 2:
             self._fall_back(
                 f"its {folders} folders are too many: raise fs.inotify.max_queued_events"
@@ -193,7 +193,7 @@ class EventFeed:
         return ""
 
     def _limit_reached(self) -> str:
-        # Folders that found no watch left are skipped silently, so ask for one more.
+        # Folders for which no watch is left are skipped without an error: one more is asked for.
         extra = self._factory(WatchRoot(self.root.path, recursive=False), threading.Event())
         try:
             extra.start()
@@ -209,7 +209,7 @@ class EventFeed:
             with Folder(self.root.path, self.root.path) as folder:
                 if folder.flags(".") & APPEND:
                     return  # it would stay; where there is such a flag, events arrive
-                left = [one for one in folder.names() if one.startswith(CANARY_PREFIX)]
+                left = [entry for entry in folder.names() if entry.startswith(CANARY_PREFIX)]
                 name = left[0] if left else name  # where nothing is deleted
                 flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK
                 os.close(folder.open(name, flags, 0o600))
@@ -223,11 +223,11 @@ class EventFeed:
 
     def _fall_back(self, reason: str) -> None:
         self.disarm()
-        self._poll(reason, self._clock() + RETRY_SECONDS, loud=True)
+        self._poll(reason, self._clock() + RETRY_SECONDS, warn=True)
 
-    def _poll(self, reason: str, retry_at: float, *, loud: bool) -> None:
+    def _poll(self, reason: str, retry_at: float, *, warn: bool) -> None:
         self.mode, self.reason, self._retry_at = "poll", reason, retry_at
-        if loud and reason not in self._warned:
+        if warn and reason not in self._warned:
             self._warned.add(reason)
             log.warning("%r is polled, for events cannot be relied on: %s", self.root.path, reason)
 

@@ -1,4 +1,4 @@
-"""Does a file have its end? Told by its structure, whatever follows the picture.
+"""Finds out whether the end of a file is there, by its structure, whatever follows the picture.
 
 The checks are a few small reads for most files, and only ask whether the end is there, never
 whether the image is sound. What phones and programs append (a video, a sound, a second picture,
@@ -140,10 +140,10 @@ def _scan_end(fd: int, size: int, start: int) -> int | None:
 
 def _appended(xmp: bytes) -> int:
     """Return how many bytes follow the picture, as its XMP says; 0 when it does not."""
-    told = [int(found) for found in _MICRO_VIDEO.findall(xmp)]
+    lengths = [int(number) for number in _MICRO_VIDEO.findall(xmp)]
     items = [item for item in _ITEM.findall(xmp) if not _PRIMARY.search(item)]
-    told.append(sum(int(found) for item in items for found in _ITEM_LENGTH.findall(item)))
-    return max(told)
+    lengths.append(sum(int(number) for item in items for number in _ITEM_LENGTH.findall(item)))
+    return max(lengths)
 
 
 def _pictures_end(index: bytes, base: int) -> int:

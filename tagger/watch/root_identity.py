@@ -1,7 +1,7 @@
-"""Is this folder really there, or is its disk away?
+"""Decides whether a folder is really there, or its disk is away.
 
-An unmounted disk leaves an empty folder behind, and taking that for a deletion would
-forget a whole library. Each root therefore has
+An unmounted disk leaves an empty folder. Were that taken for a deletion, a whole library would be
+forgotten. Each root therefore has
 
 - a *marker*, the file ``.tagger-root`` with an identifier of its own, written once
   where the folder may be written to, and
@@ -64,7 +64,7 @@ class RootRecord:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a root looks like right now.
+    """What was seen of a root just now.
 
     ``marker`` is the identifier found in it; it is ``empty`` when it holds nothing else.
     ``identity`` is the device and inode number of the folder.
@@ -125,7 +125,7 @@ _EMPTY = "the folder is empty, but photos in it are known: is it mounted?"
 
 
 def look_at_root(path: str, mounts: Mounts) -> Sight:
-    """Return what the folder ``path`` looks like.
+    """Return what is seen of the folder ``path``.
 
     Raise OSError when it is not there, is no folder, or cannot be listed.
     """
@@ -168,7 +168,7 @@ def write_marker(root: str) -> str | None:
             try:
                 found = os.fstat(fd)
                 if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
-                    return None  # somebody else's
+                    return None  # another program's
                 os.ftruncate(fd, 0)
                 os.write(fd, f"{_MARKER_HEAD}{identifier}\n{MARKER_TEXT}\n".encode())
                 with contextlib.suppress(OSError):  # it is made again if it is lost
@@ -182,7 +182,7 @@ def write_marker(root: str) -> str | None:
 
 
 def remove_strays(root: str) -> None:
-    """Remove what a killed daemon may have left in ``root``: canaries, half-made markers."""
+    """Remove what a killed daemon may have left in ``root``: canaries, unfinished markers."""
     try:
         with Folder(root, root) as folder:
             for name in folder.names():
@@ -216,7 +216,7 @@ class RootMemory:
             return self._records.get(root)
 
     def put(self, root: str, record: RootRecord) -> None:
-        """Remember ``record``; costs nothing when it is known already."""
+        """Remember ``record``; nothing is written when it is known already."""
         with self._lock:
             if self._records.get(root) == record and not self._unsaved:
                 return

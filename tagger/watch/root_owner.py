@@ -1,4 +1,4 @@
-"""Who writes tags into a watched folder: of several taggers one, or they would undo each other.
+"""Decides which of several taggers writes tags into a watched folder: two would undo each other.
 
 The second line of a folder's marker names the writer: ``writer ID MACHINE PLACE HOST``. ID is in
 the file ``writer.json`` of that tagger's state directory; MACHINE is a digest of its machine-id,
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 ID_NAME = "writer.json"
 KNOWN_SECONDS = 0.5
-"""For so long it is believed who was found to write into a folder."""
+"""How long the answer for a folder is used again."""
 MOST_KNOWN = 4096
 _LONGEST = 1024
 _LOCK_TRIES, _LOCK_STEP = 20, 0.05
@@ -46,7 +46,7 @@ _REMEDY = "`tagger take-over {}` lets this one write instead"
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A tagger, as a marker names it."""
+    """A tagger, as named in a marker."""
 
     id: str
     machine: str
@@ -69,7 +69,7 @@ def is_same(mark: Mark, own: Mark) -> bool:
 
 
 class RootOwners:
-    """Who writes where, seen from the installation of ``state_dir``. Thread-safe."""
+    """Which tagger writes where, for the installation of ``state_dir``. Thread-safe."""
 
     def __init__(self, state_dir: str, machine: str | None = None) -> None:
         self._state_dir = state_dir
@@ -167,7 +167,7 @@ class OwnerClaims:
         self.wanted = True
         self._writers, self._anew, self._take_over = writers, anew, take_over
         self._taken: set[str] = set()
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
 
     def claim(self, root: str) -> str:
         """Become the writer of ``root`` if nobody else is; return why not. It is logged once."""
@@ -180,9 +180,9 @@ class OwnerClaims:
             self._taken.add(root)
             if before:
                 self.regained(root)
-        if now and now != self._told.get(root):
+        if now and now != self._logged.get(root):
             log.warning("%r is %s", root, now)
-        self._told[root] = now
+        self._logged[root] = now
         return now
 
     def foreign(self, root: str) -> str:

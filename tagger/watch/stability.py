@@ -1,4 +1,4 @@
-"""Is this file finished? Pure decisions: what was seen, and the time, are passed in."""
+"""Decides when a file is finished, from what was seen of it and the time; does no I/O."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from tagger.records import FileStat
 
 INCOMPLETE_FACTOR = 5.0
-"""An unfinished looking file must be stable for this many settle times."""
+"""A file without its end must be stable for this many settle times."""
 OPEN_SECONDS = 600.0
-"""A file that somebody keeps open for writing must be stable for this long…"""
+"""A file that is open for writing must be stable for this long…"""
 OPEN_COMPLETE_SECONDS = 60.0
-"""…or this, when it has an end."""
+"""…or this long, when its end is there."""
 LOOK_SECONDS = 0.25
 """The shortest time between two looks at a waiting file."""
 SECONDS_PER_WAITING = 0.001
-"""Looks get rarer by this much per waiting file, so that thousands don't eat the CPU."""
+"""The time between two looks grows by this much per waiting file, to save CPU."""
 
 
 class Completeness(enum.Enum):
@@ -51,7 +51,7 @@ def patience(look: Look, settle_seconds: float) -> float:
         complete = look.completeness is Completeness.COMPLETE
         return max(OPEN_COMPLETE_SECONDS if complete else OPEN_SECONDS, settle_seconds)
     if incomplete:
-        # Saved in several goes (open, append, close, pause): wait longer than one pause,
+        # Saved in several steps (open, append, close, pause): wait longer than one pause,
         # then let the decoder say what is wrong with it.
         return INCOMPLETE_FACTOR * settle_seconds
     if look.writer is False and look.completeness is Completeness.COMPLETE:
@@ -91,7 +91,7 @@ class StabilityTracker:
         return list(self._waiting)
 
     def look(self, path: str, look: Look, now: float) -> float | None:
-        """Take note of a look at ``path``.
+        """Note a look at ``path``.
 
         Return ``None`` when the file is finished (it is forgotten then), otherwise
         when to look again at the latest.

@@ -1,4 +1,4 @@
-"""The walk through a root: which files are photos of ours. What it sees is the truth."""
+"""Walks through a root: which folders are entered, and which files are photos of ours."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ PACKAGE_SUFFIXES = (
     ".sparsebundle",
     ".backupdb",
 )
-"""How folders end, in lower case, that are one program's file: nobody else may write into them."""
+"""Suffixes, in lower case, of folders that one program uses as a file: not to be written into."""
 IGNORED_PREFIXES = (".", "~syncthing~", "~$")
 _NOT_WALKED = IGNORED_SUFFIXES + PACKAGE_SUFFIXES
 
@@ -106,7 +106,7 @@ class WalkRules:
     def _is_ignored(self, relative: str, name: str) -> bool:
         if self._ignored is None:
             return False
-        # macOS writes "é" as two characters, who types the pattern as one.
+        # macOS writes "é" as two characters, a pattern is typed with one.
         name, relative = same_letters(name), same_letters(relative)
         return bool(self._ignored(name) or self._ignored(relative))
 
@@ -145,7 +145,7 @@ class WalkRules:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A photo met on the walk; ``sidecars`` are the stats of those that it has."""
+    """A photo that a walk has seen; ``sidecars`` are the stats of those that it has."""
 
     path: str
     stat: os.stat_result
@@ -154,7 +154,7 @@ class Seen:
 
 @dataclass(slots=True)
 class WalkReport:
-    """What a walk could not see, and where it crossed into another file system."""
+    """What a walk could not read, and where it crossed into another file system."""
 
     unreadable: list[str] = field(default_factory=list)
     crossings: dict[str, int] = field(default_factory=dict)
@@ -166,12 +166,12 @@ def sidecar_stats(path: str) -> tuple[os.stat_result, ...]:
     return _stats(sidecar_paths(path))
 
 
-def _stats(places: Iterable[str]) -> tuple[os.stat_result, ...]:
-    found = []
-    for place in places:
+def _stats(paths: Iterable[str]) -> tuple[os.stat_result, ...]:
+    stats = []
+    for path in paths:
         with contextlib.suppress(OSError):
-            found.append(os.lstat(place))
-    return tuple(found)
+            stats.append(os.lstat(path))
+    return tuple(stats)
 
 
 def walk(
@@ -179,13 +179,13 @@ def walk(
     top: str,
     report: WalkReport,
     complain: Callable[[str, OSError], None],
-    beat: Callable[[], None] = lambda: None,
+    answered: Callable[[], None] = lambda: None,
 ) -> Iterator[Seen]:
     """Yield every photo that ``rules`` want in the folder ``top`` and below.
 
     Links are never followed, so there are no loops. Folders that cannot be read are
-    passed to ``complain`` and noted in ``report``. ``beat`` is called whenever the disk has
-    answered, but for what is yielded.
+    passed to ``complain`` and noted in ``report``. ``answered`` is called whenever the disk has
+    answered, except for what is yielded.
     """
     try:
         device = os.stat(top).st_dev
@@ -202,10 +202,10 @@ def walk(
             _failed(folder, error, report, complain)
             continue
         report.folders += 1
-        beat()
+        answered()
         prefix = rules.relative(folder)
         prefix = prefix + os.sep if prefix else ""
-        folders, photos = _sort(rules, prefix, entries, report, complain, beat)
+        folders, photos = _sort(rules, prefix, entries, report, complain, answered)
         names = {entry.name for entry in entries if is_sidecar_name(entry.name)}
         del entries
         for entry in folders:
@@ -216,7 +216,7 @@ def walk(
                 continue
             if inside != device:
                 report.crossings[entry.path] = inside
-            beat()
+            answered()
             stack.append((entry.path, inside))
         for entry in photos:
             try:
@@ -233,7 +233,7 @@ def _sort(
     entries: Sequence[os.DirEntry[str]],
     report: WalkReport,
     complain: Callable[[str, OSError], None],
-    beat: Callable[[], None],
+    answered: Callable[[], None],
 ) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
     folders, photos = [], []
     for entry in entries:
@@ -245,7 +245,7 @@ def _sort(
         except OSError as error:
             _failed(entry.path, error, report, complain)
             continue
-        beat()  # where its kind is not listed, the disk was asked
+        answered()  # where its kind is not listed, the disk was asked
         if is_folder:
             if rules.enters(prefix + name, name):
                 folders.append(entry)
@@ -262,17 +262,17 @@ def _sidecars_among(path: str, names: set[str]) -> tuple[os.stat_result, ...]:
     if not names:
         return ()
     folder, name = os.path.split(path)
-    there = (
+    present = (
         next((spelled for spelled in spellings(sidecar) if spelled in names), None)
         for sidecar in sidecar_names(name)
     )
-    return _stats(os.path.join(folder, one) for one in there if one is not None)
+    return _stats(os.path.join(folder, name) for name in present if name is not None)
 
 
 def _failed(
     path: str, error: OSError, report: WalkReport, complain: Callable[[str, OSError], None]
 ) -> None:
-    # What went away meanwhile is neither unreadable nor worth a word.
+    # What went away meanwhile is not unreadable, and not logged.
     if error.errno not in (errno.ENOENT, errno.ENOTDIR):
         report.unreadable.append(path)
         complain(path, error)
