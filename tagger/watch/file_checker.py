@@ -131,9 +131,9 @@ class FileChecker:
         return self._settling.next_due()
 
     def take_overflow(self, *, room: float = 1.0) -> bool:
-        """Whether a scan must find files for which there was no room; asked once for each time.
+        """Return whether a scan must find files for which there was no room, and forget that.
 
-        Not before at most that share of the ``room`` is taken.
+        False while more than that share of the ``room`` is taken.
         """
         if not self._overflowed or len(self._settling) > room * self._settling.limit:
             return False

@@ -224,8 +224,8 @@ class RootWatcher:
         """Return when to look at an unfinished file again; infinity when there is none."""
         return self._files.next_settling()
 
-    def needs_scan(self) -> bool:
-        """Whether there were too many unfinished files to remember; true once for each time."""
+    def take_overflow(self) -> bool:
+        """Return whether there were too many unfinished files to remember, and forget that."""
         return self._files.take_overflow()
 
     # The steps

@@ -40,8 +40,7 @@ class SingleScan:
         self._watchers = [watcher for watcher in self._watchers if _run(watcher, watcher.scan)]
         while wait_settle and not self._stop.is_set():
             self._wait_settle()
-            # asked of all of them: each forgets it then
-            again = [watcher for watcher in self._watchers if watcher.needs_scan()]
+            again = [watcher for watcher in self._watchers if watcher.take_overflow()]
             for watcher in again:
                 if not _run(watcher, watcher.scan):
                     self._watchers.remove(watcher)

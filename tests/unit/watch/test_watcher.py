@@ -304,3 +304,37 @@ def test_it_stops_within_a_second_though_a_sink_blocks(
     release.set()
     thread.join()
     assert ended and "does not answer" in caplog.text
+
+
+def test_a_disk_that_does_not_answer_is_reported_though_its_thread_cannot(
+    root: Path,
+    library: Any,
+    running: Start,
+    wait_for: Wait,
+    jpeg: bytes,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And its status changes nothing, however often it is asked for."""
+    monkeypatch.setattr("tagger.watch.stall_timer.SILENT_SECONDS", 0.2)
+    monkeypatch.setattr("tagger.watch.watcher.LOOK_SECONDS", 0.1)
+    caplog.set_level(logging.INFO)
+    answer = threading.Event()
+    is_current = library.is_current
+
+    def silent(*given: Any) -> bool:
+        answer.wait(20)
+        return bool(is_current(*given))
+
+    watcher = running(WatchRoot(str(root)))
+    library.is_current = silent
+    (root / "a.jpg").write_bytes(jpeg)
+    try:
+        wait_for(lambda: f"{str(root)!r} is offline" in caplog.text)
+        for _ in range(5):
+            assert watcher.status()[0].state == "offline"
+        assert caplog.text.count("is offline") == 1
+    finally:
+        answer.set()
+    wait_for(lambda: f"{str(root)!r}: responding again" in caplog.text)
+    wait_for(lambda: watcher.status()[0].state == "online")
