@@ -87,8 +87,10 @@ class Reconciler:
         for photo in self._scope.walk(context.root.path, walked, self._files.log_unreadable):
             # Of a million paths only the hashes are kept.
             seen.add(hash(photo.path))
-            new = self._files.check_seen(photo)
-            report.missed += new and self._listening_since < photo.stat.st_ctime < missed_before
+            if self._files.check_seen(photo) and (
+                self._listening_since < photo.stat.st_ctime < missed_before
+            ):
+                report.missed += 1
             if not between():
                 return report
         self._presence.note_crossings(walked.crossings)
