@@ -111,7 +111,7 @@ class Presence:
             reason = f"it is the same folder as {twin}, which is watched already"
             self.state, self.reason = "offline", reason
             return
-        self._scope.take_over_former()
+        self._scope.take_over_former(sight.marker)
         record = self._memory.get(self.root.path)
         verdict = judge(record, sight, self._scope.knows_any)
         self.state = "online" if verdict.online else "offline"

@@ -49,10 +49,11 @@ class RootScope:
         """Whether the index has any photo of the root."""
         return any(True for _ in self.known(self._context.root.path))
 
-    def take_over_former(self) -> None:
+    def take_over_former(self, marker: str | None) -> None:
         """Give the root the rows of a former root that is the same folder by another path.
 
         As when the config named a link before, and names the folder behind it now. Done once.
+        ``marker`` is the identifier found in the root: it may be that of another disk.
         """
         if self._took_over:
             return
@@ -64,9 +65,12 @@ class RootScope:
                 renamed = self._layout.renamed(former, root)
             if renamed is None:
                 continue
-            old, new = renamed
-            count = known.move_folder(old, new, root)
-            if former == old and new == root and self._memory.get(root) is None:
-                self._memory.copy(former, root)
-            log.info("%r is %r, watched before: its %d photos are taken over", new, old, count)
+            if renamed == (former, root):
+                record = self._memory.get(former)
+                if marker and record and record.marker and record.marker != marker:
+                    continue
+                if self._memory.get(root) is None:
+                    self._memory.copy(former, root)
+            count = known.move_folder(*renamed, root)
+            log.info("%r was watched as %r: its %d photos are taken over", *renamed[::-1], count)
         self._took_over = True

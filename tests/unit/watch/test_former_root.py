@@ -13,6 +13,7 @@ from tagger.index.decision_sync import open_decisions
 from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
 from tagger.records import Candidate, JournalEntry, PhotoFacts, Tag
+from tagger.watch.root_identity import write_marker
 from tagger.watch.root_layout import RootLayout
 from tagger.watch.watcher import Watcher
 
@@ -150,6 +151,38 @@ def test_another_folder_takes_nothing_over(
         "disk/photos/sub/b.jpg",
         "other/c.jpg",
     }
+
+
+def test_another_disk_at_the_same_place_takes_nothing_over(
+    folders: Path, store: Store, scan: Callable[..., list[str]]
+) -> None:
+    scan("disk/photos")
+    photos = folders / "disk" / "photos"
+    photos.rename(folders / "disk" / "unplugged")
+    photos.mkdir()
+    (photos / "c.jpg").write_bytes((folders / "disk/unplugged/a.jpg").read_bytes() + b"other")
+    assert write_marker(str(photos)) is not None
+    assert scan("link") == ["link/c.jpg"]
+    assert set(rows(store, folders)) == {
+        "disk/photos/a.jpg",
+        "disk/photos/sub/b.jpg",
+        "link/c.jpg",
+    }
+
+
+def test_an_unmounted_disk_named_by_another_path_is_offline(
+    folders: Path, store: Store, scan: Callable[..., list[str]]
+) -> None:
+    scan("disk/photos")
+    photos = folders / "disk" / "photos"
+    photos.rename(folders / "disk" / "unplugged")
+    photos.mkdir()
+    assert scan("link") == []
+    assert set(rows(store, folders).values()) == {"tagged"}, "nothing is missing"
+    photos.rmdir()
+    (folders / "disk" / "unplugged").rename(photos)
+    assert scan("link") == []
+    assert rows(store, folders) == {"link/a.jpg": "tagged", "link/sub/b.jpg": "tagged"}
 
 
 def test_photos_that_are_in_the_index_twice_become_one(
