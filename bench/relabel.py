@@ -53,6 +53,9 @@ class Closed:
         """Refuse to open ``path``."""
         raise PhotoError(path, "relabelling opened an image")
 
+    def close(self) -> None:
+        """Have nothing to close."""
+
 
 def measure(evidence: Sequence[Evidence], count: int = PHOTOS) -> dict[str, Any]:
     """Return the seconds that relabelling ``count`` photos takes, by step.
@@ -98,20 +101,24 @@ def _fill(store: Store, folder: str, evidence: Sequence[Evidence], count: int) -
 
 def _relabel(store: Store, config: Config) -> tuple[int, int, int]:
     """Return how many photos were looked at, how many got another sidecar, and failures."""
+    from tagger.pipeline.context import Context
     from tagger.pipeline.pipeline import Pipeline
     from tagger.pipeline.relabel import relabel
     from tagger.records import Tagged
 
     chooser = Chooser(load_vocabulary(), config.labels, model_name=MODEL)
     closed: Any = Closed()
-    pipeline = Pipeline(config, store, closed, closed, chooser)
+    context = Context(config, store)
     outcomes: list[bool] = []
+    with Pipeline(context, closed, closed, chooser) as pipeline:
 
-    def handle(candidates: list[Candidate]) -> None:
-        jobs, found = pipeline.intake.begin(candidates)
-        outcomes.extend(isinstance(one, Tagged) for one in (*found, *pipeline.finish(jobs)))
+        def handle(candidates: list[Candidate]) -> None:
+            found = pipeline.advance(candidates)
+            while pipeline.in_work:
+                found += pipeline.advance(())
+            outcomes.extend(isinstance(one, Tagged) for one in found)
 
-    looked = relabel(pipeline, handle)
+        looked = relabel(context, pipeline.tagging, handle)
     return looked, sum(outcomes), len(outcomes) - sum(outcomes)
 
 

@@ -40,6 +40,8 @@ def failures_command(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def retry_command(ctx: click.Context, photos: tuple[str, ...], everything: bool) -> None:
     """Try failed photos again; with PHOTO, these, even if they are tagged already."""
+    from tagger.library.edit import TagEditor
+
     config = config_or_default(ctx)
     with open_reader(config.state_dir) as reader:
         known = reader.paths()
@@ -50,10 +52,6 @@ def retry_command(ctx: click.Context, photos: tuple[str, ...], everything: bool)
             "see whether its folder is watched (`tagger status`)",
         )
     with Store(config.state_dir) as store:
-        if wanted:
-            store.retry(wanted)
-            number = store.forget_version(wanted)
-        else:
-            number = store.retry()
+        number = TagEditor(config, store).retry_all(wanted) if wanted else store.retry()
     when = "within a minute" if daemon_runs(config.state_dir) else "with the next `tagger run`"
     click.echo(f"{number} photo(s) will be tried again {when}.")

@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from tagger.index.store import Store
-from tagger.pipeline.recovery import Pending, repair
+from tagger.pipeline.commit import Pending
+from tagger.pipeline.recovery import repair
 
 log = logging.getLogger(__name__)
 

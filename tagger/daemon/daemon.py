@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import signal
 import threading
 import time
@@ -34,13 +33,14 @@ from tagger.daemon.progress import Progress, ProgressSnapshot
 from tagger.daemon.reporting import HeartbeatWriter, SystemdReporter
 from tagger.daemon.stalls import hang, join
 from tagger.daemon.wakeup import WakeupFd
-from tagger.daemon.worker import Queue, Worker
+from tagger.daemon.worker import Worker
 from tagger.errors import ConfigError, TaggerError
 from tagger.index.connection import concerns_index
 from tagger.index.salvage import open_sound, take_up
 from tagger.index.store import Store
 from tagger.metadata.user_edits import ANOTHER
 from tagger.pipeline.blocked_roots import BlockedRoots
+from tagger.pipeline.context import Context, RootHealth, WorkerEvents
 from tagger.records import Outcome
 from tagger.system.control_socket import ControlServer
 from tagger.system.logs import Unforeseen, set_up_logging
@@ -53,7 +53,6 @@ from tagger.web.embedded import EmbeddedPage
 
 log = logging.getLogger(__name__)
 
-QUEUE = 256
 BUSY_SECONDS = 2.0
 """How often the heartbeat is written while there is work."""
 IDLE_SECONDS = 60.0
@@ -264,18 +263,17 @@ class Daemon:
 
     def _set_up(self, store: Store, until: threading.Event | None = None) -> None:
         """Make the watcher and the worker of the present config."""
-        found: Queue = queue.Queue(QUEUE)
         self._single = until is not None
         self._survey = None
         self._progress.expect(None)
         self._claims.wanted = self.config.write.target != "none"
-        refusing = BlockedRoots(self.config, self._bell.ring, single=self._single)
+        blocked = BlockedRoots(self.config, self._bell.ring, single=self._single)
+        context = Context(self.config, store, RootHealth(self._online, blocked), self._pause)
+        found = CandidateQueue(context, full=self._begin_survey, first=self._bell.ring)
         self._watcher = watcher = Watcher(
             self.config.watch,
             store,
-            CandidateQueue(
-                found, store, self._pause, self._begin_survey, self._bell.ring, refusing
-            ),
+            found,
             self.config.state_dir,
             WatchSettings(
                 self.config.settle_seconds, self.config.rescan_seconds, claims=self._claims
@@ -283,20 +281,14 @@ class Daemon:
             changed=self._bell.ring,
         )
         self._worker = Worker(
-            self.config,
-            store,
+            context,
             self._loader,
             found,
-            self._pause,
             self._progress,
-            online=self._online,
-            look_again=watcher.rescan,
-            observer=self._observed,
-            changed=self._bell.ring,
+            WorkerEvents(self._observed, self._bell.ring, watcher.rescan),
             # A single run was asked for now.
             held=self._held if until is None else lambda: None,
             until=until,
-            refusing=refusing,
         )
         if until is None:  # a single run is over too soon
             now = Sources(
@@ -448,7 +440,7 @@ class Daemon:
                 "problem": str(error) if error and not engine else self._worker.problem,
                 "notice": "; ".join(filter(None, (self._notice, self._page.notice))) or None,
                 "errors": self._unforeseen.told(),
-                "paused_reason": self._worker.resting,
+                "paused_reason": self._worker.paused_reason,
                 "unconfined": self._worker.unconfined,
                 "queue": self._worker.queued,
                 "progress": asdict(self._worker.standing()),

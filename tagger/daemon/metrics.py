@@ -190,7 +190,7 @@ class _Numbers:
         yield Gauge("tagger_healthy", "1, or 0 when it hangs.", float(sources.problem() is None))
         yield Gauge("tagger_queue_photos", "Photos found, not done.", sources.worker.queued)
         yield Gauge("tagger_remaining_photos", "Photos known to be left.", standing.remaining)
-        resting = float(sources.worker.resting is not None)
+        resting = float(sources.worker.paused_reason is not None)
         yield Gauge("tagger_paused", "1 while photos wait: paused, or not scheduled.", resting)
         if (memory := sources.heartbeat.memory()) is not None:
             yield Gauge("tagger_memory_bytes", "Memory of all processes.", memory * 1e6)

@@ -75,8 +75,8 @@ class SystemdReporter:
         now = time.monotonic()
         if loader.engine is None and loader.error is not None:
             self.notifier.status(printable(f"waiting: {loader.error.message}"))
-        elif worker.resting:
-            self.notifier.status(printable(worker.resting))
+        elif worker.paused_reason:
+            self.notifier.status(printable(worker.paused_reason))
         elif standing.remaining:
             self.notifier.status(str(standing))
         elif now >= self._counted_at + COUNT_SECONDS:

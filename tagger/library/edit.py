@@ -30,14 +30,17 @@ from tagger.metadata.recovery import recover
 from tagger.metadata.user_edits import OVERWRITTEN
 from tagger.metadata.xmp.keywords import keyword_problem
 from tagger.metadata.xmp.packet import clean, key
+from tagger.pipeline.commit import ReadyPhoto, commit_one
 from tagger.pipeline.photo_lock import WAIT_SECONDS, photo_locks
-from tagger.pipeline.pipeline import whose
+from tagger.pipeline.tagging import whose
 from tagger.pipeline.write_options import keywords_hash, write_options
 from tagger.records import Candidate, JournalEntry, Keyword, Tag
 from tagger.system.files import hash_file, photo_stat, sidecar_stat
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 2.0
+TOGETHER = 256
+"""Photos that are changed in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +82,25 @@ class TagEditor:
         row = self._row(path)
         stones = self._stones(row, labels)
         entries = self._store.entries(row.id)
-        digest = self._digest(row)
+        photo = self._candidate(row)
+        digest = self._digest(row, photo)
         keywords = self._left(row, stones)
-        write = self._prepared(row, entries, stones, keywords, digest)
+        write = self._prepared(row, photo, entries, stones, keywords, digest)
         files = tuple(intent.file for intent in write.intents)
         removal = Removal(path, entries, files, write.reason if write.entries else "")
         if dry_run:
             write.discard()
             return removal
-        if write.intents:
-            self._store.intend([(row.path, row.root, write.intents)])
         gone = stones | set(write.deleted)
-        tags = [
+        tags = tuple(
             tag
             for tag in self._store.tags(row.id)
             if tag.source == "user" or (stones and tag.label not in gone)
-        ]
-        self._save(row, write, tags, gone if stones else (), keywords, digest)
-        if not labels:
-            self._store.keep_out(row.id, True)
+        )
+        deleted = tuple(sorted(gone)) if stones else ()
+        saved = self._saved(row, photo, tags, keywords, digest)
+        saved = replace(saved, deleted=deleted, kept_out=not labels)
+        commit_one(self._store, ReadyPhoto(saved, write))
         return removal
 
     def remove_all(
@@ -168,11 +171,40 @@ class TagEditor:
         with self._alone(path):
             return self._add(path, clean(word))
 
-    def retry(self, path: str) -> None:
-        """Have a photo tried again, whether it failed or is tagged. Raise StateError."""
+    def retry(self, path: str) -> int:
+        """Have a photo tried again, whether it failed or is tagged; return how many there are.
+
+        Raise StateError when somebody else is changing it all the time.
+        """
         with self._alone(path):
-            self._store.retry([path])
-            self._store.forget_version([path])
+            return self._retry([path])
+
+    def retry_all(self, paths: Sequence[str]) -> int:
+        """:meth:`retry` for many, some hundred in one transaction.
+
+        One that somebody else is changing comes last, and keeps no other from being tried again.
+        """
+        count, busy = 0, list[str]()
+        for start in range(0, len(paths), TOGETHER):
+            with photo_locks(self._config.state_dir) as locks:
+                free = list[str]()
+                for path in paths[start : start + TOGETHER]:
+                    # Who holds several photos waits for none.
+                    (free if locks.take(path, 0.0) else busy).append(path)
+                count += self._retry(free)
+        problem: StateError | None = None
+        for path in busy:
+            try:
+                count += self.retry(path)
+            except StateError as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
+        return count
+
+    def _retry(self, paths: Sequence[str]) -> int:
+        self._store.retry(paths)
+        return self._store.forget_version(paths)
 
     @contextmanager
     def _alone(self, path: str) -> Iterator[None]:
@@ -203,16 +235,17 @@ class TagEditor:
         tags = self._store.tags(row.id)
         if any(key(tag.label) == key(word) for tag in tags if tag.source == "user"):
             raise StateError(f"{path} has the keyword {word!r} already", "nothing is to be done")
-        digest = self._digest(row)
+        photo = self._candidate(row)
+        digest = self._digest(row, photo)
         keywords = self._keywords(tag for tag in tags if tag.source == "model")
         entries = self._store.entries(row.id)
-        write = self._prepared(row, entries, frozenset(), keywords, digest, own=word)
+        write = self._prepared(row, photo, entries, frozenset(), keywords, digest, own=word)
         files = tuple(intent.file for intent in write.intents)
-        if write.intents:
-            self._store.intend([(row.path, row.root, write.intents)])
         kept = [tag for tag in tags if tag.source == "model" and tag.label not in write.deleted]
         own = [Tag(path[-1], 1.0, path, "user") for path in write.user_keywords]
-        self._save(row, write, [*kept, *own], write.deleted, keywords, digest)
+        saved = self._saved(row, photo, (*kept, *own), keywords, digest)
+        saved = replace(saved, deleted=tuple(sorted(write.deleted)))
+        commit_one(self._store, ReadyPhoto(saved, write))
         return files
 
     def _row(self, path: str) -> PhotoRow:
@@ -242,9 +275,14 @@ class TagEditor:
     def _meant(self, word: str) -> tuple[str, ...]:
         return own_vocabulary(self._config.state_dir).resolve(word)
 
+    def _candidate(self, row: PhotoRow) -> Candidate:
+        """Return the photo as it is now. Raise PhotoError."""
+        return Candidate(row.path, row.root, photo_stat(row.path), sidecar_stat(row.path))
+
     def _prepared(
         self,
         row: PhotoRow,
+        photo: Candidate,
         entries: Sequence[JournalEntry],
         stones: frozenset[str],
         keywords: tuple[Keyword, ...],
@@ -262,7 +300,7 @@ class TagEditor:
             options = replace(options, target=target, read_only=False)
         prediction = self._store.prediction(row.id)
         return prepare(
-            Candidate(row.path, row.root, photo_stat(row.path), sidecar_stat(row.path)),
+            photo,
             keywords,
             options,
             Provenance(
@@ -289,53 +327,34 @@ class TagEditor:
             self._chooser = Chooser(own_vocabulary(self._config.state_dir), self._config.labels)
         return self._chooser.keywords([*tags])
 
-    def _digest(self, row: PhotoRow) -> bytes:
-        stat = photo_stat(row.path)
-        known = row.stat is not None and stat.same_version(row.stat)
-        return (
-            row.content_hash if known and row.content_hash else hash_file(row.path, row.root, stat)
-        )
+    def _digest(self, row: PhotoRow, photo: Candidate) -> bytes:
+        """Return the digest of the bytes of a photo as it is now. Raise PhotoError."""
+        if row.content_hash and row.stat is not None and photo.stat.same_version(row.stat):
+            return row.content_hash
+        return hash_file(row.path, row.root, photo.stat)
 
-    def _save(
+    def _saved(
         self,
         row: PhotoRow,
-        write: PreparedWrite,
-        tags: Sequence[Tag],
-        gone: Iterable[str],
+        photo: Candidate,
+        tags: tuple[Tag, ...],
         keywords: tuple[Keyword, ...],
         digest: bytes,
-    ) -> None:
-        """Change the files, and remember it: these ``tags`` are left, ``gone`` never come back."""
-        try:
-            receipt = write.commit()
-        except TaggerError:
-            # One of its files may have been changed before another could not be.
-            for journal_id, path, entry in self._store.pending():
-                if path == row.path:
-                    happened = recover(entry, row.root) == "after"
-                    self._store.settle_pending(journal_id, happened=happened)
-            raise
-        root = self._config.root_of(row.path)
-        self._store.save(
-            [
-                SavedPhoto(
-                    path=row.path,
-                    root=row.root,
-                    stat=receipt.stat,
-                    sidecar=receipt.sidecar,
-                    content_hash=receipt.content_hash or digest,
-                    source_hash=row.source_hash or digest,
-                    facts=row.facts,
-                    tags=tuple(tags),
-                    entries=receipt.entries,
-                    deleted=tuple(sorted(gone)),
-                    labels_hash=row.labels_hash or "",
-                    keywords_hash=keywords_hash(
-                        keywords, write_options(self._config, root, row.path)
-                    ),
-                    note=row.note,
-                )
-            ]
+    ) -> SavedPhoto:
+        """Return what is to be remembered of a photo: these ``tags`` are left."""
+        options = write_options(self._config, self._config.root_of(row.path), row.path)
+        # Labels that are to come back are still to be written.
+        due = row.keywords_hash is None
+        return SavedPhoto(
+            path=row.path,
+            root=row.root,
+            stat=photo.stat,
+            sidecar=photo.sidecar,
+            content_hash=digest,
+            source_hash=row.source_hash or digest,
+            facts=row.facts,
+            tags=tags,
+            labels_hash=row.labels_hash or "",
+            keywords_hash=None if due else keywords_hash(keywords, options),
+            note=row.note,
         )
-        if row.keywords_hash is None:  # labels that are to come back are still to be written
-            self._store.forget_keywords([row.path])

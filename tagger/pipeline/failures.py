@@ -8,17 +8,9 @@ import time
 from tagger.errors import PhotoError, TaggerError
 from tagger.index.connection import concerns_index
 from tagger.index.store import Store
-from tagger.pipeline.blocked_roots import BlockedRoots
-from tagger.records import (
-    Candidate,
-    Failed,
-    Failure,
-    Outcome,
-    Skipped,
-)
-from tagger.system.files import (
-    no_descriptors,
-)
+from tagger.pipeline.context import Context
+from tagger.records import Candidate, Failed, Failure, Outcome, Skipped
+from tagger.system.files import no_descriptors
 
 log = logging.getLogger(__name__)
 
@@ -26,29 +18,23 @@ MOST_REASON = 2000
 """Characters of a reason that are kept."""
 
 
-def refused(
-    store: Store, refusing: BlockedRoots | None, candidate: Candidate, error: TaggerError
-) -> Outcome:
+def refused(context: Context, candidate: Candidate, error: TaggerError) -> Outcome:
     """Let a photo wait whose disk refuses; :func:`record_failure` of another."""
     if no_descriptors(error):
-        return _without_descriptors(refusing, candidate, error)
-    if refusing is not None and refusing.park(candidate, error):
+        return _without_descriptors(context, candidate, error)
+    if context.health.park(candidate, error):
         return Skipped(candidate.path, str(error))
-    return record_failure(store, candidate, error)
+    return record_failure(context.store, candidate, error)
 
 
-def _without_descriptors(
-    refusing: BlockedRoots | None, candidate: Candidate, error: Exception
-) -> Skipped:
+def _without_descriptors(context: Context, candidate: Candidate, error: Exception) -> Skipped:
     """Let a photo wait, or be found again by the next look: this counts as no try of it."""
-    if refusing is None or not refusing.park(candidate, error):
+    if not context.health.park(candidate, error):
         log.warning("cannot tag %s now: no file descriptor is left", candidate.path)
     return Skipped(candidate.path, str(error))
 
 
-def unforeseen(
-    store: Store, refusing: BlockedRoots | None, candidate: Candidate, error: Exception
-) -> Outcome:
+def unforeseen(context: Context, candidate: Candidate, error: Exception) -> Outcome:
     """Let an error that nobody foresaw be the photo's own failure.
 
     Without file descriptors it waits. Raise the error when it is the index that cannot be used.
@@ -56,9 +42,9 @@ def unforeseen(
     if concerns_index(error):
         raise error
     if no_descriptors(error):
-        return _without_descriptors(refusing, candidate, error)
+        return _without_descriptors(context, candidate, error)
     log.error("unexpected error with %s", candidate.path, exc_info=error)
-    return record_failure(store, candidate, error)
+    return record_failure(context.store, candidate, error)
 
 
 def record_failure(store: Store, candidate: Candidate, error: Exception) -> Failed:

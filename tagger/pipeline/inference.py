@@ -10,7 +10,7 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING
 
@@ -18,18 +18,15 @@ import numpy as np
 
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top, unpack_top
-from tagger.index.store import Store
 from tagger.labels.evidence import Evidence, combine
-from tagger.pipeline.blocked_roots import BlockedRoots
+from tagger.pipeline.context import Context
 from tagger.pipeline.failures import refused, unforeseen
-from tagger.pipeline.job import Job
+from tagger.pipeline.job import Job, Recognised
 from tagger.records import DecodedPhoto, Outcome, Prediction, Skipped
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.decode.pool import DecodePool
-
-from tagger.pipeline.job import Recognised
 
 log = logging.getLogger(__name__)
 
@@ -46,24 +43,16 @@ all crops together give it, from 0.8 on, and three of five are done after the fi
 
 
 class InferenceStage:
-    """Waits for decoded photos and classifies them. Used by one thread.
+    """Waits for decoded photos and classifies them. Used by one thread."""
 
-    ``stop`` asks :meth:`run` to return early; ``refusing`` as for the intake.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        engine: Engine,
-        pool: DecodePool,
-        stop: Callable[[], bool],
-        refusing: BlockedRoots | None = None,
-    ) -> None:
-        self._store = store
+    def __init__(self, context: Context, engine: Engine, pool: DecodePool) -> None:
+        self._context = context
         self._engine = engine
         self._pool = pool
-        self._stop = stop
-        self._refusing = refusing
+
+    def use(self, engine: Engine) -> None:
+        """Classify with another engine of the same network from now on."""
+        self._engine = engine
 
     def run(self, jobs: Sequence[Job]) -> tuple[list[Recognised], list[Outcome]]:
         """Return the predictions of ``jobs``, and the outcomes of those that have none.
@@ -74,7 +63,7 @@ class InferenceStage:
         outcomes: list[Outcome] = []
         waiting = deque(jobs)
         unsure: dict[str, Recognised] = {}
-        while waiting and not self._stop():
+        while waiting and not self._context.stop.is_set():
             fresh: list[tuple[Job, DecodedPhoto]] = []
             while waiting and len(fresh) < TOGETHER and (not fresh or _is_ready(waiting[0])):
                 job = waiting.popleft()
@@ -93,9 +82,9 @@ class InferenceStage:
                     if (quick := unsure.get(job.candidate.path)) is not None:
                         found.append(quick)  # its thumbnail is what there is
                         continue
-                    outcomes.append(refused(self._store, self._refusing, job.candidate, error))
+                    outcomes.append(refused(self._context, job.candidate, error))
                 except Exception as error:  # noqa: BLE001 - one photo stops no other
-                    outcomes.append(unforeseen(self._store, self._refusing, job.candidate, error))
+                    outcomes.append(unforeseen(self._context, job.candidate, error))
             for job, decoded, one in self._classified(fresh, outcomes):
                 # Once: of a file whose header lies, the whole may look like a thumbnail too.
                 if job.candidate.path not in unsure and is_unsure(decoded, one.prediction):
@@ -111,17 +100,18 @@ class InferenceStage:
         """Return the stored prediction that serves; without one see to it that one comes."""
         if job.source is None:
             return None
-        stored = self._store.prediction(job.source.id)
-        if stored is None:
+        if job.stored is None:
+            job.stored = self._context.store.prediction(job.source.id)
+        if job.stored is None:
             job.future = self._pool.submit(job.candidate.path, root=job.candidate.root)
             return None
-        return Recognised(job, job.source.facts, stored, True)
+        return Recognised(job, job.source.facts, job.stored, True)
 
     def _decoded(self, job: Job) -> DecodedPhoto | None:
         """Wait for the decoded photo; None when stopped."""
         assert job.future is not None
         started = time.perf_counter()
-        while not self._stop():
+        while not self._context.stop.is_set():
             try:
                 decoded = job.future.result(timeout=0.2)
             except FutureTimeoutError:
@@ -134,12 +124,18 @@ class InferenceStage:
 
     def _as_before(self, job: Job, decoded: DecodedPhoto) -> Recognised | None:
         """Return the old prediction when only metadata changed, not the picture."""
-        old = self._store.prediction(job.row.id) if job.row else None
+        old = self._former(job)
         if old is None or old.model_id != self._engine.model_id:
             return None
         if old.crop_hash != decoded.crop_hash:
             return None
         return Recognised(job, decoded.facts, old, True)
+
+    def _former(self, job: Job) -> StoredPrediction | None:
+        """Return the prediction that the index has of the photo, from when it looked before."""
+        if not job.asked and job.row is not None:
+            job.asked, job.former = True, self._context.store.prediction(job.row.id)
+        return job.former
 
     def _classified(
         self, fresh: Sequence[tuple[Job, DecodedPhoto]], outcomes: list[Outcome]
@@ -152,13 +148,13 @@ class InferenceStage:
             found = []
             for (job, decoded), prediction in zip(fresh, stored, strict=True):
                 job.milliseconds["classify"] = _ms(started) / len(fresh)
-                old = self._store.prediction(job.row.id) if job.row else None
+                old = self._former(job)
                 same = old is not None and old.crop_hash == decoded.crop_hash
                 found.append((job, decoded, Recognised(job, decoded.facts, prediction, same)))
         except Exception as error:  # noqa: BLE001 - one photo stops no other
             if len(fresh) > 1:  # which of them it is shows when each is alone
                 return [one for each in fresh for one in self._classified([each], outcomes)]
-            outcomes.append(unforeseen(self._store, self._refusing, fresh[0][0].candidate, error))
+            outcomes.append(unforeseen(self._context, fresh[0][0].candidate, error))
             return []
         return found
 

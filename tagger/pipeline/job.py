@@ -20,7 +20,8 @@ class Job:
 
     ``previous`` is its journal, ``others`` that of another photo that had its name before;
     ``moved``: it was seen at another name before; ``renewed``: the user asked meanwhile that it
-    is classified again.
+    is classified again. ``stored`` is the prediction of ``source``; ``former``, once ``asked``,
+    that of ``row``: the index is asked for each once.
     """
 
     candidate: Candidate
@@ -33,6 +34,9 @@ class Job:
     others: tuple[JournalEntry, ...] = ()
     moved: bool = False
     renewed: bool = False
+    stored: StoredPrediction | None = None
+    former: StoredPrediction | None = None
+    asked: bool = False
     milliseconds: dict[str, float] = field(default_factory=dict)
 
 

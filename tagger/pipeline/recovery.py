@@ -7,14 +7,10 @@ import os
 from collections.abc import Sequence
 
 from tagger.index.store import Store
-from tagger.metadata.recovery import recover
 from tagger.metadata.safe_write.temporary import clean_strays
-from tagger.records import JournalEntry
+from tagger.pipeline.commit import Pending, settle
 
 log = logging.getLogger(__name__)
-
-Pending = tuple[int, str, JournalEntry]
-"""A write that was not confirmed: its number in the journal, the photo, and what it is."""
 
 
 def repair(store: Store, pending: Sequence[Pending]) -> None:
@@ -23,15 +19,15 @@ def repair(store: Store, pending: Sequence[Pending]) -> None:
     Temporary files next to them are removed.
     """
     folders = set()
-    for journal_id, path, entry in pending:
+    for one in pending:
+        _, path, entry = one
         try:
             row = store.photo(path)
             root = row.root if row is not None else os.path.dirname(path)
             folders.add((os.path.dirname(entry.file), root))
-            state = recover(entry, root)
             # A file that somebody else changed since still holds our values: the journal keeps
             # them, so that they are told from the user's own.
-            store.settle_pending(journal_id, happened=state in ("after", "foreign"))
+            state = settle(store, one, root, ("after", "foreign"))
         except Exception:  # the next start tries it again; all else goes on
             log.exception("it cannot be found out what a crash left of %s", path)
         else:

@@ -35,8 +35,9 @@ def write_options(config: Config, root: WatchRoot | None, path: str = "") -> Wri
 
 def keywords_hash(keywords: Sequence[Keyword], options: WriteOptions) -> str:
     """Return a digest of what is to be written, and how."""
-    return _digest(repr(options), json.dumps([(k.tag, k.path, k.leaf) for k in keywords]))
+    return digest_of(repr(options), json.dumps([(k.tag, k.path, k.leaf) for k in keywords]))
 
 
-def _digest(*parts: str) -> str:
+def digest_of(*parts: str) -> str:
+    """Return a short digest of texts."""
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import xxhash
 
@@ -154,13 +155,21 @@ def leads_out(path: str, root: str) -> bool:
 
 def sidecar_stat(path: str) -> FileStat | None:
     """Return the stat of the sidecars of the photo at ``path`` that exist, together."""
+    return FileStat.together([FileStat.of(one) for one in sidecar_stats(path)])
+
+
+def sidecar_stats(path: str) -> tuple[os.stat_result, ...]:
+    """Return the stats of the sidecars of the photo at ``path`` that exist."""
+    return stats_of(sidecar_paths(path))
+
+
+def stats_of(places: Iterable[str]) -> tuple[os.stat_result, ...]:
+    """Return the stats of those of the files ``places`` that exist; links are not followed."""
     found = []
-    for place in sidecar_paths(path):
-        try:
-            found.append(FileStat.of(os.lstat(place)))
-        except OSError:
-            continue
-    return FileStat.together(found)
+    for place in places:
+        with contextlib.suppress(OSError):
+            found.append(os.lstat(place))
+    return tuple(found)
 
 
 _PARTED = OWN_PREFIX + "parted-"

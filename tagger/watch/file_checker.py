@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tagger.records import Candidate, FileStat
-from tagger.system.files import leads_out, no_descriptors
+from tagger.system.files import leads_out, no_descriptors, sidecar_stats
 from tagger.system.mounts import Mount
 from tagger.system.path_spelling import spelled
 from tagger.watch.completeness import take_look
@@ -21,7 +21,7 @@ from tagger.watch.delivery import SENT_LIMIT, Delivery
 from tagger.watch.postponed import MissingSidecars, PostponedPaths
 from tagger.watch.root_presence import Presence
 from tagger.watch.stability import Completeness, Look, StabilityTracker
-from tagger.watch.walk import Seen, sidecar_stats
+from tagger.watch.walk import Seen
 
 log = logging.getLogger(__name__)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fnmatch
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tagger.config.schema import WatchRoot
@@ -17,9 +16,9 @@ from tagger.paths import (
     is_photo_name,
     is_sidecar_name,
     sidecar_names,
-    sidecar_paths,
     spellings,
 )
+from tagger.system.files import stats_of
 from tagger.system.path_spelling import same_letters
 
 IGNORED_FOLDERS = frozenset(
@@ -161,19 +160,6 @@ class WalkReport:
     folders: int = 0
 
 
-def sidecar_stats(path: str) -> tuple[os.stat_result, ...]:
-    """Return the stats of the sidecars of the photo ``path`` that exist."""
-    return _stats(sidecar_paths(path))
-
-
-def _stats(paths: Iterable[str]) -> tuple[os.stat_result, ...]:
-    stats = []
-    for path in paths:
-        with contextlib.suppress(OSError):
-            stats.append(os.lstat(path))
-    return tuple(stats)
-
-
 def walk(
     rules: WalkRules,
     top: str,
@@ -266,7 +252,7 @@ def _sidecars_among(path: str, names: set[str]) -> tuple[os.stat_result, ...]:
         next((spelled for spelled in spellings(sidecar) if spelled in names), None)
         for sidecar in sidecar_names(name)
     )
-    return _stats(os.path.join(folder, name) for name in present if name is not None)
+    return stats_of(os.path.join(folder, name) for name in present if name is not None)
 
 
 def _failed(

@@ -16,7 +16,7 @@ PASSED_ON = "the message and the remedy of another error are passed on"
 NO_REMEDY = {
     "RefusedError": SIDECAR,
     "StoppedError": STOPPED,
-    "_WaitsError": PASSED_ON,
+    "WaitsError": PASSED_ON,
     ("tagger/cli/config.py", "<path> has <…> mistake<…>:<lines>"): LINES,
     ("tagger/config/loader.py", "<path> has <count> mistake<…>:<lines>"): LINES,
     ("tagger/labels/yaml_parser.py", "<path> has <count> mistake<…>:<lines>"): LINES,

@@ -11,6 +11,7 @@ import pytest
 from tagger.config.loader import load_config
 from tagger.index.store import Store
 from tagger.pipeline.blocked_roots import BlockedRoots
+from tagger.pipeline.context import Context, RootHealth
 from tagger.records import Candidate, Failed, FileStat, Tagged
 
 
@@ -120,25 +121,25 @@ def pipeline(two, scenes):
         Candidate(str(path), str(two.inbox), FileStat.of(path.lstat()))
         for path in sorted(two.inbox.glob("*.jpg"))
     ]
-    with Odd(config.state_dir) as store, decode_pool(config, engine.spec) as pool:
-        chooser = make_chooser(engine.categories, config, own_vocabulary(config.state_dir))
-        refusing = BlockedRoots(config)
-        made = Pipeline(config, store, engine, pool, chooser, refusing=refusing)
-        made.photos = photos
-        yield made
+    chooser = make_chooser(engine.categories, config, own_vocabulary(config.state_dir))
+    with Odd(config.state_dir) as store:
+        context = Context(config, store, RootHealth(blocked=BlockedRoots(config)))
+        with Pipeline(context, engine, decode_pool(config, engine.spec), chooser) as made:
+            yield made, store, photos
 
 
 def handle(pipeline, photos):
-    jobs, outcomes = pipeline.intake.begin(photos)
-    outcomes += pipeline.finish(jobs)
+    outcomes = pipeline.advance(photos)
+    while pipeline.in_work:
+        outcomes += pipeline.advance(())
     return {os.path.basename(one.path): one for one in outcomes}
 
 
 @pytest.mark.parametrize("refuses", [("photo",), ("intend",), ("save",), ("save", "fail")])
 def test_what_nobody_foresaw_is_that_photos_failure(pipeline, refuses):
-    store = pipeline.store
+    pipeline, store, photos = pipeline
     store.refuses = refuses
-    found = handle(pipeline, pipeline.photos)
+    found = handle(pipeline, photos)
     assert isinstance(found["odd.jpg"], Failed)
     assert "nobody foresaw" in found["odd.jpg"].failure.reason
     assert isinstance(found["good.jpg"], Tagged) and isinstance(found["zoo.jpg"], Tagged)

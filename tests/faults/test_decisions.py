@@ -14,7 +14,7 @@ import pytest
 
 from tagger.index.decision_store import DecisionStore
 from tagger.pipeline.job import Recognised
-from tagger.pipeline.pipeline import Pipeline, ReadyPhoto
+from tagger.pipeline.tagging import TaggedJob, Tagging
 from tests.conftest import Home
 from tests.faults.conftest import Tracer
 from tests.support import metadata_tools, tracer
@@ -192,18 +192,18 @@ def test_restore_in_the_middle_of_a_batch(
     home.run("untag", str(photo), *what)
     assert labels(home, photo) < before
     photo.write_bytes(photo.read_bytes() + b"edited")
-    prepare = Pipeline._prepare
+    prepare = Tagging.prepare
     restoring: list[subprocess.Popen[bytes]] = []
 
-    def and_then(pipeline: Pipeline, one: Recognised) -> ReadyPhoto:
-        ready = prepare(pipeline, one)
+    def and_then(tagging: Tagging, one: Recognised) -> TaggedJob:
+        ready = prepare(tagging, one)
         command = [sys.executable, "-m", "tagger", "--config", str(home.config), "restore"]
         restoring.append(subprocess.Popen([*command, str(photo)], env=home.environ()))
         tracer.ended_or_waits(restoring[-1])
         assert restoring[-1].poll() is None, "it waits until the batch is done with the photo"
         return ready
 
-    monkeypatch.setattr(Pipeline, "_prepare", and_then)
+    monkeypatch.setattr(Tagging, "prepare", and_then)
     home.once()
     monkeypatch.undo()
     assert [command.wait(60) for command in restoring] == [0]

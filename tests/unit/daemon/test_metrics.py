@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import queue
 import re
 import shutil
 import signal
@@ -19,12 +18,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from tagger.classify.loader import EngineLoader
 from tagger.config.loader import parse_config
 from tagger.config.schema import Config, MetricsConfig
+from tagger.daemon.candidate_queue import CandidateQueue
 from tagger.daemon.metrics import STALE_SECONDS, Metrics, Sources
 from tagger.daemon.progress import Progress
 from tagger.daemon.reporting import HeartbeatWriter
 from tagger.daemon.worker import STUCK_SECONDS, Worker
 from tagger.errors import ConfigError, DamagedImageError
 from tagger.index.store import Store
+from tagger.pipeline.context import Context, WorkerEvents
 from tagger.records import Failed, Failure, Skipped, Tag, Tagged, Unchanged
 from tagger.watch.interfaces import RootStatus
 from tests.conftest import PROJECT
@@ -68,17 +69,13 @@ class Parts:
         self.store = Store(str(folder))
         self.heartbeat = HeartbeatWriter(str(folder), clock=lambda: self.now)
         loader = EngineLoader(lambda: False)
+        context = Context(config, self.store)
         self.worker = Worker(
-            config,
-            self.store,
+            context,
             loader,
-            queue.Queue(),
-            threading.Event(),
+            CandidateQueue(context),
             Progress(),
-            online=lambda path: True,
-            look_again=lambda: None,
-            observer=lambda outcome: None,
-            changed=lambda: None,
+            WorkerEvents(),
         )
         self.roots = [RootStatus("/p/\udcff\n", "offline", "poll", "away", None, 0, 0, 0)]
         self.sources = Sources(
@@ -184,9 +181,9 @@ def test_work_that_hangs_is_not_well(parts):
     with Metrics() as metrics:
         metrics.use(parts.config, parts.sources)
         assert get(parts.port, "/healthz") == (200, "ok\n")
-        parts.worker._note(busy=True)
+        parts.worker._activity.set(busy=True)
         assert get(parts.port, "/healthz") == (200, "ok\n")
-        parts.worker._turned_at -= STUCK_SECONDS
+        parts.worker._activity._since -= STUCK_SECONDS
         status, text = get(parts.port, "/healthz")
         assert status == 503 and "hangs" in text
         assert figures(parts.port)[("tagger_healthy",)] == 0

@@ -13,11 +13,14 @@ import pytest
 from tagger.classify.int8_trial import Verdict
 from tagger.classify.loader import EngineLoader
 from tagger.config.loader import load_config
+from tagger.daemon.candidate_queue import CandidateQueue
+from tagger.daemon.int8_promotion import TRIAL_STEP, WORTH_A_TRIAL
 from tagger.daemon.progress import Progress
-from tagger.daemon.worker import OPTIMIZE_STEP, WORTH_OPTIMIZING, Worker
+from tagger.daemon.worker import Worker
 from tagger.errors import ModelError
 from tagger.index.store import Store
-from tagger.pipeline.intake import Intake
+from tagger.pipeline.context import Context, WorkerEvents
+from tagger.pipeline.pipeline import Pipeline
 from tagger.records import Candidate, FileStat, Tagged
 from tagger.system.logs import Unforeseen
 from tests.conftest import wait_until
@@ -46,7 +49,7 @@ class Loader(EngineLoader):
         self.answer, self.asked, self.renewed = answer, [], 0
 
     def maybe_optimize(self, config, seen, crops):
-        self.asked.append((seen, len(list(crops))))
+        self.asked.append((seen, len([*crops])))
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -69,22 +72,19 @@ class Bench:
         self.home = home
         self.config = load_config(str(home.config))
         self.store = Store(self.config.state_dir)
-        self.pause, self.found = threading.Event(), queue.Queue(16)
+        self.pause = threading.Event()
+        context = Context(self.config, self.store, stop=self.pause)
+        self.candidates = CandidateQueue(context, 16)
         self.loader = Loader(self.pause.is_set, answer)
         self.progress = Progress()
         self.outcomes = queue.Queue()
         self.until = threading.Event() if single else None
         self.worker = Worker(
-            self.config,
-            self.store,
+            context,
             self.loader,
-            self.found,
-            self.pause,
+            self.candidates,
             self.progress,
-            online=lambda path: True,
-            look_again=lambda: None,
-            observer=self.outcomes.put,
-            changed=lambda: None,
+            WorkerEvents(self.outcomes.put),
             until=self.until,
         )
         self.thread = threading.Thread(target=self.worker.run)
@@ -94,7 +94,7 @@ class Bench:
         """Drop a photo; return the id of the model that its prediction comes from."""
         photo = self.home.inbox / name
         shutil.copyfile(scene, photo)
-        self.found.put(Candidate(str(photo), str(photo.parent), FileStat.of(photo.lstat())))
+        self.candidates.found(Candidate(str(photo), str(photo.parent), FileStat.of(photo.lstat())))
         outcome = self.outcomes.get(timeout=60)
         assert isinstance(outcome, Tagged)
         return self.store.prediction(self.store.photo(str(photo)).id).model_id
@@ -147,11 +147,11 @@ def test_after_trouble_with_int8_it_is_asked_for_less_often(bench, scenes, event
     one = bench(ModelError("no room", "make some"))
     one.tag(scenes[0], "a.jpg")
     eventually(lambda: one.loader.asked)
-    one.progress.add(OPTIMIZE_STEP)
+    one.progress.add(TRIAL_STEP)
     one.tag(scenes[1], "b.jpg")
     one.tag(scenes[2], "c.jpg")
     assert len(one.loader.asked) == 1
-    one.progress.add(3 * OPTIMIZE_STEP)
+    one.progress.add(3 * TRIAL_STEP)
     one.tag(scenes[3], "d.jpg")
     eventually(lambda: len(one.loader.asked) == 2)
 
@@ -160,7 +160,7 @@ def test_a_single_run_proves_int8_only_when_it_is_worth_it(bench, scenes, eventu
     one = bench(verdict(accepted=True), single=True)
     one.tag(scenes[0], "a.jpg")
     assert one.loader.asked == []
-    one.progress.expect(WORTH_OPTIMIZING)
+    one.progress.expect(WORTH_A_TRIAL)
     one.tag(scenes[1], "b.jpg")
     eventually(lambda: one.loader.renewed)
     [(seen, crops)] = one.loader.asked
@@ -185,19 +185,21 @@ def test_an_error_that_nobody_foresaw_ends_no_work(bench, scenes, caplog, monkey
     monkeypatch.setattr("tagger.daemon.worker.TROUBLE_SECONDS", 0.05)
     one = bench(None)
     one.tag(scenes[0], "a.jpg")
-    begin = Intake.begin
+    advance = Pipeline.advance
 
     def failing(self, candidates):
         if any(candidate.path[-5] in "xyz" for candidate in candidates):
             raise ZeroDivisionError("nobody foresaw it")
-        return begin(self, candidates)
+        return advance(self, candidates)
 
-    monkeypatch.setattr(Intake, "begin", failing)
+    monkeypatch.setattr(Pipeline, "advance", failing)
     with caplog.at_level(logging.ERROR, "tagger"), Unforeseen() as heard:
         for name in ("x.jpg", "y.jpg", "z.jpg"):
             shutil.copyfile(scenes[1], one.home.inbox / name)
             photo = one.home.inbox / name
-            one.found.put(Candidate(str(photo), str(photo.parent), FileStat.of(photo.lstat())))
+            one.candidates.found(
+                Candidate(str(photo), str(photo.parent), FileStat.of(photo.lstat()))
+            )
             wait_until(lambda count=heard.count: heard.count > count)
         assert one.tag(scenes[2], "b.jpg")
     assert heard.count == 3
@@ -207,7 +209,7 @@ def test_an_error_that_nobody_foresaw_ends_no_work(bench, scenes, caplog, monkey
 
 def test_a_single_run_does_not_try_for_ever(bench, monkeypatch):
     monkeypatch.setattr("tagger.daemon.worker.TROUBLE_SECONDS", 0.01)
-    monkeypatch.setattr("tagger.daemon.worker.Worker._optimize", lambda *_: 1 / 0)
+    monkeypatch.setattr("tagger.daemon.int8_promotion.Int8Promotion.tick", lambda *_: 1 / 0)
     raised = []
     monkeypatch.setattr(threading, "excepthook", lambda end: raised.append(end.exc_type))
     one = bench(None, single=True)

@@ -12,7 +12,8 @@ from tagger.config.schema import WatchRoot
 from tagger.paths import photos_of_sidecar, sidecar_paths
 from tagger.records import FileStat
 from tagger.system import files
-from tagger.watch.walk import WalkReport, WalkRules, sidecar_stats, walk
+from tagger.system.files import sidecar_stats
+from tagger.watch.walk import WalkReport, WalkRules, walk
 
 
 def seen(rules: WalkRules, top: str | None = None) -> tuple[list[str], WalkReport, list[str]]:

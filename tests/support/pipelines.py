@@ -1,0 +1,47 @@
+"""A pipeline in the process of the test, with the demo network and a real index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tagger.classify.loader import EngineLoader
+from tagger.config.loader import load_config
+from tagger.decode.pool import decode_pool
+from tagger.index.store import Store
+from tagger.labels.chooser import make_chooser
+from tagger.labels.vocabulary import own_vocabulary
+from tagger.pipeline.context import Context
+from tagger.pipeline.pipeline import Pipeline
+from tagger.records import Candidate, FileStat, Outcome
+from tagger.system.files import sidecar_stat
+from tests.conftest import Home
+
+
+@contextmanager
+def opened(home: Home, kind: type[Store] = Store) -> Iterator[tuple[Pipeline, Context]]:
+    """Return a pipeline of a home, and its context; its index is a ``kind`` of store."""
+    home.use_converted_model()
+    config = load_config(str(home.config))
+    engine = EngineLoader(lambda: False).get(config)
+    assert engine is not None
+    chooser = make_chooser(engine.categories, config, own_vocabulary(config.state_dir))
+    with kind(config.state_dir) as store:
+        context = Context(config, store)
+        with Pipeline(context, engine, decode_pool(config, engine.spec), chooser) as pipeline:
+            yield pipeline, context
+
+
+def candidate(path: Path) -> Candidate:
+    """Return a photo as the watcher finds it."""
+    stat = FileStat.of(path.lstat())
+    return Candidate(str(path), str(path.parent), stat, sidecar_stat(str(path)))
+
+
+def through(pipeline: Pipeline, candidates: Sequence[Candidate]) -> list[Outcome]:
+    """Take candidates all the way; return the outcomes."""
+    outcomes = pipeline.advance(candidates)
+    while not pipeline.is_idle:
+        outcomes += pipeline.advance(())
+    return outcomes
