@@ -20,8 +20,11 @@ class Node(NamedTuple):
     """One label.
 
     ``names`` has its name by language ("en" always, equal to ``label``), ``synonyms``
-    more words to search for. ``classes`` are the model's output indices it stands for
-    (leaves only). ``policy`` "reluctant" needs far more evidence, "never" is not said.
+    more words to search for. ``classes``, ``scenes`` and ``things`` are the outputs that it
+    stands for, of ImageNet's networks (leaves only), of Places365's and of the detector;
+    ``implied_by`` are scenes that stand for another label and show this one, too; ``at_least`` is
+    how many of the thing there must be. ``policy`` "reluctant" needs far more evidence, "never"
+    is not said.
     """
 
     # A NamedTuple: more than a thousand are made whenever the program starts.
@@ -33,19 +36,26 @@ class Node(NamedTuple):
     children: tuple[str, ...]
     classes: tuple[int, ...]
     policy: Policy = "normal"
+    scenes: tuple[int, ...] = ()
+    things: tuple[int, ...] = ()
+    implied_by: tuple[int, ...] = ()
+    at_least: int = 1
 
 
 class CompiledVocabulary(NamedTuple):
     """The content of a vocabulary file.
 
     ``digest`` is the BLAKE2b-128, in hexadecimal, of its text and those of translations;
-    ``words`` has by folded word the labels it means, when that was found out already.
+    ``words`` has by folded word the labels it means, when that was found out already;
+    ``scenes`` and ``things`` have the names of those networks' outputs.
     """
 
     digest: str
     wnids: tuple[str, ...]
     nodes: Sequence[Node]
     words: Mapping[str, Sequence[str]] | None = None
+    scenes: tuple[str, ...] = ()
+    things: tuple[str, ...] = ()
 
 
 def read_ready(path: str, text: str) -> CompiledVocabulary | None:
@@ -69,10 +79,17 @@ def read_ready(path: str, text: str) -> CompiledVocabulary | None:
             tuple(children),
             tuple(classes),
             policy,
+            *_sources(sources),
         )
-        for label, names, more, parent, children, classes, policy in made["nodes"]
+        for label, names, more, parent, children, classes, policy, *sources in made["nodes"]
     ]
-    return CompiledVocabulary(made["digest"], tuple(made["wnids"].split()), nodes, made["words"])
+    return CompiledVocabulary(
+        made["digest"],
+        tuple(made["wnids"].split()),
+        nodes,
+        made["words"],
+        *(tuple(made[key]) for key in ("scenes", "things")),
+    )
 
 
 def dump_ready(ready: CompiledVocabulary, text: str) -> str:
@@ -80,9 +97,21 @@ def dump_ready(ready: CompiledVocabulary, text: str) -> str:
     head = {"of": _mark(text), "digest": ready.digest, "wnids": " ".join(ready.wnids)}
     parts = [f'"{key}":{_json(value)}' for key, value in head.items()]
     words = (f"{_json(key)}:{_json(labels)}" for key, labels in sorted((ready.words or {}).items()))
+    parts += [f'"{key}":{_json(getattr(ready, key))}' for key in ("scenes", "things")]
     parts.append('"words":{\n' + ",\n".join(words) + "\n}")
-    parts.append('"nodes":[\n' + ",\n".join(map(_json, ready.nodes)) + "\n]")
+    parts.append('"nodes":[\n' + ",\n".join(map(_line, ready.nodes)) + "\n]")
     return "{" + ",\n".join(parts) + "}\n"
+
+
+def _sources(stored: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the last fields of a label, which are left out when they hold nothing."""
+    return (*map(tuple, stored[:3]), stored[3]) if stored else ()
+
+
+def _line(node: Node) -> str:
+    """Return a label; without its last fields when they hold nothing."""
+    sources = node[-4:] != ((), (), (), 1)
+    return _json(node if sources else node[:-4])
 
 
 def _json(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tagger.config.schema import LabelsConfig
 from tagger.labels.vocabulary import Vocabulary
-from tagger.labels.yaml_parser import name_problem
+from tagger.labels.yaml_reader import name_problem
 
 
 def prefix_parts(prefix: str) -> tuple[str, ...]:

@@ -44,13 +44,16 @@ class Vocabulary:
     """The whole tree. ``digest`` changes with any change of its content.
 
     ``nodes`` is in the file's order, parents before children; ``wnids`` has the WordNet
-    id of each class; ``languages`` those in which at least one label has a name.
+    id of each class; ``languages`` those in which at least one label has a name; ``scenes``
+    and ``things`` the names of the outputs of Places365's networks and of the detector.
     """
 
     nodes: Mapping[str, Node]
     wnids: tuple[str, ...]
     languages: tuple[str, ...]
     digest: str
+    scenes: tuple[str, ...] = ()
+    things: tuple[str, ...] = ()
     _leaves: Mapping[int, str] = field(repr=False, default_factory=dict)
     _ready_words: Mapping[str, Sequence[str]] | None = field(repr=False, default=None)
 
@@ -64,6 +67,12 @@ class Vocabulary:
     def leaf_of(self, class_index: int) -> str:
         """Return the label that stands for the model's output ``class_index``."""
         return self._leaves[class_index]
+
+    @functools.cached_property
+    def scene_labels(self) -> tuple[str, ...]:
+        """By scene of Places365 the label that it stands for."""
+        found = {index: node.label for node in self.nodes.values() for index in node.scenes}
+        return tuple(found[index] for index in range(len(self.scenes)))
 
     def wnid(self, class_index: int) -> str:
         """Return the WordNet 3.0 id of the class, such as ``n02123045``."""
@@ -248,7 +257,8 @@ def _load(path: str, name_dirs: tuple[str, ...]) -> Vocabulary:
         hashed.update(b"\0" + language.encode() + b"\0" + text.encode())
         translated.setdefault(language, {}).update(parse_names(text, file, labels))
     nodes = [_translated(node, translated) for node in tree.nodes]
-    return _made(CompiledVocabulary(hashed.hexdigest(), tree.wnids, nodes))
+    made = CompiledVocabulary(hashed.hexdigest(), tree.wnids, nodes, None, tree.scenes, tree.things)
+    return _made(made)
 
 
 def _names_in(folder: str) -> Iterable[str]:
@@ -274,11 +284,15 @@ def _parsed(path: str, text: str) -> CompiledVocabulary:
             raw.children,
             raw.classes,
             raw.policy,
+            raw.scenes,
+            raw.things,
+            raw.implied_by,
+            raw.at_least,
         )
         for raw in tree.nodes.values()
     ]
     digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return CompiledVocabulary(digest, tree.wnids, nodes)
+    return CompiledVocabulary(digest, tree.wnids, nodes, None, tree.scenes, tree.things)
 
 
 def _translated(node: Node, names: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Node:
@@ -305,7 +319,16 @@ def _made(tree: CompiledVocabulary) -> Vocabulary:
         for index in node.classes:
             leaves[index] = node.label
     nodes = {node.label: node for node in tree.nodes}
-    return Vocabulary(nodes, tree.wnids, tuple(languages), tree.digest, leaves, tree.words)
+    return Vocabulary(
+        nodes,
+        tree.wnids,
+        tuple(languages),
+        tree.digest,
+        tree.scenes,
+        tree.things,
+        leaves,
+        tree.words,
+    )
 
 
 def _read(path: str) -> str:

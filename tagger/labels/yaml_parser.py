@@ -1,21 +1,16 @@
-"""Reads the vocabulary's YAML files and reports every mistake in them, each with its line.
-
-The files are walked as YAML nodes instead of being loaded into dicts: that keeps the line
-numbers, sees keys that are given twice, and is twice as fast.
-"""
+"""Reads the vocabulary's YAML files and reports every mistake in them, each with its line."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
 import yaml
 
-from tagger.errors import ConfigError
-from tagger.text.parsing import compose_yaml
+from tagger.labels.yaml_reader import YamlReader, compose, name_problem, raise_problems
 
 Policy = Literal["normal", "reluctant", "never"]
 
@@ -24,20 +19,31 @@ REQUIRED_LANGUAGES = ("zh",)
 """The languages every label of the shipped tree has, beside English."""
 
 _POLICIES: tuple[str, ...] = get_args(Policy)
-_LABEL_KEYS = (*REQUIRED_LANGUAGES, "also", "class", "policy", "below")
-_SEPARATORS = re.compile(r"[|/,;\x00-\x1f\x7f]")
+_SOURCES = ("class", "scene", "thing")
+_LABEL_KEYS = (
+    *REQUIRED_LANGUAGES,
+    "also",
+    *_SOURCES,
+    "implied_by",
+    "where",
+    "at_least",
+    "policy",
+    "below",
+)
+_PLACES = ("indoor", "outdoor")
+_KEYS = ("wnids", "scenes", "indoor", "things", "tree")
 _WNID = re.compile(r"n\d{8}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-
-try:
-    from yaml import CSafeLoader as _Loader
-except ImportError:  # PyYAML built without libyaml: the same, slower
-    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
 class RawNode:
-    """One label as the file has it; ``words`` holds per language the name, then synonyms."""
+    """One label as the file has it; ``words`` holds per language the name, then synonyms.
+
+    ``classes``, ``scenes`` and ``things`` are what of ImageNet, of Places365 and of COCO it
+    stands for, ``implied_by`` further scenes that show it, as indices; ``at_least`` is how
+    many of a thing there must be.
+    """
 
     label: str
     words: Mapping[str, tuple[str, ...]]
@@ -45,6 +51,10 @@ class RawNode:
     children: tuple[str, ...]
     classes: tuple[int, ...]
     policy: Policy
+    scenes: tuple[int, ...] = ()
+    things: tuple[int, ...] = ()
+    implied_by: tuple[int, ...] = ()
+    at_least: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +63,33 @@ class RawTree:
 
     nodes: Mapping[str, RawNode]
     wnids: tuple[str, ...]
+    scenes: tuple[str, ...] = ()
+    things: tuple[str, ...] = ()
 
 
 def parse_tree(text: str, path: str, class_count: int = 1000) -> RawTree:
     """Parse ``text``, the content of the vocabulary file ``path``.
 
-    Raise ConfigError with all mistakes: unknown or missing or repeated classes, missing
-    languages, cycles, names used twice, unknown keys, too many levels.
+    Raise ConfigError with all mistakes: unknown or missing or repeated classes, scenes and
+    things, missing languages, cycles, names used twice, unknown keys, too many levels.
     """
     reader = _TreeReader(class_count)
-    root = _compose(text, path)
+    root = compose(text, path)
     for key, value, line in reader.pairs(root, "the file"):
         if key == "wnids":
             reader.read_wnids(value, line)
+        elif key in ("scenes", "things"):
+            reader.read_names(key, value, line)
+        elif key == "indoor":
+            reader.read_indoor(value, line)
         elif key == "tree":
             reader.read_level(value, None, 1, ())
         else:
-            reader.unknown_key(line, key, ("wnids", "tree"), "")
+            reader.unknown_key(line, key, _KEYS, "")
     reader.check_whole()
-    _raise(path, reader.problems)
-    return RawTree(reader.nodes, tuple(reader.wnids))
+    raise_problems(path, reader.problems)
+    scenes, things = (tuple(reader.names[key]) for key in ("scenes", "things"))
+    return RawTree(reader.nodes, tuple(reader.wnids), scenes, things)
 
 
 def parse_names(text: str, path: str, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -81,11 +98,11 @@ def parse_names(text: str, path: str, labels: Sequence[str]) -> dict[str, tuple[
     Labels may be missing. Raise ConfigError with all mistakes: labels that are not in
     ``labels``, names used twice, values that are not names.
     """
-    reader = _Reader()
+    reader = YamlReader()
     canonical = {label.casefold(): label for label in labels}
     found: dict[str, tuple[str, ...]] = {}
     used: dict[str, str] = {}
-    for key, value, line in reader.pairs(_compose(text, path), "the file"):
+    for key, value, line in reader.pairs(compose(text, path), "the file"):
         label = canonical.get(key.casefold())
         if label is None:
             reader.unknown_key(line, key, labels, "", what="label")
@@ -95,7 +112,7 @@ def parse_names(text: str, path: str, labels: Sequence[str]) -> dict[str, tuple[
             continue
         reader.claim(used, words[0], label, line)
         found[label] = words
-    _raise(path, reader.problems)
+    raise_problems(path, reader.problems)
     return found
 
 
@@ -104,78 +121,7 @@ def check_language(code: str) -> bool:
     return _LANGUAGE.fullmatch(code) is not None
 
 
-def name_problem(name: str) -> str | None:
-    """Return what makes ``name`` unfit as a keyword, if anything does.
-
-    ``|`` and ``/`` separate levels in hierarchical keywords, ``,`` and ``;`` separate
-    keywords in programs that keep them in one text.
-    """
-    if not name.strip():
-        return "must not be empty"
-    if name != name.strip():
-        return "must not begin or end with a space"
-    if found := _SEPARATORS.search(name):
-        return f"must not hold {found.group()!r}"
-    return None
-
-
-class _Reader:
-    """Collects problems as (line, text)."""
-
-    def __init__(self) -> None:
-        self.problems: list[tuple[int, str]] = []
-
-    def problem(self, line: int, text: str) -> None:
-        self.problems.append((line, text))
-
-    def pairs(self, node: yaml.Node | None, where: str) -> Iterator[tuple[str, yaml.Node, int]]:
-        """Yield key, value and line of a mapping; a key given twice is a problem."""
-        if not isinstance(node, yaml.MappingNode):
-            line = node.start_mark.line + 1 if node else 1
-            self.problem(line, f"{where} must hold `key: value` lines")
-            return
-        seen: set[str] = set()
-        for key_node, value in node.value:
-            line = key_node.start_mark.line + 1
-            key = str(key_node.value)
-            if key in seen:
-                self.problem(line, f"`{key}` is given twice in {where}")
-            else:
-                seen.add(key)
-                yield key, value, line
-
-    def words(self, node: yaml.Node, where: str) -> tuple[str, ...]:
-        """Return the texts of a scalar or of a list of scalars."""
-        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        found = []
-        for item in items:
-            line = item.start_mark.line + 1
-            if not isinstance(item, yaml.ScalarNode) or item.tag == "tag:yaml.org,2002:null":
-                self.problem(line, f"`{where}` must be a name or a list of names")
-            elif bad := name_problem(item.value):
-                self.problem(line, f"`{where}`: the name {item.value!r} {bad}")
-            else:
-                found.append(item.value)
-        return tuple(found)
-
-    def claim(self, used: dict[str, str], name: str, label: str, line: int) -> None:
-        """Note that ``label`` is called ``name``; two labels of one name are a problem."""
-        other = used.setdefault(name.casefold(), label)
-        if other != label:
-            self.problem(line, f"duplicate name: {name!r} is both `{other}` and `{label}`")
-
-    def unknown_key(
-        self, line: int, key: str, known: Sequence[str], where: str, what: str = "key"
-    ) -> None:
-        near = difflib.get_close_matches(key, known, 1, 0.6)
-        hint = f"did you mean `{near[0]}`?" if near else ""
-        if not hint and len(known) < 10:
-            hint = f"known: {', '.join(known)}"
-        place = f" under `{where}`" if where else ""
-        self.problem(line, f"unknown {what} `{key}`{place}" + (f"; {hint}" if hint else ""))
-
-
-class _TreeReader(_Reader):
+class _TreeReader(YamlReader):
     def __init__(self, class_count: int) -> None:
         super().__init__()
         self.class_count = class_count
@@ -183,6 +129,31 @@ class _TreeReader(_Reader):
         self.wnids: list[str] = []
         self.used: dict[str, dict[str, str]] = {"en": {}}
         self.class_of: dict[int, str] = {}
+        self.names: dict[str, dict[str, int]] = {"scenes": {}, "things": {}}
+        self.indoor: frozenset[int] = frozenset()
+        self.scene_of: dict[int, str] = {}
+        self.thing_of: dict[int, str] = {}
+
+    def read_names(self, key: str, node: yaml.Node, line: int) -> None:
+        """Read the names of a network's outputs, in their order; ``_`` stands for a space."""
+        for name in self._tokens(node):
+            if name in self.names[key]:
+                self.problem(line, f"`{key}`: {name!r} is named twice")
+            self.names[key].setdefault(name, len(self.names[key]))
+
+    def read_indoor(self, node: yaml.Node, line: int) -> None:
+        """Read which of the scenes, named before, are indoors."""
+        known = self.names["scenes"]
+        tokens = self._tokens(node)
+        for name in tokens:
+            if name not in known:
+                self.problem(line, f"`indoor`: unknown scene {name!r}")
+        self.indoor = frozenset(known[name] for name in tokens if name in known)
+
+    @staticmethod
+    def _tokens(node: yaml.Node) -> list[str]:
+        text = node.value if isinstance(node, yaml.ScalarNode) else ""
+        return [token.replace("_", " ") for token in str(text).split()]
 
     def read_wnids(self, node: yaml.Node, line: int) -> None:
         self.wnids = str(node.value).split() if isinstance(node, yaml.ScalarNode) else []
@@ -242,17 +213,35 @@ class _TreeReader(_Reader):
                 words[language] = names
                 self.claim(self.used.setdefault(language, {}), names[0], label, line)
         classes = self.classes(keys["class"], label, line) if "class" in keys else ()
+        at_least = self.at_least(keys, label)
+        scenes = self.outputs(keys, "scene", label, self.scene_of)
+        # Several labels may stand for several of a thing, one for the thing itself.
+        things = self.outputs(keys, "thing", label, self.thing_of if at_least == 1 else {})
+        node_of = RawNode(
+            label,
+            words,
+            parent,
+            (),
+            classes,
+            self.policy(keys, label),
+            scenes,
+            things,
+            self.implied(keys, label),
+            at_least,
+        )
         # Reserve the place first: the mapping lists parents before their children.
-        self.nodes[label] = RawNode(label, words, parent, (), classes, self.policy(keys, label))
-        if ("class" in keys) == ("below" in keys):
+        self.nodes[label] = node_of
+        if "class" in keys and "below" in keys:
             self.problem(line, f"`{label}` must have either `class` or `below`")
+        if not {"below", "where", *_SOURCES} & set(keys):
+            self.problem(
+                line, f"`{label}` must have either `below` or what it stands for, as `class`"
+            )
         if "below" in keys and id(keys["below"]) in above:  # an alias of what it is in
             self.problem(line, f"cycle: `{label}`.below holds itself")
         elif "below" in keys:
             children = self.read_level(keys["below"], label, level + 1, above)
-            self.nodes[label] = RawNode(
-                label, words, parent, children, classes, self.nodes[label].policy
-            )
+            self.nodes[label] = replace(node_of, children=children)
             if not children:
                 self.problem(line, f"`{label}` has nothing below it")
 
@@ -273,6 +262,59 @@ class _TreeReader(_Reader):
             found.append(index)
         return tuple(found)
 
+    def outputs(
+        self, keys: Mapping[str, yaml.Node], key: str, label: str, placed: dict[int, str]
+    ) -> tuple[int, ...]:
+        """Return the indices of the outputs named under ``key``; note that they are placed."""
+        found = []
+        for name, line in self._named(keys.get(key)):
+            index = self._output(name, f"{key}s" if key != "implied_by" else "scenes", label, line)
+            if index is None:
+                continue
+            if (other := placed.setdefault(index, label)) != label or index in found:
+                self.problem(line, f"{key} {name!r} is given twice: at `{other}` and `{label}`")
+            found.append(index)
+        return tuple(found)
+
+    def implied(self, keys: Mapping[str, yaml.Node], label: str) -> tuple[int, ...]:
+        """Return the further scenes that show ``label``: those named, those indoors or out."""
+        found = self.outputs(keys, "implied_by", label, {})
+        if (node := keys.get("where")) is None:
+            return found
+        if node.value not in _PLACES:
+            line = node.start_mark.line + 1
+            self.problem(line, f"`{label}`.where must be one of {', '.join(_PLACES)}")
+        inside = node.value == _PLACES[0]
+        every = self.names["scenes"].values()
+        there = (index for index in every if (index in self.indoor) == inside)
+        return tuple(dict.fromkeys((*found, *there)))
+
+    def at_least(self, keys: Mapping[str, yaml.Node], label: str) -> int:
+        node = keys.get("at_least")
+        if node is None:
+            return 1
+        text = str(node.value)
+        if not (text.isascii() and text.isdigit() and int(text) > 1):
+            self.problem(node.start_mark.line + 1, f"`{label}`.at_least must be 2 or more")
+            return 1
+        return int(text)
+
+    @staticmethod
+    def _named(node: yaml.Node | None) -> list[tuple[str, int]]:
+        items = [] if node is None else node.value
+        if isinstance(node, yaml.ScalarNode):
+            items = [node]
+        return [(str(item.value), item.start_mark.line + 1) for item in items]
+
+    def _output(self, name: str, kind: str, label: str, line: int) -> int | None:
+        known = self.names[kind]
+        index = known.get(name.replace("_", " "))
+        if index is None:
+            near = difflib.get_close_matches(name, known, 1, 0.6)
+            hint = f"; did you mean `{near[0]}`?" if near else ""
+            self.problem(line, f"`{label}`: {name!r} is not among `{kind}`{hint}")
+        return index
+
     def policy(self, keys: Mapping[str, yaml.Node], label: str) -> Policy:
         node = keys.get("policy")
         if node is None:
@@ -289,25 +331,8 @@ class _TreeReader(_Reader):
         if missing:
             some = ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")
             self.problem(0, f"{len(missing)} classes have no label: {some}")
-
-
-def _compose(text: str, path: str) -> yaml.Node | None:
-    try:
-        node = compose_yaml(text, _Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        what = getattr(error, "problem", None) or "it is not YAML"
-        raise ConfigError(
-            f"{path}: {line}{what}", "correct the line (often the indentation, or a tab)"
-        ) from error
-    return node
-
-
-def _raise(path: str, problems: list[tuple[int, str]]) -> None:
-    if problems:
-        lines = "".join(
-            f"\n  line {line}: {text}" if line else f"\n  {text}" for line, text in sorted(problems)
-        )
-        count = len(problems)
-        raise ConfigError(f"{path} has {count} mistake{'s'[: count > 1]}:{lines}")
+        for kind, placed in (("scenes", self.scene_of), ("things", self.thing_of)):
+            left = [name for name, index in self.names[kind].items() if index not in placed]
+            if left:
+                some = ", ".join(left[:10]) + (", …" if len(left) > 10 else "")
+                self.problem(0, f"{len(left)} {kind} have no label: {some}")

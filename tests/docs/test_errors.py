@@ -19,7 +19,7 @@ NO_REMEDY = {
     "WaitsError": PASSED_ON,
     ("tagger/cli/config.py", "<path> has <…> mistake<…>:<lines>"): LINES,
     ("tagger/config/loader.py", "<path> has <count> mistake<…>:<lines>"): LINES,
-    ("tagger/labels/yaml_parser.py", "<path> has <count> mistake<…>:<lines>"): LINES,
+    ("tagger/labels/yaml_reader.py", "<path> has <count> mistake<…>:<lines>"): LINES,
     ("tagger/service/plan.py", "cannot run <…>: <strerror>"): "plan.apply adds the command's own",
     ("tagger/service/plan.py", "`<…>` failed: <…>"): "plan.apply adds the command's own",
     (

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tagger.config.schema import LabelsConfig
 from tagger.errors import ConfigError
 from tagger.labels.calibration import RELUCTANCE, Calibration
-from tagger.labels.chooser import SECOND_MASS, Chooser
+from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
+from tagger.labels.single_choice import SECOND_MASS
 from tagger.records import Keyword, Tag
 
 KEPT = 2e-3  # half precision
@@ -261,7 +262,7 @@ def test_any_prediction_is_tagged_as_explained(
     assert {row.path for row in rows if row.given} == {tag.path for tag in tags}
     assert len({tag.label for tag in tags}) == len(tags)
     excluded = {below for word in exclude for below in vocabulary.below(word)}
-    kept = dict(zip(seen.indices.tolist(), seen.probabilities.astype(np.float64), strict=True))
+    kept = dict(seen.top(64))
     given_labels = {tag.label for tag in tags}
     subjects = 0
     for tag in tags:

@@ -51,8 +51,86 @@ def test_every_class_stands_under_one_label(vocabulary):
     classes = Counter(index for node in vocabulary.nodes.values() for index in node.classes)
     assert classes == Counter(range(1000))
     for label, node in vocabulary.nodes.items():
-        assert bool(node.classes) != bool(node.children), label
+        assert not (node.classes and node.children), label
         assert all(vocabulary.leaf_of(index) == label for index in node.classes)
+
+
+def test_every_scene_and_every_thing_stands_under_one_label(vocabulary):
+    scenes = Counter(index for node in vocabulary.nodes.values() for index in node.scenes)
+    assert scenes == Counter(range(365)) and len(vocabulary.scenes) == 365
+    things = Counter(
+        index for node in vocabulary.nodes.values() if node.at_least == 1 for index in node.things
+    )
+    assert things == Counter(range(80)) and len(vocabulary.things) == 80
+    for index, label in enumerate(vocabulary.scene_labels):
+        assert index in vocabulary.nodes[label].scenes
+    for label, node in vocabulary.nodes.items():
+        sources = (node.classes, node.scenes, node.things, node.implied_by, node.children)
+        assert any(sources), label
+        assert not set(node.implied_by) & set(node.scenes), label
+
+
+def test_scenes_and_things_are_named_as_their_networks_name_them(vocabulary, shared):
+    lines = (shared / "models/categories_places365.txt").read_text(encoding="utf-8").splitlines()
+    names = [line.split()[0][3:].replace("_", " ") for line in lines]
+    assert list(vocabulary.scenes) == names
+    places = (shared / "models/IO_places365.txt").read_text(encoding="utf-8").splitlines()
+    indoor = {n for n, line in enumerate(places) if line.split()[1] == "1"}
+    assert set(vocabulary.nodes["indoors"].implied_by) == indoor
+    assert set(vocabulary.nodes["outdoors"].implied_by) == set(range(365)) - indoor
+    assert vocabulary.things[0] == "person" and vocabulary.things[79] == "toothbrush"
+
+
+def test_nothing_guesses_what_people_are(vocabulary):
+    assert vocabulary.below("person") == {"person", "group of people"}
+    assert vocabulary.name("person", "zh") == "人"
+    assert vocabulary.nodes["group of people"].at_least == 3
+    guesses = {"man", "woman", "boy", "girl", "child", "baby", "lady", "gentleman", "bride"}
+    for label in vocabulary.below("person"):
+        node = vocabulary.nodes[label]
+        words = {label, *(word for found in node.synonyms.values() for word in found)}
+        assert not words & (guesses | {"男人", "女人", "男孩", "女孩", "儿童", "孩子"})
+
+
+@pytest.mark.parametrize(
+    ("word", "label"),
+    [
+        ("people", "person"),
+        ("人", "person"),
+        ("crowd", "group of people"),
+        ("beach", "beach"),
+        ("海", "sea"),
+        ("forest", "forest"),
+        ("snow", "snow"),
+        ("street", "street"),
+        ("城市", "city"),
+        ("garden", "garden"),
+        ("park", "park"),
+        ("field", "field"),
+        ("river", "river"),
+        ("lake", "lake"),
+        ("waterfall", "waterfall"),
+        ("desert", "desert"),
+        ("church", "church"),
+        ("kitchen", "kitchen"),
+        ("客厅", "living room"),
+        ("bedroom", "bedroom"),
+        ("bathroom", "bathroom"),
+        ("restaurant", "restaurant"),
+        ("shop", "shop"),
+        ("office", "office"),
+        ("stage", "stage"),
+        ("playground", "playground"),
+        ("swimming pool", "swimming pool"),
+        ("airport", "airport"),
+        ("station", "station"),
+        ("indoors", "indoors"),
+        ("outdoors", "outdoors"),
+    ],
+)
+def test_the_words_that_people_search_are_labels(vocabulary, word, label):
+    assert label in vocabulary.resolve(word)
+    assert vocabulary.named(word) == label or label in vocabulary.resolve(word)
 
 
 def test_every_label_has_a_name_of_its_own_in_every_language(vocabulary):

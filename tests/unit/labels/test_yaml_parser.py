@@ -9,7 +9,8 @@ import pytest
 import tagger.labels
 from tagger.errors import ConfigError
 from tagger.labels.vocabulary import load_vocabulary_file
-from tagger.labels.yaml_parser import name_problem, parse_names, parse_tree
+from tagger.labels.yaml_parser import parse_names, parse_tree
+from tagger.labels.yaml_reader import name_problem
 
 GOOD = """\
 wnids: n00000001 n00000002 n00000003
@@ -74,6 +75,59 @@ MISTAKES = {
     "no id": ("n00000003", "dog", "line 1: `wnids`: 'dog' is not a WordNet id"),
     "not YAML": ("zh: 食物}", "zh: 食物", "line 9:"),
 }
+
+
+PLACES = """\
+wnids: n00000001
+scenes: beach living_room
+indoor: living_room
+things: person wine_glass
+tree:
+  coast:
+    zh: 海岸
+    scene: beach
+    below:
+      crab: {class: 0, zh: 蟹}
+  person: {thing: person, zh: 人}
+  people: {thing: person, at_least: 3, zh: 人群}
+  glass: {thing: wine glass, zh: 杯}
+  living room: {scene: living_room, zh: 客厅}
+  indoors: {where: indoor, zh: 室内}
+  sea: {zh: 海, implied_by: beach, where: outdoor}
+"""
+
+
+def test_scenes_and_things_are_read():
+    tree = parse_tree(PLACES, "v.yaml", 1)
+    assert tree.scenes == ("beach", "living room")
+    assert tree.things == ("person", "wine glass")
+    nodes = tree.nodes
+    assert (nodes["coast"].scenes, nodes["coast"].children) == ((0,), ("crab",))
+    assert (nodes["person"].things, nodes["person"].at_least) == ((0,), 1)
+    assert (nodes["people"].things, nodes["people"].at_least) == ((0,), 3)
+    assert nodes["glass"].things == (1,)
+    assert nodes["indoors"].implied_by == (1,)
+    assert set(nodes["sea"].implied_by) == {0}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("scene: beach\n", "scene: baech\n", "line 8: `coast`: 'baech' is not among `scenes`; did"),
+        ("scene: living_room", "scene: beach", "given twice: at `coast` and `living room`"),
+        ("scene: living_room,", "class: 0,", "1 scenes have no label: living room"),
+        ("thing: wine glass", "thing: person", "1 things have no label: wine glass"),
+        ("indoor: living", "indoor: dining", "line 3: `indoor`: unknown scene 'dining room'"),
+        ("where: indoor", "where: inside", "`indoors`.where must be one of indoor, outdoor"),
+        ("at_least: 3", "at_least: 1", "`people`.at_least must be 2 or more"),
+        ("beach living_room", "beach beach", "`scenes`: 'beach' is named twice"),
+    ],
+)
+def test_a_mistake_in_scenes_and_things_is_refused(old, new, said):
+    assert old in PLACES
+    with pytest.raises(ConfigError) as raised:
+        parse_tree(PLACES.replace(old, new, 1), "v.yaml", 1)
+    assert said in str(raised.value)
 
 
 @pytest.mark.parametrize("name", MISTAKES)

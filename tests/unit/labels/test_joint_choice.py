@@ -1,0 +1,202 @@
+"""Which tags a photo gets that several networks have seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tagger.config.schema import LabelsConfig
+from tagger.labels.chooser import Chooser
+from tagger.labels.evidence import Evidence, Ranking
+from tagger.labels.fusion import KINDS, TERMS, load_fusion_calibration
+from tagger.labels.joint_choice import MOST_PLACES
+
+LARGE = (0.1, 0.0, 0.8, 1.0)
+
+
+def labels(tags):
+    return [tag.label for tag in tags]
+
+
+def test_people_are_found_by_the_detector(joint_chooser, evidence, boxes):
+    seen = replace(evidence(), boxes=boxes(("person", 0.9)))
+    [tag] = joint_chooser().choose(seen)
+    assert (tag.label, tag.path) == ("person", ("person",))
+    assert labels(joint_chooser().choose(replace(seen, boxes=boxes(("person", 0.6))))) == []
+    assert joint_chooser().choose(replace(seen, boxes=boxes())) == ()
+
+
+def test_three_people_are_a_group(joint_chooser, evidence, boxes):
+    two = boxes(("person", 0.95), ("person", 0.95), ("person", 0.3))
+    assert labels(joint_chooser().choose(replace(evidence(), boxes=two))) == ["person"]
+    three = boxes(("person", 0.95), ("person", 0.95), ("person", 0.9))
+    found = joint_chooser().choose(replace(evidence(), boxes=three))
+    assert labels(found) == ["group of people", "person"]
+
+
+def test_networks_that_agree_make_a_label_surer(joint_chooser, evidence, boxes):
+    one = evidence(sports_car=0.75)
+    both = replace(one, boxes=boxes(("car", 0.8)))
+    [tag, *above] = joint_chooser().choose(both)
+    assert (tag.label, labels(above)) == ("sports car", ["car", "vehicle"])
+    assert tag.confidence == pytest.approx(0.75 * 0.8 / (0.75 * 0.8 + 0.25 * 0.2), abs=0.01)
+
+
+def test_what_the_detector_knows_and_does_not_see_is_not_there(joint_chooser, evidence, boxes):
+    seen = replace(evidence(sports_car=0.97), boxes=boxes())
+    assert "car" not in labels(joint_chooser().choose(seen))
+    # What it does not know is the business of the others.
+    assert "lemon" in labels(joint_chooser().choose(replace(evidence(lemon=0.97), boxes=boxes())))
+
+
+def test_places_are_summed_over_their_family(joint_chooser, evidence, scenes):
+    seen = replace(evidence(), scenes=scenes(bedroom=0.5, bedchamber=0.4))
+    found = labels(joint_chooser().choose(seen))
+    assert found == ["bedroom", "indoors"]
+    mixed = replace(evidence(), scenes=scenes(kitchen=0.4, living_room=0.3, bedroom=0.25))
+    assert labels(joint_chooser().choose(mixed)) == ["indoors"]
+    beach = replace(evidence(beach=0.9), scenes=scenes(beach=0.9))
+    assert labels(joint_chooser().choose(beach))[:3] == ["beach", "coast", "landscape"]
+    assert {"sea", "outdoors"} <= set(labels(joint_chooser().choose(beach)))
+
+
+def test_at_most_a_few_places_and_subjects_are_given(joint_chooser, evidence, scenes, boxes):
+    sure = [(thing, 0.99) for thing in ("person", "dog", "cat", "bicycle", "car", "umbrella")]
+    seen = Evidence(None, scenes(forest_path=0.97), boxes(*sure))
+    for most in (1, 2, 5):
+        found = joint_chooser(levels=0, max_subjects=most).choose(seen)
+        things = [tag for tag in found if tag.label not in ("forest", "outdoors")]
+        assert len(things) == most
+        assert {"forest", "outdoors"} <= set(labels(found))
+        assert labels(found)[-2:] == ["forest", "outdoors"], "what is seen comes first"
+    assert MOST_PLACES == 2
+
+
+def test_vague_roots_are_given_alone_only_when_nearly_certain(joint_chooser, evidence, boxes):
+    def found(share):
+        seen = evidence(hammerhead_shark=share, tarantula=share, pug=share, tabby=share)
+        kinds = boxes(("bird", 0.0))
+        return labels(joint_chooser().choose(replace(seen, boxes=kinds)))
+
+    assert found(0.235) == []
+    assert found(0.2475) == ["animal"]
+    explained = joint_chooser().explain(
+        replace(
+            evidence(hammerhead_shark=0.235, tarantula=0.235, pug=0.235, tabby=0.235),
+            boxes=boxes(),
+        )
+    )
+    [animal] = [row for row in explained if row.path == ("animal",)]
+    assert (animal.given, animal.reason) == (False, "says too little alone")
+    assert animal.threshold == pytest.approx(0.96)
+
+
+def test_a_person_who_fills_the_picture_explains_the_clothes(joint_chooser, evidence, boxes):
+    seen = evidence(cardigan=0.95)
+    small = replace(seen, boxes=boxes(("person", 0.9, (0, 0, 0.2, 0.3))))
+    assert labels(joint_chooser().choose(small)) == ["cardigan", "clothing", "person"]
+    large = replace(seen, boxes=boxes(("person", 0.9, LARGE)))
+    assert labels(joint_chooser().choose(large)) == ["person"]
+    rows = {row.path[-1]: row for row in joint_chooser().explain(large)}
+    assert rows["cardigan"].reason == "a person wears it"
+
+
+def test_any_part_of_the_evidence_may_be_missing(joint_chooser, evidence, scenes, boxes):
+    made = joint_chooser()
+    seen = evidence(beagle=0.9)
+    assert labels(made.choose(seen)) == ["beagle", "hound", "dog", "animal"]
+    assert made.choose(Evidence()) == ()
+    only_scenes = Evidence(None, scenes(street=0.95), None)
+    assert labels(made.choose(only_scenes)) == ["street", "outdoors"]
+    only_boxes = Evidence(None, None, boxes(("cat", 0.95)))
+    assert labels(made.choose(only_boxes)) == ["cat", "animal"]
+    with_scenes = replace(seen, scenes=scenes(kitchen=0.95))
+    assert {"beagle", "kitchen"} <= set(labels(made.choose(with_scenes)))
+    # Scenes of another network than was configured say nothing.
+    other = Ranking.of(np.array([0.9, 0.1], np.float32))
+    assert labels(made.choose(Evidence(None, other, None))) == []
+
+
+def test_what_one_network_alone_has_seen_is_chosen_as_ever(joint_chooser, chooser, evidence):
+    for seen in (evidence(beagle=0.72, sofa=0.28), evidence(lemon=0.79), evidence(pole=0.97)):
+        assert joint_chooser().choose(seen) == chooser().choose(seen)
+        assert joint_chooser().explain(seen) == chooser().explain(seen)
+
+
+def test_explanations_show_every_networks_part(joint_chooser, evidence, scenes, boxes):
+    seen = replace(
+        evidence(beach=0.5, pug=0.3), scenes=scenes(beach=0.9), boxes=boxes(("person", 0.9))
+    )
+    rows = {row.path[-1]: row for row in joint_chooser().explain(seen)}
+    assert rows["beach"].parts == pytest.approx({"subjects": 0.5, "scenes": 0.9}, abs=0.01)
+    assert rows["person"].parts == pytest.approx({"things": 0.9}, abs=0.01)
+    assert str(rows["person"]).endswith("the most specific that is sure [things 0.900]")
+    pug = {row.path[-1]: row for row in joint_chooser().explain(replace(seen, boxes=None))}["pug"]
+    assert set(pug.parts) == {"subjects"}
+    dog = replace(seen, boxes=boxes(("dog", 0.9)))
+    pug = {row.path[-1]: row for row in joint_chooser().explain(dog)}["pug"]
+    assert pug.parts["things"] == pytest.approx(0.9, abs=0.01), "a pug is a dog"
+
+
+def test_scenes_of_another_network_mean_what_is_said(vocabulary, joined, plain):
+    made = Chooser(
+        vocabulary,
+        LabelsConfig(),
+        calibration=plain,
+        fusion=joined,
+        scenes=["airport_terminal", "", "living room", "zoo"],
+    )
+
+    def found(*values):
+        seen = Evidence(None, Ranking.of(np.array(values, np.float32)), None)
+        return labels(made.choose(seen))
+
+    assert found(0.9, 0.04, 0.03, 0.03) == ["airport", "indoors"]
+    assert found(0.03, 0.03, 0.91, 0.03) == ["living room", "indoors"]
+    assert found(0.0, 1.0, 0.0, 0.0) == found(0.0, 0.0, 0.0, 1.0) == []
+
+
+def test_a_model_with_categories_of_its_own_is_joined_by_the_others(
+    vocabulary, plain, joined, boxes
+):
+    made = Chooser(
+        vocabulary,
+        LabelsConfig(),
+        class_count=2,
+        categories=["weld", "crack"],
+        calibration=plain,
+        fusion=joined,
+    )
+    seen = Evidence(Ranking.of(np.array([0.9, 0.1], np.float32)), None, boxes(("person", 0.9)))
+    assert labels(made.choose(seen)) == ["weld", "person"]
+    assert {"weld", "person"} <= {row.path[-1] for row in made.explain(seen)}
+
+
+def test_stored_evidence_gives_the_same_tags(joint_chooser, evidence, scenes, boxes):
+    seen = replace(
+        evidence(beagle=0.61),
+        scenes=scenes(park=0.62, lawn=0.2),
+        boxes=boxes(("dog", 0.77), ("person", 0.513, LARGE), ("car", 0.2)),
+    )
+    back = Evidence.from_bytes(seen.to_bytes())
+    assert joint_chooser(precision=0.5).choose(back) == joint_chooser(precision=0.5).choose(seen)
+
+
+def test_the_shipped_calibration_is_whole():
+    shipped = load_fusion_calibration()
+    assert set(shipped.weights) == set(KINDS)
+    assert all(len(weights) == TERMS for weights in shipped.weights.values())
+    for weights in shipped.weights.values():
+        assert all(weight >= 0 for weight in weights[2:-1:2]), "more evidence, more sure"
+    steps = [shipped.threshold(precision) for precision in (0.5, 0.8, 0.9, 0.95, 0.99)]
+    assert steps == sorted(steps) and steps[0] > 0 and steps[-1] < 1
+
+
+def test_other_weights_are_another_hash(vocabulary, plain, joined):
+    def made(fusion):
+        return Chooser(vocabulary, LabelsConfig(), calibration=plain, fusion=fusion).config_hash
+
+    other = replace(joined, scenes_temperature=1.1)
+    assert made(joined) == made(joined) != made(other)
