@@ -11,7 +11,7 @@ import operator
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,12 +108,29 @@ class CropSpec:
     """How a model wants its picture: resize the shorter side, then cut the centre.
 
     ``resize`` and ``size`` in pixels; ``interpolation`` is "bilinear" or "bicubic".
+    ``squash``: both sides become ``resize``, so that the crop shows nearly all of the picture.
     The defaults are those of torchvision's ResNet-18 weights.
     """
 
     resize: int = 256
     size: int = 224
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    squash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraViews:
+    """What is wanted of a photo besides the crops of the first network.
+
+    ``crop`` is how a further network wants its crop (None: no such network, or it takes the
+    same crops); ``side`` the long side, in pixels, of a picture of the whole photo (0: none).
+    """
+
+    crop: CropSpec | None = None
+    side: int = 0
+
+
+NO_VIEWS = ExtraViews()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +160,8 @@ class DecodedPhoto:
     is the BLAKE2b-128 digest of its bytes. ``more`` has shape (K, S, S, 3): further
     crops along the longer side of a photo that is not square (K may be 0).
     ``from_thumbnail``: a small picture that the file carries was used, for it is quick.
+    ``other`` is the crop (S, S, 3) of ``ExtraViews.crop``, ``picture`` the whole photo as it
+    is displayed, (H, W, 3) with a longer side of ``ExtraViews.side``; None where not asked for.
     """
 
     crop: NDArray[np.uint8]
@@ -150,6 +169,8 @@ class DecodedPhoto:
     facts: PhotoFacts
     more: NDArray[np.uint8] | None = None
     from_thumbnail: bool = False
+    other: NDArray[np.uint8] | None = None
+    picture: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +184,22 @@ class Prediction:
     probabilities: NDArray[np.float32]
     features: NDArray[np.float32]
     model_id: str
+
+
+class Box(NamedTuple):
+    """One thing that a detector sees, and where.
+
+    ``index`` is its class, ``score`` how sure the detector is (0…1). ``x`` and ``y`` are the
+    left upper corner, ``width`` and ``height`` the size, all relative (0…1) to the picture as
+    it is displayed.
+    """
+
+    index: int
+    score: float
+    x: float
+    y: float
+    width: float
+    height: float
 
 
 @dataclass(frozen=True, slots=True)

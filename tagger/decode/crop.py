@@ -1,9 +1,7 @@
-"""Opens a photo of any format and reduces it to the square the model wants.
+"""Opens a photo of any format, once, and has it reduced to what the networks want.
 
-One resize goes straight from the (drafted) picture to the crop; it gives what torchvision's
-``Resize`` and ``CenterCrop`` give one after the other. Meant to run in the processes of
-:mod:`~tagger.decode.pool`: the files come from strangers. ICC profiles are ignored, as the
-models were trained without them.
+Meant to run in the processes of :mod:`~tagger.decode.pool`: the files come from strangers. ICC
+profiles are ignored, as the models were trained without them.
 """
 
 from __future__ import annotations
@@ -29,18 +27,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from tagger.decode import part_limits
 from tagger.decode.descriptors import open_file
 from tagger.decode.facts import read_exif, read_facts, read_orientation
-from tagger.decode.pixels import (
-    LARGE,
-    Rows,
-    brightest,
-    from_deep,
-    is_deep,
-    reduced,
-    reduced_by,
-    shrink,
-    to_rgb,
-    turn,
-)
+from tagger.decode.pixels import LARGE, Rows, reduced_by, shrink
+from tagger.decode.squares import cut, shorter_side
 from tagger.errors import (
     DamagedImageError,
     ImageTooLargeError,
@@ -48,7 +36,7 @@ from tagger.errors import (
     PhotoError,
 )
 from tagger.paths import RAW_SUFFIXES
-from tagger.records import CropSpec, DecodedPhoto, PhotoFacts
+from tagger.records import NO_VIEWS, CropSpec, DecodedPhoto, ExtraViews, PhotoFacts
 from tagger.system.files import unreadable
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
@@ -57,15 +45,11 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
 TURNED = ("HEIF", "TIFF")
 """Pillow gives these as they are to be seen, whatever EXIF says."""
 
-WIDE = 1.15
-"""From this ratio of the sides on, crops of both ends are looked at as well."""
-
 _JPEG_FACTOR = 4
 
 MAX_SCANS = 100
 """Of a progressive JPEG, with those of the pictures in its metadata; encoders make about ten."""
 
-_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _BROKEN = (
     OSError,
     SyntaxError,
@@ -94,9 +78,6 @@ _HEADS = re.compile(
 _OUT_OF_MEMORY = ("unexpected C++ exception", "Memory allocation error")
 """How libheif says that it could not get, or would not ask for, so much."""
 
-_FLIPS_X, _FLIPS_Y = (2, 3, 7, 8), (3, 4, 6, 7)
-"""Which orientations turn the stored x or y axis around."""
-
 _THUMBNAIL_SIDE = 224
 
 
@@ -119,21 +100,22 @@ def decode(
     max_pixels: int = 200_000_000,
     more: bool = False,
     whole: bool = False,
+    views: ExtraViews = NO_VIEWS,
 ) -> DecodedPhoto:
     """Return the centre crop of the photo at ``path``, and what it says of itself.
 
     With ``fd`` its file is open already, and nothing is opened by that name.
 
-    ``more`` adds the two end squares of a photo that is clearly not square; ``whole`` takes
-    no thumbnail. Of a JPEG that is not progressive, four times ``max_pixels`` may be there:
-    it is decoded smaller; a HEIF file whose thumbnail is taken may have any size. Raise
-    NotAnImageError, DamagedImageError, ImageTooLargeError (more than ``max_pixels``),
-    PhotoVanishedError or PhotoUnreadableError.
+    ``more`` adds the two end squares of a photo that is clearly not square, ``views`` what
+    further networks want; ``whole`` takes no thumbnail. Of a JPEG that is not progressive, four
+    times ``max_pixels`` may be there: it is decoded smaller; a HEIF file whose thumbnail is
+    taken may have any size. Raise NotAnImageError, DamagedImageError, ImageTooLargeError (more
+    than ``max_pixels``), PhotoVanishedError or PhotoUnreadableError.
     """
     with open_photo(path, fd) as file:
         if is_raw(path, file):
-            return _decode_raw(file, path, spec, max_pixels, more)
-        return _decode(file, path, spec, max_pixels, more, whole=whole)
+            return _decode_raw(file, path, spec, max_pixels, more, views)
+        return _decode(file, path, spec, max_pixels, more, views, whole=whole)
 
 
 @contextmanager
@@ -191,11 +173,11 @@ def _damaged(path: str, error: Exception) -> PhotoError:
 
 
 def _decode_raw(
-    file: BinaryIO, path: str, spec: CropSpec, max_pixels: int, more: bool
+    file: BinaryIO, path: str, spec: CropSpec, max_pixels: int, more: bool, views: ExtraViews
 ) -> DecodedPhoto:
     """Decode the preview of a camera RAW file; format and size are those of the RAW."""
     preview, size = raw_preview(path, file)
-    photo = _decode(preview, path, spec, max_pixels, more)
+    photo = _decode(preview, path, spec, max_pixels, more, views)
     kind = os.path.splitext(path)[1][1:].upper()
     facts = replace(photo.facts, format=kind, width=size[0], height=size[1])
     return replace(photo, facts=facts)
@@ -251,17 +233,19 @@ def _decode(
     spec: CropSpec,
     max_pixels: int,
     more: bool,
+    views: ExtraViews,
     *,
     whole: bool = False,
 ) -> DecodedPhoto:
+    short = shorter_side(spec, views)
     with open_image(source, path, max_pixels, thumbnail=not whole) as (image, facts):
-        orientation = facts.orientation
-        draft(image, spec, whole=whole)
+        draft(image, short, whole=whole)
         small = image.format == "HEIF" and image.size != (facts.width, facts.height)
-        picture = load(image, source, spec.resize)
-        centre, ends = _crops(picture, orientation, spec, more)
-    digest = hashlib.blake2b(centre.tobytes(), digest_size=16).digest()
-    return DecodedPhoto(centre, digest, facts, ends, small)
+        pieces = cut(load(image, source, short), facts.orientation, spec, views, more=more)
+    digest = hashlib.blake2b(pieces.centre.tobytes(), digest_size=16).digest()
+    return DecodedPhoto(
+        pieces.centre, digest, facts, pieces.ends, small, pieces.other, pieces.whole
+    )
 
 
 @contextmanager
@@ -312,14 +296,17 @@ def _scans(source: BinaryIO) -> int:
     return count
 
 
-def draft(image: Image.Image, spec: CropSpec, *, whole: bool) -> None:
-    """Ask the decoder for a smaller picture, never one smaller than is needed."""
+def draft(image: Image.Image, short: int, *, whole: bool) -> None:
+    """Ask the decoder for a smaller picture, its shorter side no less than ``short`` pixels.
+
+    Of a HEIF file its thumbnail serves, unless the ``whole`` is wanted.
+    """
     width, height = image.size
     if image.format == "HEIF":
         if not whole:
             _use_thumbnail(image)
     elif image.format in ("JPEG", "MPO"):
-        scale = spec.resize / min(width, height)
+        scale = short / min(width, height)
         if scale < 1:
             image.draft(None, (round(width * scale), round(height * scale)))
 
@@ -351,77 +338,3 @@ def _use_thumbnail(image: Image.Image) -> bool:
         return False
     # Rounded down: a thumbnail whose long side was rounded will do.
     return image.draft(None, (int(width * scale), int(height * scale))) is not None
-
-
-def _crops(
-    image: Image.Image, orientation: int, spec: CropSpec, more: bool
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    deep = is_deep(image)
-    mode = image.mode
-    if image.width * image.height > LARGE:
-        image = reduced(image, spec.resize)
-    width, height = image.size
-    short = min(width, height)
-    # As torchvision: the short side becomes `resize`, the long one is truncated.
-    out_width = spec.resize if width == short else int(spec.resize * width / short)
-    out_height = spec.resize if height == short else int(spec.resize * height / short)
-    limit = brightest(image, mode) if deep else None
-    shares: list[float | None] = [None]
-    if more and max(width, height) >= WIDE * short:
-        shares += [0.0, 1.0]
-    wide, side = out_width > out_height, spec.size
-    corners = [
-        (
-            _offset(out_width - side, share, wide, orientation in _FLIPS_X),
-            _offset(out_height - side, share, not wide, orientation in _FLIPS_Y),
-        )
-        for share in shares
-    ]
-    # They overlap: what they cover is resized in one piece.
-    left, top = (min(axis) for axis in zip(*corners, strict=True))
-    right, bottom = (max(axis) + side for axis in zip(*corners, strict=True))
-    piece = _resized(image, spec, (out_width, out_height), (left, top, right, bottom))
-    if limit is not None:
-        piece = from_deep(piece, limit)
-    squares = [(x - left, y - top, x - left + side, y - top + side) for x, y in corners]
-    arrays = [np.asarray(turn(piece.crop(square), orientation)) for square in squares]
-    return arrays[0], np.array(arrays[1:], np.uint8).reshape(-1, side, side, 3)
-
-
-def _resized(
-    image: Image.Image,
-    spec: CropSpec,
-    out_size: tuple[int, int],
-    area: tuple[int, int, int, int],
-) -> Image.Image:
-    """Return the ``area`` of ``image`` as it is when that is resized to ``out_size``.
-
-    RGB, or as deep as ``image``, and still to be turned. Sizes are (width, height).
-    """
-    x, y = image.width / out_size[0], image.height / out_size[1]
-    box = (area[0] * x, area[1] * y, area[2] * x, area[3] * y)
-    # A crop larger than the picture does not exist: `size` is never above `resize` by much.
-    box = (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height))
-    # Only what is needed is converted: a margin around the box serves the filter.
-    margin_x, margin_y = int(4 * x) + 2, int(4 * y) + 2
-    needed = (
-        max(int(box[0]) - margin_x, 0),
-        max(int(box[1]) - margin_y, 0),
-        min(int(box[2]) + margin_x, image.width),
-        min(int(box[3]) + margin_y, image.height),
-    )
-    part = image.crop(needed)
-    if not is_deep(part):
-        part = to_rgb(part)
-    elif part.mode not in ("F", "I;16"):
-        part = part.convert("I")
-    inner = (box[0] - needed[0], box[1] - needed[1], box[2] - needed[0], box[3] - needed[1])
-    size = (area[2] - area[0], area[3] - area[1])
-    return part.resize(size, _RESAMPLING[spec.interpolation], inner)
-
-
-def _offset(room: int, share: float | None, longer: bool, flipped: bool) -> int:
-    """Return where a crop begins, with ``room`` pixels to spare along its side."""
-    offset = round(room / 2) if share is None or not longer else round(room * share)
-    # Counted from the other side, so that the same pixels are cut as from a turned picture.
-    return room - offset if flipped else offset

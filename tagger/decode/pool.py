@@ -38,7 +38,7 @@ from tagger.decode.sandbox import (
     serve,
 )
 from tagger.errors import DecoderCrashedError, PhotoError
-from tagger.records import CropSpec, DecodedPhoto
+from tagger.records import NO_VIEWS, CropSpec, DecodedPhoto, ExtraViews
 from tagger.system.process import cores
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ class DecodePool:
     """Decodes photos in ``workers`` processes (0: one per core, at most four).
 
     ``timeout`` in seconds and ``memory_mb`` are the limits for one photo; ``more`` asks for
-    the end crops, see :func:`tagger.decode.crop.decode`. Processes start when needed.
+    the end crops and ``views`` for what further networks want, see
+    :func:`tagger.decode.crop.decode`. Processes start when needed.
     """
 
     def __init__(
@@ -86,14 +87,15 @@ class DecodePool:
         timeout: float = 60.0,
         memory_mb: int = 2048,
         more: bool = True,
+        views: ExtraViews = NO_VIEWS,
     ) -> None:
         self._jobs: queue.PriorityQueue[tuple[float, int, Job | None]] = queue.PriorityQueue()
         self._count = itertools.count()
         self._lock = threading.Lock()
         self._closed = False
-        self._size = spec.size
+        self._size, self._views = spec.size, views
         self._workers = [
-            _Worker(spec, max_pixels, memory_mb, more, timeout)
+            _Worker((spec, max_pixels, more, views), memory_mb, timeout)
             for _ in range(workers or min(cores(), MAX_WORKERS))
         ]
         # Linux counts the thread that starts a process as its parent: when it ends, so does
@@ -137,13 +139,14 @@ class DecodePool:
         """Return the future of a decoded photo. It raises PhotoError and nothing else.
 
         No link is followed between the folder ``root``, if one is given, and the photo.
-        ``whole``: a thumbnail in the file will not do; without ``ends`` there is only the centre,
-        and a thumbnail will do. With ``later`` the next LATER others go before it. Raise
-        RuntimeError when the pool has been closed.
+        ``whole``: a thumbnail in the file will not do; without ``ends`` there is only the centre
+        and nothing for further networks, and a thumbnail will do. With ``later`` the next LATER
+        others go before it. Raise RuntimeError when the pool has been closed.
         """
         kind = CENTRE if not ends else WHOLE if whole else QUICK
+        views = self._views if ends else NO_VIEWS
         return self._put(
-            path, kind, lambda answer: unpack(answer, self._size), root=root, later=later
+            path, kind, lambda answer: unpack(answer, self._size, views), root=root, later=later
         )
 
     def view(self, path: str, side: int, *, square: bool = False) -> Future[NDArray[np.uint8]]:
@@ -209,9 +212,9 @@ class _Worker:
     """One process at a time, replaced when it has died or is old. For one thread."""
 
     def __init__(
-        self, spec: CropSpec, max_pixels: int, memory_mb: int, more: bool, timeout: float
+        self, settings: tuple[CropSpec, int, bool, ExtraViews], memory_mb: int, timeout: float
     ) -> None:
-        self._settings = (spec, max_pixels, more)
+        self._settings = settings
         self._memory_mb = memory_mb
         self._timeout = timeout
         self._context = multiprocessing.get_context("spawn")
@@ -322,7 +325,9 @@ AHEAD = 8
 """Photos that are given to the decoding processes before the first is asked for."""
 
 
-def decode_pool(config: Config, spec: CropSpec, *, workers: int = 0) -> DecodePool:
+def decode_pool(
+    config: Config, spec: CropSpec, *, workers: int = 0, views: ExtraViews = NO_VIEWS
+) -> DecodePool:
     """Return the decoding processes that ``config`` asks for; ``workers`` instead of its own."""
 
     decode = config.decode
@@ -333,6 +338,7 @@ def decode_pool(config: Config, spec: CropSpec, *, workers: int = 0) -> DecodePo
         timeout=decode.timeout_seconds,
         memory_mb=decode.memory_mb,
         more=config.labels.crops > 1,
+        views=views,
     )
 
 

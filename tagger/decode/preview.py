@@ -15,7 +15,6 @@ from PIL import Image, ImageCms
 
 from tagger.decode.crop import draft, is_raw, load, open_image, open_photo, raw_preview
 from tagger.decode.pixels import LARGE, STRIP, brightest, from_deep, is_deep, reduced, to_rgb, turn
-from tagger.records import CropSpec
 
 MAX_SIDE = 2048
 """The most that can be asked for: so much fits an answer."""
@@ -46,7 +45,7 @@ def _seen(image: Image.Image, source: BinaryIO, side: int, square: bool) -> Imag
     width, height = image.size
     scale = min(1.0, side / (min(width, height) if square else max(width, height)))
     wanted = max(1, round(width * scale)), max(1, round(height * scale))
-    draft(image, CropSpec(min(wanted), min(wanted)), whole=not square)
+    draft(image, min(wanted), whole=not square)
     width, height = image.size
     profile, mode = image.info.get("icc_profile"), image.mode
     image = load(image, source, min(wanted))

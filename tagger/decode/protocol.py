@@ -1,6 +1,7 @@
 """What a decoding process says, as bytes that are safe to read whoever wrote them.
 
-A line of JSON, then the pixels, uint8 RGB: the centre crop and the others, or a view.
+A line of JSON, then the pixels, uint8 RGB: the centre crop, those of the ends and what further
+networks want; or a view.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger import errors
-from tagger.records import DecodedPhoto, PhotoFacts
+from tagger.records import NO_VIEWS, DecodedPhoto, ExtraViews, PhotoFacts
 from tagger.text.parsing import parse_json
 from tagger.text.unicode import well_formed
 
 T = TypeVar("T")
 
 MAX_ANSWER = 1 << 24
-"""Bytes. Three crops of 600 x 600 are 3 MB, a view of 2048 x 2048 is 13 MB."""
+"""Bytes. Four crops of 600 x 600 are 4 MB and a picture of 640 x 640 is 1 MB, a view of 2048 x
+2048 is 13 MB."""
 
 MAX_SIDE = 1 << 32
 """Pixels; no image format has more a side."""
@@ -60,12 +62,14 @@ def pack(answer: DecodedPhoto | Exception) -> bytes:
         return _head(error=type(answer).__name__, message=answer.message, remedy=answer.remedy)
     if isinstance(answer, Exception):
         return _head(failure=f"{type(answer).__name__}: {answer}"[:500])
-    crops = [answer.crop.tobytes()]
-    if answer.more is not None:
-        crops.append(answer.more.tobytes())
-    facts = dataclasses.asdict(answer.facts)
-    head = _head(facts=facts, hash=answer.crop_hash.hex(), from_thumbnail=answer.from_thumbnail)
-    return b"".join([head, *crops])
+    pieces = (answer.crop, answer.more, answer.other, answer.picture)
+    head = _head(
+        facts=dataclasses.asdict(answer.facts),
+        hash=answer.crop_hash.hex(),
+        from_thumbnail=answer.from_thumbnail,
+        picture=None if answer.picture is None else answer.picture.shape[:2],
+    )
+    return b"".join([head, *(piece.tobytes() for piece in pieces if piece is not None)])
 
 
 def pack_view(pixels: NDArray[np.uint8]) -> bytes:
@@ -73,13 +77,13 @@ def pack_view(pixels: NDArray[np.uint8]) -> bytes:
     return _head(height=pixels.shape[0], width=pixels.shape[1]) + pixels.tobytes()
 
 
-def unpack(data: bytes, size: int) -> DecodedPhoto:
+def unpack(data: bytes, size: int, views: ExtraViews = NO_VIEWS) -> DecodedPhoto:
     """Return the photo whose crops are ``size`` pixels square, or raise its PhotoError.
 
-    Raise ValueError for anything that :func:`pack` does not write for a photo, which is
-    also what an unexpected error becomes.
+    ``views`` is what else was asked for. Raise ValueError for anything that :func:`pack` does
+    not write for such a photo, which is also what an unexpected error becomes.
     """
-    return _unpacked(data, lambda head, pixels: _photo(head, pixels, size))
+    return _unpacked(data, lambda head, pixels: _photo(head, pixels, size, views))
 
 
 def unpack_view(data: bytes, side: int) -> NDArray[np.uint8]:
@@ -107,18 +111,46 @@ def _head(**values: Any) -> bytes:
     return json.dumps(values).encode("ascii") + b"\n"
 
 
-def _photo(head: dict[str, Any], pixels: bytes, size: int) -> DecodedPhoto:
+def _photo(head: dict[str, Any], pixels: bytes, size: int, views: ExtraViews) -> DecodedPhoto:
     facts, digest = head["facts"], bytes.fromhex(head["hash"])
     for name, kinds in _FACTS.items():
         value = facts[name]
         if type(value) not in kinds or (value is not None and not _is_possible(name, value)):
             raise ValueError(f"impossible {name}")
-    crops: NDArray[np.uint8] = np.frombuffer(bytearray(pixels), np.uint8)
-    crops = crops.reshape(-1, size, size, 3)
+    left: NDArray[np.uint8] = np.frombuffer(bytearray(pixels), np.uint8)
+    other = picture = None
+    if views.side:
+        height, width = _sides(head["picture"], views.side)
+        left, picture = _split(left, (height, width, 3))
+    elif head["picture"] is not None:
+        raise ValueError("a picture that was not asked for")
+    if views.crop is not None:
+        left, other = _split(left, (views.crop.size, views.crop.size, 3))
+    crops = left.reshape(-1, size, size, 3)
     if len(crops) == 0 or len(digest) != 16:
         raise ValueError("no crop")
     small = head["from_thumbnail"] is True
-    return DecodedPhoto(crops[0], digest, PhotoFacts(**facts), crops[1:], small)
+    return DecodedPhoto(crops[0], digest, PhotoFacts(**facts), crops[1:], small, other, picture)
+
+
+def _sides(said: Any, side: int) -> tuple[int, int]:
+    """Return height and width of a picture whose longer side is ``side``."""
+    height, width = said
+    if not (type(height) is type(width) is int and min(height, width) > 0):
+        raise ValueError("a picture without size")
+    if max(height, width) != side:
+        raise ValueError("no picture of the size that was asked for")
+    return height, width
+
+
+def _split(
+    pixels: NDArray[np.uint8], shape: tuple[int, int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return what is before the last picture of a ``shape``, and that."""
+    start = len(pixels) - shape[0] * shape[1] * shape[2]
+    if start < 0:
+        raise ValueError("pixels are missing")
+    return pixels[:start], pixels[start:].reshape(shape)
 
 
 def _is_possible(name: str, value: Any) -> bool:

@@ -33,7 +33,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from tagger.decode import landlock, seccomp
-from tagger.records import CropSpec
+from tagger.records import NO_VIEWS, CropSpec, ExtraViews
 from tagger.system.process import DECODER, offer_to_end
 
 READY = b"ready"
@@ -86,17 +86,18 @@ _CODECS = (
 
 
 def serve(
-    pipe: Connection, memory_mb: int, parent: int, settings: tuple[CropSpec, int, bool]
+    pipe: Connection, memory_mb: int, parent: int, settings: tuple[CropSpec, int, bool, ExtraViews]
 ) -> None:
     """Say READY, then answer each path (:func:`os.fsencode`) that comes, until the pipe ends.
 
     After each comes a byte with a descriptor of the photo's file; the path serves messages only.
-    Before a path stands QUICK, WHOLE when no thumbnail will do, or CENTRE when the photo's ends
-    are of no interest. Or VIEW or SQUARE and
+    Before a path stands QUICK, WHOLE when no thumbnail will do, or CENTRE when nothing but the
+    centre is of interest. Or VIEW or SQUARE and
     two bytes with a side in pixels: a picture to look at is wanted, see
     :func:`tagger.decode.preview.view`.
 
-    ``settings`` are the spec, the limit in pixels, and whether end crops are wanted.
+    ``settings`` are the spec, the limit in pixels, whether end crops are wanted, and what
+    further networks want.
     """
     photos = socket.socket(fileno=os.dup(pipe.fileno()))
     leave_tracker()
@@ -105,7 +106,7 @@ def serve(
     from tagger.decode.preview import view
     from tagger.decode.protocol import pack, pack_view
 
-    spec, max_pixels, more = settings
+    spec, max_pixels, more, views = settings
     try:
         pipe.send_bytes(b" ".join([READY, ", ".join(missing).encode()])[:MAX_READY])
         while True:
@@ -126,6 +127,7 @@ def serve(
                         max_pixels=max_pixels,
                         more=more and kind != CENTRE,
                         whole=kind == WHOLE,
+                        views=NO_VIEWS if kind == CENTRE else views,
                     )
                     answer = pack(found)
             except EOFError as error:

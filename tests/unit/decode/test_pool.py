@@ -33,7 +33,7 @@ from tagger.errors import (
     PhotoError,
     PhotoVanishedError,
 )
-from tagger.records import CropSpec
+from tagger.records import CropSpec, ExtraViews
 from tests.support.pictures import encoded, exif, png, quarters
 
 Eventually = Callable[..., Any]
@@ -90,6 +90,20 @@ def test_settings_reach_the_workers(photo: str) -> None:
         pytest.raises(ImageTooLargeError, match="600 x 300"),
     ):
         pool.submit(photo).result(20)
+
+
+def test_what_further_networks_want_comes_in_the_same_go(photo: str) -> None:
+    views = ExtraViews(CropSpec(120, 100, squash=True), 320)
+    with DecodePool(SPEC, workers=1, views=views) as pool:
+        there, centre = pool.submit(photo).result(20), pool.submit(photo, ends=False).result(20)
+    here = decode(photo, SPEC, more=True, views=views)
+    assert there.other is not None and here.other is not None
+    assert there.picture is not None and here.picture is not None
+    assert np.array_equal(there.other, here.other) and there.other.shape == (100, 100, 3)
+    assert np.array_equal(there.picture, here.picture) and there.picture.shape == (320, 160, 3)
+    assert there.more is not None and len(there.more) == 2
+    assert (centre.other, centre.picture) == (None, None)
+    assert centre.crop_hash == there.crop_hash == decode(photo, SPEC).crop_hash
 
 
 def test_errors_come_as_their_own_class(pool: DecodePool, photo: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tagger.decode.protocol import pack, unpack
 from tagger.errors import ConfigError, DamagedImageError, PhotoError, PhotoUnreadableError
-from tagger.records import DecodedPhoto, PhotoFacts
+from tagger.records import CropSpec, DecodedPhoto, ExtraViews, PhotoFacts
 
 PHOTO = DecodedPhoto(
     np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3),
@@ -26,6 +27,46 @@ def test_a_photo_comes_out_as_it_went_in() -> None:
     assert np.array_equal(found.crop, PHOTO.crop)
     assert found.more is not None and np.array_equal(found.more, PHOTO.more)
     assert (found.crop_hash, found.facts) == (PHOTO.crop_hash, PHOTO.facts)
+
+
+VIEWS = ExtraViews(CropSpec(3, 2), 5)
+SEEN = replace(
+    PHOTO,
+    other=np.arange(12, dtype=np.uint8).reshape(2, 2, 3),
+    picture=np.arange(60, dtype=np.uint8).reshape(4, 5, 3),
+)
+
+
+@pytest.mark.parametrize("views", [ExtraViews(), ExtraViews(VIEWS.crop), ExtraViews(side=5), VIEWS])
+def test_what_further_networks_want_comes_with_it(views: ExtraViews) -> None:
+    other = SEEN.other if views.crop else None
+    picture = SEEN.picture if views.side else None
+    found = unpack(pack(replace(SEEN, other=other, picture=picture)), 4, views)
+    assert found.more is not None and np.array_equal(found.more, np.full((2, 4, 4, 3), 10))
+    for got, wanted in ((found.other, other), (found.picture, picture)):
+        assert (got is None) == (wanted is None)
+        assert got is None or np.array_equal(got, wanted)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [None, [5, 5], [5], [4, 5, 3], [0, 5], [-4, 5], [4, 6], [True, 5], ["4", 5], 5, [4.0, 5]],
+)
+def test_a_picture_that_was_not_asked_for(picture: object) -> None:
+    line, _, pixels = pack(SEEN).partition(b"\n")
+    head = json.loads(line) | {"picture": picture}
+    with pytest.raises(ValueError):
+        unpack(json.dumps(head).encode() + b"\n" + pixels, 4, VIEWS)
+
+
+def test_pixels_of_further_networks_that_lack_or_are_too_many() -> None:
+    data = pack(SEEN)
+    for changed in (data[:-1], data + b"x", data[:-60], data.partition(b"\n")[0] + b"\n"):
+        with pytest.raises(ValueError):
+            unpack(changed, 4, VIEWS)
+    for views in (ExtraViews(), ExtraViews(VIEWS.crop), ExtraViews(side=5)):
+        with pytest.raises(ValueError):
+            unpack(data, 4, views)
 
 
 def test_errors_come_out_with_both_parts() -> None:

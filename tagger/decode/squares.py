@@ -1,0 +1,167 @@
+"""Cuts out of an opened picture what the networks want: squares, and the whole of it, small.
+
+One resize goes straight from the (drafted) picture to a crop; it gives what torchvision's
+``Resize`` and ``CenterCrop`` give one after the other.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tagger.decode.pixels import (
+    LARGE,
+    brightest,
+    from_deep,
+    is_deep,
+    reduced,
+    reduced_by,
+    to_rgb,
+    turn,
+)
+from tagger.records import CropSpec, ExtraViews
+
+WIDE = 1.15
+"""From this ratio of the sides on, crops of both ends are looked at as well."""
+
+_RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+_FLIPS_X, _FLIPS_Y = (2, 3, 7, 8), (3, 4, 6, 7)
+"""Which orientations turn the stored x or y axis around."""
+
+
+class Pieces(NamedTuple):
+    """What was cut out of a photo, turned upright; see :class:`tagger.records.DecodedPhoto`."""
+
+    centre: NDArray[np.uint8]
+    ends: NDArray[np.uint8]
+    other: NDArray[np.uint8] | None
+    whole: NDArray[np.uint8] | None
+
+
+def shorter_side(spec: CropSpec, views: ExtraViews) -> int:
+    """Return how long, in pixels, the shorter side of the picture has to be.
+
+    The long side of ``views`` does not count: at the scale that serves the crops a picture has
+    5 pixels for 6 of it at the worst (4:3), and the next scale takes twice the time to decode.
+    """
+    return max(spec.resize, views.crop.resize if views.crop else 0)
+
+
+def cut(
+    image: Image.Image, orientation: int, spec: CropSpec, views: ExtraViews, *, more: bool
+) -> Pieces:
+    """Return what is wanted of a decoded picture that is still to be turned.
+
+    ``more``: the squares at both ends as well, of a picture that is clearly not square.
+    """
+    mode = image.mode
+    if image.width * image.height > LARGE:
+        image = reduced(image, shorter_side(spec, views))
+    limit = brightest(image, mode) if is_deep(image) else None
+    centre, ends = _crops(image, orientation, spec, limit, more)
+    other = whole = None
+    if views.crop is not None or views.side:
+        # What was not decoded smaller is made so once for both: a large picture's filter is slow.
+        small = _reduced_for(image, views)
+        if views.crop is not None:
+            other = _crops(small, orientation, views.crop, limit, False)[0]
+        if views.side:
+            whole = _whole(small, orientation, views.side, limit)
+    return Pieces(centre, ends, other, whole)
+
+
+def _reduced_for(image: Image.Image, views: ExtraViews) -> Image.Image:
+    factors = [min(image.size) // (2 * views.crop.resize)] if views.crop else []
+    if views.side:
+        factors.append(max(image.size) // (2 * views.side))
+    factor = min(factors)
+    return reduced_by(image, factor) if factor > 1 else image
+
+
+def _whole(
+    image: Image.Image, orientation: int, side: int, limit: float | None
+) -> NDArray[np.uint8]:
+    """Return all of the picture, its longer side ``side`` pixels, also if it has fewer."""
+    scale = side / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    piece = _resized(image, "bilinear", size, (0, 0, *size))
+    return np.asarray(turn(piece if limit is None else from_deep(piece, limit), orientation))
+
+
+def _crops(
+    image: Image.Image, orientation: int, spec: CropSpec, limit: float | None, more: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the centre and, if there are any, the end squares (K, S, S, 3), turned upright.
+
+    ``limit`` is which value of a deep picture is white.
+    """
+    width, height = image.size
+    short = min(width, height)
+    # As torchvision: the short side becomes `resize`, the long one is truncated.
+    out_width = spec.resize if width == short or spec.squash else int(spec.resize * width / short)
+    out_height = (
+        spec.resize if height == short or spec.squash else int(spec.resize * height / short)
+    )
+    shares: list[float | None] = [None]
+    if more and not spec.squash and max(width, height) >= WIDE * short:
+        shares += [0.0, 1.0]
+    wide, side = out_width > out_height, spec.size
+    corners = [
+        (
+            _offset(out_width - side, share, wide, orientation in _FLIPS_X),
+            _offset(out_height - side, share, not wide, orientation in _FLIPS_Y),
+        )
+        for share in shares
+    ]
+    # They overlap: what they cover is resized in one piece.
+    left, top = (min(axis) for axis in zip(*corners, strict=True))
+    right, bottom = (max(axis) + side for axis in zip(*corners, strict=True))
+    piece = _resized(image, spec.interpolation, (out_width, out_height), (left, top, right, bottom))
+    if limit is not None:
+        piece = from_deep(piece, limit)
+    squares = [(x - left, y - top, x - left + side, y - top + side) for x, y in corners]
+    arrays = [np.asarray(turn(piece.crop(square), orientation)) for square in squares]
+    return arrays[0], np.array(arrays[1:], np.uint8).reshape(-1, side, side, 3)
+
+
+def _resized(
+    image: Image.Image,
+    interpolation: str,
+    out_size: tuple[int, int],
+    area: tuple[int, int, int, int],
+) -> Image.Image:
+    """Return the ``area`` of ``image`` as it is when that is resized to ``out_size``.
+
+    RGB, or as deep as ``image``, and still to be turned. Sizes are (width, height).
+    """
+    x, y = image.width / out_size[0], image.height / out_size[1]
+    box = (area[0] * x, area[1] * y, area[2] * x, area[3] * y)
+    # A crop larger than the picture does not exist: `size` is never above `resize` by much.
+    box = (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height))
+    # Only what is needed is converted: a margin around the box serves the filter.
+    margin_x, margin_y = int(4 * x) + 2, int(4 * y) + 2
+    needed = (
+        max(int(box[0]) - margin_x, 0),
+        max(int(box[1]) - margin_y, 0),
+        min(int(box[2]) + margin_x, image.width),
+        min(int(box[3]) + margin_y, image.height),
+    )
+    part = image.crop(needed)
+    if not is_deep(part):
+        part = to_rgb(part)
+    elif part.mode not in ("F", "I;16"):
+        part = part.convert("I")
+    inner = (box[0] - needed[0], box[1] - needed[1], box[2] - needed[0], box[3] - needed[1])
+    size = (area[2] - area[0], area[3] - area[1])
+    return part.resize(size, _RESAMPLING[interpolation], inner)
+
+
+def _offset(room: int, share: float | None, longer: bool, flipped: bool) -> int:
+    """Return where a crop begins, with ``room`` pixels to spare along its side."""
+    offset = round(room / 2) if share is None or not longer else round(room * share)
+    # Counted from the other side, so that the same pixels are cut as from a turned picture.
+    return room - offset if flipped else offset
