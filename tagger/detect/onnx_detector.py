@@ -1,0 +1,71 @@
+"""YOLOX in ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from tagger.detect.coco import COCO_NAMES
+from tagger.detect.yolox import cell_count, letterbox, read_boxes
+from tagger.errors import ModelError
+from tagger.records import Box
+from tagger.system.process import cores
+
+
+class OnnxDetector:
+    """A YOLOX network; see :class:`~.detector.Detector`.
+
+    ``path`` is an ONNX file whose one input is float32 (1, 3, S, S) and whose one output is
+    (1, N, 85), not decoded yet: the form of the files of the official release. ``threads`` 0:
+    one per core. Raise ModelError when the file cannot be loaded or is no such network.
+    """
+
+    name = "onnx"
+
+    def __init__(self, path: str, model_id: str, *, threads: int = 0) -> None:
+        self.model_id = model_id
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or cores()
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # it has no common base for them
+            reason = (str(error).splitlines() or [""])[0]
+            raise ModelError(
+                f"ONNX Runtime cannot load the detector {path}: {reason}",
+                "delete it and run `tagger model download`, or correct `model.detector`",
+            ) from error
+        self.side = self._check(path)
+
+    def _check(self, path: str) -> int:
+        """Return the side of the network's input. Raise ModelError for another kind of network."""
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        shapes = [list(one.shape) for one in (*inputs, *outputs)]
+        if len(inputs) == len(outputs) == 1 and len(shapes[0]) == 4:
+            side = shapes[0][3]
+            if isinstance(side, int) and side % 32 == 0 and inputs[0].type == "tensor(float)":
+                wanted = [[1, 3, side, side], [1, cell_count(side), 5 + len(COCO_NAMES)]]
+                if side > 0 and shapes == wanted:
+                    self._input, self._output = inputs[0].name, outputs[0].name
+                    return side
+        raise ModelError(
+            f"{path} is no YOLOX network for the {len(COCO_NAMES)} classes of COCO: its inputs and"
+            f" outputs have the shapes {', '.join(map(str, shapes))}",
+            "name one of the official release 0.1.1rc0 as `model.detector`, or `none`",
+        )
+
+    def detect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[tuple[Box, ...]]:
+        """Return the boxes in each of ``pictures``; see :class:`~.detector.Detector`."""
+        return [self._boxes(picture) for picture in pictures]
+
+    def _boxes(self, picture: NDArray[np.uint8]) -> tuple[Box, ...]:
+        [output] = self._session.run([self._output], {self._input: letterbox(picture, self.side)})
+        return read_boxes(output[0], self.side, (picture.shape[0], picture.shape[1]))
