@@ -13,19 +13,26 @@ from email.message import Message
 from http.client import HTTPException, HTTPResponse
 from typing import IO, BinaryIO
 
-from tagger.classify.catalog import (
-    BASE_URL,
-    ModelInfo,
-    weights_of,
+from tagger.classify.catalog import ModelInfo, weights_of
+from tagger.classify.weights import (
+    FIRST_DIGEST,
+    NO_RIGHTS,
+    NO_SPACE,
+    _fsync_folder,
+    file_digest,
+    first_digest,
+    keep_digest,
+    models_dir,
 )
-from tagger.classify.weights import NO_RIGHTS, NO_SPACE, _fsync_folder, file_digest, models_dir
 from tagger.errors import DownloadError
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes there are, and the bytes there will be if the server says."""
 CHUNK = 1 << 18
 URL_VARIABLE = "TAGGER_MODEL_URL"
-"""Environment variable: a mirror's address, instead of PyTorch's."""
+"""Environment variable: a mirror's address, instead of where the weights are published."""
+SIZE_TOLERANCE = 0.1
+"""A file without a published hash may have so much more or less than its size."""
 
 
 def download(
@@ -37,16 +44,16 @@ def download(
     timeout: float = 30.0,
     environ: Mapping[str, str] = os.environ,
 ) -> str:
-    """Fetch the weights torchvision prefers for a model; return the path of the file.
+    """Fetch the preferred weights of a model of any kind; return the path of the file.
 
     It goes to ``models/`` in the state directory; see :func:`fetch_weights`. ``url`` is the
-    file's address (default: PyTorch's, or below ``$TAGGER_MODEL_URL``). Raise DownloadError,
-    ModelError for an unknown model.
+    file's address (default: where it is published, or below ``$TAGGER_MODEL_URL``). Raise
+    DownloadError, ModelError for an unknown model.
     """
     info = weights_of(name)[0]
     mirror = environ.get(URL_VARIABLE)
-    address = url or urllib.parse.urljoin(
-        f"{mirror.rstrip('/')}/" if mirror else BASE_URL, info.file
+    address = url or (
+        urllib.parse.urljoin(f"{mirror.rstrip('/')}/", info.file) if mirror else info.address
     )
     return fetch_weights(info, address, models_dir(state_dir), progress=progress, timeout=timeout)
 
@@ -62,26 +69,24 @@ def fetch_weights(
     """Fetch one weights file from ``address`` into ``folder``; return its path.
 
     It has a name ending in ``.part`` until it is whole and its hash is right; a next call
-    resumes there. What ``progress`` raises ends the download. ``timeout`` is in seconds
-    without a byte. Raise DownloadError.
+    resumes there. Where no hash is published the size has to be right, and the hash is kept
+    beside the file: what comes under this name later has to have it too. What ``progress``
+    raises ends the download. ``timeout`` is in seconds without a byte. Raise DownloadError.
     """
     _check_address(address)
     target = os.path.join(folder, info.file)
     part = target + ".part"
     try:
         os.makedirs(folder, exist_ok=True)
-        if os.path.isfile(target) and file_digest(target).startswith(info.hash_prefix):
+        expected = info.hash_prefix or first_digest(target)
+        if os.path.isfile(target) and file_digest(target).startswith(expected):
             return target
         with _sole_writer(part) as file:
             _fetch(address, file, progress, timeout)
-            if not file_digest(part).startswith(info.hash_prefix):
-                os.unlink(part)
-                raise DownloadError(
-                    f"what came from {address} is not {info.file}: its SHA-256 does not begin "
-                    f"with {info.hash_prefix}",
-                    "try again, or fetch the file another way",
-                )
+            _check_content(part, info, address, expected)
             os.replace(part, target)
+            if not expected:
+                keep_digest(target)
         _fsync_folder(folder)
     except OSError as error:
         remedy = "check the disk"
@@ -91,6 +96,28 @@ def fetch_weights(
             remedy = "check the rights of the folder"
         raise DownloadError(f"cannot store {part}: {error.strerror or error}", remedy) from error
     return target
+
+
+def _check_content(part: str, info: ModelInfo, address: str, expected: str) -> None:
+    """Raise DownloadError when what came is not what was wanted; it is removed then."""
+    if not file_digest(part).startswith(expected):
+        os.unlink(part)
+        remedy = "try again, or fetch the file another way"
+        if not info.hash_prefix:
+            remedy += f"; if its authors replaced it, delete {info.file}{FIRST_DIGEST} beside it"
+        raise DownloadError(
+            f"what came from {address} is not {info.file}: its SHA-256 does not begin "
+            f"with {expected}",
+            remedy,
+        )
+    megabytes = os.path.getsize(part) / 1e6
+    if not expected and abs(megabytes - info.megabytes) > SIZE_TOLERANCE * info.megabytes:
+        os.unlink(part)
+        raise DownloadError(
+            f"what came from {address} is not {info.file}: it has {megabytes:.1f} MB, not "
+            f"{info.megabytes:.1f}",
+            "try again, or fetch the file another way",
+        )
 
 
 def _check_address(address: str) -> None:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from tagger.classify.catalog import info_of_file
+from tagger.classify.catalog import info_of_file, places365
 from tagger.classify.engine import check_crops
 from tagger.classify.torchvision_compat import import_torchvision
 from tagger.classify.weights import file_digest
@@ -52,27 +52,28 @@ if not may_run_new_code():
 class TorchEngine:
     """A torchvision classifier with the weights of a file; see :class:`~.engine.Engine`.
 
-    Raise ModelError when the file cannot be read, holds no state dict, or that of
-    another model.
+    ``name`` is one of :mod:`~tagger.classify.catalog`. Raise ModelError when the file cannot
+    be read, holds no state dict, or that of another model.
     """
 
     name = "torch"
 
     def __init__(self, name: str, weights: str, *, threads: int = 0) -> None:
         info = info_of_file(name, os.path.basename(weights))
+        architecture = info.architecture or name
         state = load_state_dict(weights)
         if name.startswith("densenet"):
             state = _with_keys(state, lambda key: OLD_DENSENET.sub(r"\1", key))
         aux = any(key.lower().startswith("aux") for key in state)
-        model = build(name, IMAGENET, size=info.spec.size, aux=aux)
+        model = build(architecture, IMAGENET, size=info.spec.size, aux=aux)
         classes = _class_count(model, state)
         if classes != IMAGENET:
-            model = build(name, classes, size=info.spec.size, aux=aux)
+            model = build(architecture, classes, size=info.spec.size, aux=aux)
         _load_strictly(model, state, name, weights)
         model.eval()
         self.spec = info.spec
         self.model_id = f"{name}-{file_digest(weights)[:8]}"
-        self.categories = _categories(classes)
+        self.categories = _categories(classes, scenes=info.kind == "scenes")
         halves = name in HALVES
         self.network = Network(model, *(((0.5,) * 3,) * 2 if halves else (MEAN, STD))).eval()
         torch.set_num_threads(threads or cores())
@@ -225,7 +226,9 @@ def _load_strictly(
         ) from error
 
 
-def _categories(classes: int) -> tuple[str, ...]:
+def _categories(classes: int, *, scenes: bool = False) -> tuple[str, ...]:
+    if scenes and classes == len(places := places365()):
+        return places
     if classes != IMAGENET:
         return tuple(f"class {index}" for index in range(classes))
     weights = import_torchvision().models.ResNet18_Weights.IMAGENET1K_V1

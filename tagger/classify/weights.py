@@ -9,16 +9,14 @@ import errno
 import fnmatch
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 
-from tagger.classify.catalog import (
-    BASE_URL,
-    ModelInfo,
-    info_of_file,
-    weights_of,
-)
+from tagger.classify.catalog import ModelInfo, info_of_file, weights_of
 from tagger.errors import ModelError, WeightsNotFoundError
 
+FIRST_DIGEST = ".sha256"
+"""Ends the name of the file that keeps the hash of a first download."""
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_RIGHTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR})
 
@@ -55,14 +53,16 @@ def find_weights(
     environ: Mapping[str, str] = os.environ,
     digest: Callable[[str], str] | None = None,
 ) -> str:
-    """Return the path of the weights file of a model.
+    """Return the path of the weights file of a model of any kind.
 
-    In a folder, torchvision's own file names come first, then ``NAME.pth``, then
+    In a folder, the published file names come first, then ``NAME.pth``, then
     ``NAME-*.pth``. Raise WeightsNotFoundError, saying what to put where, when there is
-    none; ModelError when the model is unknown, or a file with torchvision's name does not
-    have the hash in that name (which ``digest`` tells, if it is given).
+    none; ModelError when the model is unknown, or a file with a published name does not
+    have the published hash or that of the first download (``digest`` tells its own, if it is
+    given).
     """
-    files = [info.file for info in weights_of(name)]
+    known = weights_of(name)
+    files = [info.file for info in known]
     looked = places(name, configured=configured, state_dir=state_dir, environ=environ)
     for place in looked:
         found = place if os.path.isfile(place) else _in_folder(name, place, files)
@@ -71,8 +71,8 @@ def find_weights(
             return found
     raise WeightsNotFoundError(
         f"no weights of {name} found in {', '.join(looked)}",
-        f"run `tagger model download`, or fetch {BASE_URL}{files[0]} on another machine and put "
-        f"{files[0]} into {models_dir(state_dir)}",
+        f"run `tagger model download{_named(known[0])}`, or fetch "
+        f"{known[0].address} on another machine and put {files[0]} into {models_dir(state_dir)}",
     )
 
 
@@ -87,15 +87,40 @@ def _in_folder(name: str, folder: str, files: list[str]) -> str | None:
 
 
 def _verify(path: str, info: ModelInfo, digest: Callable[[str], str]) -> None:
-    """Raise ModelError when the file carries torchvision's name but other content."""
+    """Raise ModelError when the file carries a published name but other content."""
     if os.path.basename(path) != info.file:
         return
-    if not digest(path).startswith(info.hash_prefix):
+    expected = info.hash_prefix or first_digest(path)
+    if not digest(path).startswith(expected):
         raise ModelError(
-            f"the weights file {path} is damaged: its SHA-256 does not begin with "
-            f"{info.hash_prefix}",
-            "delete it and run `tagger model download`",
+            f"the weights file {path} is damaged: its SHA-256 does not begin with {expected}",
+            f"delete it and run `tagger model download{_named(info)}`",
         )
+
+
+def _named(info: ModelInfo) -> str:
+    """Return what to say after `tagger model download` to get this file."""
+    return "" if info.kind == "subjects" else f" {info.name}"
+
+
+def first_digest(path: str) -> str:
+    """Return the SHA-256 that a file had when it was first downloaded; "" if it was not."""
+    try:
+        with open(path + FIRST_DIGEST, encoding="ascii") as file:
+            said = file.read(200).split()
+    except (OSError, ValueError):
+        return ""
+    return said[0] if said and re.fullmatch("[0-9a-f]{64}", said[0]) else ""
+
+
+def keep_digest(path: str) -> None:
+    """Remember the SHA-256 of a file just downloaded, as ``sha256sum`` writes it."""
+    part = f"{path}{FIRST_DIGEST}.part"
+    with open(part, "w", encoding="ascii") as file:
+        file.write(f"{file_digest(path)}  {os.path.basename(path)}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path + FIRST_DIGEST)
 
 
 def file_digest(path: str) -> str:

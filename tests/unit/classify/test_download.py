@@ -7,11 +7,13 @@ import hashlib
 import os
 import random
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from tagger.classify.catalog import ModelInfo
 from tagger.classify.download import CHUNK, download, fetch_weights
+from tagger.classify.weights import first_digest
 from tagger.errors import DownloadError
 from tagger.records import CropSpec
 from tests.support.weights_server import HASHED_AS_RESNET18, RESNET18, serving
@@ -91,6 +93,44 @@ def test_a_server_that_ignores_ranges(fetch, server, part):
     part.write_bytes(b"something else, that must not stay" * 1000)
     with open(fetch(), "rb") as file:
         assert file.read() == BODY
+
+
+@pytest.fixture
+def fetch_unknown(server, tmp_path):
+    """Return a function that fetches a file whose hash nobody has published."""
+    info = replace(INFO, file="scenes.pth.tar")
+
+    def go():
+        return fetch_weights(info, f"{server.url}/scenes.pth.tar", str(tmp_path / "models"))
+
+    server.files = {"/scenes.pth.tar": BODY}
+    return go
+
+
+def test_the_hash_of_a_first_download_is_kept(fetch_unknown, server, tmp_path):
+    path = fetch_unknown()
+    said = (tmp_path / "models" / "scenes.pth.tar.sha256").read_text()
+    assert said == f"{hashlib.sha256(BODY).hexdigest()}  scenes.pth.tar\n"
+    assert first_digest(path) == hashlib.sha256(BODY).hexdigest()
+    assert fetch_unknown() == path and len(server.asked) == 1
+
+
+def test_what_comes_later_has_to_have_the_hash_of_the_first(fetch_unknown, server, tmp_path):
+    path = fetch_unknown()
+    os.unlink(path)
+    server.files = {"/scenes.pth.tar": BODY[::-1]}
+    with pytest.raises(DownloadError, match=r"is not scenes.pth.tar: its SHA-256 does not begin"):
+        fetch_unknown()
+    assert not os.path.exists(path) and not os.path.exists(f"{path}.part")
+    server.files = {"/scenes.pth.tar": BODY}
+    assert fetch_unknown() == path
+
+
+def test_a_page_in_place_of_a_file_without_hash_is_refused(fetch_unknown, server, tmp_path):
+    server.files = {"/scenes.pth.tar": b"<html>moved</html>"}
+    with pytest.raises(DownloadError, match=r"it has 0\.0 MB, not 0\.8"):
+        fetch_unknown()
+    assert os.listdir(tmp_path / "models") == []
 
 
 def test_not_found_on_the_server(fetch, server):

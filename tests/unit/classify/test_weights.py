@@ -13,8 +13,10 @@ from tagger.classify.catalog import (
     BASE_URL,
     _table,
     check_model_name,
+    check_model_names,
     info_of_file,
     list_models,
+    places365,
     weights_of,
 )
 from tagger.classify.torchvision_compat import import_torchvision
@@ -92,6 +94,62 @@ def test_not_found_names_the_file_and_the_place(five_places):
     assert all(str(folder) in raised.value.message for folder in folders)
     assert f"put {RESNET18} into {folders[2]}" in raised.value.remedy
     assert BASE_URL + RESNET18 in raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("resnet18_places365", "resnet18_places365.pth.tar"),
+        ("yolox_nano", "yolox_nano.onnx"),
+        ("yolox_tiny", "yolox_tiny.onnx"),
+        ("yolox_s", "yolox_s.onnx"),
+    ],
+)
+def test_other_networks_are_looked_for_in_the_same_places(five_places, name, file):
+    folders, find = five_places
+    with pytest.raises(WeightsNotFoundError) as raised:
+        find(name, configured=None)
+    assert f"run `tagger model download {name}`" in raised.value.remedy
+    assert f"{file} on another machine and put {file} into {folders[2]}" in raised.value.remedy
+    assert weights_of(name)[0].address in raised.value.remedy
+    (folders[2] / file).write_bytes(b"x")
+    if name.startswith("yolox"):  # whose hash is published
+        with pytest.raises(ModelError, match="is damaged"):
+            find_weights(
+                name,
+                configured=None,
+                state_dir=str(folders[2].parent),
+                environ={"TORCH_HOME": "/none"},
+            )
+    else:
+        assert find(name, configured=None) == str(folders[2] / file)
+        (folders[2] / f"{file}.sha256").write_text(f"{'0' * 64}  {file}\n")
+        with pytest.raises(ModelError, match="is damaged"):
+            find(name, configured=None)
+
+
+def test_every_network_says_where_it_is_from():
+    kinds = ("subjects", "scenes", "detector")
+    for info in [one for kind in kinds for one in list_models(kind)]:
+        assert info.address.startswith("https://") and info.address.endswith(info.file)
+        assert info.origin.source.startswith("https://") and info.origin.licence
+        assert check_model_name(info.name, info.kind) == []
+    assert [one.name for one in list_models("scenes")] == ["resnet18_places365"]
+    assert [one.name for one in list_models("detector")] == ["yolox_nano", "yolox_tiny", "yolox_s"]
+    assert len(places365()) == len(set(places365())) == 365
+
+
+def test_names_of_networks_in_the_config():
+    assert check_model_names("resnet18", "resnet18_places365", "yolox_nano") == []
+    assert check_model_names("resnet18", "none", "none") == []
+    assert check_model_names("resnet18", "/own/net.yaml", "/own/yolox.onnx") == []
+    problems = check_model_names("resnet81", "resnet18", "yolox_nan")
+    assert [said.partition(":")[0] for said in problems] == [
+        "model.name",
+        "model.scenes",
+        "model.detector",
+    ]
+    assert "did you mean `yolox_nano`?" in problems[2]
 
 
 def test_an_unknown_model(five_places):

@@ -1,0 +1,145 @@
+"""A classifier of the user's own in ONNX Runtime, see :mod:`~tagger.classify.own_network`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from tagger.classify.digest_cache import DigestCache
+from tagger.classify.engine import check_crops
+from tagger.classify.onnx_engine import TOGETHER, session_options, softmax
+from tagger.classify.own_network import OwnNetwork
+from tagger.errors import ModelError
+from tagger.records import Prediction
+
+TOLERANCE = 0.01
+"""Probabilities may sum to so much more or less than 1."""
+
+
+class OwnEngine:
+    """A network that a YAML file describes; see :class:`~.engine.Engine`.
+
+    Its graph takes one batch of pictures, uint8 or float32, of shape (N, S, S, 3) or
+    (N, 3, S, S), and gives (N, C). ``name`` of the model is that of the YAML file.
+    ``digests`` is the folder where digests of files are remembered. Raise ModelError when
+    the file cannot be loaded or does not do what the description says.
+    """
+
+    name = "onnx"
+
+    def __init__(self, name: str, network: OwnNetwork, digests: str, *, threads: int = 0) -> None:
+        self._network = network
+        self.spec, self.categories = network.spec, network.categories
+        digest = DigestCache(digests).of(network.path)
+        self.model_id = f"{name}-{digest[:8]}{network.digest[:8]}"
+        try:
+            self._session = onnxruntime.InferenceSession(
+                network.path, session_options(threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # it has no common base for them
+            reason = (str(error).splitlines() or [""])[0]
+            raise ModelError(
+                f"ONNX Runtime cannot load {network.path}: {reason}", "correct or replace the file"
+            ) from error
+        self._read_graph()
+        self._try_out()
+
+    def _read_graph(self) -> None:
+        """Find out what the graph takes and gives. Raise ModelError for what does not fit."""
+        inputs, size = self._session.get_inputs(), self.spec.size
+        shape = list(inputs[0].shape) if len(inputs) == 1 else []
+        kinds = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
+        kind = kinds.get(inputs[0].type) if inputs else None
+        if len(shape) != 4 or kind is None:
+            raise self._unfit("it must take one uint8 or float32 tensor of four dimensions")
+        self._rows_first = shape[3] == 3
+        wanted = [size, size, 3] if self._rows_first else [3, size, size]
+        if any(isinstance(n, int) and n != m for n, m in zip(shape[1:], wanted, strict=True)):
+            raise self._unfit(f"it takes pictures {shape[1:]}, not {wanted} as `size` says")
+        if kind is np.uint8 and self._network.mean is not None:
+            raise self._unfit("it takes whole numbers: leave `mean` and `deviation` out")
+        self._input, self._kind = inputs[0].name, kind
+        self._together = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else TOGETHER
+        self._fixed = self._together == shape[0]
+        outputs = [output.name for output in self._session.get_outputs()]
+        asked = [name for name in (self._network.output, self._network.features) if name]
+        if missing := [name for name in asked if name not in outputs]:
+            raise self._unfit(f"it has no output `{missing[0]}`, only {', '.join(outputs)}")
+        if not self._network.output and len(outputs) > 1 + bool(self._network.features):
+            raise self._unfit(f"name one of its outputs as `output`: {', '.join(outputs)}")
+        rest = [name for name in outputs if name != self._network.features]
+        self._outputs = [self._network.output or rest[0]]
+        if self._network.features:
+            self._outputs.append(self._network.features)
+
+    def _unfit(self, reason: str) -> ModelError:
+        return ModelError(
+            f"{self._network.path} does not fit its description: {reason}",
+            "correct the YAML file that `model.scenes` names, or the network",
+        )
+
+    def _try_out(self) -> None:
+        """Classify one picture. Raise ModelError when that fails or makes no sense."""
+        size = self.spec.size
+        picture = np.linspace(0, 255, size * size * 3).astype(np.uint8).reshape(1, size, size, 3)
+        try:
+            scores, features = self._run(picture)
+        except Exception as error:  # it has no common base for them
+            raise self._unfit((str(error).splitlines() or [""])[0]) from error
+        if scores.shape != (1, len(self.categories)):
+            raise self._unfit(
+                f"it gives {list(scores.shape)} for one picture, and has {len(self.categories)}"
+                " classes by its description"
+            )
+        if features.ndim != 2 or len(features) != 1:
+            raise self._unfit(f"its features have the shape {list(features.shape)}, not (1, F)")
+        if not (np.isfinite(scores).all() and np.isfinite(features).all()):
+            raise self._unfit("it gives no finite numbers")
+        if not self._network.gives_logits:
+            total, least = float(scores.sum()), float(scores.min())
+            if least < 0 or abs(total - 1) > TOLERANCE:
+                raise self._unfit(
+                    f"its scores begin at {least:.3g} and sum to {total:.3g}: set `scores: logits`"
+                )
+
+    def predict(self, crops: NDArray[np.uint8]) -> list[Prediction]:
+        """Return one prediction for each of ``crops``; see :class:`~.engine.Engine`."""
+        check_crops(crops, self.spec)
+        found: list[Prediction] = []
+        for start in range(0, len(crops), self._together):
+            part = crops[start : start + self._together]
+            scores, features = self._run(part)
+            probabilities = softmax(scores) if self._network.gives_logits else _scaled(scores)
+            found += [
+                Prediction(one, vector, self.model_id)
+                for one, vector in zip(probabilities, features, strict=True)
+            ]
+        return found
+
+    def _run(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return scores (N, C) and features (N, F), F = 0 without such an output."""
+        network, count = self._network, len(crops)
+        if network.bgr:
+            crops = crops[..., ::-1]
+        pixels: NDArray[Any] = crops.astype(self._kind)
+        if network.mean is not None and network.deviation is not None:
+            mean, deviation = (np.array(n, np.float32) for n in (network.mean, network.deviation))
+            pixels = (pixels / np.float32(255) - mean) / deviation
+        if not self._rows_first:
+            pixels = pixels.transpose(0, 3, 1, 2)
+        if self._fixed and count < self._together:
+            pixels = np.concatenate([pixels, np.repeat(pixels[:1], self._together - count, 0)])
+        found = self._session.run(self._outputs, {self._input: np.ascontiguousarray(pixels)})
+        scores = np.asarray(found[0], np.float32)[:count]
+        if len(found) == 1:
+            return scores, np.zeros((count, 0), np.float32)
+        return scores, np.asarray(found[1], np.float32)[:count]
+
+
+def _scaled(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities that sum to 1, of scores that nearly do."""
+    positive = np.maximum(scores, 0)
+    return positive / np.maximum(positive.sum(1, keepdims=True), np.float32(1e-12))
