@@ -189,12 +189,12 @@ class Prediction:
 class Box(NamedTuple):
     """One thing that a detector sees, and where.
 
-    ``index`` is its class, ``score`` how sure the detector is (0…1). ``x`` and ``y`` are the
+    ``class_index`` is what it is, ``score`` how sure the detector is (0…1). ``x`` and ``y`` are the
     left upper corner, ``width`` and ``height`` the size, all relative (0…1) to the picture as
     it is displayed.
     """
 
-    index: int
+    class_index: int
     score: float
     x: float
     y: float

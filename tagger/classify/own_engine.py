@@ -142,4 +142,5 @@ class OwnEngine:
 def _scaled(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return probabilities that sum to 1, of scores that nearly do."""
     positive = np.maximum(scores, 0)
-    return positive / np.maximum(positive.sum(1, keepdims=True), np.float32(1e-12))
+    total = np.maximum(positive.sum(1, keepdims=True), np.float32(1e-12))
+    return np.asarray(positive / total, np.float32)

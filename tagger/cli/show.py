@@ -64,6 +64,9 @@ def _print(shown: dict[str, Any]) -> None:
             click.echo(f"  {key.replace('_', ' ')}: {printable(str(shown[key]))}")
     for raw in shown["top"]:
         click.echo(f"  class {raw['index']}: {visible(raw['label'])} {raw['probability']:.4f}")
+    if shown["boxes"]:
+        seen = ", ".join(f"{box['label']} {box['score']:.2f}" for box in shown["boxes"])
+        click.echo(f"  seen: {seen}")
     for entry in shown["written"]:
         click.echo(f"  written to {printable(entry['file'])} at {entry['written_at']}")
         for name, values in entry["added"].items():

@@ -218,6 +218,16 @@ class Format(NamedTuple):
         return "upper(p.format) = ?", (storable(self.name),)
 
 
+class People(NamedTuple):
+    """In which a detector saw from ``least`` to ``most`` people (None: any number above)."""
+
+    least: int
+    most: int | None
+
+    def sql(self) -> Sql:
+        return _between("p.people", self.least, None if self.most is None else self.most + 1)
+
+
 def compared(having: Callable[[str], str], names: str, comparison: Comparison, bound: float) -> Sql:
     """Return the condition for photos whose most confident tag of ``names`` compares so.
 

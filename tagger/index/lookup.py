@@ -227,6 +227,20 @@ class Lookup(Database):
         )
         return [photo_row(row) for row in rows]
 
+    def lacking(self, after_id: int, limit: int, *, scenes: bool, detector: bool) -> list[PhotoRow]:
+        """Return classified photos that no network of scenes, or no detector, has looked at.
+
+        ``scenes`` and ``detector`` say which are of interest; by id, those above ``after_id``.
+        """
+        rows = self._rows(
+            "SELECT p.* FROM photos p JOIN predictions r ON r.photo_id = p.id"
+            " WHERE p.id > ? AND p.status IN ('tagged', 'untagged')"
+            " AND ((? AND r.scenes_id IS NULL) OR (? AND r.detector_id IS NULL))"
+            " ORDER BY p.id LIMIT ?",
+            (after_id, scenes, detector, limit),
+        )
+        return [photo_row(row) for row in rows]
+
     def due(
         self, limit: int = 1000, *, online: Callable[[str], bool] = lambda path: True
     ) -> list[str]:

@@ -179,6 +179,16 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ALTER TABLE photos ADD COLUMN sidecar_ctime_ns INTEGER;
         """,
     ),
+    (
+        # Which further networks have looked at a photo; what they see is in its evidence. NULL:
+        # no such network has.
+        "0006_networks",
+        """
+        ALTER TABLE predictions ADD COLUMN scenes_id TEXT;
+        ALTER TABLE predictions ADD COLUMN detector_id TEXT;
+        ALTER TABLE photos ADD COLUMN people INTEGER;
+        """,
+    ),
 )
 
 

@@ -36,6 +36,7 @@ from tagger.index.conditions import (
     Near,
     Not,
     Or,
+    People,
     Query,
     Source,
     State,
@@ -360,6 +361,20 @@ def _format(value: str, column: int, _: date) -> Query:
     return Format({"JPG": "JPEG", "HEIC": "HEIF", "TIF": "TIFF"}.get(name, name))
 
 
+def _people(value: str, column: int, _: date) -> Query:
+    match = re.fullmatch(r"([0-9]{1,4})|([0-9]{0,4})\.\.([0-9]{0,4})", value)
+    if match is None or value == "..":
+        raise _error(
+            f"`{value}` is no number of people" if value else "a number is missing",
+            column,
+            "write people:0, people:2, people:3.. for three or more, or people:1..4",
+        )
+    start, end = (match[1], match[1]) if match[1] else (match[2] or "0", match[3])
+    if end and int(start) > int(end):
+        raise _error(f"`{value}` ends before it begins", column, "write the lower number first")
+    return People(int(start), int(end) if end else None)
+
+
 _FIELDS: dict[str, Callable[[str, int, date], Query]] = {
     "taken": _taken,
     "added": _added,
@@ -369,6 +384,7 @@ _FIELDS: dict[str, Callable[[str, int, date], Query]] = {
     "is": _is,
     "near": _near,
     "format": _format,
+    "people": _people,
 }
 
 FIELDS_HELP: dict[str, tuple[str, str]] = {
@@ -389,5 +405,10 @@ FIELDS_HELP: dict[str, tuple[str, str]] = {
         "latitude, longitude and distance in `m`, `km` or `mi`",
     ),
     "format": ("`format:heic`", "the image format"),
+    "people": (
+        "`people:3..`",
+        "three people or more; also `people:0`, `people:1`, `people:1..4`; only photos that a"
+        " detector has looked at",
+    ),
 }
 """An example of each field and what it finds, for ``docs/commands.md``."""

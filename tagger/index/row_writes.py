@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tagger.index.rows import (
     SavedPhoto,
+    StoredPrediction,
     entry_values,
     may_change_unseen,
     name_values,
@@ -139,6 +140,25 @@ def save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: floa
             photo_id,
         ),
     )
+
+
+def save_prediction(db: sqlite3.Connection, photo_id: int, prediction: StoredPrediction) -> None:
+    """Write what the networks say of a photo, and how many people they see."""
+    db.execute(
+        "INSERT OR REPLACE INTO predictions (photo_id, model_id, top, evidence, features,"
+        " crop_hash, scenes_id, detector_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            photo_id,
+            prediction.model_id,
+            prediction.top,
+            prediction.evidence,
+            prediction.features,
+            prediction.crop_hash,
+            prediction.scenes_id,
+            prediction.detector_id,
+        ),
+    )
+    db.execute("UPDATE photos SET people = ? WHERE id = ?", (prediction.people, photo_id))
 
 
 def add_tags(db: sqlite3.Connection, photo_id: int, tags: Sequence[Tag]) -> None:

@@ -22,18 +22,29 @@ NOT_WRITABLE = "not writable"
 
 @dataclass(frozen=True, slots=True)
 class StoredPrediction:
-    """One photo's prediction as kept: opaque bytes, so that reading needs no numpy."""
+    """What the networks say of one photo, as kept: opaque bytes, so that reading needs no numpy.
+
+    ``evidence`` is of all networks. ``scenes_id`` and ``detector_id`` are the model ids of those
+    besides the first that looked at the photo, None where there was none; ``people`` is how
+    many the detector saw.
+    """
 
     model_id: str
     top: bytes
     evidence: bytes
     features: bytes
     crop_hash: bytes
+    scenes_id: str | None = None
+    detector_id: str | None = None
+    people: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoRow:
-    """What the index knows of one photo, without its tags."""
+    """What the index knows of one photo, without its tags.
+
+    ``people`` is how many a detector saw in it; None when none looked.
+    """
 
     id: int
     path: str
@@ -49,6 +60,7 @@ class PhotoRow:
     keywords_hash: str | None
     keep_out: bool
     note: str
+    people: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,7 @@ def photo_row(row: sqlite3.Row) -> PhotoRow:
         keywords_hash=row["keywords_hash"],
         keep_out=bool(row["keep_out"]),
         note=row["note"],
+        people=row["people"],
     )
 
 
@@ -183,7 +196,14 @@ def tag_of(row: sqlite3.Row) -> Tag:
 def prediction_of(row: sqlite3.Row) -> StoredPrediction:
     """Return a row of ``predictions`` as a record."""
     return StoredPrediction(
-        row["model_id"], row["top"], row["evidence"], row["features"], row["crop_hash"]
+        row["model_id"],
+        row["top"],
+        row["evidence"],
+        row["features"],
+        row["crop_hash"],
+        row["scenes_id"],
+        row["detector_id"],
+        row["people"],
     )
 
 

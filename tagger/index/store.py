@@ -16,6 +16,7 @@ from tagger.index.row_writes import (
     part_row,
     path_of,
     replace_journal,
+    save_prediction,
     save_row,
     set_stat,
     touch,
@@ -67,11 +68,7 @@ class Store(Lookup):
                     [(photo_id, label, now) for label in photo.deleted],
                 )
                 if photo.prediction is not None:
-                    p = photo.prediction
-                    db.execute(
-                        "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?)",
-                        (photo_id, p.model_id, p.top, p.evidence, p.features, p.crop_hash),
-                    )
+                    save_prediction(db, photo_id, photo.prediction)
 
     def relabel(self, photo_id: int, tags: Sequence[Tag], labels_hash: str) -> None:
         """Replace the model's tags of a photo, keeping the user's; files are not concerned."""

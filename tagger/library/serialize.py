@@ -82,15 +82,43 @@ def top_json(blob: bytes, count: int, names: Mapping[int, str]) -> list[dict[str
     ]
 
 
+def boxes_json(evidence: bytes) -> list[dict[str, Any]] | None:
+    """Return the boxes in stored evidence that the detector is sure of, as the documented JSON.
+
+    None when no detector has looked, or the evidence is of another version.
+    """
+    from tagger.detect.coco import COCO_NAMES
+    from tagger.labels.evidence import SURE_SCORE, Evidence
+
+    try:
+        boxes = Evidence.from_bytes(evidence).boxes
+    except ValueError:
+        return None
+    if boxes is None:
+        return None
+    seen = zip(boxes.classes.tolist(), boxes.scores.tolist(), boxes.rects.tolist(), strict=True)
+    return [
+        {
+            "label": COCO_NAMES[index] if index < len(COCO_NAMES) else f"class {index}",
+            "score": round(score, 3),
+            "box": [round(share, 4) for share in rect],
+        }
+        for index, score, rect in seen
+        if score >= SURE_SCORE
+    ]
+
+
 def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) -> dict[str, Any]:
     """Return what the index remembers of a photo besides its tags and facts."""
-    top = reader.top(row.id)
+    stored = reader.prediction(row.id)
     failure = None
     if row.status == "failed":
         failure = next((f for f in reader.failures() if f.path == row.path), None)
     return {
-        "top": top_json(top[1], top_k, class_names(known)) if top else [],
-        "model": top[0] if top else None,
+        "top": top_json(stored.top, top_k, class_names(known)) if stored else [],
+        "model": stored.model_id if stored else None,
+        "boxes": boxes_json(stored.evidence) if stored and stored.detector_id else None,
+        "people": row.people,
         "status": row.status,
         "tagged_at": moment(row.tagged_at),
         "note": row.note or None,

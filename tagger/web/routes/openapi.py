@@ -90,8 +90,12 @@ SCHEMAS: dict[str, _Schema] = {
     "Details": _record(
         **_PHOTO,
         view=_TEXT,
-        top=_list(_record(index=_WHOLE, label=_TEXT, probability=_NUMBER)),
+        top=_list(_record(label=_TEXT, probability=_NUMBER)),
         model=_maybe(_TEXT),
+        # `box`: left, top, width and height, relative to the photo as it is displayed. Null: no
+        # detector has looked at the photo.
+        boxes=_maybe(_list(_record(index=_WHOLE, label=_TEXT, score=_NUMBER, box=_list(_NUMBER)))),
+        people=_maybe(_WHOLE),
         tagged_at=_maybe(_TEXT),
         note=_maybe(_TEXT),
         failure=_maybe(_TEXT),

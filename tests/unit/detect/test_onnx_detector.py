@@ -83,7 +83,7 @@ def test_the_real_network_finds_what_is_marked_in_photos(shared: Path) -> None:
         photo = truth.with_name(truth.name.replace(".boxes.txt", ".jpg"))
         picture = decode(str(photo), CropSpec(), views=ExtraViews(side=416)).picture
         assert picture is not None
-        boxes = [b for b in detector.detect([picture])[0] if b.index == 0 and b.score >= 0.3]
+        boxes = [b for b in detector.detect([picture])[0] if b.class_index == 0 and b.score >= 0.3]
         for x, y, width, height in people:
             near = [
                 box

@@ -48,7 +48,7 @@ def test_cells_of_all_grids() -> None:
 def test_a_box_is_where_it_was_put(stride: int) -> None:
     output = output_of([((35.0, 20.0), (30.0, 24.0), 15, 0.8, 0.9)], stride)
     [box] = read_boxes(output, SIDE, WHOLE)
-    assert box.index == 15 and COCO_NAMES[15] == "cat"
+    assert box.class_index == 15 and COCO_NAMES[15] == "cat"
     assert box.score == pytest.approx(0.72)
     assert [n * SIDE for n in box[2:]] == pytest.approx([20, 8, 30, 24], abs=1e-3)
 
@@ -74,14 +74,14 @@ def test_of_boxes_on_one_thing_the_surest_stays_by_class() -> None:
             ((20.0, 20.0), (16.0, 16.0), 16, 1.0, 0.6),
             ((28.0, 20.0), (16.0, 16.0), 16, 1.0, 0.9),  # shares a third of both: stays
             ((27.0, 28.0), (16.0, 16.0), 16, 1.0, 0.5),
-            ((28.0, 36.0), (16.0, 60.0), 0, 1.0, 0.7),  # another class
+            ((28.0, 44.0), (16.0, 60.0), 0, 1.0, 0.7),  # another class
         ]
     )
     output[cell(3, 4)] = output[cell(3, 2)]  # a neighbour that says nearly the same
     output[cell(3, 4), 1] -= 2
     output[cell(3, 4), 5 + 16] = 0.85
     found = read_boxes(output, SIDE, WHOLE)
-    assert [(box.index, round(box.score, 2)) for box in found] == [
+    assert [(box.class_index, round(box.score, 2)) for box in found] == [
         (16, 0.9),
         (0, 0.7),
         (16, 0.6),
@@ -92,7 +92,7 @@ def test_of_boxes_on_one_thing_the_surest_stays_by_class() -> None:
 def test_one_cell_may_be_of_two_classes() -> None:
     output = output_of([((20.0, 20.0), (16.0, 16.0), 2, 1.0, 0.6)])
     output[cell(2, 2), 5 + 7] = 0.3
-    assert [box.index for box in read_boxes(output, SIDE, WHOLE)] == [2, 7]
+    assert [box.class_index for box in read_boxes(output, SIDE, WHOLE)] == [2, 7]
 
 
 def test_unsure_and_senseless_numbers_give_no_box() -> None:
