@@ -8,7 +8,12 @@ import sys
 import threading
 import time
 
+import pytest
+
 from tagger.pipeline.photo_lock import photo_locks
+from tagger.pipeline.relabel import relabel
+from tagger.records import Tagged
+from tests.support.pipelines import candidate, opened, through
 
 HOLDER = """
 import sys, time
@@ -60,7 +65,8 @@ def test_the_daemon_leaves_a_photo_that_a_command_is_changing(home, scenes):
     assert sidecar.exists()
 
 
-def test_a_command_waits_for_the_daemon_to_be_done_with_a_photo(home, scenes):
+@pytest.mark.parametrize("command", ["untag", "retry"])
+def test_a_command_waits_for_the_daemon_to_be_done_with_a_photo(home, scenes, command):
     photo = home.inbox / "a.jpg"
     shutil.copy2(scenes[0], photo)
     home.once()
@@ -76,8 +82,70 @@ def test_a_command_waits_for_the_daemon_to_be_done_with_a_photo(home, scenes):
     thread = threading.Thread(target=hold)
     thread.start()
     assert held.wait(60)
-    home.run("untag", str(photo))
-    order.append("untagged")
+    home.run(command, str(photo))
+    order.append(command)
     thread.join()
-    assert order == ["released", "untagged"]
-    assert not (home.inbox / "a.jpg.xmp").exists()
+    assert order == ["released", command]
+    assert (home.inbox / "a.jpg.xmp").exists() == (command == "retry")
+
+
+def test_all_are_tried_again_though_one_is_being_changed(home, scenes):
+    for name, scene in zip(("a.jpg", "b.jpg"), scenes, strict=False):
+        shutil.copy2(scene, home.inbox / name)
+    home.once()
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with photo_locks(str(home.state)) as locks:
+            assert locks.take(str(home.inbox / "a.jpg"), 0)
+            held.set()
+            assert free.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(60)
+    with opened(home) as (_, context):
+        threading.Timer(0.5, free.set).start()
+        assert "2 photo(s)" in home.run("retry", "--all")
+        assert free.is_set(), "it has waited for the one that was held"
+        assert len(context.store.due()) == 2
+    thread.join()
+
+
+@pytest.mark.parametrize("name", ["old", "new"])
+def test_a_photo_that_moved_waits_for_whoever_changes_it(home, scenes, name):
+    """Its row would change its path, and its sidecar its name, under the hands of a command."""
+    old, new = home.inbox / "old.jpg", home.inbox / "new.jpg"
+    shutil.copy2(scenes[0], old)
+    home.once()
+    old.rename(new)
+    with opened(home) as (pipeline, context):
+        with photo_locks(str(home.state)) as locks:
+            assert locks.take(str(home.inbox / f"{name}.jpg"), 0)
+            assert pipeline.advance([candidate(new)]) == []
+            assert pipeline.in_work == 0 and not pipeline.is_idle
+            assert context.store.photo(str(old)) and not context.store.photo(str(new))
+            assert (home.inbox / "old.jpg.xmp").exists()
+        [outcome] = through(pipeline, ())
+        assert isinstance(outcome, Tagged) and outcome.how == "moved"
+        assert context.store.photo(str(new)) and not context.store.photo(str(old))
+    assert [path.name for path in home.inbox.glob("*.xmp")] == ["new.jpg.xmp"]
+
+
+def test_a_photo_that_is_being_changed_is_relabelled_later(home, scenes):
+    for name, scene in zip(("a.jpg", "b.jpg"), scenes, strict=False):
+        shutil.copy2(scene, home.inbox / name)
+    home.once()
+    with opened(home) as (pipeline, context):
+        store, tagging = context.store, pipeline.tagging
+        rows = [store.photo(str(home.inbox / name)) for name in ("a.jpg", "b.jpg")]
+        store.relabel_many([(row.id, None) for row in rows], "another vocabulary")
+        with photo_locks(str(home.state)) as locks:
+            assert locks.take(rows[0].path, 0)
+            assert relabel(context, tagging, lambda candidates: None) == 2
+        held, done = (store.photo(row.path) for row in rows)
+        assert held.labels_hash == "another vocabulary" and held.keywords_hash is None
+        assert done.labels_hash == tagging.labels_hash and done.keywords_hash is not None
+        [outcome] = through(pipeline, [candidate(home.inbox / "a.jpg")])
+        assert isinstance(outcome, Tagged)
+        assert store.photo(rows[0].path).labels_hash == tagging.labels_hash
