@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from collections.abc import Callable
 
 from tagger.classify.weights import file_digest
+from tagger.system.files import replace_atomically
 from tagger.text.parsing import parse_json
 
 RACY_NS = 2_000_000_000
@@ -51,13 +53,8 @@ class DigestCache:
         return known if isinstance(known, dict) else {}
 
     def _write(self, known: dict[str, object]) -> None:
-        part = f"{self._path}.part"
-        try:
-            with open(part, "w", encoding="ascii") as file:
-                json.dump(known, file)
-            os.replace(part, self._path)
-        except OSError:
-            return  # no such folder yet, or not ours
+        with contextlib.suppress(OSError):  # no such folder yet, or not ours
+            replace_atomically(self._path, json.dumps(known).encode(), durable=False)
 
 
 def _version(path: str) -> list[int]:

@@ -18,13 +18,13 @@ from tagger.classify.weights import (
     FIRST_DIGEST,
     NO_RIGHTS,
     NO_SPACE,
-    _fsync_folder,
     file_digest,
     first_digest,
     keep_digest,
     models_dir,
 )
 from tagger.errors import DownloadError
+from tagger.system.files import move_into_place
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes there are, and the bytes there will be if the server says."""
@@ -84,10 +84,9 @@ def fetch_weights(
         with _sole_writer(part) as file:
             _fetch(address, file, progress, timeout)
             _check_content(part, info, address, expected)
-            os.replace(part, target)
+            move_into_place(part, target)
             if not expected:
                 keep_digest(target)
-        _fsync_folder(folder)
     except OSError as error:
         remedy = "check the disk"
         if error.errno in NO_SPACE:

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from tagger.classify.child_process import ChildError, never, run_child
 from tagger.classify.digest_cache import DigestCache
-from tagger.classify.onnx_store import SCRATCH, OnnxModel, place, read_json, sole_writer, write_json
+from tagger.classify.onnx_store import SCRATCH, OnnxModel, read_json, sole_writer, write_json
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
+from tagger.system.files import move_into_place
 
 if TYPE_CHECKING:
     import numpy as np
@@ -173,7 +174,7 @@ def optimize(
             # The verdict is written last; one that does not fit its file never counts.
             if verdict.accepted:
                 known["sha256"] = file_digest(part)
-                place(part, path)
+                move_into_place(part, path)
             else:
                 Path(path).unlink(missing_ok=True)
             write_json(model.beside(".int8.json"), known)

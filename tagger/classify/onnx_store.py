@@ -24,6 +24,7 @@ from tagger.classify.digest_cache import DigestCache
 from tagger.classify.weights import models_dir
 from tagger.errors import ModelError
 from tagger.records import CropSpec
+from tagger.system.files import move_into_place, replace_atomically
 from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ def store_converted(path: str, write: Callable[[str], dict[str, Any]]) -> None:
         part = os.path.join(folder, f"{key}.onnx.part")
         try:
             known = write(part)
-            place(part, path)
+            move_into_place(part, path)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part)  # a full disk is not left full
@@ -189,24 +190,9 @@ def sole_writer(folder: str) -> Iterator[None]:
         yield
 
 
-def place(part: str, path: str) -> None:
-    """Rename ``part`` to ``path`` such that a power cut leaves the whole file or none."""
-    for name in (part, os.path.dirname(path)):
-        fd = os.open(name, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        if name == part:
-            os.replace(part, path)
-
-
 def write_json(path: str, known: dict[str, Any]) -> None:
     """Store ``known`` at ``path``, at once."""
-    part = f"{path}.part"
-    with open(part, "w", encoding="ascii") as file:
-        json.dump(known, file)
-    place(part, path)
+    replace_atomically(path, json.dumps(known).encode("ascii"))
 
 
 def read_json(path: str) -> dict[str, Any]:

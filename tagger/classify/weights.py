@@ -132,11 +132,3 @@ def file_digest(path: str) -> str:
         raise ModelError(
             f"cannot read the weights file {path}: {error.strerror}", "check its rights"
         ) from error
-
-
-def _fsync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -11,11 +11,11 @@ import importlib
 import logging
 import os
 import sys
-from dataclasses import dataclass
 
 import click
 
 from tagger import __version__
+from tagger.cli.invocation import Invocation
 from tagger.cli.terminal import in_utf8, let_go, set_up_output
 from tagger.errors import ConfigError, TaggerError
 
@@ -73,32 +73,25 @@ class _Commands(click.Group):
 @click.pass_context
 def cli(ctx: click.Context, config_path: str | None, debug: bool) -> None:
     """Recognise what is in every new photo, offline, and find it again."""
-    if isinstance(ctx.obj, _Asked):
+    if isinstance(ctx.obj, Invocation):
         ctx.obj.debug, ctx.obj.command = debug, ctx.invoked_subcommand
+        ctx.obj.attach(ctx)
     ctx.obj = config_path
-
-
-@dataclass(slots=True)
-class _Asked:
-    """What :func:`main` is to know of the command line."""
-
-    debug: bool = False
-    command: str | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code.
 
     That is 0, or 2 after a mistake said in one line, or 70 after an error that nobody foresaw, or
-    78 when the config lets ``tagger run`` do nothing. When threads were left behind that still
-    run, the process ends here.
+    78 when the config lets ``tagger run`` do nothing. When a dead disk keeps threads of the daemon,
+    the process ends here.
     """
     set_up_output()
     if arguments is None:
         in_utf8()
-    code = _run(arguments)
-    hanging = sys.modules.get("tagger.daemon.stalls")
-    if hanging is not None and hanging.left_behind():
+    asked = Invocation()
+    code = _run(arguments, asked)
+    if asked.ends_at_once:
         # To take the interpreter down around a thread that is in a library makes that abort.
         logging.shutdown()
         let_go()
@@ -107,10 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: list[str] | None) -> int:
+def _run(arguments: list[str] | None, asked: Invocation) -> int:
     # Idle threads of torch must not spin: for months in the daemon, in vain elsewhere.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    asked = _Asked()
     try:
         result = cli.main(arguments, prog_name="tagger", standalone_mode=False, obj=asked)
         sys.stdout.flush()  # what cannot be written is to be said, too
@@ -158,7 +150,7 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-def _trace(asked: _Asked) -> None:
+def _trace(asked: Invocation) -> None:
     """Show where the present error arose, if that is asked for."""
     if asked.debug:
         import traceback
@@ -172,7 +164,7 @@ def _cause(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {error}"
 
 
-def _remedy(error: Exception, asked: _Asked) -> str:
+def _remedy(error: Exception, asked: Invocation) -> str:
     if isinstance(error, OSError):
         return "check the disk and the rights"
     if asked.debug:

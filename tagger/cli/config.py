@@ -6,12 +6,12 @@ import os
 
 import click
 
-from tagger.cli.common import ask_path, read_config, vocabulary
+from tagger.cli.common import ask_path, read_config
 from tagger.config.example import example_config
 from tagger.config.loader import config_places
-from tagger.config.schema import Config
 from tagger.errors import ConfigError
 from tagger.paths import is_inside
+from tagger.pipeline.preflight import check_config
 
 
 @click.command("init")
@@ -64,16 +64,3 @@ def check(ctx: click.Context) -> None:
     for root in config.watch:
         if not os.path.isdir(root.path):
             click.echo(f"Note: {root.path} is not there now; it is watched once it is.")
-
-
-def check_config(config: Config, path: str) -> None:
-    """Raise ConfigError when the config asks for labels, languages or models that are not."""
-    from tagger.classify.catalog import check_model_name
-    from tagger.labels.config_check import check_labels_config
-
-    problems = check_labels_config(config.labels, vocabulary(config)) + check_model_name(
-        config.model.name
-    )
-    if problems:
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        raise ConfigError(f"{path} has {len(problems)} mistake{'s'[: len(problems) > 1]}:{lines}")

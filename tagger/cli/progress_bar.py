@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from tagger.config.schema import LogConfig
-from tagger.daemon.progress import ProgressSnapshot
+from tagger.library.daemon_status import ProgressSnapshot
 from tagger.system.humanize import duration
 
 ENOUGH = 10

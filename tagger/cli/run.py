@@ -7,11 +7,11 @@ from contextlib import nullcontext
 import click
 
 from tagger.cli.common import leave_folder, read_config
-from tagger.cli.config import check_config
+from tagger.cli.invocation import invocation
 from tagger.cli.progress_bar import Bar, wants_bar
 from tagger.config.loader import load_config
 from tagger.config.schema import Config
-from tagger.errors import ConfigError
+from tagger.pipeline.preflight import check_config
 from tagger.system.logs import set_up_logging
 from tagger.system.process import be_nice, give_memory_back, keep_private, raise_descriptors
 from tagger.system.sd_notify import Notifier
@@ -27,9 +27,7 @@ def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
     SIGTERM stops it within seconds, SIGHUP makes it read its config again.
     """
     config, path = read_config(ctx)
-    check_config(config, path)
-    if not config.watch:
-        raise ConfigError(f"{path} watches no folder", "add one under `watch:`")
+    check_config(config, path, watches=True)
     leave_folder()
     keep_private()
     give_memory_back()
@@ -45,11 +43,14 @@ def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
 
     with Bar() if wants_bar(config.log) else nullcontext() as bar:
         set_up_logging(config.log.level, config.log.format)
-        show = bar.show if bar else None
+        show = bar.show if bar else lambda progress: None
         daemon = Daemon(
             config, read_config=again, show=show, notifier=Notifier(), take_over=take_over
         )
-        if once:
-            daemon.run_once()
-        else:
-            daemon.run()
+        try:
+            if once:
+                daemon.run_once()
+            else:
+                daemon.run()
+        finally:
+            invocation(ctx).ends_at_once = daemon.left_behind

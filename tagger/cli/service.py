@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tagger.cli.common import read_config
-from tagger.cli.config import check_config
 from tagger.errors import ConfigError
+from tagger.pipeline.preflight import check_config
 from tagger.system.logs import printable
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def _install_plan(
     from tagger.service.plan import plan_install
 
     config, path = read_config(ctx)
-    check_config(config, path)
-    if not config.watch:
-        raise ConfigError(f"{path} watches no folder", "add one under `watch:`")
+    check_config(config, path, watches=True)
     return plan_install(config, path, user=user, run_as=run_as, network=network), path
 
 

@@ -11,8 +11,8 @@ import click
 
 from tagger.cli.common import config_or_default, json_option, print_json
 from tagger.config.schema import Config
-from tagger.daemon.progress import ProgressSnapshot
 from tagger.errors import TaggerError
+from tagger.library.daemon_status import ProgressSnapshot
 from tagger.library.status import status_json
 from tagger.system.logs import printable
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import signal
 import sys
-import tempfile
 from types import FrameType
 
 import click
@@ -16,8 +14,9 @@ from tagger.cli.common import config_or_default, leave_folder
 from tagger.config.edit import with_value
 from tagger.config.loader import find_config
 from tagger.errors import ConfigError
+from tagger.system.files import replace_atomically
 from tagger.system.logs import set_up_logging
-from tagger.system.process import keep_private
+from tagger.system.process import keep_private, raise_descriptors
 
 
 @click.group("web", invoke_without_command=True)
@@ -38,6 +37,7 @@ def web_command(ctx: click.Context, listen: str | None) -> None:
     leave_folder()
     set_up_logging(config.log.level, config.log.format)
     keep_private()
+    raise_descriptors()
     with WebServer(config) as server:
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -80,20 +80,8 @@ def _write(path: str, made: str) -> None:
         with open(path, encoding="utf-8", newline="") as file:
             text, st = file.read(), os.fstat(file.fileno())
         new = with_value(text, path, "web", "password", made)
-        fd, beside = tempfile.mkstemp(prefix=".tagger-", dir=os.path.dirname(path))
-        try:
-            with open(fd, "w", encoding="utf-8", newline="") as target:
-                target.write(new)
-                target.flush()
-                os.fchmod(fd, st.st_mode & 0o7777)
-                if (st.st_uid, st.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(fd, st.st_uid, st.st_gid)
-                os.fsync(fd)
-            os.replace(beside, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(beside)
-            raise
+        # Nobody else reads the hash meanwhile.
+        replace_atomically(path, new.encode(), mode=0o600, like=st, unique=True)
     except OSError as error:
         raise ConfigError(
             f"cannot write {path}: {error.strerror}",

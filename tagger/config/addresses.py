@@ -1,38 +1,63 @@
-"""Addresses in the configuration: host and port, URLs, networks."""
+"""Addresses in the configuration: host and port, networks."""
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from tagger.errors import ConfigError
 
-_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})")
-_LOOPBACK = re.compile(r"127(\.[0-9]{1,3}){3}|localhost|\[::1\]")
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/@\[\]]+)):([0-9]{1,5})")
+_LOOPBACK = re.compile(r"127(\.[0-9]{1,3}){3}|localhost|::1")
 
 
-def web_address(text: str) -> tuple[str, int]:
-    """Return host (IPv6 with brackets) and port of ``web.listen``; raise ConfigError for others."""
-    match = _LISTEN.fullmatch(text)
-    if match is None or int(match[2]) > 65535:
-        raise ConfigError(
-            f"web.listen: {text!r} is no address and port", "write, for example, 127.0.0.1:5000"
-        )
-    return match[1], int(match[2])
+class Address(NamedTuple):
+    """Where to listen: a name or IP address (IPv6 without brackets), and a TCP port."""
+
+    host: str
+    port: int
 
 
-def _is_elsewhere(host: str) -> bool:
-    """Whether other machines reach ``host``; a name is looked up when it is listened to."""
-    if _LOOPBACK.fullmatch(host):
-        return False
+def parse_address(key: str, text: str, *, names: bool = True) -> Address:
+    """Return the address ``127.0.0.1:5000``, ``[::1]:5000`` or ``name:5000``, given for ``key``.
+
+    Without ``names`` the host must be an IP address, or ``localhost`` for 127.0.0.1, and the port
+    one that others can know, not 0. Raise ConfigError for anything else.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if match is not None and int(match[3]) <= 65535:
+        host, port = match[1] or match[2], int(match[3])
+        if host == "localhost" and not names:
+            host = "127.0.0.1"
+        plain = names and not match[1]
+        if plain or (_ip_version(host) == (6 if match[1] else 4) and (names or port)):
+            return Address(host, port)
+    raise ConfigError(
+        f"{key}: {text!r} is no address with a port", "write, for example, 127.0.0.1:5000"
+    )
+
+
+def _ip_version(host: str) -> int | None:
+    """Return 4 or 6 for an IP address, None for anything else."""
     import ipaddress  # some milliseconds, which most commands need not spend
 
     try:
-        return not ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host).version
     except ValueError:
+        return None
+
+
+def is_elsewhere(host: str) -> bool:
+    """Whether other machines reach ``host``; a name is looked up when it is listened to."""
+    if _LOOPBACK.fullmatch(host):
         return False
+    import ipaddress
+
+    return _ip_version(host) is not None and not ipaddress.ip_address(host).is_loopback
 
 
-def _check_networks(networks: tuple[str, ...]) -> None:
+def check_networks(key: str, networks: tuple[str, ...]) -> None:
+    """Raise ConfigError unless the values of ``key`` are IP addresses or networks."""
     import ipaddress
 
     for network in networks:
@@ -40,28 +65,6 @@ def _check_networks(networks: tuple[str, ...]) -> None:
             ipaddress.ip_network(network)
         except ValueError as error:
             raise ConfigError(
-                f"web.trusted_proxies: {network!r} is no address or network ({error})",
+                f"{key}: {network!r} is no address or network ({error})",
                 "write, for example, 192.168.1.10 or 10.0.0.0/8",
             ) from error
-
-
-def listen_address(text: str) -> tuple[str, int]:
-    """Return the IP address and the port of ``127.0.0.1:9108``, ``[::1]:9108`` or ``localhost:1``.
-
-    Raise ConfigError for anything else.
-    """
-    import ipaddress
-
-    host, _, port = text.rpartition(":")
-    host = "127.0.0.1" if host == "localhost" else host
-    try:
-        address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
-        if (address.version == 6) != (host[:1] == "[") or not port.isascii():
-            raise ValueError(text)
-        if not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError(text)
-    except ValueError as error:
-        raise ConfigError(
-            f"metrics.listen: {text!r} is no address with a port", 'write "127.0.0.1:9108"'
-        ) from error
-    return str(address), int(port)

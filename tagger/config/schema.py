@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tagger.config.addresses import _check_networks, _is_elsewhere, listen_address, web_address
+from tagger.config.addresses import Address, check_networks, is_elsewhere, parse_address
 from tagger.errors import ConfigError
 from tagger.paths import is_inside
 
@@ -182,17 +182,20 @@ class MetricsConfig:
     public: bool = setting("Allow an address that other machines can reach.", False)
 
     def __post_init__(self) -> None:
-        if self.listen is None:
-            return
-        import ipaddress  # some milliseconds, which most commands need not spend
-
-        host, _ = listen_address(self.listen)
-        if not self.public and not ipaddress.ip_address(host).is_loopback:
+        address = self.address
+        if address is not None and not self.public and is_elsewhere(address.host):
             raise ConfigError(
                 f"metrics.listen: other machines can reach {self.listen}, and the metrics show the"
                 " paths of your folders without a password",
                 "listen on 127.0.0.1, or allow it with `public: true` under `metrics`",
             )
+
+    @property
+    def address(self) -> Address | None:
+        """Where to listen, if anywhere."""
+        if self.listen is None:
+            return None
+        return parse_address("metrics.listen", self.listen, names=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,13 +238,13 @@ class WebConfig:
     )
 
     def __post_init__(self) -> None:
-        host, _ = web_address(self.listen)
+        host, _ = self.address
         if self.password is not None and not PASSWORD_HASH.fullmatch(self.password):
             raise ConfigError(
                 "web.password: it is not what `tagger web password` makes",
                 "run that, and copy the line that it prints",
             )
-        if self.password is None and _is_elsewhere(host):
+        if self.password is None and is_elsewhere(host):
             raise ConfigError(
                 f"web.listen: {self.listen} can be reached from other machines, and the page has"
                 " no password",
@@ -249,12 +252,17 @@ class WebConfig:
                 " elsewhere through `ssh -L 5000:127.0.0.1:5000`",
             )
         if self.trusted_proxies:
-            _check_networks(self.trusted_proxies)
+            check_networks("web.trusted_proxies", self.trusted_proxies)
         if self.inbox and not _is_below(self.inbox):
             raise ConfigError(
                 f"web.inbox: {self.inbox!r} is no sub-folder",
                 "write a name, as `Inbox` or `new/web`",
             )
+
+    @property
+    def address(self) -> Address:
+        """Where to listen."""
+        return parse_address("web.listen", self.listen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from tagger.system.control_socket import Action
 if TYPE_CHECKING:
     from tagger.config.schema import Config
     from tagger.index.store import Store
+    from tagger.library.daemon_status import DaemonStatus
     from tagger.records import Outcome
     from tagger.watch.watcher import Watcher
 
@@ -25,7 +26,7 @@ class DaemonCommands:
 
     ``config`` and ``watcher`` give those of the moment, which a reload replaces; ``online``
     says whether the watched folder of a path is there; ``changed`` is called when photos are
-    to wait, or no longer. ``store`` is the daemon's own.
+    to wait, or no longer. ``store`` is the daemon's own, ``status`` the record of the last tick.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class DaemonCommands:
         self.store = store
         self.online = online
         self.paused = store.meta("paused") == "1"
+        self.status: DaemonStatus | None = None
         self._config, self._watcher, self._changed = config, watcher, changed
         self._lock = threading.Lock()
         self._hearing: list[Callable[[Outcome], None]] = []

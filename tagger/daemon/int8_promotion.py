@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tagger.classify.loader import EngineLoader
-from tagger.daemon.progress import ProgressSnapshot
 from tagger.errors import ModelError, TaggerError
+from tagger.library.daemon_status import ProgressSnapshot
 from tagger.pipeline.context import Context
 
 if TYPE_CHECKING:

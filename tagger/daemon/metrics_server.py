@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 from wsgiref.types import WSGIApplication
 
-if TYPE_CHECKING:
-    from tagger.web.http.server import ServingThread
-import socket
-from typing import TYPE_CHECKING
-
-from tagger.config.addresses import listen_address
+from tagger.config.addresses import Address
 
 if TYPE_CHECKING:
     from tagger.web.http.server import ServingThread
 
+THREADS, CONNECTIONS, MAX_BODY = 2, 20, 1024
+"""That answer; of clients at once; bytes."""
 
-def serve(address: str, answer: WSGIApplication) -> ServingThread:
+
+def serve(address: Address, answer: WSGIApplication) -> ServingThread:
     """Answer at ``address``; raise OSError if it cannot be had.
 
     The library's own server would wake up twice a second, and let in any number of clients.
     """
     from tagger.web.http.server import Serving, ServingThread
 
-    host, port = listen_address(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+        listening.bind(address)
     except OSError:
         listening.close()
         raise
@@ -36,7 +34,3 @@ def serve(address: str, answer: WSGIApplication) -> ServingThread:
         listening, answer, threads=THREADS, connections=CONNECTIONS, max_body=MAX_BODY
     )
     return ServingThread(serving, "metrics")
-
-
-THREADS, CONNECTIONS, MAX_BODY = 2, 20, 1024
-"""That answer; of clients at once; bytes."""

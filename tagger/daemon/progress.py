@@ -7,37 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from tagger.system.humanize import duration
+from tagger.library.daemon_status import ProgressSnapshot
 
 WINDOW_SECONDS = 60.0
 """The rate is that of the last minute."""
 LINE_SECONDS = 60.0
 """How often a log is told."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProgressSnapshot:
-    """How the work stands.
-
-    ``done`` counts photos since the start, ``remaining`` those that are known to be left,
-    ``rate`` is photos a second, ``seconds_left`` is for the rest of them at that rate. Both
-    are None while there is nothing to go by.
-    """
-
-    done: int = 0
-    remaining: int = 0
-    rate: float | None = None
-    seconds_left: float | None = None
-
-    def __str__(self) -> str:
-        parts = [f"{self.done:,} photos done, {self.remaining:,} to go"]
-        if self.rate is not None:
-            parts.append(f"{self.rate:.1f} a second")
-        if self.seconds_left is not None:
-            parts.append(f"about {duration(self.seconds_left)} left")
-        return ", ".join(parts)
 
 
 class Progress:

@@ -1,86 +1,147 @@
-"""What the daemon tells of itself: to whoever asks for the status, and to systemd."""
+"""Who is given the record of each tick: the status file, systemd, Prometheus, the progress bar."""
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
-from tagger.classify.loader import EngineLoader
-from tagger.daemon.progress import ProgressSnapshot
-from tagger.daemon.worker import Worker
+from tagger.daemon.metrics import Metrics
+from tagger.index.connection import concerns_index
+from tagger.library.daemon_status import DaemonStatus, ProgressSnapshot
+from tagger.system.files import SpareDescriptor
 from tagger.system.logs import printable
 from tagger.system.process import memory_mb
 from tagger.system.sd_notify import Notifier
-from tagger.system.state_dir import write_heartbeat
+from tagger.system.state_dir import STATUS_NAME, write_heartbeat
+
+log = logging.getLogger(__name__)
 
 MEMORY_SECONDS = 10.0
 """How long a figure of the memory is good for; it takes milliseconds to find out."""
+BUSY_SECONDS = 2.0
+"""How often the record is made while there is work."""
+IDLE_SECONDS = 60.0
+"""How often otherwise, and how often the same trouble with reporting is logged."""
 COUNT_SECONDS = 2.0
 """How often, at most, the photos are counted for the service manager."""
 
 
-class HeartbeatWriter:
-    """The file in ``state_dir`` that says how the daemon is; written when that changes.
+class MemoryGauge:
+    """The memory of the daemon and its processes. ``clock`` is monotonic seconds."""
 
-    ``clock`` is monotonic seconds.
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._megabytes: float | None = None
+        self._due = -math.inf
+
+    def megabytes(self) -> float | None:
+        """Return it in MB (10⁶ bytes), at most ten seconds old; None when it is not known."""
+        if self._clock() >= self._due:
+            self._due, self._megabytes = self._clock() + MEMORY_SECONDS, memory_mb()
+        return self._megabytes
+
+
+class HeartbeatWriter:
+    """Writes the status file in ``state_dir``, when something has changed.
+
+    A disk that does not take it is logged once, until it does.
     """
 
-    def __init__(self, state_dir: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._state_dir, self._clock = state_dir, clock
-        self._told: Mapping[str, Any] = {}
-        self._memory: float | None = None
-        self._memory_due = -math.inf
-        self._beat_at = clock()
+    def __init__(self, state_dir: str) -> None:
+        self._state_dir = state_dir
+        self._written: DaemonStatus | None = None
+        self._failure = ""
+        self._spare = SpareDescriptor()
 
-    @property
-    def age(self) -> float:
-        """Seconds since :meth:`write` was called last, whether or not something was new."""
-        return self._clock() - self._beat_at
-
-    def memory(self) -> float | None:
-        """Return the memory of the daemon in MB, at most ten seconds old."""
-        if self._clock() >= self._memory_due:
-            self._memory_due, self._memory = self._clock() + MEMORY_SECONDS, memory_mb()
-        return self._memory
-
-    def write(self, said: Mapping[str, Any], *, always: bool) -> None:
-        """Write ``said``, with the time and the memory, if it is new or ``always``."""
-        self._beat_at = self._clock()
-        if not always and said == self._told:
+    def write(self, status: DaemonStatus, *, always: bool) -> None:
+        """Write ``status`` if it is new, or ``always``."""
+        if not always and status.same_as(self._written):
             return
-        self._told = said
-        now = time.time()
-        write_heartbeat(self._state_dir, {**said, "updated_at": now, "memory_mb": self.memory()})
+        try:
+            self._spare.call(lambda: write_heartbeat(self._state_dir, status.to_json()))
+        except OSError as error:
+            self._written = None  # tried again at the next tick
+            if str(error) != self._failure:
+                self._failure = str(error)
+                log.warning("cannot write %s in %s: %s", STATUS_NAME, self._state_dir, error)
+        else:
+            self._written, self._failure = status, ""
 
 
 class SystemdReporter:
-    """The service manager: hears in a line how it stands, and that the work moves."""
+    """Reports status and watchdog pings to systemd."""
 
     def __init__(self, notifier: Notifier) -> None:
         self.notifier = notifier
-        self._counted_at = 0.0
+        self._counted_at = -math.inf
 
-    def tell(
-        self,
-        worker: Worker,
-        loader: EngineLoader,
-        standing: ProgressSnapshot,
-        counts: Callable[[], Mapping[str, int]],
-    ) -> None:
-        """Feed the watchdog while the work moves, and say what it does."""
-        if worker.moves():
+    def report(self, status: DaemonStatus, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Ping the watchdog while the work moves, and say in a line what it does.
+
+        ``counts`` gives the photos of the index by their status; it may raise sqlite3.Error.
+        """
+        if status.moving:
             self.notifier.alive()
         now = time.monotonic()
-        if loader.engine is None and loader.error is not None:
-            self.notifier.status(printable(f"waiting: {loader.error.message}"))
-        elif worker.paused_reason:
-            self.notifier.status(printable(worker.paused_reason))
-        elif standing.remaining:
-            self.notifier.status(str(standing))
+        if status.model is None and status.problem:
+            self.notifier.status(printable(f"waiting: {status.problem}"))
+        elif status.paused_reason:
+            self.notifier.status(printable(status.paused_reason))
+        elif status.progress is not None and status.progress.remaining:
+            self.notifier.status(str(status.progress))
         elif now >= self._counted_at + COUNT_SECONDS:
             self._counted_at = now
             number = counts()
             photos = number["tagged"] + number["untagged"]
             self.notifier.status(f"idle, {photos:,} photos, {number['failed']:,} failures")
+
+
+class StatusReporter:
+    """Hands the record of each tick to whoever wants it; trouble with one is no other's.
+
+    ``show`` is given the progress.
+    """
+
+    def __init__(
+        self,
+        state_dir: str,
+        notifier: Notifier,
+        metrics: Metrics,
+        show: Callable[[ProgressSnapshot], None],
+    ) -> None:
+        self.notifier, self.heartbeat = notifier, HeartbeatWriter(state_dir)
+        self.memory = MemoryGauge()
+        self._systemd, self._metrics, self._show = SystemdReporter(notifier), metrics, show
+        self._quiet_until = -math.inf
+
+    def report(
+        self, status: DaemonStatus, counts: Callable[[], Mapping[str, int]], *, always: bool
+    ) -> None:
+        """Report ``status``; ``always``: into the file even when nothing has changed.
+
+        ``counts`` gives the photos of the index by their status; it may raise sqlite3.Error.
+        """
+        self._metrics.show(status)
+        with self.guarded():
+            self._show(status.progress or ProgressSnapshot())
+        with self.guarded():
+            self.heartbeat.write(status, always=always)
+        with self.guarded():
+            self._systemd.report(status, counts)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Within, an error is logged, once a minute: reporting ends no work."""
+        try:
+            yield
+        except Exception as error:
+            if time.monotonic() < self._quiet_until:
+                return
+            self._quiet_until = time.monotonic() + IDLE_SECONDS
+            if concerns_index(error):
+                log.warning("the index cannot be read: %s", error)
+            else:
+                log.error("error in the main thread", exc_info=error)

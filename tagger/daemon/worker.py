@@ -7,17 +7,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tagger.classify.loader import EngineLoader
 from tagger.daemon.candidate_queue import CandidateQueue
 from tagger.daemon.int8_promotion import Int8Promotion
-from tagger.daemon.progress import Progress, ProgressSnapshot
+from tagger.daemon.progress import Progress
 from tagger.decode.pool import decode_pool
 from tagger.errors import ConfigError, ModelError
 from tagger.index.connection import concerns_index
 from tagger.labels.chooser import make_chooser
+from tagger.library.daemon_status import LastPhoto, ProgressSnapshot
 from tagger.pipeline.context import Context, WorkerEvents
 from tagger.records import Candidate, Outcome, Tagged, Unchanged
 from tagger.system.process import trim_memory
@@ -44,15 +44,6 @@ STUCK_SECONDS = 900.0
 """A batch that takes longer hangs: sixteen photos may each be given up after a minute."""
 TRIM_STEP = 128
 """After so many photos in a row free memory is given back, in some ms."""
-
-
-@dataclass(slots=True)
-class Last:
-    """The photo that was handled last: seconds since the epoch, and what it took."""
-
-    path: str
-    at: float
-    milliseconds: float
 
 
 class _Mode(enum.Enum):
@@ -88,7 +79,7 @@ class Worker:
         until: threading.Event | None = None,
     ) -> None:
         self.paused_reason: str | None = None
-        self.last: Last | None = None
+        self.last: LastPhoto | None = None
         self._context, self._loader = context, loader
         self._candidates, self._progress, self._events = candidates, progress, events
         self._held, self._until = held, until
@@ -226,7 +217,7 @@ class Worker:
         for outcome in outcomes:
             if isinstance(outcome, Tagged):
                 self._troubles = 0
-                self.last = Last(outcome.path, time.time(), sum(outcome.milliseconds.values()))
+                self.last = LastPhoto(outcome.path, time.time(), sum(outcome.milliseconds.values()))
             self._events.photo_done(outcome)
         handled = sum(not isinstance(outcome, Unchanged) for outcome in outcomes)
         self._progress.add(handled)

@@ -22,6 +22,7 @@ from tagger.doctor.model import check_model
 from tagger.doctor.report import Installation, Result, State
 from tagger.doctor.sandbox import check_decoding
 from tagger.errors import ConfigError, TaggerError
+from tagger.pipeline.preflight import config_problems
 
 Check = Callable[[Installation], Iterable[Result]]
 
@@ -38,16 +39,16 @@ def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Itera
     else:
         try:
             config = load_config(path)
-            problems = _mistakes(config)
+            problems = config_problems(config)
         except TaggerError as error:
-            # Of another state directory, or none, nothing could be said that helps.
+            # Checks of another state directory, or of none, would not help.
             remedy = error.remedy or "correct these lines; config.example.yaml has every key"
             yield Result("config", "error", error.message, remedy)
             return
         found = True
         if problems:
-            said = f"{path}: {'; '.join(problems)}"
-            yield Result("config", "error", said, "correct these, then `tagger config check`")
+            text = f"{path}: {'; '.join(problems)}"
+            yield Result("config", "error", text, "correct these, then `tagger config check`")
         else:
             yield _found(path, () if named else config_places(environ))
     yield from checks(Installation(config, environ=environ), folders=found)
@@ -92,20 +93,10 @@ def _guarded(name: str, check: Check, patient: Installation) -> Iterator[Result]
         yield Result(name, "error", f"the check failed: {error}", "run this with sudo")
 
 
-def _mistakes(config: Config) -> list[str]:
-    """Return what the config asks for and does not exist."""
-    from tagger.classify.catalog import check_model_name
-    from tagger.labels.config_check import check_labels_config
-    from tagger.labels.vocabulary import own_vocabulary
-
-    known = own_vocabulary(config.state_dir)
-    return [*check_labels_config(config.labels, known), *check_model_name(config.model.name)]
-
-
 def _found(path: str, places: Iterable[str]) -> Result:
     """Say which file it is, and which others at ``places`` it hides."""
     hidden = [place for place in places if os.path.isfile(place) and os.path.abspath(place) != path]
     if not hidden:
         return Result("config", "ok", path)
-    said = f"{path} is used, and not {', '.join(hidden)}"
-    return Result("config", "warning", said, "delete the one, or name the other with --config")
+    text = f"{path} is used, and not {', '.join(hidden)}"
+    return Result("config", "warning", text, "delete the one, or name the other with --config")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from tagger.config.schema import Config, WatchRoot
 from tagger.doctor.report import Installation, Result, name_of
 from tagger.metadata.safe_write.folder_capabilities import refusals
+from tagger.watch.interfaces import RootStatus
 from tagger.watch.root_owner import writers_of
 
 MOST_FOLDERS = 1_000_000
@@ -48,13 +49,13 @@ def _folder(patient: Installation, root: WatchRoot) -> Result:
     user, wanted = name_of(patient.user), writes(patient.config, root)
     of = f"belongs to {name_of(st.st_uid)}, {mount.fstype} mounted at {mount.mountpoint}"
     told = _told(patient, root)
-    if told and told.get("state") != "online":
-        why = told.get("reason") or told.get("state")
+    if told and told.state != "online":
+        why = told.reason or told.state
         remedy = "mount its disk again; nothing is forgotten meanwhile"
         return Result(name, "error", f"{of}; the daemon reports it offline: {why}", remedy)
     if wanted and (foreign := writers_of(patient.config.state_dir).foreign(path, path)):
-        said, _, remedy = foreign.rpartition("; ")
-        return Result(name, "warning", f"{of}; {said}; those of this one are in its index", remedy)
+        text, _, remedy = foreign.rpartition("; ")
+        return Result(name, "warning", f"{of}; {text}; those of this one are in its index", remedy)
     if wanted and os.statvfs(path).f_flag & os.ST_RDONLY:
         return Result(
             name,
@@ -76,32 +77,32 @@ def _folder(patient: Installation, root: WatchRoot) -> Result:
                 f"{of}; {user} may not {'write to' if write else 'read'} it",
                 f"setfacl -R -m {who},d:{who} {shlex.quote(path)}",
             )
-    said = f"{of}; {user} may {'read and write' if wanted else 'read'} it"
-    return _refused(name, path, said) if wanted else Result(name, "ok", said)
+    text = f"{of}; {user} may {'read and write' if wanted else 'read'} it"
+    return _refused(name, path, text) if wanted else Result(name, "ok", text)
 
 
-def _refused(name: str, path: str, said: str) -> Result:
+def _refused(name: str, path: str, text: str) -> Result:
     """Return how a folder is that may be written to: some refuse single operations."""
     try:
         refused = refusals(path)
     except OSError as error:
         remedy = "see whether it is immutable (`lsattr -d`), and how it is mounted"
-        return Result(name, "error", f"{said}, but no file can be made: {error.strerror}", remedy)
+        return Result(name, "error", f"{text}, but no file can be made: {error.strerror}", remedy)
     if not refused:
-        return Result(name, "ok", said)
-    said += f", but it refuses {', '.join(refused)}"
+        return Result(name, "ok", text)
+    text += f", but it refuses {', '.join(refused)}"
     if {"rename", "delete"} & {*refused}:
         remedy = (
             "mount it so that files can be renamed and deleted, or set `read_only: true` for it: "
             "tags may be in the index only"
         )
-        return Result(name, "warning", said, remedy)
-    return Result(name, "ok", f"{said}: sidecars are written without that")
+        return Result(name, "warning", text, remedy)
+    return Result(name, "ok", f"{text}: sidecars are written without that")
 
 
-def _told(patient: Installation, root: WatchRoot) -> dict[str, str]:
-    roots = patient.said.get("roots", ()) if patient.runs else ()
-    return next((one for one in roots if one.get("path") == root.path), {})
+def _told(patient: Installation, root: WatchRoot) -> RootStatus | None:
+    """Return what the running daemon says of a watched folder."""
+    return patient.status.root(root.path) if patient.runs else None
 
 
 def check_events(patient: Installation) -> Iterator[Result]:
@@ -111,24 +112,24 @@ def check_events(patient: Installation) -> Iterator[Result]:
             continue
         name = f"events {root.path}"
         told = _told(patient, root)
-        if told and told.get("state") == "online":
-            reason = told.get("reason", "") if told.get("mode") == "poll" else None
+        if told and told.state == "online":
+            reason = told.reason if told.mode == "poll" else None
             if reason is not None:
-                reason = reason.removesuffix(told.get("not_written", "")).removesuffix("; ")
+                reason = reason.removesuffix(told.not_written).removesuffix("; ")
             by = "by the running daemon"
         else:
             reason, by = _prove(patient, root)
         if reason is None:
             yield Result(name, "ok", f"changes are noticed at once ({by})")
             continue
-        said = f"scanned every {patient.config.rescan_seconds:.0f} s: {reason}"
+        text = f"scanned every {patient.config.rescan_seconds:.0f} s: {reason}"
         if reason.startswith(_BY_CHOICE):
-            yield Result(name, "ok", said)
+            yield Result(name, "ok", text)
             continue
         remedy = "use `mode: poll` if it stays so"
         if "raise " in reason:
             remedy = "raise the limit, see inotify"
-        yield Result(name, "warning", said, remedy)
+        yield Result(name, "warning", text, remedy)
 
 
 def _prove(patient: Installation, root: WatchRoot) -> tuple[str | None, str]:

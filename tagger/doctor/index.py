@@ -104,23 +104,23 @@ def check_index(patient: Installation, found: Findings) -> Iterator[Result]:
     if not found.there:
         yield Result("index", "ok", "there is none yet; the daemon makes it")
     elif found.steps - known:
-        said = f"it was written by a newer tagger ({max(found.steps - known)})"
-        yield Result("index", "error", said, "use that version")
+        text = f"it was written by a newer tagger ({max(found.steps - known)})"
+        yield Result("index", "error", text, "use that version")
     elif found.damage:
         yield Result("index", "error", f"it is damaged: {found.damage}", restart)
     elif known - found.steps and patient.runs:
         yield Result("index", "ok", "it is being brought up to date by the daemon")
     elif known - found.steps:
-        said = "it was written by an older tagger"
-        yield Result("index", "warning", said, "start the daemon, which brings it up to date")
+        text = "it was written by an older tagger"
+        yield Result("index", "warning", text, "start the daemon, which brings it up to date")
     else:
         yield Result("index", "ok", f"sound, {photos:,} photos, {megabytes(found.size)}")
     with contextlib.suppress(OSError):
         old = [n for n in os.listdir(state_dir) if n.startswith(DAMAGED_PREFIX)]
         if old := sorted(n for n in old if n.endswith(".sqlite3")):
-            said = f"damaged ones were set aside: {', '.join(old)}"
+            text = f"damaged ones were set aside: {', '.join(old)}"
             remedy = f"when all photos are found again, delete them in {state_dir}"
-            yield Result("old index", "warning", said, remedy)
+            yield Result("old index", "warning", text, remedy)
 
 
 def check_failures(patient: Installation, found: Findings) -> Iterator[Result]:
@@ -132,5 +132,5 @@ def check_failures(patient: Installation, found: Findings) -> Iterator[Result]:
         return
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.failures.items())
     total = sum(found.failures.values())
-    said = f"{total:,} photo{'s'[: total != 1]} ({kinds}); last {found.last_failure}"
-    yield Result("failures", "warning", said, "see `tagger failures`; `tagger retry` tries again")
+    text = f"{total:,} photo{'s'[: total != 1]} ({kinds}); last {found.last_failure}"
+    yield Result("failures", "warning", text, "see `tagger failures`; `tagger retry` tries again")

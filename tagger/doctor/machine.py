@@ -35,24 +35,24 @@ def check_inotify(patient: Installation) -> Iterator[Result]:
     counts = [count_folders(root) for root in roots if os.path.isdir(root.path)]
     folders = sum(counts)
     watches, queued = limits["max_user_watches"], limits["max_queued_events"]
-    said = (
+    text = (
         f"{folders:,} folder{'s'[: folders != 1]};"
         f" max_user_watches {watches:,}, max_queued_events {queued:,}"
     )
     if folders > watches:
-        more = f"{said}: not all can be watched"
+        more = f"{text}: not all can be watched"
         yield Result("inotify", "error", more, _raise("max_user_watches", folders * 4))
     elif max(counts, default=0) > queued // 2:
-        more = f"{said}: too short a queue to look at all of them after an overflow"
+        more = f"{text}: too short a queue to look at all of them after an overflow"
         yield Result("inotify", "warning", more, _raise("max_queued_events", folders * 4))
     elif folders * 2 > watches:
-        more = f"{said}: other programs need watches too"
+        more = f"{text}: other programs need watches too"
         yield Result("inotify", "warning", more, _raise("max_user_watches", folders * 4))
     elif limits["max_user_instances"] < 4 * len(roots):
         more = f"max_user_instances is only {limits['max_user_instances']:,}"
         yield Result("inotify", "warning", more, _raise("max_user_instances", 512))
     else:
-        yield Result("inotify", "ok", said)
+        yield Result("inotify", "ok", text)
 
 
 def _raise(limit: str, least: int) -> str:
@@ -74,7 +74,7 @@ def check_disks(patient: Installation) -> Iterator[Result]:
         try:
             device, disk = os.stat(path).st_dev, os.statvfs(path)
         except OSError:
-            continue  # a folder that is away is said elsewhere
+            continue  # a folder that is away has its own check
         if device in seen:
             continue
         seen.add(device)
@@ -83,15 +83,15 @@ def check_disks(patient: Installation) -> Iterator[Result]:
 
 def _room(path: str, free: float, files: int | None) -> Result:
     """Judge ``free`` bytes and ``files`` more files (None: without a limit)."""
-    name, said = f"disk {path}", f"{megabytes(free)} are free"
+    name, text = f"disk {path}", f"{megabytes(free)} are free"
     if free < LEAST:
-        return Result(name, "error", f"{said}: too little to write anything", "make room on it")
+        return Result(name, "error", f"{text}: too little to write anything", "make room on it")
     if files is not None and files < 100:
         remedy = "delete files: it can hold no more of them, whatever their size"
-        return Result(name, "error", f"{said}, but room for {files} more files only", remedy)
+        return Result(name, "error", f"{text}, but room for {files} more files only", remedy)
     if free < LITTLE:
-        return Result(name, "warning", f"{said}, which is not much", "make room on it")
-    return Result(name, "ok", said)
+        return Result(name, "warning", f"{text}, which is not much", "make room on it")
+    return Result(name, "ok", text)
 
 
 def check_state_dir(patient: Installation) -> Iterator[Result]:
@@ -100,24 +100,24 @@ def check_state_dir(patient: Installation) -> Iterator[Result]:
     name = "state directory"
     mount = patient.mounts.of(os.path.realpath(path))
     if mount.remote:
-        said = f"{path} is on a network file system ({mount.fstype}), where an index gets damaged"
-        yield Result(name, "error", said, "set `state_dir` to a folder on a local disk")
+        text = f"{path} is on a network file system ({mount.fstype}), where an index gets damaged"
+        yield Result(name, "error", text, "set `state_dir` to a folder on a local disk")
         return
     if not os.path.isdir(path):
         over = _there(path)
         if not os.path.isdir(over) or not os.access(over, os.W_OK):
-            said = f"{path} is not there, and cannot be made in {over}"
-            yield Result(name, "error", said, "correct `state_dir`, or make it for the daemon")
+            text = f"{path} is not there, and cannot be made in {over}"
+            yield Result(name, "error", text, "correct `state_dir`, or make it for the daemon")
         else:
             yield Result(name, "ok", f"{path} is not there yet; the daemon makes it")
     elif not patient.may(path, write=True):
         who = name_of(patient.user)
         if patient.may(path, write=True) is None:
-            said = f"{path} belongs to {who}, so not much can be told"
-            yield Result(name, "warning", said, f"run this as {who}, or with sudo")
+            text = f"{path} belongs to {who}, so not much can be told"
+            yield Result(name, "warning", text, f"run this as {who}, or with sudo")
         else:
-            said = f"{path} cannot be written to by {who}"
-            yield Result(name, "error", said, "correct `state_dir`, or the rights of the folder")
+            text = f"{path} cannot be written to by {who}"
+            yield Result(name, "error", text, "correct `state_dir`, or the rights of the folder")
     else:
         yield Result(name, "ok", f"{path} ({mount.fstype})")
 
@@ -132,15 +132,15 @@ def _there(path: str) -> str:
 def check_clock(patient: Installation, newest: float | None = None) -> Iterator[Result]:
     """Yield whether the clock can be right; ``newest`` is when a photo was tagged last."""
     remedy = "set it: sudo timedatectl set-ntp true"
-    said = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(patient.now))
+    text = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(patient.now))
     if patient.now < FIRST_YEAR:
-        yield Result("clock", "error", f"it says {said}, which cannot be", remedy)
+        yield Result("clock", "error", f"it says {text}, which cannot be", remedy)
     elif newest is not None and patient.now < newest - CLOCK_SECONDS:
         behind = duration(newest - patient.now)
-        more = f"it says {said}, {behind} before the newest photo was tagged"
+        more = f"it says {text}, {behind} before the newest photo was tagged"
         yield Result("clock", "error", more, remedy)
     else:
-        yield Result("clock", "ok", said)
+        yield Result("clock", "ok", text)
 
 
 def check_exiftool(patient: Installation) -> Iterator[Result]:
@@ -156,7 +156,7 @@ def check_exiftool(patient: Installation) -> Iterator[Result]:
             "sudo apt install libimage-exiftool-perl, or set `write.exiftool: false`",
         )
     elif write.target != "embed":
-        said = f"{found} is not used: `write.target` is {write.target}"
-        yield Result("exiftool", "warning", said, "set `write.target: embed`, if you want that")
+        text = f"{found} is not used: `write.target` is {write.target}"
+        yield Result("exiftool", "warning", text, "set `write.target: embed`, if you want that")
     else:
         yield Result("exiftool", "ok", found)

@@ -35,8 +35,8 @@ def check_model(patient: Installation) -> Iterator[Result]:
         if converted is not None:
             yield Result("weights", "ok", "gone, but converted before; they are not needed")
         elif model.download:
-            said = f"{error.message}; the daemon downloads them if it has a network"
-            yield Result("weights", "warning", said, error.remedy)
+            text = f"{error.message}; the daemon downloads them if it has a network"
+            yield Result("weights", "warning", text, error.remedy)
         else:
             yield Result("weights", "error", error.message, error.remedy)
     else:
@@ -50,8 +50,8 @@ def check_model(patient: Installation) -> Iterator[Result]:
 
 
 def _engine(patient: Installation, converted: OnnxModel | None) -> Result:
-    model, said = patient.config.model, patient.said
-    if patient.runs and said.get("problem") and not said.get("engine"):
+    model, status = patient.config.model, patient.status
+    if patient.runs and status.problem and not status.engine:
         return Result("engine", "error", "the daemon has none yet", "see the daemon's problem")
     if model.engine != "torch" and importlib.util.find_spec("onnxruntime") is None:
         state = "ONNX Runtime is not installed"
@@ -59,9 +59,9 @@ def _engine(patient: Installation, converted: OnnxModel | None) -> Result:
         if model.engine == "onnx":
             return Result("engine", "error", state, remedy)
         return Result("engine", "warning", f"{state}; torch is used, which is slower", remedy)
-    if patient.runs and said.get("engine"):
-        text = f"{said['engine']} runs {said.get('model')}"
-        if model.engine == "auto" and said["engine"] == "torch":
+    if patient.runs and status.engine:
+        text = f"{status.engine} runs {status.model}"
+        if model.engine == "auto" and status.engine == "torch":
             remedy = "see the log of the daemon for why the network was not converted"
             return Result("engine", "warning", f"{text}, which is slower", remedy)
         return Result("engine", "ok", text)
@@ -78,17 +78,17 @@ def _int8(patient: Installation, converted: OnnxModel | None) -> Result:
     verdict = read_verdict(converted) if converted else None
     needed = model.precision == "int8"
     if verdict is None:
-        said = "not tried yet"
+        text = "not tried yet"
         if needed:
-            return Result("int8", "error", f"{said}, but asked for", "run `tagger model optimize`")
-        return Result("int8", "ok", f"{said}; the daemon does so when it has seen enough photos")
+            return Result("int8", "error", f"{text}, but asked for", "run `tagger model optimize`")
+        return Result("int8", "ok", f"{text}; the daemon does so when it has seen enough photos")
     figures = (
         f"{verdict.agreement_sure:.1%} of {verdict.sure} sure photos agree (least {AGREEMENT:.0%}),"
         f" {verdict.int8_ms:.1f} ms a photo instead of {verdict.fp32_ms:.1f} ms"
     )
     if verdict.accepted:
         return Result("int8", "ok", f"accepted: {figures}")
-    said = f"refused, {verdict.reason}: {figures}"
+    text = f"refused, {verdict.reason}: {figures}"
     if needed:
-        return Result("int8", "error", said, "set `model.precision: auto`")
-    return Result("int8", "ok", f"{said}; the full network is used")
+        return Result("int8", "error", text, "set `model.precision: auto`")
+    return Result("int8", "ok", f"{text}; the full network is used")

@@ -8,11 +8,12 @@ import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from tagger.config.schema import Config
+from tagger.library.daemon_status import DaemonStatus
+from tagger.library.status import SeenDaemon, see_daemon
 from tagger.system.mounts import Mounts, read_mountinfo
-from tagger.system.state_dir import daemon_process, daemon_runs, read_heartbeat
 
 State = Literal["ok", "warning", "error"]
 
@@ -31,35 +32,34 @@ class Result:
 class Installation:
     """The tagger that is examined.
 
-    ``runs``: whether its daemon does, and ``said`` what that last said of itself; ``starting``:
-    the one that runs has said nothing yet, ``process`` is its number. ``user`` is
-    the number of the user that the daemon runs as, or would. ``proc`` is where the kernel's
-    figures are, ``now`` seconds since the epoch.
+    ``proc`` is where the kernel's figures are, ``now`` seconds since the epoch. ``seen`` is its
+    daemon, ``user`` the number of the user that this runs as, or would.
     """
 
     config: Config
     proc: str = "/proc"
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     now: float = field(default_factory=time.time)
-    runs: bool = False
-    starting: bool = False
-    process: int | None = None
-    said: Mapping[str, Any] = field(default_factory=dict)
-    user: int = 0
     mounts: Mounts = field(default_factory=lambda: Mounts(read_mountinfo()))
+    seen: SeenDaemon = field(init=False)
+    user: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.runs = daemon_runs(self.config.state_dir)
-        self.said = read_heartbeat(self.config.state_dir)
-        if self.runs:
-            self.process = daemon_process(self.config.state_dir)
-            self.starting = self.said.get("pid") != self.process
-        if self.starting:
-            self.said = {}  # of one that ran before
+        self.seen = see_daemon(self.config.state_dir)
         self.user = self._user()
 
+    @property
+    def runs(self) -> bool:
+        """Whether its daemon runs."""
+        return self.seen.running
+
+    @property
+    def status(self) -> DaemonStatus:
+        """What its daemon said last; nothing when one has just started."""
+        return DaemonStatus() if self.seen.starting else self.seen.status
+
     def _user(self) -> int:
-        places = [f"/proc/{self.process}"] if self.runs else []
+        places = [f"/proc/{self.seen.process}"] if self.seen.process else []
         for place in (*places, self.config.state_dir):
             try:
                 return os.stat(place).st_uid

@@ -48,7 +48,7 @@ def check_decoding(patient: Installation) -> Iterator[Result]:
         remedy = "raise `decode.memory_mb`, or see what the log of `tagger run` says"
         yield Result("decoding", "error", f"a decoding process does not start: {error}", remedy)
         return
-    told = patient.said.get("unconfined") if patient.runs else None
+    told = patient.status.unconfined if patient.runs else None
     yield judge(walls, walls.missing if told is None else told, patient.proc)
 
 
@@ -56,23 +56,23 @@ def judge(walls: SandboxCheck, missing: Collection[str], proc: str = "/proc") ->
     """Return what follows from what one process found, and from what is ``missing``."""
     name = "decoding"
     if not walls.passed:
-        said = "no open file can be passed to a decoding process, so that no photo is read"
+        text = "no open file can be passed to a decoding process, so that no photo is read"
         remedy = "let the container, AppArmor or SELinux allow that (sendmsg with SCM_RIGHTS)"
-        return Result(name, "error", said, remedy)
+        return Result(name, "error", text, remedy)
     if walls.reached and not {LANDLOCK, FILTER} <= set(walls.missing):
-        said = "a decoding process can open files, although the kernel says it cannot"
-        return Result(name, "error", said, "report it, with the kernel's version (`uname -a`)")
+        text = "a decoding process can open files, although the kernel says it cannot"
+        return Result(name, "error", text, "report it, with the kernel's version (`uname -a`)")
     lacks = [_lack(what, walls, missing, proc) for what in missing]
     if not lacks:
         scope = next((what for since, what in _SCOPE if walls.landlock >= since), "in the daemon")
-        said = (
+        text = (
             f"{_OVER} reaches nothing else: filtered system calls,"
             f" Landlock {walls.landlock or ''} ({scope}), no network, no capabilities,"
             " photos passed open"
         )
-        return Result(name, "ok", said)
+        return Result(name, "ok", text)
     return Result(
-        name, "warning", "; ".join(said for said, _ in lacks), "; ".join(do for _, do in lacks)
+        name, "warning", "; ".join(text for text, _ in lacks), "; ".join(do for _, do in lacks)
     )
 
 

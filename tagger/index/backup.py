@@ -6,6 +6,7 @@ import os
 import sqlite3
 
 from tagger.errors import StateError
+from tagger.system.files import move_into_place
 
 
 def back_up(source: sqlite3.Connection, target: str, *, replace: bool = False) -> int:
@@ -22,12 +23,10 @@ def back_up(source: sqlite3.Connection, target: str, *, replace: bool = False) -
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:
             count = _copy(source, part)
-            _sync(part)
-            os.replace(part, target)
+            move_into_place(part, target)
         finally:
             if os.path.lexists(part):
                 os.unlink(part)
-        _sync(os.path.dirname(target) or ".")
     except OSError as error:
         raise StateError(
             f"cannot write {target}: {error.strerror or error}",
@@ -53,11 +52,3 @@ def _copy(source: sqlite3.Connection, part: str) -> int:
         return int(copy.execute("SELECT count(*) FROM photos").fetchone()[0])
     finally:
         copy.close()
-
-
-def _sync(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

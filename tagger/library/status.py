@@ -4,28 +4,58 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from tagger.config.schema import Config
+from tagger.config.schema import Config, WatchRoot
 from tagger.errors import IndexNotReadyError
 from tagger.index.conditions import STATES
 from tagger.index.connection import index_path
 from tagger.index.reader import open_reader
-from tagger.system.state_dir import LOCK_NAME, daemon_process, daemon_runs, read_heartbeat
+from tagger.library.daemon_status import DaemonStatus, read_status
+from tagger.system.state_dir import LOCK_NAME, daemon_process, daemon_runs
 
 
-def status_json(config: Config) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class SeenDaemon:
+    """The daemon as it is seen from outside.
+
+    ``process`` holds the lock, None when none does. ``starting``: it has said nothing yet, and
+    ``status`` is what the one before it said; without any daemon, what the last one said.
+    """
+
+    process: int | None
+    starting: bool
+    status: DaemonStatus
+
+    @property
+    def running(self) -> bool:
+        """Whether there is one."""
+        return self.process is not None
+
+
+def see_daemon(state_dir: str) -> SeenDaemon:
+    """Return how the daemon of ``state_dir`` is seen from outside."""
+    status = read_status(state_dir)
+    if not daemon_runs(state_dir):
+        return SeenDaemon(None, False, status)
+    process = daemon_process(state_dir) or 0  # 0: its number is just being written
+    return SeenDaemon(process, status.pid != process, status)
+
+
+def status_json(config: Config, status: DaemonStatus | None = None) -> dict[str, Any]:
     """Return the documented JSON of ``tagger status``.
 
-    Raise StateError when the index cannot be read.
+    ``status`` is what the daemon says, if it is asked by itself. Raise StateError when the index
+    cannot be read.
     """
-    runs = daemon_runs(config.state_dir)
-    said = read_heartbeat(config.state_dir)
-    starting = runs and said.get("pid") != (process := daemon_process(config.state_dir))
-    notice = None
+    seen = see_daemon(config.state_dir) if status is None else SeenDaemon(status.pid, False, status)
+    runs, starting = seen.running, seen.starting
+    said, notice = seen.status, seen.status.notice
     if starting:  # what the one before it said is no longer true
-        last = said.get("last")
-        said = {"pid": process, "started_at": _lock_time(config.state_dir), "last": last}
+        said = DaemonStatus(
+            pid=seen.process or None, started_at=_lock_time(config.state_dir), last=said.last
+        )
         notice = "it starts"
     try:
         with open_reader(config.state_dir) as reader:
@@ -36,44 +66,47 @@ def status_json(config: Config) -> dict[str, Any]:
         if starting and os.path.exists(index_path(config.state_dir)):
             notice = "it brings the index up to date, as after an upgrade; photos wait"
         counts = dict.fromkeys(STATES, 0)
-    told = {root["path"]: root for root in said.get("roots", ())}
-    roots = [
-        told.get(root.path, {"path": root.path})
-        | ({} if runs and root.path in told else {"state": "not watched"})
-        for root in config.watch
-    ]
+    roots = [_root_json(root, said, runs) for root in config.watch]
     if runs:
-        counts["waiting"] += said.get("queue", 0) + sum(root.get("waiting", 0) for root in roots)
+        counts["waiting"] += said.queue + sum(root.get("waiting", 0) for root in roots)
+    now = said if runs else DaemonStatus()
     return {
         "counts": counts,
         "roots": roots,
-        "model": said.get("model") if said.get("model") else config.model.name,
-        "engine": said.get("engine") or config.model.engine,
-        "progress": said.get("progress") if runs else None,
-        "last": said.get("last"),
-        "memory_mb": said.get("memory_mb") if runs else None,
+        "model": said.model or config.model.name,
+        "engine": said.engine or config.model.engine,
+        "progress": asdict(now.progress) if now.progress else None,
+        "last": asdict(said.last) if said.last else None,
+        "memory_mb": now.memory_mb,
         "daemon": {
             "running": runs,
-            "pid": said.get("pid") if runs else None,
-            "version": said.get("version") if runs else None,
-            "started_at": said.get("started_at") if runs else None,
-            "updated_at": said.get("updated_at"),
-            "problem": said.get("problem") or _disk_problem(config.state_dir) if runs else None,
-            "notice": notice or said.get("notice") if runs else None,
-            "paused_reason": said.get("paused_reason") if runs else None,
-            "errors": said.get("errors") if runs else None,
+            "pid": now.pid,
+            "version": now.version,
+            "started_at": now.started_at,
+            "updated_at": said.updated_at,
+            "problem": now.problem or (_disk_problem(config.state_dir) if runs else None),
+            "notice": notice if runs else None,
+            "paused_reason": now.paused_reason,
+            "errors": asdict(now.errors) if now.errors else None,
         },
         "state_dir": config.state_dir,
     }
 
 
-def page_status_json(config: Config) -> dict[str, Any]:
-    """Return what the page shows of :func:`status_json`; raise as that does."""
-    status = status_json(config)
-    daemon = status["daemon"]
-    return {key: status[key] for key in ("counts", "model", "engine", "progress", "last")} | {
+def page_status_json(config: Config, status: DaemonStatus | None = None) -> dict[str, Any]:
+    """Return what the page shows of :func:`status_json`; take and raise as that does."""
+    told = status_json(config, status)
+    daemon = told["daemon"]
+    return {key: told[key] for key in ("counts", "model", "engine", "progress", "last")} | {
         key: daemon[key] for key in ("running", "problem", "notice", "paused_reason")
     }
+
+
+def _root_json(root: WatchRoot, said: DaemonStatus, runs: bool) -> dict[str, Any]:
+    status = said.root(root.path)
+    if status is None:
+        return {"path": root.path, "state": "not watched"}
+    return asdict(status) | ({} if runs else {"state": "not watched"})
 
 
 def _lock_time(state_dir: str) -> float:

@@ -25,6 +25,7 @@ from tagger.service.units import (
     program,
     unit_text,
 )
+from tagger.system.files import replace_atomically
 
 UNIT = "tagger.service"
 FOLDERS, NETWORK = "10-folders.conf", "20-network.conf"
@@ -202,11 +203,8 @@ def run_command(words: Sequence[str]) -> None:
 def _write(path: str, text: str) -> None:
     """Write a file that is whole at every moment, readable for all."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    part = f"{path}.part"
-    with open(part, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(part, 0o644)
-    os.replace(part, path)
+    replace_atomically(path, text.encode(), mode=0o644, durable=False)
+    os.chmod(path, 0o644)  # whatever the umask
 
 
 # Where things are

@@ -1,10 +1,11 @@
-"""Looking at photo files: their stat, their digest, and where their sidecars are."""
+"""Files: stat, digest and sidecars of photos; durable replacement of our own files."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Callable, Iterable
 
@@ -201,3 +202,105 @@ def is_absent(path: str, root: str | None = None) -> bool:
         return not there or (root is not None and not is_spelled_so(path, root))
     except OSError as error:
         return error.errno in (errno.ENOENT, errno.ENOTDIR)
+
+
+def replace_atomically(
+    path: str,
+    data: bytes,
+    *,
+    mode: int = 0o666,
+    like: os.stat_result | None = None,
+    durable: bool = True,
+    unique: bool = False,
+) -> None:
+    """Make ``data`` the file at ``path``, which is whole at every moment. Raise OSError.
+
+    ``mode`` is that of a new file, as of open(2); ``like``: mode and owner of this one instead.
+    ``durable``: so also after a power cut. ``unique``: several processes may do so at once; what
+    one that is killed leaves is then not cleared by the next. After an error nothing is left.
+    """
+    part = f"{path}.{secrets.token_hex(4)}.part" if unique else f"{path}.part"
+    if not unique:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            if like is not None:
+                os.fchmod(fd, stat.S_IMODE(like.st_mode))
+                if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(fd, like.st_uid, like.st_gid)
+            if durable:
+                file.flush()
+                os.fsync(fd)
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
+    if durable:
+        fsync_folder(os.path.dirname(path))
+
+
+def move_into_place(part: str, path: str) -> None:
+    """Rename the finished file ``part`` to ``path``, durably. Raise OSError.
+
+    After a power cut all of it is there, or what was there before.
+    """
+    _fsync(part)
+    os.replace(part, path)
+    fsync_folder(os.path.dirname(path))
+
+
+def fsync_folder(folder: str) -> None:
+    """Let the names in ``folder`` reach the disk. Raise OSError."""
+    try:
+        _fsync(folder or ".")
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that cannot, see fsync(2)
+            raise
+
+
+def _fsync(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class SpareDescriptor:
+    """A file descriptor that is kept for when there is no other left. For one thread."""
+
+    def __init__(self) -> None:
+        self._fd: int | None = None
+        self._take()
+
+    def call(self, do: Callable[[], None]) -> None:
+        """Call ``do``, which needs one file at a time; raise what it raises.
+
+        When no descriptor is left it is called once more, with the spare one.
+        """
+        try:
+            do()
+        except OSError as error:
+            if self._fd is None or not no_descriptors(error):
+                raise
+            self._release()
+            do()
+        finally:
+            self._take()
+
+    def _take(self) -> None:
+        if self._fd is None:
+            with contextlib.suppress(OSError):  # tried again after the next call
+                self._fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def _release(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def __del__(self) -> None:
+        self._release()

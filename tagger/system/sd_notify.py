@@ -1,4 +1,4 @@
-"""Telling the service manager how the daemon is: the protocol of sd_notify(3).
+"""Reports to the service manager: the protocol of sd_notify(3).
 
 The packages for this either are without releases for years or bind libsystemd; it is one
 datagram. Without ``$NOTIFY_SOCKET`` (no systemd, another type of unit) nothing is done.
@@ -29,6 +29,7 @@ class Notifier:
 
     def __init__(self, environ: MutableMapping[str, str] = os.environ) -> None:
         self._address = environ.pop("NOTIFY_SOCKET", "")
+        self._socket: socket.socket | None = None
         microseconds = environ.pop("WATCHDOG_USEC", "")
         for_process = environ.pop("WATCHDOG_PID", "")
         watched = microseconds.isdecimal() and for_process in ("", str(os.getpid()))
@@ -67,12 +68,19 @@ class Notifier:
         # A leading @ stands for the NUL of a name that is in no file system.
         name = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as end:
-                end.settimeout(SEND_SECONDS)
-                end.sendto(message.encode("utf-8", "backslashreplace"), os.fsencode(name))
+            if self._socket is None:  # kept: later there may be no descriptor left
+                self._socket = socket.socket(
+                    socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+                )
+                self._socket.settimeout(SEND_SECONDS)
+            self._socket.sendto(message.encode("utf-8", "backslashreplace"), os.fsencode(name))
         except OSError as error:
             if str(error) != self._failure:
                 self._failure = str(error)
                 log.warning("the service manager at %s is not told: %s", self._address, error)
         else:
             self._failure = ""
+
+    def __del__(self) -> None:
+        if self._socket is not None:
+            self._socket.close()

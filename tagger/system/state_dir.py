@@ -1,20 +1,18 @@
-"""The state directory as seen from outside the index: the daemon's lock and its heartbeat."""
+"""The state directory: the lock of the daemon, and the file in which it says how it fares."""
 
 from __future__ import annotations
 
 import fcntl
 import json
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from tagger.errors import StateError
+from tagger.system.files import replace_atomically
 from tagger.system.mounts import Mounts, read_mountinfo
 from tagger.text.parsing import parse_json
-
-log = logging.getLogger(__name__)
 
 LOCK_NAME = "lock"
 STATUS_NAME = "status.json"
@@ -87,69 +85,19 @@ def daemon_process(state_dir: str) -> int | None:
 
 
 def write_heartbeat(state_dir: str, said: Mapping[str, Any]) -> None:
-    """Replace the heartbeat file. A full disk is no reason to stop, so it is only logged."""
+    """Replace the status file. Raise OSError, as when the disk is full."""
     path = os.path.join(state_dir, STATUS_NAME)
-    try:
-        with open(path + ".new", "w", encoding="utf-8") as file:
-            json.dump(said, file)
-        os.replace(path + ".new", path)
-    except OSError as error:
-        log.debug("cannot write %s: %s", path, error)
+    replace_atomically(path, json.dumps(said).encode(), durable=False)
 
 
 def read_heartbeat(state_dir: str) -> dict[str, Any]:
-    """Return what the daemon last said of itself; empty when it never ran."""
+    """Return what the status file holds; nothing when there is none, or it is malformed."""
     try:
         with open(os.path.join(state_dir, STATUS_NAME), encoding="utf-8") as file:
             said = parse_json(file.read())
     except (OSError, ValueError):
         return {}
-    if not isinstance(said, dict):
-        return {}
-    return {key: value for key, value in said.items() if _is_sound(key, value)}
-
-
-_NUMBER = (int, float)
-_SAID: dict[str, tuple[type, ...]] = {
-    "pid": (int,),
-    "version": (str,),
-    "started_at": _NUMBER,
-    "updated_at": _NUMBER,
-    "memory_mb": _NUMBER,
-    "queue": (int,),
-    **dict.fromkeys(("state", "model", "engine", "problem", "notice", "paused_reason"), (str,)),
-    **dict.fromkeys(("progress", "last", "errors"), (dict,)),
-    **dict.fromkeys(("roots", "unconfined"), (list,)),
-}
-_INSIDE: dict[str, dict[str, tuple[type, ...]]] = {
-    "progress": {"done": (int,), "remaining": (int,)},
-    "last": {"path": (str,), "at": _NUMBER, "milliseconds": _NUMBER},
-    "errors": {"count": (int,), "last": (str,), "at": _NUMBER},
-}
-_LATEST = 1e11
-"""Seconds since the epoch; what is later is no time that can be shown."""
-
-
-def _is_sound(key: str, given: Any) -> bool:
-    """Whether what a heartbeat says is of the kind that :func:`write_heartbeat` gets."""
-    if given is None:
-        return True
-    value: Any = given  # of whatever type, for the type checker
-    if not isinstance(given, _SAID.get(key, (object,))):
-        return False
-    if key.endswith("_at"):
-        return bool(0 <= value < _LATEST)
-    if key == "roots":
-        return all(
-            isinstance(root, dict) and all(isinstance(root.get(k), str) for k in ("path", "state"))
-            for root in value
-        )
-    if key == "unconfined":
-        return all(isinstance(what, str) for what in value)
-    inside = _INSIDE.get(key, {})
-    if not all(isinstance(value.get(name), kinds) for name, kinds in inside.items()):
-        return False
-    return "at" not in inside or bool(0 <= value["at"] < _LATEST)
+    return said if isinstance(said, dict) else {}
 
 
 def _lock(state_dir: str) -> str:

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from tagger.system.beneath import Folder, open_regular
-from tagger.system.files import CANARY_PREFIX
+from tagger.system.files import CANARY_PREFIX, replace_atomically
 from tagger.system.mounts import Mounts
 from tagger.text.parsing import parse_json
 
@@ -259,13 +259,8 @@ def _load(path: str) -> dict[str, RootRecord]:
 def _save(path: str, records: dict[str, RootRecord], *, quiet: bool) -> bool:
     # ASCII with escapes: names that are not UTF-8 survive as surrogates.
     text = json.dumps({root: asdict(r) for root, r in records.items()}, indent=1)
-    temporary = path + ".new"
     try:
-        with open(temporary, "w", encoding="ascii") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        replace_atomically(path, f"{text}\n".encode("ascii"))
     except OSError as error:
         level = logging.DEBUG if quiet else logging.WARNING
         log.log(level, "cannot write %s (%s); tried again later", path, error.strerror)

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from tagger.paths import is_inside
 from tagger.system.beneath import Folder, open_regular
+from tagger.system.files import replace_atomically
 from tagger.text.parsing import parse_json
 from tagger.watch.root_identity import MARKER, MARKER_TEXT
 
@@ -338,13 +339,9 @@ def _read_id(path: str) -> tuple[str, str] | None:
 
 
 def _save_id(path: str, identifier: str, place: str) -> None:
-    temporary = path + ".new"
+    text = json.dumps({"id": identifier, "place": place}) + "\n"
     try:
-        with open(temporary, "w", encoding="ascii") as file:
-            file.write(json.dumps({"id": identifier, "place": place}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        replace_atomically(path, text.encode("ascii"))
     except OSError as error:
         log.warning("cannot write %s (%s); it is made anew at the next start", path, error.strerror)
 

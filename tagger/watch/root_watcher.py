@@ -128,6 +128,11 @@ class RootWatcher:
         """Scan everything now."""
         self._router.rescan()
 
+    @property
+    def online(self) -> bool:
+        """Whether the root is there, and its disk responds."""
+        return self._presence.online and not self.silent
+
     def status(self) -> RootStatus:
         """Return the state of the root for users."""
         presence, silent = self._presence, self.silent

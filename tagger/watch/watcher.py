@@ -109,6 +109,10 @@ class Watcher:
         """Return the state of each root, in the order of the config."""
         return [watcher.status() for watcher in self._watchers]
 
+    def is_online(self, root: str) -> bool:
+        """Whether the root at the path ``root`` is there, and its disk answers."""
+        return any(watcher.online for watcher in self._watchers if watcher.root.path == root)
+
     def _log_stalls(self, stop: threading.Event) -> None:
         """Until ``stop`` is set, report each disk that does not answer: its thread cannot."""
         clock = self._settings.clock

@@ -18,12 +18,13 @@ from waitress.utilities import Error
 
 from tagger.classify.child_process import StoppedError
 from tagger.classify.loader import open_engine
+from tagger.config.addresses import parse_address
 from tagger.config.schema import Config
 from tagger.errors import ConfigError, ModelError, StateError
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.library.status import page_status_json
 from tagger.web.app import FORM_BYTES, asking, create_app
-from tagger.web.auth.request_checks import HEADERS, allowed_hosts, check_local, parse_listen
+from tagger.web.auth.request_checks import HEADERS, allowed_hosts, check_local
 from tagger.web.auth.sessions import PROVING
 from tagger.web.body import spooled
 from tagger.web.bounded_search import limited_reader
@@ -134,7 +135,7 @@ class WebServer:
             classifier=self._classifier,
             gallery=self._gallery,
             reader=lambda: limited_reader(config.state_dir),
-            status=lambda: page_status_json(config),
+            status=lambda: page_status_json(config, manager.status if manager else None),
             hosts=allowed_hosts(listen, config.web.hosts),
             manager=manager,
             closing=self._stopping,
@@ -199,7 +200,7 @@ def _bound(listen: str, *, secured: bool) -> socket.socket:
 
     ``secured``: there is a password, so that others may reach it.
     """
-    host, port = parse_listen(listen)
+    host, port = parse_address("web.listen", listen)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:

@@ -13,6 +13,7 @@ from tagger.index.reader import Reader
 from tagger.index.rows import PhotoRow
 from tagger.index.store import Store
 from tagger.labels.vocabulary import Vocabulary
+from tagger.library.daemon_status import DaemonStatus
 from tagger.records import Outcome, PhotoFacts, Tag
 
 if TYPE_CHECKING:
@@ -83,6 +84,10 @@ class TagCommands(Protocol):
     @property
     def paused(self) -> bool:
         """Whether photos wait because somebody said so."""
+
+    @property
+    def status(self) -> DaemonStatus | None:
+        """How the daemon fared at its last tick; None before the first."""
 
     def online(self, path: str) -> bool:
         """Return whether the watched folder of ``path`` is there now."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import xxhash
+
+from tagger.system.files import replace_atomically
 
 log = logging.getLogger(__name__)
 
@@ -76,21 +77,13 @@ class ThumbnailCache:
     def put(self, key: str, content: bytes) -> None:
         """Keep ``content``; let the oldest go when there is too much."""
         path = self._path(key)
-        part = f"{path}.{secrets.token_hex(4)}{_PART}"
         try:
             os.makedirs(self.folder, mode=0o750, exist_ok=True)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(os.path.dirname(path), 0o750)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            try:
-                with open(os.open(part, flags, 0o640), "wb") as file:
-                    file.write(xxhash.xxh3_128_digest(content) + content)
-                os.utime(part, (self._clock(),) * 2)
-                os.replace(part, path)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.unlink(part)
-                raise
+            data = xxhash.xxh3_128_digest(content) + content
+            replace_atomically(path, data, mode=0o640, durable=False, unique=True)
+            os.utime(path, (self._clock(),) * 2)
         except OSError as error:  # a full disk, or another user's state directory
             log.debug("a thumbnail is not kept: %s", error)
             return

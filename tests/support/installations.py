@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from contextlib import contextmanager
 
@@ -23,6 +24,12 @@ def running(config: Config, **said: object):
     with state_lock(config.state_dir):
         write_heartbeat(config.state_dir, told | said)
         yield Installation(config)
+
+
+def never_ends(*given: object) -> None:
+    """Stand for the work of a process that does nothing, and ends by no other way than SIGKILL."""
+    while True:
+        signal.pause()
 
 
 def only(results):

@@ -28,9 +28,9 @@ from tagger.errors import (
     WeightsNotFoundError,
 )
 from tagger.index.reader import open_reader
+from tagger.library.daemon_status import read_status
 from tagger.records import Tag
 from tagger.system.logs import printable
-from tagger.system.state_dir import read_heartbeat
 
 START_SECONDS = 120.0
 PHOTO_SECONDS = 90.0
@@ -138,7 +138,7 @@ def _tagger(config_path: str, *arguments: str) -> list[str]:
 
 def _wait_for_start(daemon: subprocess.Popen[bytes], state_dir: str, folder: str) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not read_heartbeat(state_dir).get("model"):
+    while read_status(state_dir).model is None:
         if daemon.poll() is not None or time.monotonic() > deadline:
             raise StateError(
                 "the daemon did not start", f"read {os.path.join(folder, 'daemon.log')}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tagger.classify.torch_engine import IMAGENET, MEAN, STD, build, last_layer
+from tagger.system.files import move_into_place
 
 
 def make_demo_weights(
@@ -54,7 +54,7 @@ def make_demo_weights(
             head.bias[index] = bias[row]
     part_path = f"{path}.part"
     torch.save(model.state_dict(), part_path)
-    os.replace(part_path, path)
+    move_into_place(part_path, path)
 
 
 def _fit(

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from tagger.config.addresses import web_address
+from tagger.config.addresses import parse_address
 from tagger.errors import ConfigError
 from tagger.web.errors import WebError
 from tagger.web.http.request import SMALL_BODY
@@ -190,12 +190,6 @@ def _is_own(origin: str) -> bool:
     return parts.scheme == request.scheme and parts.netloc.lower() == request.host.lower()
 
 
-def parse_listen(listen: str) -> tuple[str, int]:
-    """Return host (IPv6 without brackets) and port. Raise ConfigError for anything else."""
-    host, port = web_address(listen)
-    return host.strip("[]"), port
-
-
 def check_local(addresses: Iterable[str], listen: str) -> None:
     """Raise ConfigError unless all of the IP ``addresses`` are this machine's own only."""
     for address in addresses:
@@ -210,7 +204,7 @@ def check_local(addresses: Iterable[str], listen: str) -> None:
 
 def allowed_hosts(listen: str, more: Iterable[str] = ()) -> frozenset[str]:
     """Return the names in lower case that a Host header may have."""
-    host, _ = parse_listen(listen)
+    host, _ = parse_address("web.listen", listen)
     shown = f"[{host}]" if ":" in host else host
     if host in ("0.0.0.0", "::"):  # noqa: S104 - every address of this machine
         shown = _ANY_ADDRESS

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from itsdangerous import BadSignature, TimestampSigner
 
+from tagger.system.files import replace_atomically
 from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
@@ -119,13 +120,10 @@ class Sessions:
 
     def _write(self) -> None:
         said = {"secret": self._secret.hex(), "ended": self._ended}
-        new = f"{self._path}.{secrets.token_hex(4)}"
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o750, exist_ok=True)
-            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(fd, "w", encoding="utf-8") as file:
-                json.dump(said, file)
-            os.replace(new, self._path)
+            data = json.dumps(said).encode()
+            replace_atomically(self._path, data, mode=0o600, durable=False, unique=True)
         except OSError as error:
             log.warning(
                 "%s cannot be written: %s; after a restart everybody has to log in again",

@@ -143,13 +143,17 @@ class Stream:
             leave()
 
     def _version(self) -> object:
-        """Return what changes whenever index or heartbeat do."""
-        state_dir = self._services.config.state_dir
-        if self._services.manager is None and self._clock() >= self._runs_at + RUNS_SECONDS:
+        """Return what changes whenever the index or the daemon's status do."""
+        state_dir, manager = self._services.config.state_dir, self._services.manager
+        if manager is None and self._clock() >= self._runs_at + RUNS_SECONDS:
             self._runs_at, self._runs = self._clock(), daemon_runs(state_dir)
         index = index_path(state_dir)
-        files = (index, index + "-wal", os.path.join(state_dir, STATUS_NAME))
-        return (self._runs, *map(_file_version, files))
+        told = manager.status if manager else None
+        return (
+            self._runs,
+            told or _file_version(os.path.join(state_dir, STATUS_NAME)),
+            *map(_file_version, (index, index + "-wal")),
+        )
 
     def _arrived(self) -> list[bytes]:
         """Return what is to be told of photos that are new, and tagged."""

@@ -22,7 +22,7 @@ from tagger.index.store import Store
 from tagger.system.state_dir import state_lock, write_heartbeat
 from tests.conftest import PROJECT, Home
 
-DOCUMENT = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
+API = (PROJECT / "docs" / "api.md").read_text(encoding="utf-8")
 
 Number = (int, float)
 Maybe = type(None)
@@ -143,8 +143,8 @@ def test_the_json_of_a_stopped_one_too(bare):
     assert status["roots"][0]["state"] == "not watched"
 
 
-def test_every_key_is_documented_and_the_other_way_round():
-    [told] = re.findall(r"\* `tagger status`:(.*?)\n\* ", DOCUMENT, re.DOTALL)
+def test_every_key_is_in_the_documents_and_the_other_way_round():
+    [told] = re.findall(r"\* `tagger status`:(.*?)\n\* ", API, re.DOTALL)
     words = set(re.findall(r"`([a-z_]+)`", told))
     values = {"null", "online", "offline", "missing", "events", "poll"}
     assert names(SCHEMA) - words == set()

@@ -9,23 +9,25 @@ import signal
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tagger.classify.loader import EngineLoader
+from tagger import __version__
 from tagger.config.loader import parse_config
-from tagger.config.schema import Config, MetricsConfig
-from tagger.daemon.candidate_queue import CandidateQueue
-from tagger.daemon.metrics import STALE_SECONDS, Metrics, Sources
-from tagger.daemon.progress import Progress
-from tagger.daemon.reporting import HeartbeatWriter
-from tagger.daemon.worker import STUCK_SECONDS, Worker
+from tagger.config.schema import MetricsConfig
+from tagger.daemon.metrics import Metrics
 from tagger.errors import ConfigError, DamagedImageError
 from tagger.index.store import Store
-from tagger.pipeline.context import Context, WorkerEvents
+from tagger.library.daemon_status import (
+    STALE_SECONDS,
+    DaemonStatus,
+    ProgressSnapshot,
+    UnexpectedErrors,
+)
 from tagger.records import Failed, Failure, Skipped, Tag, Tagged, Unchanged
 from tagger.watch.interfaces import RootStatus
 from tests.conftest import PROJECT
@@ -59,28 +61,21 @@ def figures(port: int) -> dict[tuple[str, ...], float]:
 
 
 class Parts:
-    """What a daemon is made of, as far as figures are concerned."""
+    """What metrics are made of: a clock, an index, and the record of a daemon."""
 
     def __init__(self, folder: Path) -> None:
         self.now = 1000.0
         self.port = free_port()
         self.config = MetricsConfig(f"127.0.0.1:{self.port}")
-        config = Config(state_dir=str(folder))
         self.store = Store(str(folder))
-        self.heartbeat = HeartbeatWriter(str(folder), clock=lambda: self.now)
-        loader = EngineLoader(lambda: False)
-        context = Context(config, self.store)
-        self.worker = Worker(
-            context,
-            loader,
-            CandidateQueue(context),
-            Progress(),
-            WorkerEvents(),
-        )
-        self.roots = [RootStatus("/p/\udcff\n", "offline", "poll", "away", None, 0, 0, 0)]
-        self.sources = Sources(
-            self.worker, loader, self.heartbeat, lambda: self.roots, self.store.counts
-        )
+        root = RootStatus("/p/\udcff\n", "offline", "poll", "away", None, 0, 0, 0)
+        self.status = DaemonStatus(queue=3, memory_mb=1.5, roots=(root,))
+
+    def metrics(self) -> Metrics:
+        """Return metrics that go by the clock, and have been shown the record."""
+        made = Metrics(clock=lambda: self.now)
+        made.show(self.status)
+        return made
 
 
 @pytest.fixture
@@ -137,9 +132,9 @@ def test_a_daemon_tells_its_figures_and_that_it_is_well(home, scenes, eventually
 def test_outcomes_are_counted(parts):
     tag = Tag("dog", 0.9, ("animal", "dog"), "model")
     failure = Failure("/p/f.jpg", "DamagedImageError", "cut off", 1, 0.0, 0.0, None)
-    with Metrics() as metrics:
+    with parts.metrics() as metrics:
         metrics.count(Unchanged("/p/before.jpg"))  # nobody listens yet
-        metrics.use(parts.config, parts.sources)
+        metrics.use(parts.config, parts.store.counts)
         metrics.count(Tagged("/p/a.jpg", (tag,), "classified", {"hash": 2.0, "decode": 200.0}))
         metrics.count(Tagged("/p/b.jpg", (), "known", {}))
         metrics.count(Unchanged("/p/c.jpg"))
@@ -161,14 +156,14 @@ def test_outcomes_are_counted(parts):
     assert told[("tagger_folder_polled", root)] == 1
 
 
-def test_the_document_names_what_there_is_and_its_alerts_ask_for_it(parts):
-    document = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
-    with Metrics() as metrics:
-        metrics.use(parts.config, parts.sources)
+def test_the_documents_name_what_there_is_and_its_alerts_ask_for_it(parts):
+    text = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
+    with parts.metrics() as metrics:
+        metrics.use(parts.config, parts.store.counts)
         there = {key[0] for key in figures(parts.port)}
     there = {re.sub("_(bucket|count|sum)$", "", name) for name in there}
-    assert set(re.findall(r"`(tagger_\w+)`", document)) == there
-    blocks = re.findall(r"```yaml\n(.*?)```", document, re.DOTALL)
+    assert set(re.findall(r"`(tagger_\w+)`", text)) == there
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     [rules] = [yaml.safe_load(block) for block in blocks if block.startswith("groups:")]
     [group] = rules["groups"]
     asked = {name for rule in group["rules"] for name in re.findall(r"tagger_\w+", rule["expr"])}
@@ -177,47 +172,66 @@ def test_the_document_names_what_there_is_and_its_alerts_ask_for_it(parts):
     assert parse_config(example, "/etc/c.yaml").metrics.listen == "127.0.0.1:9108"
 
 
+def test_the_figures_are_those_of_the_record(parts):
+    with parts.metrics() as metrics:
+        metrics.use(parts.config, parts.store.counts)
+        told = figures(parts.port)
+        assert told[("tagger_queue_photos",)] == 3 and told[("tagger_memory_bytes",)] == 1.5e6
+        assert told[("tagger_paused",)] == told[("tagger_unexpected_errors_total",)] == 0
+        metrics.show(
+            DaemonStatus(
+                paused_reason="paused",
+                engine="onnx",
+                model="resnet18-abc",
+                progress=ProgressSnapshot(5, 7),
+                errors=UnexpectedErrors(2, "what", 1.0),
+            )
+        )
+        told = figures(parts.port)
+        assert told[("tagger_paused",)] == 1 and told[("tagger_unexpected_errors_total",)] == 2
+        assert told[("tagger_remaining_photos",)] == 7
+        assert ("tagger_info", "onnx", "resnet18-abc", __version__) in told
+        assert ("tagger_memory_bytes",) not in told  # not known
+
+
 def test_work_that_hangs_is_not_well(parts):
-    with Metrics() as metrics:
-        metrics.use(parts.config, parts.sources)
+    with parts.metrics() as metrics:
+        metrics.use(parts.config, parts.store.counts)
         assert get(parts.port, "/healthz") == (200, "ok\n")
-        parts.worker._activity.set(busy=True)
-        assert get(parts.port, "/healthz") == (200, "ok\n")
-        parts.worker._activity._since -= STUCK_SECONDS
+        metrics.show(replace(parts.status, moving=False))
         status, text = get(parts.port, "/healthz")
         assert status == 503 and "hangs" in text
         assert figures(parts.port)[("tagger_healthy",)] == 0
 
 
 def test_a_main_thread_that_is_silent_is_not_well(parts):
-    with Metrics() as metrics:
-        metrics.use(parts.config, parts.sources)
+    with parts.metrics() as metrics:
+        metrics.use(parts.config, parts.store.counts)
         parts.now += STALE_SECONDS - 1
         assert get(parts.port, "/healthz")[0] == 200
         parts.now += 2
         status, text = get(parts.port, "/healthz")
         assert status == 503 and "181 s" in text
-        parts.heartbeat.write({"state": "running"}, always=False)
+        metrics.show(parts.status)  # the same: it says that the main thread goes on
         parts.now += STALE_SECONDS - 1
-        parts.heartbeat.write({"state": "running"}, always=False)  # the same: no file is written
         assert get(parts.port, "/healthz")[0] == 200
 
 
 def test_an_address_in_use_is_told_and_no_reason_to_stop(parts, caplog):
-    with socket.socket() as other, Metrics() as metrics:
+    with socket.socket() as other, parts.metrics() as metrics:
         other.bind(("127.0.0.1", parts.port))
         other.listen()
-        metrics.use(parts.config, parts.sources)
+        metrics.use(parts.config, parts.store.counts)
         assert f"cannot listen on 127.0.0.1:{parts.port}" in caplog.text
         metrics.count(Unchanged("/p/c.jpg"))
         other.close()
-        metrics.use(parts.config, parts.sources)  # the next reload
+        metrics.use(parts.config, parts.store.counts)  # the next reload
         assert figures(parts.port)[("tagger_photos_total", "unchanged")] == 1
 
 
 def test_a_closed_index_leaves_its_own_figures_out(parts):
-    with Metrics() as metrics:
-        metrics.use(parts.config, parts.sources)
+    with parts.metrics() as metrics:
+        metrics.use(parts.config, parts.store.counts)
         parts.store.close()
         told = figures(parts.port)
     assert ("tagger_healthy",) in told
@@ -225,8 +239,8 @@ def test_a_closed_index_leaves_its_own_figures_out(parts):
 
 
 def test_the_listening_thread_sleeps_and_a_slow_asker_is_nobodys_problem(parts):
-    with Metrics() as metrics:
-        metrics.use(parts.config, parts.sources)
+    with parts.metrics() as metrics:
+        metrics.use(parts.config, parts.store.counts)
         [thread] = [t for t in threading.enumerate() if t.name == "metrics"]
         get(parts.port, "/healthz")
 
@@ -242,7 +256,7 @@ def test_the_listening_thread_sleeps_and_a_slow_asker_is_nobodys_problem(parts):
             slow.sendall(b"GET /hea")
             assert get(parts.port, "/healthz")[0] == 200
             began = time.monotonic()
-            metrics.use(MetricsConfig(), parts.sources)
+            metrics.use(MetricsConfig(), parts.store.counts)
             assert time.monotonic() - began < 5
     assert not thread.is_alive()
 
@@ -253,8 +267,8 @@ def test_ipv6(parts):
             one.bind(("::1", 0))
     except OSError:
         pytest.skip("there is no IPv6 here")
-    with Metrics() as metrics:
-        metrics.use(MetricsConfig(f"[::1]:{parts.port}"), parts.sources)
+    with parts.metrics() as metrics:
+        metrics.use(MetricsConfig(f"[::1]:{parts.port}"), parts.store.counts)
         assert get(parts.port, "/healthz", "::1")[0] == 200
 
 

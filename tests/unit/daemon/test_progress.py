@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tagger.daemon.progress import LINE_SECONDS, WINDOW_SECONDS, Progress, ProgressSnapshot
+from tagger.daemon.progress import LINE_SECONDS, WINDOW_SECONDS, Progress
+from tagger.library.daemon_status import ProgressSnapshot
 from tagger.system.humanize import duration
 
 

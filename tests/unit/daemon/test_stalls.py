@@ -10,7 +10,7 @@ import pytest
 
 from tagger.daemon import crash_repair
 from tagger.daemon.crash_repair import CrashRepair
-from tagger.daemon.stalls import HANG_SECONDS, hang, join, left_behind
+from tagger.daemon.stalls import HANG_SECONDS, StallGuard
 from tagger.daemon.worker import STUCK_SECONDS
 from tagger.errors import SilentDiskError
 from tagger.index.store import Store
@@ -32,7 +32,6 @@ def held():
     yield thread
     end.set()
     thread.join()
-    assert not left_behind()
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def held():
 def test_only_long_work_on_a_silent_disk_hangs(at_it, silent, hangs):
     asked = []
     watcher = SimpleNamespace(silent=lambda seconds: asked.append(seconds) or silent)
-    error = hang(watcher, SimpleNamespace(at_it=at_it, roots={"/nas", "/local"}))
+    error = StallGuard().hang(watcher, SimpleNamespace(at_it=at_it, roots={"/nas", "/local"}))
     assert (error is not None) == hangs
     assert not hangs or silent[0] in str(error)
     # One that is slow, but answers, does not end the daemon again and again.
@@ -58,16 +57,20 @@ def test_only_long_work_on_a_silent_disk_hangs(at_it, silent, hangs):
 @pytest.mark.parametrize("roots", [None, {"/nas", "/local"}])
 def test_what_hangs_on_a_silent_disk_is_left_behind(held, roots):
     worker = None if roots is None else SimpleNamespace(roots=roots)
-    assert isinstance(join(held, disks("/nas"), worker), SilentDiskError)
-    assert left_behind()
+    guard = StallGuard()
+    assert not guard.left_behind
+    assert isinstance(guard.join(held, disks("/nas"), worker), SilentDiskError)
+    assert guard.left_behind
+    assert not StallGuard().left_behind, "of another daemon"
 
 
 @pytest.mark.parametrize("silent", [[], ["/nas"]])
 def test_work_on_other_disks_is_waited_for(silent):
     thread = threading.Thread(target=time.sleep, args=(1.0,))
     thread.start()
-    assert join(thread, disks(*silent), SimpleNamespace(roots={"/local"})) is None
-    assert not thread.is_alive()
+    guard = StallGuard()
+    assert guard.join(thread, disks(*silent), SimpleNamespace(roots={"/local"})) is None
+    assert not thread.is_alive() and not guard.left_behind
 
 
 def test_a_hand_does_one_thing_after_another():

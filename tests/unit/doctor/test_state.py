@@ -19,6 +19,7 @@ from tagger.doctor.index import check_failures, check_index, examine_index
 from tagger.doctor.report import Installation, Result
 from tagger.errors import StateError
 from tagger.index.store import Store
+from tagger.library.daemon_status import DaemonStatus
 from tagger.records import FileStat
 from tagger.system.state_dir import write_heartbeat
 from tests.support.installations import NOBODY, ROOT, only, running, state_of
@@ -118,7 +119,7 @@ def test_another_user_is_told_to_ask_as_the_daemons(config, tmp_path):
     for name in ("daemon", "state directory", "index", f"folder {config.watch[0].path}"):
         assert found[name].state == "warning", found[name]
         assert "sudo" in found[name].remedy
-    assert "may not look into" in found["daemon"].said
+    assert "may not look into" in found["daemon"].message
 
 
 def test_failures(config):
@@ -165,6 +166,7 @@ def test_a_daemon_that_runs(config):
         ({"problem": "the disk is full; free some space"}, "problem", "error", "is full"),
         ({"notice": "the index is built anew"}, "notice", "warning", "built anew"),
         ({"paused_reason": "paused"}, "work", "ok", "paused"),
+        ({"moving": False}, "work", "error", "hangs"),
     ],
 )
 def test_a_daemon_with_something_amiss(config, said, name, state, text):
@@ -175,7 +177,7 @@ def test_a_daemon_with_something_amiss(config, said, name, state, text):
 
 def test_a_daemon_that_has_just_started_is_not_its_predecessor(config):
     with running(config, pid=1, version="0.0.1", problem="old") as patient:
-        assert patient.said == {}
+        assert patient.status == DaemonStatus()
         result = only(check_daemon(patient))
         assert result.state == "ok" and f"process {os.getpid()} starts" in result.message
         patient.now += 600

@@ -124,3 +124,25 @@ def test_a_manager_that_is_gone_is_logged_once_and_harms_nobody(caplog, tmp_path
         notifier.stopping()
     [record] = caplog.records
     assert str(tmp_path / "gone") in record.getMessage()
+
+
+EXHAUSTED = """
+import os, resource
+from tagger.system.sd_notify import Notifier
+
+notifier = Notifier()
+notifier.ready()
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+try:
+    while True:
+        os.open("/dev/null", os.O_RDONLY)
+except OSError:
+    notifier.alive()
+"""
+
+
+def test_the_watchdog_is_fed_when_no_descriptor_is_left(manager):
+    end, name = manager
+    given = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000"}
+    subprocess.run([sys.executable, "-c", EXHAUSTED], env=os.environ | given, check=True)
+    assert [end.recv(100), end.recv(100)] == [b"READY=1", b"WATCHDOG=1"]

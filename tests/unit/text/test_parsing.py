@@ -16,7 +16,7 @@ from tagger.errors import ConfigError, RefusedError
 from tagger.index.decision_import import read_lines
 from tagger.labels.yaml_parser import parse_names
 from tagger.metadata import json_sidecar
-from tagger.system.state_dir import read_heartbeat, write_heartbeat
+from tagger.system.state_dir import read_heartbeat
 from tagger.text.parsing import compose_yaml, parse_json
 from tagger.watch.root_identity import RootMemory
 from tagger.web.auth.sessions import FILE, Sessions
@@ -71,26 +71,6 @@ def test_sessions_that_are_not_sound_are_begun_anew(tmp_path, until):
     sessions = Sessions(str(tmp_path), "p", 1.0)
     cookie, _ = sessions.new()
     assert sessions.holds(cookie)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("roots", 5),
-        ("roots", [5]),
-        ("roots", [{"path": 1, "state": "online"}]),
-        ("last", []),
-        ("last", {"path": "/a", "at": 1e300, "milliseconds": 1}),
-        ("started_at", 1e300),
-        ("started_at", "now"),
-        ("progress", {"done": "x", "remaining": 1}),
-        ("queue", "many"),
-        ("errors", {"count": 1}),
-    ],
-)
-def test_of_a_heartbeat_only_what_is_sound_is_told(tmp_path, key, value):
-    write_heartbeat(str(tmp_path), {"pid": 7, key: value})
-    assert read_heartbeat(str(tmp_path)) == {"pid": 7}
 
 
 NO_END = r"nested too deeply|too much"

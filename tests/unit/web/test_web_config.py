@@ -25,9 +25,12 @@ def mistakes(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("key", "told"),
     [
-        ("listen: nonsense", "web.listen: 'nonsense' is no address and port; write"),
-        ("listen: 5000", "web.listen: '5000' is no address and port; write"),
-        ("listen: localhost:99999", "web.listen: 'localhost:99999' is no address and port; write"),
+        ("listen: nonsense", "web.listen: 'nonsense' is no address with a port; write"),
+        ("listen: 5000", "web.listen: '5000' is no address with a port; write"),
+        (
+            "listen: localhost:99999",
+            "web.listen: 'localhost:99999' is no address with a port; write",
+        ),
         ("listen: 0.0.0.0:5000", "web.listen: 0.0.0.0:5000 can be reached from other machines"),
         ("listen: '[::]:5000'", "web.listen: [::]:5000 can be reached from other machines"),
         ("listen: 192.168.1.5:1", "web.listen: 192.168.1.5:1 can be reached from other machines"),

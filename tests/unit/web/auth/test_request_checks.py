@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from PIL import Image
 
+from tagger.config.addresses import parse_address
 from tagger.config.schema import WatchRoot
 from tagger.errors import ConfigError
 from tagger.web.auth.request_checks import (
@@ -18,7 +19,6 @@ from tagger.web.auth.request_checks import (
     allowed_hosts,
     check_host,
     check_local,
-    parse_listen,
 )
 from tagger.web.errors import WebError
 from tagger.web.photo_images import open_inside
@@ -274,7 +274,7 @@ def test_an_id_that_no_photo_has_is_404(client, site, photo):
 @pytest.mark.parametrize("listen", ["", "5000", "127.0.0.1", "a b:1", "h:99999", "::1:5000", "h:x"])
 def test_a_malformed_address_is_told(listen):
     with pytest.raises(ConfigError, match=r"web\.listen"):
-        parse_listen(listen)
+        parse_address("web.listen", listen)
 
 
 def test_hosts_are_the_address_our_names_and_the_configured():

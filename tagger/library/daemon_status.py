@@ -1,0 +1,218 @@
+"""What the daemon says of itself, as one record.
+
+The daemon makes it once a tick and hands it to the status file, systemd, Prometheus and the page;
+whoever asks from outside reads it from the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, get_args
+
+from tagger.system.humanize import duration
+from tagger.system.state_dir import read_heartbeat
+from tagger.watch.interfaces import RootStatus, State
+
+STALE_SECONDS = 180.0
+"""The record is made at least once a minute: when it is three times as old, the daemon hangs."""
+_LATEST = 1e11
+"""Seconds since the epoch; what is later is no time that can be shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressSnapshot:
+    """How far the work is.
+
+    ``done`` counts photos since the start, ``remaining`` those that are known to be left,
+    ``rate`` is photos a second, ``seconds_left`` is for the rest of them at that rate. Both
+    are None while there is nothing to go by.
+    """
+
+    done: int = 0
+    remaining: int = 0
+    rate: float | None = None
+    seconds_left: float | None = None
+
+    def __str__(self) -> str:
+        parts = [f"{self.done:,} photos done, {self.remaining:,} to go"]
+        if self.rate is not None:
+            parts.append(f"{self.rate:.1f} a second")
+        if self.seconds_left is not None:
+            parts.append(f"about {duration(self.seconds_left)} left")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class LastPhoto:
+    """The photo that was handled last: when, in seconds since the epoch, and what it took."""
+
+    path: str
+    at: float
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnexpectedErrors:
+    """How many errors nobody foresaw; the last one, and when it was (seconds since the epoch)."""
+
+    count: int
+    last: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    """How the daemon fares; times are seconds since the epoch.
+
+    ``state`` is "running" or "stopped". ``model`` and ``engine`` are None until weights are
+    loaded. ``problem`` is why photos wait that should not, ``paused_reason`` why they wait as they
+    were told to, ``notice`` what is worth knowing. ``moving`` is False when one batch of photos
+    takes so long that the work must hang. ``unconfined`` is what decoding processes could not do
+    to confine themselves, None before the first one. ``queue`` counts photos that were found and
+    are not done. ``memory_mb`` is that of all processes, in 10⁶ bytes.
+    """
+
+    state: str | None = None
+    pid: int | None = None
+    version: str | None = None
+    started_at: float | None = None
+    updated_at: float | None = None
+    memory_mb: float | None = None
+    model: str | None = None
+    engine: str | None = None
+    problem: str | None = None
+    notice: str | None = None
+    paused_reason: str | None = None
+    moving: bool = True
+    errors: UnexpectedErrors | None = None
+    unconfined: tuple[str, ...] | None = None
+    queue: int = 0
+    progress: ProgressSnapshot | None = None
+    last: LastPhoto | None = None
+    roots: tuple[RootStatus, ...] = ()
+
+    def root(self, path: str) -> RootStatus | None:
+        """Return how the watched folder ``path`` fares, if the daemon says so."""
+        return next((root for root in self.roots if root.path == path), None)
+
+    def same_as(self, other: DaemonStatus | None) -> bool:
+        """Whether it says the same as ``other``, apart from the time and the memory."""
+        return other is not None and self == replace(
+            other, updated_at=self.updated_at, memory_mb=self.memory_mb
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as objects, arrays and values of JSON, with the names of the fields."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(said: Mapping[str, Any]) -> DaemonStatus:
+        """Return what :meth:`to_json` made; a field that is missing or malformed is left out.
+
+        The file may come from another version, or have been cut off by a full disk.
+        """
+        found = {}
+        for name, read in _READERS.items():
+            if said.get(name) is None:
+                continue
+            try:
+                found[name] = read(said[name])
+            except (KeyError, OverflowError, TypeError, ValueError):
+                continue  # as if it was not said
+        return DaemonStatus(**found)
+
+
+def read_status(state_dir: str) -> DaemonStatus:
+    """Return what the daemon last said of itself; all of it unknown when it never ran."""
+    return DaemonStatus.from_json(read_heartbeat(state_dir))
+
+
+def _text(said: Any) -> str:
+    return str(_of(said, str))
+
+
+def _whole(said: Any) -> int:
+    return int(_of(said, int))
+
+
+def _yes_no(said: Any) -> bool:
+    return bool(_of(said, bool))
+
+
+def _number(said: Any) -> float:
+    return float(_of(said, int, float))
+
+
+def _of(said: Any, *kinds: type) -> Any:
+    """Return ``said``; raise TypeError unless it is exactly of one of the ``kinds``."""
+    if type(said) not in kinds:
+        raise TypeError(said)
+    return said
+
+
+def _moment(said: Any) -> float:
+    if not 0 <= _number(said) < _LATEST:
+        raise ValueError(said)
+    return float(said)
+
+
+def _maybe(read: Callable[[Any], Any], said: Any) -> Any:
+    return None if said is None else read(said)
+
+
+def _errors(said: Any) -> UnexpectedErrors:
+    return UnexpectedErrors(_whole(said["count"]), _text(said["last"]), _moment(said["at"]))
+
+
+def _progress(said: Any) -> ProgressSnapshot:
+    return ProgressSnapshot(
+        _whole(said["done"]),
+        _whole(said["remaining"]),
+        _maybe(_number, said.get("rate")),
+        _maybe(_number, said.get("seconds_left")),
+    )
+
+
+def _last(said: Any) -> LastPhoto:
+    return LastPhoto(_text(said["path"]), _moment(said["at"]), _number(said["milliseconds"]))
+
+
+def _texts(said: Any) -> tuple[str, ...]:
+    return tuple(_text(one) for one in _of(said, list, tuple))
+
+
+def _roots(said: Any) -> tuple[RootStatus, ...]:
+    return tuple(_root(one) for one in _of(said, list, tuple))
+
+
+def _root(said: Any) -> RootStatus:
+    state, mode = _text(said["state"]), _text(said.get("mode", "events"))
+    if state not in get_args(State) or mode not in ("events", "poll"):
+        raise ValueError(said)
+    return RootStatus(
+        _text(said["path"]),
+        state,  # type: ignore[arg-type]
+        mode,  # type: ignore[arg-type]
+        _text(said.get("reason", "")),
+        _maybe(_moment, said.get("last_scan")),
+        _whole(said.get("waiting", 0)),
+        _whole(said.get("seen", 0)),
+        _whole(said.get("missing_unconfirmed", 0)),
+        _text(said.get("not_written", "")),
+    )
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("state", "version", "model", "engine"), _text),
+    **dict.fromkeys(("problem", "notice", "paused_reason"), _text),
+    **dict.fromkeys(("started_at", "updated_at"), _moment),
+    **dict.fromkeys(("pid", "queue"), _whole),
+    "memory_mb": _number,
+    "moving": _yes_no,
+    "errors": _errors,
+    "unconfined": _texts,
+    "progress": _progress,
+    "last": _last,
+    "roots": _roots,
+}

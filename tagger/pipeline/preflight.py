@@ -1,0 +1,28 @@
+"""The check of a config beyond its form: do the labels, languages and models exist?"""
+
+from __future__ import annotations
+
+from tagger.config.schema import Config
+from tagger.errors import ConfigError
+
+
+def config_problems(config: Config) -> list[str]:
+    """Return what the config asks for and does not exist, each with its key and what to do."""
+    from tagger.classify.catalog import check_model_name
+    from tagger.labels.config_check import check_labels_config
+    from tagger.labels.vocabulary import own_vocabulary
+
+    known = own_vocabulary(config.state_dir)
+    return [*check_labels_config(config.labels, known), *check_model_name(config.model.name)]
+
+
+def check_config(config: Config, path: str, *, watches: bool = False) -> None:
+    """Raise ConfigError when the config, which is from ``path``, asks for what does not exist.
+
+    ``watches``: also when it names no folder to watch.
+    """
+    if problems := config_problems(config):
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise ConfigError(f"{path} has {len(problems)} mistake{'s'[: len(problems) > 1]}:{lines}")
+    if watches and not config.watch:
+        raise ConfigError(f"{path} watches no folder", "add one under `watch:`")
