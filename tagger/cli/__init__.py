@@ -24,9 +24,9 @@ COMMANDS = {
     "run": ("run", "Watch the folders and tag every new photo."),
     "status": ("status", "Show what the daemon does, and how many photos there are."),
     "doctor": ("doctor", "Check the installation, and say what to do."),
-    "pause": ("control", "Have the daemon handle no more photos for now."),
-    "resume": ("control", "Have a paused daemon go on."),
-    "scan": ("control", "Have the daemon look at a folder now."),
+    "pause": ("control", "Pause the daemon: photos wait."),
+    "resume": ("control", "Let a paused daemon go on."),
+    "scan": ("control", "Have the daemon scan a folder now."),
     "take-over": ("take_over", "Write the tags in folders where another tagger does now."),
     "query": ("query", "Find photos by what is in them."),
     "labels": ("labels", "Show the tree of labels, with the number of photos."),
@@ -132,8 +132,8 @@ def _run(arguments: list[str] | None, asked: Invocation) -> int:
         from tagger.system.logs import printable
 
         _trace(asked)
-        said = printable(" ".join(_cause(error).split()))
-        _say(f"tagger: {said}; {_remedy(error, asked)}")
+        cause = printable(" ".join(_cause(error).split()))
+        _say(f"tagger: {cause}; {_remedy(error, asked)}")
         return _UNEXPECTED
     return result if isinstance(result, int) else 0
 

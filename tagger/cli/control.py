@@ -12,14 +12,14 @@ from tagger.system.logs import printable
 @click.command("pause")
 @click.pass_context
 def pause_command(ctx: click.Context) -> None:
-    """Have the daemon handle no more photos until `tagger resume`, even if it is restarted."""
+    """Pause the daemon: photos wait until `tagger resume`, also after a restart."""
     _ask(ctx, "pause")
 
 
 @click.command("resume")
 @click.pass_context
 def resume_command(ctx: click.Context) -> None:
-    """Have a paused daemon go on."""
+    """Let a paused daemon go on."""
     _ask(ctx, "resume")
 
 
@@ -27,7 +27,7 @@ def resume_command(ctx: click.Context) -> None:
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
 @click.pass_context
 def scan_command(ctx: click.Context, paths: tuple[str, ...]) -> None:
-    """Have the daemon look at each PATH, a folder or photo, now (default: at everything)."""
+    """Have the daemon scan each PATH, a folder or photo, now (default: everything)."""
     config, _ = read_config(ctx)
     _ask(ctx, "scan", paths=[ask_known(config, path) for path in paths])
 

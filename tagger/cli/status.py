@@ -65,7 +65,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     if daemon["problem"]:
         yield f"problem: {printable(daemon['problem'])}"
     if daemon["paused_reason"]:
-        yield f"paused: {printable(daemon['paused_reason'])}"
+        yield printable(daemon["paused_reason"])
     if errors := daemon["errors"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(errors["at"]))
         last = f"the last at {when}: {printable(errors['last'])}"

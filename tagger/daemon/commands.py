@@ -78,7 +78,7 @@ class DaemonCommands:
             watcher.hint(path)
         if not paths:
             watcher.rescan()
-        return f"looking at {', '.join(paths) or 'everything'}"
+        return f"scanning {', '.join(paths) or 'everything'}"
 
     def listen(self, hear: Callable[[Outcome], None]) -> Callable[[], None]:
         """Have ``hear`` called with every outcome, in the working thread; it must return at once.

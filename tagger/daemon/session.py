@@ -74,12 +74,12 @@ class Session:
     def paused_reason(self) -> str | None:
         """Return why photos are to wait now; None when they are not."""
         if self.commands.paused:
-            return "paused; `tagger resume` lets it go on"
+            return "paused until `tagger resume`"
         schedule = self.config.schedule
         if schedule is not None:
             window = DailyWindow.parse(schedule)
             if not window.holds(datetime.now()):
-                return f"photos wait until {window.opens()} (schedule)"
+                return f"paused until {window.opens()} (schedule)"
         return None
 
     def take_up_index(self) -> None:

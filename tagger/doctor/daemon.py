@@ -53,7 +53,7 @@ def check_daemon(patient: Installation) -> Iterator[Result]:
         remedy = "see the log of the daemon; this goes when it is done"
         yield Result("notice", "warning", status.notice, remedy)
     if status.paused_reason:
-        yield Result("work", "ok", f"photos wait: {status.paused_reason}")
+        yield Result("work", "ok", status.paused_reason)
 
 
 def _heartbeat(age: float) -> Result:

@@ -1,4 +1,4 @@
-"""What the daemon says of itself, as one record.
+"""How the daemon fares, as one record.
 
 The daemon makes it once a tick and hands it to the status file, systemd, Prometheus and the page;
 whoever asks from outside reads it from the file.
@@ -107,99 +107,99 @@ class DaemonStatus:
         return asdict(self)
 
     @staticmethod
-    def from_json(said: Mapping[str, Any]) -> DaemonStatus:
+    def from_json(value: Mapping[str, Any]) -> DaemonStatus:
         """Return what :meth:`to_json` made; a field that is missing or malformed is left out.
 
         The file may come from another version, or have been cut off by a full disk.
         """
         found = {}
         for name, read in _READERS.items():
-            if said.get(name) is None:
+            if value.get(name) is None:
                 continue
             try:
-                found[name] = read(said[name])
+                found[name] = read(value[name])
             except (KeyError, OverflowError, TypeError, ValueError):
-                continue  # as if it was not said
+                continue  # as if it was not there
         return DaemonStatus(**found)
 
 
 def read_status(state_dir: str) -> DaemonStatus:
-    """Return what the daemon last said of itself; all of it unknown when it never ran."""
+    """Return the last record of the daemon; without any value when it never ran."""
     return DaemonStatus.from_json(read_heartbeat(state_dir))
 
 
-def _text(said: Any) -> str:
-    return str(_of(said, str))
+def _text(value: Any) -> str:
+    return str(_of(value, str))
 
 
-def _whole(said: Any) -> int:
-    return int(_of(said, int))
+def _whole(value: Any) -> int:
+    return int(_of(value, int))
 
 
-def _yes_no(said: Any) -> bool:
-    return bool(_of(said, bool))
+def _yes_no(value: Any) -> bool:
+    return bool(_of(value, bool))
 
 
-def _number(said: Any) -> float:
-    return float(_of(said, int, float))
+def _number(value: Any) -> float:
+    return float(_of(value, int, float))
 
 
-def _of(said: Any, *kinds: type) -> Any:
-    """Return ``said``; raise TypeError unless it is exactly of one of the ``kinds``."""
-    if type(said) not in kinds:
-        raise TypeError(said)
-    return said
+def _of(value: Any, *kinds: type) -> Any:
+    """Return ``value``; raise TypeError unless it is exactly of one of the ``kinds``."""
+    if type(value) not in kinds:
+        raise TypeError(value)
+    return value
 
 
-def _moment(said: Any) -> float:
-    if not 0 <= _number(said) < _LATEST:
-        raise ValueError(said)
-    return float(said)
+def _moment(value: Any) -> float:
+    if not 0 <= _number(value) < _LATEST:
+        raise ValueError(value)
+    return float(value)
 
 
-def _maybe(read: Callable[[Any], Any], said: Any) -> Any:
-    return None if said is None else read(said)
+def _maybe(read: Callable[[Any], Any], value: Any) -> Any:
+    return None if value is None else read(value)
 
 
-def _errors(said: Any) -> UnexpectedErrors:
-    return UnexpectedErrors(_whole(said["count"]), _text(said["last"]), _moment(said["at"]))
+def _errors(value: Any) -> UnexpectedErrors:
+    return UnexpectedErrors(_whole(value["count"]), _text(value["last"]), _moment(value["at"]))
 
 
-def _progress(said: Any) -> ProgressSnapshot:
+def _progress(value: Any) -> ProgressSnapshot:
     return ProgressSnapshot(
-        _whole(said["done"]),
-        _whole(said["remaining"]),
-        _maybe(_number, said.get("rate")),
-        _maybe(_number, said.get("seconds_left")),
+        _whole(value["done"]),
+        _whole(value["remaining"]),
+        _maybe(_number, value.get("rate")),
+        _maybe(_number, value.get("seconds_left")),
     )
 
 
-def _last(said: Any) -> LastPhoto:
-    return LastPhoto(_text(said["path"]), _moment(said["at"]), _number(said["milliseconds"]))
+def _last(value: Any) -> LastPhoto:
+    return LastPhoto(_text(value["path"]), _moment(value["at"]), _number(value["milliseconds"]))
 
 
-def _texts(said: Any) -> tuple[str, ...]:
-    return tuple(_text(one) for one in _of(said, list, tuple))
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_text(one) for one in _of(value, list, tuple))
 
 
-def _roots(said: Any) -> tuple[RootStatus, ...]:
-    return tuple(_root(one) for one in _of(said, list, tuple))
+def _roots(value: Any) -> tuple[RootStatus, ...]:
+    return tuple(_root(one) for one in _of(value, list, tuple))
 
 
-def _root(said: Any) -> RootStatus:
-    state, mode = _text(said["state"]), _text(said.get("mode", "events"))
+def _root(value: Any) -> RootStatus:
+    state, mode = _text(value["state"]), _text(value.get("mode", "events"))
     if state not in get_args(State) or mode not in ("events", "poll"):
-        raise ValueError(said)
+        raise ValueError(value)
     return RootStatus(
-        _text(said["path"]),
+        _text(value["path"]),
         state,  # type: ignore[arg-type]
         mode,  # type: ignore[arg-type]
-        _text(said.get("reason", "")),
-        _maybe(_moment, said.get("last_scan")),
-        _whole(said.get("waiting", 0)),
-        _whole(said.get("seen", 0)),
-        _whole(said.get("missing_unconfirmed", 0)),
-        _text(said.get("not_written", "")),
+        _text(value.get("reason", "")),
+        _maybe(_moment, value.get("last_scan")),
+        _whole(value.get("waiting", 0)),
+        _whole(value.get("seen", 0)),
+        _whole(value.get("missing_unconfirmed", 0)),
+        _text(value.get("not_written", "")),
     )
 
 

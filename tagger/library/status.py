@@ -21,7 +21,7 @@ class SeenDaemon:
     """The daemon as it is seen from outside.
 
     ``process`` holds the lock, None when none does. ``starting``: it has said nothing yet, and
-    ``status`` is what the one before it said; without any daemon, what the last one said.
+    ``status`` is what the one before it said;
     """
 
     process: int | None
@@ -46,15 +46,15 @@ def see_daemon(state_dir: str) -> SeenDaemon:
 def status_json(config: Config, status: DaemonStatus | None = None) -> dict[str, Any]:
     """Return the documented JSON of ``tagger status``.
 
-    ``status`` is what the daemon says, if it is asked by itself. Raise StateError when the index
+    ``status`` is the record of the daemon, when the caller has it. Raise StateError when the index
     cannot be read.
     """
     seen = see_daemon(config.state_dir) if status is None else SeenDaemon(status.pid, False, status)
     runs, starting = seen.running, seen.starting
-    said, notice = seen.status, seen.status.notice
-    if starting:  # what the one before it said is no longer true
-        said = DaemonStatus(
-            pid=seen.process or None, started_at=_lock_time(config.state_dir), last=said.last
+    latest, notice = seen.status, seen.status.notice
+    if starting:  # the rest is of the one before it
+        latest = DaemonStatus(
+            pid=seen.process or None, started_at=_lock_time(config.state_dir), last=latest.last
         )
         notice = "it starts"
     try:
@@ -66,24 +66,24 @@ def status_json(config: Config, status: DaemonStatus | None = None) -> dict[str,
         if starting and os.path.exists(index_path(config.state_dir)):
             notice = "it brings the index up to date, as after an upgrade; photos wait"
         counts = dict.fromkeys(STATES, 0)
-    roots = [_root_json(root, said, runs) for root in config.watch]
+    roots = [_root_json(root, latest, runs) for root in config.watch]
     if runs:
-        counts["waiting"] += said.queue + sum(root.get("waiting", 0) for root in roots)
-    now = said if runs else DaemonStatus()
+        counts["waiting"] += latest.queue + sum(root.get("waiting", 0) for root in roots)
+    now = latest if runs else DaemonStatus()
     return {
         "counts": counts,
         "roots": roots,
-        "model": said.model or config.model.name,
-        "engine": said.engine or config.model.engine,
+        "model": latest.model or config.model.name,
+        "engine": latest.engine or config.model.engine,
         "progress": asdict(now.progress) if now.progress else None,
-        "last": asdict(said.last) if said.last else None,
+        "last": asdict(latest.last) if latest.last else None,
         "memory_mb": now.memory_mb,
         "daemon": {
             "running": runs,
             "pid": now.pid,
             "version": now.version,
             "started_at": now.started_at,
-            "updated_at": said.updated_at,
+            "updated_at": latest.updated_at,
             "problem": now.problem or (_disk_problem(config.state_dir) if runs else None),
             "notice": notice if runs else None,
             "paused_reason": now.paused_reason,
@@ -102,8 +102,8 @@ def page_status_json(config: Config, status: DaemonStatus | None = None) -> dict
     }
 
 
-def _root_json(root: WatchRoot, said: DaemonStatus, runs: bool) -> dict[str, Any]:
-    status = said.root(root.path)
+def _root_json(root: WatchRoot, latest: DaemonStatus, runs: bool) -> dict[str, Any]:
+    status = latest.root(root.path)
     if status is None:
         return {"path": root.path, "state": "not watched"}
     return asdict(status) | ({} if runs else {"state": "not watched"})

@@ -84,20 +84,20 @@ def daemon_process(state_dir: str) -> int | None:
         return None
 
 
-def write_heartbeat(state_dir: str, said: Mapping[str, Any]) -> None:
+def write_heartbeat(state_dir: str, value: Mapping[str, Any]) -> None:
     """Replace the status file. Raise OSError, as when the disk is full."""
     path = os.path.join(state_dir, STATUS_NAME)
-    replace_atomically(path, json.dumps(said).encode(), durable=False)
+    replace_atomically(path, json.dumps(value).encode(), durable=False)
 
 
 def read_heartbeat(state_dir: str) -> dict[str, Any]:
     """Return what the status file holds; nothing when there is none, or it is malformed."""
     try:
         with open(os.path.join(state_dir, STATUS_NAME), encoding="utf-8") as file:
-            said = parse_json(file.read())
+            value = parse_json(file.read())
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _lock(state_dir: str) -> str:

@@ -108,7 +108,7 @@ def steps(port: int) -> list[Step]:
         Step("tagger query [QUERY...]", "tagger query beach", r"\A/.*/inbox/seaside\.jpg\n\Z"),
         Step("tagger pause", "tagger pause", "paused"),
         Step("tagger resume", "tagger resume", "working"),
-        Step("tagger scan [PATH...]", "tagger scan", "looking at everything"),
+        Step("tagger scan [PATH...]", "tagger scan", "scanning everything"),
         Step("tagger take-over [FOLDER...]", "tagger take-over", "inbox: this tagger writes"),
         Step("tagger scan [PATH...]", f"tagger scan {photo}", "looking at /.*seaside"),
         Step("tagger labels [LABEL]", "tagger labels", r"beach +1"),

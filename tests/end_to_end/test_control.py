@@ -25,7 +25,7 @@ def test_pause_resume_and_scan(home, scenes, eventually):
     eventually(lambda: (home.state / SOCKET_NAME).exists() and home.heartbeat().get("model"), 60)
     assert home.run("pause") == "paused; photos wait until `tagger resume`\n"
     eventually(lambda: home.heartbeat().get("paused_reason"))
-    assert "resting: paused" in home.run("status")
+    assert "paused until `tagger resume`" in home.run("status")
     photo = home.inbox / "a.jpg"
     shutil.copyfile(scenes[0], photo)
     eventually(lambda: home.json("status")["counts"]["waiting"] == 1)
@@ -43,8 +43,8 @@ def test_pause_resume_and_scan(home, scenes, eventually):
     eventually(lambda: tagged(home) == {str(photo)})
     eventually(lambda: home.heartbeat().get("paused_reason") is None)
 
-    assert home.run("scan") == "looking at everything\n"
-    assert home.run("scan", str(home.inbox)) == f"looking at {home.inbox}\n"
+    assert home.run("scan") == "scanning everything\n"
+    assert home.run("scan", str(home.inbox)) == f"scanning {home.inbox}\n"
     home.run("scan", "/no/such/folder", code=2)
     assert "in no watched folder" in home.err
 

@@ -184,11 +184,11 @@ class Stream:
             log.debug("the status is not told: %s", error)  # when it can be read again
             return None
 
-    def _event(self, name: str, said: dict[str, Any]) -> bytes:
+    def _event(self, name: str, data: dict[str, Any]) -> bytes:
         # What the browser sends when it comes again: what still waits is looked at once more.
         last = self._last or 0
         seen = min([last, *(number - 1 for number in self._waiting if number > last - AT_ONCE)])
-        text = f"event: {name}\nid: {seen}\ndata: {json.dumps(said)}\n\n"
+        text = f"event: {name}\nid: {seen}\ndata: {json.dumps(data)}\n\n"
         return text.encode("ascii")
 
 

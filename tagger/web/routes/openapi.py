@@ -259,13 +259,13 @@ def _answers(
 
 def _streams(events: Sequence[str], arguments: Sequence[_Schema]) -> _Schema:
     """Return a route that goes on answering, with events whose data is JSON."""
-    said = _answers(_ANYTHING, arguments)
+    route = _answers(_ANYTHING, arguments)
     text = f"Server-sent events ({'; '.join(events)}), for half a minute if they are accepted."
-    said["responses"]["200"] = {
+    route["responses"]["200"] = {
         "description": text,
         "content": {"text/event-stream": {"schema": _record(event=_TEXT, id=_TEXT, data=_TEXT)}},
     }
-    return said
+    return route
 
 
 def _upload(

@@ -45,8 +45,8 @@ def test_a_pause_is_remembered(manage):
 
 def test_only_watched_folders_are_looked_at(manage, tmp_path):
     inbox = str(tmp_path / "inbox")
-    assert manage.scan([inbox]) == f"looking at {inbox}"
-    assert manage.scan() == "looking at everything"
+    assert manage.scan([inbox]) == f"scanning {inbox}"
+    assert manage.scan() == "scanning everything"
     with pytest.raises(StateError, match="no watched folder"):
         manage.scan([inbox, str(tmp_path / "other")])
 
