@@ -186,6 +186,8 @@ def test_nested_roots_each_own_their_files(
     assert owners == [("a.jpg", str(root)), ("b.jpg", str(inner)), ("c.jpg", str(inner))]
     assert [s.state for s in watcher.status()] == ["online", "online", "offline"]
     assert "same folder" in watcher.status()[2].reason
+    online = [watcher.is_online(str(one)) for one in (root, inner, tmp_path / "same", tmp_path)]
+    assert online == [True, True, False, False]
 
 
 def test_a_root_that_appears_later_comes_alive(
@@ -193,7 +195,7 @@ def test_a_root_that_appears_later_comes_alive(
 ) -> None:
     late = tmp_path / "late"
     watcher = running(WatchRoot(str(late)))
-    assert watcher.status()[0].state == "missing"
+    assert watcher.status()[0].state == "missing" and not watcher.is_online(str(late))
     late.mkdir()
     (late / "a.jpg").write_bytes(jpeg)
     wait_for(lambda: library.rows, 5.0)
