@@ -13,7 +13,7 @@ import logging, sys
 from tagger.cli.progress_bar import Bar, wants_bar
 from tagger.config.schema import LogConfig
 from tagger.system.logs import set_up_logging
-from tagger.daemon.progress import ProgressSnapshot
+from tagger.library.daemon_status import ProgressSnapshot
 log = logging.getLogger("tagger.x")
 print("wants", wants_bar(LogConfig()), wants_bar(LogConfig(format="json")), flush=True)
 with Bar() as bar:
@@ -65,7 +65,7 @@ def test_a_terminal_gets_a_bar_below_the_log():
 def test_a_few_photos_need_no_bar():
     code = (
         "from tagger.cli.progress_bar import Bar\n"
-        "from tagger.daemon.progress import ProgressSnapshot\n"
+        "from tagger.library.daemon_status import ProgressSnapshot\n"
         "with Bar() as bar:\n"
         "    bar.show(ProgressSnapshot(0, 3, 2.0, 1.5)); bar._progress.refresh()"
     )

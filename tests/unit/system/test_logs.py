@@ -45,7 +45,7 @@ def test_a_cause_is_told_once_a_place(caplog):
 
 def test_the_level_of_the_config_is_obeyed():
     script = (
-        "import logging; from tagger.config.schema import LogConfig\n"
+        "import logging\n"
         "from tagger.system.logs import set_up_logging\n"
         "set_up_logging('warning')\n"
         "logging.getLogger('tagger.x').info('quiet')\n"
