@@ -147,7 +147,8 @@ class Daemon:
         lifecycle, notifier = self._lifecycle, self._reporter.notifier
         run.start()
         next_due = next_beat = 0.0
-        self._report(session, always=True)
+        with self._reporter.guarded():  # whoever waits for READY may read it
+            self._reporter.heartbeat.write(self._status(session, "running"), always=True)
         notifier.ready()
         try:
             while not lifecycle.pausing.is_set() and run.working:

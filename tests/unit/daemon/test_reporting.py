@@ -121,6 +121,7 @@ def test_trouble_with_one_is_no_others(tmp_path, caplog, monkeypatch):
     [record] = caplog.records  # once a minute
     assert record.getMessage() == "error in the main thread" and record.exc_info
     monkeypatch.setattr(reporting, "IDLE_SECONDS", 0.0)
+    monkeypatch.setattr(reporting, "COUNT_SECONDS", 0.0)
     reporter._quiet_until = 0.0
     caplog.clear()
     reporter.report(IDLE, counts, always=False)
