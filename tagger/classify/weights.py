@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from tagger.classify.catalog import ModelInfo, info_of_file, weights_of
 from tagger.errors import ModelError, WeightsNotFoundError
+from tagger.system.files import replace_atomically
 
 FIRST_DIGEST = ".sha256"
 """Ends the name of the file that keeps the hash of a first download."""
@@ -115,12 +116,8 @@ def first_digest(path: str) -> str:
 
 def keep_digest(path: str) -> None:
     """Remember the SHA-256 of a file just downloaded, as ``sha256sum`` writes it."""
-    part = f"{path}{FIRST_DIGEST}.part"
-    with open(part, "w", encoding="ascii") as file:
-        file.write(f"{file_digest(path)}  {os.path.basename(path)}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path + FIRST_DIGEST)
+    text = f"{file_digest(path)}  {os.path.basename(path)}\n"
+    replace_atomically(path + FIRST_DIGEST, text.encode("ascii"))
 
 
 def file_digest(path: str) -> str:
