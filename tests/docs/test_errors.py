@@ -17,7 +17,7 @@ NO_REMEDY = {
     "RefusedError": SIDECAR,
     "StoppedError": STOPPED,
     "WaitsError": PASSED_ON,
-    ("tagger/cli/config.py", "<path> has <…> mistake<…>:<lines>"): LINES,
+    ("tagger/pipeline/preflight.py", "<path> has <…> mistake<…>:<lines>"): LINES,
     ("tagger/config/loader.py", "<path> has <count> mistake<…>:<lines>"): LINES,
     ("tagger/labels/yaml_reader.py", "<path> has <count> mistake<…>:<lines>"): LINES,
     ("tagger/service/plan.py", "cannot run <…>: <strerror>"): "plan.apply adds the command's own",
