@@ -215,3 +215,28 @@ def test_a_series_is_renumbered_while_the_daemon_runs(three):
             return False  # the row of a photo that was renamed is not there for a moment
 
     wait_until(followed, 60)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_folder_named_by_another_path_keeps_its_photos_and_our_tags_can_be_taken_out(
+    target, three
+):
+    """The config names what a link leads to, and no longer the link."""
+    three.configure(write={"target": target})
+    link = three.folder / "link"
+    link.symlink_to(three.inbox)
+    untouched = {path.name: path.read_bytes() for path in three.inbox.iterdir()}
+    three.configure(watch=[{"path": str(link)}])
+    three.once()
+    before = three.json("show", str(link / "a.jpg"))["tags"]
+    (label,) = {one["label"] for one in before} - {one["label"] for one in before[1:]}
+    three.run("untag", "--label", label, str(link / "a.jpg"))
+    left = three.json("show", str(link / "a.jpg"))["tags"]
+    assert label not in {one["label"] for one in left}
+    three.configure(watch=[{"path": str(three.inbox)}])
+    assert three.once() == [], "nothing is read or written again"
+    assert three.run("query", "--count") == "3\n"
+    assert three.json("show", str(three.inbox / "a.jpg"))["tags"] == left
+    three.run("untag", "--all")
+    now = {path.name: path.read_bytes() for path in three.inbox.glob("[abc]*")}
+    assert now == untouched
