@@ -15,6 +15,7 @@ from tagger.config.schema import Config, WatchRoot, WriteConfig
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
 from tagger.index.store import Store
 from tagger.pipeline.blocked_roots import LOOK_SECONDS, SINGLE_SECONDS, BlockedRoots
+from tagger.pipeline.context import Context, RootHealth
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.records import Candidate, FileStat, Skipped
 from tests.support.disks import Disk
@@ -112,12 +113,13 @@ def test_without_file_descriptors_photos_wait_and_lose_no_try(tmp_path: Path, nu
     """Whatever the photo was being used for, and in every folder."""
     case = Case(tmp_path)
     with Store(str(tmp_path / "state")) as store:
+        context = Context(Config(), store, RootHealth(blocked=case.refusing))
         for kind in (PhotoUnreadableError, WriteFailedError, TaggerError):
             error = error_of(kind, number)
-            assert isinstance(refused(store, case.refusing, case.photo, error), Skipped)
+            assert isinstance(refused(context, case.photo, error), Skipped)
         plain = OSError(number, os.strerror(number))
-        assert isinstance(unforeseen(store, case.refusing, case.photo, plain), Skipped)
-        assert isinstance(refused(store, None, case.photo, error), Skipped)
+        assert isinstance(unforeseen(context, case.photo, plain), Skipped)
+        assert isinstance(refused(Context(Config(), store), case.photo, error), Skipped)
         assert store.counts()["failed"] == 0 and store.photo(case.photo.path) is None
     assert case.refusing.parked() == [case.photo] * 4
     assert "LimitNOFILE" in str(case.refusing.problem())
