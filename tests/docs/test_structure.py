@@ -17,8 +17,6 @@ MAX_PARAMETERS = 7
 MAX_LOOSE_FILES = 6
 
 EXCEPTIONS: dict[str, str] = {
-    "daemon/daemon.py": "to be split",
-    "daemon/daemon.py:Daemon": "to be split",
     "index/query_parser.py": "to be split",
     "labels/chooser.py:Chooser": "to be split",
     "metadata/prepare.py": "to be split",
@@ -26,7 +24,6 @@ EXCEPTIONS: dict[str, str] = {
     "metadata/xmp/packet.py": "to be split",
     "web/http/connection.py:Connection": "to be split",
     "web/http/server.py:Serving": "to be split",
-    "cli/__init__.py": "it tells whether the daemon was imported, without importing it",
 }
 """What breaks a rule, and why it may: "<file>" or "<file>:<class>", below ``tagger/``."""
 
