@@ -10,7 +10,7 @@ import functools
 import operator
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -248,7 +248,8 @@ class JournalEntry:
     ``before``/``after`` are XXH3-128 digests of the file's bytes without and with it
     (empty: no file). ``undo`` is the reverse patch from ``after`` to ``before``; it also
     tells the digest just before the last write. ``reason`` says why tags were not embedded,
-    when they should be.
+    when they should be. ``seen`` is what is to be known of the file when another program has
+    written to it, see :mod:`tagger.metadata.user_edits`.
     """
 
     target: str
@@ -260,6 +261,7 @@ class JournalEntry:
     after: bytes
     undo: bytes
     reason: str = ""
+    seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,11 @@ class WriteConfig:
     )
     exiftool: bool = setting("Embed into HEIC, AVIF and TIFF with exiftool, if installed.", False)
     provenance: bool = setting("Record model and confidence in the XMP as well.", True)
+    sidecar_name: Literal["auto", "long", "short"] = setting(
+        "long: photo.jpg.xmp, as darktable, digiKam and Immich read it. short: photo.xmp, as\n"
+        "gThumb and Lightroom do. auto: what is there already, else the long one.",
+        "auto",
+    )
 
 
 @dataclass(frozen=True, slots=True)

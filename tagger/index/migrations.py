@@ -189,6 +189,13 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ALTER TABLE photos ADD COLUMN people INTEGER;
         """,
     ),
+    (
+        # How we left a file: by it a deletion is told from what a program never knew.
+        "0007_seen",
+        """
+        ALTER TABLE journal ADD COLUMN seen TEXT NOT NULL DEFAULT '{}'; -- JSON: name -> values
+        """,
+    ),
 )
 
 

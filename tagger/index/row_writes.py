@@ -46,8 +46,8 @@ def part_row(
     new = touch(db, path, root, now)
     db.execute(
         "INSERT INTO journal (photo_id, pending, target, file, added, tags, created,"
-        " before, after, undo, reason, written_at) SELECT ?, pending, target, file, added,"
-        " tags, created, before, after, undo, reason, written_at FROM journal"
+        " before, after, undo, reason, seen, written_at) SELECT ?, pending, target, file, added,"
+        " tags, created, before, after, undo, reason, seen, written_at FROM journal"
         " WHERE photo_id = ? AND NOT pending",
         (new, photo_id),
     )
@@ -188,7 +188,7 @@ def replace_journal(
     db.execute("DELETE FROM journal WHERE photo_id = ?", (photo_id,))
     db.executemany(
         "INSERT INTO journal (photo_id, pending, target, file, added, tags, created, before,"
-        " after, undo, reason, written_at) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " after, undo, reason, seen, written_at) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 photo_id,

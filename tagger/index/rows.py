@@ -219,11 +219,12 @@ def entry_of(row: sqlite3.Row) -> JournalEntry:
         after=row["after"],
         undo=row["undo"],
         reason=row["reason"],
+        seen={name: tuple(values) for name, values in json.loads(row["seen"]).items()},
     )
 
 
 def entry_values(entry: JournalEntry) -> tuple[Any, ...]:
-    """Return the columns of ``journal`` from ``target`` to ``reason``."""
+    """Return the columns of ``journal`` from ``target`` to ``seen``."""
     return (
         entry.target,
         os.fsencode(entry.file),
@@ -234,6 +235,7 @@ def entry_values(entry: JournalEntry) -> tuple[Any, ...]:
         entry.after,
         entry.undo,
         entry.reason,
+        json.dumps({name: list(values) for name, values in entry.seen.items()}),
     )
 
 

@@ -355,8 +355,8 @@ class Store(Lookup):
                 for entry in entries:
                     db.execute(
                         "INSERT INTO journal (photo_id, pending, target, file, added, tags,"
-                        " created, before, after, undo, reason, written_at)"
-                        " VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        " created, before, after, undo, reason, seen, written_at)"
+                        " VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                         (photo_id, *entry_values(entry), now),
                     )
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tagger.errors import RefusedError
 from tagger.metadata import json_sidecar
 from tagger.metadata.containers import exif
-from tagger.metadata.managed_file import ManagedFile, texts_of, undone
+from tagger.metadata.managed_file import ManagedFile, texts_of
 from tagger.metadata.options import Provenance, WriteOptions
 from tagger.metadata.prepared_write import FileChange
-from tagger.metadata.safe_write import undo as patch
+from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.content import Content, proved, same
-from tagger.metadata.safe_write.replace import MAX_SIDECAR, Original, Staged, read_original, stage
+from tagger.metadata.safe_write.replace import Original, Staged, stage
 from tagger.metadata.tag_owner import digest_text
-from tagger.metadata.targets import XmpSidecar
+from tagger.metadata.targets import JsonSidecar
+from tagger.metadata.user_edits import as_left
 from tagger.metadata.xmp import edit
 from tagger.metadata.xmp import packet as xmp_packet
-from tagger.metadata.xmp.keywords import KeywordPath, wanted_values
+from tagger.metadata.xmp.keywords import (
+    PATHS,
+    YOURS,
+    KeywordPath,
+    seen_keywords,
+    wanted_values,
+)
 from tagger.records import JournalEntry, Keyword
 from tagger.system.beneath import Beneath
 
@@ -36,9 +43,20 @@ class DesiredKeywords:
     words: tuple[str, ...]
     own: str = ""
 
+    def without(self, dropped: Collection[str]) -> DesiredKeywords:
+        """Return it without keywords of the user's, given as :func:`xmp_packet.key` does."""
+        if not dropped:
+            return self
+        users = tuple(path for path in self.users if xmp_packet.key(path[-1]) not in dropped)
+        words = tuple(word for word in self.words if xmp_packet.key(word) not in dropped)
+        return replace(self, users=users, words=words)
+
 
 class ChangeBuilder:
-    """Makes the parts of one photo's write."""
+    """Makes the changes of one photo's files; ``digest`` is that of the photo's bytes.
+
+    Its methods raise RefusedError and WriteFailedError.
+    """
 
     def __init__(
         self,
@@ -46,20 +64,30 @@ class ChangeBuilder:
         below: Beneath,
         options: WriteOptions,
         provenance: Provenance,
-        journal: Mapping[str, JournalEntry],
         digest: bytes,
     ) -> None:
         self._photo = photo
         self._below = below
         self._options = options
         self._provenance = provenance
-        self._journal = journal
         self._digest = digest
 
-    def of_xmp(self, held: ManagedFile, wanted: DesiredKeywords) -> FileChange:
-        """Return the part of an XMP file. Raise RefusedError, WriteFailedError."""
+    def with_keywords(self, held: ManagedFile, wanted: DesiredKeywords) -> FileChange:
+        """Return the change that puts keywords into a file in place of those that we put there."""
+        if isinstance(held.place, JsonSidecar):
+            return self._json(held, wanted)
+        return self._xmp(held, wanted)
+
+    def without_ours(self, held: ManagedFile) -> FileChange:
+        """Return the change that takes what is ours out of a file."""
+        if held.refusal:
+            raise RefusedError(held.refusal)
+        return self._change(held, held.base, {}, ())
+
+    def _xmp(self, held: ManagedFile, wanted: DesiredKeywords) -> FileChange:
         if wanted.own:
             held = self._with_own(held, wanted.own)
+        wanted = wanted.without(held.edits.dropped)
         place, data, keywords = held.place, held.data, wanted.keywords
         said = self._provenance
         origin = (said.model, said.software, digest_text(said.photo))
@@ -67,27 +95,48 @@ class ChangeBuilder:
             keywords, wanted.users, wanted.words, origin if self._options.provenance else None
         )
         base_packet = place.packet_in(held.base)
-        flags = patch.PACKET_CREATED if base_packet is None else 0
+        flags = undo.PACKET_CREATED if base_packet is None else 0
         if not keywords:
-            return self.of(held, held.base, {}, (), flags)
-        if held.entry is not None and self._satisfied(held, values):
-            there = {name: texts_of(place.packet_in(data), name) for name in values}
+            return self._change(held, held.base, {}, (), flags)
+        seen = {**held.seen, **seen_keywords(keywords, wanted.users, wanted.words)}
+        held = replace(held, seen=seen)
+        if held.entry is not None and self._is_satisfied(held, values):
+            there = {name: texts_of(place.packet_in(data), name) for name in held.entry.added}
             added = {
                 name: tuple(v for v in mine if v in there.get(name, ()))
                 for name, mine in held.entry.added.items()
             }
-            return self.of(held, data, added, keywords, flags)
-        packet, added = edit.add(base_packet, values, self._provenance.software)
+            return self._change(held, data, added, keywords, flags)
+        packet, added = edit.add(base_packet, {**values, **held.description}, said.software)
         if not any(name in xmp_packet.KEYWORD_PROPERTIES for name in added):
-            return self.of(held, held.base, {}, (), flags)  # the user has it all already
+            return self._change(held, held.base, {}, (), flags)  # the user has it all already
         if base_packet is not None:
             packet = edit.resize(packet, len(base_packet))
         names = edit.distinct(values[xmp_packet.SUBJECT])
-        new = place.with_packet(held.base, packet, names)
+        new = self._of_another_size(held, packet, names)
         written = place.exif_names(new, names)
         if written and not place.exif_names(held.base, names):
             added = {**added, exif.PROPERTY: written}
-        return self.of(held, new, added, keywords, flags)
+        return self._change(held, new, added, keywords, flags)
+
+    def _of_another_size(
+        self, held: ManagedFile, packet: bytes, names: tuple[str, ...]
+    ) -> Content | None:
+        """Return the file with a packet; where its date stays its size does not.
+
+        Many programs tell by both whether a file was changed.
+        """
+        new = held.place.with_packet(held.base, packet, names)
+        if held.place.file != self._photo.path or not self._options.preserve_mtime:
+            return new
+        sizes = {len(one) for one in (held.data, held.base) if one is not None}
+        for more in (2, 4, 6):
+            if new is None or len(new) not in sizes or same(new, held.data):
+                break
+            longer = edit.resize(packet, len(packet) + more)
+            longer = longer if len(longer) > len(packet) else packet + b"\n" * more
+            new = held.place.with_packet(held.base, longer, names)
+        return new
 
     def _with_own(self, held: ManagedFile, word: str) -> ManagedFile:
         """Let what the file would be without us hold a keyword of the user's."""
@@ -96,74 +145,65 @@ class ChangeBuilder:
         base = proved(held.place.with_packet(held.base, packet, ()))
         return replace(held, entry=None, base=base)  # it is to be written in any case
 
-    def _satisfied(self, held: ManagedFile, values: Mapping[str, Sequence[str]]) -> bool:
-        """Whether another program's edit left everything as we want it: nothing is written."""
+    def _is_satisfied(self, held: ManagedFile, values: Mapping[str, Sequence[str]]) -> bool:
+        """Whether another program's edit left everything as we want it: nothing is written.
+
+        digiKam leaves the levels above a keyword out of dc:subject. They are in the hierarchies.
+        """
         entry, packet = held.entry, held.place.packet_in(held.data)
         assert entry is not None
         if packet is None or self._options.exif != "never" or exif.PROPERTY in entry.added:
             return False
         try:
             parsed = xmp_packet.parse(packet)
+            levels = {
+                xmp_packet.key(step)
+                for value in parsed.values(xmp_packet.HIERARCHICAL)
+                for step in value.split("|")[:-1]
+            }
             for name in xmp_packet.KEYWORD_PROPERTIES:
                 there = {xmp_packet.key(value) for value in parsed.values(name)}
                 wanted = {xmp_packet.key(value) for value in values[name]} - {""}
                 ours = {xmp_packet.key(value) for value in entry.added.get(name, ())}
-                if not wanted <= there or (ours & there) - wanted:
+                lacking = wanted - there - (levels if name == xmp_packet.SUBJECT else set())
+                if lacking or (ours & there) - wanted:
                     return False
         except RefusedError:
             return False
+        if not all(parsed.texts(name) for name in held.description):
+            return False
         return parsed.has_ours() == self._options.provenance
 
-    def of_json(self, file: str, keywords: tuple[Keyword, ...], own: str = "") -> FileChange:
-        """Return the part of the JSON sidecar ``file``; ``own`` as in :class:`DesiredKeywords`.
-
-        Raise RefusedError, WriteFailedError.
-        """
-        original, entry = read_original(file, self._below, MAX_SIDECAR), self._journal.get(file)
-        data = original.data if original is not None else None
-        if entry is not None and data is not None and not data.strip():
-            data = None  # it was ours, and somebody emptied it
-        found = json_sidecar.parse(data)
-        ours = self.own_labels(found, file)
-        base = json_sidecar.without(found, ours) if ours else data
-        if entry is not None and data is not None and patch.digest(data) == entry.after:
-            base = None if entry.created else undone(data, entry) or base
-        if own:
-            base = json_sidecar.with_label(base, own, photo=self._photo.path)
-        held = ManagedFile(XmpSidecar(file), original, entry, base)
-        if not keywords:
-            return self.of(held, base, {}, (), 0, json_sidecar.TARGET)
+    def _json(self, held: ManagedFile, wanted: DesiredKeywords) -> FileChange:
+        if held.refusal:
+            raise RefusedError(held.refusal)
+        if wanted.own:
+            base = json_sidecar.with_label(held.base, wanted.own, photo=self._photo.path)
+            held = replace(held, base=base)
+        if not wanted.keywords:
+            return self._change(held, held.base, {}, ())
         new, names = json_sidecar.build(
-            json_sidecar.parse(base),
-            keywords,
+            json_sidecar.parse(held.base),
+            wanted.keywords,
             photo=self._photo.path,
             digest=self._digest,
             model=self._provenance.model,
             software=self._provenance.software,
         )
-        added = {json_sidecar.PROPERTY: names}
-        return self.of(held, new, added, keywords, 0, json_sidecar.TARGET)
+        return self._change(held, new, {json_sidecar.PROPERTY: names}, wanted.keywords)
 
-    def own_labels(self, found: dict[str, Any], file: str) -> tuple[str, ...]:
-        """Return which labels in a JSON sidecar are ours."""
-        entry = self._journal.get(file)
-        if entry is not None:
-            return tuple(entry.added.get(json_sidecar.PROPERTY, ()))
-        return json_sidecar.ours_in(found)  # the index was lost
-
-    def of(
+    def _change(
         self,
         held: ManagedFile,
         new: Content | None,
         added: Mapping[str, tuple[str, ...]],
         keywords: Iterable[Keyword],
-        flags: int,
-        target: str = "",
+        flags: int = 0,
     ) -> FileChange:
-        """Return the part of a file that shall hold ``new``; stage it when it differs."""
-        data, file = held.data, held.place.file
+        """Return the change of a file that shall hold ``new``; stage it when it differs."""
+        data, file, target = held.data, held.place.file, held.place.target
         now = self._digest_of(data)
-        undo = patch.encode(new or b"", held.base or b"", flags=flags, prior=now)
+        reverse = undo.encode(new or b"", held.base or b"", flags=flags, prior=now)
         staged: Staged | None = None
         if not same(new, data):
             staged = stage(
@@ -178,28 +218,38 @@ class ChangeBuilder:
         entry: JournalEntry | None = None
         if added:
             entry = JournalEntry(
-                target=target or held.place.target,
+                target=target,
                 file=file,
                 added=dict(added),
                 tags={keyword.tag: keyword.name for keyword in keywords},
                 created=held.base is None,
                 before=self._digest_of(held.base),
                 after=after,
-                undo=undo,
+                undo=reverse,
+                seen=self._seen(held, new, is_written=staged is not None),
             )
         if staged is None:
             return FileChange(entry)
         gone = JournalEntry(
-            target=target or held.place.target,
+            target=target,
             file=file,
             added={},
             tags={},
             created=False,
             before=now,
             after=after,
-            undo=patch.encode(b"", b"", prior=now),
+            undo=undo.encode(b"", b"", prior=now),
         )
         return FileChange(entry, entry or gone, staged)
+
+    def _seen(
+        self, held: ManagedFile, new: Content | None, *, is_written: bool
+    ) -> dict[str, tuple[str, ...]]:
+        """Return what the journal is to know of a file as it is left."""
+        if isinstance(held.place, JsonSidecar):
+            return {}
+        left = as_left(held.place.packet_in(new), held.seen, time.time() if is_written else 0.0)
+        return {**{name: held.seen[name] for name in (PATHS, YOURS) if name in held.seen}, **left}
 
     def _digest_of(self, data: Content | None) -> bytes:
         """Return the digest of a file's bytes, empty for no file; the photo's is known."""
@@ -207,4 +257,4 @@ class ChangeBuilder:
             return b""
         if data and data is self._photo.data and self._digest:
             return self._digest
-        return patch.digest(data)
+        return undo.digest(data)

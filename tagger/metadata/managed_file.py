@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tagger.errors import (
     MetadataError,
@@ -25,6 +24,7 @@ from tagger.metadata.safe_write.replace import (
     read_original,
 )
 from tagger.metadata.targets import Target, XmpSidecar
+from tagger.metadata.user_edits import Edits
 from tagger.metadata.xmp import edit
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.records import FileStat, JournalEntry, Keyword
@@ -34,38 +34,43 @@ from tagger.system.files import no_descriptors, photo_stat
 
 @dataclass(slots=True)
 class ManagedFile:
-    """An XMP file taken apart: ``base`` is what it would be without anything of ours.
+    """A file taken apart: ``base`` is what it would be without anything of ours.
 
-    ``entry`` tells what of ours is in it, ``deleted`` which labels of ours the user took out.
-    ``left``: why nothing is written to it now, see :mod:`~tagger.metadata.user_edits`; ``reason``
-    is for the journal, if it is written.
+    ``entry`` tells what of ours is in it, ``edits`` what another program did. ``left``: why
+    nothing is written to it now, see :mod:`~tagger.metadata.user_edits`; ``refusal``: why nothing
+    ever is; ``reason`` is for the journal, if it is written, and ``seen`` what that knows of the
+    file by now. ``description`` is what a sidecar of ours repeats of its photo.
     """
 
     place: Target
     original: Original | None
     entry: JournalEntry | None
     base: bytes | None
-    deleted: frozenset[str] = frozenset()
+    edits: Edits = field(default_factory=Edits)
     left: str = ""
     reason: str = ""
+    refusal: str = ""
+    seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    description: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def data(self) -> bytes | None:
         return self.original.data if self.original is not None else None
 
+    @property
+    def is_older(self) -> bool:
+        """Whether the sidecar is of a tagger that did not repeat what the photo says of itself."""
+        return self.entry is not None and self.entry.created and not self.entry.seen
 
-@dataclass(frozen=True, slots=True)
-class ManagedJson:
-    """The JSON sidecar taken apart: ``ours`` are the labels in it that are ours.
-
-    The rest as for :class:`ManagedFile`.
-    """
-
-    found: dict[str, Any] = field(default_factory=dict)
-    ours: tuple[str, ...] = ()
-    deleted: frozenset[str] = frozenset()
-    left: str = ""
-    reason: str = ""
+    def standing_description(self) -> dict[str, tuple[str, ...]]:
+        """Return what we repeated of the photo, as far as no other program has changed it."""
+        packet = self.place.packet_in(self.data)
+        added = self.entry.added if self.entry is not None else {}
+        return {
+            name: values
+            for name, values in added.items()
+            if xmp_packet.is_described(name) and texts_of(packet, name) == values
+        }
 
 
 def read_photo(
@@ -135,18 +140,26 @@ def undone(data: bytes, entry: JournalEntry) -> bytes | None:
     return base if undo.digest(base) == entry.before else None
 
 
-def stripped(place: Target, data: bytes, packet: bytes | None, entry: JournalEntry) -> bytes | None:
-    """Return a file that somebody changed since, without what of ours is still in it.
+def stripped(
+    place: Target,
+    data: bytes,
+    packet: bytes | None,
+    entry: JournalEntry,
+    added: Mapping[str, tuple[str, ...]],
+) -> bytes | None:
+    """Return a file that somebody changed since, without what of ``added`` is still in it.
 
     Raise RefusedError when that cannot be done with certainty.
     """
     rest = packet
     if packet is not None:
-        rest = edit.remove(packet, entry.added)
+        rest = edit.remove(packet, added)
         if xmp_packet.parse(rest).is_bare() and _packet_is_ours(entry):
             rest = None
+    if rest == packet and (isinstance(place, XmpSidecar) or not any(added.values())):
+        return data
     if rest is None and not entry.created and isinstance(place, XmpSidecar):
-        return data if packet is None else b""
+        return b""
     return proved(place.with_packet(data, rest, ()))
 
 

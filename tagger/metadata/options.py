@@ -18,6 +18,7 @@ class WriteOptions:
     exif: str = "never"
     exiftool: bool = False
     provenance: bool = True
+    sidecar_name: str = "auto"
     read_only: bool = False
     others: bool = field(default=False, repr=False)
 

@@ -35,7 +35,8 @@ class PreparedWrite:
     user's own keywords as paths with everything above them, ``reason`` says why tags are
     not in the photo although they should be, or not in its file. ``waits``: it is to be looked
     at again soon. ``taken_at``: when the picture was taken, as its file and sidecars tell.
-    ``read`` are the stats of sidecars that were only read.
+    ``read`` are the stats of sidecars that were only read. ``copies`` are keywords of ours that
+    another program copied into the photo's IPTC, where they stay.
     """
 
     path: str
@@ -47,6 +48,7 @@ class PreparedWrite:
     waits: bool = False
     taken_at: str | None = None
     read: dict[str, FileStat] = field(default_factory=dict)
+    copies: tuple[str, ...] = ()
 
     @property
     def intents(self) -> tuple[JournalEntry, ...]:

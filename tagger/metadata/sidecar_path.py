@@ -11,9 +11,12 @@ from typing import Literal
 from tagger.errors import MetadataError
 from tagger.metadata.safe_write.replace import MAX_SIDECAR, read_original
 from tagger.metadata.xmp import packet as xmp_packet
-from tagger.metadata.xmp.packet import SIDECAR_FOR
+from tagger.metadata.xmp.packet import SIDECAR_FOR, Packet
 from tagger.paths import PHOTO_SUFFIXES, RAW_SUFFIXES, sidecar_paths, spellings
 from tagger.system.beneath import Beneath
+
+_CAMERA_RAW = "http://ns.adobe.com/camera-raw-settings/1.0/"
+_MAX_HEAD = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +31,40 @@ class Sidecars:
     others: tuple[str, ...] = ()
 
 
-def sidecars_of(path: str, below: Beneath) -> Sidecars:
+def sidecars_of(path: str, below: Beneath, name: str = "auto") -> Sidecars:
     """Return the sidecars of the photo ``path``, of which one may be read ``below``.
 
-    ``photo.jpg.xmp`` before ``photo.xmp``, if both are there. An existing ``photo.xmp`` is used
-    unless another photo of that stem owns it, or may.
+    ``name`` is ``write.sidecar_name`` of the config. "long": ``photo.jpg.xmp``, which darktable,
+    digiKam and Immich read. "short": ``photo.xmp``, as Lightroom and gThumb call it. "auto": the
+    long one if it is there, and the short one if that is there alone, or is a camera RAW file's
+    that Lightroom or Camera Raw wrote while no other program wrote the long one. A ``photo.xmp``
+    that another photo of that stem owns, or may own, is never written to.
     """
     long, short, _ = sidecar_paths(path)
     longs, shorts = _there(path + ".xmp"), _there(os.path.splitext(path)[0] + ".xmp")
-    claim = _claim(path, short, below) if shorts else "none"
+    claim = _claim(path, short, below) if shorts or name == "short" else "none"
     if claim == "none":
         return Sidecars(long, tuple(longs[1:]))
-    if claim == "own" and not longs:
-        return Sidecars(short, tuple(shorts[1:]))
+    takes_short = not longs or (_ending(path) in RAW_SUFFIXES and _is_adobes(long, short, below))
+    if claim == "own" and (name == "short" or (name == "auto" and shorts and takes_short)):
+        return Sidecars(short, (*shorts[1:], *longs))
     return Sidecars(long, (*longs[1:], *shorts))
+
+
+def _is_adobes(long: str, short: str, below: Beneath) -> bool:
+    """Whether Adobe's programs wrote the short sidecar, and nobody but us the long one."""
+    one, other = _parsed(long, below), _parsed(short, below)
+    if other is None or not (other.texts(SIDECAR_FOR) or other.has_namespace(_CAMERA_RAW)):
+        return False
+    return one is not None and b'x:xmptk="tagger ' in one.data[:_MAX_HEAD]
+
+
+def _parsed(sidecar: str, below: Beneath) -> Packet | None:
+    try:
+        original = read_original(sidecar, below, MAX_SIDECAR)
+        return xmp_packet.parse(original.data) if original else None
+    except MetadataError:
+        return None
 
 
 def _there(sidecar: str) -> list[str]:
@@ -108,9 +131,6 @@ def _ending(path: str) -> str:
 
 def _named_ending(sidecar: str, below: Beneath) -> str:
     """Return the ending that a sidecar says it is for, in lower case; empty without one."""
-    try:
-        original = read_original(sidecar, below, MAX_SIDECAR)
-        texts = xmp_packet.parse(original.data).texts(SIDECAR_FOR) if original else ()
-    except MetadataError:
-        return ""
+    parsed = _parsed(sidecar, below)
+    texts = parsed.texts(SIDECAR_FOR) if parsed is not None else ()
     return "." + texts[0].strip().lstrip(".").lower() if texts else ""

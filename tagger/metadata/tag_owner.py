@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tagger.errors import MetadataError, RefusedError
 from tagger.metadata import json_sidecar, user_edits
+from tagger.metadata.managed_file import container_packet
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.replace import MAX_SIDECAR, Original, read_original
 from tagger.metadata.xmp import packet as xmp_packet
@@ -97,7 +98,7 @@ def _choose(
     named = named_in_json(original.data) if is_json else named_in(original.data)
     if named:
         return (own, False) if named in whose.digests else (other, True)
-    if own is not None and other is not None and not _knows(original.data, own):
+    if own is not None and other is not None and not user_edits.knows(own, original.data):
         return other, True
     return entry, True
 
@@ -118,23 +119,12 @@ def _is_held(entry: JournalEntry, root: str) -> bool:
         return True  # nobody knows
     if original is None:
         return False
-    return entry.after == undo.digest(original.data) or _knows(original.data, entry)
-
-
-def _knows(data: bytes, entry: JournalEntry) -> bool:
-    try:
-        if entry.target == json_sidecar.TARGET:
-            return not user_edits.is_json_overwritten(entry, json_sidecar.parse(data))
-        return not user_edits.is_overwritten(entry, data)
-    except RefusedError:
-        return False
+    return entry.after == undo.digest(original.data) or user_edits.knows(entry, original.data)
 
 
 def _is_made_of(data: bytes, entry: JournalEntry) -> bool:
     """Whether a photo with another picture is the old one, edited: all of our words are in it."""
     words = entry.added.get(xmp_packet.SUBJECT, ())
-    from tagger.metadata.managed_file import container_packet
-
     packet = container_packet(data)
     if packet is None or not words:
         return False

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tagger.errors import RefusedError
 from tagger.metadata.containers import base, exif, exiftool, splice
+from tagger.metadata.containers.heif_reader import has_base_offset
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.content import Content, Spliced, joined
 from tagger.paths import RAW_SUFFIXES
@@ -64,6 +65,15 @@ class XmpSidecar:
         return ()
 
 
+class JsonSidecar(XmpSidecar):
+    """``photo.jpg.tags.json``, which holds no XMP; see :mod:`~tagger.metadata.json_sidecar`."""
+
+    target = "sidecar-json"
+
+    def packet_in(self, data: Content | None) -> bytes | None:
+        return None
+
+
 class Embedded:
     """The photo itself: a JPEG, PNG or WebP. ``write_exif`` is ``write.exif`` of the config."""
 
@@ -112,8 +122,7 @@ class Embedded:
         return exif.appended(block, names) if self._write_exif == "always" and names else block
 
     def _is_built(self, opened: base.Container, names: tuple[str, ...]) -> bool:
-        made = exif.build(names, opened.size, jpeg=opened.kind == "JPEG")
-        return made is not None and made == opened.exif
+        return exif.is_built(opened.exif, names, opened.size, jpeg=opened.kind == "JPEG")
 
     def exif_names(self, data: Content | None, names: tuple[str, ...]) -> tuple[str, ...]:
         opened = self._open(data) if names else None
@@ -185,6 +194,9 @@ def embedding_place(
         raise RefusedError(f"{kind} files are written to by exiftool, which is not installed")
     if b"jumb" in data and b"c2pa" in data:
         raise RefusedError("its content credentials (C2PA) would be broken")
+    if kind in ("HEIC", "AVIF") and has_base_offset(data):
+        # exiftool leaves it in, with offsets that other programs then add it to once more.
+        raise RefusedError("its pictures are located from a base offset, which few programs read")
     place = ByExiftool(path)
     if reason := base.refusal_of_packet(place.packet_in(data)):
         raise RefusedError(reason)

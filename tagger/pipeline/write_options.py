@@ -28,6 +28,7 @@ def write_options(config: Config, root: WatchRoot | None, path: str = "") -> Wri
         exif=write.exif,
         exiftool=write.exiftool,
         provenance=write.provenance,
+        sidecar_name=write.sidecar_name,
         read_only=others or (root is not None and root.read_only),
         others=others,
     )

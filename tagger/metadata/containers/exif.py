@@ -21,6 +21,7 @@ _SRGB = 1
 _XP_KEYWORDS = 0x9C9E
 _BYTE, _UNDEFINED = 1, 7
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_NO_MORE = bytes(4)
 _MARK = b"tagger1\0"
 """Stands at the end of a block that :func:`appended` made; nothing points there."""
 
@@ -51,7 +52,16 @@ def build(names: Iterable[str], size: tuple[int, int], *, jpeg: bool) -> bytes |
         details[piexif.ExifIFD.PixelXDimension] = size[0]
         details[piexif.ExifIFD.PixelYDimension] = size[1]
     block: bytes = piexif.dump({"0th": main, "Exif": details})
-    return _in_order(block.removeprefix(b"Exif\0\0"))
+    # piexif leaves out the pointer that ends EXIF's own directory, the last thing in the block.
+    return _in_order(block.removeprefix(b"Exif\0\0")) + _NO_MORE
+
+
+def is_built(
+    block: bytes | None, names: Iterable[str], size: tuple[int, int], *, jpeg: bool
+) -> bool:
+    """Whether :func:`build` made this block, now or before it ended the last directory."""
+    made = build(names, size, jpeg=jpeg)
+    return made is not None and block in (made, made.removesuffix(_NO_MORE))
 
 
 def _in_order(block: bytes) -> bytes:

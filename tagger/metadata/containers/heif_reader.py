@@ -61,6 +61,15 @@ def parts(source: Source) -> HeifParts:
     return found
 
 
+def has_base_offset(data: bytes) -> bool:
+    """Whether the ``iloc`` box of a HEIF file counts offsets of any item from a base of its own."""
+    with contextlib.suppress(struct.error, ValueError, IndexError):
+        for kind, start, end in _top_boxes(Source(data)):
+            if kind == b"meta":
+                return _Meta(Source(data), start, end).has_base_offset()
+    return False
+
+
 def _top_boxes(source: Source, at: int = 0, end: int = -1) -> Iterator[tuple[bytes, int, int]]:
     """Yield the kind, the start of the content and the end of each box in the file."""
     end = source.size if end < 0 else min(end, source.size)
@@ -120,6 +129,14 @@ class _Meta:
         self._main = 0
         self._references: list[tuple[bytes, int, list[int]]] = []
         self._places: dict[int, list[Piece]] = {}
+        self._based = False
+
+    def has_base_offset(self) -> bool:
+        """Whether any item's place is counted from a base. Raise as the constructor does."""
+        if b"iloc" not in self._boxes:
+            return False
+        self._read_places(*self._boxes[b"iloc"])
+        return self._based
 
     def take(self, found: HeifParts) -> None:
         """Add what belongs to the primary item."""
@@ -205,6 +222,7 @@ class _Meta:
             method = take(2) & 15 if version else 0
             elsewhere = take(2)
             base = take(base_size)
+            self._based |= base > 0
             pieces: list[Piece] = []
             count = take(2)
             total += count

@@ -14,9 +14,12 @@ XMP, IPTC, PHOTOSHOP = 700, 33723, 34377
 EXIF_DIRECTORY = 34665
 MAKE, MODEL, SOFTWARE, DATE_TIME = 271, 272, 305, 306
 DATE_TIME_ORIGINAL, DATE_TIME_DIGITIZED, FILE_SOURCE = 36867, 36868, 41728
+IMAGE_DESCRIPTION, ARTIST, RATING, COPYRIGHT = 270, 315, 18246, 33432
 _TOLD = (
     MAKE, MODEL, SOFTWARE, DATE_TIME, DATE_TIME_ORIGINAL, DATE_TIME_DIGITIZED, FILE_SOURCE,
+    IMAGE_DESCRIPTION, ARTIST, RATING, COPYRIGHT,
 )  # fmt: skip
+_NUMBERS = (FILE_SOURCE, RATING)
 
 _SIZES = {
     1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
@@ -78,10 +81,17 @@ class Directory:
         return self._source.read(at, size)
 
     def text(self, tag: int) -> str:
-        """Return an entry as text, up to its first NUL; empty without it, or when it is long."""
-        if tag in self._entries and self._entries[tag][3] <= 1000:
-            return self.value(tag).split(b"\0")[0].decode("utf-8", "replace")
-        return ""
+        """Return an entry as text, up to its first NUL; empty without it, or when it is long.
+
+        EXIF has ASCII only; what is no UTF-8 is taken for Latin-1, which old programs wrote.
+        """
+        if tag not in self._entries or self._entries[tag][3] > 1000:
+            return ""
+        data = self.value(tag).split(b"\0")[0]
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            return data.decode("latin-1")
 
     def number(self, tag: int) -> int | None:
         """Return the first whole number of an entry; None without it."""
@@ -96,7 +106,7 @@ class Directory:
         return found
 
     def told(self) -> dict[int, str]:
-        """Return what the directory, and EXIF's below it, tell of dates and of the maker."""
+        """Return what the directory, and EXIF's below it, tell of dates, maker and owner."""
         below = self.directory(EXIF_DIRECTORY)
         # RAW files have some of EXIF's in their first directory.
         every = [self] if below is None else [below, self]
@@ -105,7 +115,7 @@ class Directory:
 
     def _said(self, tag: int) -> str:
         try:
-            return str(self.number(tag) or "") if tag == FILE_SOURCE else self.text(tag)
+            return str(self.number(tag) or "") if tag in _NUMBERS else self.text(tag)
         except (ValueError, struct.error):
             return ""
 

@@ -20,11 +20,13 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from tagger.errors import RefusedError
 from tagger.metadata.xmp.packet import (
+    ARRAY_PROPERTIES,
+    COPY_PROPERTIES,
     HIERARCHICAL,
     KEYWORD_PROPERTIES,
     LABELS,
@@ -38,11 +40,15 @@ from tagger.metadata.xmp.packet import (
     Packet,
     array_of,
     clean,
+    full_name,
+    is_described,
     key,
     parse,
 )
 
-ARRAYS = {SUBJECT: "Bag", HIERARCHICAL: "Bag", TAGS_LIST: "Seq", LABELS: "Seq"}
+ARRAYS = {
+    SUBJECT: "Bag", HIERARCHICAL: "Bag", TAGS_LIST: "Seq", LABELS: "Seq", **ARRAY_PROPERTIES
+}  # fmt: skip
 """The array type of each property that we create; an array that exists keeps its own."""
 
 PACKET_ID = "W5M0MpCehiHzreSzNTczkc9d"  # the same in every packet, ISO 16684-1 7.3.2
@@ -73,7 +79,8 @@ def add(
 ) -> tuple[bytes, dict[str, tuple[str, ...]]]:
     """Return the packet with the ``wanted`` values in it, and those really added.
 
-    ``data`` None makes a new packet. Values that are there already are left alone.
+    ``data`` None makes a new packet. Values that are there already are left alone, and so is
+    a property that describes the photo, with whatever is in it.
     Raise RefusedError when the packet cannot be edited safely.
     """
     if data is None:
@@ -82,10 +89,14 @@ def add(
     edits: list[Edit] = []
     added: dict[str, tuple[str, ...]] = {}
     fresh: dict[str, tuple[str, ...]] = {}
-    before = {name: packet.values(name) for name in wanted if name not in PROVENANCE_PROPERTIES}
+    before = {
+        name: packet.values(name)
+        for name in wanted
+        if name not in PROVENANCE_PROPERTIES and not is_described(name)
+    }
     for name, values in wanted.items():
-        if name in PROVENANCE_PROPERTIES:
-            if values:
+        if name not in before:
+            if values and not (is_described(name) and packet.texts(name)):
                 fresh[name] = added[name] = tuple(values)
             continue
         new = _missing(values, before[name])
@@ -175,13 +186,14 @@ def _refill(data: bytes, element: Element, body: bytes) -> Edit:
     return element.open_end - 2, element.open_end, closing
 
 
-def _item(rdf: bytes, value: str) -> bytes:
-    return b"<%sli>%s</%sli>" % (rdf, escape(value).encode(), rdf)
+def _item(rdf: bytes, value: str, attributes: bytes = b"") -> bytes:
+    return b"<%sli%s>%s</%sli>" % (rdf, attributes, escape(value).encode(), rdf)
 
 
 def _list(rdf: bytes, kind: str, values: Sequence[str], indent: bytes, unit: bytes) -> bytes:
     tag = rdf + kind.encode()
-    items = b"".join(indent + unit + b" " + _item(rdf, value) for value in values)
+    language = b' xml:lang="x-default"' if kind == "Alt" else b""
+    items = b"".join(indent + unit + b" " + _item(rdf, value, language) for value in values)
     return b"%s<%s>%s%s</%s>" % (indent, tag, items, indent, tag)
 
 
@@ -227,8 +239,9 @@ def _about(packet: Packet) -> str:
     return ""
 
 
-def _without_provenance(packet: Packet) -> list[Edit]:
-    """Return the edits that take away what is in our own namespace."""
+def _without_provenance(packet: Packet, others: Collection[str] = ()) -> list[Edit]:
+    """Return the edits that take away what is in our own namespace, and ``others`` that are
+    attributes, by their full names."""
     data, mine = packet.data, PROVENANCE_URI + "}"
     edits: list[Edit] = []
     for node in packet.nodes:
@@ -241,7 +254,7 @@ def _without_provenance(packet: Packet) -> list[Edit]:
         if len(raw) != len(node.attributes):
             raise RefusedError("its XMP has a tag that cannot be located")
         for found, (name, _) in zip(raw, node.attributes, strict=True):
-            if name.startswith(mine):
+            if name.startswith(mine) or name in others:
                 edits.append((found.start(), found.end(), b""))
     return edits
 
@@ -262,11 +275,17 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
     """Return the packet without those of the ``added`` values that are still in it.
 
     An array, and a description, that become empty by it go as well, and everything in our
-    own namespace. Raise RefusedError when the packet cannot be edited safely.
+    own namespace. A property that describes the photo goes if it still says what we wrote.
+    Raise RefusedError when the packet cannot be edited safely.
     """
     packet = parse(data)
     gone: dict[int, Element] = {}
-    for name in KEYWORD_PROPERTIES:
+    described = {
+        full_name(name)
+        for name, values in added.items()
+        if is_described(name) and values and packet.texts(name) == tuple(values)
+    }
+    for name in (*KEYWORD_PROPERTIES, *COPY_PROPERTIES):
         values = Counter(added.get(name, ()))
         if not values:
             continue
@@ -282,13 +301,21 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
             mine = [prop]
         gone |= {item.start: item for item in mine}
     for node in packet.nodes:
-        mine = [p for p in node.children if p.name.startswith(PROVENANCE_URI + "}")]
+        mine = [
+            p
+            for p in node.children
+            if p.name.startswith(PROVENANCE_URI + "}") or p.name in described
+        ]
         gone |= {item.start: item for item in mine}
-    edits = _without_provenance(packet)
+    edits = _without_provenance(packet, described)
     bare_nodes: list[Element] = []
     for node in packet.nodes:
         rest = [prop for prop in node.children if prop.start not in gone]
-        says = [k for k, _ in node.attributes if not k.startswith(PROVENANCE_URI + "}")]
+        says = [
+            k
+            for k, _ in node.attributes
+            if not k.startswith(PROVENANCE_URI + "}") and k not in described
+        ]
         bare = not rest and all(key in ("about", f"{RDF}}}about") for key in says)
         if bare and (node.children or len(says) < len(node.attributes)):
             bare_nodes.append(node)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tagger.errors import RefusedError
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.packet import clean
-from tagger.records import Keyword
+from tagger.records import JournalEntry, Keyword
 
 KeywordPath = tuple[str, ...]
 MAX_DEPTH, MAX_LENGTH, MAX_KEYWORDS, MAX_TEXT = 50, 500, 1000, 200_000
@@ -18,6 +19,85 @@ MAX_DEPTH, MAX_LENGTH, MAX_KEYWORDS, MAX_TEXT = 50, 500, 1000, 200_000
 many characters together. What goes beyond is left where it is, and passed over: a hierarchy of
 ten thousand levels fits into a photo, and with all that stands above each it would not fit into
 any memory."""
+
+
+_INTERNAL = frozenset({"_digikam_internal_tags_", "_digikam_root_tag_", "darktable"})
+"""Roots below which programs keep their own state; no photographer's keywords."""
+_INTERNAL_ABOVE = frozenset({"lightroom", "picasa"})
+"""As _INTERNAL, but a word of the user's when nothing is below it."""
+_BREAK = "\n"
+"""Between the levels of a path in :attr:`JournalEntry.seen`; no keyword has one in it."""
+
+
+def is_internal(path: Sequence[str]) -> bool:
+    """Whether a keyword is another program's own, such as ``darktable|format|jpg``."""
+    root = xmp_packet.key(path[0]) if path else ""
+    return root in _INTERNAL or (len(path) > 1 and root in _INTERNAL_ABOVE)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKeywords:
+    """Our keywords in one file, by which copies are known that other programs made of them.
+
+    ``words`` are labels and the levels above them, ``paths`` hierarchies and their beginnings.
+    What the user had himself when we wrote is not among them.
+    """
+
+    words: frozenset[str] = frozenset()
+    paths: frozenset[KeywordPath] = frozenset()
+
+    @classmethod
+    def of(cls, entries: Iterable[JournalEntry]) -> OwnKeywords:
+        """Return what the journal says of files."""
+        words, paths = set[str](), set[KeywordPath]()
+        for entry in entries:
+            if PATHS not in entry.seen:  # written by an older tagger, or known by provenance only
+                labels = entry.added.get(xmp_packet.LABELS, ())
+                words |= {text.partition(" ")[2] for text in labels} - {""}
+                continue
+            theirs = frozenset(entry.seen.get(YOURS, ()))
+            for value in entry.seen[PATHS]:
+                path = tuple(value.split(_BREAK))
+                beginnings = {path[:count] for count in range(2, len(path) + 1)}
+                paths |= {one for one in beginnings if _journal_key(one) not in theirs}
+                words |= {word for word in path if _journal_key((word,)) not in theirs}
+        return cls(frozenset(words), frozenset(paths))
+
+    def has_copy(self, path: KeywordPath) -> bool:
+        """Whether a keyword in a file is a copy of ours."""
+        return path[0] in self.words if len(path) == 1 else path in self.paths
+
+    def copies_in(self, packet: bytes) -> dict[str, tuple[str, ...]]:
+        """Return the values that are copies of ours, by the property. Raise RefusedError."""
+        parsed, found = xmp_packet.parse(packet), dict[str, tuple[str, ...]]()
+        for name in (*xmp_packet.KEYWORD_PROPERTIES, *xmp_packet.COPY_PROPERTIES):
+            with contextlib.suppress(RefusedError):  # in a form that is never edited
+                found[name] = tuple(
+                    value
+                    for value in dict.fromkeys(parsed.values(name))
+                    if (path := xmp_packet.steps_of(name, value)) and self.has_copy(path)
+                )
+        return found
+
+
+PATHS, YOURS = "paths", "yours"
+"""In :attr:`JournalEntry.seen`: our hierarchies, and what of them the user had himself."""
+
+
+def _journal_key(path: KeywordPath) -> str:
+    return _BREAK.join(map(xmp_packet.key, path))
+
+
+def seen_keywords(
+    keywords: Sequence[Keyword], users: Iterable[KeywordPath], words: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return what the journal is to know of ``keywords``, and of the user's, for OwnKeywords."""
+    paths = [tuple(map(clean, keyword.path)) for keyword in keywords if keyword.leaf]
+    known = {_journal_key(path[:n]) for path in paths for n in range(1, len(path) + 1)}
+    known |= {xmp_packet.key(word) for path in paths for word in path}
+    given = (_journal_key(path) for path in (*users, *((word,) for word in words)))
+    theirs = sorted({one for one in given if one in known})
+    return {PATHS: tuple(_BREAK.join(path) for path in paths), YOURS: tuple(theirs)}
 
 
 def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordPath, ...]:
@@ -35,18 +115,36 @@ def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordP
             pass  # nothing can be read from it, and nothing is written into it
         else:
             subjects += parsed.texts(xmp_packet.SUBJECT)
-            deep += [_split(value, "|") for value in parsed.texts(xmp_packet.HIERARCHICAL)]
-            deep += [_split(value, "/") for value in parsed.texts(xmp_packet.TAGS_LIST)]
+            for name in (xmp_packet.HIERARCHICAL, xmp_packet.TAGS_LIST):
+                deep += [xmp_packet.steps_of(name, value) for value in parsed.texts(name)]
     return merged([*deep, *((word,) for word in (*subjects, *iptc))])
 
 
 def user_words(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the plain keywords in a packet and in IPTC, also those that are in a hierarchy."""
-    try:
-        subjects = xmp_packet.parse(packet).texts(xmp_packet.SUBJECT) if packet is not None else ()
-    except RefusedError:
-        subjects = ()
-    return tuple(itertools.islice((w for w in (*subjects, *iptc) if _is_sane((w,))), MAX_KEYWORDS))
+    subjects: Sequence[str] = ()
+    internal: Collection[str] = ()
+    with contextlib.suppress(RefusedError):
+        if packet is not None:
+            subjects = xmp_packet.parse(packet).texts(xmp_packet.SUBJECT)
+            internal = _internal_words(packet)
+    sane = (
+        word
+        for word in (*subjects, *iptc)
+        if _is_sane((word,)) and not is_internal((word,)) and xmp_packet.key(word) not in internal
+    )
+    return tuple(itertools.islice(sane, MAX_KEYWORDS))
+
+
+def _internal_words(packet: bytes) -> frozenset[str]:
+    """Return the words that stand in a packet only as levels of other programs' own keywords."""
+    parsed = xmp_packet.parse(packet)
+    within, beside = set[str](), set[str]()
+    for name in (xmp_packet.HIERARCHICAL, xmp_packet.TAGS_LIST):
+        for value in parsed.texts(name):
+            path = xmp_packet.steps_of(name, value)
+            (within if is_internal(path) else beside).update(map(xmp_packet.key, path))
+    return frozenset(within - beside)
 
 
 def _is_sane(path: Sequence[str]) -> bool:
@@ -64,20 +162,21 @@ def _within(paths: Iterable[KeywordPath], count: int) -> Iterator[KeywordPath]:
 
 
 def merged(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
-    """Return ``paths`` without repetitions and without plain words that a longer path holds."""
+    """Return ``paths`` without repetitions and without plain words that a longer path holds.
+
+    Those that are other programs' own are left out, and the words in them.
+    """
     sane = _within(filter(_is_sane, paths), MAX_KEYWORDS)
     cleaned = (tuple(map(xmp_packet.clean, path)) for path in sane)
     given = [path for path in cleaned if path and all(path)]
     inside = {xmp_packet.key(part) for path in given if len(path) > 1 for part in path}
     found: dict[KeywordPath, KeywordPath] = {}
     for path in given:
+        if is_internal(path):
+            continue
         if len(path) > 1 or xmp_packet.key(path[0]) not in inside:
             found.setdefault(tuple(map(xmp_packet.key, path)), path)
     return tuple(found.values())
-
-
-def _split(value: str, mark: str) -> KeywordPath:
-    return tuple(part for part in (piece.strip() for piece in value.split(mark)) if part)
 
 
 def with_parents(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
@@ -102,7 +201,11 @@ def wanted_values(
     if not keywords:
         return {}
     leaves = [keyword.path for keyword in keywords if keyword.leaf]
-    paths = [*users, *leaves]
+    above = {
+        tuple(map(xmp_packet.key, path[:count])) for path in users for count in range(1, len(path))
+    }
+    # What only begins a longer one of the user's would be a keyword of its own beside it.
+    paths = [path for path in (*users, *leaves) if tuple(map(xmp_packet.key, path)) not in above]
     wanted = {
         xmp_packet.SUBJECT: (*words, *(path[-1] for path in users), *(k.name for k in keywords)),
         xmp_packet.HIERARCHICAL: _joined(paths, "|"),

@@ -23,6 +23,28 @@ SUBJECT = "dc:subject"
 HIERARCHICAL = "lr:hierarchicalSubject"
 TAGS_LIST = "digiKam:TagsList"
 KEYWORD_PROPERTIES = (SUBJECT, HIERARCHICAL, TAGS_LIST)
+LAST_KEYWORDS = "MicrosoftPhoto:LastKeywordXMP"
+"""Windows and digiKam repeat the keywords here; tagger reads it, and takes its own out of it."""
+COPY_PROPERTIES = (LAST_KEYWORDS, "MicrosoftPhoto:LastKeywordIPTC", "mediapro:CatalogSets")
+"""Where programs put copies of keywords that they read elsewhere."""
+MARKS = {
+    HIERARCHICAL: "|",
+    TAGS_LIST: "/",
+    LAST_KEYWORDS: "/",
+    "MicrosoftPhoto:LastKeywordIPTC": "/",
+    "mediapro:CatalogSets": "|",
+}
+"""What separates the levels of a keyword in a property; dc:subject has none."""
+IMPORTED = "darktable:import_timestamp"
+"""When darktable took the photo into its library: microseconds since the year 1, UTC."""
+TEXT_PROPERTIES = ("xmp:Rating", "xmp:Label")
+ARRAY_PROPERTIES = {
+    "dc:title": "Alt",
+    "dc:description": "Alt",
+    "dc:creator": "Seq",
+    "dc:rights": "Alt",
+}
+GPS_PREFIX = "exif:GPS"
 MODEL = "tagger:model"
 SOFTWARE = "tagger:software"
 LABELS = "tagger:labels"
@@ -32,8 +54,10 @@ PROVENANCE_PROPERTIES = (MODEL, SOFTWARE, PHOTO, LABELS, PREFIX)
 SIDECAR_FOR = "photoshop:SidecarForExtension"
 """Which file a sidecar is for, as Lightroom and Camera Raw say."""
 
-PROVENANCE_URI = "http://ns.tagger.invalid/1.0/"
-"""In .invalid (RFC 2606), as nobody can own it; an XMP namespace is never fetched."""
+PROVENANCE_URI = "http://tagger-daemon.github.io/ns/1.0/"
+"""The project's own; an XMP namespace is a name, and never fetched."""
+_FORMER_URI = "http://ns.tagger.invalid/1.0/"
+"""The namespace before 0.1.0: read as if it were the present one."""
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 NAMESPACES = {
@@ -43,6 +67,9 @@ NAMESPACES = {
     "exif": "http://ns.adobe.com/exif/1.0/",
     "xmp": "http://ns.adobe.com/xap/1.0/",
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
+    "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
+    "mediapro": "http://ns.iview-multimedia.com/mediapro/1.0/",
+    "darktable": "http://darktable.sf.net/",
     "tagger": PROVENANCE_URI,
 }
 MAX_BYTES = 8 << 20
@@ -80,8 +107,24 @@ def full_name(name: str) -> str:
     return f"{NAMESPACES[prefix]}}}{local}"
 
 
-def clean(text: str) -> str:
+def is_described(name: str) -> bool:
+    """Whether a property describes a photo as its owner does: a rating, a title, a place."""
+    return name in TEXT_PROPERTIES or name in ARRAY_PROPERTIES or name.startswith(GPS_PREFIX)
+
+
+def steps_of(name: str, value: str) -> tuple[str, ...]:
+    """Return the levels that a value of a property of keywords consists of."""
+    pieces = value.split(MARKS[name]) if name in MARKS else (value,)
+    return tuple(part for piece in pieces if (part := piece.strip()))
+
+
+def legal(text: str) -> str:
     """Return ``text`` as it can stand in XML: no control characters, no lone surrogates."""
+    return _ILLEGAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def clean(text: str) -> str:
+    """Return a keyword as it can stand in XML: as :func:`legal`, on one line."""
     return " ".join(_ILLEGAL.sub("", text).split())
 
 
@@ -167,6 +210,25 @@ class Packet:
                     found.append(prop.text)
         return tuple(text for text in found if len(text) < MAX_VALUE)
 
+    def gps(self) -> dict[str, str]:
+        """Return what is said of the place in EXIF's words, without dates, by the property."""
+        start, found = full_name(GPS_PREFIX), dict[str, str]()
+        for node in self.nodes:
+            said = [*node.attributes, *((p.name, p.text) for p in node.children if not p.children)]
+            for name, text in said:
+                local = name[len(start) - len("GPS") :]
+                if name.startswith(start) and text.strip() and local not in _GPS_DATES:
+                    found.setdefault(f"exif:{local}", text.strip())
+        return found
+
+    def has_namespace(self, uri: str) -> bool:
+        """Whether a property of a namespace is in the packet."""
+        return any(
+            key.startswith(uri + "}")
+            for node in self.nodes
+            for key in [prop.name for prop in node.children] + [k for k, _ in node.attributes]
+        )
+
     def labels(self) -> dict[str, str]:
         """Return the keywords that our provenance names, each with its confidence."""
         pairs = (text.partition(" ") for text in self.texts(LABELS))
@@ -179,11 +241,7 @@ class Packet:
 
     def has_ours(self) -> bool:
         """Whether anything of our provenance namespace is in the packet."""
-        return any(
-            key.startswith(PROVENANCE_URI + "}")
-            for node in self.nodes
-            for key in [prop.name for prop in node.children] + [k for k, _ in node.attributes]
-        )
+        return self.has_namespace(PROVENANCE_URI)
 
     def is_bare(self) -> bool:
         """Whether the packet says nothing at all."""
@@ -278,6 +336,7 @@ class _Reader:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self._is_former = _FORMER_URI.encode() in data
         self._parser = parser = expat.ParserCreate("UTF-8", "}")
         self._stack: list[Element | None] = []
         self._count = self._kept = self._text_length = 0
@@ -323,6 +382,8 @@ class _Reader:
             raise RefusedError(f"its XMP is encoded as {encoding[:20]}")
 
     def _start(self, name: str, pairs: Sequence[str]) -> None:
+        if self._is_former:
+            name, pairs = _present(name), [*map(_present, pairs)]
         depth = len(self._stack)
         if depth >= 200:
             raise RefusedError("its XMP is nested more than 200 deep")
@@ -380,6 +441,13 @@ class _Reader:
             raise RefusedError("its XMP has more than two million characters of text")
 
 
+def _present(name: str) -> str:
+    """Return a name of our former namespace as one of the present."""
+    former = _FORMER_URI + "}"
+    return f"{PROVENANCE_URI}}}{name[len(former) :]}" if name.startswith(former) else name
+
+
+_GPS_DATES = ("GPSTimeStamp", "GPSDateStamp")
 _RDF = f"{RDF}}}RDF"
 _LISTS = {f"{RDF}}}{kind}" for kind in ("Bag", "Seq", "Alt")}
 _XML_LANG = "http://www.w3.org/XML/1998/namespace}lang"

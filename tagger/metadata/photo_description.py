@@ -1,0 +1,48 @@
+"""What a new sidecar repeats of its photo, from its rating to its place.
+
+darktable and digiKam read these from the sidecar alone once there is one: without them a rating
+in the photo would not be seen any more. Dates are not among them. EXIF speaks where XMP does not:
+Metadata Working Group, Guidelines 2.0, 5; Rating (0x4746) is Microsoft's.
+"""
+
+from __future__ import annotations
+
+from tagger.errors import RefusedError
+from tagger.metadata.containers import tiff_reader
+from tagger.metadata.containers.reader import Inside
+from tagger.metadata.xmp import packet as xmp_packet
+from tagger.metadata.xmp.packet import ARRAY_PROPERTIES, TEXT_PROPERTIES
+
+_EXIF = {
+    "xmp:Rating": tiff_reader.RATING,
+    "dc:description": tiff_reader.IMAGE_DESCRIPTION,
+    "dc:creator": tiff_reader.ARTIST,
+    "dc:rights": tiff_reader.COPYRIGHT,
+}
+
+
+def description_of(inside: Inside) -> dict[str, tuple[str, ...]]:
+    """Return the values of the properties that describe a photo, by the property's name."""
+    found = _of_xmp(inside.packet)
+    for name, tag in _EXIF.items():
+        text = xmp_packet.legal(inside.told.get(tag, "")).strip()
+        if text and name not in found:
+            found[name] = (text,)
+    return found
+
+
+def _of_xmp(packet: bytes | None) -> dict[str, tuple[str, ...]]:
+    if packet is None:
+        return {}
+    try:
+        parsed = xmp_packet.parse(packet)
+    except RefusedError:
+        return {}  # nothing can be read from it
+    found: dict[str, tuple[str, ...]] = {}
+    for name in (*TEXT_PROPERTIES, *ARRAY_PROPERTIES):
+        texts = tuple(text for text in parsed.texts(name) if text.strip())
+        # In an array of languages the first is the default one.
+        texts = texts if ARRAY_PROPERTIES.get(name) == "Seq" else texts[:1]
+        if texts:
+            found[name] = texts
+    return found | {name: (text,) for name, text in parsed.gps().items()}
