@@ -74,6 +74,10 @@ def _print(shown: dict[str, Any]) -> None:
         if entry["reason"]:
             what = "" if entry["reason"] in (OVERWRITTEN, PUT_BACK) else "not embedded: "
             click.echo(f"    {what}{printable(entry['reason'])}")
+    if shown["overwritten"]:
+        words = visible(", ".join(shown["overwritten"]))
+        click.echo(f"  overwritten by another program, in the index only: {words}")
+        click.echo("    `tagger restore` puts them back, `tagger untag` leaves them out")
     if shown["untagged_by_you"]:
         click.echo("  untagged by you; `tagger restore` lets the tags come back")
     if shown["removed_by_you"]:

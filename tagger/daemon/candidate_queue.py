@@ -8,6 +8,7 @@ import queue
 from collections.abc import Callable, Sequence
 
 from tagger.pipeline.context import Context
+from tagger.pipeline.deletions import mark_deleted
 from tagger.records import Candidate
 
 log = logging.getLogger(__name__)
@@ -55,9 +56,9 @@ class CandidateQueue:
                 continue
 
     def gone(self, paths: Sequence[str], root: str) -> None:
-        """Note that photos of a watched folder are gone."""
+        """Note that photos of a watched folder are gone; sidecars of ours go with them."""
         log.info("%d photos are gone from %s", len(paths), root)
-        self._context.store.mark_missing(paths)
+        mark_deleted(self._context.config, self._context.store, paths)
 
     def take(self, limit: int, seconds: float | None = 0.0) -> list[Candidate]:
         """Return up to ``limit`` candidates; wait ``seconds`` for the first (None: for ever).

@@ -87,7 +87,8 @@ class TagEditor:
         keywords = self._left(row, stones)
         write = self._prepared(row, photo, entries, stones, keywords, digest)
         files = tuple(intent.file for intent in write.intents)
-        removal = Removal(path, entries, files, write.reason if write.entries else "")
+        reasons = [write.reason if write.entries else "", _in_iptc(write.copies)]
+        removal = Removal(path, entries, files, "; ".join(filter(None, reasons)))
         if dry_run:
             write.discard()
             return removal
@@ -358,3 +359,10 @@ class TagEditor:
             keywords_hash=None if due else keywords_hash(keywords, options),
             note=row.note,
         )
+
+
+def _in_iptc(copies: Sequence[str]) -> str:
+    """Return what is to be said of copies that another program made where tagger never writes."""
+    if not copies:
+        return ""
+    return f"another program copied {', '.join(copies)} into the photo's IPTC, where they stay"

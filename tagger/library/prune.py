@@ -10,11 +10,14 @@ from tagger.errors import (
     StateError,
 )
 from tagger.index.store import Store
+from tagger.pipeline.deletions import mark_deleted
 from tagger.system.files import is_absent
 
 
 def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[str, int]:
     """Take photos that are gone from ``folders`` for deleted, however many; return the counts.
+
+    Sidecars that tagger made for them, and nobody changed, go with them.
 
     Raise StateError when a folder is not there, or seems to be an unmounted disk.
     """
@@ -35,6 +38,6 @@ def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[st
             raise StateError(f"{folder} is offline: {verdict.reason}", "mount it first")
         top = os.path.normpath(folder)
         gone = [path for path in store.known_under(top) if is_absent(path, top)]
-        store.mark_missing(gone)
+        mark_deleted(config, store, gone)
         counts[folder] = len(gone)
     return counts

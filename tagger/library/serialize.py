@@ -110,10 +110,13 @@ def boxes_json(evidence: bytes) -> list[dict[str, Any]] | None:
 
 def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) -> dict[str, Any]:
     """Return what the index remembers of a photo besides its tags and facts."""
+    from tagger.metadata.user_edits import OVERWRITTEN
+
     stored = reader.prediction(row.id)
     failure = None
     if row.status == "failed":
         failure = next((f for f in reader.failures() if f.path == row.path), None)
+    journal = reader.journal(row.id)
     return {
         "top": top_json(stored.top, top_k, class_names(known)) if stored else [],
         "model": stored.model_id if stored else None,
@@ -131,8 +134,11 @@ def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) ->
                 "written_at": moment(when),
                 "reason": entry.reason or None,
             }
-            for entry, when in reader.journal(row.id)
+            for entry, when in journal
         ],
+        "overwritten": sorted(
+            {word for entry, _ in journal if entry.reason == OVERWRITTEN for word in entry.tags}
+        ),
         "removed_by_you": reader.tombstones(row.id),
         "untagged_by_you": row.keep_out,
     }

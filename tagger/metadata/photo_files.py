@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -119,9 +119,10 @@ class PhotoFiles:
         plain = user_words(None, [word for word in words if not own.has_copy((word,))])
         return merged(path for path in paths if not own.has_copy(path)), plain
 
-    def copies_in_iptc(self) -> tuple[str, ...]:
-        """Return our keywords that another program copied into IPTC, which is never written."""
-        return tuple(word for word in self.inside.iptc if self._ours.has_copy((word,)))
+    def copies_in_iptc(self, kept: Collection[str]) -> tuple[str, ...]:
+        """Return our keywords, but for those ``kept``, that another program copied into IPTC."""
+        iptc = (word for word in self.inside.iptc if word not in kept)
+        return tuple(word for word in iptc if self._ours.has_copy((word,)))
 
     def taken_at(self) -> str | None:
         """Return when the picture was taken, as the files tell."""

@@ -69,7 +69,7 @@ def prepare(
             user_keywords=with_parents(users),
             taken_at=files.taken_at(),
             read=files.read_stats,
-            copies=files.copies_in_iptc(),
+            copies=files.copies_in_iptc({keyword.name for keyword in kept}),
         )
         try:
             if options.read_only or options.target == "none":

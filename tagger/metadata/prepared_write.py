@@ -35,8 +35,8 @@ class PreparedWrite:
     user's own keywords as paths with everything above them, ``reason`` says why tags are
     not in the photo although they should be, or not in its file. ``waits``: it is to be looked
     at again soon. ``taken_at``: when the picture was taken, as its file and sidecars tell.
-    ``read`` are the stats of sidecars that were only read. ``copies`` are keywords of ours that
-    another program copied into the photo's IPTC, where they stay.
+    ``read`` are the stats of sidecars that were only read. ``copies`` are keywords of ours, not to
+    be there any more, that another program copied into the photo's IPTC, where they stay.
     """
 
     path: str

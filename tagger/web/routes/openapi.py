@@ -110,6 +110,7 @@ SCHEMAS: dict[str, _Schema] = {
         ),
         removed_by_you=_TEXTS,
         untagged_by_you=_YES_NO,
+        overwritten=_TEXTS,
     ),
     "Count": _record(count=_WHOLE),
     "Reasons": _list(

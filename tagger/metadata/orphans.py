@@ -1,0 +1,41 @@
+"""Sidecars of ours whose photo was deleted by somebody: they go, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tagger.errors import MetadataError
+from tagger.metadata.safe_write import undo
+from tagger.metadata.safe_write.replace import MAX_SIDECAR, read_original, stage
+from tagger.paths import sidecar_paths
+from tagger.records import JournalEntry
+from tagger.system.beneath import Beneath
+from tagger.system.files import is_absent
+
+
+def remove_sidecars(
+    path: str, root: str, entries: Iterable[JournalEntry]
+) -> Iterator[tuple[str, MetadataError | None]]:
+    """Remove what we made beside the photo ``path``, which is gone from the folder ``root``.
+
+    Yield each sidecar that is gone now, and each that could not be removed with the reason. One
+    that anybody changed since stays, and so do all while a photo of that name is there.
+    """
+    below, beside = Beneath(root), sidecar_paths(path)
+    for entry in entries:
+        if entry.file not in beside or not entry.created or not is_absent(path, root):
+            continue
+        try:
+            original = read_original(entry.file, below, MAX_SIDECAR)
+            if original is None or undo.digest(original.data) != entry.after:
+                continue
+            staged = stage(entry.file, None, original, below)
+            try:
+                staged.commit()
+            finally:
+                if not staged.done:
+                    staged.discard()
+        except MetadataError as error:
+            yield entry.file, error
+        else:
+            yield entry.file, None
