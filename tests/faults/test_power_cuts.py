@@ -24,7 +24,7 @@ from tests.support import disks, judge, metadata_tools
 
 CUTS = 20 if os.environ.get("TAGGER_TORTURE") == "short" else 100
 BATCH = 20
-OURS = b"http://ns.tagger.invalid/"
+OURS = b"http://tagger-daemon.github.io/ns/"
 """Only what tagger wrote has it."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,67 @@ def test_a_second_raw_comes_later(tmp_path: Path) -> None:
     dog.undo()
     assert short.read_bytes() == SHOOT
     assert sorted(os.listdir(tmp_path)) == ["I.nef", "I.xmp"]
+
+
+# Which of two is written to
+
+
+ADOBES = packets.packet(
+    packets.description(
+        packets.array("dc:subject", "shoot"),
+        'xmlns:crs="http://ns.adobe.com/camera-raw-settings/1.0/" crs:Exposure2012="+0.50"',
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("photo", "long", "short", "name", "written"),
+    [
+        # what the long one and the short one hold (ours: made by a first write)
+        ("a.jpg", packets.DARKTABLE, packets.LIGHTROOM, "auto", "a.jpg.xmp"),
+        ("a.jpg", packets.DARKTABLE, packets.LIGHTROOM, "long", "a.jpg.xmp"),
+        ("a.jpg", packets.DARKTABLE, packets.LIGHTROOM, "short", "a.xmp"),
+        ("a.jpg", b"", packets.LIGHTROOM, "auto", "a.xmp"),
+        ("a.jpg", b"", packets.LIGHTROOM, "long", "a.jpg.xmp"),
+        ("a.jpg", b"", b"", "auto", "a.jpg.xmp"),
+        ("a.jpg", b"", b"", "short", "a.xmp"),
+        ("a.nef", packets.DARKTABLE, ADOBES, "auto", "a.nef.xmp"),
+        ("a.nef", b"ours", ADOBES, "auto", "a.xmp"),
+        ("a.nef", b"ours", ADOBES, "long", "a.nef.xmp"),
+        ("a.jpg", b"ours", ADOBES, "auto", "a.jpg.xmp"),
+    ],
+)
+def test_both_are_read_and_one_is_written_to(
+    photo: str, long: bytes, short: bytes, name: str, written: str, tmp_path: Path
+) -> None:
+    path = tmp_path / photo
+    path.write_bytes(jpegs.plain() if photo.endswith("jpg") else RAW)
+    tagger = Tagger(path, replace(SIDECAR, sidecar_name=name))
+    if long == b"ours":
+        tagger.write(options=SIDECAR)
+    elif long:
+        (tmp_path / f"{photo}.xmp").write_bytes(long)
+    if short:
+        (tmp_path / "a.xmp").write_bytes(short)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    made = tagger.write()
+    assert [Path(entry.file).name for entry in tagger.journal] == [written]
+    assert "animal/dog" in keywords_in(tmp_path / written)["TagsList"]
+    if short == ADOBES:
+        assert ("shoot",) in made.user_keywords
+    if short == packets.LIGHTROOM:
+        assert ("pets", "Dog") in made.user_keywords
+    if long == packets.DARKTABLE:
+        assert ("nature", "sea") in made.user_keywords
+    assert tagger.write().intents == ()
+    tagger.undo()
+    before.pop(tmp_path / f"{photo}.xmp", None) if long == b"ours" else None
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_short_name_that_two_photos_share_is_not_made(tmp_path: Path) -> None:
+    one, two = tmp_path / "a.jpg", tmp_path / "a.png"
+    for path in (one, two):
+        path.write_bytes(jpegs.plain())
+    Tagger(one, replace(SIDECAR, sidecar_name="short")).write()
+    assert sorted(os.listdir(tmp_path)) == ["a.jpg", "a.jpg.xmp", "a.png"]

@@ -234,3 +234,15 @@ def test_refused_packets(name: str) -> None:
     data, reason = packets.REFUSED[name]
     with pytest.raises(RefusedError, match=reason):
         edit.add(data, ADDED, "t")
+
+
+def test_our_former_namespace_is_understood_and_replaced() -> None:
+    old = edit.add(None, {"dc:subject": ["dog"], "tagger:labels": ["0.9 dog"]}, "tagger 0.1")[0]
+    old = old.replace(xmp_packet.PROVENANCE_URI.encode(), b"http://ns.tagger.invalid/1.0/")
+    assert b"ns.tagger.invalid" in old
+    parsed = xmp_packet.parse(old)
+    assert parsed.has_ours() and parsed.labels() == {"dog": "0.9"}
+    new, _ = edit.add(old, {"tagger:labels": ["0.8 dog"]}, "tagger 0.1")
+    assert b"ns.tagger.invalid" not in new
+    assert xmp_packet.parse(new).labels() == {"dog": "0.8"}
+    assert not xmp_packet.parse(edit.remove(old, {"dc:subject": ["dog"]})).has_ours()
