@@ -98,7 +98,8 @@ class ChangeBuilder:
         flags = undo.PACKET_CREATED if base_packet is None else 0
         if not keywords:
             return self._change(held, held.base, {}, (), flags)
-        seen = {**held.seen, **seen_keywords(keywords, wanted.users, wanted.words)}
+        seen = {name: values for name, values in held.seen.items() if name != YOURS}
+        seen |= seen_keywords(keywords, wanted.users, wanted.words)
         held = replace(held, seen=seen)
         if held.entry is not None and self._is_satisfied(held, values):
             there = {name: texts_of(place.packet_in(data), name) for name in held.entry.added}

@@ -90,6 +90,7 @@ class PhotoFiles:
         self._others = {one.path: one for one in read if one is not None}
         settled = settle(self.path, known.previous, known.whose, self.photo, self.below)
         self.journal, self._foreign = settled.journal, settled.foreign
+        self._absent = set[str]()
         self.json_file = sidecar_paths(self.path)[2]
         self.held = {one.place.file: one for one in self._take_apart()}
         self._ours = OwnKeywords.of(e for e in self.journal.values() if e.reason != OVERWRITTEN)
@@ -149,8 +150,10 @@ class PhotoFiles:
 
     def take_apart(self, place: Target) -> ManagedFile:
         """Return the photo, or a sidecar, that was not among ``held``."""
-        is_photo = place.file == self.path
-        original = self.photo if is_photo else read_original(place.file, self.below, MAX_SIDECAR)
+        original: Original | None = self.photo
+        if place.file != self.path:
+            is_absent = place.file in self._absent
+            original = None if is_absent else read_original(place.file, self.below, MAX_SIDECAR)
         return self._xmp(place, original, None)
 
     def _take_apart(self) -> Iterator[ManagedFile]:
@@ -172,6 +175,8 @@ class PhotoFiles:
             with contextlib.suppress(RefusedError):  # writing would say what is wrong
                 if (original := read_original(sidecar, self.below, MAX_SIDECAR)) is not None:
                     yield self._xmp(XmpSidecar(sidecar), original, None)
+                else:
+                    self._absent.add(sidecar)
         beside = self.journal.get(self.json_file)
         if beside is not None or self._options.target == json_sidecar.TARGET:
             with naming(self.json_file):

@@ -46,6 +46,7 @@ wrote, the programs that have shown to know our tags, the user's keywords taken 
 _YEAR_1_TO_1970 = 62_135_596_800
 _TOOLKIT = re.compile(rb"""xmptk\s*=\s*["']([^"']*)""")
 _MAX_HEAD = 400
+_DIGEST_LETTERS = 12
 
 
 def is_empty(original: Original | None) -> bool:
@@ -105,11 +106,8 @@ def judge(entry: JournalEntry, packet: bytes | None, photo_mtime: float = 0.0) -
     deleted = frozenset(label for label, word in entry.tags.items() if key(word) in lacking)
     mirrored = frozenset(key(word) for word in entry.added.get(xmp_packet.SUBJECT, ())) - words
     dropped = (mirrored & lacking) | (dropped_in(entry.seen) - there)
-    seen = {
-        **entry.seen,
-        _DROPPED: tuple(sorted(dropped)),
-        _KNOWS: tuple(sorted({*entry.seen.get(_KNOWS, ()), *([program] if shown else [])})),
-    }
+    known = {*entry.seen.get(_KNOWS, ()), *([program] if shown else [])}
+    seen = {**entry.seen, _DROPPED: tuple(sorted(dropped)), _KNOWS: tuple(sorted(known))}
     return Edits(deleted, dropped=dropped, kept=kept, seen=seen)
 
 
@@ -123,11 +121,13 @@ def as_left(
     known = before or {}
     seen = {name: known[name] for name in (_KNOWS, _DROPPED, _WRITTEN) if known.get(name)}
     if now or _WRITTEN not in seen:
-        seen[_WRITTEN] = (f"{now or time.time():.3f}",)
+        seen[_WRITTEN] = (str(int(now or time.time())),)
     if packet is not None:
         parsed = xmp_packet.parse(packet)
-        seen |= {name: (_digest(parsed.texts(name), name),) for name in _JUDGED}
-        seen[_IMPORTED] = parsed.texts(xmp_packet.IMPORTED)
+        left = {name: _digest(parsed.texts(name), name) for name in _JUDGED}
+        seen |= {name: (digest,) for name, digest in left.items() if digest}
+        if imports := parsed.texts(xmp_packet.IMPORTED):
+            seen[_IMPORTED] = imports
     return seen
 
 
@@ -144,14 +144,15 @@ def _digest(values: Iterable[str], name: str) -> str:
     """Return what tells the values of a property from others, but for other programs' own."""
     paths = (steps_of(name, value) for value in values)
     joined = sorted({"\n".join(map(key, path)) for path in paths if not is_internal(path)})
-    return undo.digest("\0".join(joined).encode("utf-8", "surrogatepass")).hex()
+    text = "\0".join(joined).encode("utf-8", "surrogatepass")
+    return undo.digest(text).hex()[:_DIGEST_LETTERS] if text else ""
 
 
 def _has_changed(entry: JournalEntry, parsed: Packet, name: str) -> bool:
     """Whether a property is not as we left it, but for what is internal to other programs."""
     values = parsed.texts(name)
-    if name in entry.seen:
-        return (_digest(values, name),) != tuple(entry.seen[name])
+    if _WRITTEN in entry.seen:
+        return _digest(values, name) != "".join(entry.seen.get(name, ()))
     there = {key(value) for value in values}
     if name == xmp_packet.LAST_KEYWORDS:
         return bool(there)
@@ -213,15 +214,14 @@ def _imported(entry: JournalEntry, parsed: Packet, photo_mtime: float) -> bool:
     this very photo and before. (One older than the photo's date says nothing: the file was
     copied, or the clocks differ.)
     """
-    if _IMPORTED not in entry.seen:
-        return False
-    for stamp in {*parsed.texts(xmp_packet.IMPORTED)} - {*entry.seen[_IMPORTED]}:
+    written = "".join(entry.seen.get(_WRITTEN, ()))
+    known = {*entry.seen.get(_IMPORTED, ())}
+    for stamp in {*parsed.texts(xmp_packet.IMPORTED)} - known if written else ():
         try:
             when = int(stamp) / 1e6 - _YEAR_1_TO_1970
-            written = float(entry.seen[_WRITTEN][0])
-        except (ValueError, KeyError, IndexError, OverflowError):
+        except (ValueError, OverflowError):
             continue
-        if not photo_mtime <= when < written:
+        if not photo_mtime <= when < int(written):
             return True
     return False
 

@@ -20,6 +20,7 @@ from tagger.metadata.prepared_write import PreparedWrite
 from tagger.metadata.read import read_keywords, read_taken_at
 from tagger.metadata.safe_write.folder_capabilities import REFUSED
 from tagger.metadata.tag_owner import TagOwner, still_held
+from tagger.metadata.user_edits import OVERWRITTEN
 from tagger.pipeline.commit import ReadyPhoto
 from tagger.pipeline.context import Context
 from tagger.pipeline.job import Job, Recognised
@@ -116,6 +117,9 @@ class Tagging:
                 saved = replace(saved, tags=tags, deleted=saved.deleted + write.deleted)
             users = _user_tags(write.user_keywords)
             saved = replace(saved, tags=saved.tags + users, note=write.reason)
+            if write.reason == OVERWRITTEN:
+                folder = os.path.dirname(saved.path)
+                self._once.warn("overwritten", folder, f"{saved.path}: {OVERWRITTEN}")
             if write.waits:
                 saved = replace(saved, keywords_hash=None)  # asked again in a minute
         if taken_at is not None:

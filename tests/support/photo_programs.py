@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
 
 from tests.support import jpegs
 
@@ -22,6 +24,7 @@ URIS = {
     "xmp": "http://ns.adobe.com/xap/1.0/",
     "darktable": "http://darktable.sf.net/",
     "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
+    "acdsee": "http://ns.acdsee.com/iptc/1.0/",
     "mediapro": "http://ns.iview-multimedia.com/mediapro/1.0/",
 }
 for _prefix, _uri in {**URIS, "rdf": RDF[1:-1], "x": "adobe:ns:meta/"}.items():
@@ -119,7 +122,7 @@ def _no_segment(found: re.Match[bytes]) -> bytes:
 
 @dataclass
 class DigiKam:
-    """Writes all of a photo's tags, from its database, to five properties; only leaves flat."""
+    """Writes all of a photo's tags, from its database, to six properties; only leaves flat."""
 
     tags: list[str] = field(default_factory=list)
 
@@ -137,7 +140,21 @@ class DigiKam:
         said.put("mediapro:CatalogSets", [one.replace("/", "|") for one in paths])
         if rating:
             said.say("xmp:Rating", str(rating))
+        tree: dict[str, Any] = {}
+        for one in paths:
+            level = tree
+            for step in one.split("/"):
+                level = level.setdefault(step, {})
+        said.say("acdsee:categories", f"<Categories>{_categories(tree, '', paths)}</Categories>")
         said.save()
+
+
+def _categories(tree: dict[str, Any], above: str, assigned: Sequence[str]) -> str:
+    return "".join(
+        f'<Category Assigned="{int(above + step in assigned)}">{escape(step)}'
+        f"{_categories(below, f'{above}{step}/', assigned)}</Category>"
+        for step, below in tree.items()
+    )
 
 
 @dataclass

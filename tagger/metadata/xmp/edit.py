@@ -26,6 +26,7 @@ from xml.sax.saxutils import escape
 from tagger.errors import RefusedError
 from tagger.metadata.xmp.packet import (
     ARRAY_PROPERTIES,
+    CATEGORIES,
     COPY_PROPERTIES,
     HIERARCHICAL,
     KEYWORD_PROPERTIES,
@@ -259,6 +260,19 @@ def _without_provenance(packet: Packet, others: Collection[str] = ()) -> list[Ed
     return edits
 
 
+def _reworded(packet: Packet, name: str, text: str) -> Iterator[Edit]:
+    """Yield the edits that give a property, which is one text, another."""
+    data, full = packet.data, full_name(name)
+    for node in packet.nodes:
+        for prop in node.children:
+            if prop.name == full and not prop.children and not prop.empty:
+                yield prop.open_end, prop.close, escape(text).encode()
+        raw = [one for one in _attributes(data, node) if not one[1].startswith(b"xmlns")]
+        for found, (key_, _) in zip(raw, node.attributes, strict=False):
+            if key_ == full and len(raw) == len(node.attributes):
+                yield *found.span(2), b'"' + escape(text, {'"': "&quot;"}).encode() + b'"'
+
+
 def _attributes(data: bytes, element: Element) -> Iterator[re.Match[bytes]]:
     """Yield the attributes in a start tag, with the blanks before each."""
     at = element.start + 1 + len(_raw_name(data, element))
@@ -280,11 +294,18 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
     """
     packet = parse(data)
     gone: dict[int, Element] = {}
+    edits: list[Edit] = []
     described = {
         full_name(name)
         for name, values in added.items()
         if is_described(name) and values and packet.texts(name) == tuple(values)
     }
+    said = added.get(CATEGORIES, ())
+    if said and packet.texts(CATEGORIES) == said[:1]:
+        if said[1]:
+            edits += _reworded(packet, CATEGORIES, said[1])
+        else:
+            described.add(full_name(CATEGORIES))
     for name in (*KEYWORD_PROPERTIES, *COPY_PROPERTIES):
         values = Counter(added.get(name, ()))
         if not values:
@@ -307,7 +328,7 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
             if p.name.startswith(PROVENANCE_URI + "}") or p.name in described
         ]
         gone |= {item.start: item for item in mine}
-    edits = _without_provenance(packet, described)
+    edits += _without_provenance(packet, described)
     bare_nodes: list[Element] = []
     for node in packet.nodes:
         rest = [prop for prop in node.children if prop.start not in gone]

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tagger.errors import RefusedError
+from tagger.metadata.xmp import acdsee
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.packet import clean
 from tagger.records import JournalEntry, Keyword
@@ -68,7 +69,10 @@ class OwnKeywords:
         return path[0] in self.words if len(path) == 1 else path in self.paths
 
     def copies_in(self, packet: bytes) -> dict[str, tuple[str, ...]]:
-        """Return the values that are copies of ours, by the property. Raise RefusedError."""
+        """Return the values that are copies of ours, by the property. Raise RefusedError.
+
+        Of ACDSee's categories, which are one text, it is that and what is left of it.
+        """
         parsed, found = xmp_packet.parse(packet), dict[str, tuple[str, ...]]()
         for name in (*xmp_packet.KEYWORD_PROPERTIES, *xmp_packet.COPY_PROPERTIES):
             with contextlib.suppress(RefusedError):  # in a form that is never edited
@@ -77,6 +81,10 @@ class OwnKeywords:
                     for value in dict.fromkeys(parsed.values(name))
                     if (path := xmp_packet.steps_of(name, value)) and self.has_copy(path)
                 )
+        for text in parsed.texts(xmp_packet.CATEGORIES)[:1]:
+            with contextlib.suppress(ValueError):
+                rest = acdsee.without(text, self.has_copy)
+                found[xmp_packet.CATEGORIES] = (text, rest) if rest != text else ()
         return found
 
 
@@ -97,7 +105,8 @@ def seen_keywords(
     known |= {xmp_packet.key(word) for path in paths for word in path}
     given = (_journal_key(path) for path in (*users, *((word,) for word in words)))
     theirs = sorted({one for one in given if one in known})
-    return {PATHS: tuple(_BREAK.join(path) for path in paths), YOURS: tuple(theirs)}
+    seen = {PATHS: tuple(_BREAK.join(path) for path in paths)}
+    return seen | ({YOURS: tuple(theirs)} if theirs else {})
 
 
 def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordPath, ...]:

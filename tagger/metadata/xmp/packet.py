@@ -27,6 +27,7 @@ LAST_KEYWORDS = "MicrosoftPhoto:LastKeywordXMP"
 """Windows and digiKam repeat the keywords here; tagger reads it, and takes its own out of it."""
 COPY_PROPERTIES = (LAST_KEYWORDS, "MicrosoftPhoto:LastKeywordIPTC", "mediapro:CatalogSets")
 """Where programs put copies of keywords that they read elsewhere."""
+CATEGORIES = "acdsee:categories"
 MARKS = {
     HIERARCHICAL: "|",
     TAGS_LIST: "/",
@@ -70,6 +71,7 @@ NAMESPACES = {
     "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
     "mediapro": "http://ns.iview-multimedia.com/mediapro/1.0/",
     "darktable": "http://darktable.sf.net/",
+    "acdsee": "http://ns.acdsee.com/iptc/1.0/",
     "tagger": PROVENANCE_URI,
 }
 MAX_BYTES = 8 << 20
