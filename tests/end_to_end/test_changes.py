@@ -300,3 +300,21 @@ def test_a_sidecar_with_a_big_ending_is_the_photos_all_the_same(home, scenes, na
     assert home.json("show", str(moved))["tags"] == tags
     home.run("untag", str(moved))
     assert moved_beside.read_bytes() == original
+
+
+@pytest.mark.parametrize("way", ["run", "prune"])
+def test_a_sidecar_of_ours_goes_with_its_photo_unless_it_was_changed(home, scenes, way):
+    """Deleted in a program that knows nothing of sidecars."""
+    photos = [drop(home, scene, f"{number}.jpg") for number, scene in enumerate(scenes[:3])]
+    home.once()
+    sidecar(photos[1]).write_bytes(sidecar(photos[1]).read_bytes() + b"\n")
+    for photo in photos[:2]:
+        photo.unlink()
+    home.run("prune") if way == "prune" else home.once()
+    kept = {photos[2], sidecar(photos[2]), sidecar(photos[1])}
+    assert {path for path in home.inbox.iterdir() if path.name != ".tagger-root"} == kept
+    home.once()
+    assert sidecar(photos[1]).exists()
+    drop(home, scenes[0], "0.jpg")
+    home.once()
+    assert sidecar(photos[0]).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,7 @@ from tagger.web.app import create_app
 from tagger.web.auth.request_checks import allowed_hosts
 from tagger.web.edits import AT_ONCE, Edits
 from tagger.web.services import Services
+from tests.support.photo_programs import Darktable, stamp
 
 PAGE = {"Sec-Fetch-Site": "same-origin"}
 TARGETS = ["sidecar-xmp", "sidecar-json", "embed"]
@@ -346,3 +348,35 @@ def test_the_photo_page_offers_what_can_be_done(tagged):
     text = client.get(f"/photos/{number}").text
     assert 'id="untag"' not in text and 'id="restore"' in text
     assert "removed by you" in text
+
+
+def overwritten(photo: Path) -> None:
+    """Let darktable write the sidecar from a library that does not know our tags."""
+    Darktable(stamp(photo.stat().st_mtime + 1)).write(Path(f"{photo}.xmp"))
+
+
+def test_what_another_program_overwrote_is_offered(home, tagged):
+    client, photo, url = tagged()
+    ours = words_in(photo, "sidecar-xmp")
+    os.utime(photo, (1_000_000_000, 1_000_000_000))
+    home.once()
+    overwritten(photo)
+    home.once()
+    shown = client.get(url).json
+    assert sorted(shown["overwritten"]) == sorted(ours)
+    assert sorted(labels(shown, "model")) == sorted(ours)
+    assert shown["removed_by_you"] == []
+    page = client.get(url.replace("/api/v1", "")).text
+    assert 'id="put-back"' in page and 'id="leave-out"' in page
+    said = home.run("show", str(photo))
+    assert "overwritten by another program" in said and "`tagger restore` puts them back" in said
+    assert home.once() == [], "it is not fought over"
+    client.post(f"{url}/restore", headers=PAGE)
+    home.once()
+    assert set(ours) <= set(words_in(photo, "sidecar-xmp"))
+    assert client.get(url).json["overwritten"] == []
+    overwritten(photo)
+    home.once()
+    answer = client.post(f"{url}/untag", headers=PAGE)
+    assert (answer.json["tags"], answer.json["overwritten"]) == ([], [])
+    assert words_in(photo, "sidecar-xmp") == ["darktable", "format", "jpg"]
