@@ -173,6 +173,8 @@ class ChangeBuilder:
             return False
         if not all(parsed.texts(name) for name in held.description):
             return False
+        if undo.digest(held.data or b"") == entry.after and held.has_other_description:
+            return False
         return parsed.has_ours() == self._options.provenance
 
     def _json(self, held: ManagedFile, wanted: DesiredKeywords) -> FileChange:

@@ -62,6 +62,13 @@ class ManagedFile:
         """Whether the sidecar is of a tagger that did not repeat what the photo says of itself."""
         return self.entry is not None and self.entry.created and not self.entry.seen
 
+    @property
+    def has_other_description(self) -> bool:
+        """Whether the photo says something else of itself by now than a sidecar of ours does."""
+        said = self.entry.added.items() if self.entry is not None else ()
+        known = {name: one for name, one in said if one and xmp_packet.is_described(name)}
+        return isinstance(self.place, XmpSidecar) and known != self.description
+
     def standing_description(self) -> dict[str, tuple[str, ...]]:
         """Return what we repeated of the photo, as far as no other program has changed it."""
         packet = self.place.packet_in(self.data)
@@ -69,7 +76,7 @@ class ManagedFile:
         return {
             name: values
             for name, values in added.items()
-            if xmp_packet.is_described(name) and texts_of(packet, name) == values
+            if values and xmp_packet.is_described(name) and texts_of(packet, name) == values
         }
 
 

@@ -93,7 +93,8 @@ class PhotoFiles:
         self._absent = set[str]()
         self.json_file = sidecar_paths(self.path)[2]
         self.held = {one.place.file: one for one in self._take_apart()}
-        self._ours = OwnKeywords.of(e for e in self.journal.values() if e.reason != OVERWRITTEN)
+        left = {file for file, one in self.held.items() if one.left == OVERWRITTEN}
+        self._ours = OwnKeywords.of(e for file, e in self.journal.items() if file not in left)
 
     # What they say
 
@@ -259,8 +260,8 @@ class PhotoFiles:
         copies = ours.copies_in(packet) if packet is not None and own else {}
         base = stripped(place, data, packet, entry, _joined(entry, copies))
         seen = edits.seen if edits.seen is not None else entry.seen
-        known = entry if own else None
-        return self._described(ManagedFile(place, original, known, base, edits, seen=seen))
+        one = ManagedFile(place, original, entry if own else None, base, edits, seen=seen)
+        return self._described(one, is_changed=own)
 
     def _adopted(self, place: Target, packet: bytes | None) -> JournalEntry | None:
         entry = adopted(place, packet, self._keywords)
@@ -271,13 +272,18 @@ class PhotoFiles:
         same = {name: values for name, values in said if parsed.texts(name) == values}
         return replace(entry, added={**entry.added, **same})
 
-    def _described(self, one: ManagedFile) -> ManagedFile:
-        """Let a sidecar of ours say of the photo what it would otherwise hide."""
-        if isinstance(one.place, XmpSidecar):
-            if one.place.packet_in(one.base) is None or one.is_older:
-                one.description = description_of(self.inside)
-            elif one.entry is not None:
-                one.description = one.standing_description()
+    def _described(self, one: ManagedFile, *, is_changed: bool = False) -> ManagedFile:
+        """Let a sidecar of ours say of the photo what it would otherwise hide.
+
+        ``is_changed``: another program wrote to it. What that took out stays out.
+        """
+        if not isinstance(one.place, XmpSidecar):
+            return one
+        is_ours = one.place.packet_in(one.base) is None and not is_changed
+        if is_ours or one.is_older:
+            one.description = description_of(self.inside)
+        else:
+            one.description = one.standing_description()
         return one
 
     def _replaced(self, entry: JournalEntry) -> bool:

@@ -195,8 +195,8 @@ def embedding_place(
     if b"jumb" in data and b"c2pa" in data:
         raise RefusedError("its content credentials (C2PA) would be broken")
     if kind in ("HEIC", "AVIF") and has_base_offset(data):
-        # exiftool leaves it in, with offsets that other programs then add it to once more.
-        raise RefusedError("its pictures are located from a base offset, which few programs read")
+        # exiv2, and so darktable and digiKam, do not find the XMP that exiftool adds there.
+        raise RefusedError("its items are located from a base offset, which hides XMP from exiv2")
     place = ByExiftool(path)
     if reason := base.refusal_of_packet(place.packet_in(data)):
         raise RefusedError(reason)

@@ -6,6 +6,7 @@ and Windows write by Exiv2, which keeps properties that it does not know.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -107,7 +108,9 @@ def put_packet(path: Path, packet: bytes) -> None:
         path.write_bytes(jpegs.put(data, jpegs.xmp(packet)))
         return
     end = at - 2 + int.from_bytes(data[at - 2 : at])
+    stat = path.stat()
     path.write_bytes(data[: at - 4] + jpegs.xmp(packet) + data[end:])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def add_iptc(path: Path, words: Sequence[str]) -> None:

@@ -55,9 +55,12 @@ class Case:
         self.file = self.photo if target == "embed" else folder / "a.jpg.xmp"
         self.path = "/".join(self.words)
         self.leaf = labrador
+        self.banned: set[str] = set()
 
     def write(self, *more: Keyword) -> PreparedWrite:
-        return self.tagger.write([*self.keywords, *more])
+        made = self.tagger.write([*self.keywords, *more], tombstones=self.banned)
+        self.banned |= {*made.deleted}
+        return made
 
     def settled(self, *more: Keyword) -> PreparedWrite:
         """Write, and prove that the next look writes nothing."""
@@ -147,7 +150,7 @@ def test_one_of_two_deleted(case: Case) -> None:
     case.write(beach)
     DigiKam([case.path]).write(case.file)
     assert case.settled(beach).deleted == ("beach",)
-    assert case.beach not in packet_in(case.file).decode()
+    assert not [values for values in keywords_in(case.file).values() if case.beach in values]
 
 
 def test_darktable_rates_what_it_imported_before(case: Case) -> None:
@@ -287,6 +290,7 @@ def test_untag_takes_copies_away_and_names_those_in_iptc(language: str, tmp_path
     case = Case(tmp_path, language, "embed")
     case.write()
     gthumb(case.file, add=["Rex"])
+    case.write()
     program = DigiKam()
     program.import_(case.file)
     program.write(case.file)
@@ -295,7 +299,7 @@ def test_untag_takes_copies_away_and_names_those_in_iptc(language: str, tmp_path
     assert set(made.copies) == set(case.words)
     said = packet_in(case.file).decode()
     assert not [word for word in case.words if word in said]
-    assert said.count("Rex") >= 6
+    assert said.count("Rex") >= 4
 
 
 def test_the_users_own_of_the_same_name_is_no_copy(language: str, tmp_path: Path) -> None:

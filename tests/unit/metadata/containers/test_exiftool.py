@@ -21,12 +21,29 @@ from tests.support.metadata_tools import EMBED, TAGS, Tagger, exiftool, keywords
 BY_EXIFTOOL = WriteOptions(target="embed", exiftool=True)
 
 
-def heif(codec: str = "hevc", packet: bytes = b"") -> bytes:
+def heif(codec: str = "hevc", packet: bytes = b"", *, based: bool = False) -> bytes:
     buffer = io.BytesIO()
     made = pillow_heif.from_pillow(jpegs.picture())
     options = {"xmp": packet} if packet else {}
     made.save(buffer, format="AVIF" if codec == "av1" else "HEIF", quality=60, **options)
-    return buffer.getvalue()
+    return buffer.getvalue() if based else without_base(buffer.getvalue())
+
+
+def without_base(data: bytes) -> bytes:
+    """Let the places of libheif's items count from the file's beginning, as cameras write them."""
+    made, at = bytearray(data), data.index(b"iloc") + 4
+    assert data[at : at + 6] == b"\0\0\0\0\x44\x40", "four bytes each: offset, length, base"
+    count = int.from_bytes(data[at + 6 : at + 8])
+    at += 8
+    for _ in range(count):
+        base = int.from_bytes(data[at + 4 : at + 8])
+        pieces = int.from_bytes(data[at + 8 : at + 10])
+        made[at + 4 : at + 8] = bytes(4)
+        at += 10
+        for _ in range(pieces):
+            made[at : at + 4] = (base + int.from_bytes(data[at : at + 4])).to_bytes(4)
+            at += 8
+    return bytes(made)
 
 
 def avif(packet: bytes = b"") -> bytes:
@@ -221,3 +238,16 @@ def test_the_users_keywords_in_formats_that_are_not_edited(name: str, tmp_path: 
     Tagger(path, BY_EXIFTOOL).write()
     assert "dog" in keywords_in(path)["Subject"]
     assert Tagger(path, WriteOptions()).write().user_keywords == (("mine",),)
+
+
+def test_a_heic_with_a_base_offset_gets_a_sidecar(tmp_path: Path) -> None:
+    """exiv2 does not find XMP that exiftool adds there."""
+    path, data = tmp_path / "a.heic", heif(based=True)
+    path.write_bytes(data)
+    tagger = Tagger(path, BY_EXIFTOOL)
+    assert "base offset" in tagger.write().reason
+    assert path.read_bytes() == data
+    assert "base offset" in tagger.journal[0].reason
+    assert "beach" in keywords_in(tmp_path / "a.heic.xmp")["Subject"]
+    tagger.undo()
+    assert os.listdir(tmp_path) == ["a.heic"]
