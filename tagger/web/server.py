@@ -29,7 +29,7 @@ from tagger.web.auth.sessions import PROVING
 from tagger.web.body import spooled
 from tagger.web.bounded_search import limited_reader
 from tagger.web.http.request import Parser
-from tagger.web.http.server import Serving
+from tagger.web.http.server import Limits, Serving
 from tagger.web.photo_images import PhotoImages
 from tagger.web.services import Services
 from tagger.web.upload_classifier import PENDING, UploadClassifier
@@ -145,10 +145,8 @@ class WebServer:
         self._server = Serving(
             self._socket,
             app,
-            threads=THREADS,
-            connections=CONNECTIONS,
             # A body somewhat too large is read, so that the browser hears why it is refused.
-            max_body=body,
+            Limits(THREADS, CONNECTIONS, max_body=body),
             asks=lambda environ: asking(app, environ),
             parser=type("_SpoolingParser", (_Parser,), {"spool": self._spool}),
         )

@@ -22,8 +22,6 @@ EXCEPTIONS: dict[str, str] = {
     "metadata/prepare.py": "to be split",
     "metadata/safe_write/replace.py": "to be split",
     "metadata/xmp/packet.py": "to be split",
-    "web/http/connection.py:Connection": "to be split",
-    "web/http/server.py:Serving": "to be split",
 }
 """What breaks a rule, and why it may: "<file>" or "<file>:<class>", below ``tagger/``."""
 

@@ -8,6 +8,7 @@ import math
 import select
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from waitress.channel import HTTPChannel
@@ -46,6 +47,22 @@ class Serves(Protocol):
     clock: Callable[[], float]
 
 
+@dataclass(slots=True)
+class _Sending:
+    """An answer on its way: since when, and how many bytes of it have gone."""
+
+    since: float = math.inf
+    sent: int = 0
+
+
+@dataclass(slots=True)
+class _Drain:
+    """What is still read of a refused body: until when, and how many bytes so far."""
+
+    until: float
+    read: int = 0
+
+
 class Connection(HTTPChannel):  # type: ignore[misc]
     """One connection. Only what waitress does in :meth:`service` is done in other threads."""
 
@@ -58,10 +75,11 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         self._ahead = b""  # of later requests; not parsed yet
         self._asked = False
         self._verdict: tuple[Refusal | None] | None = None
-        self._lingers, self._drains_until, self._drained = False, 0.0, 0
+        self._lingers = False
+        self._drain: _Drain | None = None
         self._since = self._clock()  # the present phase
         self._resting = self._worked = False
-        self._sends_since, self._sent = math.inf, 0
+        self._sending = _Sending()
         super().__init__(server, sock, addr, adj, map=map)
 
     @property
@@ -72,13 +90,13 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     def ends_at(self) -> float:
         """Return when the present phase has to be over; to be asked after each turn."""
         now = self._clock()
-        if self._drains_until:
-            return self._drains_until
+        if self._drain is not None:
+            return self._drain.until
         if self.total_outbufs_len:
-            if self._sends_since == math.inf:
-                self._sends_since, self._sent = now, 0
-            return _until(self._sends_since, self._sent)
-        self._sends_since = math.inf
+            if self._sending.since == math.inf:
+                self._sending = _Sending(now)
+            return _until(self._sending.since, self._sending.sent)
+        self._sending.since = math.inf
         if self.works:
             self._worked = True
             return math.inf
@@ -101,24 +119,24 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         return bool(poll.poll(0))
 
     def readable(self) -> bool:
-        if self._drains_until:
+        if self._drain is not None:
             return True
         return bool(super().readable()) and not self._ahead and not self._asked
 
     def writable(self) -> bool:
-        if self._drains_until:
+        if self._drain is not None:
             return bool(self.will_close)
         return bool(super().writable()) or self._verdict is not None or self._has_next()
 
     def handle_read(self) -> None:
-        if not self._drains_until:
+        if self._drain is None:
             super().handle_read()
             return
         try:
-            self._drained += len(self.recv(RECEIVE_BYTES))
+            self._drain.read += len(self.recv(RECEIVE_BYTES))
         except OSError:
             self.will_close = True
-        if self._drained > DRAIN_BYTES or self.will_close:
+        if self._drain.read > DRAIN_BYTES or self.will_close:
             self.handle_close()
 
     def handle_write(self) -> None:
@@ -129,7 +147,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
             super().handle_write()
             self.close_when_flushed = True
             if not self.total_outbufs_len and self.connected:
-                self._drain()
+                self._start_drain()
         else:
             super().handle_write()
         if self._has_next():
@@ -156,7 +174,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         sent = int(super().send(data, do_close=do_close) or 0)
-        self._sent += sent
+        self._sending.sent += sent
         return sent
 
     def received(self, data: bytes) -> bool:
@@ -231,10 +249,10 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         with self.requests_lock:
             self._answer(request)
 
-    def _drain(self) -> None:
+    def _start_drain(self) -> None:
         """Tell that nothing more comes, and wait for the client to see it."""
         self.close_when_flushed = False
-        self._drains_until = self._clock() + DRAIN_SECONDS
+        self._drain = _Drain(self._clock() + DRAIN_SECONDS)
         self._ahead = b""
         try:
             self.socket.shutdown(socket.SHUT_WR)

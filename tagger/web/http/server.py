@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
@@ -100,21 +101,31 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         return True
 
 
-class Serving:
-    """Answers at ``listening``, a bound socket, with ``application`` in ``threads`` threads.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a server does at once: threads that answer, connections, bytes of a body.
 
-    There are at most ``connections``, fewer where the process may open few files. ``asks`` is
-    asked before a body of more than SMALL_BODY bytes is read. ``clock`` is monotonic seconds.
+    There are fewer ``connections`` where the process may open few files.
+    """
+
+    threads: int
+    connections: int
+    max_body: int
+
+
+class Serving:
+    """Answers at ``listening``, a bound socket, with ``application``, within ``limits``.
+
+    ``asks`` is asked before a body of more than SMALL_BODY bytes is read. ``clock`` is monotonic
+    seconds.
     """
 
     def __init__(
         self,
         listening: socket.socket,
         application: WSGIApplication,
+        limits: Limits,
         *,
-        threads: int,
-        connections: int,
-        max_body: int,
         asks: Asks | None = None,
         parser: type[Parser] = Parser,
         clock: Callable[[], float] = time.monotonic,
@@ -122,18 +133,18 @@ class Serving:
         self._map: dict[int, Any] = {}
         adjustments = Adjustments(
             sockets=[listening],
-            threads=threads,
+            threads=limits.threads,
             ident=None,
-            max_request_body_size=max_body,
+            max_request_body_size=limits.max_body,
             max_request_header_size=HEAD_BYTES,
-            connection_limit=min(connections, _most_connections()),
+            connection_limit=min(limits.connections, _most_connections()),
             # Of a photo's megabytes waitress would read, and write away, 8 kB at a time.
             recv_bytes=RECEIVE_BYTES,
             log_socket_errors=False,
             clear_untrusted_proxy_headers=False,  # tagger.web.auth.trusted_proxies does that
         )
         self._dispatcher = ThreadedTaskDispatcher()
-        self._dispatcher.set_thread_count(threads)
+        self._dispatcher.set_thread_count(limits.threads)
         self._server = _Server(
             application,
             self._map,

@@ -14,7 +14,7 @@ import pytest
 
 from tagger.web.http import connection as phases
 from tagger.web.http.request import SMALL_BODY, Refusal
-from tagger.web.http.server import PAUSE_SECONDS, Serving
+from tagger.web.http.server import PAUSE_SECONDS, Limits, Serving
 from tests.conftest import wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -41,9 +41,7 @@ class Site:
         self.serving = Serving(
             listening,
             self._application,
-            threads=2,
-            connections=connections,
-            max_body=1_000_000,
+            Limits(threads=2, connections=connections, max_body=1_000_000),
             asks=asks,
             clock=self.clock,
         )
