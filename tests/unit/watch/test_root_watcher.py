@@ -83,6 +83,19 @@ def test_the_same_version_is_not_delivered_twice_before_the_index_knows(
     assert len(one.library.found_paths) == 3  # everything asked for
 
 
+def test_a_photo_asked_for_that_is_gone_is_reported(bench: Make, root: Path, jpeg: bytes) -> None:
+    one = bench()
+    first, second = fill(root, 2, jpeg)
+    one.watch.step()
+    answer_canary(one)
+    first.unlink()  # no event told of it
+    for path in (first, second):
+        one.watch.hint(str(path))
+    one.pass_time(5.0)
+    assert one.library.gone_paths == [str(first)]
+    assert one.library.found_paths.count(str(second)) == 1, "it is known as it is"
+
+
 @pytest.mark.parametrize("fstype", ["ext4", "vfat"])
 @pytest.mark.parametrize("way", ["renamed", "out", "its folder"])
 def test_a_photo_that_was_away_for_a_moment_is_there_at_once(
