@@ -19,7 +19,6 @@ MAX_LOOSE_FILES = 6
 EXCEPTIONS: dict[str, str] = {
     "index/query_parser.py": "to be split",
     "labels/chooser.py:Chooser": "to be split",
-    "metadata/prepare.py": "to be split",
     "metadata/safe_write/replace.py": "to be split",
     "metadata/xmp/packet.py": "to be split",
 }
