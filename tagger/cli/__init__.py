@@ -20,7 +20,7 @@ from tagger.cli.terminal import in_utf8, let_go, set_up_output
 from tagger.errors import ConfigError, TaggerError
 
 COMMANDS = {
-    "init": ("config", "Write a config file for your folders."),
+    "init": ("init", "Write a config file for your folders."),
     "run": ("run", "Watch the folders and tag every new photo."),
     "status": ("status", "Show what the daemon does, and how many photos there are."),
     "doctor": ("doctor", "Check the installation, and say what to do."),

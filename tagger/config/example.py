@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -12,11 +12,18 @@ import yaml
 from tagger.config.schema import Config, WatchRoot
 
 
-def example_config(watch: Sequence[str] = ("~/Pictures",), *, state_dir: str | None = None) -> str:
+def example_config(
+    watch: Sequence[str] = ("~/Pictures",),
+    *,
+    state_dir: str | None = None,
+    chosen: Mapping[str, Any] | None = None,
+) -> str:
     """Return the text of a config file with every key, its meaning and its default.
 
-    ``state_dir`` stands there instead of its default.
+    ``state_dir`` stands there instead of its default, and the values of ``chosen``, by keys such
+    as ``write.target``, instead of theirs.
     """
+    chosen = chosen or {}
     lines = ["# The configuration of tagger. Every key is here with its default.", ""]
     for item in dataclasses.fields(Config):
         lines += _comment(item.metadata["help"], "")
@@ -27,7 +34,8 @@ def example_config(watch: Sequence[str] = ("~/Pictures",), *, state_dir: str | N
             made: Any = typing.cast(type[Any], kind)()
             for inner in dataclasses.fields(made):
                 lines += _comment(inner.metadata["help"], "  ")
-                lines.append(f"  {inner.name}: {_shown(getattr(made, inner.name))}")
+                value = chosen.get(f"{item.name}.{inner.name}", getattr(made, inner.name))
+                lines.append(f"  {inner.name}: {_shown(value)}")
         else:
             default = item.metadata.get("shown", item.default)
             if item.name == "state_dir" and state_dir:

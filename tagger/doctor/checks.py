@@ -19,6 +19,7 @@ from tagger.doctor.machine import (
     check_state_dir,
 )
 from tagger.doctor.model import check_model
+from tagger.doctor.programs import check_programs
 from tagger.doctor.report import Installation, Result, State
 from tagger.doctor.sandbox import check_decoding
 from tagger.errors import ConfigError, TaggerError
@@ -61,6 +62,7 @@ def checks(patient: Installation, *, folders: bool = True) -> Iterator[Result]:
         yield from _guarded("folders", check_folders, patient)
         yield from _guarded("events", check_events, patient)
         yield from _guarded("inotify", check_inotify, patient)
+        yield from _guarded("programs", check_programs, patient)
     yield from _guarded("weights", check_model, patient)
     yield from _guarded("decoding", check_decoding, patient)
     yield from _guarded("state directory", check_state_dir, patient)

@@ -1,22 +1,6 @@
-"""``tagger init``, ``config check`` and the first errors a user meets."""
+"""``tagger config check`` and the first errors a user meets."""
 
 from __future__ import annotations
-
-from tagger.config.loader import load_config
-
-
-def test_init_writes_a_config_that_is_right(home):
-    place = home.folder / "new" / "config.yaml"
-    home.config = place
-    said = home.run("init", str(home.inbox))
-    assert str(place) in said
-    assert [root.path for root in load_config(str(place)).watch] == [str(home.inbox)]
-    assert "is right" in home.run("config", "check")
-    home.run("init", str(home.inbox), code=2)
-    assert "--force" in home.err
-    home.run("init", "--force", str(home.inbox))
-    home.run("init", "--force", "/no/such/folder", code=2)
-    assert "there is no folder /no/such/folder" in home.err
 
 
 def test_all_mistakes_are_told(home):
