@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 from tagger.cli import COMMANDS, cli
-from tagger.index.query_parser import FIELDS_HELP
+from tagger.index.query_fields import FIELDS_HELP
 
 HEAD = """\
 # Commands and queries

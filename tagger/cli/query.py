@@ -20,7 +20,8 @@ from tagger.cli.common import (
 from tagger.cli.completion import complete_query
 from tagger.cli.terminal import is_terminal
 from tagger.index.conditions import And, Below, Query, Taken
-from tagger.index.query_parser import is_moment, parse
+from tagger.index.query_fields import is_moment
+from tagger.index.query_parser import parse
 from tagger.index.reader import open_reader
 from tagger.library.search import known_names
 from tagger.library.serialize import facts_json, located, tags_json

@@ -17,7 +17,6 @@ MAX_PARAMETERS = 7
 MAX_LOOSE_FILES = 6
 
 EXCEPTIONS: dict[str, str] = {
-    "index/query_parser.py": "to be split",
     "labels/chooser.py:Chooser": "to be split",
     "metadata/safe_write/replace.py": "to be split",
     "metadata/xmp/packet.py": "to be split",
