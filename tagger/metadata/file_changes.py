@@ -18,7 +18,7 @@ from tagger.metadata.safe_write.replace import Original, Staged, stage
 from tagger.metadata.tag_owner import digest_text
 from tagger.metadata.targets import JsonSidecar
 from tagger.metadata.user_edits import as_left
-from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import edit, properties
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.keywords import (
     PATHS,
@@ -109,11 +109,11 @@ class ChangeBuilder:
             }
             return self._change(held, data, added, keywords, flags)
         packet, added = edit.add(base_packet, {**values, **held.description}, said.software)
-        if not any(name in xmp_packet.KEYWORD_PROPERTIES for name in added):
+        if not any(name in properties.KEYWORD_PROPERTIES for name in added):
             return self._change(held, held.base, {}, (), flags)  # the user has it all already
         if base_packet is not None:
             packet = edit.resize(packet, len(base_packet))
-        names = edit.distinct(values[xmp_packet.SUBJECT])
+        names = edit.distinct(values[properties.SUBJECT])
         new = self._of_another_size(held, packet, names)
         written = place.exif_names(new, names)
         if written and not place.exif_names(held.base, names):
@@ -141,7 +141,7 @@ class ChangeBuilder:
 
     def _with_own(self, held: ManagedFile, word: str) -> ManagedFile:
         """Let what the file would be without us hold a keyword of the user's."""
-        values = dict.fromkeys(xmp_packet.KEYWORD_PROPERTIES, (word,))
+        values = dict.fromkeys(properties.KEYWORD_PROPERTIES, (word,))
         packet, _ = edit.add(held.place.packet_in(held.base), values, self._provenance.software)
         base = proved(held.place.with_packet(held.base, packet, ()))
         return replace(held, entry=None, base=base)  # it is to be written in any case
@@ -159,14 +159,14 @@ class ChangeBuilder:
             parsed = xmp_packet.parse(packet)
             levels = {
                 xmp_packet.key(step)
-                for value in parsed.values(xmp_packet.HIERARCHICAL)
+                for value in parsed.values(properties.HIERARCHICAL)
                 for step in value.split("|")[:-1]
             }
-            for name in xmp_packet.KEYWORD_PROPERTIES:
+            for name in properties.KEYWORD_PROPERTIES:
                 there = {xmp_packet.key(value) for value in parsed.values(name)}
                 wanted = {xmp_packet.key(value) for value in values[name]} - {""}
                 ours = {xmp_packet.key(value) for value in entry.added.get(name, ())}
-                lacking = wanted - there - (levels if name == xmp_packet.SUBJECT else set())
+                lacking = wanted - there - (levels if name == properties.SUBJECT else set())
                 if lacking or (ours & there) - wanted:
                     return False
         except RefusedError:

@@ -25,7 +25,7 @@ from tagger.metadata.safe_write.replace import (
 )
 from tagger.metadata.targets import Target, XmpSidecar
 from tagger.metadata.user_edits import Edits
-from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import edit, properties
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.records import FileStat, JournalEntry, Keyword
 from tagger.system.beneath import Beneath
@@ -66,7 +66,7 @@ class ManagedFile:
     def has_other_description(self) -> bool:
         """Whether the photo says something else of itself by now than a sidecar of ours does."""
         said = self.entry.added.items() if self.entry is not None else ()
-        known = {name: one for name, one in said if one and xmp_packet.is_described(name)}
+        known = {name: one for name, one in said if one and properties.is_described(name)}
         return isinstance(self.place, XmpSidecar) and known != self.description
 
     def standing_description(self) -> dict[str, tuple[str, ...]]:
@@ -76,7 +76,7 @@ class ManagedFile:
         return {
             name: values
             for name, values in added.items()
-            if values and xmp_packet.is_described(name) and texts_of(packet, name) == values
+            if values and properties.is_described(name) and texts_of(packet, name) == values
         }
 
 
@@ -128,7 +128,7 @@ def container_packet(data: bytes) -> bytes | None:
 def texts_of(packet: bytes | None, name: str) -> tuple[str, ...]:
     if packet is None:
         return ()
-    if name in xmp_packet.PROVENANCE_PROPERTIES:
+    if name in properties.PROVENANCE_PROPERTIES:
         return ()
     try:
         return xmp_packet.parse(packet).texts(name)
@@ -194,12 +194,12 @@ def adopted(
         return None
     tags = {keyword.name: keyword.tag for keyword in keywords}
     added = {
-        xmp_packet.SUBJECT: tuple(v for v in parsed.texts(xmp_packet.SUBJECT) if v in names),
-        xmp_packet.HIERARCHICAL: _made_of(
-            parsed.texts(xmp_packet.HIERARCHICAL), "|", names, parsed.prefix()
+        properties.SUBJECT: tuple(v for v in parsed.texts(properties.SUBJECT) if v in names),
+        properties.HIERARCHICAL: _made_of(
+            parsed.texts(properties.HIERARCHICAL), "|", names, parsed.prefix()
         ),
-        xmp_packet.TAGS_LIST: _made_of(
-            parsed.texts(xmp_packet.TAGS_LIST), "/", names, parsed.prefix()
+        properties.TAGS_LIST: _made_of(
+            parsed.texts(properties.TAGS_LIST), "/", names, parsed.prefix()
         ),
     }
     return JournalEntry(

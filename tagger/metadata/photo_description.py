@@ -11,7 +11,8 @@ from tagger.errors import RefusedError
 from tagger.metadata.containers import tiff_reader
 from tagger.metadata.containers.reader import Inside
 from tagger.metadata.xmp import packet as xmp_packet
-from tagger.metadata.xmp.packet import ARRAY_PROPERTIES, TEXT_PROPERTIES
+from tagger.metadata.xmp.packet import Packet
+from tagger.metadata.xmp.properties import ARRAY_PROPERTIES, GPS_PREFIX, TEXT_PROPERTIES, full_name
 
 _EXIF = {
     "xmp:Rating": tiff_reader.RATING,
@@ -19,16 +20,22 @@ _EXIF = {
     "dc:creator": tiff_reader.ARTIST,
     "dc:rights": tiff_reader.COPYRIGHT,
 }
+_GPS_DATES = ("GPSTimeStamp", "GPSDateStamp")
 
 
 def description_of(inside: Inside) -> dict[str, tuple[str, ...]]:
     """Return the values of the properties that describe a photo, by the property's name."""
     found = _of_xmp(inside.packet)
     for name, tag in _EXIF.items():
-        text = xmp_packet.legal(inside.told.get(tag, "")).strip()
+        text = _legal(inside.told.get(tag, "")).strip()
         if text and name not in found:
             found[name] = (text,)
     return found
+
+
+def _legal(text: str) -> str:
+    """Return ``text`` as it can stand in XML, with the line ends that it has there."""
+    return xmp_packet.ILLEGAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _of_xmp(packet: bytes | None) -> dict[str, tuple[str, ...]]:
@@ -45,4 +52,16 @@ def _of_xmp(packet: bytes | None) -> dict[str, tuple[str, ...]]:
         texts = texts if ARRAY_PROPERTIES.get(name) == "Seq" else texts[:1]
         if texts:
             found[name] = texts
-    return found | {name: (text,) for name, text in parsed.gps().items()}
+    return found | _places(parsed)
+
+
+def _places(parsed: Packet) -> dict[str, tuple[str, ...]]:
+    """Return what is said of the place in EXIF's words."""
+    start, found = full_name(GPS_PREFIX), dict[str, tuple[str, ...]]()
+    for node in parsed.nodes:
+        said = [*node.attributes, *((p.name, p.text) for p in node.children if not p.children)]
+        for name, text in said:
+            local = name[len(start) - len("GPS") :]
+            if name.startswith(start) and text.strip() and local not in _GPS_DATES:
+                found.setdefault(f"exif:{local}", (text.strip(),))
+    return found

@@ -10,7 +10,7 @@ from tagger.metadata.containers.reader import inside
 from tagger.metadata.containers.source import Source
 from tagger.metadata.managed_file import readable, texts_of
 from tagger.metadata.safe_write import undo
-from tagger.metadata.xmp import packet as xmp_packet
+from tagger.metadata.xmp import properties
 from tagger.records import JournalEntry
 from tagger.system.beneath import Beneath
 
@@ -47,5 +47,5 @@ def _holds(data: bytes, entry: JournalEntry) -> bool:
     packet = found.packet if found.known else data
     return any(
         set(texts_of(packet, name)) & set(entry.added.get(name, ()))
-        for name in xmp_packet.KEYWORD_PROPERTIES
+        for name in properties.KEYWORD_PROPERTIES
     )

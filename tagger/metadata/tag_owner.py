@@ -15,6 +15,7 @@ from tagger.metadata.managed_file import container_packet
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.replace import MAX_SIDECAR, Original, read_original
 from tagger.metadata.xmp import packet as xmp_packet
+from tagger.metadata.xmp import properties
 from tagger.records import JournalEntry
 from tagger.system.beneath import Beneath
 
@@ -124,13 +125,13 @@ def _is_held(entry: JournalEntry, root: str) -> bool:
 
 def _is_made_of(data: bytes, entry: JournalEntry) -> bool:
     """Whether a photo with another picture is the old one, edited: all of our words are in it."""
-    words = entry.added.get(xmp_packet.SUBJECT, ())
+    words = entry.added.get(properties.SUBJECT, ())
     packet = container_packet(data)
     if packet is None or not words:
         return False
     try:
         there = {
-            xmp_packet.key(text) for text in xmp_packet.parse(packet).texts(xmp_packet.SUBJECT)
+            xmp_packet.key(text) for text in xmp_packet.parse(packet).texts(properties.SUBJECT)
         }
     except RefusedError:
         return False
@@ -140,7 +141,7 @@ def _is_made_of(data: bytes, entry: JournalEntry) -> bool:
 def named_in(packet: bytes | None) -> bytes:
     """Return the digest of the photo that our provenance in a packet names; empty without one."""
     try:
-        texts = xmp_packet.parse(packet).texts(xmp_packet.PHOTO) if packet else ()
+        texts = xmp_packet.parse(packet).texts(properties.PHOTO) if packet else ()
     except RefusedError:
         return b""
     return _digest(texts[0]) if len(texts) == 1 else b""

@@ -25,8 +25,10 @@ from tagger.metadata import json_sidecar
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.replace import Original
 from tagger.metadata.xmp import packet as xmp_packet
+from tagger.metadata.xmp import properties
 from tagger.metadata.xmp.keywords import PATHS, YOURS, is_internal
-from tagger.metadata.xmp.packet import Packet, key, steps_of
+from tagger.metadata.xmp.packet import Packet, key
+from tagger.metadata.xmp.properties import steps_of
 from tagger.records import JournalEntry
 
 OVERWRITTEN = (
@@ -39,7 +41,7 @@ ANOTHER = "another tagger may have written here meanwhile"
 WAITS = "an empty file may be half written: it is looked at again soon"
 YOUNG_SECONDS = 60.0
 
-_JUDGED = (*xmp_packet.KEYWORD_PROPERTIES, xmp_packet.LAST_KEYWORDS)
+_JUDGED = (*properties.KEYWORD_PROPERTIES, properties.LAST_KEYWORDS)
 _IMPORTED, _WRITTEN, _KNOWS, _DROPPED = "imported", "written", "knows", "dropped"
 """In :attr:`JournalEntry.seen`, beside the digest of each property: darktable's imports, when we
 wrote, the programs that have shown to know our tags, the user's keywords taken out here."""
@@ -100,11 +102,11 @@ def judge(entry: JournalEntry, packet: bytes | None, photo_mtime: float = 0.0) -
         # Where the index was lost, what our provenance names was not written by a stranger.
         return Edits(overwritten=bool(entry.after) or not parsed.has_ours(), kept=kept)
     carried = {key(step) for name in changed for step in _steps(entry.added.get(name, ()), name)}
-    if xmp_packet.SUBJECT in changed:
+    if properties.SUBJECT in changed:
         carried |= {*entry.seen.get(YOURS, ())} if entry.seen else words
     lacking = carried - there
     deleted = frozenset(label for label, word in entry.tags.items() if key(word) in lacking)
-    mirrored = frozenset(key(word) for word in entry.added.get(xmp_packet.SUBJECT, ())) - words
+    mirrored = frozenset(key(word) for word in entry.added.get(properties.SUBJECT, ())) - words
     dropped = (mirrored & lacking) | (dropped_in(entry.seen) - there)
     known = {*entry.seen.get(_KNOWS, ()), *([program] if shown else [])}
     seen = {**entry.seen, _DROPPED: tuple(sorted(dropped)), _KNOWS: tuple(sorted(known))}
@@ -126,7 +128,7 @@ def as_left(
         parsed = xmp_packet.parse(packet)
         left = {name: _digest(parsed.texts(name), name) for name in _JUDGED}
         seen |= {name: (digest,) for name, digest in left.items() if digest}
-        if imports := parsed.texts(xmp_packet.IMPORTED):
+        if imports := parsed.texts(properties.IMPORTED):
             seen[_IMPORTED] = imports
     return seen
 
@@ -154,22 +156,22 @@ def _has_changed(entry: JournalEntry, parsed: Packet, name: str) -> bool:
     if _WRITTEN in entry.seen:
         return _digest(values, name) != "".join(entry.seen.get(name, ()))
     there = {key(value) for value in values}
-    if name == xmp_packet.LAST_KEYWORDS:
+    if name == properties.LAST_KEYWORDS:
         return bool(there)
     expected = {key(value) for value in entry.added.get(name, ())}
-    if name == xmp_packet.SUBJECT and not entry.after:  # known by our provenance only
+    if name == properties.SUBJECT and not entry.after:  # known by our provenance only
         expected |= {key(word) for word in entry.tags.values()}
     return not there >= expected
 
 
 def _program(parsed: Packet, changed: frozenset[str]) -> str:
     """Return a name for the program that wrote what changed, the same for each of its writes."""
-    if xmp_packet.LAST_KEYWORDS in changed:
-        return xmp_packet.LAST_KEYWORDS  # digiKam, Windows
-    if changed == {xmp_packet.TAGS_LIST}:
-        return xmp_packet.TAGS_LIST  # Immich
-    if parsed.texts(xmp_packet.IMPORTED) and xmp_packet.TAGS_LIST not in changed:
-        return xmp_packet.IMPORTED  # darktable
+    if properties.LAST_KEYWORDS in changed:
+        return properties.LAST_KEYWORDS  # digiKam, Windows
+    if changed == {properties.TAGS_LIST}:
+        return properties.TAGS_LIST  # Immich
+    if parsed.texts(properties.IMPORTED) and properties.TAGS_LIST not in changed:
+        return properties.IMPORTED  # darktable
     toolkit = _TOOLKIT.search(parsed.data[:_MAX_HEAD])
     return toolkit[1].decode("utf-8", "replace") if toolkit is not None else "another"
 
@@ -185,16 +187,16 @@ def _shows_ours(entry: JournalEntry, parsed: Packet, changed: frozenset[str]) ->
     ours = {path[:n] for path in paths for n in range(2, len(path))} | {*paths}
     found = {
         tuple(map(key, steps_of(name, value)))
-        for name in changed - {xmp_packet.SUBJECT}
+        for name in changed - {properties.SUBJECT}
         for value in parsed.texts(name)
     }
     if any("\n".join(path) not in theirs for path in ours & found):
         return True
-    if xmp_packet.SUBJECT not in changed:
+    if properties.SUBJECT not in changed:
         return False
-    there = {key(word) for word in parsed.texts(xmp_packet.SUBJECT)}
-    made_anew = xmp_packet.LABELS in entry.added and not parsed.has_ours()
-    if made_anew or changed & {xmp_packet.HIERARCHICAL, xmp_packet.TAGS_LIST}:
+    there = {key(word) for word in parsed.texts(properties.SUBJECT)}
+    made_anew = properties.LABELS in entry.added and not parsed.has_ours()
+    if made_anew or changed & {properties.HIERARCHICAL, properties.TAGS_LIST}:
         return bool(words) and 2 * len(words & there) >= len(words)
     return bool(words & there)
 
@@ -202,7 +204,7 @@ def _shows_ours(entry: JournalEntry, parsed: Packet, changed: frozenset[str]) ->
 def _our_paths(entry: JournalEntry, words: set[str]) -> list[tuple[str, ...]]:
     if PATHS in entry.seen:
         return [tuple(value.split("\n")) for value in entry.seen[PATHS]]
-    names = (xmp_packet.HIERARCHICAL, xmp_packet.TAGS_LIST)
+    names = (properties.HIERARCHICAL, properties.TAGS_LIST)
     every = [steps_of(name, value) for name in names for value in entry.added.get(name, ())]
     return [path for path in every if path and key(path[-1]) in words]
 
@@ -216,7 +218,7 @@ def _imported(entry: JournalEntry, parsed: Packet, photo_mtime: float) -> bool:
     """
     written = "".join(entry.seen.get(_WRITTEN, ()))
     known = {*entry.seen.get(_IMPORTED, ())}
-    for stamp in {*parsed.texts(xmp_packet.IMPORTED)} - known if written else ():
+    for stamp in {*parsed.texts(properties.IMPORTED)} - known if written else ():
         try:
             when = int(stamp) / 1e6 - _YEAR_1_TO_1970
         except (ValueError, OverflowError):

@@ -24,7 +24,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from tagger.errors import RefusedError
-from tagger.metadata.xmp.packet import (
+from tagger.metadata.xmp.packet import Element, Packet, array_of, clean, key, parse
+from tagger.metadata.xmp.properties import (
     ARRAY_PROPERTIES,
     CATEGORIES,
     COPY_PROPERTIES,
@@ -37,14 +38,8 @@ from tagger.metadata.xmp.packet import (
     RDF,
     SUBJECT,
     TAGS_LIST,
-    Element,
-    Packet,
-    array_of,
-    clean,
     full_name,
     is_described,
-    key,
-    parse,
 )
 
 ARRAYS = {

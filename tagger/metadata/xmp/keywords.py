@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tagger.errors import RefusedError
-from tagger.metadata.xmp import acdsee
+from tagger.metadata.xmp import acdsee, properties
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.packet import clean
 from tagger.records import JournalEntry, Keyword
@@ -53,7 +53,7 @@ class OwnKeywords:
         words, paths = set[str](), set[KeywordPath]()
         for entry in entries:
             if PATHS not in entry.seen:  # written by an older tagger, or known by provenance only
-                labels = entry.added.get(xmp_packet.LABELS, ())
+                labels = entry.added.get(properties.LABELS, ())
                 words |= {text.partition(" ")[2] for text in labels} - {""}
                 continue
             theirs = frozenset(entry.seen.get(YOURS, ()))
@@ -74,17 +74,17 @@ class OwnKeywords:
         Of ACDSee's categories, which are one text, it is that and what is left of it.
         """
         parsed, found = xmp_packet.parse(packet), dict[str, tuple[str, ...]]()
-        for name in (*xmp_packet.KEYWORD_PROPERTIES, *xmp_packet.COPY_PROPERTIES):
+        for name in (*properties.KEYWORD_PROPERTIES, *properties.COPY_PROPERTIES):
             with contextlib.suppress(RefusedError):  # in a form that is never edited
                 found[name] = tuple(
                     value
                     for value in dict.fromkeys(parsed.values(name))
-                    if (path := xmp_packet.steps_of(name, value)) and self.has_copy(path)
+                    if (path := properties.steps_of(name, value)) and self.has_copy(path)
                 )
-        for text in parsed.texts(xmp_packet.CATEGORIES)[:1]:
+        for text in parsed.texts(properties.CATEGORIES)[:1]:
             with contextlib.suppress(ValueError):
                 rest = acdsee.without(text, self.has_copy)
-                found[xmp_packet.CATEGORIES] = (text, rest) if rest != text else ()
+                found[properties.CATEGORIES] = (text, rest) if rest != text else ()
         return found
 
 
@@ -123,9 +123,9 @@ def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordP
         except RefusedError:
             pass  # nothing can be read from it, and nothing is written into it
         else:
-            subjects += parsed.texts(xmp_packet.SUBJECT)
-            for name in (xmp_packet.HIERARCHICAL, xmp_packet.TAGS_LIST):
-                deep += [xmp_packet.steps_of(name, value) for value in parsed.texts(name)]
+            subjects += parsed.texts(properties.SUBJECT)
+            for name in (properties.HIERARCHICAL, properties.TAGS_LIST):
+                deep += [properties.steps_of(name, value) for value in parsed.texts(name)]
     return merged([*deep, *((word,) for word in (*subjects, *iptc))])
 
 
@@ -135,7 +135,7 @@ def user_words(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[str, ...
     internal: Collection[str] = ()
     with contextlib.suppress(RefusedError):
         if packet is not None:
-            subjects = xmp_packet.parse(packet).texts(xmp_packet.SUBJECT)
+            subjects = xmp_packet.parse(packet).texts(properties.SUBJECT)
             internal = _internal_words(packet)
     sane = (
         word
@@ -149,9 +149,9 @@ def _internal_words(packet: bytes) -> frozenset[str]:
     """Return the words that stand in a packet only as levels of other programs' own keywords."""
     parsed = xmp_packet.parse(packet)
     within, beside = set[str](), set[str]()
-    for name in (xmp_packet.HIERARCHICAL, xmp_packet.TAGS_LIST):
+    for name in (properties.HIERARCHICAL, properties.TAGS_LIST):
         for value in parsed.texts(name):
-            path = xmp_packet.steps_of(name, value)
+            path = properties.steps_of(name, value)
             (within if is_internal(path) else beside).update(map(xmp_packet.key, path))
     return frozenset(within - beside)
 
@@ -216,24 +216,24 @@ def wanted_values(
     # What only begins a longer one of the user's would be a keyword of its own beside it.
     paths = [path for path in (*users, *leaves) if tuple(map(xmp_packet.key, path)) not in above]
     wanted = {
-        xmp_packet.SUBJECT: (*words, *(path[-1] for path in users), *(k.name for k in keywords)),
-        xmp_packet.HIERARCHICAL: _joined(paths, "|"),
-        xmp_packet.TAGS_LIST: _joined(paths, "/"),
+        properties.SUBJECT: (*words, *(path[-1] for path in users), *(k.name for k in keywords)),
+        properties.HIERARCHICAL: _joined(paths, "|"),
+        properties.TAGS_LIST: _joined(paths, "/"),
     }
     if provenance is not None:
-        wanted[xmp_packet.MODEL], wanted[xmp_packet.SOFTWARE] = (provenance[0],), (provenance[1],)
+        wanted[properties.MODEL], wanted[properties.SOFTWARE] = (provenance[0],), (provenance[1],)
         if provenance[2]:
-            wanted[xmp_packet.PHOTO] = (provenance[2],)
+            wanted[properties.PHOTO] = (provenance[2],)
         known = {xmp_packet.key(part) for path in users for part in path} | set(
             map(xmp_packet.key, words)
         )
-        wanted[xmp_packet.LABELS] = tuple(
+        wanted[properties.LABELS] = tuple(
             f"{k.confidence:.4f} {xmp_packet.clean(k.name)}"
             for k in keywords
             if xmp_packet.key(k.name) not in known
         )
         if prefix := _prefix(keywords):
-            wanted[xmp_packet.PREFIX] = ("|".join(prefix),)
+            wanted[properties.PREFIX] = ("|".join(prefix),)
     return wanted
 
 

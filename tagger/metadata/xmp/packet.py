@@ -17,63 +17,16 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from tagger.errors import RefusedError
+from tagger.metadata.xmp.properties import (
+    FORMER_URI,
+    LABELS,
+    PREFIX,
+    PROVENANCE_URI,
+    RDF,
+    full_name,
+)
 from tagger.text.unicode import normalized
 
-SUBJECT = "dc:subject"
-HIERARCHICAL = "lr:hierarchicalSubject"
-TAGS_LIST = "digiKam:TagsList"
-KEYWORD_PROPERTIES = (SUBJECT, HIERARCHICAL, TAGS_LIST)
-LAST_KEYWORDS = "MicrosoftPhoto:LastKeywordXMP"
-"""Windows and digiKam repeat the keywords here; tagger reads it, and takes its own out of it."""
-COPY_PROPERTIES = (LAST_KEYWORDS, "MicrosoftPhoto:LastKeywordIPTC", "mediapro:CatalogSets")
-"""Where programs put copies of keywords that they read elsewhere."""
-CATEGORIES = "acdsee:categories"
-MARKS = {
-    HIERARCHICAL: "|",
-    TAGS_LIST: "/",
-    LAST_KEYWORDS: "/",
-    "MicrosoftPhoto:LastKeywordIPTC": "/",
-    "mediapro:CatalogSets": "|",
-}
-"""What separates the levels of a keyword in a property; dc:subject has none."""
-IMPORTED = "darktable:import_timestamp"
-"""When darktable took the photo into its library: microseconds since the year 1, UTC."""
-TEXT_PROPERTIES = ("xmp:Rating", "xmp:Label")
-ARRAY_PROPERTIES = {
-    "dc:title": "Alt",
-    "dc:description": "Alt",
-    "dc:creator": "Seq",
-    "dc:rights": "Alt",
-}
-GPS_PREFIX = "exif:GPS"
-MODEL = "tagger:model"
-SOFTWARE = "tagger:software"
-LABELS = "tagger:labels"
-PHOTO = "tagger:photo"
-PREFIX = "tagger:prefix"
-PROVENANCE_PROPERTIES = (MODEL, SOFTWARE, PHOTO, LABELS, PREFIX)
-SIDECAR_FOR = "photoshop:SidecarForExtension"
-"""Which file a sidecar is for, as Lightroom and Camera Raw say."""
-
-PROVENANCE_URI = "http://tagger-daemon.github.io/ns/1.0/"
-"""The project's own; an XMP namespace is a name, and never fetched."""
-_FORMER_URI = "http://ns.tagger.invalid/1.0/"
-"""The namespace before 0.1.0: read as if it were the present one."""
-
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-NAMESPACES = {
-    "dc": "http://purl.org/dc/elements/1.1/",
-    "lr": "http://ns.adobe.com/lightroom/1.0/",
-    "digiKam": "http://www.digikam.org/ns/1.0/",
-    "exif": "http://ns.adobe.com/exif/1.0/",
-    "xmp": "http://ns.adobe.com/xap/1.0/",
-    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
-    "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
-    "mediapro": "http://ns.iview-multimedia.com/mediapro/1.0/",
-    "darktable": "http://darktable.sf.net/",
-    "acdsee": "http://ns.acdsee.com/iptc/1.0/",
-    "tagger": PROVENANCE_URI,
-}
 MAX_BYTES = 8 << 20
 MAX_PARTS = 100_000
 """Of elements and attributes together."""
@@ -100,34 +53,12 @@ _START_TAG = re.compile(
 _NAMESPACE = re.compile(rb"""xmlns[^\s=]*+(?:\s*+=\s*+(["']))?+""")
 _VALUE = re.compile(rb"""=\s*+(["'])?+""")
 _END_TAG = re.compile(rb"</[^>]*>")
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-def full_name(name: str) -> str:
-    """Return the name ``prefix:local`` of one of our properties as expat gives it."""
-    prefix, local = name.split(":")
-    return f"{NAMESPACES[prefix]}}}{local}"
-
-
-def is_described(name: str) -> bool:
-    """Whether a property describes a photo as its owner does: a rating, a title, a place."""
-    return name in TEXT_PROPERTIES or name in ARRAY_PROPERTIES or name.startswith(GPS_PREFIX)
-
-
-def steps_of(name: str, value: str) -> tuple[str, ...]:
-    """Return the levels that a value of a property of keywords consists of."""
-    pieces = value.split(MARKS[name]) if name in MARKS else (value,)
-    return tuple(part for piece in pieces if (part := piece.strip()))
-
-
-def legal(text: str) -> str:
-    """Return ``text`` as it can stand in XML: no control characters, no lone surrogates."""
-    return _ILLEGAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def clean(text: str) -> str:
-    """Return a keyword as it can stand in XML: as :func:`legal`, on one line."""
-    return " ".join(_ILLEGAL.sub("", text).split())
+    """Return ``text`` on one line, as it can stand in XML: without what is ILLEGAL there."""
+    return " ".join(ILLEGAL.sub("", text).split())
 
 
 def key(text: str) -> str:
@@ -212,17 +143,6 @@ class Packet:
                     found.append(prop.text)
         return tuple(text for text in found if len(text) < MAX_VALUE)
 
-    def gps(self) -> dict[str, str]:
-        """Return what is said of the place in EXIF's words, without dates, by the property."""
-        start, found = full_name(GPS_PREFIX), dict[str, str]()
-        for node in self.nodes:
-            said = [*node.attributes, *((p.name, p.text) for p in node.children if not p.children)]
-            for name, text in said:
-                local = name[len(start) - len("GPS") :]
-                if name.startswith(start) and text.strip() and local not in _GPS_DATES:
-                    found.setdefault(f"exif:{local}", text.strip())
-        return found
-
     def has_namespace(self, uri: str) -> bool:
         """Whether a property of a namespace is in the packet."""
         return any(
@@ -247,7 +167,11 @@ class Packet:
 
     def is_bare(self) -> bool:
         """Whether the packet says nothing at all."""
-        return not any(node.children or says_something(node) for node in self.nodes)
+        about = ("about", f"{RDF}}}about")
+        return not any(
+            node.children or any(key not in about for key, _ in node.attributes)
+            for node in self.nodes
+        )
 
 
 _memory = threading.local()
@@ -338,7 +262,7 @@ class _Reader:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._is_former = _FORMER_URI.encode() in data
+        self._is_former = FORMER_URI.encode() in data
         self._parser = parser = expat.ParserCreate("UTF-8", "}")
         self._stack: list[Element | None] = []
         self._count = self._kept = self._text_length = 0
@@ -445,11 +369,10 @@ class _Reader:
 
 def _present(name: str) -> str:
     """Return a name of our former namespace as one of the present."""
-    former = _FORMER_URI + "}"
+    former = FORMER_URI + "}"
     return f"{PROVENANCE_URI}}}{name[len(former) :]}" if name.startswith(former) else name
 
 
-_GPS_DATES = ("GPSTimeStamp", "GPSDateStamp")
 _RDF = f"{RDF}}}RDF"
 _LISTS = {f"{RDF}}}{kind}" for kind in ("Bag", "Seq", "Alt")}
 _XML_LANG = "http://www.w3.org/XML/1998/namespace}lang"
@@ -475,8 +398,3 @@ def array_of(prop: Element, name: str) -> tuple[Element | None, Sequence[Element
         if item.name != f"{RDF}}}li" or item.children or not plain:
             raise odd
     return array, array.children
-
-
-def says_something(node: Element) -> bool:
-    """Whether a description has an attribute that is not only about what it is."""
-    return any(key not in ("about", f"{RDF}}}about") for key, _ in node.attributes)

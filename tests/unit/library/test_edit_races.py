@@ -14,6 +14,7 @@ from tagger.index.store import Store
 from tagger.library.edit import TagEditor
 from tagger.metadata.managed_file import container_packet
 from tagger.metadata.xmp import packet as xmp_packet
+from tagger.metadata.xmp import properties
 from tagger.records import Tagged
 from tests.support.pipelines import candidate, opened, through
 
@@ -28,7 +29,7 @@ def words(photo: Path, target: str) -> list[str]:
         packet = container_packet(photo.read_bytes())
     else:
         packet = file.read_bytes() if file.exists() else None
-    return list(xmp_packet.parse(packet).texts(xmp_packet.SUBJECT)) if packet else []
+    return list(xmp_packet.parse(packet).texts(properties.SUBJECT)) if packet else []
 
 
 def labels(store: Store, photo: Path) -> list[str]:

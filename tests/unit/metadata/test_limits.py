@@ -18,7 +18,7 @@ from tagger.labels.vocabulary import load_vocabulary
 from tagger.metadata.options import Provenance, WriteOptions
 from tagger.metadata.prepare import prepare
 from tagger.metadata.prepared_write import PreparedWrite
-from tagger.metadata.xmp import edit, packet
+from tagger.metadata.xmp import edit, packet, properties
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.keywords import MAX_TEXT, user_paths, with_parents
 from tagger.records import Candidate, FileStat
@@ -102,15 +102,15 @@ def test_what_programs_write_is_within_the_limits() -> None:
     strokes = "<rdf:li>d 0.123456 0.654321</rdf:li>" * 90_000
     inner = f"<rdf:li><rdf:Description><dc:y><rdf:Seq>{strokes}</rdf:Seq></dc:y></rdf:Description>"
     data = made(f"<dc:x><rdf:Seq>{inner}</rdf:li></rdf:Seq></dc:x>" + array("dc:subject", ["mine"]))
-    result, added = edit.add(data, {xmp_packet.SUBJECT: ("dog",)}, "t")
-    assert xmp_packet.parse(result).values(xmp_packet.SUBJECT) == ("mine", "dog")
+    result, added = edit.add(data, {properties.SUBJECT: ("dog",)}, "t")
+    assert xmp_packet.parse(result).values(properties.SUBJECT) == ("mine", "dog")
     assert edit.remove(result, added) == data
 
 
 @pytest.mark.parametrize("blanks", ["\n" + " " * 10, "\r\n\t\t", "\n" + " " * 5000, " " * 5000])
 def test_what_was_put_in_behind_an_indentation_is_taken_out_again(blanks: str) -> None:
     data = made(f"<dc:subject><rdf:Bag>{blanks}<rdf:li>z</rdf:li>{blanks}</rdf:Bag></dc:subject>")
-    result, added = edit.add(data, {xmp_packet.SUBJECT: ("dog", "cat")}, "t")
+    result, added = edit.add(data, {properties.SUBJECT: ("dog", "cat")}, "t")
     assert len(result) < len(data) + 2 * 250
     assert edit.remove(result, added) == data
 
@@ -149,7 +149,7 @@ def test_a_text_that_is_cut_off_is_no_keyword() -> None:
     assert len(long) > packet.MAX_VALUE
     data = made(array("lr:hierarchicalSubject", [long, "a|b"]))
     assert user_paths(data) == (("a", "b"),)
-    result, _ = edit.add(data, {xmp_packet.HIERARCHICAL: ("c|d",)}, "t")
+    result, _ = edit.add(data, {properties.HIERARCHICAL: ("c|d",)}, "t")
     assert long.encode() in result
 
 

@@ -20,7 +20,7 @@ from tagger.labels.vocabulary import load_vocabulary
 from tagger.library.edit import TagEditor
 from tagger.metadata import json_sidecar
 from tagger.metadata.managed_file import container_packet
-from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import edit, properties
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.records import FileStat
 from tagger.web.app import create_app
@@ -68,13 +68,13 @@ def words_in(photo: Path, target: str) -> list[str]:
     """Return the plain keywords in the file that tags go to; [] without it."""
     if target == "embed":
         packet = container_packet(photo.read_bytes())
-        return list(xmp_packet.parse(packet).texts(xmp_packet.SUBJECT)) if packet else []
+        return list(xmp_packet.parse(packet).texts(properties.SUBJECT)) if packet else []
     file = Path(f"{photo}.xmp" if target == "sidecar-xmp" else f"{photo}.tags.json")
     if not file.exists():
         return []
     if target == "sidecar-json":
         return list(json_sidecar.labels_in(json_sidecar.parse(file.read_bytes())))
-    return list(xmp_packet.parse(file.read_bytes()).texts(xmp_packet.SUBJECT))
+    return list(xmp_packet.parse(file.read_bytes()).texts(properties.SUBJECT))
 
 
 def labels(details: dict[str, Any], source: str) -> list[str]:
@@ -149,7 +149,7 @@ def test_programs_that_read_one_property_only_find_an_added_keyword(tagged):
     client.post(f"{url}/tags?label=Oma", headers=PAGE)
     client.post(f"{url}/untag", headers=PAGE)
     packet = xmp_packet.parse(Path(f"{photo}.xmp").read_bytes())
-    for name in xmp_packet.KEYWORD_PROPERTIES:
+    for name in properties.KEYWORD_PROPERTIES:
         assert packet.texts(name) == ("Oma",)
     assert not packet.has_ours()
 
@@ -182,7 +182,7 @@ def test_a_keyword_for_a_photo_without_our_tags(tagged, target):
 def test_an_edit_of_another_program_stays_when_a_keyword_is_added(home, tagged):
     client, photo, url = tagged("sidecar-xmp")
     sidecar = Path(f"{photo}.xmp")
-    packet, _ = edit.add(sidecar.read_bytes(), {xmp_packet.SUBJECT: ("from digiKam",)}, "digiKam")
+    packet, _ = edit.add(sidecar.read_bytes(), {properties.SUBJECT: ("from digiKam",)}, "digiKam")
     sidecar.write_bytes(packet)
     answer = client.post(f"{url}/tags?label=Oma", headers=PAGE)
     assert set(labels(answer.json, "user")) == {"from digiKam", "Oma"}

@@ -11,21 +11,21 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import RefusedError
-from tagger.metadata.xmp import edit
+from tagger.metadata.xmp import edit, properties
 from tagger.metadata.xmp import packet as xmp_packet
 from tests.support import packets
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-OURS = {xmp_packet.full_name(name) for name in xmp_packet.KEYWORD_PROPERTIES}
+OURS = {properties.full_name(name) for name in properties.KEYWORD_PROPERTIES}
 ADDED = {
-    xmp_packet.SUBJECT: ("dog", "animal"),
-    xmp_packet.HIERARCHICAL: ("animal|dog",),
-    xmp_packet.TAGS_LIST: ("animal/dog",),
-    xmp_packet.MODEL: ("resnet18/x",),
-    xmp_packet.SOFTWARE: ("tagger 1",),
-    xmp_packet.LABELS: ("0.9000 dog", "0.9500 animal"),
+    properties.SUBJECT: ("dog", "animal"),
+    properties.HIERARCHICAL: ("animal|dog",),
+    properties.TAGS_LIST: ("animal/dog",),
+    properties.MODEL: ("resnet18/x",),
+    properties.SOFTWARE: ("tagger 1",),
+    properties.LABELS: ("0.9000 dog", "0.9500 animal"),
 }
-PLAIN = {name: ADDED[name] for name in xmp_packet.KEYWORD_PROPERTIES}
+PLAIN = {name: ADDED[name] for name in properties.KEYWORD_PROPERTIES}
 
 letters = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=8
@@ -69,8 +69,8 @@ def arrays(draw: st.DrawFn, tag: str, rdf: str) -> str:
 def whole_packets(draw: st.DrawFn) -> bytes:
     """Return a packet with other properties in all forms, and some or all of the three."""
     rdf = draw(st.sampled_from(["rdf", "r", "RDF"]))
-    names = {name: draw(prefix) + str(n) for n, name in enumerate(xmp_packet.NAMESPACES.values())}
-    left = list(xmp_packet.KEYWORD_PROPERTIES)
+    names = {name: draw(prefix) + str(n) for n, name in enumerate(properties.NAMESPACES.values())}
+    left = list(properties.KEYWORD_PROPERTIES)
     gap = draw(space)
     nodes = []
     for _ in range(draw(st.integers(0, 3))):
@@ -91,7 +91,7 @@ def whole_packets(draw: st.DrawFn) -> bytes:
         while left and draw(st.booleans()):
             name = left.pop()
             head, local = name.split(":")
-            body += gap + draw(arrays(f"{names[xmp_packet.NAMESPACES[head]]}:{local}", rdf))
+            body += gap + draw(arrays(f"{names[properties.NAMESPACES[head]]}:{local}", rdf))
         nodes.append(
             f"{gap}<{rdf}:Description {' '.join(attributes)}{declared} xmlns:o='urn:o'>"
             f"{body}{draw(space)}</{rdf}:Description>"
@@ -112,7 +112,7 @@ def whole_packets(draw: st.DrawFn) -> bytes:
 def values(data: bytes, name: str) -> list[str]:
     """Return a property's items by another parser."""
     items = ET.fromstring(data.rstrip(b"\0")).iter(
-        "{" + xmp_packet.full_name(name).replace("}", "}")
+        "{" + properties.full_name(name).replace("}", "}")
     )
     return [li.text or "" for prop in items for li in prop.iter(f"{{{RDF}}}li")]
 
@@ -130,7 +130,7 @@ def rest(data: bytes) -> Counter[str]:
                 found[f"{key}={value}"] += 1
         for prop in node:
             name = str(prop.tag)[1:]
-            if name not in OURS and not name.startswith(xmp_packet.PROVENANCE_URI):
+            if name not in OURS and not name.startswith(properties.PROVENANCE_URI):
                 found[ET.tostring(prop, encoding="unicode").strip()] += 1
     return found
 
@@ -146,7 +146,7 @@ def test_adding_adds_and_changes_nothing_else(
     data: bytes, wanted: dict[str, tuple[str, ...]]
 ) -> None:
     new, added = edit.add(data, wanted, "t")
-    for name in xmp_packet.KEYWORD_PROPERTIES:
+    for name in properties.KEYWORD_PROPERTIES:
         old = values(data, name)
         known = {xmp_packet.key(value) for value in old}
         missing = [value for value in wanted[name] if xmp_packet.key(value) not in known]
@@ -171,7 +171,7 @@ def test_adding_only_inserts(data: bytes, wanted: dict[str, tuple[str, ...]]) ->
 def test_removing_is_the_inverse(data: bytes, wanted: dict[str, tuple[str, ...]]) -> None:
     new, added = edit.add(data, wanted, "t")
     back = edit.remove(new, added)
-    for name in xmp_packet.KEYWORD_PROPERTIES:
+    for name in properties.KEYWORD_PROPERTIES:
         assert values(back, name) == values(data, name)
     assert rest(back) == rest(data)
     assert not xmp_packet.parse(back).has_ours()
@@ -182,10 +182,10 @@ def test_removing_is_the_inverse(data: bytes, wanted: dict[str, tuple[str, ...]]
 @fast
 @given(whole_packets(), st.lists(st.sampled_from(["dog", "cat", "animal"])))
 def test_removing_takes_no_more_than_was_added(data: bytes, mine: list[str]) -> None:
-    back = edit.remove(data, {xmp_packet.SUBJECT: tuple(mine)})
-    left = Counter(values(data, xmp_packet.SUBJECT)) - Counter(mine)
-    assert Counter(values(back, xmp_packet.SUBJECT)) == left
-    for name in (xmp_packet.HIERARCHICAL, xmp_packet.TAGS_LIST):
+    back = edit.remove(data, {properties.SUBJECT: tuple(mine)})
+    left = Counter(values(data, properties.SUBJECT)) - Counter(mine)
+    assert Counter(values(back, properties.SUBJECT)) == left
+    for name in (properties.HIERARCHICAL, properties.TAGS_LIST):
         assert values(back, name) == values(data, name)
     assert rest(back) == rest(data)
 
@@ -213,10 +213,10 @@ def test_anything_else_is_refused(data: bytes) -> None:
 @given(st.lists(st.text(max_size=12), min_size=1))
 def test_any_keyword_comes_back(words: list[str]) -> None:
     assume(edit.distinct(words))
-    new, added = edit.add(None, {xmp_packet.SUBJECT: words}, "t")
+    new, added = edit.add(None, {properties.SUBJECT: words}, "t")
     assert (
-        values(new, xmp_packet.SUBJECT)
-        == list(added[xmp_packet.SUBJECT])
+        values(new, properties.SUBJECT)
+        == list(added[properties.SUBJECT])
         == list(edit.distinct(words))
     )
 
@@ -238,7 +238,7 @@ def test_refused_packets(name: str) -> None:
 
 def test_our_former_namespace_is_understood_and_replaced() -> None:
     old = edit.add(None, {"dc:subject": ["dog"], "tagger:labels": ["0.9 dog"]}, "tagger 0.1")[0]
-    old = old.replace(xmp_packet.PROVENANCE_URI.encode(), b"http://ns.tagger.invalid/1.0/")
+    old = old.replace(properties.PROVENANCE_URI.encode(), b"http://ns.tagger.invalid/1.0/")
     assert b"ns.tagger.invalid" in old
     parsed = xmp_packet.parse(old)
     assert parsed.has_ours() and parsed.labels() == {"dog": "0.9"}
