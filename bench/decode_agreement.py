@@ -30,7 +30,7 @@ from bench.machine import describe
 from tagger.classify.onnx_engine import OnnxEngine
 from tagger.classify.onnx_store import convert
 from tagger.classify.torchvision_compat import import_torchvision
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.pipeline.inference import CERTAIN
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

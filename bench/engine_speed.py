@@ -32,7 +32,7 @@ from bench.machine import describe
 from tagger.classify.int8_worker import quantize
 from tagger.classify.onnx_store import OnnxModel, convert
 from tagger.cli.demo.scenes import demo_weights
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.records import CropSpec
 
 SHARED = PROJECT.parent / "shared"

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from tagger.index.connection import index_path
+from tagger.index.folding import fold
 from tagger.index.store import Store
-from tagger.index.text import fold
 from tagger.labels.vocabulary import load_vocabulary
 
 TAGS = 5

@@ -21,7 +21,7 @@ from tagger.daemon.lifecycle import Lifecycle, logged_thread_errors
 from tagger.daemon.metrics import Metrics
 from tagger.daemon.progress import Progress
 from tagger.daemon.reporting import BUSY_SECONDS, IDLE_SECONDS, StatusReporter
-from tagger.daemon.session import Session
+from tagger.daemon.resources import DaemonResources
 from tagger.daemon.tagging_run import TaggingRun
 from tagger.errors import ConfigError
 from tagger.index.salvage import open_sound
@@ -114,7 +114,7 @@ class Daemon:
             self._supervise(session, self._tagging_run(session, single=True))
 
     @contextmanager
-    def _session(self) -> Iterator[Session]:
+    def _session(self) -> Iterator[DaemonResources]:
         config, lifecycle = self._config, self._lifecycle
         with (
             self._unforeseen,
@@ -122,7 +122,7 @@ class Daemon:
             state_lock(config.state_dir),
             open_sound(config.state_dir) as store,
         ):
-            session = Session(config, store, lifecycle, take_over=self._take_over)
+            session = DaemonResources(config, store, lifecycle, take_over=self._take_over)
             session.repairs.wait()
             lifecycle.raise_error()
             control = ControlServer(config.state_dir, session.commands.actions())
@@ -131,7 +131,7 @@ class Daemon:
             self._reporter.heartbeat.write(self._status(session, "stopped"), always=True)
         lifecycle.raise_error()
 
-    def _tagging_run(self, session: Session, *, single: bool) -> TaggingRun:
+    def _tagging_run(self, session: DaemonResources, *, single: bool) -> TaggingRun:
         def observed(outcome: Outcome) -> None:
             try:
                 self._metrics.count(outcome)
@@ -142,7 +142,7 @@ class Daemon:
 
         return TaggingRun(session, self._loader, self._progress, observed, single=single)
 
-    def _supervise(self, session: Session, run: TaggingRun) -> None:
+    def _supervise(self, session: DaemonResources, run: TaggingRun) -> None:
         """Run the threads until they are to pause; keep time meanwhile."""
         lifecycle, notifier = self._lifecycle, self._reporter.notifier
         run.start()
@@ -181,7 +181,7 @@ class Daemon:
             if left is not None and not lifecycle.told_to_stop:
                 lifecycle.fail(left)  # an abandoned thread may yet go on: nothing may follow here
 
-    def _report(self, session: Session, *, always: bool) -> DaemonStatus | None:
+    def _report(self, session: DaemonResources, *, always: bool) -> DaemonStatus | None:
         """Make the record of this tick and hand it on; return it, None when it cannot be made.
 
         ``always``: into the status file even when nothing has changed.
@@ -192,7 +192,7 @@ class Daemon:
             self._reporter.report(status, session.store.counts, always=always)
         return status
 
-    def _status(self, session: Session, state: str) -> DaemonStatus:
+    def _status(self, session: DaemonResources, state: str) -> DaemonStatus:
         """Return how the daemon fares now."""
         engine, error = self._loader.engine, self._loader.error
         worker, watcher = session.worker, session.watcher
@@ -220,7 +220,7 @@ class Daemon:
             roots=tuple(watcher.status()) if watcher else (),
         )
 
-    def _follow_requests(self, session: Session, run: TaggingRun) -> None:
+    def _follow_requests(self, session: DaemonResources, run: TaggingRun) -> None:
         """Do what signals have asked for."""
         for number in self._lifecycle.requests():
             if number != signal.SIGHUP:
@@ -228,7 +228,7 @@ class Daemon:
             elif not run.single and not self._lifecycle.stopping.is_set():
                 self._reload(session)
 
-    def _reload(self, session: Session) -> None:
+    def _reload(self, session: DaemonResources) -> None:
         """Read the config again; keep the old one when the new one is wrong."""
         notifier = self._reporter.notifier
         notifier.reloading()

@@ -10,7 +10,7 @@ from tagger.classify.loader import EngineLoader
 from tagger.daemon.backlog import BacklogCount
 from tagger.daemon.candidate_queue import CandidateQueue
 from tagger.daemon.progress import Progress
-from tagger.daemon.session import Session
+from tagger.daemon.resources import DaemonResources
 from tagger.daemon.worker import Worker
 from tagger.errors import SilentDiskError, TaggerError
 from tagger.pipeline.blocked_roots import BlockedRoots
@@ -31,7 +31,7 @@ class TaggingRun:
 
     def __init__(
         self,
-        session: Session,
+        session: DaemonResources,
         loader: EngineLoader,
         progress: Progress,
         observer: Callable[[Outcome], None],

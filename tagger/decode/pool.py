@@ -75,7 +75,7 @@ class DecodePool:
 
     ``timeout`` in seconds and ``memory_mb`` are the limits for one photo; ``more`` asks for
     the end crops and ``views`` for what further networks want, see
-    :func:`tagger.decode.crop.decode`. Processes start when needed.
+    :func:`tagger.decode.opening.decode`. Processes start when needed.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """A photo for people to look at: all of it, or the square in its middle, turned and small.
 
 Meant to run in the processes of :mod:`~tagger.decode.pool`, as
-:mod:`~tagger.decode.crop`, whose checks of a file hold here too. Colours become sRGB.
+:mod:`~tagger.decode.opening`, whose checks of a file hold here too. Colours become sRGB.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from tagger.decode.crop import draft, is_raw, load, open_image, open_photo, raw_preview
+from tagger.decode.opening import draft, is_raw, load, open_image, open_photo, raw_preview
 from tagger.decode.pixels import LARGE, STRIP, brightest, from_deep, is_deep, reduced, to_rgb, turn
 
 MAX_SIDE = 2048
@@ -32,7 +32,7 @@ def view(
 
     Whole, its longer side at most ``side`` pixels; or the ``square`` in its middle, for which
     a small picture that the file carries will do. It is never made larger.
-    ``fd`` and what is raised are as for :func:`tagger.decode.crop.decode`.
+    ``fd`` and what is raised are as for :func:`tagger.decode.opening.decode`.
     """
     with open_photo(path, fd) as file:
         source = raw_preview(path, file)[0] if is_raw(path, file) else file

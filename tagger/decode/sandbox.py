@@ -102,7 +102,7 @@ def serve(
     photos = socket.socket(fileno=os.dup(pipe.fileno()))
     leave_tracker()
     missing = confine(memory_mb, parent)
-    from tagger.decode.crop import decode
+    from tagger.decode.opening import decode
     from tagger.decode.preview import view
     from tagger.decode.protocol import pack, pack_view
 

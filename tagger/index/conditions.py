@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
-from tagger.index.text import storable
+from tagger.index.folding import storable
 from tagger.system.path_spelling import same_letters
 
 Sql = tuple[str, tuple[Any, ...]]

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 
-from tagger.index.text import fold, name_path
+from tagger.index.folding import fold, name_path
 
 
 def tree_counts(db: sqlite3.Connection, paths: Mapping[str, tuple[str, ...]]) -> dict[str, int]:

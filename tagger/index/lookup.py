@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from tagger.errors import PhotoForbiddenError
-from tagger.index import queries
+from tagger.index import shared_queries
 from tagger.index.connection import Database
 from tagger.index.rows import (
     NOT_WRITABLE,
@@ -144,7 +144,7 @@ class Lookup(Database):
     def photo(self, path: str) -> PhotoRow | None:
         """Return the row of the photo at ``path``."""
         with self._lock:
-            return queries.photo(self._db, path)
+            return shared_queries.photo(self._db, path)
 
     def same_content(self, digest: bytes) -> list[PhotoRow]:
         """Return the classified photos whose bytes are, or were at first, these."""
@@ -167,27 +167,27 @@ class Lookup(Database):
     def prediction(self, photo_id: int) -> StoredPrediction | None:
         """Return what the model said of a photo."""
         with self._lock:
-            return queries.prediction(self._db, photo_id)
+            return shared_queries.prediction(self._db, photo_id)
 
     def tags(self, photo_id: int) -> tuple[Tag, ...]:
         """Return the tags of a photo in the order they were chosen."""
         with self._lock:
-            return queries.tags(self._db, photo_id)
+            return shared_queries.tags(self._db, photo_id)
 
     def entries(self, photo_id: int) -> tuple[JournalEntry, ...]:
         """Return what we have in which files for a photo."""
         with self._lock:
-            return tuple(entry for entry, _ in queries.journal(self._db, photo_id))
+            return tuple(entry for entry, _ in shared_queries.journal(self._db, photo_id))
 
     def tombstones(self, photo_id: int) -> frozenset[str]:
         """Return the labels that must never be written to a photo again."""
         with self._lock:
-            return frozenset(queries.tombstones(self._db, photo_id))
+            return frozenset(shared_queries.tombstones(self._db, photo_id))
 
     def counts(self) -> dict[str, int]:
         """Return how many photos there are of each status."""
         with self._lock:
-            return queries.counts(self._db)
+            return shared_queries.counts(self._db)
 
     def classified(self, limit: int = 10_000) -> int:
         """Return how many photos were classified and are there; counts to ``limit`` only."""

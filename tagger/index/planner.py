@@ -28,7 +28,7 @@ from tagger.index.conditions import (
     State,
     compared,
 )
-from tagger.index.text import name_path
+from tagger.index.folding import name_path
 
 RARE = 5_000
 """Fewer tags than that are gathered at once, some 5 µs each."""

@@ -22,7 +22,7 @@ from tagger.index.conditions import (
     State,
     Taken,
 )
-from tagger.index.text import fold
+from tagger.index.folding import fold
 
 KILOMETRES = {"m": 0.001, "km": 1.0, "mi": 1.609344}
 

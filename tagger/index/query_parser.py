@@ -30,8 +30,8 @@ from tagger.index.conditions import (
     Or,
     Query,
 )
+from tagger.index.folding import fold
 from tagger.index.query_fields import FIELDS, error_at
-from tagger.index.text import fold
 
 Known = Callable[[str], Collection[str]]
 """Gives the labels that a phrase means; nothing when the phrase is no name of anything."""

@@ -15,9 +15,9 @@ import time
 
 from tagger.errors import IndexNotReadyError, StateError
 from tagger.index.conditions import EARTH_RADIUS_KM
+from tagger.index.folding import fold
 from tagger.index.migrations import MIGRATIONS
 from tagger.index.sql_values import Connection
-from tagger.index.text import fold
 from tagger.system.path_spelling import same_letters
 
 

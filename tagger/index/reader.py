@@ -14,12 +14,12 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tagger.errors import IndexNotReadyError, StateError
-from tagger.index import queries
+from tagger.index import shared_queries
 from tagger.index.conditions import Query
 from tagger.index.connection import index_path
-from tagger.index.finder import Finder
+from tagger.index.folding import fold, storable
+from tagger.index.query_runner import QueryRunner
 from tagger.index.read_connection import check_steps, connect, snapshot, steps_of
-from tagger.index.text import fold, storable
 
 if TYPE_CHECKING:
     from tagger.index.rows import PhotoRow, StoredPrediction
@@ -82,7 +82,7 @@ class Reader:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._finder = Finder(db)
+        self._finder = QueryRunner(db)
 
     def backup(self, target: str, *, replace: bool = False) -> int:
         """Copy the index to the file ``target``; see :func:`tagger.index.backup.back_up`."""
@@ -119,11 +119,11 @@ class Reader:
 
     def photo(self, path: str) -> PhotoRow | None:
         """Return the row of the photo at ``path``."""
-        return queries.photo(self._db, path)
+        return shared_queries.photo(self._db, path)
 
     def tags(self, photo_id: int) -> tuple[Tag, ...]:
         """Return the tags of a photo in the order they were chosen."""
-        return queries.tags(self._db, photo_id)
+        return shared_queries.tags(self._db, photo_id)
 
     def top(self, photo_id: int) -> tuple[str, bytes] | None:
         """Return the model's id and the stored most probable classes of a photo."""
@@ -134,7 +134,7 @@ class Reader:
 
     def prediction(self, photo_id: int) -> StoredPrediction | None:
         """Return what the model said of a photo."""
-        return queries.prediction(self._db, photo_id)
+        return shared_queries.prediction(self._db, photo_id)
 
     def features(self, model_id: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield id and stored features of the photos that a model classified, by id.
@@ -176,11 +176,11 @@ class Reader:
 
     def journal(self, photo_id: int) -> list[tuple[JournalEntry, float]]:
         """Return what we have in which files for a photo, and when it was written."""
-        return queries.journal(self._db, photo_id)
+        return shared_queries.journal(self._db, photo_id)
 
     def tombstones(self, photo_id: int) -> list[str]:
         """Return the labels that are never written to a photo again."""
-        return queries.tombstones(self._db, photo_id)
+        return shared_queries.tombstones(self._db, photo_id)
 
     def failures(self) -> list[Failure]:
         """Return the photos that could not be handled, the latest first."""
@@ -205,7 +205,7 @@ class Reader:
 
     def counts(self) -> dict[str, int]:
         """Return how many photos there are of each status."""
-        return queries.counts(self._db)
+        return shared_queries.counts(self._db)
 
     def tree_counts(self, paths: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
         """Return how many photos carry each label of a tree, or anything below it.

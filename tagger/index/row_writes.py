@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 
+from tagger.index.folding import fold
 from tagger.index.rows import (
     SavedPhoto,
     StoredPrediction,
@@ -16,7 +17,6 @@ from tagger.index.rows import (
     sort_key,
     tag_values,
 )
-from tagger.index.text import fold
 from tagger.records import FileStat, JournalEntry, Tag
 
 _ADD_TAG = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from tagger.index.text import name_path
+from tagger.index.folding import name_path
 from tagger.records import FileStat, JournalEntry, PhotoFacts, Tag
 
 Status = Literal["tagged", "untagged", "waiting", "failed", "missing"]

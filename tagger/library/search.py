@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tagger.index.text import fold
+from tagger.index.folding import fold
 
 if TYPE_CHECKING:
     from tagger.config.schema import Config

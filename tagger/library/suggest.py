@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tagger.index.conditions import STATES
+from tagger.index.folding import fold
 from tagger.index.reader import Reader
-from tagger.index.text import fold
 from tagger.labels.vocabulary import Vocabulary
 
 MOST = 20

@@ -20,7 +20,7 @@ from tagger.pipeline.context import Context
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.pipeline.job import Job
 from tagger.pipeline.photo_lock import WAIT_SECONDS
-from tagger.pipeline.twins import LARGEST, TwinFinder
+from tagger.pipeline.same_content import LARGEST, SameContentFinder
 from tagger.records import Candidate, FileStat, JournalEntry, Outcome, Skipped, Unchanged
 from tagger.system.files import hash_file, photo_stat, sidecar_stat
 
@@ -43,7 +43,7 @@ class Intake:
     def __init__(self, context: Context, pool: DecodePool) -> None:
         self._context, self._store = context, context.store
         self._pool = pool
-        self._twins = TwinFinder(context)
+        self._twins = SameContentFinder(context)
         self._deferred: list[Candidate] = []
         self._busy: dict[str, bytes] = {}
         self._held: dict[str, float] = {}

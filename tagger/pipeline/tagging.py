@@ -24,7 +24,7 @@ from tagger.metadata.user_edits import OVERWRITTEN
 from tagger.pipeline.commit import ReadyPhoto
 from tagger.pipeline.context import Context
 from tagger.pipeline.job import Job, Recognised
-from tagger.pipeline.twins import knows_content
+from tagger.pipeline.same_content import knows_content
 from tagger.pipeline.write_options import digest_of, keywords_hash, write_options
 from tagger.records import Keyword, Tag
 from tagger.system.files import is_absent, is_writable, no_descriptors

@@ -28,9 +28,9 @@ from tagger.web.auth.trusted_proxies import TrustedProxies
 from tagger.web.body import FormParser
 from tagger.web.errors import WebError
 from tagger.web.http.request import Refusal
+from tagger.web.routes.api import api
 from tagger.web.routes.library import add_library_routes
 from tagger.web.routes.pages import pages
-from tagger.web.routes.predict import api
 from tagger.web.services import Services
 from tagger.web.uploads import too_large
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from tagger.config.schema import DecodeConfig
-from tagger.decode import crop
-from tagger.decode.crop import decode
+from tagger.decode import opening
+from tagger.decode.opening import decode
 from tagger.decode.pool import DecodePool
 from tagger.errors import DamagedImageError, ImageTooLargeError
 from tagger.records import CropSpec, DecodedPhoto
@@ -42,9 +42,9 @@ def test_a_large_picture_is_the_same_in_little_memory(
 ) -> None:
     path = tmp_path / f"a.{MODES[mode].lower()}"
     path.write_bytes(encoded(picture(mode, 1503), MODES[mode]))
-    monkeypatch.setattr(crop, "LARGE", 10**9)
+    monkeypatch.setattr(opening, "LARGE", 10**9)
     exact = decode(str(path), CropSpec())
-    monkeypatch.setattr(crop, "LARGE", 10**6)
+    monkeypatch.setattr(opening, "LARGE", 10**6)
     reduced = decode(str(path), CropSpec())
     apart = np.abs(exact.crop.astype(int) - reduced.crop.astype(int))
     assert apart.max() <= 2

@@ -14,7 +14,7 @@ if str(PROJECT) not in sys.path:  # run as a script, not installed
 
 from tagger.classify.engine import Engine  # noqa: E402
 from tagger.classify.factory import load_engine  # noqa: E402
-from tagger.decode.crop import decode  # noqa: E402
+from tagger.decode.opening import decode  # noqa: E402
 from tagger.labels.evidence import Evidence  # noqa: E402
 from tagger.pipeline.inference import predict  # noqa: E402
 from tools.calibrate.fit import Photo  # noqa: E402

@@ -16,8 +16,8 @@ from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.web import library
 from tagger.web.edits import Edits
 from tagger.web.errors import WebError
+from tagger.web.routes.api import no_photo, query_text, whole_number
 from tagger.web.routes.events import STREAM_SECONDS, EventStream
-from tagger.web.routes.predict import no_photo, query_text, whole_number
 from tagger.web.services import Services
 
 

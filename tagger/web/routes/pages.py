@@ -15,7 +15,7 @@ from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.pipeline.write_options import write_options
 from tagger.system.state_dir import daemon_runs
 from tagger.web import inbox, library
-from tagger.web.routes.predict import MAX_PAGE, no_photo, query_text, whole_number
+from tagger.web.routes.api import MAX_PAGE, no_photo, query_text, whole_number
 from tagger.web.services import Services, Size
 
 MAX_FILES = 50

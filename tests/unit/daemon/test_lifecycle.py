@@ -11,7 +11,7 @@ import pytest
 
 from tagger.config.schema import Config, WatchRoot
 from tagger.daemon.lifecycle import Lifecycle, logged_thread_errors
-from tagger.daemon.session import Session
+from tagger.daemon.resources import DaemonResources
 from tagger.errors import ModelError, StateError
 from tagger.index.store import Store
 
@@ -79,7 +79,7 @@ def test_before_the_first_scan_nothing_is_online_and_commands_say_so(tmp_path):
     inbox.mkdir()
     config = Config(state_dir=str(tmp_path / "state"), watch=(WatchRoot(str(inbox)),))
     with Store(config.state_dir) as store:
-        session = Session(config, store, Lifecycle())
+        session = DaemonResources(config, store, Lifecycle())
         session.repairs.wait()
         photo = str(inbox / "a.jpg")
         assert session.root_of(photo) == str(inbox) and session.root_of("/elsewhere") == ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.records import CropSpec, DecodedPhoto
 
 SPEC = CropSpec()

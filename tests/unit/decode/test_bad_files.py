@@ -16,7 +16,7 @@ import piexif
 import pytest
 from PIL import Image
 
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.errors import (
     DamagedImageError,
     ImageTooLargeError,
@@ -137,7 +137,7 @@ def test_more_memory_than_allowed(tmp_path: Path) -> None:
     script = """
 import resource, sys
 from pathlib import Path
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.errors import ImageTooLargeError
 from tagger.records import CropSpec
 pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.records import CropSpec
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.errors import DamagedImageError
 from tagger.records import CropSpec
 from tests.support.pictures import encoded, png_chunk, quarters

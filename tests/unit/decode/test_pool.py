@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from tagger.decode import pool as worker
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.decode.pool import LATER, DecodePool
 from tagger.decode.sandbox import confine, preload
 from tagger.errors import (

@@ -25,7 +25,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tagger.decode import landlock, seccomp
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.decode.pool import DecodePool
 from tagger.decode.preview import view
 from tagger.decode.sandbox import confine, preload

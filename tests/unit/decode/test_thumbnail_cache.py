@@ -9,7 +9,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.decode.pool import DecodePool
 from tagger.errors import PhotoError
 from tagger.index.rows import unpack_top

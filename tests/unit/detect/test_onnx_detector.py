@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.detect.onnx_detector import OnnxDetector
 from tagger.errors import ModelError
 from tagger.records import CropSpec, ExtraViews

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import QueryError
-from tagger.index import finder, planner
+from tagger.index import planner, query_runner
 from tagger.index.query_parser import parse
 from tagger.index.read_connection import distance_km
 from tagger.index.reader import open_reader
@@ -256,9 +256,9 @@ def test_a_query_finds_what_a_plain_filter_finds(state_dir, query):
 )
 def test_a_page_is_the_beginning_of_everything(state_dir, monkeypatch, query, limit, window, share):
     """Whichever way it is found: by a walk from the newest on, or by gathering what is rare."""
-    monkeypatch.setattr(finder, "WINDOW", window)
-    monkeypatch.setattr(finder, "SHARE", share)
-    monkeypatch.setattr(finder, "MOST_BY_ID", 2 * window)
+    monkeypatch.setattr(query_runner, "WINDOW", window)
+    monkeypatch.setattr(query_runner, "SHARE", share)
+    monkeypatch.setattr(query_runner, "MOST_BY_ID", 2 * window)
     monkeypatch.setattr(planner, "RARE", window // 2)
     tree = parse(query[0], lambda phrase: TREE.get(phrase.lower(), ()), today=TODAY)
     with open_reader(state_dir) as reader:

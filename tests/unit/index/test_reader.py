@@ -11,8 +11,8 @@ import pytest
 
 from tagger.errors import StateError
 from tagger.index.conditions import And, Below, Label, Taken
+from tagger.index.folding import fold
 from tagger.index.reader import open_reader
-from tagger.index.text import fold
 from tagger.records import FileStat, PhotoFacts, Tag
 
 

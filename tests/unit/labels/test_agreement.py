@@ -9,7 +9,7 @@ import pytest
 
 from tagger.classify.factory import load_engine
 from tagger.config.schema import LabelsConfig
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence, combine
 from tagger.pipeline.inference import predict

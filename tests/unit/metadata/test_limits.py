@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import RefusedError
-from tagger.index.text import fold
+from tagger.index.folding import fold
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.metadata.options import Provenance, WriteOptions
 from tagger.metadata.prepare import prepare

@@ -27,7 +27,7 @@ LOCK_SECONDS = 1.0
 """How long a moved photo waits for whoever is changing the one at its old name, or its new."""
 
 
-class TwinFinder:
+class SameContentFinder:
     """Finds, for a job, the row whose prediction serves. Used by one thread."""
 
     def __init__(self, context: Context) -> None:

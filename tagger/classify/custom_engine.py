@@ -1,4 +1,4 @@
-"""A classifier of the user's own in ONNX Runtime, see :mod:`~tagger.classify.own_network`."""
+"""A classifier of the user's own in ONNX Runtime, see :mod:`~tagger.classify.custom_network`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from tagger.classify.custom_network import CustomNetwork
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.engine import check_crops
 from tagger.classify.onnx_engine import TOGETHER, session_options, softmax
-from tagger.classify.own_network import OwnNetwork
 from tagger.errors import ModelError
 from tagger.records import Prediction
 
@@ -19,7 +19,7 @@ TOLERANCE = 0.01
 """Probabilities may sum to so much more or less than 1."""
 
 
-class OwnEngine:
+class CustomEngine:
     """A network that a YAML file describes; see :class:`~.engine.Engine`.
 
     Its graph takes one batch of pictures, uint8 or float32, of shape (N, S, S, 3) or
@@ -30,7 +30,9 @@ class OwnEngine:
 
     name = "onnx"
 
-    def __init__(self, name: str, network: OwnNetwork, digests: str, *, threads: int = 0) -> None:
+    def __init__(
+        self, name: str, network: CustomNetwork, digests: str, *, threads: int = 0
+    ) -> None:
         self._network = network
         self.spec, self.categories = network.spec, network.categories
         digest = DigestCache(digests).of(network.path)

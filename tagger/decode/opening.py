@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from tagger.decode import part_limits
+from tagger.decode.crops import cut, shorter_side
 from tagger.decode.descriptors import open_file
 from tagger.decode.facts import read_exif, read_facts, read_orientation
 from tagger.decode.pixels import LARGE, Rows, reduced_by, shrink
-from tagger.decode.squares import cut, shorter_side
 from tagger.errors import (
     DamagedImageError,
     ImageTooLargeError,

@@ -42,7 +42,7 @@ MAX_SIZE, MAX_CLASSES = 1024, 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
-class OwnNetwork:
+class CustomNetwork:
     """What a YAML file says of an ONNX classifier; ``path`` is the ONNX file's.
 
     ``mean`` and ``deviation`` are of pixels in 0…1, both None for a network that takes 0…255.
@@ -66,7 +66,7 @@ class OwnNetwork:
         return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
 
-def read_network(path: str) -> OwnNetwork:
+def read_network(path: str) -> CustomNetwork:
     """Return what the YAML file at ``path`` says.
 
     Raise ModelError with all its mistakes, one a line, each with its line and key.
@@ -118,7 +118,7 @@ class _Reader:
         self._nodes: dict[str, yaml.Node] = {}
         self._first = 1
 
-    def network(self, root: yaml.Node | None) -> OwnNetwork | None:
+    def network(self, root: yaml.Node | None) -> CustomNetwork | None:
         """Return the network; None after noting what is wrong."""
         if not isinstance(root, yaml.MappingNode):
             self.problems.append((1, "the file must hold `key: value` lines"))
@@ -154,7 +154,7 @@ class _Reader:
         labels = self._labels(classes)
         if self.problems:
             return None
-        return OwnNetwork(
+        return CustomNetwork(
             os.path.join(self._folder, os.path.expanduser(file)),
             CropSpec(resize, size, "bicubic" if interpolation == "bicubic" else "bilinear", squash),
             tuple(labels.get(name, name) for name in classes),

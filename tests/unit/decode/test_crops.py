@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tagger.decode.squares import cut, shorter_side
+from tagger.decode.crops import cut, shorter_side
 from tagger.records import CropSpec, DecodedPhoto, ExtraViews
 from tests.support.pictures import (
     BLACK,

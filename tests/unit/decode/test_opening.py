@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from tagger.decode.crop import decode
+from tagger.decode.opening import decode
 from tagger.records import CropSpec, DecodedPhoto
 from tests.support.pictures import (
     BLACK,

@@ -20,7 +20,7 @@ from tagger.watch.root_owner import OwnerClaims, writers_of
 from tagger.watch.watcher import Watcher
 
 
-class Session:
+class DaemonResources:
     """The daemon at work on one state directory, whose lock is held.
 
     ``config`` is the present one, which a reload replaces; ``watcher`` and ``worker`` are those of

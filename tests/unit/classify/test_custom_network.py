@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tagger.classify.catalog import places365
-from tagger.classify.own_engine import OwnEngine
-from tagger.classify.own_network import read_network
+from tagger.classify.custom_engine import CustomEngine
+from tagger.classify.custom_network import read_network
 from tagger.errors import ModelError
 from tests.support.classifiers import save_classifier
 
@@ -35,8 +35,8 @@ def described(tmp_path: Path):
 def opened(described, tmp_path: Path):
     """Return a function that loads the network of a description."""
 
-    def load(text: str) -> OwnEngine:
-        return OwnEngine("mine", described(text), str(tmp_path), threads=1)
+    def load(text: str) -> CustomEngine:
+        return CustomEngine("mine", described(text), str(tmp_path), threads=1)
 
     return load
 
@@ -198,7 +198,7 @@ def test_the_network_of_scenes_that_stands_in(shared: Path, tmp_path: Path) -> N
         f"file: {shared}/models/scenes_standin.onnx\nclasses: places365\nsize: 224\nresize: 256\n"
         "output: logits\nfeatures: features\n"
     )
-    engine = OwnEngine("scenes", read_network(str(path)), str(tmp_path))
+    engine = CustomEngine("scenes", read_network(str(path)), str(tmp_path))
     assert len(engine.categories) == 365 and engine.spec.resize == 256
     table = (shared / "models/categories_places365.txt").read_text()
     names = [line.split()[0][3:] for line in table.splitlines()]

@@ -20,7 +20,7 @@ SHARE = 8
 disk, and reading all in their order there takes less time then."""
 
 
-class Finder:
+class QueryRunner:
     """Asks the index behind ``db``, by the quickest way that its sizes allow."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
