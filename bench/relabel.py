@@ -102,6 +102,7 @@ def _fill(store: Store, folder: str, evidence: Sequence[Evidence], count: int) -
 def _relabel(store: Store, config: Config) -> tuple[int, int, int]:
     """Return how many photos were looked at, how many got another sidecar, and failures."""
     from tagger.pipeline.context import Context
+    from tagger.pipeline.networks import Networks
     from tagger.pipeline.pipeline import Pipeline
     from tagger.pipeline.relabel import relabel
     from tagger.records import Tagged
@@ -110,7 +111,7 @@ def _relabel(store: Store, config: Config) -> tuple[int, int, int]:
     closed: Any = Closed()
     context = Context(config, store)
     outcomes: list[bool] = []
-    with Pipeline(context, closed, closed, chooser) as pipeline:
+    with Pipeline(context, Networks(closed), closed, chooser) as pipeline:
 
         def handle(candidates: list[Candidate]) -> None:
             found = pipeline.advance(candidates)

@@ -96,3 +96,8 @@ def photos_of_sidecar(path: str) -> list[str]:
                 both = (str.lower, str.upper)
                 return [stem + case(s) for s in sorted(PHOTO_SUFFIXES) for case in both]
     return []
+
+
+def is_model_path(name: str) -> bool:
+    """Whether what the config says of a model is a file's path, not the name of a known one."""
+    return "/" in name or name.endswith((".yaml", ".yml", ".onnx"))

@@ -94,6 +94,7 @@ class Candidate:
 
     ``sidecar`` is the stat of those that exist of :func:`sidecar_paths`, together. ``rewritten``:
     it may look as before, but was written to, where the file system has no ctime to tell.
+    ``incomplete``: it was classified, but a network that is there now has not looked at it.
     """
 
     path: str
@@ -101,6 +102,7 @@ class Candidate:
     stat: FileStat
     sidecar: FileStat | None = None
     rewritten: bool = False
+    incomplete: bool = False
 
 
 @dataclass(frozen=True, slots=True)

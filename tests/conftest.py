@@ -59,7 +59,12 @@ class Home:
                 "state_dir": str(self.state),
                 "watch": [{"path": str(self.inbox)}],
                 "settle_seconds": 0.5,
-                "model": {"weights": str(weights) if weights else None, "download": False},
+                "model": {
+                    "weights": str(weights) if weights else None,
+                    "download": False,
+                    "scenes": "none",
+                    "detector": "none",
+                },
                 "decode": {"workers": 1},
                 # A command may run in the process of the tests, which is to stay as it is.
                 "priority": {"nice": 0, "io": "normal"},

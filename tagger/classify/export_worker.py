@@ -7,6 +7,7 @@ second for a ResNet-18, and was seen to convert every kind of network in torchvi
 from __future__ import annotations
 
 import warnings
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
             "name": name,
             "digest": converted.digest,
             "source": weights,
-            "spec": [reference.spec.resize, reference.spec.size, reference.spec.interpolation],
+            "spec": list(astuple(reference.spec)),
             "categories": reference.categories,
             "sha256": file_digest(part),
             "difference": difference,

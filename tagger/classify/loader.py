@@ -1,4 +1,4 @@
-"""Keeps one engine over reloads, and waits for weights that are not there yet."""
+"""Keeps one network over reloads, and waits for weights that are not there yet."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import logging
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from tagger.classify.child_process import StoppedError, never
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.download import download
 from tagger.classify.weights import find_weights, models_dir, places
-from tagger.config.schema import Config
+from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
+from tagger.paths import is_model_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,17 +86,33 @@ class _Download(threading.Thread):
             raise StoppedError(f"stopped at {done} of {total} bytes")
 
 
-class EngineLoader:
-    """Keeps one engine over reloads, and looks for weights every few seconds without one.
+class Loaded(Protocol):
+    """What a loaded network of any kind says of itself."""
 
-    ``error`` says why there is none. ``stop`` is asked during a download or a conversion,
-    and ends it when it is true; ``clock`` is monotonic seconds.
+    name: str
+    model_id: str
+
+
+N = TypeVar("N", bound=Loaded)
+
+
+class NetworkLoader(ABC, Generic[N]):
+    """Keeps one network over reloads, and looks for weights every few seconds without one.
+
+    ``error`` says why there is none; without an ``optional`` one photos are tagged all the same.
+    ``stop`` is asked during a download or a conversion, and ends it when it is true; ``clock``
+    is monotonic seconds.
     """
 
     def __init__(
-        self, stop: Callable[[], bool], *, clock: Callable[[], float] = time.monotonic
+        self,
+        stop: Callable[[], bool],
+        *,
+        optional: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.engine: Engine | None = None
+        self.engine: N | None = None
+        self._level = logging.WARNING if optional else logging.ERROR
         self.error: ModelError | None = None
         self.stop = stop
         self._clock = clock
@@ -103,10 +122,29 @@ class EngineLoader:
         self._warned = ""
         self._failed: tuple[tuple[Any, ...], float, ModelError] | None = None
 
-    def get(self, config: Config) -> Engine | None:
-        """Return the engine for ``config``; None when there is none yet, see ``error``."""
-        model = config.model
-        key = (config.state_dir, model)
+    @abstractmethod
+    def model_name(self, config: Config) -> str:
+        """Return the name of the model that ``config`` asks for."""
+
+    @abstractmethod
+    def find(self, config: Config) -> str:
+        """Return the path of its file. Raise ModelError, WeightsNotFoundError without one."""
+
+    @abstractmethod
+    def open(self, config: Config, path: str) -> N:
+        """Return the network in the file ``path``. Raise ModelError, StoppedError."""
+
+    def open_kept(self, config: Config) -> N | None:
+        """Return the network from what was made of its file, which is gone; None without."""
+        return None
+
+    def key(self, config: Config) -> tuple[Any, ...]:
+        """Return what another network, or the same one loaded otherwise, differs in."""
+        return (config.state_dir, replace(config.model, scenes=NO_MODEL, detector=NO_MODEL))
+
+    def get(self, config: Config) -> N | None:
+        """Return the network for ``config``; None when there is none yet, see ``error``."""
+        key = self.key(config)
         if key != self._key:
             self._key, self.engine, self._failed = key, None, None
             self._next_try = self._next_download = self._clock()
@@ -116,28 +154,29 @@ class EngineLoader:
                 self.error = None
             except ModelError as error:
                 if str(error) != str(self.error):
-                    log.error("%s", error)
+                    log.log(self._level, "%s", error)
                 self.error = error
             except StoppedError:
                 return None
             self._next_try = self._clock() + POLL_SECONDS
         return self.engine
 
-    def _load(self, config: Config) -> Engine:
-        model = config.model
+    def _load(self, config: Config) -> N:
+        name = self.model_name(config)
         started = time.monotonic()
         try:
-            path = _find(config)
+            path = self.find(config)
         except WeightsNotFoundError as missing:
-            if (engine := _load_kept(config, self.stop)) is not None:
+            if (engine := self.open_kept(config)) is not None:
                 log.info("%s loaded with %s; its weights are gone", engine.model_id, engine.name)
                 return engine
-            if not model.download or self._clock() < self._next_download:
+            cannot = not config.model.download or is_model_path(name)
+            if cannot or self._clock() < self._next_download:
                 raise
-            log.info("no weights of %s on this machine; downloading them", model.name)
+            log.info("no weights of %s on this machine; downloading them", name)
             if self._download is not None:
                 self._download.wait(self.stop)
-            self._download = _Download(model.name, config.state_dir)
+            self._download = _Download(name, config.state_dir)
             try:
                 path = self._download.result(self.stop)
             except DownloadError as error:
@@ -156,7 +195,7 @@ class EngineLoader:
         )
         return engine
 
-    def _load_file(self, config: Config, path: str) -> Engine:
+    def _load_file(self, config: Config, path: str) -> N:
         """Load weights, unless that has failed lately and they have not changed since.
 
         Each try may start a process that imports torch, too much for every few seconds.
@@ -170,10 +209,26 @@ class EngineLoader:
             raise self._failed[2].with_traceback(None)  # it would grow with every raise
         self._failed = None
         try:
-            return _load(config, path, self.stop)
+            return self.open(config, path)
         except ModelError as error:
             self._failed = (version, self._clock() + LOAD_RETRY_SECONDS, error)
             raise
+
+
+class EngineLoader(NetworkLoader["Engine"]):
+    """Loads classifiers: that of ``model.name``, or by :func:`scenes_config` that of scenes."""
+
+    def model_name(self, config: Config) -> str:
+        return config.model.name
+
+    def find(self, config: Config) -> str:
+        return _find(config)
+
+    def open(self, config: Config, path: str) -> Engine:
+        return _load(config, path, self.stop)
+
+    def open_kept(self, config: Config) -> Engine | None:
+        return _load_kept(config, self.stop)
 
     def renew(self, config: Config) -> Engine:
         """Load the engine again, for there is a better one now; keep the old one if that fails."""
@@ -233,6 +288,8 @@ def converted_model(config: Config) -> OnnxModel | None:
     """Return the converted model that the engine of ``config`` runs, if it is there."""
     from tagger.classify.onnx_store import model_path, read_converted
 
+    if is_model_path(config.model.name):
+        return None
     try:
         digest = DigestCache(models_dir(config.state_dir)).of(_find(config))
     except WeightsNotFoundError:
@@ -240,16 +297,40 @@ def converted_model(config: Config) -> OnnxModel | None:
     return read_converted(model_path(config.model.name, digest, config.state_dir))
 
 
+def scenes_config(config: Config) -> Config:
+    """Return ``config`` with the network of scenes in place of that of subjects."""
+    model = config.model
+    return replace(config, model=replace(model, name=model.scenes, weights=None))
+
+
 def _find(config: Config) -> str:
     model, state_dir = config.model, config.state_dir
+    if is_model_path(model.name):
+        return own_file(model.name)
     digest = DigestCache(models_dir(state_dir)).of
     return find_weights(model.name, configured=model.weights, state_dir=state_dir, digest=digest)
+
+
+def own_file(path: str) -> str:
+    """Return the path of a file that the config names. Raise WeightsNotFoundError without one."""
+    if not os.path.isfile(path):
+        raise WeightsNotFoundError(
+            f"there is no file {path}, which the config names", "put it there, or correct the path"
+        )
+    return path
 
 
 def _load(config: Config, path: str, stop: Callable[[], bool]) -> Engine:
     from tagger.classify.factory import load_engine
 
     model = config.model
+    if is_model_path(model.name):
+        from tagger.classify.custom_engine import CustomEngine
+        from tagger.classify.custom_network import read_network
+
+        name = os.path.splitext(os.path.basename(path))[0]
+        network, digests = read_network(path), models_dir(config.state_dir)
+        return CustomEngine(name, network, digests, threads=model.threads)
     return load_engine(
         model.name,
         path,
@@ -266,6 +347,8 @@ def _kept(config: Config) -> OnnxModel | None:
     from tagger.classify.onnx_store import kept_conversion
 
     model = config.model
+    if is_model_path(model.name):
+        return None
     where = places(model.name, configured=model.weights, state_dir=config.state_dir)
     return kept_conversion(model.name, where, config.state_dir)
 

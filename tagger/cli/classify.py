@@ -19,7 +19,13 @@ from tagger.cli.common import (
 )
 from tagger.config.schema import Config
 from tagger.errors import PhotoError
-from tagger.library.serialize import class_names, facts_json, tags_json, top_json
+from tagger.library.serialize import (
+    boxes_json,
+    class_names,
+    facts_json,
+    tags_json,
+    top_json,
+)
 from tagger.system.logs import printable
 from tagger.system.process import cores
 
@@ -44,8 +50,8 @@ def classify_command(
     from tagger.classify.factory import load_engine
     from tagger.classify.weights import find_weights
     from tagger.decode.pool import decode_pool
-    from tagger.labels.chooser import make_chooser
     from tagger.pipeline.inference import classify_photo
+    from tagger.pipeline.networks import Networks, with_further
 
     config = config_or_default(ctx)
     photos = tuple(map(ask_path, photos))
@@ -62,11 +68,14 @@ def classify_command(
         threads=model.threads,
         state_dir=config.state_dir if keeps else None,
     )
-    chooser = make_chooser(engine.categories, config, vocabulary(config))
+    networks = Networks(engine)
+    if keeps:  # the others are kept there, too
+        networks = with_further(engine, config)
+    chooser = networks.chooser(config, vocabulary(config))
     results: list[dict[str, Any]] = []
     failed = False
     workers = min(config.decode.workers or cores(), len(photos))
-    with decode_pool(config, engine.spec, workers=workers) as pool:
+    with decode_pool(config, engine.spec, workers=workers, views=networks.views) as pool:
         ahead: list[Future[DecodedPhoto]] = []
         for number, photo in enumerate(photos):
             while len(ahead) < min(number + AHEAD, len(photos)):
@@ -79,7 +88,7 @@ def classify_command(
                 print(f"tagger: {printable(str(error))}", file=sys.stderr)
                 results.append({"path": photo, "tags": [], "error": str(error)})
                 continue
-            stored = classify_photo(engine, pool, photo, decoded)
+            stored = classify_photo(networks, pool, photo, decoded)
             result = _classified(photo, decoded, stored, engine, chooser, config, explain)
             results.append(result)
             if not as_json:
@@ -107,6 +116,8 @@ def _classified(
         **facts_json(decoded.facts),
         "top": top_json(stored.top, config.labels.top_k, class_names(vocabulary(config))),
         "model": engine.model_id,
+        "people": stored.people,
+        "boxes": boxes_json(stored.evidence) if stored.detector_id else None,
     }
     if explain:
         result["explain"] = [str(line) for line in chooser.explain(evidence)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -14,8 +15,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 from rich.table import Table
 
-from tagger.classify.catalog import list_models
+from tagger.classify.catalog import Kind, list_models
 from tagger.classify.download import download
+from tagger.classify.loader import own_file
 from tagger.classify.weights import find_weights, places
 from tagger.cli.common import (
     ask_path,
@@ -26,9 +28,9 @@ from tagger.cli.common import (
     print_paths,
     vocabulary,
 )
-from tagger.config.schema import Config
-from tagger.errors import ModelError, PhotoVanishedError
-from tagger.paths import is_photo_name
+from tagger.config.schema import NO_MODEL, Config
+from tagger.errors import DownloadError, ModelError, PhotoVanishedError
+from tagger.paths import is_model_path, is_photo_name
 from tagger.system.logs import printable
 
 if TYPE_CHECKING:
@@ -51,65 +53,121 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
     """List the models that can be named in the config, and which are on this machine."""
     config = config_or_default(ctx)
     rows = []
-    for info in list_models():
-        try:
-            path = find_weights(
-                info.name,
-                configured=config.model.weights if info.name == config.model.name else None,
-                state_dir=config.state_dir,
+    for kind, wanted in _configured(config).items():
+        for info in list_models(kind):
+            try:
+                path = find_model(config, info.name)
+            except ModelError:
+                path = None
+            rows.append(
+                {
+                    "name": info.name,
+                    "kind": kind,
+                    "megabytes": info.megabytes,
+                    "accuracy": info.accuracy,
+                    "file": info.file,
+                    "path": path,
+                    "configured": info.name == wanted,
+                    "licence": info.origin.licence,
+                    "source": info.origin.source,
+                }
             )
-        except ModelError:
-            path = None
-        rows.append(
-            {
-                "name": info.name,
-                "megabytes": info.megabytes,
-                "accuracy": info.accuracy,
-                "file": info.file,
-                "path": path,
-                "configured": info.name == config.model.name,
-            }
-        )
+        if is_model_path(wanted):
+            rows.append(_own_row(kind, wanted))
     if as_json:
         print_json(rows)
         return
-    table = Table("model", "MB", "top-1 %")
+    table = Table("model", "MB", "accuracy %")
     table.add_column("weights", overflow="fold")  # a path cut short is of no use
     for row in rows:
         mark = " (configured)" if row["configured"] else ""
+        megabytes, accuracy = row["megabytes"], row["accuracy"]
         table.add_row(
             escape(printable(f"{row['name']}{mark}")),
-            f"{row['megabytes']:.0f}",
-            f"{row['accuracy']:.1f}",
+            "" if megabytes is None else f"{megabytes:.0f}",
+            "" if accuracy is None else f"{accuracy:.1f}",
             escape(printable(str(row["path"]))) if row["path"] else "not here",
         )
     Console(soft_wrap=True).print(table)
+    for text in _ORIGINS:
+        click.echo(text)
+
+
+_ORIGINS = (
+    "Subjects are told by torchvision's models (top-1 on ImageNet; docs.pytorch.org/vision;"
+    " BSD-3-Clause),",
+    "scenes by resnet18_places365 (top-1 on Places365; github.com/CSAILVision/places365; CC BY),",
+    "people and things by YOLOX (mAP on COCO; github.com/Megvii-BaseDetection/YOLOX; Apache-2.0).",
+)
+
+
+def _configured(config: Config) -> dict[Kind, str]:
+    """Return which model the config names, by kind."""
+    model = config.model
+    return {"subjects": model.name, "scenes": model.scenes, "detector": model.detector}
+
+
+def _own_row(kind: Kind, path: str) -> dict[str, Any]:
+    """Return what is listed of a network of the user's own."""
+    there = path if os.path.isfile(path) else None
+    nothing = dict.fromkeys(("megabytes", "accuracy", "licence", "source"))
+    own = {"name": path, "kind": kind, "file": os.path.basename(path), "path": there}
+    return own | nothing | {"configured": True}
+
+
+def find_model(config: Config, name: str) -> str:
+    """Return the file of a model, or the path that the config names; raise ModelError."""
+    if is_model_path(name):
+        return own_file(name)
+    configured = config.model.weights if name == config.model.name else None
+    return find_weights(name, configured=configured, state_dir=config.state_dir)
 
 
 @model_command.command("download")
 @click.argument("name", required=False)
-@click.option("--url", help="Fetch from this address instead of PyTorch's.")
+@click.option("--url", help="Fetch from this address instead of where it is published.")
 @click.pass_context
 def download_command(ctx: click.Context, name: str | None, url: str | None) -> None:
-    """Fetch the weights of NAME (default: the configured model) into the state directory.
+    """Fetch the weights of NAME into the state directory (default: all that the config names).
 
     A download that was interrupted goes on where it stopped; its hash is checked.
     """
     config = config_or_default(ctx)
-    name = name or config.model.name
+    names = [name] if name else _to_download(config)
+    if url and len(names) > 1:
+        raise click.UsageError("say which model comes from --url", ctx)
+    failed: DownloadError | None = None
+    for one in names:
+        try:
+            print_paths([_downloaded(config, one, url)])
+        except DownloadError as error:  # the others are of use without it
+            if failed is not None:
+                print(f"tagger: {printable(str(failed))}", file=sys.stderr)
+            failed = error
+    if failed is not None:
+        raise failed
+
+
+def _to_download(config: Config) -> list[str]:
+    """Return the models that the config names and that are published."""
+    named = _configured(config).values()
+    return [name for name in named if name != NO_MODEL and not is_model_path(name)]
+
+
+def _downloaded(config: Config, name: str, url: str | None) -> str:
+    """Fetch one file, showing how far it is; return its path."""
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
         task = progress.add_task(name, total=None)
-        path = download(
+        return download(
             name,
             state_dir=config.state_dir,
             url=url,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    print_paths([path])
 
 
 @model_command.command("path")
@@ -117,24 +175,28 @@ def download_command(ctx: click.Context, name: str | None, url: str | None) -> N
 @json_option
 @click.pass_context
 def path_command(ctx: click.Context, name: str | None, as_json: bool) -> None:
-    """Print which weights file is used, or where one is looked for."""
+    """Print which weights file is used, or where one is looked for.
+
+    NAME is a model of any kind (default: that of subjects).
+    """
     config = config_or_default(ctx)
     name = name or config.model.name
     configured = config.model.weights if name == config.model.name else None
     if as_json:
         try:
-            found = find_weights(name, configured=configured, state_dir=config.state_dir)
+            found = find_model(config, name)
         except ModelError:
             found = None
+        where = places(name, configured=configured, state_dir=config.state_dir)
         print_json(
             {
                 "name": name,
                 "path": found,
-                "places": list(places(name, configured=configured, state_dir=config.state_dir)),
+                "places": [name] if is_model_path(name) else list(where),
             }
         )
         return
-    print_paths([find_weights(name, configured=configured, state_dir=config.state_dir)])
+    print_paths([find_model(config, name)])
 
 
 @model_command.command("optimize")

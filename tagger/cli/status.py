@@ -73,6 +73,11 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     if daemon["notice"]:
         yield f"note: {printable(daemon['notice'])}"
     yield f"model: {printable(str(status['model']))} ({status['engine']})"
+    for network in status["networks"]:
+        state = network["model"] or f"not there: {network['problem'] or 'it is being loaded'}"
+        yield printable(f"{network['kind']}: {state}")
+    if status["incomplete"]:
+        yield f"to be completed: {status['incomplete']:,} photos, which a network has not seen yet"
     yield f"photos: {', '.join(f'{n:,} {name}' for name, n in counts.items())}"
     progress = ProgressSnapshot(**status["progress"]) if status["progress"] else ProgressSnapshot()
     if progress.remaining:

@@ -15,6 +15,7 @@ import yaml
 from tagger.config.schedule import DailyWindow
 from tagger.config.schema import Config
 from tagger.errors import ConfigError
+from tagger.paths import is_model_path
 from tagger.text.parsing import compose_yaml
 
 _LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -205,7 +206,8 @@ class _Binder:
                 except ConfigError as error:
                     self.problem(node, key, str(error))
                     return _BAD
-            return self._path(text) if limits.get("path") else text
+            a_path = limits.get("path") or (limits.get("name_or_path") and is_model_path(text))
+            return self._path(text) if a_path else text
         if hint is bool:
             if isinstance(loaded, bool):
                 return loaded

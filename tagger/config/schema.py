@@ -17,6 +17,8 @@ from tagger.config.addresses import Address, check_networks, is_elsewhere, parse
 from tagger.errors import ConfigError
 from tagger.paths import is_inside
 
+NO_MODEL = "none"
+"""As the name of a model: no such network is to look at photos."""
 WatchMode = Literal["auto", "events", "poll"]
 Target = Literal["sidecar-xmp", "sidecar-json", "embed", "none"]
 PASSWORD_HASH = re.compile(
@@ -60,15 +62,27 @@ class WatchRoot:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Which network classifies."""
+    """Which networks look at photos."""
 
     name: str = setting(
         "Any torchvision classification model with ImageNet weights (`tagger model list`).",
         "resnet18",
     )
+    scenes: str = setting(
+        "What tells places: resnet18_places365, none, or a YAML file that describes an ONNX\n"
+        "classifier of your own.",
+        "resnet18_places365",
+        name_or_path=True,
+    )
+    detector: str = setting(
+        "What finds people and things: yolox_nano, yolox_tiny, yolox_s, none, or the path of a\n"
+        "YOLOX network's ONNX file.",
+        "yolox_nano",
+        name_or_path=True,
+    )
     weights: str | None = setting(
-        "A weights file, or a folder with one. Unset: $TAGGER_MODEL_DIR, then models/ in the\n"
-        "state directory, then torch's cache.",
+        "A weights file of `name`, or a folder with one. Unset: $TAGGER_MODEL_DIR, then models/\n"
+        "in the state directory, then torch's cache.",
         None,
         path=True,
     )
@@ -298,7 +312,7 @@ class Config:
         None,
         window=True,
     )
-    model: ModelConfig = setting("Which network classifies.", factory=ModelConfig)
+    model: ModelConfig = setting("Which networks look at photos.", factory=ModelConfig)
     decode: DecodeConfig = setting(
         "Limits on the processes that open photos.", factory=DecodeConfig
     )

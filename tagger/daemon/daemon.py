@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tagger import __version__
-from tagger.classify.loader import EngineLoader
 from tagger.config.schema import Config
 from tagger.daemon.lifecycle import Lifecycle, logged_thread_errors
 from tagger.daemon.metrics import Metrics
@@ -25,7 +24,13 @@ from tagger.daemon.resources import DaemonResources
 from tagger.daemon.tagging_run import TaggingRun
 from tagger.errors import ConfigError
 from tagger.index.salvage import open_sound
-from tagger.library.daemon_status import DaemonStatus, ProgressSnapshot, UnexpectedErrors
+from tagger.library.daemon_status import (
+    DaemonStatus,
+    NetworkStatus,
+    ProgressSnapshot,
+    UnexpectedErrors,
+)
+from tagger.pipeline.networks import NetworksLoader
 from tagger.records import Outcome
 from tagger.system.control_socket import ControlServer
 from tagger.system.logs import Unforeseen, set_up_logging
@@ -62,7 +67,7 @@ class Daemon:
         self._read_config = read_config or (lambda: config)
         self._observer = observer
         self._lifecycle = Lifecycle()
-        self._loader = EngineLoader(self._lifecycle.pausing.is_set)
+        self._loader = NetworksLoader(self._lifecycle.pausing.is_set)
         self._progress = Progress()
         self._metrics = Metrics()
         self._page = EmbeddedPage(self._loader, self._lifecycle.wakeup.ring)
@@ -208,6 +213,7 @@ class Daemon:
             memory_mb=self._reporter.memory.megabytes(),
             model=engine.model_id if engine else None,
             engine=engine.name if engine else None,
+            networks=tuple(NetworkStatus(**one) for one in self._loader.further.states()),
             problem=str(error) if error and not engine else worker.problem if worker else None,
             notice="; ".join(filter(None, notices)) or None,
             paused_reason=worker.paused_reason if worker else None,
@@ -215,6 +221,7 @@ class Daemon:
             errors=UnexpectedErrors(**errors) if errors else None,
             unconfined=None if unconfined is None else tuple(unconfined),
             queue=worker.queued if worker else 0,
+            incomplete=worker.incomplete if worker else 0,
             progress=worker.standing() if worker else None,
             last=worker.last if worker else None,
             roots=tuple(watcher.status()) if watcher else (),

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable
 
-from tagger.classify.loader import EngineLoader
 from tagger.daemon.backlog import BacklogCount
 from tagger.daemon.candidate_queue import CandidateQueue
 from tagger.daemon.progress import Progress
@@ -15,6 +14,7 @@ from tagger.daemon.worker import Worker
 from tagger.errors import SilentDiskError, TaggerError
 from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.pipeline.context import Context, RootHealth, WorkerEvents
+from tagger.pipeline.networks import NetworksLoader
 from tagger.records import Outcome
 from tagger.watch.context import WatchSettings
 from tagger.watch.watcher import Watcher
@@ -32,7 +32,7 @@ class TaggingRun:
     def __init__(
         self,
         session: DaemonResources,
-        loader: EngineLoader,
+        loader: NetworksLoader,
         progress: Progress,
         observer: Callable[[Outcome], None],
         *,

@@ -9,26 +9,26 @@ import time
 from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING
 
-from tagger.classify.loader import EngineLoader
 from tagger.daemon.candidate_queue import CandidateQueue
 from tagger.daemon.int8_promotion import Int8Promotion
 from tagger.daemon.progress import Progress
 from tagger.decode.pool import decode_pool
 from tagger.errors import ConfigError, ModelError
 from tagger.index.connection import concerns_index
-from tagger.labels.chooser import make_chooser
 from tagger.library.daemon_status import LastPhoto, ProgressSnapshot
 from tagger.pipeline.context import Context, WorkerEvents
+from tagger.pipeline.networks import Networks, NetworksLoader
 from tagger.records import Candidate, Outcome, Tagged, Unchanged
 from tagger.system.process import trim_memory
 
 if TYPE_CHECKING:
-    from tagger.classify.engine import Engine
     from tagger.pipeline.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
 BATCH = 16
+FEW = 8
+"""Photos that are completed at a time, so that a new one need not wait long."""
 DISK_FULL_SECONDS = 10.0
 TROUBLE_SECONDS, MOST_TROUBLE_SECONDS = 1.0, 300.0
 """How long the work rests after an error that nobody foresaw; twice as long after each."""
@@ -55,6 +55,8 @@ class _Mode(enum.Enum):
     DRAIN = enum.auto()
     """Photos are to wait; those that were begun are finished."""
     PAUSED = enum.auto()
+    RENEW = enum.auto()
+    """Another network has come: the pipeline is made anew."""
     FINISHED = enum.auto()
     """A single run has done all."""
 
@@ -70,7 +72,7 @@ class Worker:
     def __init__(
         self,
         context: Context,
-        loader: EngineLoader,
+        loader: NetworksLoader,
         candidates: CandidateQueue,
         progress: Progress,
         events: WorkerEvents,
@@ -84,6 +86,7 @@ class Worker:
         self._candidates, self._progress, self._events = candidates, progress, events
         self._held, self._until = held, until
         self._pipeline: Pipeline | None = None
+        loader.further.changed = self.wake
         self._activity = _Activity(events.state_changed)
         self._int8 = Int8Promotion(context, loader, single=until is not None, ended=self.wake)
         self._awake = threading.Event()
@@ -126,8 +129,14 @@ class Worker:
         pipeline = self._pipeline
         return pipeline.unconfined if pipeline is not None else None
 
+    @property
+    def incomplete(self) -> int:
+        """How many photos wait to be looked at by a network that came after them."""
+        pipeline = self._pipeline
+        return pipeline.completion.remaining if pipeline is not None else 0
+
     def wake(self) -> None:
-        """Have a waiting worker look whether it is to pause."""
+        """Have a waiting worker look whether it is to pause, or a network has come."""
         self._awake.set()
         self._candidates.wake()
 
@@ -167,23 +176,33 @@ class Worker:
             self._awake.wait(REST_SECONDS)
             self._awake.clear()
             return False
+        if mode is _Mode.RENEW:
+            pipeline.close()
+            self._pipeline = None
+            return False
         self._int8.tick(pipeline, self.standing())
         if mode is _Mode.DRAIN:
             self._take_outcomes(pipeline, pipeline.drain)
             return False
-        wait = ASK_SECONDS if self._until is not None else None
-        batch = self._candidates.take(BATCH, wait if mode is _Mode.IDLE else 0.0)
+        # A few that lack what a network says, when nothing else is to be done.
+        batch = pipeline.completion.take(FEW) if not len(self._candidates) else []
+        if not batch:
+            wait = ASK_SECONDS if self._until is not None else None
+            batch = self._candidates.take(BATCH, wait if mode is _Mode.IDLE else 0.0)
         if mode is _Mode.WORK or batch:
             self._advance(pipeline, batch)
         return False
 
     def _mode(self, pipeline: Pipeline) -> _Mode:
         idle = pipeline.is_idle and not len(self._candidates)
-        if idle and self._until is not None and self._until.is_set():
+        told = self._until is not None and self._until.is_set()
+        if idle and told and pipeline.completion.is_done:
             return _Mode.FINISHED
         self.paused_reason = self._held()
         if self.paused_reason is not None:
             return _Mode.DRAIN if pipeline.in_work else _Mode.PAUSED
+        if self._loader.has_more_than(pipeline.networks):
+            return _Mode.DRAIN if pipeline.in_work else _Mode.RENEW
         return _Mode.IDLE if idle else _Mode.WORK
 
     def _advance(self, pipeline: Pipeline, batch: Sequence[Candidate]) -> None:
@@ -244,17 +263,17 @@ class Worker:
         self._context.stop.wait(min(seconds, MOST_TROUBLE_SECONDS))
         self._events.rescan_wanted()
 
-    def _engine(self) -> Engine | None:
-        """Return the engine; without one remember what was found, so that the status can tell."""
-        engine = self._loader.get(self._context.config)
-        if engine is None:
+    def _networks(self) -> Networks | None:
+        """Return what can classify; without it remember what was found, for the status."""
+        networks = self._loader.load(self._context.config, now=self._until is not None)
+        if networks is None:
             if self._until is not None and self._loader.error is not None:
                 raise self._loader.error
             self._events.state_changed()
             waits = self._loader.error is not None
             if batch := self._candidates.take(BATCH, ENGINE_SECONDS if waits else 0.0):
                 self._context.store.mark_waiting((one.path, one.root) for one in batch)
-        return engine
+        return networks
 
     def _start_pipeline(self) -> None:
         """Make the pipeline if there is an engine, and choose anew what other settings chose."""
@@ -262,12 +281,13 @@ class Worker:
         from tagger.pipeline.pipeline import Pipeline
         from tagger.pipeline.relabel import relabel
 
-        engine = self._engine()
-        if engine is None:
+        networks = self._networks()
+        if networks is None:
             return
         config = self._context.config
-        chooser = make_chooser(engine.categories, config, own_vocabulary(config.state_dir))
-        pipeline = Pipeline(self._context, engine, decode_pool(config, engine.spec), chooser)
+        chooser = networks.chooser(config, own_vocabulary(config.state_dir))
+        pool = decode_pool(config, networks.subjects.spec, views=networks.views)
+        pipeline = Pipeline(self._context, networks, pool, chooser)
         self._pipeline = pipeline
 
         def handle(candidates: Sequence[Candidate]) -> None:

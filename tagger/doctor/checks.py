@@ -18,7 +18,7 @@ from tagger.doctor.machine import (
     check_inotify,
     check_state_dir,
 )
-from tagger.doctor.model import check_model
+from tagger.doctor.model import check_detector, check_model, check_scenes
 from tagger.doctor.programs import check_programs
 from tagger.doctor.report import Installation, Result, State
 from tagger.doctor.sandbox import check_decoding
@@ -64,6 +64,8 @@ def checks(patient: Installation, *, folders: bool = True) -> Iterator[Result]:
         yield from _guarded("inotify", check_inotify, patient)
         yield from _guarded("programs", check_programs, patient)
     yield from _guarded("weights", check_model, patient)
+    yield from _guarded("scenes", check_scenes, patient)
+    yield from _guarded("detector", check_detector, patient)
     yield from _guarded("decoding", check_decoding, patient)
     yield from _guarded("state directory", check_state_dir, patient)
     yield from _guarded("disks", check_disks, patient)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 from collections.abc import Iterator
 
-from tagger.classify.catalog import info_of_file
+from tagger.classify.catalog import Kind, info_of_file
 from tagger.classify.int8_trial import AGREEMENT, read_verdict
+from tagger.classify.loader import own_file
 from tagger.classify.onnx_store import OnnxModel, kept_conversion, model_path, read_converted
-from tagger.classify.weights import file_digest, find_weights, places
+from tagger.classify.weights import file_digest, find_weights, first_digest, places
+from tagger.config.schema import NO_MODEL
 from tagger.doctor.report import Installation, Result
 from tagger.errors import WeightsNotFoundError
+from tagger.paths import is_model_path
 
 
 def check_model(patient: Installation) -> Iterator[Result]:
@@ -47,6 +51,60 @@ def check_model(patient: Installation) -> Iterator[Result]:
         converted = read_converted(model_path(model.name, digest(path), state_dir))
     yield _engine(patient, converted)
     yield _int8(patient, converted)
+
+
+def check_scenes(patient: Installation) -> Iterator[Result]:
+    """Yield how the network of scenes is. Raise ModelError."""
+    name = patient.config.model.scenes
+    if is_model_path(name):
+        from tagger.classify.custom_network import read_network
+
+        network = read_network(own_file(name))
+        classes = len(network.categories)
+        yield Result("scenes", "ok", f"{own_file(network.path)} ({classes} classes, your own)")
+    else:
+        yield _further(patient, "scenes", name)
+
+
+def check_detector(patient: Installation) -> Iterator[Result]:
+    """Yield how the detector is. Raise ModelError."""
+    name = patient.config.model.detector
+    if is_model_path(name):
+        yield Result("detector", "ok", f"{own_file(name)} (your own, not verified)")
+    else:
+        yield _further(patient, "detector", name)
+
+
+def _further(patient: Installation, kind: Kind, name: str) -> Result:
+    """Say how a published network besides the first is; without it photos are tagged, too."""
+    if name == NO_MODEL:
+        return Result(kind, "ok", "not asked for")
+    model, state_dir = patient.config.model, patient.config.state_dir
+    known = patient.status.networks if patient.runs else ()
+    problem = next((one.problem for one in known if one.kind == kind), None)
+    try:
+        path = find_weights(
+            name, configured=None, state_dir=state_dir, environ=patient.environ, digest=file_digest
+        )
+    except WeightsNotFoundError as error:
+        where = places(name, configured=None, state_dir=state_dir, environ=patient.environ)
+        if kind == "scenes" and kept_conversion(name, where, state_dir) is not None:
+            return Result(kind, "ok", "its weights are gone, but converted before")
+        later = "; the daemon downloads it if it has a network" if model.download else ""
+        said = f"{error.message}; photos are tagged without it{later}"
+        return Result(kind, "warning", said, error.remedy)
+    info = info_of_file(name, os.path.basename(path))
+    if info.file != os.path.basename(path):
+        proof = "of your own, not verified"
+    elif info.hash_prefix:
+        proof = "its SHA-256 is the published one"
+    else:
+        first = first_digest(path)
+        proof = "its SHA-256 is that of the first download" if first else "not verified"
+    text = f"{path} ({proof}; {info.origin.licence})"
+    if problem:
+        return Result(kind, "warning", f"{text}: {problem}", "see the log of the daemon")
+    return Result(kind, "ok", text)
 
 
 def _engine(patient: Installation, converted: OnnxModel | None) -> Result:

@@ -225,7 +225,9 @@ class People(NamedTuple):
     most: int | None
 
     def sql(self) -> Sql:
-        return _between("p.people", self.least, None if self.most is None else self.most + 1)
+        end = None if self.most is None else self.most + 1
+        number, values = _between("people", self.least, end)
+        return f"p.id IN (SELECT photo_id FROM predictions WHERE {number})", values  # noqa: S608
 
 
 def compared(having: Callable[[str], str], names: str, comparison: Comparison, bound: float) -> Sql:

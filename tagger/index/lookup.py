@@ -241,6 +241,16 @@ class Lookup(Database):
         )
         return [photo_row(row) for row in rows]
 
+    def count_lacking(self, *, scenes: bool, detector: bool) -> int:
+        """Return how many photos :meth:`lacking` gives in all."""
+        rows = self._rows(
+            "SELECT count(*) AS n FROM photos p JOIN predictions r ON r.photo_id = p.id"
+            " WHERE p.status IN ('tagged', 'untagged')"
+            " AND ((? AND r.scenes_id IS NULL) OR (? AND r.detector_id IS NULL))",
+            (scenes, detector),
+        )
+        return int(rows[0]["n"])
+
     def due(
         self, limit: int = 1000, *, online: Callable[[str], bool] = lambda path: True
     ) -> list[str]:

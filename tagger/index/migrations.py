@@ -186,7 +186,8 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         """
         ALTER TABLE predictions ADD COLUMN scenes_id TEXT;
         ALTER TABLE predictions ADD COLUMN detector_id TEXT;
-        ALTER TABLE photos ADD COLUMN people INTEGER;
+        ALTER TABLE predictions ADD COLUMN people INTEGER;  -- how many the detector saw
+        CREATE INDEX predictions_people ON predictions (people);
         """,
     ),
     (

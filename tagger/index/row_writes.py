@@ -143,10 +143,10 @@ def save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: floa
 
 
 def save_prediction(db: sqlite3.Connection, photo_id: int, prediction: StoredPrediction) -> None:
-    """Write what the networks say of a photo, and how many people they see."""
+    """Write what the networks say of a photo."""
     db.execute(
         "INSERT OR REPLACE INTO predictions (photo_id, model_id, top, evidence, features,"
-        " crop_hash, scenes_id, detector_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " crop_hash, scenes_id, detector_id, people) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             photo_id,
             prediction.model_id,
@@ -156,9 +156,9 @@ def save_prediction(db: sqlite3.Connection, photo_id: int, prediction: StoredPre
             prediction.crop_hash,
             prediction.scenes_id,
             prediction.detector_id,
+            prediction.people,
         ),
     )
-    db.execute("UPDATE photos SET people = ? WHERE id = ?", (prediction.people, photo_id))
 
 
 def add_tags(db: sqlite3.Connection, photo_id: int, tags: Sequence[Tag]) -> None:

@@ -41,10 +41,7 @@ class StoredPrediction:
 
 @dataclass(frozen=True, slots=True)
 class PhotoRow:
-    """What the index knows of one photo, without its tags.
-
-    ``people`` is how many a detector saw in it; None when none looked.
-    """
+    """What the index knows of one photo, without its tags."""
 
     id: int
     path: str
@@ -60,7 +57,6 @@ class PhotoRow:
     keywords_hash: str | None
     keep_out: bool
     note: str
-    people: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +154,6 @@ def photo_row(row: sqlite3.Row) -> PhotoRow:
         keywords_hash=row["keywords_hash"],
         keep_out=bool(row["keep_out"]),
         note=row["note"],
-        people=row["people"],
     )
 
 

@@ -36,10 +36,7 @@ def prediction(db: sqlite3.Connection, photo_id: int) -> StoredPrediction | None
     """Return what the model said of a photo."""
     from tagger.index.rows import prediction_of
 
-    row = db.execute(
-        "SELECT r.*, people FROM predictions r JOIN photos ON id = photo_id WHERE photo_id = ?",
-        (photo_id,),
-    ).fetchone()
+    row = db.execute("SELECT * FROM predictions WHERE photo_id = ?", (photo_id,)).fetchone()
     return prediction_of(row) if row is not None else None
 
 

@@ -62,6 +62,20 @@ class UnexpectedErrors:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkStatus:
+    """How a network besides the first is: ``model`` is None while it is not there.
+
+    ``kind`` is "scenes" or "detector", ``name`` what the config says, ``problem`` why it is not
+    there.
+    """
+
+    kind: str
+    name: str
+    model: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStatus:
     """How the daemon fares; times are seconds since the epoch.
 
@@ -70,7 +84,8 @@ class DaemonStatus:
     were told to, ``notice`` what is worth knowing. ``moving`` is False when one batch of photos
     takes so long that the work must hang. ``unconfined`` is what decoding processes could not do
     to confine themselves, None before the first one. ``queue`` counts photos that were found and
-    are not done. ``memory_mb`` is that of all processes, in 10⁶ bytes.
+    are not done, ``incomplete`` those that one of ``networks`` has not seen yet. ``memory_mb`` is
+    that of all processes, in 10⁶ bytes.
     """
 
     state: str | None = None
@@ -81,6 +96,7 @@ class DaemonStatus:
     memory_mb: float | None = None
     model: str | None = None
     engine: str | None = None
+    networks: tuple[NetworkStatus, ...] = ()
     problem: str | None = None
     notice: str | None = None
     paused_reason: str | None = None
@@ -88,6 +104,7 @@ class DaemonStatus:
     errors: UnexpectedErrors | None = None
     unconfined: tuple[str, ...] | None = None
     queue: int = 0
+    incomplete: int = 0
     progress: ProgressSnapshot | None = None
     last: LastPhoto | None = None
     roots: tuple[RootStatus, ...] = ()
@@ -182,6 +199,18 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(one) for one in _of(value, list, tuple))
 
 
+def _networks(value: Any) -> tuple[NetworkStatus, ...]:
+    return tuple(
+        NetworkStatus(
+            _text(one["kind"]),
+            _text(one["name"]),
+            _maybe(_text, one.get("model")),
+            _maybe(_text, one.get("problem")),
+        )
+        for one in _of(value, list, tuple)
+    )
+
+
 def _roots(value: Any) -> tuple[RootStatus, ...]:
     return tuple(_root(one) for one in _of(value, list, tuple))
 
@@ -207,7 +236,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("state", "version", "model", "engine"), _text),
     **dict.fromkeys(("problem", "notice", "paused_reason"), _text),
     **dict.fromkeys(("started_at", "updated_at"), _moment),
-    **dict.fromkeys(("pid", "queue"), _whole),
+    **dict.fromkeys(("pid", "queue", "incomplete"), _whole),
     "memory_mb": _number,
     "moving": _yes_no,
     "errors": _errors,
@@ -215,4 +244,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "progress": _progress,
     "last": _last,
     "roots": _roots,
+    "networks": _networks,
 }

@@ -121,7 +121,7 @@ def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) ->
         "top": top_json(stored.top, top_k, class_names(known)) if stored else [],
         "model": stored.model_id if stored else None,
         "boxes": boxes_json(stored.evidence) if stored and stored.detector_id else None,
-        "people": row.people,
+        "people": stored.people if stored else None,
         "status": row.status,
         "tagged_at": moment(row.tagged_at),
         "note": row.note or None,

@@ -12,17 +12,19 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
-from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top, unpack_top
-from tagger.labels.evidence import Evidence, combine
+from tagger.index.rows import StoredPrediction, unpack_top
 from tagger.pipeline.context import Context
 from tagger.pipeline.failures import refused, unforeseen
-from tagger.pipeline.job import Job, Recognised
-from tagger.records import DecodedPhoto, Outcome, Prediction, Skipped
+from tagger.pipeline.job import COMPLETED, Job, Recognised
+from tagger.pipeline.look import look_further, stored_subjects
+from tagger.pipeline.networks import Networks
+from tagger.records import DecodedPhoto, Outcome, Skipped
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
@@ -45,14 +47,14 @@ all crops together give it, from 0.8 on, and three of five are done after the fi
 class InferenceStage:
     """Waits for decoded photos and classifies them. Used by one thread."""
 
-    def __init__(self, context: Context, engine: Engine, pool: DecodePool) -> None:
+    def __init__(self, context: Context, networks: Networks, pool: DecodePool) -> None:
         self._context = context
-        self._engine = engine
+        self._networks = networks
         self._pool = pool
 
     def use(self, engine: Engine) -> None:
-        """Classify with another engine of the same network from now on."""
-        self._engine = engine
+        """Classify subjects with another engine of the same network from now on."""
+        self._networks = replace(self._networks, subjects=engine)
 
     def run(self, jobs: Sequence[Job]) -> tuple[list[Recognised], list[Outcome]]:
         """Return the predictions of ``jobs``, and the outcomes of those that have none.
@@ -79,6 +81,9 @@ class InferenceStage:
                 except PhotoVanishedError as error:
                     outcomes.append(Skipped(job.candidate.path, str(error)))
                 except TaggerError as error:
+                    if job.how == COMPLETED:  # its tags are no worse than they were
+                        outcomes.append(Skipped(job.candidate.path, str(error)))
+                        continue
                     if (quick := unsure.get(job.candidate.path)) is not None:
                         found.append(quick)  # its thumbnail is what there is
                         continue
@@ -123,13 +128,17 @@ class InferenceStage:
         return None
 
     def _as_before(self, job: Job, decoded: DecodedPhoto) -> Recognised | None:
-        """Return the old prediction when only metadata changed, not the picture."""
+        """Return the old prediction when only metadata changed, not the picture.
+
+        Networks that have not looked at the photo yet do so.
+        """
         old = self._former(job)
-        if old is None or old.model_id != self._engine.model_id:
+        if old is None or old.crop_hash != decoded.crop_hash:
             return None
-        if old.crop_hash != decoded.crop_hash:
+        if job.how != COMPLETED and old.model_id != self._networks.subjects.model_id:
             return None
-        return Recognised(job, decoded.facts, old, True)
+        [whole] = look_further([decoded], [old], self._networks.lacking(old))
+        return Recognised(job, decoded.facts, whole, True)
 
     def _former(self, job: Job) -> StoredPrediction | None:
         """Return the prediction that the index has of the photo, from when it looked before."""
@@ -144,7 +153,7 @@ class InferenceStage:
             return []
         started = time.perf_counter()
         try:
-            stored = predict(self._engine, [decoded for _, decoded in fresh])
+            stored = look(self._networks, [decoded for _, decoded in fresh])
             found = []
             for (job, decoded), prediction in zip(fresh, stored, strict=True):
                 job.milliseconds["classify"] = _ms(started) / len(fresh)
@@ -173,20 +182,25 @@ def is_unsure(photo: DecodedPhoto, prediction: StoredPrediction) -> bool:
 
 
 def classify_photo(
-    engine: Engine, pool: DecodePool, path: str, decoded: DecodedPhoto
+    networks: Networks, pool: DecodePool, path: str, decoded: DecodedPhoto
 ) -> StoredPrediction:
     """Classify one decoded photo, the whole picture if its thumbnail leaves a doubt."""
-    [stored] = predict(engine, [decoded])
+    [stored] = look(networks, [decoded])
     if is_unsure(decoded, stored):
         try:
-            [stored] = predict(engine, [pool.submit(path, whole=True).result()])
+            [stored] = look(networks, [pool.submit(path, whole=True).result()])
         except PhotoError as error:
             log.debug("the thumbnail has to do: %s", error)
     return stored
 
 
+def look(networks: Networks, photos: Sequence[DecodedPhoto]) -> list[StoredPrediction]:
+    """Have all networks look at decoded photos; return what the index keeps."""
+    return look_further(photos, predict(networks.subjects, photos), networks)
+
+
 def predict(engine: Engine, photos: Sequence[DecodedPhoto]) -> list[StoredPrediction]:
-    """Classify decoded photos into what the index keeps.
+    """Classify decoded photos by the first network into what the index keeps.
 
     First the centres of all in one run; then, in another, the ends of those that are in doubt.
     """
@@ -203,19 +217,4 @@ def predict(engine: Engine, photos: Sequence[DecodedPhoto]) -> list[StoredPredic
         ends = iter(engine.predict(np.concatenate([more for more, _ in doubtful])))
         for more, found in doubtful:
             found += itertools.islice(ends, len(more))
-    return [_stored(engine.model_id, *each) for each in zip(photos, seen, strict=True)]
-
-
-def _stored(
-    model_id: str, photo: DecodedPhoto, predictions: Sequence[Prediction]
-) -> StoredPrediction:
-    centre = predictions[0]
-    best = np.argsort(-centre.probabilities, kind="stable")[:TOP_KEPT]
-    together = combine(np.stack([prediction.probabilities for prediction in predictions]))
-    return StoredPrediction(
-        model_id=model_id,
-        top=pack_top((int(index), float(centre.probabilities[index])) for index in best),
-        evidence=Evidence.of(together).to_bytes(),
-        features=centre.features.astype("<f2").tobytes(),
-        crop_hash=photo.crop_hash,
-    )
+    return [stored_subjects(engine.model_id, *each) for each in zip(photos, seen, strict=True)]

@@ -18,7 +18,7 @@ from tagger.metadata.recovery import recover
 from tagger.paths import sidecar_paths
 from tagger.pipeline.context import Context
 from tagger.pipeline.failures import refused, unforeseen
-from tagger.pipeline.job import Job
+from tagger.pipeline.job import COMPLETED, Job
 from tagger.pipeline.photo_lock import WAIT_SECONDS
 from tagger.pipeline.same_content import LARGEST, SameContentFinder
 from tagger.records import Candidate, FileStat, JournalEntry, Outcome, Skipped, Unchanged
@@ -128,6 +128,11 @@ class Intake:
             return self._hashed(candidate, None, ())
         candidate = replace(candidate, sidecar=sidecar_stat(path))
         current = self._store.is_current(path, candidate.stat, candidate.sidecar)
+        if current and candidate.incomplete and row.content_hash:
+            job = Job(candidate, row.content_hash, row, how=COMPLETED)
+            job.previous = self._store.entries(row.id)
+            job.future = self._pool.submit(path, root=candidate.root, later=True)
+            return job
         if current and not candidate.rewritten:
             return Unchanged(path)
         previous = self._store.entries(row.id)

@@ -13,6 +13,9 @@ from tagger.records import (
     PhotoFacts,
 )
 
+COMPLETED = "completed"
+"""How a photo was handled that only further networks had to look at."""
+
 
 @dataclass(slots=True)
 class Job:

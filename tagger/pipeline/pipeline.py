@@ -9,10 +9,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from tagger.decode.pool import decoded_crops
 from tagger.labels.chooser import Chooser
+from tagger.pipeline.completion import Completion
 from tagger.pipeline.context import Context
 from tagger.pipeline.inference import InferenceStage
 from tagger.pipeline.intake import Intake
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from tagger.classify.engine import Engine
     from tagger.decode.pool import DecodePool
+    from tagger.pipeline.networks import Networks
 
 
 class Pipeline:
@@ -36,12 +39,14 @@ class Pipeline:
     """
 
     def __init__(
-        self, context: Context, engine: Engine, pool: DecodePool, chooser: Chooser
+        self, context: Context, networks: Networks, pool: DecodePool, chooser: Chooser
     ) -> None:
+        self.networks = networks
+        self.completion = Completion(context, networks)
         self.tagging = Tagging(context, chooser)
         self._pool = pool
         self._intake = Intake(context, pool)
-        self._inference = InferenceStage(context, engine, pool)
+        self._inference = InferenceStage(context, networks, pool)
         self._writer = WriterStage(context, self.tagging)
         self._candidates: Sequence[Candidate] = ()
         self._decoding: Sequence[Job] = ()
@@ -102,7 +107,8 @@ class Pipeline:
         self._pool.close()
 
     def use(self, engine: Engine) -> None:
-        """Classify with another engine of the same network from now on."""
+        """Classify subjects with another engine of the same network from now on."""
+        self.networks = replace(self.networks, subjects=engine)
         self._inference.use(engine)
 
     def crops(self, paths: Iterable[str], stop: Callable[[], bool]) -> Iterator[NDArray[np.uint8]]:

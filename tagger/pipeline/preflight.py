@@ -8,12 +8,15 @@ from tagger.errors import ConfigError
 
 def config_problems(config: Config) -> list[str]:
     """Return what the config asks for and does not exist, each with its key and what to do."""
-    from tagger.classify.catalog import check_model_name
+    from tagger.classify.catalog import check_model_names
     from tagger.labels.config_check import check_labels_config
     from tagger.labels.vocabulary import own_vocabulary
 
-    known = own_vocabulary(config.state_dir)
-    return [*check_labels_config(config.labels, known), *check_model_name(config.model.name)]
+    known, model = own_vocabulary(config.state_dir), config.model
+    return [
+        *check_labels_config(config.labels, known),
+        *check_model_names(model.name, model.scenes, model.detector),
+    ]
 
 
 def check_config(config: Config, path: str, *, watches: bool = False) -> None:

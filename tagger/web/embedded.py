@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from tagger.errors import ModelError, TaggerError
 
 if TYPE_CHECKING:
-    from tagger.classify.engine import Engine
-    from tagger.classify.loader import EngineLoader
     from tagger.config.schema import Config
+    from tagger.pipeline.networks import Networks, NetworksLoader
     from tagger.web.server import WebServer
     from tagger.web.services import TagCommands
 
@@ -38,11 +37,11 @@ class _Wanted:
 class EmbeddedPage:
     """Serves the page of the config it was given last. A context manager, which ends that.
 
-    ``loader`` has the engine, which is shared. ``notice`` says why there is no page although
+    ``loader`` has the networks, which are shared. ``notice`` says why there is no page although
     there should be one; when that changes ``changed`` is called, by any thread.
     """
 
-    def __init__(self, loader: EngineLoader, changed: Callable[[], None]) -> None:
+    def __init__(self, loader: NetworksLoader, changed: Callable[[], None]) -> None:
         self.notice: str | None = None
         self._loader, self._changed = loader, changed
         self._lock = threading.Lock()
@@ -106,7 +105,7 @@ class EmbeddedPage:
     def _serve(self, wanted: _Wanted) -> None:
         from tagger.web.server import WebServer
 
-        with WebServer(wanted.config, load=self._engine, manager=wanted.manager) as server:
+        with WebServer(wanted.config, load=self._networks, manager=wanted.manager) as server:
             with self._lock:
                 if self._wanted is not wanted:
                     return
@@ -129,11 +128,11 @@ class EmbeddedPage:
         self.notice = notice
         self._changed()
 
-    def _engine(self) -> Engine:
-        """Return the daemon's engine of the moment. Raise ModelError while there is none."""
-        engine, error = self._loader.engine, self._loader.error
-        if engine is not None:
-            return engine
+    def _networks(self) -> Networks:
+        """Return the daemon's networks of the moment. Raise ModelError while there are none."""
+        networks, error = self._loader.networks, self._loader.error
+        if networks is not None:
+            return networks
         if error is not None:
             raise ModelError(error.message, error.remedy)
         raise ModelError("the model is being loaded", "try again in a few seconds")

@@ -17,12 +17,12 @@ from waitress.receiver import FixedStreamReceiver
 from waitress.utilities import Error
 
 from tagger.classify.child_process import StoppedError
-from tagger.classify.loader import open_engine
 from tagger.config.addresses import parse_address
 from tagger.config.schema import Config
 from tagger.errors import ConfigError, ModelError, StateError
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.library.status import page_status_json
+from tagger.pipeline.networks import Networks, open_networks
 from tagger.web.app import FORM_BYTES, asking, create_app
 from tagger.web.auth.request_checks import HEADERS, allowed_hosts, check_local
 from tagger.web.auth.sessions import PROVING
@@ -102,9 +102,9 @@ class _Parser(Parser):
 class WebServer:
     """The page of ``config``. Bound when made; ``run`` answers until ``stop``.
 
-    ``load`` gives the engine when the first picture comes, or raises ModelError; without one
-    it is loaded as the config says. With ``manager`` the page is inside that daemon, whose
-    engine is shared: ``load`` is asked for it with every picture. Raise ConfigError when
+    ``load`` gives the networks when the first picture comes, or raises ModelError; without it
+    they are loaded as the config says. With ``manager`` the page is inside that daemon, whose
+    networks are shared: ``load`` is asked for them with every picture. Raise ConfigError when
     ``web.listen`` is malformed or can be reached from other machines, StateError when the port
     cannot be had.
     """
@@ -113,7 +113,7 @@ class WebServer:
         self,
         config: Config,
         *,
-        load: Callable[[], Engine] | None = None,
+        load: Callable[[], Networks | Engine] | None = None,
         manager: TagCommands | None = None,
     ) -> None:
         listen = config.web.listen
@@ -124,7 +124,7 @@ class WebServer:
         self._classifier = UploadClassifier(
             config,
             vocabulary,
-            load or (lambda: _engine(config, self._stopping.is_set)),
+            load or (lambda: _networks(config, self._stopping.is_set)),
             self._spool,
             shared=manager is not None,
         )
@@ -227,8 +227,8 @@ def _bound(listen: str, *, secured: bool) -> socket.socket:
     return opened
 
 
-def _engine(config: Config, stop: Callable[[], bool]) -> Engine:
-    """Return the engine. torch is imported in this process only if the config names it.
+def _networks(config: Config, stop: Callable[[], bool]) -> Networks:
+    """Return the networks. torch is imported in this process only if the config names it.
 
     Raise ModelError; StateError when the state directory cannot be had.
     """
@@ -237,7 +237,7 @@ def _engine(config: Config, stop: Callable[[], bool]) -> Engine:
         config = dataclasses.replace(config, model=dataclasses.replace(model, engine="onnx"))
     try:
         os.makedirs(config.state_dir, mode=0o750, exist_ok=True)
-        return open_engine(config, stop=stop)
+        return open_networks(config, stop=stop)
     except StoppedError as error:
         raise ModelError("the page is being closed", "try again when it is back") from error
     except OSError as error:

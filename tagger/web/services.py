@@ -29,7 +29,8 @@ class Guess:
 
     ``classes`` are (label, probability 0…1), most probable first, no label twice; ``tags``
     what the daemon would give it, ``keywords`` the words it would write, ``reasons`` why, by
-    label. ``facts`` are the picture's own, ``milliseconds`` the time of each step.
+    label. ``facts`` are the picture's own, ``milliseconds`` the time of each step. ``boxes`` are
+    what the detector sees, as documented; None without one.
     """
 
     classes: tuple[tuple[str, float], ...]
@@ -39,6 +40,7 @@ class Guess:
     facts: PhotoFacts
     model: str
     milliseconds: Mapping[str, float]
+    boxes: Sequence[Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

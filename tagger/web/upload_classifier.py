@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tagger.config.schema import Config
@@ -21,8 +22,9 @@ from tagger.errors import (
     PhotoError,
 )
 from tagger.index.rows import unpack_top
-from tagger.labels.chooser import make_chooser
 from tagger.labels.vocabulary import Vocabulary
+from tagger.library.serialize import boxes_json
+from tagger.pipeline.networks import Networks
 from tagger.web.errors import WebError
 from tagger.web.services import Guess
 from tagger.web.uploads import Spool, closing, decode, not_a_picture, sniff
@@ -123,7 +125,9 @@ class _Together:
 
 
 class _Loaded(NamedTuple):
-    engine: _Together
+    given: Networks
+    networks: Networks
+    """The same, but for many threads."""
     pool: DecodePool
     chooser: Chooser
     labels: tuple[str, ...]
@@ -131,17 +135,17 @@ class _Loaded(NamedTuple):
 
 
 class UploadClassifier:
-    """Classifies uploads with the engine that ``load`` gives, which is loaded when needed.
+    """Classifies uploads with what ``load`` gives, networks or one engine, when needed.
 
     ``pending`` pictures are taken at once. For any thread. ``clock`` is monotonic seconds.
-    ``shared``: the engine is another's, who may change it, and has it loaded already.
+    ``shared``: they are another's, who may change them, and has them loaded already.
     """
 
     def __init__(
         self,
         config: Config,
         vocabulary: Vocabulary,
-        load: Callable[[], Engine],
+        load: Callable[[], Networks | Engine],
         spool: Spool,
         *,
         pending: int = PENDING,
@@ -207,14 +211,16 @@ class UploadClassifier:
         if sniff(upload.read(12)) is None:
             raise not_a_picture()
         upload.seek(start)
-        engine, pool, chooser, labels = self._ready()
+        _, networks, pool, chooser, labels = self._ready()
+        if not with_tags:
+            networks = Networks(networks.subjects)
         decoding = time.perf_counter()
         with self._spool.file(upload, limit=self._config.web.max_upload_mb * _MB) as path:
             # The ends of the picture have a say in the tags alone.
             decoded = _decoded(pool, path, ends=with_tags)
             classifying = time.perf_counter()
             try:
-                stored = classify_photo(engine, pool, path, decoded)
+                stored = classify_photo(networks, pool, path, decoded)
             except (CancelledError, RuntimeError) as error:
                 if not self._closed:
                     raise
@@ -232,16 +238,17 @@ class UploadClassifier:
             keywords=tuple(keyword.path for keyword in chooser.keywords(tags)),
             reasons={line.path[-1]: line.reason for line in chooser.explain(evidence)},
             facts=decoded.facts,
-            model=engine.model_id,
+            model=networks.subjects.model_id,
             milliseconds={
                 "decode": (classifying - decoding) * 1000,
                 "classify": (ended - classifying) * 1000,
                 "total": (ended - started) * 1000,
             },
+            boxes=boxes_json(stored.evidence) if stored.detector_id else None,
         )
 
     def _ready(self) -> _Loaded:
-        """Return the engine and what goes with it. Raise ModelError when it cannot be had."""
+        """Return the networks and what goes with them. Raise ModelError without the first."""
         with self._loading:
             if self._closed:
                 raise closing()
@@ -258,21 +265,23 @@ class UploadClassifier:
                 raise
             return self._loaded
 
-    def _made(self, engine: Engine, before: _Loaded | None) -> _Loaded:
-        if before is not None and before.engine.shared is engine:
+    def _made(self, loaded: Networks | Engine, before: _Loaded | None) -> _Loaded:
+        given = loaded if isinstance(loaded, Networks) else Networks(loaded)
+        if before is not None and before.given == given:
             return before
-        config, known = self._config, self._vocabulary
-        chooser = make_chooser(engine.categories, config, known)
+        config, known, engine = self._config, self._vocabulary, given.subjects
         labels = engine.categories
         if len(labels) == len(known.wnids):
             labels = tuple(known.leaf_of(index) for index in range(len(labels)))
-        if before is not None and before.engine.spec == engine.spec:
+        fits = before is not None and before.networks.subjects.spec == engine.spec
+        if before is not None and fits and before.given.views == given.views:
             pool = before.pool
         else:
             if before is not None:
                 before.pool.close()
-            pool = decode_pool(config, engine.spec)
-        return _Loaded(_Together(engine), pool, chooser, labels)
+            pool = decode_pool(config, engine.spec, views=given.views)
+        networks = replace(given, subjects=_Together(engine))
+        return _Loaded(given, networks, pool, given.chooser(config, known), labels)
 
 
 def _decoded(pool: DecodePool, path: str, *, ends: bool) -> DecodedPhoto:

@@ -111,6 +111,7 @@ def pipeline(two, scenes):
     from tagger.decode.pool import decode_pool
     from tagger.labels.chooser import make_chooser
     from tagger.labels.vocabulary import own_vocabulary
+    from tagger.pipeline.networks import Networks
     from tagger.pipeline.pipeline import Pipeline
 
     two.use_converted_model()
@@ -124,7 +125,7 @@ def pipeline(two, scenes):
     chooser = make_chooser(engine.categories, config, own_vocabulary(config.state_dir))
     with Odd(config.state_dir) as store:
         context = Context(config, store, RootHealth(blocked=BlockedRoots(config)))
-        with Pipeline(context, engine, decode_pool(config, engine.spec), chooser) as made:
+        with Pipeline(context, Networks(engine), decode_pool(config, engine.spec), chooser) as made:
             yield made, store, photos
 
 

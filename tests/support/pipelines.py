@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tagger.classify.loader import EngineLoader
 from tagger.config.loader import load_config
 from tagger.decode.pool import decode_pool
 from tagger.index.store import Store
-from tagger.labels.chooser import make_chooser
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.pipeline.context import Context
+from tagger.pipeline.networks import Networks
 from tagger.pipeline.pipeline import Pipeline
 from tagger.records import Candidate, FileStat, Outcome
 from tagger.system.files import sidecar_stat
@@ -20,16 +21,23 @@ from tests.conftest import Home
 
 
 @contextmanager
-def opened(home: Home, kind: type[Store] = Store) -> Iterator[tuple[Pipeline, Context]]:
-    """Return a pipeline of a home, and its context; its index is a ``kind`` of store."""
+def opened(
+    home: Home, kind: type[Store] = Store, *, further: tuple[Any, Any] = (None, None)
+) -> Iterator[tuple[Pipeline, Context]]:
+    """Return a pipeline of a home, and its context; its index is a ``kind`` of store.
+
+    ``further`` are a network of scenes and a detector that look at photos as well.
+    """
     home.use_converted_model()
     config = load_config(str(home.config))
     engine = EngineLoader(lambda: False).get(config)
     assert engine is not None
-    chooser = make_chooser(engine.categories, config, own_vocabulary(config.state_dir))
+    networks = Networks(engine, *further)
+    chooser = networks.chooser(config, own_vocabulary(config.state_dir))
+    pool = decode_pool(config, engine.spec, views=networks.views)
     with kind(config.state_dir) as store:
         context = Context(config, store)
-        with Pipeline(context, engine, decode_pool(config, engine.spec), chooser) as pipeline:
+        with Pipeline(context, networks, pool, chooser) as pipeline:
             yield pipeline, context
 
 

@@ -19,7 +19,7 @@ import yaml
 from tagger.classify.download import download
 from tagger.classify.weights import find_weights
 from tagger.cli.common import ask_path, config_or_default, read_config
-from tagger.config.schema import Config
+from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import (
     DownloadError,
     PhotoVanishedError,
@@ -106,7 +106,13 @@ def _write_config(folder: str, inbox: str, weights: tuple[str, str], own: Config
     settings = {
         "state_dir": os.path.join(folder, "state"),
         "watch": [{"path": inbox}],
-        "model": {"name": weights[0], "weights": weights[1]},
+        # Drawings say nothing to the others, and a demo is to download no more than it needs.
+        "model": {
+            "name": weights[0],
+            "weights": weights[1],
+            "scenes": NO_MODEL,
+            "detector": NO_MODEL,
+        },
         "labels": {"language": own.labels.language},
     }
     with open(path, "w", encoding="utf-8") as file:

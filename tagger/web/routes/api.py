@@ -148,6 +148,7 @@ def api(services: Services) -> Blueprint:
             ],
             "keywords": [list(keyword) for keyword in guess.keywords],
             **facts_json(guess.facts),
+            "boxes": guess.boxes,
             "model": guess.model,
             "milliseconds": {name: round(ms, 1) for name, ms in guess.milliseconds.items()},
         }

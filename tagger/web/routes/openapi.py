@@ -59,6 +59,9 @@ _FACTS = {
     "latitude": _maybe(_NUMBER),
     "longitude": _maybe(_NUMBER),
 }
+# `box`: left, top, width and height, relative to the photo as it is displayed. Null: no detector
+# has looked at it.
+_BOXES = _maybe(_list(_record(label=_TEXT, score=_NUMBER, box=_list(_NUMBER))))
 _TAG = {"label": _TEXT, "confidence": _NUMBER, "path": _TEXTS, "source": _TEXT}
 _PHOTO = {
     "id": _WHOLE,
@@ -78,6 +81,7 @@ SCHEMAS: dict[str, _Schema] = {
         tags=_list(_record(**_TAG, reason=_maybe(_TEXT))),
         keywords=_list(_TEXTS),
         **_FACTS,
+        boxes=_BOXES,
         model=_TEXT,
         milliseconds={"type": "object", "additionalProperties": _NUMBER},
     ),
@@ -92,9 +96,7 @@ SCHEMAS: dict[str, _Schema] = {
         view=_TEXT,
         top=_list(_record(label=_TEXT, probability=_NUMBER)),
         model=_maybe(_TEXT),
-        # `box`: left, top, width and height, relative to the photo as it is displayed. Null: no
-        # detector has looked at the photo.
-        boxes=_maybe(_list(_record(index=_WHOLE, label=_TEXT, score=_NUMBER, box=_list(_NUMBER)))),
+        boxes=_BOXES,
         people=_maybe(_WHOLE),
         tagged_at=_maybe(_TEXT),
         note=_maybe(_TEXT),

@@ -52,7 +52,7 @@ def test_the_published_form_is_read(tmp_path: Path, of_a_gpu: bool) -> None:
     engine = TorchEngine(NAME, str(tmp_path / FILE), threads=1)
     assert engine.categories == places365()
     assert engine.model_id.startswith(f"{NAME}-")
-    assert (engine.spec.resize, engine.spec.size) == (256, 224)
+    assert (engine.spec.resize, engine.spec.size, engine.spec.squash) == (256, 224, True)
     crops = random_crops(2)
     found = np.stack([one.probabilities for one in engine.predict(crops)])
     assert found == pytest.approx(plain_probabilities(model, crops), abs=1e-5)
@@ -67,6 +67,7 @@ def test_it_is_converted_beside_that_of_subjects(
     scenes = convert(NAME, str(tmp_path / FILE), str(tmp_path))
     assert os.path.exists(subjects.path), "the two are not taken for versions of one"
     assert scenes.categories == places365()
+    assert (scenes.spec.squash, subjects.spec.squash) == (True, False)
     crops = random_crops(2)
     ours = OnnxEngine(scenes, threads=1).predict(crops)
     theirs = TorchEngine(NAME, str(tmp_path / FILE), threads=1).predict(crops)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from tagger.classify import catalog
+from tagger.classify.catalog import weights_of
 from tests.support.weights_server import HASHED_AS_RESNET18, RESNET18, serving
 
 
@@ -20,7 +23,9 @@ def no_weights_of_this_machine(monkeypatch):
 @pytest.fixture
 def bare(home):
     """Return a home without any weights."""
-    home.configure(model={"name": "resnet18", "download": False})
+    home.configure(
+        model={"name": "resnet18", "download": False, "scenes": "none", "detector": "none"}
+    )
     return home
 
 
@@ -34,16 +39,22 @@ def server(monkeypatch):
 
 def test_list_as_json(home, demo_weights):
     rows = home.json("model", "list")
-    assert [row["name"] for row in rows] == sorted({row["name"] for row in rows})
+    names = [row["name"] for row in rows if row["kind"] == "subjects"]
+    assert names == sorted(set(names))
     by_name = {row["name"]: row for row in rows}
     assert by_name["resnet18"] == {
         "name": "resnet18",
+        "kind": "subjects",
         "megabytes": pytest.approx(44.7),
         "accuracy": pytest.approx(69.758),
         "file": RESNET18,
         "path": str(demo_weights),
         "configured": True,
+        "licence": "BSD-3-Clause; trained on ImageNet, whose terms are for research",
+        "source": "https://docs.pytorch.org/vision/stable/models.html",
     }
+    assert by_name["yolox_nano"]["licence"] == "Apache-2.0"
+    assert by_name["resnet18_places365"]["kind"] == "scenes"
     others = [row for row in rows if row["name"] != "resnet18"]
     assert len(others) > 70
     assert not any(row["path"] or row["configured"] for row in others)
@@ -66,6 +77,50 @@ def test_list_as_a_table_shows_whole_paths(bare, monkeypatch, demo_weights):
     assert shown == str(folder / "resnet50.pth")
     monkeypatch.setenv("COLUMNS", "200")
     assert "resnet18 (configured)" in bare.run("model", "list")
+
+
+def test_networks_of_all_kinds_are_listed_with_their_origin(bare):
+    bare.configure(model={"scenes": "own/places.yaml", "detector": "yolox_tiny"})
+    rows = bare.json("model", "list")
+    configured = {row["kind"]: row["name"] for row in rows if row["configured"]}
+    own = str(bare.folder / "own" / "places.yaml")
+    assert configured == {"subjects": "resnet18", "scenes": own, "detector": "yolox_tiny"}
+    text = bare.run("model", "list")
+    assert "yolox_tiny (configured)" in text and "Apache-2.0" in text and "CC BY" in text
+
+
+def test_path_of_further_networks(bare):
+    bare.run("model", "path", "yolox_nano", code=2)
+    assert "yolox_nano.onnx" in bare.err
+    (bare.state / "models").mkdir(parents=True)
+    scenes = bare.state / "models" / "resnet18_places365.pth.tar"
+    scenes.write_bytes(b"x")
+    assert bare.run("model", "path", "resnet18_places365") == f"{scenes}\n"
+    own = bare.folder / "own.yaml"
+    bare.run("model", "path", str(own), code=2)
+    assert "there is no file" in bare.err
+    own.write_text("")
+    assert bare.run("model", "path", str(own)) == f"{own}\n"
+    assert bare.json("model", "path", str(own))["places"] == [str(own)]
+
+
+def test_all_configured_networks_are_downloaded(bare, server, monkeypatch):
+    bare.configure(model={"scenes": "resnet18_places365", "detector": "/own/yolox.onnx"})
+    body = b"y" * 45_500
+    scenes = replace(weights_of("resnet18_places365")[0], megabytes=0.0455)
+    monkeypatch.setattr(catalog, "_OTHERS", (scenes,))
+    server.files["/resnet18_places365.pth.tar"] = body
+    models = bare.state / "models"
+    said = bare.run("model", "download").splitlines()
+    assert said == [str(models / RESNET18), str(models / "resnet18_places365.pth.tar")]
+    assert (models / "resnet18_places365.pth.tar.sha256").exists()
+    bare.run("model", "download", "--url", f"{server.url}/x", code=2)
+
+
+def test_one_that_cannot_be_had_keeps_no_other_away(bare, server):
+    bare.configure(model={"scenes": "none", "detector": "yolox_nano"})
+    assert bare.run("model", "download", code=2) == f"{bare.state / 'models' / RESNET18}\n"
+    assert "404" in bare.err and "yolox_nano.onnx" in bare.err
 
 
 def test_path(bare, monkeypatch, demo_weights):

@@ -53,6 +53,22 @@ def test_values_arrive_in_their_records():
     assert (config.write.target, config.log.format) == ("none", "json")
 
 
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("yolox_tiny", "yolox_tiny"),
+        ("none", "none"),
+        ("own/yolox.onnx", "/etc/tagger/own/yolox.onnx"),
+        ("yolox.onnx", "/etc/tagger/yolox.onnx"),
+        ("/m/yolox.onnx", "/m/yolox.onnx"),
+        ("~/yolox.onnx", os.path.expanduser("~/yolox.onnx")),
+    ],
+)
+def test_a_network_is_named_or_its_file_is(value, read):
+    config = parse_config(f"model: {{detector: {value}}}", "/etc/tagger/c.yaml")
+    assert config.model.detector == read
+
+
 def test_all_mistakes_are_told_at_once_with_line_and_key():
     found = problems(
         "watch:\n  - path: a\n    mode: sometimes\n  - paht: b\nsettle_seconds: soon\n"

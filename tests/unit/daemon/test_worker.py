@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import pytest
 
 from tagger.classify.int8_trial import Verdict
-from tagger.classify.loader import EngineLoader
 from tagger.config.loader import load_config
 from tagger.daemon.candidate_queue import CandidateQueue
 from tagger.daemon.int8_promotion import TRIAL_STEP, WORTH_A_TRIAL
@@ -20,10 +19,12 @@ from tagger.daemon.worker import Worker
 from tagger.errors import ModelError
 from tagger.index.store import Store
 from tagger.pipeline.context import Context, WorkerEvents
+from tagger.pipeline.networks import NetworksLoader
 from tagger.pipeline.pipeline import Pipeline
 from tagger.records import Candidate, FileStat, Tagged
 from tagger.system.logs import Unforeseen
 from tests.conftest import wait_until
+from tests.support.networks import FakeDetector
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Quantized:
         return self.engine.predict(crops)
 
 
-class Loader(EngineLoader):
+class Loader(NetworksLoader):
     """An engine loader that finds out about int8 as the test says."""
 
     def __init__(self, stop, answer):
@@ -215,3 +216,39 @@ def test_a_single_run_does_not_try_for_ever(bench, monkeypatch):
     one = bench(None, single=True)
     one.thread.join(60)
     assert raised == [ZeroDivisionError]
+
+
+def people(bench, name):
+    """Return how many people were seen in a photo; None when no detector has looked."""
+    photo = bench.store.photo(str(bench.home.inbox / name))
+    return bench.store.prediction(photo.id).people
+
+
+def test_a_network_that_comes_later_is_taken_up(bench, scenes, eventually):
+    """What was tagged before is completed, and what comes then is looked at by all at once."""
+    work = bench(None)
+    work.tag(scenes[0], "before.jpg")
+    assert people(work, "before.jpg") is None
+    detector = FakeDetector()
+    work.loader.further._detector.engine = detector
+    work.loader.further.changed()
+    eventually(lambda: people(work, "before.jpg") == 3)
+    assert work.outcomes.get(timeout=60).how == "completed"
+    work.tag(scenes[1], "after.jpg")
+    assert people(work, "after.jpg") == 3
+    assert detector.seen == 2
+    eventually(lambda: work.worker.incomplete == 0)
+
+
+def test_a_single_run_completes_too(bench, scenes, eventually):
+    first = bench(None)
+    first.tag(scenes[0], "a.jpg")
+    first.stop()
+    work = bench(None, single=True)
+    eventually(lambda: work.worker._pipeline is not None)
+    work.loader.further._detector.engine = FakeDetector()
+    work.loader.further.changed()
+    eventually(lambda: people(work, "a.jpg") == 3)
+    work.until.set()
+    work.thread.join(60)
+    assert not work.thread.is_alive()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
 from tagger.classify.catalog import weights_of
 from tagger.classify.int8_trial import QUANTIZER, Verdict, cpu_kind
 from tagger.classify.onnx_store import OnnxModel
+from tagger.classify.weights import keep_digest
 from tagger.config.schema import Config, ModelConfig, WatchRoot, WriteConfig
 from tagger.doctor.checks import checks
 from tagger.doctor.folders import check_events, check_folders, count_folders
@@ -23,7 +25,7 @@ from tagger.doctor.machine import (
     check_state_dir,
 )
 from tagger.doctor.model import _engine, _int8, check_model
-from tagger.doctor.report import Installation
+from tagger.doctor.report import Installation, Result
 from tagger.system.mounts import Mounts
 from tests.support.installations import NOBODY, ROOT, only, running, state_of
 
@@ -233,6 +235,51 @@ def test_weights(config, tmp_path):
     )
     names = {result.name for result in check_model(patient_of(config))}
     assert names == {"weights", "engine", "int8"}
+
+
+def further(config: Config, tmp_path: Path, **model: object) -> tuple[Result, Result]:
+    """Return what is said of the network of scenes and of the detector."""
+    patient = patient_of(config, **model)
+    found = {result.name: result for result in checks(patient)}
+    return found["scenes"], found["detector"]
+
+
+def test_further_networks_that_are_missing_are_no_error(config, tmp_path):
+    for said in further(config, tmp_path):
+        assert said.state == "warning" and "photos are tagged without it" in said.message
+        assert "tagger model download" in said.remedy
+    for said in further(config, tmp_path, download=True):
+        assert "the daemon downloads it" in said.message
+    for said in further(config, tmp_path, scenes="none", detector="none"):
+        assert (said.state, said.message) == ("ok", "not asked for")
+
+
+def test_further_networks_that_are_there(config, tmp_path):
+    models = Path(config.state_dir) / "models"
+    models.mkdir(parents=True, exist_ok=True)
+    weights = models / "resnet18_places365.pth.tar"
+    weights.write_bytes(b"x")
+    (models / "yolox_nano.onnx").write_bytes(b"x")
+    scenes, detector = further(config, tmp_path)
+    assert scenes.state == "ok" and "not verified; CC-BY-4.0" in scenes.message
+    assert detector.state == "error" and "is damaged" in detector.message
+    keep_digest(str(weights))
+    assert "that of the first download" in further(config, tmp_path)[0].message
+    weights.write_bytes(b"y")
+    assert further(config, tmp_path)[0].state == "error"
+
+
+def test_networks_of_ones_own(config, tmp_path):
+    described, file = tmp_path / "a.yaml", tmp_path / "net.onnx"
+    own = {"scenes": str(described), "detector": str(file)}
+    assert [said.state for said in further(config, tmp_path, **own)] == ["error", "error"]
+    described.write_text("file: net.onnx\nclasses: [a, b]\nsize: 16\n")
+    file.write_bytes(b"x")
+    scenes, detector = further(config, tmp_path, **own)
+    assert scenes.state == detector.state == "ok"
+    assert "2 classes, your own" in scenes.message and str(file) in detector.message
+    described.write_text("size: 16\n")
+    assert "classes: it is missing" in further(config, tmp_path, **own)[0].message
 
 
 def test_engine(config):

@@ -10,6 +10,7 @@ import pytest
 from tagger.library.daemon_status import (
     DaemonStatus,
     LastPhoto,
+    NetworkStatus,
     ProgressSnapshot,
     UnexpectedErrors,
     read_status,
@@ -26,6 +27,10 @@ FULL = DaemonStatus(
     memory_mb=181.3,
     model="resnet18-abc",
     engine="onnx",
+    networks=(
+        NetworkStatus("detector", "yolox_nano", "yolox_nano-abc", None),
+        NetworkStatus("scenes", "own.yaml", None, "there is no file"),
+    ),
     problem="the disk is full",
     notice="it is built anew",
     paused_reason="paused",
@@ -33,6 +38,7 @@ FULL = DaemonStatus(
     errors=UnexpectedErrors(2, "what", 1.5),
     unconfined=("Landlock",),
     queue=3,
+    incomplete=4,
     progress=ProgressSnapshot(12, 3, 1.5, None),
     last=LastPhoto("/p/\udcff.jpg", 1.5, 71.5),
     roots=(

@@ -1,0 +1,84 @@
+"""What all networks say of decoded photos, as the index keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top
+from tagger.labels.evidence import Boxes, Evidence, Ranking, combine
+from tagger.records import Box, DecodedPhoto, Prediction
+
+if TYPE_CHECKING:
+    from tagger.pipeline.networks import Networks
+
+
+def stored_subjects(
+    model_id: str, photo: DecodedPhoto, predictions: Sequence[Prediction]
+) -> StoredPrediction:
+    """Return what is kept of the first network's ``predictions``: of the centre, and the ends."""
+    centre = predictions[0]
+    best = np.argsort(-centre.probabilities, kind="stable")[:TOP_KEPT]
+    together = combine(np.stack([prediction.probabilities for prediction in predictions]))
+    return StoredPrediction(
+        model_id=model_id,
+        top=pack_top((int(index), float(centre.probabilities[index])) for index in best),
+        evidence=Evidence.of(together).to_bytes(),
+        features=centre.features.astype("<f2").tobytes(),
+        crop_hash=photo.crop_hash,
+    )
+
+
+def look_further(
+    photos: Sequence[DecodedPhoto],
+    stored: Sequence[StoredPrediction],
+    networks: Networks,
+) -> list[StoredPrediction]:
+    """Return ``stored`` with what further ``networks`` say of the same ``photos``, in their order.
+
+    A network of scenes looks at the crop that it wants, a detector at the whole picture. A
+    photo that was decoded without these is left as it is.
+    """
+    found = list(stored)
+    scenes, detector = networks.scenes, networks.detector
+    if scenes is not None:
+        same = networks.views.crop is None
+        crops = [photo.crop if same else photo.other for photo in photos]
+        seen = [at for at, crop in enumerate(crops) if crop is not None]
+        said = (
+            scenes.predict(np.stack([crop for crop in crops if crop is not None])) if seen else []
+        )
+        for at, prediction in zip(seen, said, strict=True):
+            ranking = Ranking.of(prediction.probabilities, network=scenes.model_id)
+            found[at] = with_scenes(found[at], ranking)
+    if detector is not None:
+        for at, photo in enumerate(photos):
+            if photo.picture is not None:
+                [boxes] = detector.detect([photo.picture])
+                found[at] = with_boxes(found[at], stored_boxes(boxes, detector.model_id))
+    return found
+
+
+def stored_boxes(boxes: Sequence[Box], network: str) -> Boxes:
+    """Return a detector's boxes as evidence."""
+    classes = np.array([box.class_index for box in boxes], np.int64)
+    scores = np.array([box.score for box in boxes], np.float64)
+    rects = np.array([box[2:] for box in boxes], np.float64).reshape(-1, 4)
+    return Boxes.of(classes, scores, rects, network)
+
+
+def with_scenes(stored: StoredPrediction, scenes: Ranking) -> StoredPrediction:
+    """Return a prediction to which a network of scenes has been added."""
+    evidence = replace(Evidence.from_bytes(stored.evidence), scenes=scenes)
+    return replace(stored, evidence=evidence.to_bytes(), scenes_id=scenes.network)
+
+
+def with_boxes(stored: StoredPrediction, boxes: Boxes) -> StoredPrediction:
+    """Return a prediction to which a detector has been added."""
+    evidence = replace(Evidence.from_bytes(stored.evidence), boxes=boxes)
+    return replace(
+        stored, evidence=evidence.to_bytes(), detector_id=boxes.network, people=boxes.people
+    )

@@ -1,0 +1,260 @@
+"""The networks that look at a photo together, and how those besides the first are loaded.
+
+Photos never wait for a network of scenes or a detector: what there is says what it can, and the
+others look at the photos later, see :mod:`~tagger.pipeline.completion`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tagger.classify.catalog import places365
+from tagger.classify.child_process import never
+from tagger.classify.digest_cache import DigestCache
+from tagger.classify.loader import (
+    POLL_SECONDS,
+    EngineLoader,
+    NetworkLoader,
+    open_engine,
+    own_file,
+    scenes_config,
+)
+from tagger.classify.weights import find_weights, models_dir
+from tagger.config.schema import NO_MODEL, Config
+from tagger.labels.chooser import make_chooser
+from tagger.paths import is_model_path
+from tagger.records import ExtraViews
+
+if TYPE_CHECKING:
+    from tagger.classify.engine import Engine
+    from tagger.detect.detector import Detector
+    from tagger.index.rows import StoredPrediction
+    from tagger.labels.chooser import Chooser
+    from tagger.labels.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
+
+STEP_SECONDS = 0.1
+"""How often a wait for weights is asked to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """What looks at photos: the classifier of subjects and, if there are any, two others."""
+
+    subjects: Engine
+    scenes: Engine | None = None
+    detector: Detector | None = None
+
+    @property
+    def views(self) -> ExtraViews:
+        """What the others want of a photo besides the crops of the first."""
+        same = self.scenes is None or self.scenes.spec == self.subjects.spec
+        crop = None if self.scenes is None or same else self.scenes.spec
+        return ExtraViews(crop, self.detector.side if self.detector else 0)
+
+    def chooser(self, config: Config, vocabulary: Vocabulary) -> Chooser:
+        """Return what chooses tags from the evidence of these networks."""
+        scenes = self.scenes.categories if self.scenes is not None else None
+        if scenes == places365():
+            scenes = None
+        return make_chooser(self.subjects.categories, config, vocabulary, scenes)
+
+    def lacking(self, stored: StoredPrediction) -> Networks:
+        """Return the networks without those that have looked at a photo already."""
+        return Networks(
+            self.subjects,
+            self.scenes if stored.scenes_id is None else None,
+            self.detector if stored.detector_id is None else None,
+        )
+
+
+class DetectorLoader(NetworkLoader["Detector"]):
+    """Loads the detector that ``model.detector`` names."""
+
+    def model_name(self, config: Config) -> str:
+        return config.model.detector
+
+    def key(self, config: Config) -> tuple[Any, ...]:
+        model = config.model
+        return (config.state_dir, model.detector, model.threads, model.download)
+
+    def find(self, config: Config) -> str:
+        name, state_dir = config.model.detector, config.state_dir
+        if is_model_path(name):
+            return own_file(name)
+        digest = DigestCache(models_dir(state_dir)).of
+        return find_weights(name, configured=None, state_dir=state_dir, digest=digest)
+
+    def open(self, config: Config, path: str) -> Detector:
+        from tagger.detect.onnx_detector import OnnxDetector
+
+        digest = DigestCache(models_dir(config.state_dir)).of(path)
+        name = os.path.splitext(os.path.basename(path))[0]
+        return OnnxDetector(path, f"{name}-{digest[:8]}", threads=config.model.threads)
+
+
+class _Loading(threading.Thread):
+    """The thread that loads; ``left`` is set to have it end."""
+
+    left = False
+
+
+class FurtherNetworks:
+    """Loads, in a thread of its own, what a config asks for besides the first network.
+
+    ``stop`` ends what it does; :attr:`changed` is called in that thread when a network has come.
+    For any thread.
+    """
+
+    def __init__(self, stop: Callable[[], bool] = never) -> None:
+        self.changed: Callable[[], None] = lambda: None
+        self._stop = stop
+        self._config: Config | None = None
+        self._scenes = EngineLoader(self._stopped, optional=True)
+        self._detector = DetectorLoader(self._stopped, optional=True)
+        self._thread: _Loading | None = None
+
+    @property
+    def scenes(self) -> Engine | None:
+        """The network of scenes, once it is there."""
+        return self._scenes.engine
+
+    @property
+    def detector(self) -> Detector | None:
+        """The detector, once it is there."""
+        return self._detector.engine
+
+    def states(self) -> list[dict[str, Any]]:
+        """Return kind, name, model id (None: not there) and problem of each that is asked for."""
+        return [
+            {
+                "kind": kind,
+                "name": name,
+                "model": loader.engine.model_id if loader.engine else None,
+                "problem": str(loader.error) if loader.error and not loader.engine else None,
+            }
+            for kind, name, loader in self._asked()
+        ]
+
+    def load(self, config: Config) -> None:
+        """Begin to load what ``config`` asks for, unless that is done or going on already."""
+        if self._config is not None and self._config.model == config.model:
+            running = self._thread is not None and self._thread.is_alive()
+            if running or all(loader.engine for _, _, loader in self._asked()):
+                return
+        if self._thread is not None:
+            self._thread.left = True
+            self._thread.join()
+        self._config = config
+        self._drop_unwanted(config)
+        self._thread = _Loading(target=self._run, args=[config], name="networks", daemon=True)
+        self._thread.start()
+
+    def load_now(self, config: Config) -> None:
+        """Load what is on this machine, in this thread; nothing is downloaded or waited for."""
+        if self._config is not None and self._config.model == config.model:
+            return
+        self._config = config
+        self._drop_unwanted(config)
+        offline = replace(config, model=replace(config.model, download=False))
+        for _, _, loader in self._asked():
+            loader.get(offline if loader is self._detector else scenes_config(offline))
+
+    def join(self, timeout: float = 3.0) -> None:
+        """Wait until the loading has ended, after a stop."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _asked(self) -> list[tuple[str, str, NetworkLoader[Any]]]:
+        if self._config is None:
+            return []
+        model = self._config.model
+        every: tuple[tuple[str, str, NetworkLoader[Any]], ...] = (
+            ("detector", model.detector, self._detector),  # first: small, and as it is
+            ("scenes", model.scenes, self._scenes),
+        )
+        return [one for one in every if one[1] != NO_MODEL]
+
+    def _stopped(self) -> bool:
+        return self._stop() or getattr(threading.current_thread(), "left", False)
+
+    def _drop_unwanted(self, config: Config) -> None:
+        """Forget networks that ``config`` does not ask for."""
+        if config.model.scenes == NO_MODEL:
+            self._scenes = EngineLoader(self._stopped, optional=True)
+        if config.model.detector == NO_MODEL:
+            self._detector = DetectorLoader(self._stopped, optional=True)
+
+    def _run(self, config: Config) -> None:
+        missing = [loader for _, _, loader in self._asked()]
+        while missing and not self._stopped():
+            for loader in missing[:]:
+                own = config if loader is self._detector else scenes_config(config)
+                try:
+                    found = loader.get(own)
+                except Exception:
+                    log.exception("a network could not be loaded")
+                    continue
+                if found is not None:
+                    missing.remove(loader)
+                    self.changed()
+            waited = 0.0
+            while missing and waited < POLL_SECONDS and not self._stopped():
+                time.sleep(STEP_SECONDS)
+                waited += STEP_SECONDS
+
+
+class NetworksLoader(EngineLoader):
+    """Keeps all networks over reloads: the first as any loader does, the others beside the work."""
+
+    def __init__(self, stop: Callable[[], bool]) -> None:
+        super().__init__(stop)
+        self.further = FurtherNetworks(stop)
+
+    def has_more_than(self, networks: Networks) -> bool:
+        """Whether a network has come since ``networks`` were given."""
+        known = (networks.scenes, networks.detector)
+        return (self.further.scenes, self.further.detector) != known
+
+    @property
+    def networks(self) -> Networks | None:
+        """What there is now; None without the first network."""
+        if self.engine is None:
+            return None
+        return Networks(self.engine, self.further.scenes, self.further.detector)
+
+    def load(self, config: Config, *, now: bool) -> Networks | None:
+        """Return what there is for ``config``, and have the others loaded.
+
+        ``now``: those that are on this machine are waited for. None without the first network,
+        see ``error``.
+        """
+        if self.get(config) is None:
+            return None
+        if now:
+            self.further.load_now(config)
+        else:
+            self.further.load(config)
+        return self.networks
+
+
+def open_networks(config: Config, *, stop: Callable[[], bool] = never) -> Networks:
+    """Return the networks for ``config`` that are on this machine, now or never.
+
+    Raise ModelError (WeightsNotFoundError) without the first, StoppedError.
+    """
+    return with_further(open_engine(config, stop=stop), config, stop=stop)
+
+
+def with_further(engine: Engine, config: Config, *, stop: Callable[[], bool] = never) -> Networks:
+    """Return ``engine`` with those of the other networks that are on this machine."""
+    further = FurtherNetworks(stop)
+    further.load_now(config)
+    return Networks(engine, further.scenes, further.detector)
