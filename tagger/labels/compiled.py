@@ -22,9 +22,9 @@ class Node(NamedTuple):
     ``names`` has its name by language ("en" always, equal to ``label``), ``synonyms``
     more words to search for. ``classes``, ``scenes`` and ``things`` are the outputs that it
     stands for, of ImageNet's networks (leaves only), of Places365's and of the detector;
-    ``implied_by`` are scenes that stand for another label and show this one, too; ``at_least`` is
-    how many of the thing there must be. ``policy`` "reluctant" needs far more evidence, "never"
-    is not said.
+    ``implied_by`` are scenes that stand for another label and show this one, too; ``at_least``
+    is how many of the thing there must be; ``hints`` are labels that tell that one is here.
+    ``policy`` "reluctant" needs far more evidence, "never" is not said.
     """
 
     # A NamedTuple: more than a thousand are made whenever the program starts.
@@ -40,6 +40,7 @@ class Node(NamedTuple):
     things: tuple[int, ...] = ()
     implied_by: tuple[int, ...] = ()
     at_least: int = 1
+    hints: tuple[str, ...] = ()
 
 
 class CompiledVocabulary(NamedTuple):
@@ -105,13 +106,13 @@ def dump_ready(ready: CompiledVocabulary, text: str) -> str:
 
 def _sources(stored: Sequence[Any]) -> tuple[Any, ...]:
     """Return the last fields of a label, which are left out when they hold nothing."""
-    return (*map(tuple, stored[:3]), stored[3]) if stored else ()
+    return (*map(tuple, stored[:3]), stored[3], tuple(stored[4])) if stored else ()
 
 
 def _line(node: Node) -> str:
     """Return a label; without its last fields when they hold nothing."""
-    sources = node[-4:] != ((), (), (), 1)
-    return _json(node if sources else node[:-4])
+    sources = node[-5:] != ((), (), (), 1, ())
+    return _json(node if sources else node[:-5])
 
 
 def _json(value: Any) -> str:

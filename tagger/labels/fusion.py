@@ -6,7 +6,7 @@ the detector's (``tabby`` below ``cat``) is read with that thing's score, becaus
 there without it. The numbers are joined by logistic regression in log-odds: what a label's
 kind needs for a start, and for each network that speaks and has seen the photo a constant and
 a weight. A network that is missing adds nothing. A parent is at least as probable as what is
-below it. ``bench/labels/fit_home.py`` finds the weights on photos of homes.
+below it. ``tools/calibrate/fit_home.py`` finds the weights on photos of homes.
 """
 
 from __future__ import annotations
@@ -29,9 +29,23 @@ if TYPE_CHECKING:
 
 _FILE = Path(__file__).parent / "fusion.yaml"
 
-FusedKind = Literal["people", "animal", "thing", "doubtful", "place", "setting", "object"]
-"""Kinds of labels that are weighed alike: people; animals; what the detector knows, and of that
-what it often mistakes; places; indoors and outdoors; everything else."""
+FusedKind = Literal[
+    "person",
+    "group",
+    "beast",
+    "animal",
+    "thing",
+    "doubtful",
+    "variety",
+    "indoors",
+    "outdoors",
+    "place",
+    "vague",
+    "object",
+]
+"""Kinds of labels that are weighed alike: people, and several of them; animals that the detector
+knows, and others; things that it knows, and those that it often mistakes; what is below such a
+thing; indoors; outdoors; places; roots that say little; everything else."""
 
 KINDS: tuple[FusedKind, ...] = get_args(FusedKind)
 NETWORKS = ("subjects", "scenes", "things")
@@ -45,12 +59,19 @@ DOUBTFUL = frozenset(
 )
 """Things that the detector often sees where there are none, or that are mostly minor matters."""
 
-LEAST = 0.004
-"""Below this a network's number says no more than that it saw nothing."""
+VAGUE = frozenset(
+    "animal vehicle clothing household electronics architecture landscape sport".split()
+)
+"""Roots that say little alone."""
 
-TERMS = 1 + 2 * len(NETWORKS) + 1
-"""Weights of a kind: its constant; a constant and a weight for each network; how much a person
-that fills the picture matters."""
+SILENT = 0.01
+"""Below this number a network says only that it sees nothing, as it mostly does."""
+MOST = 0.996
+"""Above this a network's number makes nothing surer."""
+
+TERMS = 1 + 3 * len(NETWORKS) + 1
+"""Weights of a kind: its constant; for each network a constant, what it matters that it sees
+nothing, and the weight of its log-odds; how much it matters that there is something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,44 +79,50 @@ class FusionCalibration:
     """How the networks' numbers are joined.
 
     ``scenes_temperature`` as ``Calibration.temperature``; ``weights`` has by kind :data:`TERMS`
-    numbers; ``curve`` the points (precision, threshold), both rising, of all labels.
+    numbers; ``curves`` has by kind the points (precision, threshold), both rising.
     """
 
     scenes_temperature: float
     weights: Mapping[FusedKind, tuple[float, ...]]
-    curve: tuple[tuple[float, float], ...]
+    curves: Mapping[FusedKind, tuple[tuple[float, float], ...]]
 
     @property
     def digest(self) -> str:
         """A text that changes with the calibration."""
-        text = repr((self.scenes_temperature, sorted(self.weights.items()), self.curve))
+        text = repr(
+            (self.scenes_temperature, sorted(self.weights.items()), sorted(self.curves.items()))
+        )
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
-    def threshold(self, precision: float) -> float:
-        """Return the least probability at which a label is given."""
-        return float(np.interp(precision, [p for p, _ in self.curve], [t for _, t in self.curve]))
+    def threshold(self, kind: FusedKind, precision: float) -> float:
+        """Return the least probability at which a label of ``kind`` is given."""
+        points = self.curves[kind]
+        return float(np.interp(precision, [p for p, _ in points], [t for _, t in points]))
 
 
 @functools.cache
 def load_fusion_calibration() -> FusionCalibration:
     """Return the calibration that is shipped, ``fusion.yaml``."""
     content = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    curve = tuple((float(p), float(t)) for p, t in content["thresholds"])
-    weights: dict[FusedKind, tuple[float, ...]] = {
-        kind: tuple(map(float, content["weights"][kind])) for kind in KINDS
-    }
-    return FusionCalibration(float(content["scenes_temperature"]), weights, curve)
+    weights: dict[FusedKind, tuple[float, ...]] = {}
+    curves: dict[FusedKind, tuple[tuple[float, float], ...]] = {}
+    for kind in KINDS:
+        weights[kind] = tuple(map(float, content["weights"][kind]))
+        curves[kind] = tuple((float(p), float(t)) for p, t in content["thresholds"][kind])
+    return FusionCalibration(float(content["scenes_temperature"]), weights, curves)
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
     """What each network says of each of N labels, in 0…1; NaN where it does not speak.
 
-    ``parts`` is (N, 3) in the order of :data:`NETWORKS`. ``fill`` is how much of the picture the
-    largest person takes, 0 without one.
+    ``parts`` is (N, 3) in the order of :data:`NETWORKS`. ``rest`` (N,) is how much the detector
+    sees of anything else: the best score of a box, times the root of the share of the picture
+    that it takes. ``fill`` is the share that the largest person takes, times its score.
     """
 
     parts: NDArray[np.float64]
+    rest: NDArray[np.float64]
     fill: float
 
 
@@ -113,10 +140,12 @@ class Fusion:
         paths = [vocabulary.path(node.label) for node in nodes]
         self._scenes = self._scene_matrix(vocabulary, number, scenes)
         has_class = [bool(node.classes) for node in nodes]
+        has_scene = [bool(node.scenes) for node in nodes]
         things = [node.things for node in nodes]
         for n in range(len(nodes) - 1, -1, -1):  # children come after their parents
             if parents[n] >= 0:
                 has_class[parents[n]] |= has_class[n]
+                has_scene[parents[n]] |= has_scene[n]
         self._inherits = np.zeros(len(nodes), bool)
         for n, parent in enumerate(parents):
             # Nobody sees a car from inside: what is a scene itself needs no box.
@@ -126,9 +155,36 @@ class Fusion:
             [has_class, self._scenes.any(axis=0), [bool(found) for found in things]], axis=1
         )
         self.kinds: list[FusedKind] = [
-            self._kind(path, self.speaks[n], [vocabulary.things[thing] for thing in things[n]])
+            self._kind(
+                path,
+                has_scene[n],
+                [vocabulary.things[thing] for thing in things[n]],
+                bool(self._inherits[n]),
+            )
             for n, path in enumerate(paths)
         ]
+        self._kind_numbers = np.array([KINDS.index(kind) for kind in self.kinds])
+        # Related are the things of a label itself, of those below it and of the one above it.
+        self._related = np.zeros((len(nodes), len(vocabulary.things)), bool)
+        for n, found in enumerate(things):
+            self._related[n, list(found)] = True
+        for n in range(len(nodes) - 1, -1, -1):
+            if parents[n] >= 0:
+                self._related[parents[n]] |= self._related[n]
+        self._hints = []
+        for n, node in enumerate(nodes):
+            own = [number[hint] for hint in node.hints]
+            # Of two places that are told by what is there, one speaks against the other.
+            against = [
+                number[hint]
+                for other in nodes
+                if other is not node and other.implied_by and node.implied_by
+                for hint in other.hints
+            ]
+            if own:
+                told = (not has_class[n], not things[n])
+                self._hints.append((n, own, against, told))
+                self.speaks[n, [0, 2]] = True
         needs = [(n, thing, nodes[n].at_least) for n, found in enumerate(things) for thing in found]
         self._needs = tuple(np.array(column, np.intp) for column in zip(*needs, strict=True))
         self._most = max((node.at_least for node in nodes), default=1)
@@ -158,16 +214,23 @@ class Fusion:
         return matrix
 
     @staticmethod
-    def _kind(path: Sequence[str], speaks: NDArray[np.bool_], things: Sequence[str]) -> FusedKind:
+    def _kind(
+        path: Sequence[str], has_scene: bool, things: Sequence[str], inherits: bool
+    ) -> FusedKind:
         if path[0] == "person":
-            return "people"
+            return "person" if len(path) == 1 else "group"
+        if len(path) == 1 and path[0] in VAGUE:
+            return "vague"
         if path[0] == "animal":
-            return "animal"
+            return "beast" if things and not inherits else "animal"
         if things:
-            return "doubtful" if set(things) <= DOUBTFUL else "thing"
-        if speaks[NETWORKS.index("scenes")]:
-            return "setting" if path in (("indoors",), ("outdoors",)) else "place"
-        return "object"
+            own: FusedKind = "doubtful" if set(things) <= DOUBTFUL else "thing"
+            return "variety" if inherits else own
+        if path == ("indoors",):
+            return "indoors"
+        if path == ("outdoors",):
+            return "outdoors"
+        return "place" if has_scene else "object"
 
     def read(
         self,
@@ -187,25 +250,46 @@ class Fusion:
         if scenes is not None and scenes.class_count == len(self._scenes):
             masses = tempered(scenes, temperature)
             parts[:, 1] = masses @ self._scenes[scenes.indices]
-        fill = 0.0
+        fill, rest = 0.0, np.zeros(len(self.kinds))
         if boxes is not None:
             parts[:, 2] = self._best(boxes)
-            people = boxes.rects[boxes.classes == PERSON]
-            areas = boxes.scores[boxes.classes == PERSON] * people[:, 2] * people[:, 3]
-            fill = float(areas.max(initial=0.0))
+        self._tell(parts)
+        if boxes is not None:
+            areas = (boxes.rects[:, 2] * boxes.rects[:, 3]).astype(np.float64)
+            people = boxes.classes == PERSON
+            fill = float((boxes.scores * areas)[people].max(initial=0.0))
+            seen = np.zeros(256)
+            np.maximum.at(seen, boxes.classes, boxes.scores * np.sqrt(areas))
+            rest = np.where(self._related, 0.0, seen[: self._related.shape[1]]).max(axis=1)
         parts[~self.speaks] = np.nan
         # A box of a cat alone says nothing of tabbies.
         parts[self._inherits & np.isnan(parts[:, :2]).all(axis=1)] = np.nan
-        return Readings(parts, fill)
+        return Readings(parts, rest, fill)
+
+    def _tell(self, parts: NDArray[np.float64]) -> None:
+        """Put in how much there is of what tells of a label: 0.5 is neither for nor against."""
+        known = np.where(self.speaks, np.nan_to_num(parts), 0.0)
+        for n, own, against, (by_class, by_thing) in self._hints:
+            if by_class and not np.isnan(parts[n, 0]):
+                balance = known[own, 0].sum() - known[against, 0].sum()
+                parts[n, 0] = (1 + np.clip(balance, -1, 1)) / 2
+            if by_thing and not np.isnan(parts[n, 2]):
+                balance = known[own, 2].max() - known[against, 2].max(initial=0.0)
+                parts[n, 2] = (1 + balance) / 2
 
     def _best(self, boxes: Boxes) -> NDArray[np.float64]:
-        """Return for each label the best score of what it needs, 0 where there is too little."""
+        """Return for each label the best score of what it needs, 0 where there is too little.
+
+        Of people it is how probable it would be that any box is right, if they knew nothing of
+        each other: a small one alone is often wrong, three seldom are. (Of things it is no better.)
+        """
         table = np.zeros((self._most, 256))  # row k: the score that k + 1 boxes of a kind have
         seen = np.zeros(256, int)
         for kind, score in zip(boxes.classes.tolist(), boxes.scores.tolist(), strict=True):
             if seen[kind] < self._most:  # best first, as the boxes are
                 table[seen[kind], kind] = score
                 seen[kind] += 1
+        table[0, PERSON] = 1 - np.prod(1 - boxes.scores[boxes.classes == PERSON].astype(float))
         found = np.zeros(len(self.kinds))
         nodes, things, counts = self._needs
         np.maximum.at(found, nodes, table[counts - 1, things])
@@ -214,23 +298,25 @@ class Fusion:
     def terms(self, readings: Readings) -> NDArray[np.float64]:
         """Return what is weighed for each label: (N, :data:`TERMS`)."""
         present = ~np.isnan(readings.parts)
-        numbers = np.clip(np.where(present, readings.parts, 0.5), LEAST, 1 - LEAST)
-        odds = np.log(numbers / (1 - numbers))
+        numbers = np.where(present, readings.parts, 0.5)
+        silent = present & (numbers < SILENT)
+        numbers = np.minimum(np.where(silent, 0.5, numbers), MOST)
         table = np.ones((len(numbers), TERMS))
-        table[:, 1:-1:2] = present
-        table[:, 2:-1:2] = np.where(present, odds, 0.0)
-        table[:, -1] = readings.fill
+        table[:, 1:-1:3] = present
+        table[:, 2:-1:3] = silent
+        table[:, 3:-1:3] = np.log(numbers / (1 - numbers))
+        table[:, -1] = readings.rest
         return table
 
     def probabilities(
         self, readings: Readings, calibration: FusionCalibration
     ) -> NDArray[np.float64]:
         """Return the probability of each label, (N,), each parent's at least its children's."""
-        weights = np.array([calibration.weights[kind] for kind in self.kinds])
+        weights = np.array([calibration.weights[kind] for kind in KINDS])[self._kind_numbers]
         odds = (self.terms(readings) * weights).sum(axis=1)
         found = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-        # Of what no network speaks there is nothing to say.
-        found[np.isnan(readings.parts).all(axis=1)] = 0.0
+        # Of what no network sees anything there is nothing to say.
+        found[~(readings.parts >= SILENT).any(axis=1)] = 0.0
         for nodes, parents in self._upward:
             np.maximum.at(found, parents, found[nodes])
         return np.asarray(found)

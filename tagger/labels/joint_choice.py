@@ -15,25 +15,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagger.config.schema import LabelsConfig
-from tagger.labels.calibration import RELUCTANCE
 from tagger.labels.evidence import Evidence
-from tagger.labels.fusion import Fusion, FusionCalibration
+from tagger.labels.fusion import VAGUE, Fusion, FusionCalibration
 from tagger.labels.label_tree import NEVER, Decision, LabelTree
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VAGUE = frozenset(
-    "animal vehicle clothing household electronics architecture landscape sport".split()
-)
-"""Roots that say little alone."""
 WORN = frozenset(("clothing", "cosmetics"))
 """Roots that a person who fills the picture explains away."""
 FILLED = 0.25
 """The share of the picture that the largest person takes, times its score, to fill it."""
+ALONE = 0.1
+"""What a vague root alone leaves of the doubt that it is allowed above another label."""
 MOST_PLACES = 2
 
-_ORDER = {"place": 1, "setting": 2}  # after people, animals and things
+_ORDER = {"place": 1, "indoors": 2, "outdoors": 2}  # after people, animals and things
 
 
 class JointChoice:
@@ -49,12 +46,17 @@ class JointChoice:
         self._tree, self._fusion = tree, fusion
         self._config, self._calibration = config, calibration
         plain = config.threshold
-        usual = calibration.threshold(config.precision) if plain is None else plain
-        self._thresholds = tree.with_reluctance(np.full(tree.count, usual))
+        by_kind = {
+            kind: calibration.threshold(kind, config.precision) if plain is None else plain
+            for kind in calibration.curves
+        }
+        usual = np.array([by_kind[kind] for kind in fusion.kinds])
+        self._thresholds = tree.with_reluctance(usual)
         self._needed = tree.needed(self._thresholds)
         names = [path[0] for path in tree.paths]
         self._vague = np.array([len(p) == 1 and p[0] in VAGUE for p in tree.paths])
-        self._alone = 1 - (1 - usual) * RELUCTANCE if plain is None else plain
+        alone = np.where(self._vague, 1 - (1 - usual) * ALONE, usual)
+        self._alone = self._thresholds if plain is not None else alone
         self._worn = np.array([name in WORN for name in names])
 
     def decide(self, sums: NDArray[np.float64] | None, evidence: Evidence) -> Decision:
@@ -73,7 +75,7 @@ class JointChoice:
             needed = np.where(self._worn, NEVER, needed)
             notes = dict.fromkeys(np.flatnonzero(self._worn).tolist(), "a person wears it")
         lowest = tree.lowest(found >= needed)
-        alone = {n for n in lowest if self._vague[n] and found[n] < self._alone}
+        alone = {n for n in lowest if self._vague[n] and found[n] < self._alone[n]}
         if alone:
             notes |= dict.fromkeys(alone, "says too little alone")
             thresholds = np.where(self._vague, np.maximum(thresholds, self._alone), thresholds)

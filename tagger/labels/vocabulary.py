@@ -288,6 +288,7 @@ def _parsed(path: str, text: str) -> CompiledVocabulary:
             raw.things,
             raw.implied_by,
             raw.at_least,
+            raw.hints,
         )
         for raw in tree.nodes.values()
     ]

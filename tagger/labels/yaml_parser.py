@@ -27,6 +27,7 @@ _LABEL_KEYS = (
     "implied_by",
     "where",
     "at_least",
+    "hints",
     "policy",
     "below",
 )
@@ -42,7 +43,7 @@ class RawNode:
 
     ``classes``, ``scenes`` and ``things`` are what of ImageNet, of Places365 and of COCO it
     stands for, ``implied_by`` further scenes that show it, as indices; ``at_least`` is how
-    many of a thing there must be.
+    many of a thing there must be; ``hints`` are labels that tell that one is here.
     """
 
     label: str
@@ -55,6 +56,7 @@ class RawNode:
     things: tuple[int, ...] = ()
     implied_by: tuple[int, ...] = ()
     at_least: int = 1
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,7 @@ class _TreeReader(YamlReader):
             things,
             self.implied(keys, label),
             at_least,
+            tuple(name for name, _ in self._named(keys.get("hints"))),
         )
         # Reserve the place first: the mapping lists parents before their children.
         self.nodes[label] = node_of
@@ -327,6 +330,10 @@ class _TreeReader(YamlReader):
         return "normal"
 
     def check_whole(self) -> None:
+        for label, node in self.nodes.items():
+            for hint in node.hints:
+                if hint not in self.nodes:
+                    self.problem(0, f"`{label}`.hints: there is no label `{hint}`")
         missing = [i for i in range(self.class_count) if i not in self.class_of]
         if missing:
             some = ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")

@@ -60,8 +60,9 @@ def evidence(vocabulary: Vocabulary) -> Callable[..., Evidence]:
 @pytest.fixture(scope="session")
 def joined() -> FusionCalibration:
     """Return a calibration that adds up log-odds, with 0.8 for every label."""
-    weights = {kind: (0.0, *(0.0, 1.0) * len(NETWORKS), 0.0) for kind in KINDS}
-    return FusionCalibration(1.0, weights, ((0.5, 0.8), (1.0, 0.8)))
+    weights = {kind: (0.0, *(0.0, -5.0, 1.0) * len(NETWORKS), 0.0) for kind in KINDS}
+    curves = dict.fromkeys(KINDS, ((0.5, 0.8), (1.0, 0.8)))
+    return FusionCalibration(1.0, weights, curves)
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,7 @@ tree:
   people: {thing: person, at_least: 3, zh: 人群}
   glass: {thing: wine glass, zh: 杯}
   living room: {scene: living_room, zh: 客厅}
-  indoors: {where: indoor, zh: 室内}
+  indoors: {where: indoor, zh: 室内, hints: [glass]}
   sea: {zh: 海, implied_by: beach, where: outdoor}
 """
 
@@ -107,6 +107,7 @@ def test_scenes_and_things_are_read():
     assert (nodes["people"].things, nodes["people"].at_least) == ((0,), 3)
     assert nodes["glass"].things == (1,)
     assert nodes["indoors"].implied_by == (1,)
+    assert nodes["indoors"].hints == ("glass",)
     assert set(nodes["sea"].implied_by) == {0}
 
 
@@ -119,6 +120,7 @@ def test_scenes_and_things_are_read():
         ("thing: wine glass", "thing: person", "1 things have no label: wine glass"),
         ("indoor: living", "indoor: dining", "line 3: `indoor`: unknown scene 'dining room'"),
         ("where: indoor", "where: inside", "`indoors`.where must be one of indoor, outdoor"),
+        ("[glass]", "[mug]", "`indoors`.hints: there is no label `mug`"),
         ("at_least: 3", "at_least: 1", "`people`.at_least must be 2 or more"),
         ("beach living_room", "beach beach", "`scenes`: 'beach' is named twice"),
     ],
