@@ -27,8 +27,10 @@ from tagger.labels.chooser import Chooser
 from tagger.labels.fusion import VAGUE, FusionCalibration
 from tagger.labels.vocabulary import Vocabulary, load_vocabulary
 from tagger.records import Tag
+from tools.calibrate import home_evidence
 from tools.calibrate.fit_home import FOLDS, HomeFit, only
-from tools.calibrate.home_photos import MODEL, HomePhoto, load_photos
+from tools.calibrate.home_photos import CACHE, MODEL, SETS, HomePhoto, load_photos
+from tools.calibrate.photos import SHARED
 
 ALL = ("subjects", "scenes", "boxes")
 METHODS: dict[str, tuple[str, ...]] = {
@@ -228,12 +230,16 @@ def main() -> int:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("home.json"))
-    parser.add_argument("--scenes", default="scenes_squash", help="Column of the cache.")
-    parser.add_argument("--temperature", type=float, default=1.0, help="Of the scenes.")
     parser.add_argument("--wrong", type=Path, help="Write the wrong tags of all three there.")
     asked = parser.parse_args()
+    if not SHARED.is_dir():
+        print("the shared networks and photos (../shared) are not there: nothing is measured")
+        return 0
     vocabulary = load_vocabulary()
-    fit = HomeFit(load_photos(vocabulary, asked.scenes), vocabulary, asked.temperature)
+    if not all((CACHE / f"{name}.npz").exists() for name in SETS):
+        print("the networks are asked about 869 photos first; that takes some minutes")
+        home_evidence.main()
+    fit = HomeFit(load_photos(vocabulary), vocabulary)
 
     def note(method: str, given: Given) -> None:
         if asked.wrong and method == "all three":

@@ -255,8 +255,8 @@ def told(calibration: FusionCalibration) -> str:
     lines = [
         "# How the networks' numbers are joined. Written by tools/calibrate/calibrate_home.py;",
         "# the method is told in fusion.py and tools/calibrate/fit_home.py. `weights` has by kind",
-        "# of label: its constant; for subjects, scenes and things a constant, what silence matters",
-        "# and the weight of the log-odds; what anything else that the detector sees matters.",
+        "# of label: its constant; for subjects, scenes and things a constant, what silence counts",
+        "# and the weight of the log-odds; what anything else that the detector sees counts.",
         "# `thresholds` has the points [precision, threshold].",
         f"scenes_temperature: {calibration.scenes_temperature}",
         "weights:",

@@ -84,7 +84,7 @@ def _of_imagenet(label: str, vocabulary: Vocabulary) -> bool:
     return not others and not above and any(node.classes for node in below)
 
 
-def load_photos(vocabulary: Vocabulary, scenes: str = "scenes_squash") -> list[HomePhoto]:
+def load_photos(vocabulary: Vocabulary, scenes: str = "scenes") -> list[HomePhoto]:
     """Return all photos. ``scenes`` names the column of the cache that is the scenes' answer."""
     found = []
     for folder in SETS:
