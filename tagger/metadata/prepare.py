@@ -23,7 +23,7 @@ from tagger.metadata.refusals import naming
 from tagger.metadata.safe_write.replace import MAX_READ
 from tagger.metadata.tag_owner import TagOwner
 from tagger.metadata.targets import XmpSidecar, embedding_place
-from tagger.metadata.xmp.keywords import merged, with_parents, without
+from tagger.metadata.xmp.keywords import KeywordPath, merged, with_parents, without
 from tagger.metadata.xmp.packet import remembering
 from tagger.records import Candidate, JournalEntry, Keyword
 
@@ -66,7 +66,7 @@ def prepare(
             candidate.path,
             files.photo.stat,
             deleted=tuple(sorted(files.deleted)),
-            user_keywords=with_parents(users),
+            user_keywords=_with_parents(users, kept),
             taken_at=files.taken_at(),
             read=files.read_stats,
             copies=files.copies_in_iptc({keyword.name for keyword in kept}),
@@ -86,6 +86,14 @@ def prepare(
             made.discard()
             raise
     return made
+
+
+def _with_parents(
+    users: Sequence[KeywordPath], keywords: Sequence[Keyword]
+) -> tuple[KeywordPath, ...]:
+    """Return the user's keywords and what is above them, but for what is there as ours."""
+    own, ours = {*users}, {keyword.path for keyword in keywords}
+    return tuple(path for path in with_parents(users) if path in own or path not in ours)
 
 
 @dataclass(slots=True)

@@ -185,11 +185,13 @@ def _shows_ours(entry: JournalEntry, parsed: Packet, changed: frozenset[str]) ->
     words = {key(word) for word in entry.tags.values()} - theirs
     paths = [tuple(map(key, path)) for path in _our_paths(entry, words)]
     ours = {path[:n] for path in paths for n in range(2, len(path))} | {*paths}
-    found = {
+    values = [
         tuple(map(key, steps_of(name, value)))
         for name in changed - {properties.SUBJECT}
         for value in parsed.texts(name)
-    }
+    ]
+    # A keyword below one of ours, too, is of one who saw that.
+    found = {value[:n] for value in values for n in range(2, len(value) + 1)} | {*values}
     if any("\n".join(path) not in theirs for path in ours & found):
         return True
     if properties.SUBJECT not in changed:

@@ -391,3 +391,11 @@ def test_iptc_added_to_the_photo_while_ours_are_in_the_sidecar(tmp_path: Path) -
     case.write()
     add_iptc(case.photo, [*case.words, "Rex"])
     assert case.yours(case.settled()) == {"Rex"}
+
+
+def test_a_keyword_below_one_of_ours_is_of_one_who_saw_that(case: Case) -> None:
+    DigiKam(["/".join((*case.words[:2], "Rex"))]).write(case.file)
+    made = case.settled()
+    assert made.deleted == ("Labrador retriever",)
+    assert case.yours(made) == {"/".join((*case.words[:2], "Rex"))}  # what is above it is ours
+    assert keywords_in(case.file)["TagsList"] == ["/".join((*case.words[:2], "Rex"))]
