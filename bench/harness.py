@@ -1,4 +1,8 @@
-"""A home for a daemon to be measured in, and what is measured of its processes."""
+"""A home for a daemon to be measured in, and what is measured of its processes.
+
+The environment variables ``BENCH_SCENES`` and ``BENCH_DETECTOR`` name further networks that are to
+look at the photos, as ``model.scenes`` and ``model.detector`` do; without them there are none.
+"""
 
 from __future__ import annotations
 
@@ -65,6 +69,11 @@ class Model:
                 os.link(file, models / file.name)
 
 
+def further_networks() -> dict[str, str]:
+    """Return the keys of ``model`` in the config that name the networks besides the first."""
+    return {key: os.environ.get(f"BENCH_{key.upper()}", "none") for key in ("scenes", "detector")}
+
+
 class Home:
     """A folder with an inbox, a state directory and a config like a user's.
 
@@ -83,6 +92,7 @@ class Home:
             "model": {"weights": str(model.weights), "download": False},
             "log": {"format": "json"},
         } | settings
+        settings["model"] = further_networks() | settings["model"]
         self._config.write_text(yaml.safe_dump(settings))
 
     def command(self, *arguments: str) -> list[str]:

@@ -46,7 +46,8 @@ class CustomNetwork:
     """What a YAML file says of an ONNX classifier; ``path`` is the ONNX file's.
 
     ``mean`` and ``deviation`` are of pixels in 0…1, both None for a network that takes 0…255.
-    ``categories`` has for each class the label it means, or its own name.
+    ``categories`` has for each class the label it means, or its own name; ``classes_file`` is
+    where these names are, if in a file of their own.
     """
 
     path: str
@@ -58,11 +59,12 @@ class CustomNetwork:
     output: str
     features: str
     gives_logits: bool
+    classes_file: str = ""
 
     @property
     def digest(self) -> str:
         """A text of 16 hexadecimal digits that changes with what the YAML file says."""
-        values = [getattr(self, one.name) for one in dataclasses.fields(self)[1:]]
+        values = [getattr(self, one.name) for one in dataclasses.fields(self)[1:-1]]
         return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
 
@@ -117,6 +119,7 @@ class _Reader:
         self.problems: list[tuple[int, str]] = []
         self._nodes: dict[str, yaml.Node] = {}
         self._first = 1
+        self._classes_file = ""
 
     def network(self, root: yaml.Node | None) -> CustomNetwork | None:
         """Return the network; None after noting what is wrong."""
@@ -164,6 +167,7 @@ class _Reader:
             self._text("output", ""),
             self._text("features", ""),
             gives_logits,
+            self._classes_file,
         )
 
     def _problem(self, name: str, said: str) -> None:
@@ -244,6 +248,7 @@ class _Reader:
             reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
             self._problem("classes", f"cannot read {path}: {reason}")
             return None
+        self._classes_file = path
         return [line.strip() for line in text.splitlines() if line.strip()]
 
     def _labels(self, classes: tuple[str, ...]) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -101,9 +101,9 @@ class DetectorLoader(NetworkLoader["Detector"]):
 
 
 class _Loading(threading.Thread):
-    """The thread that loads; ``left`` is set to have it end."""
+    """The thread that loads; ``left`` is set to have it end, ``done`` once it is about to."""
 
-    left = False
+    left = done = False
 
 
 class FurtherNetworks:
@@ -120,6 +120,7 @@ class FurtherNetworks:
         self._scenes = EngineLoader(self._stopped, optional=True)
         self._detector = DetectorLoader(self._stopped, optional=True)
         self._thread: _Loading | None = None
+        self._lock = threading.Lock()  # so that a thread that is needed again does not just end
 
     @property
     def scenes(self) -> Engine | None:
@@ -146,7 +147,8 @@ class FurtherNetworks:
     def load(self, config: Config) -> None:
         """Begin to load what ``config`` asks for, unless that is done or going on already."""
         if self._config is not None and self._config.model == config.model:
-            running = self._thread is not None and self._thread.is_alive()
+            with self._lock:
+                running = self._thread is not None and not self._thread.done
             if running or all(loader.engine for _, _, loader in self._asked()):
                 return
         if self._thread is not None:
@@ -194,7 +196,7 @@ class FurtherNetworks:
 
     def _run(self, config: Config) -> None:
         missing = [loader for _, _, loader in self._asked()]
-        while missing and not self._stopped():
+        while not self._ends(missing):
             for loader in missing[:]:
                 own = config if loader is self._detector else scenes_config(config)
                 try:
@@ -209,6 +211,15 @@ class FurtherNetworks:
             while missing and waited < POLL_SECONDS and not self._stopped():
                 time.sleep(STEP_SECONDS)
                 waited += STEP_SECONDS
+
+    def _ends(self, missing: Sequence[NetworkLoader[Any]]) -> bool:
+        """Whether the thread that loads has nothing more to do, which it then notes."""
+        with self._lock:
+            thread = threading.current_thread()
+            ends = not missing or self._stopped()
+            if ends and isinstance(thread, _Loading):
+                thread.done = True
+            return ends
 
 
 class NetworksLoader(EngineLoader):

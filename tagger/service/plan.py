@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagger.config.schema import Config
+from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import ModelError
+from tagger.paths import is_model_path
 from tagger.service.units import (
     STATE,
     ServiceError,
@@ -332,4 +333,15 @@ def _weights_notes(config: Config, config_path: str, user: bool) -> Iterator[str
             yield (
                 f"there are no weights of {model.name} yet, and the service has no network: run "
                 f"`tagger --config {shlex.quote(config_path)} model download`, or add --network"
+            )
+    command = f"`tagger --config {shlex.quote(config_path)} model download`"
+    for name in (model.scenes, model.detector):
+        if name == NO_MODEL or is_model_path(name):
+            continue
+        try:
+            find_weights(name, configured=None, state_dir=config.state_dir, environ=environ)
+        except ModelError:
+            yield (
+                f"{name} is not there yet, and the service has no network: photos are tagged "
+                f"without it until {command} is run"
             )

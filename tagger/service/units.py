@@ -12,8 +12,8 @@ from pathlib import Path
 
 import tagger
 from tagger.config.schema import Config
-from tagger.errors import TaggerError
-from tagger.paths import is_inside
+from tagger.errors import ModelError, TaggerError
+from tagger.paths import is_inside, is_model_path
 
 STATE = "/var/lib/tagger"
 """Where the system's service keeps its index, unless the config says otherwise."""
@@ -85,6 +85,7 @@ def _own_paths(config: Config, config_path: str) -> list[str]:
         os.path.dirname(os.path.dirname(os.path.abspath(tagger.__file__))),
         config_path,
         *([config.model.weights] if config.model.weights else []),
+        *_own_networks(config),
     ]
     # An editor replaces the config file, so that only its folder shows the new one.
     if os.path.basename(os.path.dirname(config_path)) == "tagger":
@@ -103,6 +104,23 @@ def _root_lines(config: Config) -> Iterator[str]:
                 key = "ReadOnlyPaths" if root.read_only else "ReadWritePaths"
             lines[f'{key}="-{_escaped(path)}"'] = None
     yield from lines
+
+
+def _own_networks(config: Config) -> Iterator[str]:
+    """Yield the files of networks that the config names by path, and those that these name."""
+    from tagger.classify.custom_network import read_network
+
+    if is_model_path(config.model.detector):
+        yield config.model.detector
+    if is_model_path(scenes := config.model.scenes):
+        yield scenes
+        try:
+            network = read_network(scenes)
+        except ModelError:
+            return  # it is not there, or wrong: the daemon says so
+        yield network.path
+        if network.classes_file:
+            yield network.classes_file
 
 
 def network_dropin(user: bool) -> str:

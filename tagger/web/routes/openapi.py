@@ -94,7 +94,7 @@ SCHEMAS: dict[str, _Schema] = {
     "Details": _record(
         **_PHOTO,
         view=_TEXT,
-        top=_list(_record(label=_TEXT, probability=_NUMBER)),
+        top=_list(_record(index=_WHOLE, label=_TEXT, probability=_NUMBER)),
         model=_maybe(_TEXT),
         boxes=_BOXES,
         people=_maybe(_WHOLE),

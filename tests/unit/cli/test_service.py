@@ -99,6 +99,21 @@ def test_weights_and_config_in_a_home_are_shown_to_the_service(root, tmp_path):
     assert f'BindReadOnlyPaths="-{config_path}"' not in lines
 
 
+def test_networks_of_ones_own_are_shown_to_the_service(root, tmp_path):
+    scenes, network = tmp_path / "s" / "places.yaml", tmp_path / "n" / "places.onnx"
+    scenes.parent.mkdir()
+    (scenes.parent / "names.txt").write_text("a\nb\n")
+    scenes.write_text(f"file: {network}\nclasses: names.txt\nsize: 224\n")
+    model = ModelConfig(scenes=str(scenes), detector=str(tmp_path / "d" / "yolox.onnx"))
+    plan = plan_install(config_of(WatchRoot("/srv"), model=model), CONFIG, root=str(root))
+    lines = settings(texts(plan)["10-folders.conf"])
+    for path in (scenes, scenes.parent / "names.txt", network, model.detector):
+        assert f'BindReadOnlyPaths="-{path}"' in lines
+    scenes.write_text("nonsense")
+    plan = plan_install(config_of(WatchRoot("/srv"), model=model), CONFIG, root=str(root))
+    assert f'BindReadOnlyPaths="-{network}"' not in settings(texts(plan)["10-folders.conf"])
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
 def test_it_runs_as_the_owner_of_the_folders_or_under_an_account_of_its_own(root, tmp_path):
     nobody = pwd.getpwnam("nobody").pw_uid
@@ -166,11 +181,13 @@ def test_the_network_is_opened_for_what_the_config_serves(root, tmp_path, user, 
 
 def test_a_service_without_network_and_weights_says_what_to_do(root, tmp_path):
     config = config_of(WatchRoot("/srv"), model=ModelConfig(weights=str(tmp_path / "none.pth")))
-    [note] = plan_install(config, CONFIG, run_as="nobody", root=str(root)).notes[-1:]
+    [note, *others] = plan_install(config, CONFIG, run_as="nobody", root=str(root)).notes[-3:]
     assert "model download" in note
     assert "--network" in note
+    for name, said in zip(("resnet18_places365", "yolox_nano"), others, strict=True):
+        assert said.startswith(f"{name} is not there yet") and "model download" in said
     plan = plan_install(config, CONFIG, run_as="nobody", network=True, root=str(root))
-    assert not [note for note in plan.notes if "weights" in note]
+    assert not [note for note in plan.notes if "model download" in note]
 
 
 @pytest.mark.parametrize(
