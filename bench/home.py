@@ -72,7 +72,8 @@ def _share(values: Sequence[bool]) -> float:
 
 def figures(photos: Sequence[HomePhoto], given: Given, vocabulary: Vocabulary) -> dict[str, float]:
     """Return what became of photos of which all is known."""
-    tagged, right, said, wrong, count, roots = [], [], [], 0, 0, []
+    tagged, right, said, roots = [], [], [], []
+    wrong, mistakes, count = 0, 0, 0
     for photo in photos:
         labels = [tag.label for tag in given[key(photo)]]
         verdicts = [photo.verdict(label, vocabulary) for label in labels]
@@ -80,7 +81,9 @@ def figures(photos: Sequence[HomePhoto], given: Given, vocabulary: Vocabulary) -
         tagged.append(bool(labels))
         right.append(bool(good))
         said.append(bool(good - {"indoors", "outdoors"}))
-        wrong += verdicts.count(False)
+        bad = {label for label, verdict in zip(labels, verdicts, strict=True) if verdict is False}
+        wrong += len(bad)
+        mistakes += sum(alone(label, sorted(bad), vocabulary) for label in bad)
         count += len(labels)
         if labels:
             roots.append(any(alone(label, labels, vocabulary) for label in VAGUE & set(labels)))
@@ -90,6 +93,7 @@ def figures(photos: Sequence[HomePhoto], given: Given, vocabulary: Vocabulary) -
         "right": _share(right),
         "right_beside_in_and_outdoors": _share(said),
         "wrong_per_100": 100 * wrong / max(len(photos), 1),
+        "mistakes_per_100": 100 * mistakes / max(len(photos), 1),
         "tags_per_photo": count / max(len(photos), 1),
         "roots_alone": _share(roots),
     }
@@ -193,6 +197,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "home: with a right tag %": ("home", "right"),
     "home: ... beside in- and outdoors %": ("home", "right_beside_in_and_outdoors"),
     "home: wrong tags per 100 photos": ("home", "wrong_per_100"),
+    "home: ... the most specific of them": ("home", "mistakes_per_100"),
     "home: tags per photo": ("home", "tags_per_photo"),
     "home: a vague root alone, of tagged %": ("home", "roots_alone"),
     "home + coco: people found %": ("home and coco", "people", "found"),

@@ -41,11 +41,13 @@ FusedKind = Literal[
     "outdoors",
     "place",
     "vague",
+    "family",
     "object",
 ]
 """Kinds of labels that are weighed alike: people, and several of them; animals that the detector
 knows, and others; things that it knows, and those that it often mistakes; what is below such a
-thing; indoors; outdoors; places; roots that say little; everything else."""
+thing; indoors; outdoors; places; roots that say little; what has such things below it; everything
+else."""
 
 KINDS: tuple[FusedKind, ...] = get_args(FusedKind)
 NETWORKS = ("subjects", "scenes", "things")
@@ -66,6 +68,8 @@ VAGUE = frozenset(
 
 SILENT = 0.01
 """Below this number a network says only that it sees nothing, as it mostly does."""
+HINTED = 0.8
+"""How sure the surest hint makes of what it is a hint for."""
 MOST = 0.996
 """Above this a network's number makes nothing surer."""
 
@@ -154,16 +158,6 @@ class Fusion:
         self.speaks = np.stack(
             [has_class, self._scenes.any(axis=0), [bool(found) for found in things]], axis=1
         )
-        self.kinds: list[FusedKind] = [
-            self._kind(
-                path,
-                has_scene[n],
-                [vocabulary.things[thing] for thing in things[n]],
-                bool(self._inherits[n]),
-            )
-            for n, path in enumerate(paths)
-        ]
-        self._kind_numbers = np.array([KINDS.index(kind) for kind in self.kinds])
         # Related are the things of a label itself, of those below it and of the one above it.
         self._related = np.zeros((len(nodes), len(vocabulary.things)), bool)
         for n, found in enumerate(things):
@@ -171,6 +165,17 @@ class Fusion:
         for n in range(len(nodes) - 1, -1, -1):
             if parents[n] >= 0:
                 self._related[parents[n]] |= self._related[n]
+        self.kinds: list[FusedKind] = [
+            self._kind(
+                path,
+                has_scene[n],
+                [vocabulary.things[thing] for thing in things[n]],
+                bool(self._inherits[n]),
+                bool(self._related[n].any()),
+            )
+            for n, path in enumerate(paths)
+        ]
+        self._kind_numbers = np.array([KINDS.index(kind) for kind in self.kinds])
         self._hints = []
         for n, node in enumerate(nodes):
             own = [number[hint] for hint in node.hints]
@@ -215,7 +220,7 @@ class Fusion:
 
     @staticmethod
     def _kind(
-        path: Sequence[str], has_scene: bool, things: Sequence[str], inherits: bool
+        path: Sequence[str], has_scene: bool, things: Sequence[str], inherits: bool, related: bool
     ) -> FusedKind:
         if path[0] == "person":
             return "person" if len(path) == 1 else "group"
@@ -230,7 +235,9 @@ class Fusion:
             return "indoors"
         if path == ("outdoors",):
             return "outdoors"
-        return "place" if has_scene else "object"
+        if has_scene:
+            return "place"
+        return "family" if related else "object"
 
     def read(
         self,
@@ -272,10 +279,10 @@ class Fusion:
         for n, own, against, (by_class, by_thing) in self._hints:
             if by_class and not np.isnan(parts[n, 0]):
                 balance = known[own, 0].sum() - known[against, 0].sum()
-                parts[n, 0] = (1 + np.clip(balance, -1, 1)) / 2
+                parts[n, 0] = (1 + HINTED * np.clip(balance, -1, 1)) / 2
             if by_thing and not np.isnan(parts[n, 2]):
                 balance = known[own, 2].max() - known[against, 2].max(initial=0.0)
-                parts[n, 2] = (1 + balance) / 2
+                parts[n, 2] = (1 + HINTED * balance) / 2
 
     def _best(self, boxes: Boxes) -> NDArray[np.float64]:
         """Return for each label the best score of what it needs, 0 where there is too little.

@@ -35,7 +35,7 @@ LEAST_SAID = 0.03
 FOLDS = 10
 ERRORS = 1.0
 LEAST_PROBABLE = 0.1
-COMMON: tuple[FusedKind, ...] = ("person", "outdoors")
+COMMON: tuple[FusedKind, ...] = ("person", "group", "outdoors")
 """Kinds that are asked of every photo; a wrong one is a false alarm wherever there is none."""
 COMMON_DOUBT = 0.6
 CLASS_COUNT = 0.5

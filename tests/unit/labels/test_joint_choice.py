@@ -59,16 +59,16 @@ def test_several_doubtful_people_are_a_sure_one(joint_chooser, evidence, boxes):
 
 
 def test_what_is_there_tells_where_it_is(joint_chooser, evidence, scenes, boxes):
-    unsure = scenes(street=0.35, corridor=0.35)
+    unsure = scenes(street=0.45, corridor=0.45)
 
     def found(**seen):
         said = replace(evidence(**seen), scenes=unsure, boxes=boxes())
         return {"indoors", "outdoors"} & set(labels(joint_chooser().choose(said)))
 
     assert found() == set()
-    assert found(sofa=0.9) == {"indoors"}
-    assert found(geyser=0.9) == {"outdoors"}
-    assert found(sofa=0.4, geyser=0.4) == set()
+    assert found(wardrobe=0.95) == {"indoors"}
+    assert found(geyser=0.95) == {"outdoors"}
+    assert found(wardrobe=0.45, geyser=0.45) == set()
 
 
 def test_what_else_is_seen_makes_animals_unsure(vocabulary, plain, joined, evidence, boxes):
