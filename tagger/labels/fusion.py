@@ -175,6 +175,7 @@ class Fusion:
             )
             for n, path in enumerate(paths)
         ]
+        self._people = np.array([kind in ("person", "group") for kind in self.kinds])
         self._kind_numbers = np.array([KINDS.index(kind) for kind in self.kinds])
         self._hints = []
         for n, node in enumerate(nodes):
@@ -324,6 +325,8 @@ class Fusion:
         found = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
         # Of what no network sees anything there is nothing to say.
         found[~(readings.parts >= SILENT).any(axis=1)] = 0.0
+        # A coat may hang in a wardrobe: people have to be seen.
+        found[self._people & ~(readings.parts[:, 2] >= SILENT)] = 0.0
         for nodes, parents in self._upward:
             np.maximum.at(found, parents, found[nodes])
         return np.asarray(found)

@@ -58,6 +58,20 @@ def test_several_doubtful_people_are_a_sure_one(joint_chooser, evidence, boxes):
     assert labels(joint_chooser().choose(three)) == ["person"]
 
 
+def test_clothes_alone_are_nobody(joint_chooser, evidence, scenes, boxes):
+    coat = evidence(cardigan=0.98)
+    for seen in (
+        replace(coat, boxes=boxes()),
+        replace(coat, scenes=scenes(closet=0.9)),
+        replace(coat, scenes=scenes(closet=0.9), boxes=boxes(("chair", 0.9))),
+    ):
+        assert "person" not in labels(joint_chooser().choose(seen))
+    # Somebody who is hardly seen is surer with clothes on.
+    half = boxes(("person", 0.7))
+    assert "person" not in labels(joint_chooser().choose(replace(evidence(), boxes=half)))
+    assert "person" in labels(joint_chooser().choose(replace(coat, boxes=half)))
+
+
 def test_what_is_there_tells_where_it_is(joint_chooser, evidence, scenes, boxes):
     unsure = scenes(street=0.45, corridor=0.45)
 
