@@ -74,7 +74,7 @@ class JointChoice:
         if readings.fill >= FILLED and self._config.threshold is None:
             needed = np.where(self._worn, NEVER, needed)
             notes = dict.fromkeys(np.flatnonzero(self._worn).tolist(), "a person wears it")
-        lowest = tree.lowest(found >= needed)
+        lowest = tree.lowest((found >= needed) & (found > 0))
         alone = {n for n in lowest if self._vague[n] and found[n] < self._alone[n]}
         if alone:
             notes |= dict.fromkeys(alone, "says too little alone")

@@ -27,7 +27,8 @@ class Explainer:
     def of(self, reader: Reader, found: Found) -> list[dict[str, Any]]:
         """Return what was considered for a photo, the likeliest first; empty without prediction.
 
-        Each has ``path``, ``probability``, the ``threshold`` it needed, ``given`` and ``reason``.
+        Each has ``path``, ``probability``, the ``threshold`` it needed, ``given``, ``reason``
+        and, where several networks have seen the photo, by network what each said.
         """
         from tagger.labels.evidence import Evidence
 
@@ -50,6 +51,7 @@ class Explainer:
                     "threshold": round(line.threshold, 4),
                     "given": line.given and not out,
                     "reason": REMOVED if line.given and out else line.reason,
+                    "networks": {name: round(part, 4) for name, part in line.parts.items()},
                 }
             )
         return told

@@ -116,7 +116,14 @@ SCHEMAS: dict[str, _Schema] = {
     ),
     "Count": _record(count=_WHOLE),
     "Reasons": _list(
-        _record(path=_TEXTS, probability=_NUMBER, threshold=_NUMBER, given=_YES_NO, reason=_TEXT)
+        _record(
+            path=_TEXTS,
+            probability=_NUMBER,
+            threshold=_NUMBER,
+            given=_YES_NO,
+            reason=_TEXT,
+            networks={"type": "object", "additionalProperties": _NUMBER},
+        )
     ),
     "Similar": _list(_record(**_PHOTO, similarity=_NUMBER)),
     "Suggestions": _list(
