@@ -33,6 +33,7 @@ import yaml
 
 from tagger.classify.catalog import places365
 from tagger.errors import ModelError
+from tagger.paths import is_model_path
 from tagger.records import CropSpec
 from tagger.text.parsing import compose_yaml
 
@@ -92,6 +93,17 @@ def read_network(path: str) -> CustomNetwork:
         raise ModelError(f"{path} describes no network that can be used:{lines}", "correct it")
     assert network is not None
     return network
+
+
+def scene_categories(scenes: str) -> tuple[str, ...] | None:
+    """Return what each class of the network of scenes means; None: it has those of Places365.
+
+    ``scenes`` is ``model.scenes`` of the config. Raise ModelError as :func:`read_network`.
+    """
+    if not is_model_path(scenes):
+        return None
+    categories = read_network(scenes).categories
+    return None if categories == places365() else categories
 
 
 _KEYS = (

@@ -285,7 +285,8 @@ class Worker:
         if networks is None:
             return
         config = self._context.config
-        chooser = networks.chooser(config, own_vocabulary(config.state_dir))
+        known, store = own_vocabulary(config.state_dir), self._context.store
+        chooser = networks.chooser(config, known, store)
         pool = decode_pool(config, networks.subjects.spec, views=networks.views)
         pipeline = Pipeline(self._context, networks, pool, chooser)
         self._pipeline = pipeline

@@ -66,11 +66,14 @@ def read_boxes(
     ``size`` is height and width of the picture in pixels, to which the boxes are relative;
     what reaches out of it is cut off. ``least`` is the least score (0…1).
     """
+    # In most cells there is nothing at all; a score is no higher than that something is there.
+    some = np.flatnonzero(output[:, 4] >= least)  # not NaN
+    output = output[some]
     scores = output[:, 4:5] * output[:, 5:]
-    cells, classes = np.nonzero(scores >= least)  # not NaN
+    cells, classes = np.nonzero(scores >= least)
     if not len(cells):
         return ()
-    offsets, strides = _grids(side)
+    offsets, strides = (of_cells[some] for of_cells in _grids(side))
     with np.errstate(over="ignore"):
         centres = (output[cells, 0:2] + offsets[cells]) * strides[cells]
         halves = np.exp(output[cells, 2:4]) * strides[cells] / 2

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from tagger.config.schema import Config
-from tagger.errors import ConfigError
+from tagger.errors import ConfigError, ModelError
 from tagger.index.reader import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
 
@@ -38,7 +38,7 @@ class Explainer:
         try:
             evidence = Evidence.from_bytes(stored.evidence)
             chooser = self._chooser(evidence.class_count)
-        except (ValueError, ConfigError):
+        except (ValueError, ConfigError, ModelError):
             return []  # of another version, or a model with labels of its own
         removed = frozenset(reader.tombstones(found.row.id))
         told = []
@@ -57,13 +57,18 @@ class Explainer:
         return told
 
     def _chooser(self, class_count: int) -> Chooser:
+        from tagger.classify.custom_network import scene_categories
         from tagger.labels.chooser import Chooser
 
         with self._lock:
             if class_count not in self._choosers:
                 if class_count != len(self._vocabulary.wnids):
                     raise ConfigError("the model has labels of its own")
+                model = self._config.model
                 self._choosers[class_count] = Chooser(
-                    self._vocabulary, self._config.labels, model_name=self._config.model.name
+                    self._vocabulary,
+                    self._config.labels,
+                    model_name=model.name,
+                    scenes=scene_categories(model.scenes),
                 )
             return self._choosers[class_count]

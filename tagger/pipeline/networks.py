@@ -6,6 +6,7 @@ others look at the photos later, see :mod:`~tagger.pipeline.completion`.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import threading
@@ -14,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tagger.classify.catalog import places365
 from tagger.classify.child_process import never
+from tagger.classify.custom_network import scene_categories
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.loader import (
     POLL_SECONDS,
@@ -27,19 +28,24 @@ from tagger.classify.loader import (
 )
 from tagger.classify.weights import find_weights, models_dir
 from tagger.config.schema import NO_MODEL, Config
+from tagger.errors import ModelError
 from tagger.labels.chooser import make_chooser
 from tagger.paths import is_model_path
 from tagger.records import ExtraViews
+from tagger.text.parsing import parse_json
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.detect.detector import Detector
     from tagger.index.rows import StoredPrediction
+    from tagger.index.store import Store
     from tagger.labels.chooser import Chooser
     from tagger.labels.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
+SCENES_KEY = "scenes"
+"""Under which the index remembers what the classes of the user's own network of scenes mean."""
 STEP_SECONDS = 0.1
 """How often a wait for weights is asked to end."""
 
@@ -59,11 +65,25 @@ class Networks:
         crop = None if self.scenes is None or same else self.scenes.spec
         return ExtraViews(crop, self.detector.side if self.detector else 0)
 
-    def chooser(self, config: Config, vocabulary: Vocabulary) -> Chooser:
-        """Return what chooses tags from the evidence of these networks."""
-        scenes = self.scenes.categories if self.scenes is not None else None
-        if scenes == places365():
-            scenes = None
+    def chooser(
+        self, config: Config, vocabulary: Vocabulary, store: Store | None = None
+    ) -> Chooser:
+        """Return what chooses tags from the evidence of these networks.
+
+        It is the same before a network of scenes has come: tags are not chosen anew for that.
+        ``store`` remembers what that of the user's own means while its description is away.
+        """
+        try:
+            scenes = scene_categories(config.model.scenes)
+        except ModelError as error:
+            log.warning("%s", error)
+            known = store.meta(SCENES_KEY) if store is not None else None
+            scenes = tuple(map(str, parse_json(known))) if known else None
+        else:
+            if store is not None and scenes is not None:
+                said = json.dumps(scenes)
+                if said != store.meta(SCENES_KEY):
+                    store.set_meta(SCENES_KEY, said)
         return make_chooser(self.subjects.categories, config, vocabulary, scenes)
 
     def lacking(self, stored: StoredPrediction) -> Networks:

@@ -16,9 +16,12 @@ from tagger.classify.catalog import Origin
 from tagger.classify.weights import file_digest
 from tagger.config.schema import NO_MODEL, Config, ModelConfig
 from tagger.errors import ModelError, WeightsNotFoundError
-from tagger.pipeline.networks import DetectorLoader, FurtherNetworks
+from tagger.index.store import Store
+from tagger.labels.vocabulary import load_vocabulary
+from tagger.pipeline.networks import DetectorLoader, FurtherNetworks, Networks
 from tests.support.classifiers import save_classifier
 from tests.support.detectors import output_of, save_network
+from tests.support.networks import FakeScenes
 from tests.support.weights_server import serving
 
 Eventually = Callable[..., Any]
@@ -170,6 +173,21 @@ def test_what_is_there_can_be_loaded_at_once(state, own, detector) -> None:
     missing.load_now(config(state, state / "none.yaml", "yolox_nano"))
     assert (missing.scenes, missing.detector) == (None, None)
     assert all(one["problem"] for one in missing.states())
+
+
+def test_what_the_classes_mean_is_known_before_and_without_the_network(state, own, tmp_path):
+    """Else all photos were chosen anew when it comes, and lost its tags when its file is away."""
+    asked = config(state, own)
+    (tmp_path / "net.onnx").unlink()
+    networks, known = Networks(FakeScenes()), load_vocabulary()
+    plain = networks.chooser(config(state), known).config_hash
+    with Store(str(state)) as store:
+        before = networks.chooser(asked, known, store).config_hash
+        assert before != plain
+        assert replace(networks, scenes=FakeScenes()).chooser(asked, known).config_hash == before
+        own.rename(own.with_suffix(".away"))
+        assert networks.chooser(asked, known, store).config_hash == before
+        assert networks.chooser(asked, known).config_hash == plain
 
 
 def test_another_config_ends_what_was_asked_before(state, own, detector, loading, eventually):
