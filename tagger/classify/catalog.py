@@ -174,9 +174,9 @@ def check_model_name(name: str, kind: Kind = "subjects") -> list[str]:
 def check_model_names(name: str, scenes: str, detector: str) -> list[str]:
     """Return what is wrong with the names of models in the config, if anything.
 
-    ``scenes`` and ``detector`` may also be NO_MODEL, or the path of a file.
+    Each may also be the path of a file, ``scenes`` and ``detector`` NO_MODEL.
     """
-    problems = check_model_name(name)
+    problems = [] if is_model_path(name) else check_model_name(name)
     others: tuple[tuple[str, Kind], ...] = ((scenes, "scenes"), (detector, "detector"))
     for other, kind in others:
         if other != NO_MODEL and not is_model_path(other):

@@ -34,7 +34,9 @@ class CustomEngine:
         self, name: str, network: CustomNetwork, digests: str, *, threads: int = 0
     ) -> None:
         self._network = network
-        self.spec, self.categories = network.spec, network.categories
+        self.spec, self.categories = network.spec, network.meanings
+        number = {meaning: at for at, meaning in enumerate(self.categories)}
+        self._meanings = np.array([number[meaning] for meaning in network.categories])
         digest = DigestCache(digests).of(network.path)
         self.model_id = f"{name}-{digest[:8]}{network.digest[:8]}"
         try:
@@ -91,9 +93,10 @@ class CustomEngine:
             scores, features = self._run(picture)
         except Exception as error:  # it has no common base for them
             raise self._unfit((str(error).splitlines() or [""])[0]) from error
-        if scores.shape != (1, len(self.categories)):
+        count = len(self._network.categories)
+        if scores.shape != (1, count):
             raise self._unfit(
-                f"it gives {list(scores.shape)} for one picture, and has {len(self.categories)}"
+                f"it gives {list(scores.shape)} for one picture, and has {count}"
                 " classes by its description"
             )
         if features.ndim != 2 or len(features) != 1:
@@ -114,7 +117,9 @@ class CustomEngine:
         for start in range(0, len(crops), self._together):
             part = crops[start : start + self._together]
             scores, features = self._run(part)
-            probabilities = softmax(scores) if self._network.gives_logits else _scaled(scores)
+            of_classes = softmax(scores) if self._network.gives_logits else _scaled(scores)
+            probabilities = np.zeros((len(part), len(self.categories)), np.float32)
+            np.add.at(probabilities.T, self._meanings, of_classes.T)
             found += [
                 Prediction(one, vector, self.model_id)
                 for one, vector in zip(probabilities, features, strict=True)
@@ -122,7 +127,7 @@ class CustomEngine:
         return found
 
     def _run(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return scores (N, C) and features (N, F), F = 0 without such an output."""
+        """Return scores (N, C) and features (N, F): the scores without such an output."""
         network, count = self._network, len(crops)
         if network.bgr:
             crops = crops[..., ::-1]
@@ -137,7 +142,7 @@ class CustomEngine:
         found = self._session.run(self._outputs, {self._input: np.ascontiguousarray(pixels)})
         scores = np.asarray(found[0], np.float32)[:count]
         if len(found) == 1:
-            return scores, np.zeros((count, 0), np.float32)
+            return scores, scores
         return scores, np.asarray(found[1], np.float32)[:count]
 
 

@@ -63,6 +63,11 @@ class CustomNetwork:
     classes_file: str = ""
 
     @property
+    def meanings(self) -> tuple[str, ...]:
+        """What the classes mean, each once: those that mean the same are taken together."""
+        return tuple(dict.fromkeys(self.categories))
+
+    @property
     def digest(self) -> str:
         """A text of 16 hexadecimal digits that changes with what the YAML file says."""
         values = [getattr(self, one.name) for one in dataclasses.fields(self)[1:-1]]
@@ -102,7 +107,7 @@ def scene_categories(scenes: str) -> tuple[str, ...] | None:
     """
     if not is_model_path(scenes):
         return None
-    categories = read_network(scenes).categories
+    categories = read_network(scenes).meanings
     return None if categories == places365() else categories
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,7 @@ from tagger.cli.common import (
     print_json,
     vocabulary,
 )
-from tagger.config.schema import Config
+from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import PhotoError
 from tagger.library.serialize import (
     boxes_json,
@@ -26,6 +27,7 @@ from tagger.library.serialize import (
     tags_json,
     top_json,
 )
+from tagger.paths import is_model_path
 from tagger.system.logs import printable
 from tagger.system.process import cores
 
@@ -47,30 +49,22 @@ def classify_command(
     ctx: click.Context, photos: tuple[str, ...], explain: bool, as_json: bool
 ) -> int:
     """Say what is in each PHOTO. Nothing is written, nothing remembered."""
-    from tagger.classify.factory import load_engine
-    from tagger.classify.weights import find_weights
     from tagger.decode.pool import decode_pool
     from tagger.pipeline.inference import classify_photo
-    from tagger.pipeline.networks import Networks, with_further
+    from tagger.pipeline.networks import open_networks, with_further
 
     config = config_or_default(ctx)
     photos = tuple(map(ask_path, photos))
     leave_folder()
     model = config.model
-    weights = find_weights(model.name, configured=model.weights, state_dir=config.state_dir)
     # Without a daemon's state directory none is made: torch does it.
-    keeps = model.engine == "onnx" or os.path.isdir(config.state_dir)
-    engine = load_engine(
-        model.name,
-        weights,
-        engine=model.engine,
-        precision=model.precision,
-        threads=model.threads,
-        state_dir=config.state_dir if keeps else None,
-    )
-    networks = Networks(engine)
-    if keeps:  # the others are kept there, too
-        networks = with_further(engine, config)
+    if model.engine == "onnx" or os.path.isdir(config.state_dir) or is_model_path(model.name):
+        networks = open_networks(config)
+    else:
+        if not is_model_path(model.scenes):
+            config = replace(config, model=replace(model, scenes=NO_MODEL))
+        networks = with_further(_torch_engine(config), config)
+    engine = networks.subjects
     chooser = networks.chooser(config, vocabulary(config))
     results: list[dict[str, Any]] = []
     failed = False
@@ -96,6 +90,21 @@ def classify_command(
     if as_json:
         print_json(results)
     return 2 if failed else 0
+
+
+def _torch_engine(config: Config) -> Engine:
+    """Return the engine without keeping a converted network anywhere."""
+    from tagger.classify.factory import load_engine
+    from tagger.classify.weights import find_weights
+
+    model = config.model
+    return load_engine(
+        model.name,
+        find_weights(model.name, configured=model.weights, state_dir=config.state_dir),
+        engine=model.engine,
+        precision=model.precision,
+        threads=model.threads,
+    )
 
 
 def _classified(

@@ -217,6 +217,11 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
     config = config_or_default(ctx)
     if config.model.engine == "torch":
         raise ModelError("the engine torch does not run int8", "set `model.engine: auto`")
+    if is_model_path(config.model.name):
+        raise ModelError(
+            f"{config.model.name} is a network of your own, which is used as it is",
+            "name one of `tagger model list` as `model.name`",
+        )
     model_config = replace(config.model, engine="onnx", precision="fp32")
     config = replace(config, model=model_config)
     engine = open_engine(config)  # converts it, if that is not done yet

@@ -65,8 +65,10 @@ class ModelConfig:
     """Which networks look at photos."""
 
     name: str = setting(
-        "Any torchvision classification model with ImageNet weights (`tagger model list`).",
+        "What tells subjects: any torchvision classification model with ImageNet weights\n"
+        "(`tagger model list`), or a YAML file that describes an ONNX classifier of your own.",
         "resnet18",
+        name_or_path=True,
     )
     scenes: str = setting(
         "What tells places: resnet18_places365, none, or a YAML file that describes an ONNX\n"

@@ -21,6 +21,11 @@ from tagger.paths import is_model_path
 def check_model(patient: Installation) -> Iterator[Result]:
     """Yield how the weights are, what runs them, and how int8 fares. Raise ModelError."""
     model, state_dir = patient.config.model, patient.config.state_dir
+    if is_model_path(model.name):
+        yield _custom("weights", model.name)
+        yield _engine(patient, None)
+        yield Result("int8", "ok", "a network of your own is used as it is")
+        return
     digest = functools.cache(file_digest)
     converted: OnnxModel | None
     try:
@@ -57,13 +62,18 @@ def check_scenes(patient: Installation) -> Iterator[Result]:
     """Yield how the network of scenes is. Raise ModelError."""
     name = patient.config.model.scenes
     if is_model_path(name):
-        from tagger.classify.custom_network import read_network
-
-        network = read_network(own_file(name))
-        classes = len(network.categories)
-        yield Result("scenes", "ok", f"{own_file(network.path)} ({classes} classes, your own)")
+        yield _custom("scenes", name)
     else:
         yield _further(patient, "scenes", name)
+
+
+def _custom(check: str, description: str) -> Result:
+    """Say how a network of the user's own is. Raise ModelError."""
+    from tagger.classify.custom_network import read_network
+
+    network = read_network(own_file(description))
+    classes = len(network.categories)
+    return Result(check, "ok", f"{own_file(network.path)} ({classes} classes, your own)")
 
 
 def check_detector(patient: Installation) -> Iterator[Result]:

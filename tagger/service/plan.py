@@ -325,9 +325,10 @@ def _weights_notes(config: Config, config_path: str, user: bool) -> Iterator[str
     environ = {} if user else {"XDG_CACHE_HOME": "/nonexistent"}
     model = config.model
     try:
-        find_weights(
-            model.name, configured=model.weights, state_dir=config.state_dir, environ=environ
-        )
+        if not is_model_path(model.name):
+            find_weights(
+                model.name, configured=model.weights, state_dir=config.state_dir, environ=environ
+            )
     except ModelError:
         if converted_model(config) is None:
             yield (

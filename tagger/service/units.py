@@ -112,12 +112,12 @@ def _own_networks(config: Config) -> Iterator[str]:
 
     if is_model_path(config.model.detector):
         yield config.model.detector
-    if is_model_path(scenes := config.model.scenes):
-        yield scenes
+    for description in filter(is_model_path, (config.model.name, config.model.scenes)):
+        yield description
         try:
-            network = read_network(scenes)
+            network = read_network(description)
         except ModelError:
-            return  # it is not there, or wrong: the daemon says so
+            continue  # it is not there, or wrong: the daemon says so
         yield network.path
         if network.classes_file:
             yield network.classes_file

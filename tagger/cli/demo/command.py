@@ -19,7 +19,7 @@ import yaml
 from tagger.classify.download import download
 from tagger.classify.weights import find_weights
 from tagger.cli.common import ask_path, config_or_default, read_config
-from tagger.config.schema import NO_MODEL, Config
+from tagger.config.schema import NO_MODEL, Config, ModelConfig
 from tagger.errors import (
     DownloadError,
     PhotoVanishedError,
@@ -29,6 +29,7 @@ from tagger.errors import (
 )
 from tagger.index.reader import open_reader
 from tagger.library.daemon_status import read_status
+from tagger.paths import is_model_path
 from tagger.records import Tag
 from tagger.system.logs import printable
 
@@ -76,6 +77,8 @@ def demo_command(ctx: click.Context, photos: tuple[str, ...]) -> None:
 def _weights(config: Config, folder: str) -> tuple[str, str]:
     """Return (model, weights file): the real ones, downloaded if need be, or demo weights."""
     model = config.model
+    if is_model_path(model.name):  # a network of the user's own knows other things
+        model = ModelConfig()
     try:
         found = find_weights(model.name, configured=model.weights, state_dir=config.state_dir)
     except WeightsNotFoundError:

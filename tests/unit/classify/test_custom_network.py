@@ -151,7 +151,16 @@ def test_whole_numbers_and_probabilities(opened, tmp_path) -> None:
     [found] = engine.predict(crop(100, 50, 0)[np.newaxis])
     wanted = np.exp([4, 2, 0]) / np.exp([4, 2, 0]).sum()
     assert found.probabilities == pytest.approx(wanted, abs=1e-4)
-    assert found.features.shape == (0,)
+    assert found.features == pytest.approx(wanted, abs=1e-4), "what there is to compare by"
+
+
+def test_classes_that_mean_the_same_are_taken_together(opened, tmp_path) -> None:
+    save_classifier(tmp_path / "net.onnx", WEIGHTS)
+    plain = opened(SCALED).predict(crop(200, 50, 90)[np.newaxis])[0].probabilities
+    engine = opened(SCALED + "labels: {r: warm colour, b: warm colour}\n")
+    assert engine.categories == ("warm colour", "g")
+    [found] = engine.predict(crop(200, 50, 90)[np.newaxis])
+    assert found.probabilities == pytest.approx([plain[0] + plain[2], plain[1]], abs=1e-6)
 
 
 def test_another_description_is_another_model(opened, tmp_path) -> None:

@@ -7,10 +7,13 @@ import os
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tagger.classify import catalog
 from tagger.classify.catalog import weights_of
+from tests.support.classifiers import save_classifier
 from tests.support.weights_server import HASHED_AS_RESNET18, RESNET18, serving
 
 
@@ -87,6 +90,31 @@ def test_networks_of_all_kinds_are_listed_with_their_origin(bare):
     assert configured == {"subjects": "resnet18", "scenes": own, "detector": "yolox_tiny"}
     text = bare.run("model", "list")
     assert "yolox_tiny (configured)" in text and "Apache-2.0" in text and "CC BY" in text
+
+
+def test_a_network_of_ones_own_tells_subjects(home, scenes):
+    save_classifier(home.folder / "net.onnx", np.eye(3) * 8, size=32)
+    description = home.folder / "own.yaml"
+    description.write_text(
+        "file: net.onnx\nclasses: [red light, green light, blue light]\nsize: 32\noutput: logits\n"
+        "features: means\nmean: [0, 0, 0]\ndeviation: [1, 1, 1]\nlabels: {blue light: sky}\n"
+    )
+    home.configure(
+        model={"name": "own.yaml", "scenes": "none", "detector": "none", "download": False},
+        labels={"threshold": 0.5},
+    )
+    photo = home.inbox / "blue.png"
+    Image.new("RGB", (64, 64), (0, 0, 255)).save(photo)
+    [found] = home.json("classify", str(photo))
+    assert [tag["label"] for tag in found["tags"]] == ["sky"]
+    home.run("run", "--once")
+    assert home.run("query", "sky") == f"{photo}\n"
+    assert home.json("model", "path")["path"] == str(description)
+    [own] = [row for row in home.json("model", "list") if row["configured"]]
+    assert (own["kind"], own["path"]) == ("subjects", str(description))
+    home.run("model", "optimize", code=2)
+    assert "a network of your own" in home.err
+    assert "right" in home.run("config", "check")
 
 
 def test_path_of_further_networks(bare):

@@ -278,6 +278,8 @@ def test_networks_of_ones_own(config, tmp_path):
     scenes, detector = further(config, tmp_path, **own)
     assert scenes.state == detector.state == "ok"
     assert "2 classes, your own" in scenes.message and str(file) in detector.message
+    [weights, *_] = check_model(patient_of(config, name=str(described)))
+    assert weights.state == "ok" and "2 classes, your own" in weights.message
     described.write_text("size: 16\n")
     assert "classes: it is missing" in further(config, tmp_path, **own)[0].message
 
