@@ -14,7 +14,8 @@ from tagger.metadata.options import Provenance, WriteOptions
 from tagger.metadata.prepared_write import FileChange
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.content import Content, proved, same
-from tagger.metadata.safe_write.replace import Original, Staged, stage
+from tagger.metadata.safe_write.original import Original
+from tagger.metadata.safe_write.replace import Staged, stage
 from tagger.metadata.tag_owner import digest_text
 from tagger.metadata.targets import JsonSidecar
 from tagger.metadata.user_edits import as_left
@@ -28,7 +29,7 @@ from tagger.metadata.xmp.keywords import (
     wanted_values,
 )
 from tagger.records import JournalEntry, Keyword
-from tagger.system.beneath import Beneath
+from tagger.system.open_beneath import Beneath
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,23 +13,18 @@ from tagger.errors import (
 )
 from tagger.metadata.containers import base as base_module
 from tagger.metadata.containers import splice
+from tagger.metadata.containers.bounded_reader import Source
 from tagger.metadata.containers.reader import Inside, inside
-from tagger.metadata.containers.source import Source
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.content import proved
-from tagger.metadata.safe_write.replace import (
-    MAX_READ,
-    Original,
-    opened,
-    read_original,
-)
+from tagger.metadata.safe_write.original import MAX_READ, Original, opened, read_original
 from tagger.metadata.targets import Target, XmpSidecar
 from tagger.metadata.user_edits import Edits
 from tagger.metadata.xmp import edit, properties
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.records import FileStat, JournalEntry, Keyword
-from tagger.system.beneath import Beneath
 from tagger.system.files import no_descriptors, photo_stat
+from tagger.system.open_beneath import Beneath
 
 
 @dataclass(slots=True)

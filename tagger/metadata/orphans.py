@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 
 from tagger.errors import MetadataError
 from tagger.metadata.safe_write import undo
-from tagger.metadata.safe_write.replace import MAX_SIDECAR, read_original, stage
+from tagger.metadata.safe_write.original import MAX_SIDECAR, read_original
+from tagger.metadata.safe_write.replace import stage
 from tagger.paths import sidecar_paths
 from tagger.records import JournalEntry
-from tagger.system.beneath import Beneath
 from tagger.system.files import is_absent
+from tagger.system.open_beneath import Beneath
 
 
 def remove_sidecars(

@@ -25,7 +25,7 @@ from tagger.metadata.options import WriteOptions
 from tagger.metadata.photo_description import description_of
 from tagger.metadata.refusals import naming
 from tagger.metadata.safe_write import undo
-from tagger.metadata.safe_write.replace import MAX_SIDECAR, Original, read_original
+from tagger.metadata.safe_write.original import MAX_SIDECAR, Original, read_original
 from tagger.metadata.sidecar_path import sidecars_of
 from tagger.metadata.tag_owner import TagOwner, named_in, named_in_json, settle
 from tagger.metadata.targets import (
@@ -48,8 +48,8 @@ from tagger.metadata.xmp.keywords import (
 )
 from tagger.paths import sidecar_paths
 from tagger.records import Candidate, FileStat, JournalEntry, Keyword
-from tagger.system.beneath import Beneath
 from tagger.system.files import leads_out
+from tagger.system.open_beneath import Beneath
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from tagger.metadata.photo_files import Known, PhotoFiles
 from tagger.metadata.prepared_write import FileChange, PreparedWrite
 from tagger.metadata.recovery import recover
 from tagger.metadata.refusals import naming
-from tagger.metadata.safe_write.replace import MAX_READ
+from tagger.metadata.safe_write.original import MAX_READ
 from tagger.metadata.tag_owner import TagOwner
 from tagger.metadata.targets import XmpSidecar, embedding_place
 from tagger.metadata.xmp.keywords import KeywordPath, merged, with_parents, without

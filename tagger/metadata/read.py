@@ -15,15 +15,13 @@ from tagger.metadata import json_sidecar
 from tagger.metadata.capture_date import taken_at
 from tagger.metadata.containers.reader import inside_file
 from tagger.metadata.managed_file import readable, users_packet
-from tagger.metadata.safe_write.replace import (
-    MAX_SIDECAR,
-)
+from tagger.metadata.safe_write.original import MAX_SIDECAR
 from tagger.metadata.sidecar_path import sidecars_of
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.keywords import KeywordPath, merged, user_paths, with_parents
 from tagger.metadata.xmp.packet import remembering
 from tagger.paths import sidecar_paths
-from tagger.system.beneath import Beneath
+from tagger.system.open_beneath import Beneath
 
 
 @remembering()

@@ -6,13 +6,13 @@ from tagger.errors import (
     RefusedError,
 )
 from tagger.metadata import json_sidecar
+from tagger.metadata.containers.bounded_reader import Source
 from tagger.metadata.containers.reader import inside
-from tagger.metadata.containers.source import Source
 from tagger.metadata.managed_file import readable, texts_of
 from tagger.metadata.safe_write import undo
 from tagger.metadata.xmp import properties
 from tagger.records import JournalEntry
-from tagger.system.beneath import Beneath
+from tagger.system.open_beneath import Beneath
 
 
 def recover(entry: JournalEntry, root: str) -> str:

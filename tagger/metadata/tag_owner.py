@@ -13,11 +13,11 @@ from tagger.errors import MetadataError, RefusedError
 from tagger.metadata import json_sidecar, user_edits
 from tagger.metadata.managed_file import container_packet
 from tagger.metadata.safe_write import undo
-from tagger.metadata.safe_write.replace import MAX_SIDECAR, Original, read_original
+from tagger.metadata.safe_write.original import MAX_SIDECAR, Original, read_original
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp import properties
 from tagger.records import JournalEntry
-from tagger.system.beneath import Beneath
+from tagger.system.open_beneath import Beneath
 
 _PREFIX = "xxh3-128:"
 

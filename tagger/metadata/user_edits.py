@@ -23,7 +23,7 @@ from typing import Any
 from tagger.errors import RefusedError
 from tagger.metadata import json_sidecar
 from tagger.metadata.safe_write import undo
-from tagger.metadata.safe_write.replace import Original
+from tagger.metadata.safe_write.original import Original
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp import properties
 from tagger.metadata.xmp.keywords import PATHS, YOURS, is_internal

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from tagger.config.schema import Config
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
 from tagger.records import Candidate
-from tagger.system.beneath import Folder
 from tagger.system.files import PROBE, no_descriptors
+from tagger.system.open_beneath import Folder
 from tagger.watch.root_identity import MARKER
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from tagger.pipeline.context import Context
 from tagger.pipeline.job import Job
 from tagger.pipeline.photo_lock import photo_locks
 from tagger.records import JournalEntry
-from tagger.system.beneath import move
 from tagger.system.files import former_path, hash_file, is_absent, photo_stat, sidecar_stat
 from tagger.system.logs import Once
+from tagger.system.open_beneath import move
 from tagger.watch.root_owner import writers_of
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from tagger.errors import (
 )
 from tagger.paths import OWN_PREFIX, sidecar_paths
 from tagger.records import FileStat
-from tagger.system.beneath import LEADS_AWAY, open_regular
+from tagger.system.open_beneath import LEADS_AWAY, open_regular
 from tagger.system.path_spelling import is_spelled_so
 
 CANARY_PREFIX = OWN_PREFIX + "canary-"

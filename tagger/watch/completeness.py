@@ -9,7 +9,7 @@ import signal
 import stat
 
 from tagger.records import FileStat
-from tagger.system.beneath import open_beneath
+from tagger.system.open_beneath import open_beneath
 from tagger.watch.file_end import completeness_of
 from tagger.watch.stability import Completeness, Look
 

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 from tagger.config.schema import WatchRoot
-from tagger.system.beneath import APPEND, Folder
 from tagger.system.files import CANARY_PREFIX
 from tagger.system.mounts import Mounts
+from tagger.system.open_beneath import APPEND, Folder
 from tagger.watch.events import EventSource, EventSourceFactory, Hint, Kind
 from tagger.watch.interfaces import Clock
 from tagger.watch.root_identity import remove_strays

@@ -24,9 +24,9 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from tagger.system.beneath import Folder, open_regular
 from tagger.system.files import CANARY_PREFIX, replace_atomically
 from tagger.system.mounts import Mounts
+from tagger.system.open_beneath import Folder, open_regular
 from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)

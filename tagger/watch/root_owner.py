@@ -26,8 +26,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tagger.paths import is_inside
-from tagger.system.beneath import Folder, open_regular
 from tagger.system.files import replace_atomically
+from tagger.system.open_beneath import Folder, open_regular
 from tagger.text.parsing import parse_json
 from tagger.watch.root_identity import MARKER, MARKER_TEXT
 

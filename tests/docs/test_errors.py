@@ -23,7 +23,7 @@ NO_REMEDY = {
     ("tagger/service/plan.py", "cannot run <…>: <strerror>"): "plan.apply adds the command's own",
     ("tagger/service/plan.py", "`<…>` failed: <…>"): "plan.apply adds the command's own",
     (
-        "tagger/metadata/safe_write/replace.py",
+        "tagger/metadata/safe_write/original.py",
         "cannot <what> <path>: <strerror>",
     ): "chosen by the errno",
     (

@@ -18,8 +18,8 @@ from tagger.metadata.prepare import prepare
 from tagger.metadata.read import read_keywords, read_tags
 from tagger.metadata.recovery import recover
 from tagger.records import Candidate, FileStat, JournalEntry
-from tagger.system.beneath import Folder
 from tagger.system.files import leads_out
+from tagger.system.open_beneath import Folder
 from tagger.watch.root_identity import read_marker, write_marker
 from tests.support import jpegs, packets
 from tests.support.metadata_tools import TAGS

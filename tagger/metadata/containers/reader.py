@@ -18,7 +18,7 @@ import struct
 from dataclasses import dataclass, field
 
 from tagger.metadata.containers import heif_reader, iptc, tiff_reader
-from tagger.metadata.containers.source import MAX_PART, Source, opened
+from tagger.metadata.containers.bounded_reader import MAX_PART, Source, opened
 
 _MAX_PACKETS = 8
 """More belong to no picture; each is parsed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from tagger.metadata.containers.source import MAX_PART, Source
+from tagger.metadata.containers.bounded_reader import MAX_PART, Source
 
 XMP, IPTC, PHOTOSHOP = 700, 33723, 34377
 EXIF_DIRECTORY = 34665

@@ -13,7 +13,7 @@ import stat
 from dataclasses import dataclass, field
 
 from tagger.errors import PhotoChangedError, RefusedError
-from tagger.system.beneath import Folder
+from tagger.system.open_beneath import Folder
 
 _NO_ATTRIBUTES = (errno.EOPNOTSUPP, errno.ENOSYS)
 _NOT_ALLOWED = (errno.EPERM, errno.EINVAL, *_NO_ATTRIBUTES)

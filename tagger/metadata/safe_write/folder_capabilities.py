@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tagger.metadata.safe_write.temporary import clean
-from tagger.system.beneath import APPEND, IMMUTABLE, Folder
 from tagger.system.files import CANARY_PREFIX, PROBE
+from tagger.system.open_beneath import APPEND, IMMUTABLE, Folder
 
 REFUSED = frozenset(
     {

@@ -1,33 +1,41 @@
-"""Putting a content into a temporary file, and making sure that it is what is there."""
+"""Replacing a file so that there is never a third state: the old file or the new one.
+
+The new content goes to a temporary file beside the old one, with its owner, mode, extended
+attributes, ACL and (if wanted) its date, and is fsynced; only then the two change places.
+Where the kernel can swap two names in one step, what was replaced is looked at once more
+afterwards, and swapped back when it is not what was read: an edit by another program in
+the last microsecond is not lost.
+
+The disk begins to write at once, and what else is to be proved of the content is proved
+meanwhile; then all is read back and compared.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import logging
 import os
-import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from tagger.errors import (
     PhotoChangedError,
     PhotoVanishedError,
     RefusedError,
-    WriteFailedError,
 )
 from tagger.metadata.safe_write.attributes import FileAttributes, dress_as, dress_like
-from tagger.metadata.safe_write.content import Content, Spliced, pieces
+from tagger.metadata.safe_write.content import Content, Spliced
 from tagger.metadata.safe_write.folder_capabilities import (
     REFUSED,
     FolderCapabilities,
     locked,
     powers_in,
 )
+from tagger.metadata.safe_write.original import Original, failed, place_of
 from tagger.metadata.safe_write.temporary import make_temporary, remove_temporary, temporary_name
-from tagger.system.beneath import EXCHANGE, LEADS_AWAY, NOREPLACE, Beneath, Folder
+from tagger.metadata.safe_write.written import check_written, start_writeback, write_content
 from tagger.system.mounts import is_remote
+from tagger.system.open_beneath import EXCHANGE, NOREPLACE, Beneath, Folder
 
 log = logging.getLogger(__name__)
 
@@ -42,85 +50,6 @@ _NO_FSYNC = frozenset(
     }
 )
 """What fsync(2) fails with where there is no such thing; nothing is broken then."""
-MAX_READ = 128 << 20
-"""Larger files are neither read as a whole nor written to."""
-MAX_SIDECAR = 8 << 20
-"""Nor are larger sidecars."""
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    """A file as it was read: its bytes and the stat that belongs to them."""
-
-    path: str
-    data: bytes
-    stat: os.stat_result
-
-
-def _place(path: str, below: Beneath | None) -> tuple[Folder, str]:
-    """Return the folder of a file, open, and its name; without ``below`` it is its own root."""
-    return (below or Beneath(os.path.dirname(path))).at(path)
-
-
-def read_original(path: str, below: Beneath | None = None, most: int = MAX_READ) -> Original | None:
-    """Return the regular file at ``path``; ``None`` when there is nothing.
-
-    ``below`` is the watched folder, beneath which no link is followed. Raise RefusedError for a
-    link or anything else that is no regular file, or has more than ``most`` bytes, and
-    WriteFailedError when it cannot be read.
-    """
-    with contextlib.suppress(FileNotFoundError), opened(path, below) as (fd, found):
-        if found.st_size > most:
-            raise RefusedError(f"it is larger than {most >> 20} MB")
-        with open(fd, "rb", buffering=0, closefd=False) as file:
-            data = file.readall()
-        return _whole(path, data, found)
-    return None
-
-
-def _whole(path: str, data: bytes, found: os.stat_result) -> Original:
-    if len(data) != found.st_size:
-        raise PhotoChangedError(f"{path} changed while it was read", "it is looked at again")
-    return Original(path, data, found)
-
-
-@contextlib.contextmanager
-def opened(path: str, below: Beneath | None = None) -> Iterator[tuple[int, os.stat_result]]:
-    """Open the regular file at ``path`` for reading; it comes with its stat.
-
-    Raise FileNotFoundError when there is nothing, else as :func:`read_original`.
-    """
-    try:
-        folder, name = _place(path, below)
-        fd = folder.open(name)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if error.errno in LEADS_AWAY or error.errno == errno.ENXIO:
-            raise RefusedError("it is a symbolic link or a device") from error
-        raise failed("read", path, error) from error
-    try:
-        try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode):
-                raise RefusedError("it is no regular file")
-            yield fd, found
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise failed("read", path, error) from error
-
-
-def failed(what: str, path: str, error: OSError) -> WriteFailedError:
-    """Return the error that says that ``path`` could not be read or written, and why."""
-    remedy = {
-        errno.ENOSPC: "free some space on that disk",
-        errno.EDQUOT: "free some space, or raise the quota",
-        errno.EROFS: "mount that disk for writing, or set `read_only: true` for the folder",
-        errno.EIO: "check that disk",
-        errno.ENAMETOOLONG: "give the photo a shorter name",
-    }.get(error.errno or 0, "check the rights of the folder, or set `read_only: true` for it")
-    return WriteFailedError(f"cannot {what} {path}: {error.strerror or error}", remedy)
 
 
 @dataclass(slots=True)
@@ -323,7 +252,7 @@ def stage(
     """
     staged: Staged | None = None
     try:
-        folder, name = _place(path, below)
+        folder, name = place_of(path, below)
         powers = powers_in(folder)
         kept = replace(original, data=b"") if original is not None else None
         staged = Staged(path, folder, kept, powers, going=data is None)
@@ -420,46 +349,3 @@ def _rename(folder: Folder, source: str, target: str, flag: int) -> bool:
             return False
         raise
     return True
-
-
-_BEGIN_TO_WRITE = 2
-_CHUNK = 1 << 18
-
-
-def write_content(fd: int, content: Content) -> None:
-    """Write the content into an empty file. Raise OSError."""
-    for piece, start in pieces(content):
-        view = memoryview(piece)[start:]
-        while view:
-            view = view[os.write(fd, view) :]
-
-
-def check_written(fd: int, content: Content, path: str) -> None:
-    """Raise WriteFailedError unless the file holds the content, and nothing else; or OSError."""
-    place = 0
-    for piece, at in pieces(content):
-        while at < len(piece):
-            chunk = os.pread(fd, min(_CHUNK, len(piece) - at), place)
-            if not chunk or not piece.startswith(chunk, at):
-                raise _not_as_written(path)
-            at += len(chunk)
-            place += len(chunk)
-    if os.fstat(fd).st_size != place:
-        raise _not_as_written(path)
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def start_writeback(fd: int) -> None:
-    """Let the disk begin, by sync_file_range(2), where there is such a thing.
-
-    Nothing depends on it: what fails here fails again in fsync.
-    """
-    if (call := getattr(_libc, "sync_file_range", None)) is not None:
-        call(fd, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_BEGIN_TO_WRITE))
-
-
-def _not_as_written(path: str) -> WriteFailedError:
-    message = f"cannot write {path}: what was written beside it reads back as something else"
-    return WriteFailedError(message, "check that disk, and the machine's memory")

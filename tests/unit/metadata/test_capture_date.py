@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tagger.metadata.capture_date import taken_at
+from tagger.metadata.containers.bounded_reader import Source
 from tagger.metadata.containers.reader import Inside, inside
-from tagger.metadata.containers.source import Source
 from tagger.metadata.read import read_taken_at
 from tests.support import jpegs, packets, pngs_webps
 from tests.support.isos_tiffs import XMP_UUID, Item, box, heif, tiff

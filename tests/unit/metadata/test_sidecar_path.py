@@ -11,7 +11,7 @@ import pytest
 from tagger.metadata.read import read_keywords, read_tags
 from tagger.metadata.sidecar_path import Sidecars, sidecars_of
 from tagger.records import Keyword
-from tagger.system.beneath import Beneath
+from tagger.system.open_beneath import Beneath
 from tests.support import jpegs, packets
 from tests.support.metadata_tools import ANIMAL, DOG, SIDECAR, TAGS, Tagger, keywords_in
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import RefusedError
-from tagger.metadata.containers import image_digest, source
+from tagger.metadata.containers import bounded_reader, image_digest
+from tagger.metadata.containers.bounded_reader import Source
 from tagger.metadata.containers.reader import Inside, inside, inside_file
-from tagger.metadata.containers.source import Source
 from tagger.metadata.read import read_tags
 from tagger.metadata.xmp.keywords import user_paths
 from tests.support import isos_tiffs, jpegs, packets, pngs_webps
@@ -174,10 +174,10 @@ def test_large_files_are_not_read_whole(tmp_path: Path) -> None:
 def test_what_is_said_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = pngs_webps.raw_profile(b"xmp", bytes(20 << 20))
     assert words(inside(Source(pngs_webps.early(bomb, pngs_webps.itxt(BARE))))) == {"mine"}
-    monkeypatch.setattr(source, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(bounded_reader, "MAX_BYTES", 1 << 20)
     many = (pngs_webps.raw_profile(b"iptc", IIM + bytes(100_000)),) * 20
     assert words(inside(Source(pngs_webps.early(*many, pngs_webps.itxt(BARE))))) <= {"mine"}
-    monkeypatch.setattr(source, "MAX_READS", 1000)
+    monkeypatch.setattr(bounded_reader, "MAX_READS", 1000)
     late = pngs_webps.early(*(pngs_webps.chunk(b"tEXt", b""),) * 5000, pngs_webps.itxt(BARE))
     assert words(inside(Source(late))) == set()
 

@@ -9,9 +9,10 @@ import pytest
 
 from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
 from tagger.metadata.containers import splice
-from tagger.metadata.safe_write import replace, undo
+from tagger.metadata.safe_write import undo, written
 from tagger.metadata.safe_write.content import Spliced, joined, proved, same
-from tagger.metadata.safe_write.replace import read_original, stage
+from tagger.metadata.safe_write.original import read_original
+from tagger.metadata.safe_write.replace import stage
 from tagger.records import FileStat
 from tagger.system.files import hash_file
 from tests.support import jpegs, packets
@@ -67,11 +68,11 @@ def test_one_wrong_byte_in_the_written_file_is_found(at: int, tmp_path: Path) ->
     made = spliced(os.urandom(100), os.urandom(1_000_000), 300_100)
     fd = os.open(tmp_path / "new", os.O_RDWR | os.O_CREAT)
     try:
-        replace.write_content(fd, made)
-        replace.check_written(fd, made, "photo")
+        written.write_content(fd, made)
+        written.check_written(fd, made, "photo")
         os.pwrite(fd, bytes([joined(made)[at] ^ 64]), at)
         with pytest.raises(WriteFailedError, match="reads back as something else"):
-            replace.check_written(fd, made, "photo")
+            written.check_written(fd, made, "photo")
     finally:
         os.close(fd)
 
@@ -80,10 +81,10 @@ def test_one_wrong_byte_in_the_written_file_is_found(at: int, tmp_path: Path) ->
 def test_a_written_file_of_another_length_is_found(change: int, tmp_path: Path) -> None:
     fd = os.open(tmp_path / "new", os.O_RDWR | os.O_CREAT)
     try:
-        replace.write_content(fd, b"photo" * 99)
+        written.write_content(fd, b"photo" * 99)
         os.ftruncate(fd, 5 * 99 + change)
         with pytest.raises(WriteFailedError):
-            replace.check_written(fd, b"photo" * 99, "photo")
+            written.check_written(fd, b"photo" * 99, "photo")
     finally:
         os.close(fd)
 

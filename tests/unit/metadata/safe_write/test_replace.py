@@ -16,10 +16,11 @@ from tagger.errors import PhotoVanishedError, RefusedError, WriteFailedError
 from tagger.metadata.options import WriteOptions
 from tagger.metadata.prepared_write import PreparedWrite
 from tagger.metadata.safe_write import replace
-from tagger.metadata.safe_write.replace import read_original, stage
+from tagger.metadata.safe_write.original import read_original
+from tagger.metadata.safe_write.replace import stage
 from tagger.metadata.safe_write.temporary import clean_strays
 from tagger.paths import OWN_PREFIX
-from tagger.system.beneath import Folder
+from tagger.system.open_beneath import Folder
 from tests.support import jpegs, packets
 from tests.support.metadata_tools import DOG, EMBED, SIDECAR, Tagger, left_behind
 

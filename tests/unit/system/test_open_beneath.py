@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import PhotoVanishedError
-from tagger.system.beneath import Folder, open_beneath, open_regular, open_root
 from tagger.system.files import open_photo
+from tagger.system.open_beneath import Folder, open_beneath, open_regular, open_root
 from tests.conftest import PROJECT
 
 
@@ -77,7 +77,7 @@ def test_an_old_kernel_opens_one_component_after_the_other(root: Path) -> None:
             pytest.fail("strace is needed")
         pytest.skip("strace is not installed")
     code = (
-        "import sys, pathlib, tests.unit.system.test_beneath as t\n"
+        "import sys, pathlib, tests.unit.system.test_open_beneath as t\n"
         "t.check_links(pathlib.Path(sys.argv[1]))"
     )
     inject = ["strace", "-f", "-o", "/dev/null", "-e", "inject=openat2:error=ENOSYS"]

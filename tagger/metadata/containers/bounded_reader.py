@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tagger.system.beneath import open_regular
+from tagger.system.open_beneath import open_regular
 
 MAX_BYTES = 32 << 20
 """Read of one file at most, whatever its size."""

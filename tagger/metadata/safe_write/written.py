@@ -1,0 +1,53 @@
+"""Writing a new file's bytes, and checking that the disk holds them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from tagger.errors import (
+    WriteFailedError,
+)
+from tagger.metadata.safe_write.content import Content, pieces
+
+_BEGIN_TO_WRITE = 2
+_CHUNK = 1 << 18
+
+
+def write_content(fd: int, content: Content) -> None:
+    """Write the content into an empty file. Raise OSError."""
+    for piece, start in pieces(content):
+        view = memoryview(piece)[start:]
+        while view:
+            view = view[os.write(fd, view) :]
+
+
+def check_written(fd: int, content: Content, path: str) -> None:
+    """Raise WriteFailedError unless the file holds the content, and nothing else; or OSError."""
+    place = 0
+    for piece, at in pieces(content):
+        while at < len(piece):
+            chunk = os.pread(fd, min(_CHUNK, len(piece) - at), place)
+            if not chunk or not piece.startswith(chunk, at):
+                raise not_as_written(path)
+            at += len(chunk)
+            place += len(chunk)
+    if os.fstat(fd).st_size != place:
+        raise not_as_written(path)
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def start_writeback(fd: int) -> None:
+    """Let the disk begin, by sync_file_range(2), where there is such a thing.
+
+    Nothing depends on it: what fails here fails again in fsync.
+    """
+    if (call := getattr(_libc, "sync_file_range", None)) is not None:
+        call(fd, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_BEGIN_TO_WRITE))
+
+
+def not_as_written(path: str) -> WriteFailedError:
+    message = f"cannot write {path}: what was written beside it reads back as something else"
+    return WriteFailedError(message, "check that disk, and the machine's memory")
