@@ -174,6 +174,9 @@ class ChangeBuilder:
             return False
         if not all(parsed.texts(name) for name in held.description):
             return False
+        told = held.description.items() if held.place.file == self._photo.path else ()
+        if any(parsed.texts(name) != values for name, values in told):
+            return False  # the photo's own rating is another one by now
         if undo.digest(held.data or b"") == entry.after and held.has_other_description:
             return False
         return parsed.has_ours() == self._options.provenance

@@ -1,4 +1,4 @@
-"""What a new sidecar repeats of its photo, from its rating to its place.
+"""What new XMP repeats of its photo: a sidecar from the rating to the place, a photo the rating.
 
 darktable and digiKam read these from the sidecar alone once there is one: without them a rating
 in the photo would not be seen any more. Dates are not among them. EXIF speaks where XMP does not:
@@ -31,6 +31,12 @@ def description_of(inside: Inside) -> dict[str, tuple[str, ...]]:
         if text and name not in found:
             found[name] = (text,)
     return found
+
+
+def rating_of_exif(inside: Inside) -> dict[str, tuple[str, ...]]:
+    """Return the rating that EXIF gives a photo without XMP: darktable passes it over with XMP."""
+    text = _legal(inside.told.get(tiff_reader.RATING, "")).strip()
+    return {"xmp:Rating": (text,)} if text else {}
 
 
 def _legal(text: str) -> str:

@@ -22,7 +22,7 @@ from tagger.metadata.managed_file import (
     users_packet,
 )
 from tagger.metadata.options import WriteOptions
-from tagger.metadata.photo_description import description_of
+from tagger.metadata.photo_description import description_of, rating_of_exif
 from tagger.metadata.refusals import naming
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.original import MAX_SIDECAR, Original, read_original
@@ -234,7 +234,7 @@ class PhotoFiles:
         """Take a file apart that somebody changed since we wrote it."""
         data = original.data
         if entry is None:
-            return ManagedFile(place, original, None, data)
+            return self._described(ManagedFile(place, original, None, data))
         own = place.file not in self._foreign
         replaced = self._replaced(entry)
         if replaced and (found := adopted(place, packet, self._keywords)) is not None:
@@ -273,14 +273,16 @@ class PhotoFiles:
         return replace(entry, added={**entry.added, **same})
 
     def _described(self, one: ManagedFile, *, is_changed: bool = False) -> ManagedFile:
-        """Let a sidecar of ours say of the photo what it would otherwise hide.
+        """Let XMP of ours say of the photo what it would otherwise hide.
 
         ``is_changed``: another program wrote to it. What that took out stays out.
         """
-        if not isinstance(one.place, XmpSidecar):
-            return one
         is_ours = one.place.packet_in(one.base) is None and not is_changed
-        if is_ours or one.is_older:
+        if not isinstance(one.place, XmpSidecar):
+            one.description = one.standing_description()
+            if is_ours or one.description:
+                one.description = rating_of_exif(self.inside) or one.description
+        elif is_ours or one.is_older:
             one.description = description_of(self.inside)
         else:
             one.description = one.standing_description()

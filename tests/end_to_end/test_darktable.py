@@ -144,6 +144,4 @@ def test_our_tags_are_added_to_what_darktable_showed_before(home, inbox, tmp_pat
         assert before[name].texts.items() <= after[name].texts.items(), name
         assert {*after[name].texts} - {*before[name].texts} <= {"description"}, name
         for kind in ("rating", "place", "labels"):
-            if (kind, name, target) == ("rating", "exif.jpg", "embed"):
-                continue  # it gives XMP without a rating precedence over EXIF's
             assert getattr(after[name], kind) == getattr(before[name], kind), name
