@@ -15,7 +15,7 @@ BENCHES := bench/label_quality.py bench/home.py bench/embedding.py bench/engine_
 generate: $(VENV)/installed
 	$(BIN)/python -m tools.generate
 
-.PHONY: demo test generate test-systemd test-install test-nas torture lint types check bench clean
+.PHONY: demo test generate test-systemd test-install test-nas test-programs torture lint types check bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/tagger demo $(PHOTOS)
@@ -36,6 +36,11 @@ test-install: $(VENV)/installed
 # ten minutes and a network.
 test-nas: $(VENV)/installed
 	TAGGER_NAS=1 $(BIN)/python -m pytest -s -v tests/machine/test_nas.py $(ARGS)
+
+# digiKam, darktable and others in a Debian 13, under a virtual display: debootstrap,
+# systemd-container, root, an hour and a network. It writes build/programs.md.
+test-programs: $(VENV)/installed
+	TAGGER_PROGRAMS=1 $(BIN)/python -m pytest -s -v tests/machine/test_programs.py $(ARGS)
 
 # The long part of tests/faults: kills, power cuts, hostile files, a soak. An hour or more; root.
 torture: $(VENV)/installed

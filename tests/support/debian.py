@@ -12,11 +12,12 @@ import pytest
 NEEDED = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container"}
 
 
-def fresh_debian(folder: Path, packages: str, kept: str | None) -> Path:
+def fresh_debian(folder: Path, packages: str, kept: str | None, suite: str | None = None) -> Path:
     """Return a folder in ``folder`` with a Debian that has ``packages``.
 
     ``kept`` names a folder with one to be copied, or without, where it is made and stays for the
-    next time. Skip the test where that cannot be.
+    next time. ``suite`` is the name of the Debian, this machine's by default. Skip the test where
+    that cannot be.
     """
     if os.geteuid() != 0:
         pytest.skip("only root can boot a container")
@@ -27,7 +28,8 @@ def fresh_debian(folder: Path, packages: str, kept: str | None) -> Path:
         known = dict(
             line.split("=", 1) for line in Path("/etc/os-release").read_text().split("\n") if line
         )
-        suite = known.get("VERSION_CODENAME", "stable") if known["ID"] == "debian" else "stable"
+        own = known.get("VERSION_CODENAME", "stable") if known["ID"] == "debian" else "stable"
+        suite = suite or own
         words = ["debootstrap", "--variant=minbase", f"--include={packages}", suite, str(base)]
         made = subprocess.run(words, capture_output=True, check=False, text=True)
         if made.returncode:
