@@ -135,13 +135,26 @@ class ExtraViews:
 NO_VIEWS = ExtraViews()
 
 
+PHOTO_KINDS = (
+    "screenshot",
+    "panorama",
+    "selfie",
+    "portrait",
+    "burst",
+    "motion photo",
+    "edited",
+)
+"""What a file may say it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class PhotoFacts:
     """What a photo says of itself. Everything unknown is ``None``.
 
     ``width``/``height`` in pixels as displayed (EXIF orientation applied);
     ``taken_at`` is local time as ISO 8601 without zone, ``YYYY-MM-DDTHH:MM:SS``;
-    ``latitude``/``longitude`` in degrees, north and east positive.
+    ``latitude``/``longitude`` in degrees, north and east positive;
+    ``kinds`` are those of :data:`PHOTO_KINDS` that it says it is.
     """
 
     format: str = ""
@@ -152,6 +165,7 @@ class PhotoFacts:
     camera: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

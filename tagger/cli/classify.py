@@ -121,7 +121,7 @@ def _classified(
     evidence = Evidence.from_bytes(stored.evidence)
     result: dict[str, Any] = {
         "path": path,
-        "tags": tags_json(chooser.choose(evidence)),
+        "tags": tags_json(chooser.choose(evidence, decoded.facts.kinds)),
         **facts_json(decoded.facts),
         "top": top_json(stored.top, config.labels.top_k, class_names(vocabulary(config))),
         "model": engine.model_id,

@@ -99,6 +99,7 @@ def query_command(
     near:52.5,13.4,10km      latitude, longitude, distance in m, km or mi
     format:heic              the image format
     people:3..               three or more; also people:0, people:1, people:1..4
+    kind:screenshot          or panorama, selfie, portrait, burst, motion, edited
 
     Put the query in single quotes where the shell would take < > ( ) " for itself.
     """

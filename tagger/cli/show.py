@@ -62,6 +62,8 @@ def _print(shown: dict[str, Any]) -> None:
     for key in ("taken_at", "camera", "model", "tagged_at", "note"):
         if shown[key]:
             click.echo(f"  {key.replace('_', ' ')}: {printable(str(shown[key]))}")
+    if shown["kinds"]:
+        click.echo(f"  kind: {', '.join(shown['kinds'])}")
     for raw in shown["top"]:
         click.echo(f"  class {raw['index']}: {visible(raw['label'])} {raw['probability']:.4f}")
     if shown["boxes"]:

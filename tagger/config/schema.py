@@ -147,6 +147,11 @@ class LabelsConfig:
     exclude: tuple[str, ...] = setting("Labels never given, with all below them.", ())
     rename: Mapping[str, str] = setting("Words to write instead: `dog: doggie`.", factory=dict)
     prefix: str = setting("Root of our hierarchical keywords, as `tagger`; empty: none.", "")
+    kinds: bool = setting(
+        "Tag what the file says it is, too: `screenshot`, `panorama`, `selfie`, `portrait`,\n"
+        "`burst`, `motion photo`, `edited`. `tagger query kind:selfie` finds it in any case.",
+        False,
+    )
     crops: Literal[1, 3] = setting(
         "Parts classified of a photo that is not square: 3 finds more, 1 is faster.", 3
     )

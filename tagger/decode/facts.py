@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from tagger.decode.kinds import kinds_of
 from tagger.records import PhotoFacts
 from tagger.text.dates import moment
 
@@ -40,12 +41,18 @@ def read_exif(image: Image.Image) -> Image.Exif:
 
 
 def read_facts(
-    exif: Image.Exif, *, image_format: str, size: tuple[int, int], orientation: int
+    exif: Image.Exif,
+    *,
+    image_format: str,
+    size: tuple[int, int],
+    orientation: int,
+    kinds: tuple[str, ...] = (),
 ) -> PhotoFacts:
     """Return the facts in an EXIF block, whatever is wrong with parts of it.
 
     ``size`` is (width, height) in pixels as stored, ``orientation`` EXIF's 1…8 that is
-    still to be applied. Tags: Exif 2.32, tables 4, 7 and 15.
+    still to be applied, ``kinds`` what the photo says it is. Tags: Exif 2.32, tables 4, 7
+    and 15.
     """
     main = dict(exif)
     details = _block(exif, ExifTags.IFD.Exif)
@@ -59,6 +66,7 @@ def read_facts(
         camera=_camera(main),
         latitude=_degrees(_block(exif, ExifTags.IFD.GPSInfo), 1, "S", 90),
         longitude=_degrees(_block(exif, ExifTags.IFD.GPSInfo), 3, "W", 180),
+        kinds=kinds,
     )
 
 
@@ -66,6 +74,11 @@ def read_orientation(exif: Image.Exif) -> int:
     """Return EXIF's orientation, 1 when it is missing or nonsense."""
     value = exif.get(ExifTags.Base.Orientation, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def read_kinds(exif: Image.Exif, name: str, packet: bytes, head: bytes) -> tuple[str, ...]:
+    """Return what the photo called ``name`` says it is; see :func:`~.kinds.kinds_of`."""
+    return kinds_of(name, dict(exif), _block(exif, ExifTags.IFD.Exif), packet, head)
 
 
 def _block(exif: Image.Exif, kind: int) -> dict[int, Any]:

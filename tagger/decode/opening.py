@@ -27,7 +27,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from tagger.decode import part_limits
 from tagger.decode.crops import cut, shorter_side
 from tagger.decode.descriptors import open_file
-from tagger.decode.facts import read_exif, read_facts, read_orientation
+from tagger.decode.facts import read_exif, read_facts, read_kinds, read_orientation
+from tagger.decode.kinds import packet_of
 from tagger.decode.pixels import LARGE, Rows, reduced_by, shrink
 from tagger.errors import (
     DamagedImageError,
@@ -48,6 +49,7 @@ TURNED = ("HEIF", "TIFF")
 _JPEG_FACTOR = 4
 
 MAX_SCANS = 100
+_DESCRIBED = 1 << 16
 """Of a progressive JPEG, with those of the pictures in its metadata; encoders make about ten."""
 
 _BROKEN = (
@@ -274,6 +276,7 @@ def open_image(
             image_format="JPEG" if image.format == "MPO" else image.format or "",
             size=(width, height),
             orientation=orientation,
+            kinds=read_kinds(exif, os.path.basename(path), packet_of(image), _boxes(image, source)),
         )
         if image.info.get("progressive") and _scans(source) > MAX_SCANS:
             raise DamagedImageError(
@@ -281,6 +284,17 @@ def open_image(
                 "leave it untagged, it is no camera's",
             )
         yield image, facts
+
+
+def _boxes(image: Image.Image, source: BinaryIO) -> bytes:
+    """Return the beginning of a HEIF file, where boxes describe what it holds."""
+    if image.format not in ("HEIF", "AVIF"):
+        return b""
+    at = source.tell()
+    source.seek(0)
+    head = source.read(_DESCRIBED)
+    source.seek(at)
+    return head
 
 
 def _scans(source: BinaryIO) -> int:

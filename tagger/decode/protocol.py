@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger import errors
-from tagger.records import NO_VIEWS, DecodedPhoto, ExtraViews, PhotoFacts
+from tagger.records import NO_VIEWS, PHOTO_KINDS, DecodedPhoto, ExtraViews, PhotoFacts
 from tagger.text.parsing import parse_json
 from tagger.text.unicode import well_formed
 
@@ -53,6 +53,7 @@ _FACTS: dict[str, tuple[type, ...]] = {
     "camera": (str, type(None)),
     "latitude": (float, type(None)),
     "longitude": (float, type(None)),
+    "kinds": (list,),
 }
 
 
@@ -130,7 +131,15 @@ def _photo(head: dict[str, Any], pixels: bytes, size: int, views: ExtraViews) ->
     if len(crops) == 0 or len(digest) != 16:
         raise ValueError("no crop")
     small = head["from_thumbnail"] is True
-    return DecodedPhoto(crops[0], digest, PhotoFacts(**facts), crops[1:], small, other, picture)
+    return DecodedPhoto(
+        crops[0],
+        digest,
+        PhotoFacts(**facts | {"kinds": tuple(facts["kinds"])}),
+        crops[1:],
+        small,
+        other,
+        picture,
+    )
 
 
 def _sides(said: Any, side: int) -> tuple[int, int]:
@@ -161,6 +170,8 @@ def _is_possible(name: str, value: Any) -> bool:
         return bool(1 <= value <= 8)
     if name in ("latitude", "longitude"):
         return bool(abs(value) <= (90 if name == "latitude" else 180))  # not NaN
+    if name == "kinds":
+        return bool(value == [kind for kind in PHOTO_KINDS if kind in value])
     if len(value) > MAX_TEXT or well_formed(value) != value:
         return False
     if name != "taken_at":

@@ -152,6 +152,15 @@ class Camera(NamedTuple):
         return "has_text(p.camera, ?)", (storable(self.fragment),)
 
 
+class Kind(NamedTuple):
+    """Whose file says that it is of this ``kind``, one of ``PHOTO_KINDS``."""
+
+    kind: str
+
+    def sql(self) -> Sql:
+        return "ifnull(instr(p.kinds, ?), 0) > 0", (f"|{self.kind}|",)
+
+
 class Source(NamedTuple):
     """With at least one tag of the ``source`` model or user."""
 

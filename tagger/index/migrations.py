@@ -197,6 +197,13 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ALTER TABLE journal ADD COLUMN seen TEXT NOT NULL DEFAULT '{}'; -- JSON: name -> values
         """,
     ),
+    (
+        # NULL: it was not looked for when the photo was opened.
+        "0008_kinds",
+        """
+        ALTER TABLE photos ADD COLUMN kinds TEXT; -- what the file says it is: |selfie|edited|
+        """,
+    ),
 )
 
 

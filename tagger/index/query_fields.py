@@ -15,6 +15,7 @@ from tagger.index.conditions import (
     Camera,
     Format,
     InFolder,
+    Kind,
     Near,
     People,
     Query,
@@ -23,6 +24,7 @@ from tagger.index.conditions import (
     Taken,
 )
 from tagger.index.folding import fold
+from tagger.records import PHOTO_KINDS
 
 KILOMETRES = {"m": 0.001, "km": 1.0, "mi": 1.609344}
 
@@ -152,6 +154,14 @@ def _people(value: str, column: int, _: date) -> Query:
     return People(int(start), int(end) if end else None)
 
 
+def _kind(value: str, column: int, _: date) -> Query:
+    name = " ".join(value.lower().replace("-", " ").replace("_", " ").split())
+    name = {"motion": "motion photo", "live photo": "motion photo", "pano": "panorama"}.get(
+        name, name
+    )
+    return Kind(_choice(name, column, PHOTO_KINDS))
+
+
 FIELDS: dict[str, Callable[[str, int, date], Query]] = {
     "taken": _taken,
     "added": _added,
@@ -162,6 +172,7 @@ FIELDS: dict[str, Callable[[str, int, date], Query]] = {
     "near": _near,
     "format": _format,
     "people": _people,
+    "kind": _kind,
 }
 FIELDS_HELP: dict[str, tuple[str, str]] = {
     "taken": (
@@ -185,6 +196,11 @@ FIELDS_HELP: dict[str, tuple[str, str]] = {
         "`people:3..`",
         "three people or more; also `people:0`, `people:1`, `people:1..4`; only photos that a"
         " detector has looked at",
+    ),
+    "kind": (
+        "`kind:screenshot`",
+        "what the file says it is; also `panorama`, `selfie`, `portrait`, `burst`, `motion`,"
+        " `edited`",
     ),
 }
 """An example of each field and what it finds, for ``docs/commands.md``."""

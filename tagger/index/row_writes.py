@@ -116,7 +116,7 @@ def save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: floa
     db.execute(
         "UPDATE photos SET root = ?, status = ?, content_hash = ?, source_hash = ?, format = ?,"
         " width = ?, height = ?, orientation = ?, taken_at = ?, camera = ?, latitude = ?,"
-        " longitude = ?, sort_at = ?, tagged_at = ?, missing_at = NULL, labels_hash = ?,"
+        " longitude = ?, kinds = ?, sort_at = ?, tagged_at = ?, missing_at = NULL, labels_hash = ?,"
         " keywords_hash = ?, note = ?, keep_out = keep_out OR ? WHERE id = ?",
         (
             os.fsencode(photo.root),
@@ -131,6 +131,7 @@ def save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: floa
             facts.camera,
             facts.latitude,
             facts.longitude,
+            f"|{'|'.join(facts.kinds)}|",
             sort_key(facts, photo.stat),
             now,
             photo.labels_hash,

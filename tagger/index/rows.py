@@ -148,6 +148,7 @@ def photo_row(row: sqlite3.Row) -> PhotoRow:
             camera=row["camera"],
             latitude=row["latitude"],
             longitude=row["longitude"],
+            kinds=tuple(kind for kind in (row["kinds"] or "").split("|") if kind),
         ),
         tagged_at=row["tagged_at"],
         labels_hash=row["labels_hash"],

@@ -32,6 +32,7 @@ from tagger.labels.fusion import (
     load_fusion_calibration,
 )
 from tagger.labels.joint_choice import JointChoice
+from tagger.labels.kinds import kind_name, kind_tags
 from tagger.labels.label_tree import Decision, LabelTree
 from tagger.labels.single_choice import SingleChoice
 from tagger.labels.vocabulary import Vocabulary
@@ -124,17 +125,19 @@ class Chooser:
             own,
             scenes if scenes is None else list(scenes),
             [config.threshold, config.precision, config.max_subjects, config.levels],
+            config.kinds,
             [config.language, sorted(config.exclude), sorted(config.rename.items())],
             prefix_parts(config.prefix),
         ]
         text = json.dumps(settings).encode()
         self.config_hash = hashlib.blake2b(text, digest_size=16).hexdigest()
 
-    def choose(self, evidence: Evidence) -> tuple[Tag, ...]:
+    def choose(self, evidence: Evidence, kinds: Sequence[str] = ()) -> tuple[Tag, ...]:
         """Return the tags: each subject's most specific label, then those above it.
 
-        Best subject first, every label once. A tag's confidence is its probability. Raise
-        ValueError when the evidence is of another number of classes.
+        Best subject first, every label once. A tag's confidence is its probability. ``kinds``
+        are what the file says it is, tags where ``labels.kinds`` says so. Raise ValueError when
+        the evidence is of another number of classes.
         """
         tags: dict[str, Tag] = {}
         for tree, decision in self._decide(evidence):
@@ -142,6 +145,8 @@ class Chooser:
                 for n in tree.given(subject, self._config.levels):
                     path, sure = tree.paths[n], min(1.0, float(decision.probabilities[n]))
                     tags.setdefault(path[-1], Tag(path[-1], sure, path))
+        for tag in kind_tags(kinds) if self._config.kinds else ():
+            tags.setdefault(tag.label, tag)
         return tuple(tags.values())
 
     def _decide(self, evidence: Evidence) -> list[tuple[LabelTree, Decision]]:
@@ -183,7 +188,7 @@ class Chooser:
 
     def written(self, label: str) -> str:
         """Return the word that is written for ``label``."""
-        own = self._renamed.get(label)
+        own = self._renamed.get(label) or kind_name(label, self._config.language)
         return own or self._vocabulary.name(label, self._config.language)
 
     def explain(self, evidence: Evidence) -> list[Explanation]:

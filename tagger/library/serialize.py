@@ -48,6 +48,7 @@ def facts_json(facts: PhotoFacts) -> dict[str, Any]:
         "format": facts.format or None,
         "latitude": facts.latitude,
         "longitude": facts.longitude,
+        "kinds": list(facts.kinds),
     }
 
 

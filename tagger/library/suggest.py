@@ -9,6 +9,7 @@ from tagger.index.conditions import STATES
 from tagger.index.folding import fold
 from tagger.index.reader import Reader
 from tagger.labels.vocabulary import Vocabulary
+from tagger.records import PHOTO_KINDS
 
 MOST = 20
 """Suggestions that can be asked for."""
@@ -21,6 +22,10 @@ FIELDS = (
     ("camera:", "part of the camera's name: camera:pixel"),
     ("format:", "JPEG, HEIC, …: format:heic"),
     ("near:", "taken near a place: near:52.5,13.4,10km"),
+    *(
+        (f"kind:{kind.partition(' ')[0]}", f"what the file says it is: {kind}")
+        for kind in PHOTO_KINDS
+    ),
     *((f"is:{state}", f"photos that are {state}") for state in STATES),
     ("source:user", "with keywords of your own"),
     ("source:model", "with tags of the model's"),

@@ -66,7 +66,7 @@ def _relabel(
             log.warning("%s is classified again: %s", row.path, error)
             store.forget_version([row.path])
             continue
-        chosen = tagging.chooser.choose(evidence)
+        chosen = tagging.chooser.choose(evidence, row.facts.kinds)
         tags = () if row.keep_out else tuple(t for t in chosen if t.label not in stones)
         root = config.root_of(row.path)
         options = write_options(config, root, row.path)

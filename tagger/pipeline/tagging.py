@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from tagger import __version__
 from tagger.errors import MetadataError, TaggerError, WriteFailedError
-from tagger.index.rows import NOT_WRITABLE, PhotoRow, SavedPhoto, StoredPrediction
+from tagger.index.rows import NOT_WRITABLE, PhotoRow, SavedPhoto
 from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.metadata.options import Provenance, WriteOptions
@@ -81,7 +81,7 @@ class Tagging:
         self._part(one)
         decided = self._decided(job)
         stones, (own_stones, own_keep_out) = decided.stones, decided.own
-        tags = self._choose(prediction, stones)
+        tags = self._choose(one, stones)
         keywords = () if decided.keep_out else self.chooser.keywords(tags)
         config = self._context.config
         options = write_options(config, config.root_of(job.candidate.path), job.candidate.path)
@@ -195,8 +195,9 @@ class Tagging:
             job.others, job.previous = job.previous, ()
         job.row = row
 
-    def _choose(self, stored: StoredPrediction, stones: frozenset[str]) -> tuple[Tag, ...]:
-        chosen = self.chooser.choose(Evidence.from_bytes(stored.evidence))
+    def _choose(self, one: Recognised, stones: frozenset[str]) -> tuple[Tag, ...]:
+        evidence = Evidence.from_bytes(one.prediction.evidence)
+        chosen = self.chooser.choose(evidence, one.facts.kinds)
         return tuple(tag for tag in chosen if tag.label not in stones)
 
 

@@ -226,7 +226,7 @@ class UploadClassifier:
                     raise
                 raise closing() from error
         evidence = Evidence.from_bytes(stored.evidence)
-        tags = chooser.choose(evidence)
+        tags = chooser.choose(evidence, decoded.facts.kinds)
         sums: dict[str, float] = {}
         for index, probability in unpack_top(stored.top):
             # Several classes may go by one everyday name.

@@ -58,6 +58,7 @@ _FACTS = {
     "format": _maybe(_TEXT),
     "latitude": _maybe(_NUMBER),
     "longitude": _maybe(_NUMBER),
+    "kinds": _TEXTS,
 }
 # `box`: left, top, width and height, relative to the photo as it is displayed. Null: no detector
 # has looked at it.

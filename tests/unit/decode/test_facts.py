@@ -44,6 +44,17 @@ def test_all_the_facts(decoded: Decoded, kind: str) -> None:
     )
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF"])
+def test_what_kind_of_photo_it_is(decoded: Decoded, kind: str) -> None:
+    lens = {36867: b"2023:07:09 18:30:05", 42036: b"iPhone 12 front camera 2.71mm f/2.2"}
+    data = block({305: b"GIMP 2.10"}, Exif=lens)
+    facts = decoded("IMG_E1234.jpg", encoded(quarters(), kind, exif=data)).facts
+    assert facts.kinds == ("selfie", "edited")
+    name = "Screenshot_20240102-101112.png"
+    assert decoded(name, encoded(quarters(), kind)).facts.kinds == ("screenshot",)
+    assert decoded("a.jpg", encoded(quarters(), kind)).facts.kinds == ()
+
+
 def test_no_facts(decoded: Decoded) -> None:
     facts = decoded("a.jpg", encoded(quarters(), "JPEG")).facts
     assert facts == PhotoFacts("JPEG", 400, 300)

@@ -17,7 +17,9 @@ from tagger.records import CropSpec, DecodedPhoto, ExtraViews, PhotoFacts
 PHOTO = DecodedPhoto(
     np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3),
     bytes(range(16)),
-    PhotoFacts("JPEG", 3, 2, 6, "2020-01-02T03:04:05", "Cam\n\u732b", 1.5, -2.0),
+    PhotoFacts(
+        "JPEG", 3, 2, 6, "2020-01-02T03:04:05", "Cam\n\u732b", 1.5, -2.0, ("selfie", "edited")
+    ),
     np.full((2, 4, 4, 3), 10, np.uint8),  # newlines
 )
 
@@ -99,6 +101,11 @@ def test_unexpected_errors_are_named(error: Exception) -> None:
         {"facts": {"orientation": 0}},
         {"facts": {"latitude": 90.1}},
         {"facts": {"longitude": -1e308}},
+        {"facts": {"kinds": ["portrait", "selfie"]}},  # in another order
+        {"facts": {"kinds": ["selfie", "selfie"]}},
+        {"facts": {"kinds": ["a secret"]}},
+        {"facts": {"kinds": "selfie"}},
+        {"facts": {"kinds": [7]}},
         {"facts": {"taken_at": "2024-13-01T00:00:00"}},
         {"facts": {"taken_at": "9" * 5000}},
         {"facts": {"camera": "\ud800"}},

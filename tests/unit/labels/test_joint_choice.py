@@ -12,6 +12,8 @@ from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence, Ranking
 from tagger.labels.fusion import KINDS, TERMS, load_fusion_calibration
 from tagger.labels.joint_choice import MOST_PLACES
+from tagger.labels.kinds import KIND_NAMES
+from tagger.records import PHOTO_KINDS
 
 LARGE = (0.1, 0.0, 0.8, 1.0)
 
@@ -227,6 +229,23 @@ def test_stored_evidence_gives_the_same_tags(joint_chooser, evidence, scenes, bo
     )
     back = Evidence.from_bytes(seen.to_bytes())
     assert joint_chooser(precision=0.5).choose(back) == joint_chooser(precision=0.5).choose(seen)
+
+
+def test_what_the_file_says_is_a_tag_where_that_is_wanted(joint_chooser, evidence, boxes):
+    seen = replace(evidence(), boxes=boxes(("person", 0.9)))
+    kinds = ("selfie", "edited")
+    assert labels(joint_chooser().choose(seen, kinds)) == ["person"]
+    made = joint_chooser(kinds=True, language="zh", prefix="AI")
+    tags = made.choose(seen, kinds)
+    assert labels(tags) == ["person", "selfie", "edited"]
+    assert [tag.confidence for tag in tags[1:]] == [1.0, 1.0]
+    assert [keyword.path for keyword in made.keywords(tags)] == [
+        ("AI", "人"),
+        ("AI", "自拍"),
+        ("AI", "已编辑"),
+    ]
+    assert set(KIND_NAMES["zh"]) == set(PHOTO_KINDS)
+    assert made.config_hash != joint_chooser(language="zh", prefix="AI").config_hash
 
 
 def test_the_shipped_calibration_is_whole():
