@@ -232,22 +232,31 @@ class Lookup(Database):
 
         ``scenes`` and ``detector`` say which are of interest; by id, those above ``after_id``.
         """
-        rows = self._rows(
-            "SELECT p.* FROM photos p JOIN predictions r ON r.photo_id = p.id"
-            " WHERE p.id > ? AND p.status IN ('tagged', 'untagged')"
-            " AND ((? AND r.scenes_id IS NULL) OR (? AND r.detector_id IS NULL))"
-            " ORDER BY p.id LIMIT ?",
-            (after_id, scenes, detector, limit),
-        )
-        return [photo_row(row) for row in rows]
+        found: dict[int, PhotoRow] = {}
+        for column, wanted in (("scenes_id", scenes), ("detector_id", detector)):
+            if wanted:  # each by its own index
+                rows = self._rows(
+                    "SELECT p.* FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"  # noqa: S608
+                    f" WHERE r.{column} IS NULL AND r.photo_id > ?"
+                    " AND p.status IN ('tagged', 'untagged') ORDER BY r.photo_id LIMIT ?",
+                    (after_id, limit),
+                )
+                found.update((row["id"], photo_row(row)) for row in rows)
+        return [found[photo_id] for photo_id in sorted(found)[:limit]]
 
     def count_lacking(self, *, scenes: bool, detector: bool) -> int:
         """Return how many photos :meth:`lacking` gives in all."""
+        wanted = (("scenes_id", scenes), ("detector_id", detector))
+        ids = " UNION ".join(
+            f"SELECT photo_id FROM predictions WHERE {column} IS NULL"  # noqa: S608
+            for column, asked in wanted
+            if asked
+        )
+        if not ids:
+            return 0
         rows = self._rows(
-            "SELECT count(*) AS n FROM photos p JOIN predictions r ON r.photo_id = p.id"
+            f"SELECT count(*) AS n FROM ({ids}) CROSS JOIN photos p ON p.id = photo_id"  # noqa: S608
             " WHERE p.status IN ('tagged', 'untagged')"
-            " AND ((? AND r.scenes_id IS NULL) OR (? AND r.detector_id IS NULL))",
-            (scenes, detector),
         )
         return int(rows[0]["n"])
 

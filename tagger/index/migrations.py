@@ -188,6 +188,10 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ALTER TABLE predictions ADD COLUMN detector_id TEXT;
         ALTER TABLE predictions ADD COLUMN people INTEGER;  -- how many the detector saw
         CREATE INDEX predictions_people ON predictions (people);
+        -- Whether a photo is to be completed is asked whenever there is nothing else to do.
+        CREATE INDEX predictions_no_scenes ON predictions (scenes_id) WHERE scenes_id IS NULL;
+        CREATE INDEX predictions_no_detector ON predictions (detector_id)
+            WHERE detector_id IS NULL;
         """,
     ),
     (

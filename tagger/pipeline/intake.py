@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tagger.decode.pool import DecodePool
 
 MOST = 32
-"""Photos that are begun at a time; a decoded one takes half a megabyte."""
+"""Photos that are begun at a time; a decoded one takes a megabyte."""
 REST_SECONDS = 0.5
 """How long to rest when all photos there are wait for a disk."""
 

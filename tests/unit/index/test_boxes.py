@@ -117,12 +117,30 @@ def test_photos_that_lack_a_look_are_found(filled, make_photo):
 
     assert lacking(scenes=False, detector=True) == ["unseen"]
     assert lacking(scenes=False, detector=False) == []
+    assert filled.count_lacking(scenes=False, detector=False) == 0
+    assert filled.count_lacking(scenes=False, detector=True) == 1
+    assert filled.count_lacking(scenes=True, detector=True) == 5
     assert len(lacking(scenes=True, detector=False)) == 5
     assert lacking(scenes=True, detector=True, limit=2) == ["unseen", "nobody"]
     first = filled.photo("/photos/nobody.jpg").id
     assert lacking(first, scenes=True, detector=True) == ["one", "three", "nine"]
     filled.mark_missing(["/photos/unseen.jpg"])
     assert lacking(scenes=False, detector=True) == []
+
+
+@pytest.mark.parametrize("column", ["scenes_id", "detector_id"])
+def test_photos_that_lack_a_look_are_found_without_reading_the_others(filled, column):
+    """The rows of a million photos are 2 GB."""
+    with filled.transaction() as db:
+        plan = " ".join(
+            row["detail"]
+            for row in db.execute(
+                "EXPLAIN QUERY PLAN SELECT p.* FROM predictions r CROSS JOIN photos p"
+                f" ON p.id = r.photo_id WHERE r.{column} IS NULL AND r.photo_id > 5"
+                " AND p.status IN ('tagged', 'untagged') ORDER BY r.photo_id LIMIT 8"
+            )
+        )
+    assert "COVERING INDEX predictions_no_" in plan and "TEMP B-TREE" not in plan, plan
 
 
 def test_boxes_are_shown(filled, state_dir):
