@@ -38,11 +38,11 @@ LEAST_PROBABLE = 0.1
 COMMON: tuple[FusedKind, ...] = ("person", "group", "outdoors")
 """Kinds that are asked of every photo; a wrong one is a false alarm wherever there is none."""
 COMMON_DOUBT = 0.6
-CLASS_COUNT = 0.5
-"""What an ImageNet photo counts beside one of a home: they are of one thing, and it is there."""
 """What they are allowed of the doubt that others are."""
-OF_CLASSES: tuple[FusedKind, ...] = ("beast", "animal", "object")
-"""Kinds for which ImageNet's photos count: of others they tell only what is right."""
+OF_CLASSES: dict[FusedKind, float] = {"beast": 0.5, "animal": 0.5, "object": 2.0}
+"""Kinds for which ImageNet's photos count: of others they tell only what is right. And what one
+counts for thresholds beside a photo of a home: things that only the subjects' network knows are
+rare there, too rare to say from where on they are right."""
 STRENGTH = 1.0
 """How strongly the weights are drawn to where they start from."""
 PRECISIONS = (0.5, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.999)
@@ -185,7 +185,7 @@ class HomeFit:
             sure, right = outcomes.probabilities[used], outcomes.right[used]
             weight = np.array(
                 [
-                    CLASS_COUNT if self.photos[n].judged == "class" else 1.0
+                    OF_CLASSES.get(kind, 1.0) if self.photos[n].judged == "class" else 1.0
                     for n in outcomes.photos[used]
                 ]
             )
