@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from tagger.classify.torchvision_compat import import_torchvision
 from tagger.labels.vocabulary import load_vocabulary_file, ready_made
 from tagger.labels.yaml_parser import MAX_LEVELS, REQUIRED_LANGUAGES
 
+PROJECT = Path(__file__).resolve().parents[3]
 KNOWN_ERRORS = {
     # Names of torchvision's that mislead, so nothing is found by them.
     "Cardigan",
@@ -351,3 +353,14 @@ def test_reading_it_needs_no_heavy_library():
         " sys.exit(bool({'numpy', 'torch', 'PIL', 'yaml'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_to_be_seen_on_photos_of_homes_is_said_in_labels(vocabulary):
+    with (PROJECT / "tools/calibrate/home_truth.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len({row["file"] for row in rows}) > 300
+    for row in rows:
+        words = [word for word in row["words"].split(";") if word]
+        labels = [word.rstrip("?") for word in words]
+        assert set(labels) <= set(vocabulary.nodes), row
+        assert len(set(labels)) == len(labels), row
