@@ -14,6 +14,7 @@ from tagger.decode.pool import DecodePool
 from tagger.errors import PhotoError
 from tagger.index.rows import unpack_top
 from tagger.pipeline.inference import CERTAIN, classify_photo
+from tagger.pipeline.networks import Networks
 from tagger.records import CropSpec, Prediction
 
 SPEC = CropSpec()
@@ -66,7 +67,7 @@ def test_the_whole_picture_is_looked_at_when_in_doubt(heic: Path, sure: float, c
     engine = Fake(sure, 0.95)
     with DecodePool(SPEC, workers=1) as pool:
         decoded = pool.submit(str(heic)).result(60)
-        stored = classify_photo(engine, pool, str(heic), decoded)
+        stored = classify_photo(Networks(engine), pool, str(heic), decoded)
     assert len(engine.crops) == calls
     assert unpack_top(stored.top, 1)[0][0] == calls, "the last look is what counts"
 
@@ -80,7 +81,7 @@ def test_a_picture_that_cannot_be_decoded_leaves_its_thumbnail(heic: Path, tmp_p
         copy.unlink()
         with pytest.raises(PhotoError):
             pool.submit(str(copy), whole=True).result(60)
-        stored = classify_photo(engine, pool, str(copy), decoded)
+        stored = classify_photo(Networks(engine), pool, str(copy), decoded)
     assert unpack_top(stored.top, 1)[0][0] == 1
 
 
