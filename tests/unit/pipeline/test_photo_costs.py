@@ -139,7 +139,8 @@ def test_the_file_of_a_new_photo_is_read_whole_twice(home: Home, scenes: list[Pa
     command = [sys.executable, "-m", "tagger", "--config", str(home.config), "run", "--once"]
     subprocess.run(
         [
-            *("strace", "-f", "-y", "-qq", "-o", str(trace), "-e"),
+            # A file for each thread: in a common one a call may be split by another's.
+            *("strace", "-ff", "-y", "-qq", "-o", str(trace), "-e"),
             "trace=open,openat,openat2,read,pread64,readv,preadv,mmap,sendfile,copy_file_range",
             *command,
         ],
@@ -152,8 +153,12 @@ def test_the_file_of_a_new_photo_is_read_whole_twice(home: Home, scenes: list[Pa
     size = photo.stat().st_size
     assert size > 10 * HEADER
     opens, read = 0, Counter[str]()
-    for line in trace.read_text(errors="replace").splitlines():
-        process, call = line.split(None, 1)
+    calls = [
+        (part.suffix, call)
+        for part in home.folder.glob("trace.*")
+        for call in part.read_text(errors="replace").splitlines()
+    ]
+    for process, call in calls:
         if f"<{photo}>" not in call:
             continue
         if call.startswith("open"):
