@@ -9,6 +9,7 @@
   const maxFiles = Number(form.dataset.maxFiles);
   const AT_ONCE = 2;
   const TRIES = 5;
+  const SVG = "http://www.w3.org/2000/svg";
   const waiting = [];
   let running = 0, done = 0, total = 0;
 
@@ -161,6 +162,7 @@
     }
     bars.hidden = false;
     showTags(shown, said);
+    showBoxes(shown, said.boxes || []);
     const time = shown.querySelector(".time");
     time.textContent =
       `${Math.round(elapsed)} ms: ${Math.round(said.milliseconds.decode)} to open it,` +
@@ -186,6 +188,34 @@
       why.append(make("li", "", `${tag.path.join(" › ")}, ${sure}: ${tag.reason}`));
     }
     why.parentElement.hidden = why.childElementCount === 0;
+  }
+
+  /** Draw boxes (left, top, width, height, as shares of the picture) over the preview. */
+  function showBoxes(shown, boxes) {
+    const preview = shown.querySelector("img");
+    const width = preview.naturalWidth, height = preview.naturalHeight;
+    if (preview.hidden || !width || boxes.length === 0) return;
+    const svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("class", "boxes");
+    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    svg.setAttribute("preserveAspectRatio", "xMidYMid slice");  // as the preview is cut
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", `Boxes around: ${boxes.map((one) => one.label).join(", ")}`);
+    for (const { label, score, box } of boxes) {
+      const rect = document.createElementNS(SVG, "rect");
+      const places = { x: box[0] * width, y: box[1] * height, width: box[2] * width, height: box[3] * height };
+      for (const [name, value] of Object.entries(places)) rect.setAttribute(name, value.toFixed(1));
+      const title = document.createElementNS(SVG, "title");
+      title.textContent = `${label} ${Math.round(100 * score)} %`;
+      rect.append(title);
+      svg.append(rect);
+    }
+    preview.after(svg);
+    const choice = shown.querySelector(".with-boxes");
+    choice.hidden = false;
+    choice.querySelector("input").addEventListener("change", (event) => {
+      svg.classList.toggle("off", !event.target.checked);
+    });
   }
 
   function offerKeeping(file, shown) {

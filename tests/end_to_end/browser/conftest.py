@@ -113,12 +113,17 @@ def make_site(
     """Return a function that starts the daemon of a home; ``fill`` puts photos into its inbox."""
     made: list[Site] = []
 
-    def start(fill: Callable[[Path], object], **web: Any) -> Site:
+    def start(fill: Callable[[Path], object], detector: Path | None = None, **web: Any) -> Site:
+        more: dict[str, Any] = {}
+        if detector is not None:
+            weights = {"weights": str(demo_weights), "download": False, "scenes": "none"}
+            more["model"] = weights | {"detector": str(detector)}
         home = Home(
             tmp_path_factory.mktemp("site"),
             demo_weights,
             web={"enabled": True, "listen": "127.0.0.1:0"} | web,
             settle_seconds=0.2,
+            **more,
         )
         home.converted = lambda: converted_demo(demo_weights)
         fill(home.inbox)
