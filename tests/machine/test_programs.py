@@ -44,15 +44,16 @@ TITLES = {
     "gthumb": "gThumb 3.12, `sidecar_name: short`",
     "localsearch": "localsearch 3.8",
 }
-EDITS = {
-    "digikam": {"before": ("rate", "add", "delete"), "after": ("rate", "add", "rename")},
+EDITS: dict[str, dict[str, tuple[str, ...]]] = {
+    "digikam": {"before": ("rate", "add", "delete"), "after": ("rate", "add")},
     "digikam-defaults": {"before": ("rate", "add"), "after": ("rate", "delete")},
     "darktable": {"before": ("rate", "add"), "after": ("rate", "add", "delete")},
     "shotwell": {"before": ("rate", "add", "delete"), "after": ("rate", "add", "rename")},
     "gthumb": {"before": ("rate", "add", "delete"), "after": ("add", "rename")},
     "localsearch": {"before": (), "after": ()},
 }
-"""What each program does, by when it imported the photo. darktable's Lua cannot rename tags."""
+"""What each program does, by when it imported the photo. darktable's Lua cannot rename tags, and
+nobody has shown yet how to have digiKam do it without a hand at the mouse."""
 
 pytestmark = pytest.mark.skipif(
     "TAGGER_PROGRAMS" not in os.environ,
@@ -123,7 +124,7 @@ def belief(before: dict[str, Any], after: dict[str, Any]) -> str:
     said = []
     if new := yours(after) - yours(before):
         said.append(f"yours: {', '.join(sorted(new))}")
-    if banned := set(after["untagged_by_you"]) - set(before["untagged_by_you"]):
+    if banned := set(after["removed_by_you"]) - set(before["removed_by_you"]):
         said.append(f"never again: {', '.join(sorted(banned))}")
     if after["overwritten"] and not before["overwritten"]:
         said.append("overwritten, kept in the index")
@@ -152,8 +153,8 @@ def test_a_program(machine, table, home, scenes, program, target, moment):
     held = case.does("look")
     home.once()  # some write at the import
     said = home.json("show", str(photo))
-    assert not said["untagged_by_you"], "no program that only looks has a wish"
-    told = []
+    assert not said["removed_by_you"], "no program that only looks has a wish"
+    told, wrong = [], []
     for action in EDITS[program][moment]:
         done = case.does(action)
         home.once()
@@ -162,19 +163,27 @@ def test_a_program(machine, table, home, scenes, program, target, moment):
             "rate": done["rating"] == 5,
             "add": "Rex" in done["tags"],
             "rename": any(tag.endswith("Renamed") for tag in done["tags"]),
-            "delete": not any(tag.endswith(PATH[-1]) for tag in done["tags"]),
+            "delete": shape(held["tags"]) != "not shown" and shape(done["tags"]) == "not shown",
         }[action]
         told.append(f"{action}: {belief(said, now)}" if did else f"{action}: not possible")
-        if action in ("rate", "add"):
-            assert now["untagged_by_you"] == said["untagged_by_you"], action
-        if action == "add" and did:
-            assert "Rex" in str(now["tags"])
-        said = now
-        assert not home.once(), "nothing is written against the program"
+        if action in ("rate", "add") and now["removed_by_you"] != said["removed_by_you"]:
+            wrong.append(f"{action}: {now['removed_by_you']}")
+        if action == "add" and did and "Rex" not in str(now["tags"]):
+            wrong.append("Rex is not found")
+        said, before = now, sidecars_and_photo(home.inbox)
+        home.once()
+        if sidecars_and_photo(home.inbox) != before:
+            wrong.append(f"{action}: written against the program")
     row = (TITLES[program], f"`{target}`", moment, shape(held["tags"]), "; ".join(told) or "-")
     table.append(f"| {' | '.join(row)} |")
-    print(table[-1])
+    print(table[-1], *wrong)
+    assert not wrong
     assert digest(photo) == pixels
+
+
+def sidecars_and_photo(inbox: Path) -> dict[str, bytes]:
+    """Return the bytes of all files in a folder."""
+    return {path.name: path.read_bytes() for path in inbox.iterdir() if path.is_file()}
 
 
 def digest(photo: Path) -> bytes:

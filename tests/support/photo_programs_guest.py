@@ -151,8 +151,6 @@ class DigiKam(Program):
         self._shortcut(ADDED, "Alt+Shift+X", make=True)
         if tag := os.environ.get("TAG"):
             self._shortcut(tag, "Alt+Shift+D")
-        if action == "rename":
-            rows(self.database, "UPDATE Tags SET name = ? WHERE name = ?", RENAMED, tag)
 
     def _make_database(self) -> None:
         """Let digiKam make its tables, which it does before it asks for a collection."""
@@ -203,10 +201,6 @@ class DigiKam(Program):
 
     def delete(self) -> None:
         keys("alt+shift+d")
-
-    def rename(self) -> None:
-        """Its database has the new name already: any change writes all tags."""
-        self.rate()
 
     def held(self) -> dict[str, Any]:
         names = rows(self.database, "SELECT id, pid, name FROM Tags")
