@@ -343,3 +343,7 @@ class Failure:
     first_at: float
     last_at: float
     retry_at: float | None
+
+
+ANOTHER_TAGGER = "another tagger may have written here meanwhile"
+"""The ``reason`` in the journal of files that are written anew after a change of sides."""

@@ -22,7 +22,7 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
     Of several taggers on one folder only one writes tags to its files; the others keep theirs in
     the index. The other one notices within seconds, and writes there no more.
     """
-    from tagger.metadata.user_edits import ANOTHER
+    from tagger.records import ANOTHER_TAGGER
     from tagger.system.control_socket import send_command
     from tagger.system.state_dir import daemon_runs
 
@@ -36,7 +36,7 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
     with Store(config.state_dir) as store:
         for folder in wanted:
             _take(config, folder)
-            count = store.write_anew(folder, ANOTHER)
+            count = store.write_anew(folder, ANOTHER_TAGGER)
             click.echo(f"{printable(folder)}: this tagger writes the tags of {count:,} photo(s)")
     if daemon_runs(config.state_dir):
         with contextlib.suppress(StateError):  # it looks itself, a little later

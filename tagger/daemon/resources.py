@@ -15,7 +15,7 @@ from tagger.daemon.worker import Worker
 from tagger.errors import StateError
 from tagger.index.salvage import take_up
 from tagger.index.store import Store
-from tagger.metadata.user_edits import ANOTHER
+from tagger.records import ANOTHER_TAGGER
 from tagger.watch.root_owner import OwnerClaims, writers_of
 from tagger.watch.watcher import Watcher
 
@@ -37,7 +37,7 @@ class DaemonResources:
         self.repairs = CrashRepair(store, self.root_of, lifecycle.thread, self.rescan)
         self.claims = OwnerClaims(
             writers_of(config.state_dir),
-            lambda root: store.write_anew(root, ANOTHER),
+            lambda root: store.write_anew(root, ANOTHER_TAGGER),
             take_over=take_over,
         )
         self.commands = DaemonCommands(

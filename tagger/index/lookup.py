@@ -22,6 +22,7 @@ from tagger.index.rows import (
 from tagger.paths import is_inside
 from tagger.records import FileStat, JournalEntry, Tag
 from tagger.system.files import is_readable, is_writable
+from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -211,6 +212,13 @@ class Lookup(Database):
         """Return a remembered setting."""
         rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
         return str(rows[0]["value"]) if rows else None
+
+    def meta_texts(self, key: str) -> tuple[str, ...] | None:
+        """Return a remembered list of texts; None: there is none that can be read."""
+        try:
+            return tuple(map(str, parse_json(self.meta(key) or "null")))
+        except (ValueError, TypeError):
+            return None
 
     def set_meta(self, key: str, value: str) -> None:
         """Remember a setting."""

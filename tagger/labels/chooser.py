@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -70,15 +70,25 @@ class Explanation:
         )
 
 
+class Outputs(NamedTuple):
+    """What the outputs of the networks mean.
+
+    ``class_count`` is the number of those of the subjects' network, ``categories`` their names.
+    ``scenes`` says what each output of the scenes' network means (a scene of Places365, a label,
+    or nothing), if it is not Places365's own 365.
+    """
+
+    class_count: int = 1000
+    categories: Sequence[str] | None = None
+    scenes: Sequence[str] | None = None
+
+
 class Chooser:
     """Chooses tags by one vocabulary and one configuration.
 
-    ``class_count`` is the number of the subjects' model's outputs, ``categories`` their names.
-    A model with other outputs than ImageNet's 1,000 classes has no place in the tree: its
-    categories are labels of their own. ``scenes`` says what each output of the scenes' network
-    means (a scene of Places365, a label, or nothing), if it is not Places365's own 365.
-    ``calibration`` and ``fusion`` replace the shipped ones. Raise ConfigError when the
-    configuration does not fit the vocabulary.
+    A model with other ``outputs`` than ImageNet's 1,000 classes has no place in the tree: its
+    categories are labels of their own. ``calibration`` and ``fusion`` replace the shipped ones.
+    Raise ConfigError when the configuration does not fit the vocabulary.
 
     ``config_hash`` changes whenever the same evidence may give other tags or keywords.
     """
@@ -87,14 +97,13 @@ class Chooser:
         self,
         vocabulary: Vocabulary,
         config: LabelsConfig,
+        outputs: Outputs = Outputs(),  # noqa: B008 - it is frozen
         *,
-        class_count: int = 1000,
         model_name: str = "",
-        categories: Sequence[str] | None = None,
-        scenes: Sequence[str] | None = None,
         calibration: Calibration | None = None,
         fusion: FusionCalibration | None = None,
     ) -> None:
+        class_count, categories, scenes = outputs
         self._vocabulary = vocabulary
         self._config = config
         calibration = calibration or load_calibration(model_name)
@@ -271,8 +280,6 @@ def make_chooser(
     return Chooser(
         vocabulary,
         config.labels,
-        class_count=len(categories),
+        Outputs(len(categories), categories, scenes),
         model_name=config.model.name,
-        categories=categories,
-        scenes=scenes,
     )

@@ -58,7 +58,7 @@ class Explainer:
 
     def _chooser(self, class_count: int) -> Chooser:
         from tagger.classify.custom_network import scene_categories
-        from tagger.labels.chooser import Chooser
+        from tagger.labels.chooser import Chooser, Outputs
 
         with self._lock:
             if class_count not in self._choosers:
@@ -68,7 +68,7 @@ class Explainer:
                 self._choosers[class_count] = Chooser(
                     self._vocabulary,
                     self._config.labels,
+                    Outputs(scenes=scene_categories(model.scenes)),
                     model_name=model.name,
-                    scenes=scene_categories(model.scenes),
                 )
             return self._choosers[class_count]

@@ -47,7 +47,7 @@ from tagger.metadata.xmp.keywords import (
     user_words,
 )
 from tagger.paths import sidecar_paths
-from tagger.records import Candidate, FileStat, JournalEntry, Keyword
+from tagger.records import ANOTHER_TAGGER, Candidate, FileStat, JournalEntry, Keyword
 from tagger.system.files import leads_out
 from tagger.system.open_beneath import Beneath
 
@@ -290,7 +290,7 @@ class PhotoFiles:
 
     def _replaced(self, entry: JournalEntry) -> bool:
         """Whether another tagger wrote to a file that is not as we left it."""
-        return self._options.others or entry.reason == user_edits.ANOTHER
+        return self._options.others or entry.reason == ANOTHER_TAGGER
 
     def _empty(
         self, place: XmpSidecar, original: Original, entry: JournalEntry | None

@@ -37,7 +37,6 @@ OVERWRITTEN = (
 )
 """The ``reason`` in the journal of a file that is left to the other program."""
 PUT_BACK = "written again after the file was put back as it was before"
-ANOTHER = "another tagger may have written here meanwhile"
 WAITS = "an empty file may be half written: it is looked at again soon"
 YOUNG_SECONDS = 60.0
 

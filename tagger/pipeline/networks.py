@@ -32,7 +32,6 @@ from tagger.errors import ModelError
 from tagger.labels.chooser import make_chooser
 from tagger.paths import is_model_path
 from tagger.records import ExtraViews
-from tagger.text.parsing import parse_json
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
@@ -77,13 +76,11 @@ class Networks:
             scenes = scene_categories(config.model.scenes)
         except ModelError as error:
             log.warning("%s", error)
-            known = store.meta(SCENES_KEY) if store is not None else None
-            scenes = tuple(map(str, parse_json(known))) if known else None
+            scenes = store.meta_texts(SCENES_KEY) if store is not None else None
         else:
-            if store is not None and scenes is not None:
-                said = json.dumps(scenes)
-                if said != store.meta(SCENES_KEY):
-                    store.set_meta(SCENES_KEY, said)
+            known = store.meta_texts(SCENES_KEY) if store is not None else None
+            if store is not None and scenes is not None and tuple(scenes) != known:
+                store.set_meta(SCENES_KEY, json.dumps(scenes))
         return make_chooser(self.subjects.categories, config, vocabulary, scenes)
 
     def lacking(self, stored: StoredPrediction) -> Networks:

@@ -16,9 +16,7 @@ MAX_ATTRIBUTES = 15
 MAX_PARAMETERS = 7
 MAX_LOOSE_FILES = 6
 
-EXCEPTIONS: dict[str, str] = {
-    "labels/chooser.py:Chooser": "to be split",
-}
+EXCEPTIONS: dict[str, str] = {}
 """What breaks a rule, and why it may: "<file>" or "<file>:<class>", below ``tagger/``."""
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tagger.config.schema import LabelsConfig
 from tagger.errors import ConfigError
 from tagger.labels.calibration import RELUCTANCE, Calibration
-from tagger.labels.chooser import Chooser
+from tagger.labels.chooser import Chooser, Outputs
 from tagger.labels.evidence import Evidence
 from tagger.labels.single_choice import SECOND_MASS
 from tagger.records import Keyword, Tag
@@ -188,8 +188,7 @@ def test_another_models_outputs_are_labels_of_their_own(vocabulary, plain):
         return Chooser(
             vocabulary,
             LabelsConfig(**changed),
-            class_count=3,
-            categories=["red/panda", "cat", "cat"],
+            Outputs(3, ["red/panda", "cat", "cat"]),
             calibration=plain,
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tagger.config.schema import LabelsConfig
-from tagger.labels.chooser import Chooser
+from tagger.labels.chooser import Chooser, Outputs
 from tagger.labels.evidence import Evidence, Ranking
 from tagger.labels.fusion import KINDS, TERMS, load_fusion_calibration
 from tagger.labels.joint_choice import MOST_PLACES
@@ -191,9 +191,9 @@ def test_scenes_of_another_network_mean_what_is_said(vocabulary, joined, plain):
     made = Chooser(
         vocabulary,
         LabelsConfig(),
+        Outputs(scenes=["airport_terminal", "", "living room", "zoo"]),
         calibration=plain,
         fusion=joined,
-        scenes=["airport_terminal", "", "living room", "zoo"],
     )
 
     def found(*values):
@@ -211,8 +211,7 @@ def test_a_model_with_categories_of_its_own_is_joined_by_the_others(
     made = Chooser(
         vocabulary,
         LabelsConfig(),
-        class_count=2,
-        categories=["weld", "crack"],
+        Outputs(2, ["weld", "crack"]),
         calibration=plain,
         fusion=joined,
     )
