@@ -77,6 +77,7 @@ ELSEWHERE = {
     "make torture": ("it takes an hour", "tests/faults"),
     "make demo": ("it makes an environment", INSTALL),
     "rm index.sqlite3": ("it is a fault", "tests/end_to_end/test_damage.py"),
+    "make test-programs": ("a Debian with the programs", "tests/machine/test_programs.py"),
     "make generate": ("its files must be fresh", "tests/docs/test_documents.py"),
     "tagger web password --write": ("a terminal", "tests/unit/web/auth/test_passwords.py"),
     "make demo PHOTOS": ("as above", INSTALL),
