@@ -1,4 +1,4 @@
-"""torchvision's networks as ONNX files. Run as a process of its own, by ``converted``.
+"""torchvision's networks as ONNX files. Run as a process of its own, by ``onnx_store``.
 
 The TorchScript exporter is used: it needs no package besides torch and onnx, takes half a
 second for a ResNet-18, and was seen to convert every kind of network in torchvision.

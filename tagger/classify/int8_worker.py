@@ -1,4 +1,4 @@
-"""fp32 to int8, and whether that is good enough. Run as a process of its own, by ``optimize``.
+"""fp32 to int8, and whether that is good enough. Run as a process of its own, by ``int8_trial``.
 
 Static quantization with ONNX Runtime's own tools: weights in int8 by channel, activations in
 uint8. Each activation's range is the mean of its extremes over the calibration crops. (On

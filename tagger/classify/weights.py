@@ -1,4 +1,4 @@
-"""Weights files: where they are looked for, and how they are downloaded.
+"""Weights files: where they are looked for, and which of them is right.
 
 Nothing here imports torch.
 """

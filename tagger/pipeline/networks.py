@@ -78,8 +78,8 @@ class Networks:
             log.warning("%s", error)
             scenes = store.meta_texts(SCENES_KEY) if store is not None else None
         else:
-            known = store.meta_texts(SCENES_KEY) if store is not None else None
-            if store is not None and scenes is not None and tuple(scenes) != known:
+            kept = store is None or scenes is None or scenes == store.meta_texts(SCENES_KEY)
+            if store is not None and not kept:
                 store.set_meta(SCENES_KEY, json.dumps(scenes))
         return make_chooser(self.subjects.categories, config, vocabulary, scenes)
 
