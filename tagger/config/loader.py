@@ -14,12 +14,9 @@ import yaml
 
 from tagger.config.schedule import DailyWindow
 from tagger.config.schema import Config
+from tagger.config.yaml_text import compose, mistakes_in
 from tagger.errors import ConfigError
 from tagger.paths import is_model_path
-from tagger.text.parsing import compose_yaml
-
-_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's is thirty times as fast; a build of PyYAML may be without it."""
 
 
 def config_places(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -66,23 +63,13 @@ def load_config(path: str) -> Config:
 
 def parse_config(text: str, path: str) -> Config:
     """Parse ``text``, the content of the config file ``path``; see :func:`load_config`."""
-    try:
-        root = compose_yaml(text, _LOADER)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        what = getattr(error, "problem", None) or "it is not YAML"
-        raise ConfigError(
-            f"{path}: {line}{what}", "correct the line (often the indentation, or a tab)"
-        ) from error
+    root = compose(text, path)
     binder = _Binder(os.path.dirname(os.path.abspath(path)))
     config = Config() if root is None else binder.record(Config, root, "")
     if config is not None:
         binder.check_whole(config, root)
     if binder.problems:
-        count = len(binder.problems)
-        lines = "".join(f"\n  line {line}: {text}" for line, text in sorted(binder.problems))
-        raise ConfigError(f"{path} has {count} mistake{'s'[: count > 1]}:{lines}")
+        raise mistakes_in(path, [f"line {line}: {text}" for line, text in sorted(binder.problems)])
     assert config is not None
     return config
 

@@ -10,7 +10,8 @@ from typing import Literal, cast, get_args
 
 import yaml
 
-from tagger.labels.yaml_reader import YamlReader, compose, name_problem, raise_problems
+from tagger.config.yaml_text import compose
+from tagger.labels.yaml_reader import YamlReader, name_problem, raise_problems
 
 Policy = Literal["normal", "reluctant", "never"]
 

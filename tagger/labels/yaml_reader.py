@@ -12,13 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from tagger.errors import ConfigError
-from tagger.text.parsing import compose_yaml
-
-try:
-    from yaml import CSafeLoader as _Loader
-except ImportError:  # PyYAML built without libyaml: the same, slower
-    from yaml import SafeLoader as _Loader  # type: ignore[assignment]
+from tagger.config.yaml_text import mistakes_in
 
 _SEPARATORS = re.compile(r"[|/,;\x00-\x1f\x7f]")
 
@@ -94,23 +88,8 @@ class YamlReader:
         self.problem(line, f"unknown {what} `{key}`{place}" + (f"; {hint}" if hint else ""))
 
 
-def compose(text: str, path: str) -> yaml.Node | None:
-    try:
-        node = compose_yaml(text, _Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        what = getattr(error, "problem", None) or "it is not YAML"
-        raise ConfigError(
-            f"{path}: {line}{what}", "correct the line (often the indentation, or a tab)"
-        ) from error
-    return node
-
-
 def raise_problems(path: str, problems: list[tuple[int, str]]) -> None:
     if problems:
-        lines = "".join(
-            f"\n  line {line}: {text}" if line else f"\n  {text}" for line, text in sorted(problems)
+        raise mistakes_in(
+            path, [f"line {line}: {text}" if line else text for line, text in sorted(problems)]
         )
-        count = len(problems)
-        raise ConfigError(f"{path} has {count} mistake{'s'[: count > 1]}:{lines}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tagger.config.schema import Config
+from tagger.config.yaml_text import mistakes_in
 from tagger.errors import ConfigError
 
 
@@ -25,7 +26,6 @@ def check_config(config: Config, path: str, *, watches: bool = False) -> None:
     ``watches``: also when it names no folder to watch.
     """
     if problems := config_problems(config):
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        raise ConfigError(f"{path} has {len(problems)} mistake{'s'[: len(problems) > 1]}:{lines}")
+        raise mistakes_in(path, problems)
     if watches and not config.watch:
         raise ConfigError(f"{path} watches no folder", "add one under `watch:`")

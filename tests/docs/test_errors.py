@@ -17,9 +17,7 @@ NO_REMEDY = {
     "RefusedError": SIDECAR,
     "StoppedError": STOPPED,
     "WaitsError": PASSED_ON,
-    ("tagger/pipeline/preflight.py", "<path> has <…> mistake<…>:<lines>"): LINES,
-    ("tagger/config/loader.py", "<path> has <count> mistake<…>:<lines>"): LINES,
-    ("tagger/labels/yaml_reader.py", "<path> has <count> mistake<…>:<lines>"): LINES,
+    ("tagger/config/yaml_text.py", "<path> has <count> mistake<…>:<lines>"): LINES,
     ("tagger/service/plan.py", "cannot run <…>: <strerror>"): "plan.apply adds the command's own",
     ("tagger/service/plan.py", "`<…>` failed: <…>"): "plan.apply adds the command's own",
     (
