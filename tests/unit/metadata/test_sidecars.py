@@ -35,18 +35,31 @@ def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
 
+def version(path: Path) -> tuple[int, ...]:
+    """All that stat tells of a file but when it was last read."""
+    stat = path.lstat()
+    return (
+        stat.st_mode,
+        stat.st_ino,
+        stat.st_uid,
+        stat.st_size,
+        stat.st_mtime_ns,
+        stat.st_ctime_ns,
+    )
+
+
 def test_made_and_taken_away(photo: Path) -> None:
     tagger = Tagger(photo, SIDECAR)
-    before = photo.stat()
+    before = version(photo)
     made = tagger.write()
     assert names(photo.parent) == ["a.jpg", "a.jpg.xmp"]
     assert keywords_in(photo.with_name("a.jpg.xmp"))["TagsList"] == ["animal/dog", "beach"]
-    assert (made.reason, photo.stat()) == ("", before)
+    assert (made.reason, version(photo)) == ("", before)
     assert tagger.journal[0].created
     assert tagger.write().intents == ()
     tagger.undo()
     assert names(photo.parent) == ["a.jpg"]
-    assert photo.stat() == before
+    assert version(photo) == before
 
 
 def judged(path: Path) -> bytes:

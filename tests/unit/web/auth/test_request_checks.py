@@ -24,6 +24,8 @@ from tagger.web.errors import WebError
 from tagger.web.photo_images import open_inside
 from tests.unit.web.conftest import jpeg, multipart
 
+SVG_NAMESPACE = "http://www.w3.org/2000/svg"
+
 STRANGERS = [
     "evil.example",
     "evil.example:5000",
@@ -175,7 +177,7 @@ def test_pages_have_nothing_inline_and_ask_nobody_else(client, site):
     for name in ("classify.js", "library.js", "style.css"):
         answer = client.get(f"/static/{name}", buffered=True)
         answer.close()
-        text = answer.text
+        text = answer.text.replace(SVG_NAMESPACE, "")  # a name, never asked for
         assert not re.search(r"https?://|innerHTML|eval\(|@import|url\(", text), name
 
 
