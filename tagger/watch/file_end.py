@@ -10,12 +10,15 @@ of HEIF, AVIF and videos), GIF89a, TIFF 6.0 section 2, ExifTool's Samsung.pm (SE
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable
 
 from tagger.watch.stability import Completeness
 from tagger.watch.tiff_end import tiff_end
+
+log = logging.getLogger(__name__)
 
 TAIL_BYTES = 4096
 CHUNK = 1 << 20
@@ -54,14 +57,21 @@ def completeness_of(fd: int, size: int, *, search: bool = True) -> Completeness:
     if size == 0:
         return Completeness.INCOMPLETE
     try:
-        head = os.pread(fd, 32, 0)
-        if head[:3] == b"\xff\xd8\xff":
-            return _jpeg(fd, size, search)
-        for magic, check in _CHECKS:
-            if head[magic[0] : magic[0] + len(magic[1])] == magic[1]:
-                return check(fd, size, head)
+        return _by_format(fd, size, os.pread(fd, 32, 0), search)
     except OSError:
         pass  # unreadable: the decoder will say so
+    except Exception:  # this is a hint only: what is broken the decoder will say
+        # A GIF of 8 bytes was never handed on, so that no failure told of it.
+        log.debug("the structure of a file cannot be followed", exc_info=True)
+    return Completeness.UNKNOWN
+
+
+def _by_format(fd: int, size: int, head: bytes, search: bool) -> Completeness:
+    if head[:3] == b"\xff\xd8\xff":
+        return _jpeg(fd, size, search)
+    for (at, magic), check in _CHECKS:
+        if head[at : at + len(magic)] == magic:
+            return check(fd, size, head)
     return Completeness.UNKNOWN
 
 
@@ -211,6 +221,8 @@ def _png(fd: int, size: int, _head: bytes) -> Completeness:
 
 def _gif(fd: int, size: int, head: bytes) -> Completeness:
     at, source = 13, _Reader(fd)
+    if len(head) < at:
+        return Completeness.INCOMPLETE
     if head[10] & 0x80:
         at += 3 << ((head[10] & 7) + 1)
     inside = False

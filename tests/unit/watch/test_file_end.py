@@ -226,7 +226,19 @@ def test_a_tiff_file_that_lies_costs_little(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damage_raises_nothing(kind: str, tmp_path: Path) -> None:
+def test_beginnings_of_a_few_bytes_are_not_whole(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    data = picture(kind)
+    for length in range(1, 48):
+        assert judge(tmp_path / "a", data[:length]) in (UNKNOWN, INCOMPLETE), length
+    assert "cannot be followed" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_raises_nothing(kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
     chance = random.Random(7)
     for data in (picture(kind), motion_photo(), further_picture()):
         for _ in range(60):
@@ -234,3 +246,11 @@ def test_damage_raises_nothing(kind: str, tmp_path: Path) -> None:
             for _ in range(8):
                 changed[chance.randrange(min(len(changed), 400))] = chance.randrange(256)
             assert judge(tmp_path / "a", bytes(changed)) in set(Completeness)
+    assert "cannot be followed" not in caplog.text
+
+
+def test_a_length_beyond_all_files_is_no_error(tmp_path: Path) -> None:
+    huge = b"\0\0\0\x01mdat" + b"\xff" * 8
+    heif = picture("HEIF")
+    for data in (heif[:16] + huge, box(b"ftyp", b"heic") + huge + bytes(40), heif + huge):
+        assert judge(tmp_path / "a", data) in set(Completeness)
