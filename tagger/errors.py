@@ -20,6 +20,7 @@
     ├── MetadataError          tags cannot be written
     │   ├── RefusedError           not safe to embed; a sidecar is used instead
     │   └── WriteFailedError       the disk or its rights said no; tried again later
+    ├── RuleError              what a rule is to do cannot be done now, or never
     ├── SilentDiskError        a disk answers no more, and what works on it hangs
     ├── ModelError             model weights: not found, damaged, of another model
     │   ├── WeightsNotFoundError
@@ -127,6 +128,14 @@ class RefusedError(MetadataError):
 
 class WriteFailedError(MetadataError):
     """The disk, or the rights on it, refused the write; tried again later."""
+
+
+class RuleError(TaggerError):
+    """What a rule is to do with a photo cannot be done; ``permanent``: another try is no use."""
+
+    def __init__(self, message: str, remedy: str = "", *, permanent: bool = False) -> None:
+        super().__init__(message, remedy)
+        self.permanent = permanent
 
 
 class SilentDiskError(TaggerError):

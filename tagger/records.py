@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-Source = Literal["model", "user"]
+Source = Literal["model", "user", "rule"]
 
 
 def clamped(number: int) -> int:
@@ -224,13 +224,18 @@ class Tag:
 
     ``label`` is the canonical (English) name and the last element of ``path``, the
     way from the root of the hierarchy down. ``confidence`` is in 0…1 (1 for a
-    keyword of the user's own).
+    keyword of the user's own, and for the word of a rule).
     """
 
     label: str
     confidence: float
     path: tuple[str, ...]
     source: Source = "model"
+
+    @property
+    def ours(self) -> bool:
+        """Whether tagger gave it, and may take it away."""
+        return self.source != "user"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from tagger.config.rule import Rule
 from tagger.config.schema import Config, WatchRoot
 
 HEAD = """\
@@ -22,6 +23,10 @@ it again at SIGHUP. This page is made from the schema by `make generate`.
 """
 
 
+_LISTS: dict[str, type[Any]] = {"watch": WatchRoot, "rules": Rule}
+"""What the keys hold that are lists of records."""
+
+
 def document() -> str:
     """Return the text of ``docs/configuration.md``."""
     hints = typing.get_type_hints(Config)
@@ -29,18 +34,30 @@ def document() -> str:
     lines = [HEAD, "## At the top", "", *_table(Config, plain)]
     for item in dataclasses.fields(Config):
         kind = hints[item.name]
-        if item.name == "watch":
-            kind = WatchRoot
+        if item.name in _LISTS:
+            kind = _LISTS[item.name]
         elif not dataclasses.is_dataclass(kind):
             continue
-        title = "watch, for each folder" if item.name == "watch" else item.name
-        lines += ["", f"## {title}", "", item.metadata["help"], ""]
+        title = {"watch": "watch, for each folder", "rules": "rules, for each one"}
+        lines += [
+            "",
+            f"## {title.get(item.name, item.name)}",
+            "",
+            _first(item.metadata["help"]),
+            "",
+        ]
         lines += _table(typing.cast("type[Any]", kind), dataclasses.fields(kind))
     return "\n".join(lines) + "\n"
 
 
 def _section(kind: Any) -> bool:
-    return dataclasses.is_dataclass(kind) or kind == tuple[WatchRoot, ...]
+    lists = [tuple[one, ...] for one in _LISTS.values()]  # type: ignore[valid-type]
+    return dataclasses.is_dataclass(kind) or kind in lists
+
+
+def _first(text: str) -> str:
+    """Return what is said of a section, without its example."""
+    return text.partition("\nrules:")[0]
 
 
 def _table(owner: type[Any], items: Any) -> Iterator[str]:

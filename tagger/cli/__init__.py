@@ -37,6 +37,7 @@ COMMANDS = {
     "untag": ("untag", "Take tagger's tags away from photos."),
     "restore": ("untag", "Let tags come back that were taken away."),
     "prune": ("untag", "Confirm that missing photos were deleted on purpose."),
+    "rules": ("rules", "Try the rules of the config, see what they did, and undo it."),
     "web": ("web", "Show the web page: drop pictures, look through the library."),
     "backup": ("backup", "Copy the index to a file."),
     "model": ("model", "List, fetch and find model weights."),

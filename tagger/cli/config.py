@@ -7,7 +7,9 @@ import os
 import click
 
 from tagger.cli.common import read_config
-from tagger.pipeline.preflight import check_config
+from tagger.library.rules.check import check_rules
+from tagger.pipeline.preflight import check_config, config_warnings
+from tagger.system.logs import printable
 
 
 @click.group("config")
@@ -25,3 +27,10 @@ def check(ctx: click.Context) -> None:
     for root in config.watch:
         if not os.path.isdir(root.path):
             click.echo(f"Note: {root.path} is not there now; it is watched once it is.")
+    for warning in config_warnings(config):
+        click.echo(f"Note: {printable(warning)}.")
+    for finding in check_rules(config):
+        if finding.state != "ok":
+            click.echo(
+                printable(f"Note: rule {finding.rule!r}: {finding.message}; {finding.remedy}.")
+            )

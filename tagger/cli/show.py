@@ -57,7 +57,8 @@ def _print(shown: dict[str, Any]) -> None:
     if shown["failure"]:
         click.echo(f"  failure: {printable(shown['failure'])}")
     for tag in shown["tags"]:
-        own = " (yours)" if tag["source"] == "user" else f" {tag['confidence']:.2f}"
+        other = {"user": " (yours)", "rule": " (by a rule)"}
+        own = other.get(tag["source"]) or f" {tag['confidence']:.2f}"
         click.echo(f"  tag: {visible(' > '.join(tag['path']))}{own}")
     for key in ("taken_at", "camera", "model", "tagged_at", "note"):
         if shown[key]:

@@ -85,6 +85,14 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     if last := status["last"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
         yield f"last: {printable(last['path'])} ({when}, {last['milliseconds']:.0f} ms)"
+    if rules := status["rules"]:
+        done = f"{rules['done']:,} done, {rules['failed']:,} failed since the start"
+        yield f"rules: {done}, {rules['waiting']:,} waiting"
+        if rules["notice"]:
+            yield printable(f"rules: {rules['notice']}")
+        if rules["last_failure"]:
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(rules["last_failed_at"]))
+            yield printable(f"rules: failed last at {when}: {rules['last_failure']}")
     if status["memory_mb"]:
         yield f"memory: {status['memory_mb']:.0f} MB"
     for root in status["roots"]:

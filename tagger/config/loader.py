@@ -129,7 +129,8 @@ class _Binder:
             return kind(**values)
         except ConfigError as error:  # what only the record itself can tell
             name, _, text = str(error).partition(": ")
-            self.problem(_at(node, name.rpartition(".")[2]), name, text)
+            last = name.rpartition(".")[2]
+            self.problem(_at(node, last), f"{key}.{last}" if key else name, text)
             return None
 
     def value(self, hint: Any, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
@@ -222,6 +223,15 @@ class _Binder:
                 same = f"the same folder as watch[{seen[watch.path]}]; keep one"
                 self.problem(node, f"watch[{number}].path", same)
             seen.setdefault(watch.path, number)
+        names: dict[str, int] = {}
+        for number, (node, rule) in enumerate(
+            zip(_items(root, "rules"), config.rules, strict=True)
+        ):
+            if rule.key in names:
+                what = f"`name` of rules[{names[rule.key]}]; give each its own"
+                what = what if rule.name else f"query of rules[{names[rule.key]}]; give both a name"
+                self.problem(node, f"rules[{number}]", f"it has the {what}")
+            names.setdefault(rule.key, number)
 
 
 _BAD: Any = object()

@@ -6,14 +6,15 @@ its bounds, and ``help`` the comment in the example file. ``configfile`` reads a
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from tagger.config.addresses import Address, check_networks, is_elsewhere, parse_address
+from tagger.config.rule import Rule
+from tagger.config.setting import setting
 from tagger.errors import ConfigError
 from tagger.paths import is_inside
 
@@ -28,19 +29,6 @@ PASSWORD_HASH = re.compile(
 )
 """The hash of a password: as werkzeug.security makes it, with N, r and p of scrypt; or as early
 builds of 0.1.0 did, with log2 N. No more than these numbers, as N * r * 128 bytes are needed."""
-
-
-def setting(
-    help_text: str,
-    default: Any = dataclasses.MISSING,
-    *,
-    factory: Any = dataclasses.MISSING,
-    **limits: Any,
-) -> Any:
-    """Return a dataclass field with its comment for the example file, and its bounds."""
-    if default is not dataclasses.MISSING:
-        return field(default=default, metadata={"help": help_text, **limits})
-    return field(default_factory=factory, metadata={"help": help_text, **limits})
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +313,13 @@ class Config:
     )
     labels: LabelsConfig = setting("How predictions become tags.", factory=LabelsConfig)
     write: WriteConfig = setting("Where and how tags are written.", factory=WriteConfig)
+    rules: tuple[Rule, ...] = setting(
+        "What is done with each new photo that a query finds; see docs/rules.md.\n"
+        "rules:\n"
+        "  - query: screenshot or kind:screenshot\n"
+        "    move_to: /photos/screenshots",
+        (),
+    )
     priority: PriorityConfig = setting(
         "How much the daemon yields to the rest of the machine.", factory=PriorityConfig
     )

@@ -153,7 +153,7 @@ class Daemon:
         run.start()
         next_due = next_beat = 0.0
         with self._reporter.guarded():  # whoever waits for READY may read it
-            self._reporter.heartbeat.write(self._status(session, "running"), always=True)
+            self._reporter.heartbeat.write(self._status(session, "running", run), always=True)
         notifier.ready()
         try:
             while not lifecycle.pausing.is_set() and run.working:
@@ -168,7 +168,7 @@ class Daemon:
                     with self._reporter.guarded():
                         for path in session.store.due(online=session.is_online):
                             run.watcher.hint(path)
-                status = self._report(session, always=now >= next_beat)
+                status = self._report(session, run, always=now >= next_beat)
                 if now >= next_beat:
                     next_beat = now + IDLE_SECONDS
                 busy = status is None or status.progress is None or status.progress.remaining
@@ -186,18 +186,22 @@ class Daemon:
             if left is not None and not lifecycle.told_to_stop:
                 lifecycle.fail(left)  # an abandoned thread may yet go on: nothing may follow here
 
-    def _report(self, session: DaemonResources, *, always: bool) -> DaemonStatus | None:
+    def _report(
+        self, session: DaemonResources, run: TaggingRun, *, always: bool
+    ) -> DaemonStatus | None:
         """Make the record of this tick and hand it on; return it, None when it cannot be made.
 
         ``always``: into the status file even when nothing has changed.
         """
         status: DaemonStatus | None = None
         with self._reporter.guarded():
-            status = session.commands.status = self._status(session, "running")
+            status = session.commands.status = self._status(session, "running", run)
             self._reporter.report(status, session.store.counts, always=always)
         return status
 
-    def _status(self, session: DaemonResources, state: str) -> DaemonStatus:
+    def _status(
+        self, session: DaemonResources, state: str, run: TaggingRun | None = None
+    ) -> DaemonStatus:
         """Return how the daemon fares now."""
         engine, error = self._loader.engine, self._loader.error
         worker, watcher = session.worker, session.watcher
@@ -224,6 +228,7 @@ class Daemon:
             incomplete=worker.incomplete if worker else 0,
             progress=worker.standing() if worker else None,
             last=worker.last if worker else None,
+            rules=run.rules_status() if run else None,
             roots=tuple(watcher.status()) if watcher else (),
         )
 

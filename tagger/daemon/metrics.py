@@ -196,6 +196,12 @@ class _Numbers:
         if status.memory_mb is not None:
             yield Gauge("tagger_memory_bytes", "Memory of all processes.", status.memory_mb * 1e6)
         yield Counter("tagger_unexpected_errors", "Unexpected errors since the start.", errors)
+        if status.rules is not None:
+            yield Gauge("tagger_rules_waiting", "Actions to be done.", status.rules.waiting)
+            actions = Counter("tagger_rule_actions", "Actions since the start.", labels=["result"])
+            actions.add_metric(["done"], status.rules.done)
+            actions.add_metric(["failed"], status.rules.failed)
+            yield actions
         state = Gauge("tagger_folder_state", "1 for the state of it.", labels=["folder", "state"])
         polled = Gauge("tagger_folder_polled", "1 when it is without events.", labels=["folder"])
         for root in status.roots:

@@ -82,6 +82,14 @@ class StallGuard:
                 return error
         return None
 
+    def leave(self, thread: threading.Thread, seconds: float) -> None:
+        """Wait so long for the end of ``thread``, and abandon it then."""
+        if thread.is_alive():
+            thread.join(seconds)
+        if thread.is_alive():
+            log.warning("the thread %s does not end; it is abandoned", thread.name)
+            self._abandoned.append(thread)
+
 
 def _error(away: Sequence[str]) -> SilentDiskError:
     return SilentDiskError(

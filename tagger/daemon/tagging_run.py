@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 from tagger.daemon.backlog import BacklogCount
 from tagger.daemon.candidate_queue import CandidateQueue
@@ -12,6 +13,11 @@ from tagger.daemon.progress import Progress
 from tagger.daemon.resources import DaemonResources
 from tagger.daemon.worker import Worker
 from tagger.errors import SilentDiskError, TaggerError
+from tagger.index.connection import concerns_index
+from tagger.index.rule_photos import RulePhotos
+from tagger.index.rule_tasks import RuleTasks
+from tagger.library.daemon_status import RulesStatus
+from tagger.library.rules.worker import RuleWorker
 from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.pipeline.context import Context, RootHealth, WorkerEvents
 from tagger.pipeline.networks import NetworksLoader
@@ -20,6 +26,47 @@ from tagger.watch.context import WatchSettings
 from tagger.watch.watcher import Watcher
 
 log = logging.getLogger(__name__)
+
+
+RULES_SECONDS = 4.0
+"""So long a stop waits for what a rule does; it may be at a disk that is not watched."""
+QUIET_SECONDS = 0.5
+"""So long no photo must be waiting before a folder counts as looked through."""
+
+
+class KnownFolders:
+    """Notes, once, which folders have been looked through, with all that was in them then.
+
+    From then on a photo that is seen first is new to the rules.
+    """
+
+    def __init__(self, photos: RulePhotos) -> None:
+        self._photos, self._known = photos, photos.scanned()
+        self._lock = threading.Lock()
+        self._quiet_since: float | None = None
+
+    def look(self, scanned: Sequence[str], queued: int) -> None:
+        """Note the ``scanned`` folders, when no photo has been waiting for a moment."""
+        with self._lock:
+            if {*scanned} <= self._known:
+                return
+            now = time.monotonic()
+            if queued or self._quiet_since is None:
+                self._quiet_since = None if queued else now
+            elif now - self._quiet_since >= QUIET_SECONDS:
+                self._quiet_since = None
+                self._note(scanned)
+
+    def note(self, scanned: Sequence[str]) -> None:
+        """Note them at once."""
+        with self._lock:
+            self._note(scanned)
+
+    def _note(self, scanned: Sequence[str]) -> None:
+        for root in scanned:
+            if root not in self._known:
+                self._photos.note_scanned(root)
+                self._known.add(root)
 
 
 class TaggingRun:
@@ -44,6 +91,7 @@ class TaggingRun:
         self._lifecycle, self._progress = lifecycle, progress
         self._backlog: BacklogCount | None = None
         self._scanned = threading.Event()
+        self._known_folders = KnownFolders(RulePhotos(store))
         progress.expect(None)
         session.claims.wanted = config.write.target != "none"
         blocked = BlockedRoots(config, ring, single=single)
@@ -57,17 +105,34 @@ class TaggingRun:
             WatchSettings(config.settle_seconds, config.rescan_seconds, claims=session.claims),
             changed=ring,
         )
+        # A single run was asked for now.
+        held = (lambda: None) if single else session.paused_reason
+        self._rules = RuleWorker(
+            context,
+            candidates.found,
+            awaited=loader.further.awaited,
+            held=held,
+            look=self._note_folders,
+            changed=ring,
+        )
+
+        def observed(outcome: Outcome) -> None:
+            observer(outcome)
+            self._rules.wake()
+
         self.worker = session.worker = Worker(
             context,
             loader,
             candidates,
             progress,
-            WorkerEvents(observer, ring, self.watcher.rescan),
-            # A single run was asked for now.
-            held=(lambda: None) if single else session.paused_reason,
-            until=self._scanned if single else None,
+            WorkerEvents(observed, ring, self.watcher.rescan),
+            held=held,
+            until=self._is_all_done if single else None,
         )
         self._work = lifecycle.thread("work", self.worker.run)
+        self._rule_work: threading.Thread | None = None
+        if config.rules or RuleTasks(store).interrupted():
+            self._rule_work = lifecycle.thread("rules", self._rules.run)
         self._watch = (
             lifecycle.thread("scan", self._scan_once)
             if single
@@ -78,6 +143,8 @@ class TaggingRun:
         """Begin to watch and to work."""
         self._watch.start()
         self._work.start()
+        if self._rule_work is not None:
+            self._rule_work.start()
 
     @property
     def working(self) -> bool:
@@ -86,6 +153,7 @@ class TaggingRun:
 
     def tick(self) -> None:
         """Look whether work hangs, and whether all that was counted is done. From time to time."""
+        self._note_folders()
         if self._backlog is not None and self._backlog.is_over():
             self._backlog = None
         if (error := self._lifecycle.stalls.hang(self.watcher, self.worker)) is not None:
@@ -99,11 +167,46 @@ class TaggingRun:
         stalls = self._lifecycle.stalls
         self._lifecycle.pausing.set()
         self.worker.wake()
+        self._rules.wake()
         self._watch.join()  # it ends by itself, whatever its disks do
         left = stalls.join(self._work, self.watcher, self.worker)
         if self._backlog is not None:
             stalls.join(self._backlog, self.watcher)
+        if self._rule_work is not None:
+            stalls.leave(self._rule_work, RULES_SECONDS)
         return left
+
+    def rules_status(self) -> RulesStatus | None:
+        """Return how the rules of the config fare; None without any."""
+        return self._rules.status() if self._rule_work is not None else None
+
+    def _is_all_done(self) -> bool:
+        """Whether a single run has nothing left to do, when no photo is on its way."""
+        if not self._scanned.is_set():
+            return False
+        if self._rule_work is not None and self._rule_work.is_alive():
+            self._rules.wake()
+            if not self._rules.settled():
+                return False
+        self._known_folders.note(self._scanned_folders())
+        return True
+
+    def _note_folders(self) -> None:
+        if self.single:
+            return
+        try:
+            self._known_folders.look(self._scanned_folders(), self.worker.queued)
+        except Exception as error:
+            if not concerns_index(error):
+                raise
+            log.debug("folders are noted when the index can be written again: %s", error)
+
+    def _scanned_folders(self) -> list[str]:
+        return [
+            root.path
+            for root in self.watcher.status()
+            if root.last_scan is not None and root.state == "online"
+        ]
 
     def _scan_once(self) -> None:
         try:

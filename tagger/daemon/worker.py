@@ -64,7 +64,7 @@ class _Mode(enum.Enum):
 class Worker:
     """Handles the photos of ``candidates`` until the context's ``stop`` is set.
 
-    ``held`` says why photos are to wait, if they are. ``until``: when this is set and all is
+    ``held`` says why photos are to wait, if they are. ``until``: when this says so and all is
     done, the work ends (a single run). :attr:`paused_reason` is why photos wait now,
     :attr:`last` the photo handled last. All but :meth:`run` is for any thread.
     """
@@ -78,7 +78,7 @@ class Worker:
         events: WorkerEvents,
         *,
         held: Callable[[], str | None] = lambda: None,
-        until: threading.Event | None = None,
+        until: Callable[[], bool] | None = None,
     ) -> None:
         self.paused_reason: str | None = None
         self.last: LastPhoto | None = None
@@ -195,8 +195,7 @@ class Worker:
 
     def _mode(self, pipeline: Pipeline) -> _Mode:
         idle = pipeline.is_idle and not len(self._candidates)
-        told = self._until is not None and self._until.is_set()
-        if idle and told and pipeline.completion.is_done:
+        if idle and pipeline.completion.is_done and self._until is not None and self._until():
             return _Mode.FINISHED
         self.paused_reason = self._held()
         if self.paused_reason is not None:

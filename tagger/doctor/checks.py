@@ -21,9 +21,10 @@ from tagger.doctor.machine import (
 from tagger.doctor.model import check_detector, check_model, check_scenes
 from tagger.doctor.programs import check_programs
 from tagger.doctor.report import Installation, Result, State
+from tagger.doctor.rules import check_rules
 from tagger.doctor.sandbox import check_decoding
 from tagger.errors import ConfigError, TaggerError
-from tagger.pipeline.preflight import config_problems
+from tagger.pipeline.preflight import config_problems, config_warnings
 
 Check = Callable[[Installation], Iterable[Result]]
 
@@ -52,6 +53,9 @@ def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Itera
             yield Result("config", "error", text, "correct these, then `tagger config check`")
         else:
             yield _found(path, () if named else config_places(environ))
+            for warning in config_warnings(config):
+                text, _, remedy = warning.rpartition(", ")
+                yield Result("config", "warning", text, remedy)
     yield from checks(Installation(config, environ=environ), folders=found)
 
 
@@ -78,6 +82,8 @@ def checks(patient: Installation, *, folders: bool = True) -> Iterator[Result]:
         yield from check_failures(patient, found)
 
     yield from _guarded("index", index, patient)
+    if patient.config.rules:
+        yield from _guarded("rules", check_rules, patient)
     yield from _guarded("clock", lambda one: check_clock(one, found.newest), patient)
     yield from _guarded("exiftool", check_exiftool, patient)
     yield from _guarded("metrics", check_metrics, patient)

@@ -162,7 +162,7 @@ class Kind(NamedTuple):
 
 
 class Source(NamedTuple):
-    """With at least one tag of the ``source`` model or user."""
+    """With at least one tag of the ``source`` model, user or rule."""
 
     source: str
 

@@ -180,6 +180,14 @@ class Database:
                     self._db.execute("ROLLBACK")
                 raise
 
+    def read(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Return what a SELECT finds."""
+        return self._rows(sql, values)
+
+    def now(self) -> float:
+        """Return the time, in seconds since the epoch."""
+        return self._clock()
+
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()

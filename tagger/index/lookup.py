@@ -165,6 +165,11 @@ class Lookup(Database):
         )
         return [photo_row(row) for row in rows]
 
+    def photo_of(self, photo_id: int) -> PhotoRow | None:
+        """Return the row of the photo with that id."""
+        rows = self._rows("SELECT * FROM photos WHERE id = ?", (photo_id,))
+        return photo_row(rows[0]) if rows else None
+
     def prediction(self, photo_id: int) -> StoredPrediction | None:
         """Return what the model said of a photo."""
         with self._lock:

@@ -208,6 +208,59 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ALTER TABLE photos ADD COLUMN kinds TEXT; -- what the file says it is: |selfie|edited|
         """,
     ),
+    (
+        # Only the check of `source` changes, and no byte of the content: as in section 7 of
+        # https://www.sqlite.org/lang_altertable.html, else all tags would have to be copied.
+        "0009_rules",
+        """
+        PRAGMA writable_schema = ON;
+        UPDATE sqlite_master SET sql =
+            replace(sql, '(''model'', ''user'')', '(''model'', ''user'', ''rule'')')
+            WHERE type = 'table' AND name = 'names';
+        PRAGMA writable_schema = RESET;
+
+        -- Folders that were looked through once: what is first seen afterwards is new.
+        CREATE TABLE rule_roots (
+            root BLOB PRIMARY KEY,
+            scanned_at REAL NOT NULL
+        ) WITHOUT ROWID;
+
+        -- New photos, until it is decided which rules they meet.
+        CREATE TABLE rule_photos (
+            photo_id INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            found_at REAL NOT NULL
+        );
+
+        -- What rules have tagged photos with; it is theirs as long as it has no tombstone.
+        CREATE TABLE rule_tags (
+            photo_id INTEGER NOT NULL REFERENCES photos (id) ON DELETE CASCADE,
+            label TEXT NOT NULL,
+            PRIMARY KEY (photo_id, label)
+        ) WITHOUT ROWID;
+
+        -- What is to be done, and was done, for the photos that met a rule.
+        CREATE TABLE rule_tasks (
+            id INTEGER PRIMARY KEY,
+            photo_id INTEGER REFERENCES photos (id) ON DELETE SET NULL,
+            rule TEXT NOT NULL,
+            action TEXT NOT NULL,     -- tag, copy_to, move_to, run or webhook
+            state TEXT NOT NULL CHECK (state IN
+                ('due', 'begun', 'done', 'failed', 'undoing', 'undone')),
+            path BLOB NOT NULL,       -- the photo when the rule was met
+            target BLOB,              -- where it was copied or moved to
+            files TEXT NOT NULL DEFAULT '[]',  -- JSON: what is copied or moved, file by file
+            tries INTEGER NOT NULL DEFAULT 0,
+            made_at REAL NOT NULL,
+            due_at REAL,              -- NULL: it is not to be done (any more)
+            ended_at REAL,
+            reason TEXT NOT NULL DEFAULT '',
+            UNIQUE (photo_id, rule, action)
+        );
+        CREATE INDEX rule_tasks_due ON rule_tasks (due_at) WHERE due_at IS NOT NULL;
+        CREATE INDEX rule_tasks_path ON rule_tasks (path);
+        CREATE INDEX rule_tasks_target ON rule_tasks (target) WHERE target IS NOT NULL;
+        """,
+    ),
 )
 
 

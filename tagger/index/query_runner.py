@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tagger.index.conditions import And, Query, Taken
 from tagger.index.planner import Planner, by_id, needed, one_by_one, statement
@@ -36,6 +37,16 @@ class QueryRunner:
         table, where, values = self._planner.for_count(query)
         sql = f"SELECT count(*) FROM {table} WHERE {where}"  # noqa: S608
         return int(self._db.execute(sql, values).fetchone()[0])
+
+    def among(self, query: Query, photo_ids: Collection[int]) -> set[int]:
+        """Return which of a few photos ``query`` finds."""
+        where, values = statement(one_by_one(self._planner.looked_up(query)))
+        rows = self._db.execute(
+            "SELECT p.id FROM photos p WHERE p.id IN (SELECT value FROM json_each(?))"  # noqa: S608
+            f" AND {where}",
+            (json.dumps(list(photo_ids)), *values),
+        )
+        return {row["id"] for row in rows}
 
     def find(self, column: str, query: Query, limit: int | None) -> Iterator[sqlite3.Row]:
         """Yield ``column`` of the photos that ``query`` finds, newest first.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,6 +107,10 @@ class Reader:
     def count(self, query: Query) -> int:
         """Return how many photos ``query`` finds."""
         return self._finder.count(query)
+
+    def matching(self, query: Query, photo_ids: Collection[int]) -> set[int]:
+        """Return which of a few photos, by their ids, ``query`` finds."""
+        return self._finder.among(query, photo_ids)
 
     def has_word(self, word: str) -> bool:
         """Whether a photo has a label that reads like ``word`` when folded."""

@@ -56,10 +56,14 @@ def part_row(
 
 
 def copy_decisions(db: sqlite3.Connection, source: int, target: int) -> None:
-    """Let what is decided about the photo ``source`` hold for ``target``, too."""
+    """Let what is decided about the photo ``source``, and rules' tags, hold for ``target``, too."""
     db.execute(
         "INSERT OR IGNORE INTO tombstones SELECT ?, label, made_at FROM tombstones"
         " WHERE photo_id = ?",
+        (target, source),
+    )
+    db.execute(
+        "INSERT OR IGNORE INTO rule_tags SELECT ?, label FROM rule_tags WHERE photo_id = ?",
         (target, source),
     )
     db.execute(

@@ -65,7 +65,8 @@ class SavedPhoto:
 
     ``prediction`` None leaves the stored one; ``entries`` is the whole journal of the
     photo from now on; ``deleted`` are labels the user took away (new tombstones);
-    ``kept_out`` says that it is to have no tags from now on.
+    ``kept_out`` says that it is to have no tags from now on. ``is_new``: which rules it meets is
+    to be decided.
     """
 
     path: str
@@ -83,11 +84,12 @@ class SavedPhoto:
     labels_hash: str = ""
     keywords_hash: str | None = ""
     note: str = ""
+    is_new: bool = False
 
     @property
     def status(self) -> Status:
-        """``tagged``, or ``untagged`` when the model had nothing to say."""
-        return "tagged" if any(tag.source == "model" for tag in self.tags) else "untagged"
+        """``tagged``, or ``untagged`` when neither the model nor a rule had anything to say."""
+        return "tagged" if any(tag.ours for tag in self.tags) else "untagged"
 
 
 COARSE_SECONDS = 2.5

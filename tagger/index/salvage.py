@@ -32,6 +32,9 @@ _TABLES = {
     "journal": "id",
     "tombstones": "photo_id, label",
     "meta": "key",
+    # Which photos are new is not kept: one whose row is lost would be taken for it.
+    "rule_tags": "photo_id, label",
+    "rule_tasks": "id",
 }
 """What is kept, and by which columns each table is ordered on the disk."""
 _CHUNK = 500

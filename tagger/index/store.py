@@ -69,9 +69,15 @@ class Store(Lookup):
                 )
                 if photo.prediction is not None:
                     save_prediction(db, photo_id, photo.prediction)
+                db.executemany(
+                    "INSERT OR IGNORE INTO rule_tags VALUES (?, ?)",
+                    [(photo_id, tag.label) for tag in photo.tags if tag.source == "rule"],
+                )
+                if photo.is_new:
+                    db.execute("INSERT OR IGNORE INTO rule_photos VALUES (?, ?)", (photo_id, now))
 
     def relabel(self, photo_id: int, tags: Sequence[Tag], labels_hash: str) -> None:
-        """Replace the model's tags of a photo, keeping the user's; files are not concerned."""
+        """Replace our tags of a photo, keeping the user's; files are not concerned."""
         self.relabel_many([(photo_id, tags)], labels_hash)
 
     def relabel_many(
@@ -83,7 +89,7 @@ class Store(Lookup):
                 if tags is not None:
                     db.execute(
                         "DELETE FROM tags WHERE photo_id = ?"
-                        " AND (SELECT source FROM names WHERE id = name_id) = 'model'",
+                        " AND (SELECT source FROM names WHERE id = name_id) != 'user'",
                         (photo_id,),
                     )
                     add_tags(db, photo_id, tags)

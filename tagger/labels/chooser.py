@@ -175,7 +175,7 @@ class Chooser:
         """Return the keywords to write for ``tags``: language, own names and prefix applied.
 
         A path holds only what is tagged (``labels.levels``), under the prefix. Tags of the
-        user's own (source "user") are passed as they are.
+        user's own (source "user") are passed as they are; a rule's word is written as it is.
         """
         tagged = {tag.label for tag in tags}
         inner = {label for tag in tags for label in tag.path[:-1]}
@@ -187,7 +187,7 @@ class Chooser:
                 continue
             path = prefix
             for label in (*(lb for lb in tag.path[:-1] if lb in tagged), tag.label):
-                word = self.written(label)
+                word = label if tag.source == "rule" else self.written(label)
                 # Two labels may be renamed to one word; it is written once.
                 if path == prefix or path[-1] != word:
                     path = (*path, word)

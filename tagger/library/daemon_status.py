@@ -76,6 +76,22 @@ class NetworkStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RulesStatus:
+    """How the rules fare: what waits to be done, was done and failed since the start.
+
+    ``last_failure`` was at ``last_failed_at``, in seconds since the epoch; ``notice`` says what of
+    the rules is off, and why.
+    """
+
+    waiting: int = 0
+    done: int = 0
+    failed: int = 0
+    last_failure: str | None = None
+    last_failed_at: float | None = None
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStatus:
     """How the daemon fares; times are seconds since the epoch.
 
@@ -84,8 +100,8 @@ class DaemonStatus:
     were told to, ``notice`` what is worth knowing. ``moving`` is False when one batch of photos
     takes so long that the work must hang. ``unconfined`` is what decoding processes could not do
     to confine themselves, None before the first one. ``queue`` counts photos that were found and
-    are not done, ``incomplete`` those that one of ``networks`` has not seen yet. ``memory_mb`` is
-    that of all processes, in 10⁶ bytes.
+    are not done, ``incomplete`` those that one of ``networks`` has not seen yet. ``rules`` is None
+    without any in the config. ``memory_mb`` is that of all processes, in 10⁶ bytes.
     """
 
     state: str | None = None
@@ -107,6 +123,7 @@ class DaemonStatus:
     incomplete: int = 0
     progress: ProgressSnapshot | None = None
     last: LastPhoto | None = None
+    rules: RulesStatus | None = None
     roots: tuple[RootStatus, ...] = ()
 
     def root(self, path: str) -> RootStatus | None:
@@ -195,6 +212,17 @@ def _last(value: Any) -> LastPhoto:
     return LastPhoto(_text(value["path"]), _moment(value["at"]), _number(value["milliseconds"]))
 
 
+def _rules(value: Any) -> RulesStatus:
+    return RulesStatus(
+        _whole(value["waiting"]),
+        _whole(value["done"]),
+        _whole(value["failed"]),
+        _maybe(_text, value.get("last_failure")),
+        _maybe(_moment, value.get("last_failed_at")),
+        _maybe(_text, value.get("notice")),
+    )
+
+
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(one) for one in _of(value, list, tuple))
 
@@ -243,6 +271,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "unconfined": _texts,
     "progress": _progress,
     "last": _last,
+    "rules": _rules,
     "roots": _roots,
     "networks": _networks,
 }

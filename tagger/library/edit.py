@@ -96,7 +96,7 @@ class TagEditor:
         tags = tuple(
             tag
             for tag in self._store.tags(row.id)
-            if tag.source == "user" or (stones and tag.label not in gone)
+            if not tag.ours or (stones and tag.label not in gone)
         )
         deleted = tuple(sorted(gone)) if stones else ()
         saved = self._saved(row, photo, tags, keywords, digest)
@@ -238,11 +238,11 @@ class TagEditor:
             raise StateError(f"{path} has the keyword {word!r} already", "nothing is to be done")
         photo = self._candidate(row)
         digest = self._digest(row, photo)
-        keywords = self._keywords(tag for tag in tags if tag.source == "model")
+        keywords = self._keywords(tag for tag in tags if tag.ours)
         entries = self._store.entries(row.id)
         write = self._prepared(row, photo, entries, frozenset(), keywords, digest, own=word)
         files = tuple(intent.file for intent in write.intents)
-        kept = [tag for tag in tags if tag.source == "model" and tag.label not in write.deleted]
+        kept = [tag for tag in tags if tag.ours and tag.label not in write.deleted]
         own = [Tag(path[-1], 1.0, path, "user") for path in write.user_keywords]
         saved = self._saved(row, photo, (*kept, *own), keywords, digest)
         saved = replace(saved, deleted=tuple(sorted(write.deleted)))
@@ -260,7 +260,7 @@ class TagEditor:
 
     def _stones(self, row: PhotoRow, labels: Sequence[str]) -> frozenset[str]:
         """Return the canonical labels that are to go: those named and all below them."""
-        tags = [tag for tag in self._store.tags(row.id) if tag.source == "model"]
+        tags = [tag for tag in self._store.tags(row.id) if tag.ours]
         gone: set[str] = set()
         for label in labels:
             names = {label, *self._meant(label)}
@@ -320,7 +320,7 @@ class TagEditor:
         """Return the keywords that stay when labels go; none when everything goes."""
         if not stones:
             return ()
-        tags = (tag for tag in self._store.tags(row.id) if tag.source == "model")
+        tags = (tag for tag in self._store.tags(row.id) if tag.ours)
         return self._keywords(tag for tag in tags if tag.label not in stones)
 
     def _keywords(self, tags: Iterable[Tag]) -> tuple[Keyword, ...]:

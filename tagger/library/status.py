@@ -79,6 +79,7 @@ def status_json(config: Config, status: DaemonStatus | None = None) -> dict[str,
         "incomplete": now.incomplete,
         "progress": asdict(now.progress) if now.progress else None,
         "last": asdict(latest.last) if latest.last else None,
+        "rules": asdict(now.rules) if now.rules else None,
         "memory_mb": now.memory_mb,
         "daemon": {
             "running": runs,

@@ -89,7 +89,7 @@ def _labels(reader: Reader, known: Vocabulary, wanted: str) -> Iterator[_Found]:
 
 
 def _keywords(reader: Reader, wanted: str) -> Iterator[_Found]:
-    for label in reader.carried("user"):
+    for label in dict.fromkeys((*reader.carried("user"), *reader.carried("rule"))):
         # With quotes in it no query can name it.
         if '"' not in label and (place := _place(fold(label), wanted)) is not None:
             said = _said(quoted(label), label, label, "", "keyword", True)

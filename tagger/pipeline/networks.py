@@ -201,6 +201,10 @@ class FurtherNetworks:
         )
         return [one for one in every if one[1] != NO_MODEL]
 
+    def awaited(self) -> frozenset[str]:
+        """Return the kinds of the networks that are there, or may yet come: all but failed ones."""
+        return frozenset(one["kind"] for one in self.states() if one["model"] or not one["problem"])
+
     def _stopped(self) -> bool:
         return self._stop() or getattr(threading.current_thread(), "left", False)
 

@@ -66,8 +66,8 @@ def _relabel(
             log.warning("%s is classified again: %s", row.path, error)
             store.forget_version([row.path])
             continue
-        chosen = tagging.chooser.choose(evidence, row.facts.kinds)
-        tags = () if row.keep_out else tuple(t for t in chosen if t.label not in stones)
+        chosen = tagging.with_rules(tagging.chooser.choose(evidence, row.facts.kinds), (row.id,))
+        tags = () if row.keep_out else tagging.without(stones, chosen)
         root = config.root_of(row.path)
         options = write_options(config, root, row.path)
         wanted = keywords_hash(tagging.chooser.keywords(tags), options)
@@ -75,7 +75,7 @@ def _relabel(
             if context.health.is_online(row.path):  # otherwise another time
                 rewrite.append(Candidate(row.path, row.root, row.stat, row.sidecar))
             continue
-        old = tuple(tag for tag in store.tags(row.id) if tag.source == "model")
+        old = tuple(tag for tag in store.tags(row.id) if tag.ours)
         only_index.append((row.id, None if old == tags else tags))
     if only_index:
         store.relabel_many(only_index, tagging.labels_hash)

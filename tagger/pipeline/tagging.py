@@ -6,12 +6,14 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from tagger import __version__
 from tagger.errors import MetadataError, TaggerError, WriteFailedError
+from tagger.index.folding import fold
 from tagger.index.rows import NOT_WRITABLE, PhotoRow, SavedPhoto
+from tagger.index.rule_photos import RulePhotos
 from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
 from tagger.metadata.options import Provenance, WriteOptions
@@ -68,6 +70,7 @@ class Tagging:
         self.chooser = chooser
         self.labels_hash = digest_of(chooser.config_hash, repr(write_options(context.config, None)))
         self._context = context
+        self._rules = RulePhotos(context.store)
         self._once = Once(log)
 
     def prepare(self, one: Recognised) -> TaggedJob:
@@ -78,6 +81,7 @@ class Tagging:
         job, prediction = one.job, one.prediction
         started = time.perf_counter()
         self._refresh(job)
+        is_new = self._is_new(job)
         self._part(one)
         decided = self._decided(job)
         stones, (own_stones, own_keep_out) = decided.stones, decided.own
@@ -101,6 +105,7 @@ class Tagging:
             kept_out=decided.keep_out and not own_keep_out,
             labels_hash=self.labels_hash,
             keywords_hash=keywords_hash(keywords, options),
+            is_new=is_new,
         )
         write: PreparedWrite | None = None
         try:
@@ -198,7 +203,29 @@ class Tagging:
     def _choose(self, one: Recognised, stones: frozenset[str]) -> tuple[Tag, ...]:
         evidence = Evidence.from_bytes(one.prediction.evidence)
         chosen = self.chooser.choose(evidence, one.facts.kinds)
-        return tuple(tag for tag in chosen if tag.label not in stones)
+        rows = {row.id for row in (one.job.row, one.job.source) if row is not None}
+        return self.without(stones, self.with_rules(chosen, rows))
+
+    def with_rules(self, chosen: tuple[Tag, ...], rows: Collection[int]) -> tuple[Tag, ...]:
+        """Return tags with those that rules have given to a photo, known by the ids ``rows``."""
+        if not rows:
+            return chosen
+        words = {fold(tag.label) for tag in chosen}
+        given = (label for label in self._rules.tags_of(rows) if fold(label) not in words)
+        return (*chosen, *(Tag(label, 1.0, (label,), "rule") for label in given))
+
+    @staticmethod
+    def without(stones: Collection[str], tags: Iterable[Tag]) -> tuple[Tag, ...]:
+        """Return the tags that the user has not taken away."""
+        return tuple(tag for tag in tags if tag.label not in stones)
+
+    def _is_new(self, job: Job) -> bool:
+        """Whether a photo is new to the rules of the config, of which nothing was known yet."""
+        row = job.row
+        known = row is not None and (row.tagged_at is not None or knows_content(row))
+        if known or not self._context.config.rules:
+            return False
+        return self._rules.is_new(job.candidate.path, job.candidate.root, row)
 
 
 def whose(digest: bytes, *rows: PhotoRow | None, job: Job | None = None) -> TagOwner:

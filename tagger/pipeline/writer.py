@@ -129,7 +129,7 @@ class WriterStage:
 
 def _reported(one: TaggedJob) -> Tagged:
     """Return the outcome of a photo that is remembered; it is logged."""
-    tags = tuple(tag for tag in one.saved.tags if tag.source == "model")
+    tags = tuple(tag for tag in one.saved.tags if tag.ours)
     outcome = Tagged(one.saved.path, tags, one.job.how, one.job.milliseconds)
     chosen = ", ".join(f"{tag.label} {tag.confidence:.2f}" for tag in tags) or "nothing to say"
     times = ", ".join(f"{name} {ms:.0f}" for name, ms in outcome.milliseconds.items())

@@ -1,0 +1,306 @@
+"""``tagger rules``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagger.cli.common import (
+    ask_known,
+    ask_path,
+    json_option,
+    leave_folder,
+    print_json,
+    read_config,
+    vocabulary,
+)
+from tagger.config.schema import Config
+from tagger.errors import ConfigError, PhotoError, RuleError, StateError, TaggerError
+from tagger.index.reader import Reader, open_reader
+from tagger.index.store import Store
+from tagger.pipeline.preflight import check_config
+from tagger.system.logs import printable
+from tagger.system.state_dir import daemon_runs
+
+if TYPE_CHECKING:
+    from tagger.config.rule import Rule
+    from tagger.index.rows import SavedPhoto
+
+_CHUNK = 500
+
+
+@click.group("rules")
+def rules_command() -> None:
+    """Try the rules of the config, see what they did, and undo it."""
+
+
+@rules_command.command("test")
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@json_option
+@click.pass_context
+def test(ctx: click.Context, photos: tuple[str, ...], as_json: bool) -> int:
+    """Say what the rules would do with each PHOTO. Nothing is done, nothing remembered.
+
+    One that is not in the library is classified now.
+    """
+    config = _config(ctx)
+    paths = [ask_known(config, ask_path(photo)) for photo in photos]
+    leave_folder()
+    with _library(config) as reader:
+        told, failed = _tested(config, reader, paths)
+    if as_json:
+        print_json(told)
+        return 2 if failed else 0
+    for one in told:
+        click.echo(printable(one["path"]))
+        click.echo(f"  tags: {printable(', '.join(one['labels'])) or 'none'}")
+        for rule in one["rules"]:
+            click.echo(printable(f"  rule {rule['rule']}"))
+            for action, what in rule["actions"].items():
+                click.echo(printable(f"    {action}: {what}"))
+        if not one["rules"]:
+            click.echo("  meets no rule")
+    return 2 if failed else 0
+
+
+def _tested(
+    config: Config, reader: Reader | None, paths: list[str]
+) -> tuple[list[dict[str, Any]], bool]:
+    from tagger.library.rules.matching import rules_met
+    from tagger.library.rules.preview import photos_met, would_do
+
+    known = vocabulary(config)
+    found: dict[str, tuple[list[str], list[Rule]]] = {}
+    rows = {path: reader.photo(path) for path in paths} if reader is not None else {}
+    there = {
+        path: row for path, row in rows.items() if row and row.status in ("tagged", "untagged")
+    }
+    if reader is not None:
+        met = rules_met(reader, config, known, [row.id for row in there.values()])
+        for path, row in there.items():
+            found[path] = ([tag.label for tag in reader.tags(row.id)], met[row.id])
+    others = list(dict.fromkeys(path for path in paths if path not in there))
+    saved, failed = _classified(config, others) if others else ([], False)
+    for photo, rules in zip(saved, photos_met(reader, config, known, saved), strict=True):
+        found[photo.path] = ([tag.label for tag in photo.tags], rules)
+    told = []
+    for path in paths:
+        if path not in found:
+            continue
+        labels, rules = list(dict.fromkeys(found[path][0])), found[path][1]
+        would = would_do(rules, path, labels)
+        told.append(
+            {
+                "path": path,
+                "in_library": path in there,
+                "labels": labels,
+                "rules": [{"rule": one.rule, "actions": dict(one.actions)} for one in would],
+            }
+        )
+    return told, failed
+
+
+def _classified(config: Config, paths: list[str]) -> tuple[list[SavedPhoto], bool]:
+    """Return what the index would have of photos; say why one has nothing."""
+    from tagger.decode.pool import decode_pool
+    from tagger.index.rows import SavedPhoto
+    from tagger.labels.evidence import Evidence
+    from tagger.metadata.read import read_keywords
+    from tagger.pipeline.inference import classify_photo
+    from tagger.pipeline.networks import open_networks
+    from tagger.records import Tag
+    from tagger.system.files import photo_stat, sidecar_stat
+
+    networks = open_networks(config)
+    chooser = networks.chooser(config, vocabulary(config))
+    made: list[SavedPhoto] = []
+    failed = False
+    with decode_pool(config, networks.subjects.spec, workers=1, views=networks.views) as pool:
+        for path in paths:
+            watched = config.root_of(path)
+            root = watched.path if watched is not None else os.path.dirname(path)
+            try:
+                decoded = pool.submit(os.path.realpath(path)).result()
+                stored = classify_photo(networks, pool, path, decoded)
+                own = read_keywords(path, root)
+                stat, beside = photo_stat(path), sidecar_stat(path)
+            except PhotoError as error:
+                failed = True
+                print(f"tagger: {printable(str(error))}", file=sys.stderr)
+                continue
+            chosen = chooser.choose(Evidence.from_bytes(stored.evidence), decoded.facts.kinds)
+            users = tuple(Tag(words[-1], 1.0, words, "user") for words in own if words)
+            made.append(
+                SavedPhoto(
+                    path=path,
+                    root=root,
+                    stat=stat,
+                    sidecar=beside,
+                    content_hash=b"",
+                    source_hash=b"",
+                    facts=decoded.facts,
+                    tags=(*chosen, *users),
+                    prediction=stored,
+                )
+            )
+    return made, failed
+
+
+@rules_command.command("list")
+@json_option
+@click.pass_context
+def list_rules(ctx: click.Context, as_json: bool) -> None:
+    """Show the rules, how often each was followed, and what failed last."""
+    from tagger.index.rule_tasks import RuleTasks
+
+    config = _config(ctx)
+    with Store(config.state_dir) as store:
+        tasks = RuleTasks(store)
+        counts, failures = tasks.counts(), tasks.failures()
+    rules: list[dict[str, Any]] = [
+        {
+            "rule": rule.key,
+            "query": rule.query,
+            "actions": list(rule.actions),
+            "counts": counts.get(rule.key, {}),
+        }
+        for rule in config.rules
+    ]
+    failed = [
+        {
+            "rule": task.rule,
+            "action": task.action,
+            "path": task.path,
+            "reason": task.reason,
+            "tries": task.tries,
+            "again": task.due_at is not None,
+        }
+        for task in failures
+    ]
+    if as_json:
+        print_json({"rules": rules, "failures": failed})
+        return
+    for rule in rules:
+        number = ", ".join(f"{n:,} {state}" for state, n in rule["counts"].items())
+        click.echo(printable(f"{rule['rule']}: {', '.join(rule['actions'])} ({number or 'never'})"))
+    for one in failed:
+        again = ", tried again" if one["again"] else ""
+        click.echo(printable(f"failed: {one['rule']}, {one['action']}: {one['reason']}{again}"))
+    if not rules:
+        click.echo("The config has no rules; see docs/rules.md.")
+
+
+@rules_command.command("apply")
+@click.option("--in", "folder", metavar="FOLDER", help="Only photos below this folder.")
+@click.option("--rule", "names", multiple=True, help="Only this rule.")
+@click.option("--yes", is_flag=True, help="Do it; without this it is only said.")
+@click.pass_context
+def apply(ctx: click.Context, folder: str | None, names: tuple[str, ...], yes: bool) -> None:
+    """Follow the rules for photos that are in the library already.
+
+    Rules are for new photos. This says how many others meet them and, with --yes, has the
+    daemon, or the next `tagger run`, do it. What was done for a photo is not done again.
+    """
+    from tagger.index.conditions import And, Below
+    from tagger.index.rule_photos import RulePhotos
+    from tagger.library.rules.matching import rule_query
+    from tagger.library.rules.worker import in_order
+
+    config = _config(ctx)
+    unknown = set(names) - {rule.key for rule in config.rules}
+    if unknown:
+        raise ConfigError(
+            f"the config has no rule {sorted(unknown)[0]!r}", "see `tagger rules list`"
+        )
+    below = Below((ask_path(folder),)) if folder else And()
+    wanted = [rule for rule in config.rules if not names or rule.key in names]
+    met: dict[int, list[Rule]] = {}
+    with open_reader(config.state_dir) as reader:
+        for rule in wanted:
+            query = rule_query(reader, config, vocabulary(config), rule)
+            ids = [found.row.id for found in reader.find(And((query, below)))]
+            for photo_id in ids:
+                met.setdefault(photo_id, []).append(rule)
+            click.echo(printable(f"{rule.key}: {len(ids):,} photos"))
+    if not yes:
+        click.echo("Nothing is done; --yes has it done.")
+        return
+    made, chosen = 0, list(met)
+    with Store(config.state_dir) as store:
+        photos = RulePhotos(store)
+        for start in range(0, len(chosen), _CHUNK):
+            part = chosen[start : start + _CHUNK]
+            made += photos.decide(part, {one: in_order(met[one]) for one in part})
+    when = "now" if daemon_runs(config.state_dir) else "with the next `tagger run`"
+    click.echo(f"{made:,} actions are done {when}; see `tagger rules list`.")
+
+
+@rules_command.command("undo")
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.pass_context
+def undo(ctx: click.Context, photos: tuple[str, ...]) -> int:
+    """Undo what rules did with each PHOTO, named as it is called now or was before.
+
+    A moved photo comes back with its sidecars, a copy that nobody changed is deleted, a tag is
+    taken away for good. What a program or a webhook did stays.
+    """
+    from tagger.library.rules.undo import undo_rules
+
+    config = _config(ctx)
+    failed = False
+    with Store(config.state_dir) as store:
+        for path in [ask_known(config, ask_path(photo)) for photo in photos]:
+            done = 0
+            for what in undo_rules(config, store, path):
+                done += 1
+                if isinstance(what, TaggerError):
+                    failed = True
+                    print(f"tagger: {printable(str(what))}", file=sys.stderr)
+                else:
+                    click.echo(printable(f"{path}: {what}"))
+            if not done:
+                failed = True
+                error = RuleError(
+                    f"no rule has tagged, copied or moved {path}", "see `tagger rules list`"
+                )
+                print(f"tagger: {printable(str(error))}", file=sys.stderr)
+    return 2 if failed else 0
+
+
+@rules_command.command("retry")
+@click.pass_context
+def retry(ctx: click.Context) -> None:
+    """Try again what failed."""
+    from tagger.index.rule_tasks import RuleTasks
+
+    config = _config(ctx)
+    with Store(config.state_dir) as store:
+        count = RuleTasks(store).retry()
+    when = "within a minute" if daemon_runs(config.state_dir) else "with the next `tagger run`"
+    click.echo(f"{count:,} actions are tried again {when if count else ''}".strip() + ".")
+
+
+def _config(ctx: click.Context) -> Config:
+    config, path = read_config(ctx)
+    check_config(config, path)
+    return config
+
+
+@contextmanager
+def _library(config: Config) -> Iterator[Reader | None]:
+    """Open the index for reading, if there is one."""
+    try:
+        opened = open_reader(config.state_dir)
+        reader = opened.__enter__()
+    except StateError:
+        yield None
+        return
+    try:
+        yield reader
+    finally:
+        opened.__exit__(None, None, None)

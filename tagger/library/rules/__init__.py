@@ -1,0 +1,1 @@
+"""Rules: what is done with each new photo that a query finds."""
