@@ -61,9 +61,9 @@ def folders_dropin(config: Config, config_path: str, account: str) -> str:
         "[Service]",
         "# Whose rights it has, and whose the sidecars are.",
         f"User={account}",
-        "# What it reads: itself, its config, and weights named in there.",
+        "# What it reads: itself, its config, and weights and programs named in there.",
         *(f'BindReadOnlyPaths="-{_escaped(path)}"' for path in _own_paths(config, config_path)),
-        "# The photos. One that is not there when the service starts (-) is passed over.",
+        "# The photos, and where rules put them; passed over (-) what is not there at the start.",
         *_root_lines(config),
     ]
     if is_inside(state, "/var/lib") and state not in ("/var/lib", STATE):
@@ -86,6 +86,7 @@ def _own_paths(config: Config, config_path: str) -> list[str]:
         config_path,
         *([config.model.weights] if config.model.weights else []),
         *_own_networks(config),
+        *(rule.run[0] for rule in config.rules if rule.run and os.path.isabs(rule.run[0])),
     ]
     # An editor replaces the config file, so that only its folder shows the new one.
     if os.path.basename(os.path.dirname(config_path)) == "tagger":
@@ -103,6 +104,11 @@ def _root_lines(config: Config) -> Iterator[str]:
             else:
                 key = "ReadOnlyPaths" if root.read_only else "ReadWritePaths"
             lines[f'{key}="-{_escaped(path)}"'] = None
+    for rule in config.rules:
+        for folder in filter(None, (rule.copy_to, rule.move_to)):
+            for path in dict.fromkeys((folder, os.path.realpath(folder))):
+                key = "BindPaths" if _hidden(path) else "ReadWritePaths"
+                lines[f'{key}="-{_escaped(path)}"'] = None
     yield from lines
 
 

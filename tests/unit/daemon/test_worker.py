@@ -86,7 +86,7 @@ class Bench:
             self.candidates,
             self.progress,
             WorkerEvents(self.outcomes.put),
-            until=self.until,
+            until=self.until.is_set if self.until else None,
         )
         self.thread = threading.Thread(target=self.worker.run)
         self.thread.start()

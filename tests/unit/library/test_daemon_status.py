@@ -12,6 +12,7 @@ from tagger.library.daemon_status import (
     LastPhoto,
     NetworkStatus,
     ProgressSnapshot,
+    RulesStatus,
     UnexpectedErrors,
     read_status,
 )
@@ -41,6 +42,7 @@ FULL = DaemonStatus(
     incomplete=4,
     progress=ProgressSnapshot(12, 3, 1.5, None),
     last=LastPhoto("/p/\udcff.jpg", 1.5, 71.5),
+    rules=RulesStatus(1, 2, 3, "dogs, run: it ended with 1", 1.5, "webhooks are off"),
     roots=(
         RootStatus("/p", "online", "events", "", 1.5, 1, 20, 2, "written by another"),
         RootStatus("/q", "missing", "poll", "there is no such folder", None, 0, 0, 0),
