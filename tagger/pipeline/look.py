@@ -10,10 +10,23 @@ import numpy as np
 
 from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top
 from tagger.labels.evidence import Boxes, Evidence, Ranking, combine
-from tagger.records import Box, DecodedPhoto, Prediction
+from tagger.records import Box, DecodedPhoto, PhotoFacts, Prediction
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from tagger.pipeline.networks import Networks
+
+
+LEAST_SIDE = 40
+"""Pixels. Of a smaller picture (an icon, a strip, a single pixel) classifiers say nothing of use:
+they took a footballer of 50 by 33 pixels for a dog, and one pixel for outdoors. A detector, which
+compares what is large with what is small, did see the footballer."""
+
+
+def too_small(facts: PhotoFacts) -> bool:
+    """Whether there is too little of a picture for classifiers to tell what is on it."""
+    return min(facts.width or LEAST_SIDE, facts.height or LEAST_SIDE) < LEAST_SIDE
 
 
 def stored_subjects(
@@ -23,6 +36,8 @@ def stored_subjects(
     centre = predictions[0]
     best = np.argsort(-centre.probabilities, kind="stable")[:TOP_KEPT]
     together = combine(np.stack([prediction.probabilities for prediction in predictions]))
+    if too_small(photo.facts):
+        together = _unsure(together)
     return StoredPrediction(
         model_id=model_id,
         top=pack_top((int(index), float(centre.probabilities[index])) for index in best),
@@ -52,7 +67,9 @@ def look_further(
             scenes.predict(np.stack([crop for crop in crops if crop is not None])) if seen else []
         )
         for at, prediction in zip(seen, said, strict=True):
-            ranking = Ranking.of(prediction.probabilities, network=scenes.model_id)
+            values = prediction.probabilities
+            values = _unsure(values) if too_small(photos[at].facts) else values
+            ranking = Ranking.of(values, network=scenes.model_id)
             found[at] = with_scenes(found[at], ranking)
     if detector is not None:
         for at, photo in enumerate(photos):
@@ -60,6 +77,10 @@ def look_further(
                 [boxes] = detector.detect([photo.picture])
                 found[at] = with_boxes(found[at], stored_boxes(boxes, detector.model_id))
     return found
+
+
+def _unsure(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.full_like(probabilities, 1 / len(probabilities))
 
 
 def stored_boxes(boxes: Sequence[Box], network: str) -> Boxes:

@@ -35,10 +35,9 @@ LEAST_SAID = 0.03
 FOLDS = 10
 ERRORS = 1.0
 LEAST_PROBABLE = 0.1
-COMMON: tuple[FusedKind, ...] = ("person", "group", "outdoors")
-"""Kinds that are asked of every photo; a wrong one is a false alarm wherever there is none."""
-COMMON_DOUBT = 0.6
-"""What they are allowed of the doubt that others are."""
+COMMON_DOUBT: dict[FusedKind, float] = {"person": 0.6, "group": 0.6, "outdoors": 0.5}
+"""What kinds that are asked of every photo are allowed of the doubt that others are: a wrong one
+is a false alarm wherever there is none."""
 OF_CLASSES: dict[FusedKind, float] = {"beast": 0.5, "animal": 0.5, "object": 2.0}
 """Kinds for which ImageNet's photos count: of others they tell only what is right. And what one
 counts for thresholds beside a photo of a home: things that only the subjects' network knows are
@@ -200,7 +199,7 @@ class HomeFit:
             low[-1] = 1.0
             least, points = 0, []
             for precision in PRECISIONS:
-                wanted = 1 - (1 - precision) * COMMON_DOUBT if kind in COMMON else precision
+                wanted = 1 - (1 - precision) * COMMON_DOUBT.get(kind, 1.0)
                 least = max(least, int(np.argmax(low >= wanted)))
                 points.append((precision, round(float(thresholds[least]), 4)))
             curves[kind] = tuple(points)

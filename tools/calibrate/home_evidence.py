@@ -11,6 +11,7 @@ It takes some minutes.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tagger.errors import PhotoError
 from tagger.labels.evidence import Evidence, Ranking
 from tagger.paths import is_photo_name
 from tagger.pipeline.inference import predict
+from tagger.pipeline.look import too_small
 from tagger.records import CropSpec, ExtraViews
 from tools.calibrate.home_photos import CACHE, MODEL, SETS
 from tools.calibrate.photos import SHARED, load
@@ -64,6 +66,8 @@ def make(folder: Path) -> dict[str, NDArray[Any]]:
         assert seen is not None and photo.other is not None and photo.picture is not None
         [place] = scenes.predict(photo.other[np.newaxis])
         [found] = detector.detect([photo.picture])
+        if too_small(photo.facts):
+            place = replace(place, probabilities=np.full(365, 1 / 365, np.float32))
         owners += [len(names)] * len(found)
         boxes += found
         names.append(path.name)

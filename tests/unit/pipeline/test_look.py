@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,17 @@ def test_all_that_is_said_is_in_one_evidence() -> None:
         assert (stored.scenes_id, stored.detector_id) == ("scenes-1", "detector-1")
     assert Evidence.from_bytes(found[0].evidence).boxes.classes.tolist() == [0, 0, 16]
     assert [one.crop_hash for one in found] == [one.crop_hash for one in photos]
+
+
+@pytest.mark.parametrize(("size", "told"), [((40, 40), True), ((39, 400), False), ((1, 1), False)])
+def test_of_a_tiny_picture_only_the_detector_says_something(size, told) -> None:
+    one = replace(photo(1), facts=PhotoFacts(width=size[0], height=size[1]))
+    [found] = look_further([one], [subjects(one)], with_(Scenes(), Detector()))
+    evidence = Evidence.from_bytes(found.evidence)
+    assert evidence.subjects is not None and evidence.scenes is not None
+    best = [ranking.top(1)[0][1] for ranking in (evidence.subjects, evidence.scenes)]
+    assert best == pytest.approx([0.75, 0.7] if told else [0.5, 0.25], abs=1e-3)
+    assert evidence.boxes is not None and evidence.boxes.people == 2
 
 
 def test_without_further_networks_it_stays_as_it_was() -> None:
