@@ -94,7 +94,7 @@ def query_command(
     added:yesterday          when it was first seen
     in:holiday               part of the folder's path; /a/b or ~/b: below that folder
     camera:pixel             part of the camera's name
-    source:user              has a keyword of your own (or: model, rule)
+    source:user              has a keyword of your own (or: model, rule, taught)
     is:failed                or tagged, untagged, waiting, missing
     near:52.5,13.4,10km      latitude, longitude, distance in m, km or mi
     format:heic              the image format

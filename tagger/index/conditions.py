@@ -162,7 +162,7 @@ class Kind(NamedTuple):
 
 
 class Source(NamedTuple):
-    """With at least one tag of the ``source`` model, user or rule."""
+    """With at least one tag of the ``source`` model, user, rule or taught."""
 
     source: str
 

@@ -188,6 +188,12 @@ class Database:
         """Return the time, in seconds since the epoch."""
         return self._clock()
 
+    @contextmanager
+    def asking(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection, to be asked several questions while nobody else is using it."""
+        with self._lock:
+            yield self._db
+
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()

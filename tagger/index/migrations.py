@@ -11,6 +11,7 @@ import sqlite3
 import time
 
 from tagger.errors import StateError
+from tagger.index.taught_tables import TABLES
 
 MIGRATIONS: tuple[tuple[str, str], ...] = (
     (
@@ -260,6 +261,23 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX rule_tasks_path ON rule_tasks (path);
         CREATE INDEX rule_tasks_target ON rule_tasks (target) WHERE target IS NOT NULL;
         """,
+    ),
+    (
+        "0010_taught",
+        f"""
+        PRAGMA writable_schema = ON;
+        UPDATE sqlite_master SET sql =
+            replace(sql, '(''model'', ''user'', ''rule'')',
+                '(''model'', ''user'', ''rule'', ''taught'')')
+            WHERE type = 'table' AND name = 'names';
+        PRAGMA writable_schema = RESET;
+        {TABLES}
+        CREATE TABLE taught_models (
+            model_id TEXT PRIMARY KEY,
+            key TEXT NOT NULL,        -- what it was learned from
+            model BLOB NOT NULL
+        ) WITHOUT ROWID;
+        """,  # noqa: S608 - our own text
     ),
 )
 

@@ -108,7 +108,7 @@ def _fragment(value: str, column: int, what: str, example: str) -> str:
 
 
 def _source(value: str, column: int, _: date) -> Query:
-    return Source(_choice(value.lower(), column, ("model", "user", "rule")))
+    return Source(_choice(value.lower(), column, ("model", "user", "rule", "taught")))
 
 
 def _is(value: str, column: int, _: date) -> Query:
@@ -185,7 +185,7 @@ FIELDS_HELP: dict[str, tuple[str, str]] = {
         "part of the folder's path; `in:/photos/2025` is everything below it",
     ),
     "camera": ("`camera:pixel`", "part of the camera's name"),
-    "source": ("`source:user`", "has a keyword of your own (or `model`, `rule`)"),
+    "source": ("`source:user`", "has a keyword of your own (or `model`, `rule`, `taught`)"),
     "is": ("`is:failed`", "also `tagged`, `untagged`, `waiting`, `missing`"),
     "near": (
         "`near:52.5,13.4,10km`",

@@ -18,6 +18,7 @@ from tagger.errors import StateError
 from tagger.index.connection import index_path
 from tagger.index.decision_sync import recall
 from tagger.index.store import Store
+from tagger.index.taught_store import recall as recall_taught
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ _TABLES = {
     # Which photos are new is not kept: one whose row is lost would be taken for it.
     "rule_tags": "photo_id, label",
     "rule_tasks": "id",
+    "taught_labels": "label",
+    "taught_examples": "label, content_hash",
+    "taught_features": "content_hash, model_id",
 }
 """What is kept, and by which columns each table is ordered on the disk."""
 _CHUNK = 500
@@ -53,6 +57,7 @@ def open_sound(state_dir: str) -> Store:
         kept = salvage(store, old) if problem is not None else 0
         with store.transaction() as db:
             decided = recall(db, state_dir, time.time(), lost=problem is not None)
+            recall_taught(db, state_dir, lost=problem is not None)
         if decided:
             log.info("%d decisions of the user were put into the index again", decided)
         if problem is None:
@@ -97,6 +102,7 @@ def take_up(store: Store) -> str:
         said = "the index, or its log, was replaced while it was in use; what is there now is used"
     with store.transaction() as db:
         recall(db, state_dir, time.time(), lost=True)
+        recall_taught(db, state_dir)
     log.error("%s", said)
     return said
 

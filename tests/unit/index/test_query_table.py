@@ -293,7 +293,7 @@ REFUSED = [
     ("in:", 4, "folder"),
     ('in:" "', 5, "folder"),
     ("camera:", 8, "camera"),
-    ("dog source:me", 12, "model, user or rule"),
+    ("dog source:me", 12, "model, user, rule or taught"),
     ("is:lost", 4, "waiting"),
     ("is:", 4, "missing"),
     ("near:berlin", 6, "latitude"),

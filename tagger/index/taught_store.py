@@ -1,0 +1,195 @@
+"""Taught labels, kept twice: in the index, and in a database beside it that outlives it.
+
+``taught.sqlite3`` has what the user said, all of it, whatever becomes of the index; the index has
+it for `tagger backup`, and to find the photos. Changes are numbered. Each is in the file, on the
+disk, before the transaction of the index that it belongs to; where the two differ (after a kill, or
+with a backup put back) the higher number counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import TypeVar
+
+from tagger.errors import StateError
+from tagger.index import taught_tables as tables
+from tagger.index.migrations import split_statements
+from tagger.index.sql_values import Connection, read_text
+from tagger.index.store import Store
+from tagger.records import TaughtLabel
+
+log = logging.getLogger(__name__)
+
+TAUGHT_NAME = "taught.sqlite3"
+NUMBER = "taught"
+"""In ``meta`` of the index: the number of the last change that it has."""
+TIMEOUT = 5.0
+"""Seconds to wait for another program that has the database locked."""
+
+T = TypeVar("T")
+
+
+def taught_labels(state_dir: str) -> tuple[TaughtLabel, ...]:
+    """Return the taught labels, from the file alone: for whoever may have no index.
+
+    What cannot be read is as if there were none; the daemon says why.
+    """
+    path = os.path.join(state_dir, TAUGHT_NAME)
+    if not os.path.exists(path):
+        return ()
+    try:
+        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as db:
+            return tables.labels(db)
+    except (sqlite3.Error, ValueError) as error:
+        log.debug("%s cannot be read: %s", path, error)
+        return ()
+
+
+def _quoted(path: str) -> str:
+    from urllib.parse import quote
+
+    return quote(os.fsencode(path))
+
+
+def ask(store: Store, question: Callable[[sqlite3.Connection], T]) -> T:
+    """Return the answer to one of :mod:`tagger.index.taught_tables`'s questions."""
+    with store.asking() as db:
+        return question(db)
+
+
+def number(store: Store) -> int:
+    """Return the number of the last change."""
+    with store.asking() as db:
+        return _number_in(db)
+
+
+def record(store: Store, statements: Sequence[tables.Statement]) -> None:
+    """Make changes, all or none. Raise StateError when they cannot be kept."""
+    state_dir = os.path.dirname(store.path)
+    with store.transaction() as db:
+        try:
+            with _opened(state_dir) as file:
+                _bring_together(db, file)
+                new = _number_in(db) + 1
+                file.execute("BEGIN IMMEDIATE")
+                for sql, values in statements:
+                    file.execute(sql, values)
+                file.execute(f"PRAGMA user_version={new}")
+                file.execute("COMMIT")
+        except (OSError, sqlite3.Error) as error:
+            raise StateError(
+                f"cannot write {os.path.join(state_dir, TAUGHT_NAME)}: {_why(error)}",
+                "free some space, or check its rights; then teach it again",
+            ) from error
+        for sql, values in statements:
+            db.execute(sql, values)
+        _put_number(db, new)
+
+
+def recall(db: sqlite3.Connection, state_dir: str, *, lost: bool = False) -> None:
+    """Bring index and file together, in a transaction of ``db``; what cannot be is logged.
+
+    ``lost``: the index may have lost some of what its number says.
+    """
+    path = os.path.join(state_dir, TAUGHT_NAME)
+    if not os.path.lexists(path) and not _number_in(db):
+        return
+    try:
+        with _opened(state_dir) as file:
+            _bring_together(db, file, lost=lost)
+    except (OSError, sqlite3.Error) as error:
+        log.warning("%s cannot be used: %s", path, _why(error))
+
+
+@contextmanager
+def _opened(state_dir: str) -> Iterator[sqlite3.Connection]:
+    """Open the file, made if there is none; a damaged one is set aside.
+
+    Not in WAL mode, so that others may read it whatever their rights.
+    """
+    path = os.path.join(state_dir, TAUGHT_NAME)
+    try:
+        db = _connected(path)
+    except sqlite3.DatabaseError as error:
+        if type(error) is not sqlite3.DatabaseError:
+            raise  # a full disk, another program that has it locked
+        aside = os.path.join(state_dir, f"taught.damaged-{time.strftime('%Y%m%d-%H%M%S')}.sqlite3")
+        os.replace(path, aside)
+        log.error("%s was damaged (%s): kept as %s; made anew from the index", path, error, aside)
+        db = _connected(path)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def _connected(path: str) -> sqlite3.Connection:
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise OSError(22, "it is no regular file", path)
+    except FileNotFoundError:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        os.close(os.open(path, flags, 0o640))  # SQLite would let everybody read it
+    db = sqlite3.connect(path, isolation_level=None, timeout=TIMEOUT, factory=Connection)
+    try:
+        db.text_factory = read_text
+        db.execute("PRAGMA synchronous=FULL")
+        there = db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+        if not there[0]:
+            db.execute("BEGIN IMMEDIATE")
+            for statement in split_statements(tables.TABLES):
+                db.execute(statement)
+            db.execute("COMMIT")
+        if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise sqlite3.DatabaseError("it is damaged")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _bring_together(
+    db: sqlite3.Connection, file: sqlite3.Connection, *, lost: bool = False
+) -> None:
+    """Copy what is newer to the other one."""
+    known, kept = _number_in(db), int(file.execute("PRAGMA user_version").fetchone()[0])
+    if kept > known or (lost and kept and kept == known):
+        _copy(file, db)
+        _put_number(db, kept)
+        log.info("taught labels were put into the index again from %s", TAUGHT_NAME)
+    elif known > kept:
+        file.execute("BEGIN IMMEDIATE")
+        _copy(db, file)
+        file.execute(f"PRAGMA user_version={known}")
+        file.execute("COMMIT")
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    for table in tables.NAMES:
+        target.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+        rows = source.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608
+        if rows:
+            places = ", ".join("?" * len(tuple(rows[0])))
+            target.executemany(
+                f"INSERT INTO {table} VALUES ({places})",  # noqa: S608
+                [tuple(row) for row in rows],
+            )
+
+
+def _number_in(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (NUMBER,)).fetchone()
+    return int(row[0]) if row is not None and str(row[0]).isdecimal() else 0
+
+
+def _put_number(db: sqlite3.Connection, new: int) -> None:
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (NUMBER, str(new)))
+
+
+def _why(error: OSError | sqlite3.Error) -> str:
+    return str(error.strerror or error) if isinstance(error, OSError) else str(error)
