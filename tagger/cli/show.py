@@ -80,7 +80,9 @@ def _print(shown: dict[str, Any]) -> None:
     if shown["overwritten"]:
         words = visible(", ".join(shown["overwritten"]))
         click.echo(f"  overwritten by another program, in the index only: {words}")
-        click.echo("    `tagger restore` puts them back, `tagger untag` leaves them out")
+        ours = [tag for tag in shown["tags"] if tag["source"] != "user"]
+        untag = "tagger untag" if len(shown["overwritten"]) >= len(ours) else "tagger untag --label"
+        click.echo(f"    `tagger restore` puts them back, `{untag}` leaves them out")
     if shown["untagged_by_you"]:
         click.echo("  untagged by you; `tagger restore` lets the tags come back")
     if shown["removed_by_you"]:

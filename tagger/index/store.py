@@ -258,9 +258,19 @@ class Store(Lookup):
                 (photo_id,),
             )
 
-    def forget_entries(self, photo_id: int, reason: str) -> None:
-        """Forget what the journal says of files of a photo for this ``reason``."""
+    def forget_entries(self, photo_id: int, reason: str, lost: str) -> None:
+        """Forget what the journal says of files of a photo for this ``reason``.
+
+        Of those that still hold some of our tags, which is told by the others being named as
+        ``lost``, only that is forgotten.
+        """
+        where = f"$.{lost}"
         with self.transaction() as db:
+            db.execute(
+                "UPDATE journal SET reason = '', seen = json_remove(seen, ?)"
+                " WHERE photo_id = ? AND reason = ? AND json_type(seen, ?) IS NOT NULL",
+                (where, photo_id, reason, where),
+            )
             db.execute("DELETE FROM journal WHERE photo_id = ? AND reason = ?", (photo_id, reason))
 
     def retry(self, paths: Iterable[str] | None = None) -> int:

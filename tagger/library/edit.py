@@ -26,6 +26,7 @@ from tagger.labels.vocabulary import own_vocabulary
 from tagger.metadata.options import Provenance
 from tagger.metadata.prepare import prepare
 from tagger.metadata.prepared_write import PreparedWrite
+from tagger.metadata.program_knowledge import LOST
 from tagger.metadata.recovery import recover
 from tagger.metadata.user_edits import OVERWRITTEN
 from tagger.metadata.xmp.keywords import keyword_problem
@@ -154,7 +155,7 @@ class TagEditor:
         stones = self._store.tombstones(row.id)
         lifted = tuple(sorted(stones & set(labels) if labels else stones))
         self._store.lift_tombstones(row.id, lifted)
-        self._store.forget_entries(row.id, OVERWRITTEN)
+        self._store.forget_entries(row.id, OVERWRITTEN, LOST)
         if row.keep_out and not labels:
             self._store.keep_out(row.id, False)
         return lifted

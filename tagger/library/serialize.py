@@ -111,7 +111,7 @@ def boxes_json(evidence: bytes) -> list[dict[str, Any]] | None:
 
 def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) -> dict[str, Any]:
     """Return what the index remembers of a photo besides its tags and facts."""
-    from tagger.metadata.user_edits import OVERWRITTEN
+    from tagger.metadata.user_edits import overwritten_labels
 
     stored = reader.prediction(row.id)
     failure = None
@@ -138,7 +138,7 @@ def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) ->
             for entry, when in journal
         ],
         "overwritten": sorted(
-            {word for entry, _ in journal if entry.reason == OVERWRITTEN for word in entry.tags}
+            {label for entry, _ in journal for label in overwritten_labels(entry)}
         ),
         "removed_by_you": reader.tombstones(row.id),
         "untagged_by_you": row.keep_out,

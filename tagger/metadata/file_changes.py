@@ -12,6 +12,7 @@ from tagger.metadata.containers import exif
 from tagger.metadata.managed_file import ManagedFile, texts_of
 from tagger.metadata.options import Provenance, WriteOptions
 from tagger.metadata.prepared_write import FileChange
+from tagger.metadata.program_knowledge import word_times
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.content import Content, proved, same
 from tagger.metadata.safe_write.original import Original
@@ -100,6 +101,8 @@ class ChangeBuilder:
         if not keywords:
             return self._change(held, held.base, {}, (), flags)
         seen = {name: values for name, values in held.seen.items() if name != YOURS}
+        tags = held.entry.tags if held.entry is not None else {}
+        seen |= word_times(held.seen, tags, (one.name for one in keywords), time.time())
         seen |= seen_keywords(keywords, wanted.users, wanted.words)
         held = replace(held, seen=seen)
         if held.entry is not None and self._is_satisfied(held, values):

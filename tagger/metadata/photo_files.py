@@ -93,8 +93,14 @@ class PhotoFiles:
         self._absent = set[str]()
         self.json_file = sidecar_paths(self.path)[2]
         self.held = {one.place.file: one for one in self._take_apart()}
-        left = {file for file, one in self.held.items() if one.left == OVERWRITTEN}
+        left = {
+            file
+            for file, one in self.held.items()
+            if one.left == OVERWRITTEN and not one.edits.lost
+        }
         self._ours = OwnKeywords.of(e for file, e in self.journal.items() if file not in left)
+        for one in self.held.values():
+            self._note_iptc(one)
 
     # What they say
 
@@ -110,7 +116,9 @@ class PhotoFiles:
 
     def users(self) -> tuple[tuple[KeywordPath, ...], tuple[str, ...]]:
         """Return the user's own keywords, wherever they are, as paths and as plain words."""
-        paths, words = [*user_paths(None, self.inside.iptc)], [*self.inside.iptc]
+        copies = {*self._copies}
+        iptc = [word for word in self.inside.iptc if word not in copies]
+        paths, words = [*user_paths(None, iptc)], iptc
         for packet in self._users_packets():
             paths += user_paths(packet)
             words += user_words(packet)
@@ -121,10 +129,19 @@ class PhotoFiles:
         plain = user_words(None, [word for word in words if not own.has_copy((word,))])
         return merged(path for path in paths if not own.has_copy(path)), plain
 
+    @property
+    def _copies(self) -> tuple[str, ...]:
+        """What of the photo's IPTC keywords another program copied from ours, now or before."""
+        copied = user_edits.copies_in(entry.seen for entry in self.journal.values())
+        return tuple(
+            word
+            for word in self.inside.iptc
+            if self._ours.has_copy((word,)) or xmp_packet.key(word) in copied
+        )
+
     def copies_in_iptc(self, kept: Collection[str]) -> tuple[str, ...]:
         """Return our keywords, but for those ``kept``, that another program copied into IPTC."""
-        iptc = (word for word in self.inside.iptc if word not in kept)
-        return tuple(word for word in iptc if self._ours.has_copy((word,)))
+        return tuple(word for word in self._copies if word not in kept)
 
     def taken_at(self) -> str | None:
         """Return when the picture was taken, as the files tell."""
@@ -155,7 +172,14 @@ class PhotoFiles:
         if place.file != self.path:
             is_absent = place.file in self._absent
             original = None if is_absent else read_original(place.file, self.below, MAX_SIDECAR)
-        return self._xmp(place, original, None)
+        one = self._xmp(place, original, None)
+        self._note_iptc(one)
+        return one
+
+    def _note_iptc(self, one: ManagedFile) -> None:
+        """Have the journal know of the photo's IPTC as it is now."""
+        iptc = self.inside.iptc if one.place.file == self.path else ()
+        one.seen = {**one.seen, **user_edits.iptc_as_left(iptc, self._copies)}
 
     def _take_apart(self) -> Iterator[ManagedFile]:
         found = set[str]()
@@ -247,7 +271,8 @@ class PhotoFiles:
                 found = adopted(place, packet, self._keywords)
                 entry = replace(found, created=entry.created) if found is not None else entry
         judged = own and self._known.same_picture and not replaced
-        edits = user_edits.judge(entry, packet, self.photo.stat.st_mtime)
+        iptc = self.inside.iptc if place.file == self.path else ()
+        edits = user_edits.judge(entry, packet, self.photo.stat.st_mtime, iptc)
         if edits.overwritten:
             kept = {name: entry.added.get(name, ()) for name in edits.kept}
             rest = stripped(place, data, packet, entry, kept)
@@ -261,6 +286,9 @@ class PhotoFiles:
         base = stripped(place, data, packet, entry, _joined(entry, copies))
         seen = edits.seen if edits.seen is not None else entry.seen
         one = ManagedFile(place, original, entry if own else None, base, edits, seen=seen)
+        if edits.lost:
+            tags = {label: word for label, word in entry.tags.items() if label not in edits.deleted}
+            one.entry, one.left = replace(entry, tags=tags), OVERWRITTEN
         return self._described(one, is_changed=own)
 
     def _adopted(self, place: Target, packet: bytes | None) -> JournalEntry | None:

@@ -23,6 +23,7 @@ from tagger.metadata.refusals import naming
 from tagger.metadata.safe_write.original import MAX_READ
 from tagger.metadata.tag_owner import TagOwner
 from tagger.metadata.targets import XmpSidecar, embedding_place
+from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.keywords import KeywordPath, merged, with_parents, without
 from tagger.metadata.xmp.packet import remembering
 from tagger.records import Candidate, JournalEntry, Keyword
@@ -188,11 +189,15 @@ class _Plan:
 
     def _is_left(self, held: ManagedFile) -> bool:
         """Whether a file is left as it is, for a reason that the journal is told."""
-        why, made = held.left, self.made
+        why, made, lost = held.left, self.made, held.edits.lost
         if not why or self.wanted.own or not self.wanted.keywords:
             return False
+        if lost and not any(xmp_packet.key(one.name) in lost for one in self.wanted.keywords):
+            return False  # what another program did not know is not given any more
         made.reason, made.waits = made.reason or why, why == user_edits.WAITS
         entry = self.files.journal.get(held.place.file)
+        if lost and held.entry is not None:
+            entry = replace(held.entry, seen=held.seen)
         if entry is not None and not made.waits:
             entry = replace(entry, reason=why)
         made.parts.append(FileChange(entry))

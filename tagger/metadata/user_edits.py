@@ -1,27 +1,40 @@
 """What another program did to a file that we wrote to: only a deletion is the user's wish.
 
-A deletion is believed of a program that knew our tags. Many write a file's keywords from a
+A deletion is believed of a program that knew the tag. Many write a file's keywords from a
 database of their own, which does not hold what came into the file after their import. So each
 property is compared with how we left it, and those that changed are judged:
 
-* a label is there if it is a value, or a level of one, in any of them;
-* the program knew our tags if some of them are in what it rewrote, if it kept them in an earlier
-  rewrite, or if darktable imported the photo after we wrote.
+* a label is there if it is a value, or a level of one, in any of them, or in a copy (IPTC) that
+  changed with them: some programs lose keywords in one property and not in another;
+* the program knew a tag if one that came with it, or later, is in what it rewrote, or in an
+  earlier rewrite of its, or if darktable imported the photo after we wrote it, see
+  :mod:`~tagger.metadata.program_knowledge`.
 
-A file of a program that did not know them is overwritten: it is left alone, and our tags are in
-the index only.
+What a program wrote over that it did not know is overwritten: the file is left alone, and these
+tags are in the index only. Of the others there, a deletion is believed as before.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tagger.errors import RefusedError
 from tagger.metadata import json_sidecar
+from tagger.metadata.program_knowledge import (
+    IMPORTED,
+    KNOWS,
+    LOST,
+    SINCE,
+    WRITTEN,
+    WordTimes,
+    imported_until,
+    known_until,
+    program_of,
+    shown_until,
+)
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.original import Original
 from tagger.metadata.xmp import packet as xmp_packet
@@ -41,12 +54,10 @@ WAITS = "an empty file may be half written: it is looked at again soon"
 YOUNG_SECONDS = 60.0
 
 _JUDGED = (*properties.KEYWORD_PROPERTIES, properties.LAST_KEYWORDS)
-_IMPORTED, _WRITTEN, _KNOWS, _DROPPED = "imported", "written", "knows", "dropped"
-"""In :attr:`JournalEntry.seen`, beside the digest of each property: darktable's imports, when we
-wrote, the programs that have shown to know our tags, the user's keywords taken out here."""
-_YEAR_1_TO_1970 = 62_135_596_800
-_TOOLKIT = re.compile(rb"""xmptk\s*=\s*["']([^"']*)""")
-_MAX_HEAD = 400
+_COPIED = tuple(name for name in properties.COPY_PROPERTIES if name not in _JUDGED)
+_IPTC, _COPIES, _DROPPED = "iptc", "copies", "dropped"
+"""In :attr:`JournalEntry.seen`, beside the digest of each property: that of the IPTC keywords in
+the same file, copies of ours in the photo's IPTC, and the user's keywords taken out here."""
 _DIGEST_LETTERS = 12
 
 
@@ -63,25 +74,29 @@ def is_fresh(original: Original) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Edits:
-    """What another program did: ``deleted`` labels of ours; ``overwritten``: it did not know them.
+    """What another program did: ``deleted`` labels of ours; ``overwritten``: it knew none of them.
 
-    ``dropped`` are the user's keywords, as :func:`~tagger.metadata.xmp.packet.key` gives them,
-    that were copied into this file and taken out of it. ``kept`` are the properties that hold
+    ``lost`` are those of our words that it wrote over without having known them, and ``dropped``
+    the user's keywords that were copied into this file and taken out of it; both as
+    :func:`~tagger.metadata.xmp.packet.key` gives them. ``kept`` are the properties that hold
     what we put there. ``seen`` is for the journal.
     """
 
     deleted: frozenset[str] = frozenset()
     overwritten: bool = False
+    lost: frozenset[str] = frozenset()
     dropped: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
     seen: Mapping[str, tuple[str, ...]] | None = None
 
 
-def judge(entry: JournalEntry, packet: bytes | None, photo_mtime: float = 0.0) -> Edits:
+def judge(
+    entry: JournalEntry, packet: bytes | None, photo_mtime: float = 0.0, iptc: Sequence[str] = ()
+) -> Edits:
     """Return what another program did to the XMP ``packet`` of a file that ``entry`` describes.
 
-    ``photo_mtime`` is the photo's own, in seconds. Raise RefusedError for a packet that cannot be
-    read.
+    ``photo_mtime`` is the photo's own, in seconds, ``iptc`` the IPTC keywords in this file. Raise
+    RefusedError for a packet that cannot be read.
     """
     if packet is None:
         return Edits(overwritten=True)
@@ -90,26 +105,59 @@ def judge(entry: JournalEntry, packet: bytes | None, photo_mtime: float = 0.0) -
     kept = frozenset(_JUDGED) - changed
     there = {key(step) for name in changed for step in _steps(parsed.texts(name), name)}
     words = {key(word) for word in entry.tags.values()}
-    if entry.reason == OVERWRITTEN:
+    lost = frozenset(entry.seen.get(LOST, ()))
+    if entry.reason == OVERWRITTEN and not lost:
         # Single words that come to such a file are its owner's.
         return Edits(overwritten=not words or not words <= there, kept=kept)
+    known = known_until(entry.seen)
+    imported = imported_until(entry, parsed, photo_mtime)
     if not changed:
-        return Edits(kept=kept, seen=entry.seen)
-    program = _program(parsed, changed)
-    shown = _shows_ours(entry, parsed, changed) or _imported(entry, parsed, photo_mtime)
-    if not shown and program not in entry.seen.get(_KNOWS, ()):
+        if imported is not None:
+            known[IMPORTED] = max(imported, known.get(IMPORTED, imported))
+        edits = Edits(lost=lost, dropped=dropped_in(entry.seen), kept=kept)
+        return _judged(entry, packet, edits, known)
+    program = program_of(parsed, changed)
+    copied = _copied(entry, parsed, iptc)
+    shown = [shown_until(entry, parsed, changed, copied), imported, known.get(program)]
+    moments = [moment for moment in shown if moment is not None]
+    if not moments:
         # Where the index was lost, what our provenance names was not written by a stranger.
         return Edits(overwritten=bool(entry.after) or not parsed.has_ours(), kept=kept)
+    known[program] = until = max(moments)
+    there |= {key(step) for name, values in copied.items() for step in _steps(values, name)}
     carried = {key(step) for name in changed for step in _steps(entry.added.get(name, ()), name)}
     if properties.SUBJECT in changed:
         carried |= {*entry.seen.get(YOURS, ())} if entry.seen else words
-    lacking = carried - there
+    lacking, times = carried - there, WordTimes.of(entry.seen)
+    lost = (lost - there) | {word for word in lacking & words if times[word] > until}
+    lacking -= lost
     deleted = frozenset(label for label, word in entry.tags.items() if key(word) in lacking)
     mirrored = frozenset(key(word) for word in entry.added.get(properties.SUBJECT, ())) - words
     dropped = (mirrored & lacking) | (dropped_in(entry.seen) - there)
-    known = {*entry.seen.get(_KNOWS, ()), *([program] if shown else [])}
-    seen = {**entry.seen, _DROPPED: tuple(sorted(dropped)), _KNOWS: tuple(sorted(known))}
-    return Edits(deleted, dropped=dropped, kept=kept, seen=seen)
+    edits = Edits(deleted, lost=frozenset(lost), dropped=dropped, kept=kept)
+    return _judged(entry, packet, edits, known)
+
+
+def _judged(entry: JournalEntry, packet: bytes, edits: Edits, known: Mapping[str, float]) -> Edits:
+    """Return ``edits`` with what the journal is to know; ``known``: see :func:`known_until`."""
+    told = {
+        _DROPPED: tuple(sorted(edits.dropped)),
+        KNOWS: tuple(f"{program}\n{until:.3f}" for program, until in sorted(known.items())),
+    }
+    seen = {name: values for name, values in {**entry.seen, **told}.items() if name != LOST}
+    if edits.lost:
+        # The file is left as it is: what comes next is compared with that.
+        stays = {name: seen[name] for name in (PATHS, YOURS) if name in seen}
+        seen = {**stays, **as_left(packet, seen), LOST: tuple(sorted(edits.lost))}
+    return replace(edits, seen=seen)
+
+
+def overwritten_labels(entry: JournalEntry) -> tuple[str, ...]:
+    """Return the labels that another program wrote over in a file that is left to it."""
+    if entry.reason != OVERWRITTEN:
+        return ()
+    lost = entry.seen.get(LOST)
+    return tuple(label for label, word in entry.tags.items() if not lost or key(word) in lost)
 
 
 def as_left(
@@ -120,16 +168,32 @@ def as_left(
     ``now`` is when it was written, in seconds; 0: it was not, and the moment stays.
     """
     known = before or {}
-    seen = {name: known[name] for name in (_KNOWS, _DROPPED, _WRITTEN) if known.get(name)}
-    if now or _WRITTEN not in seen:
-        seen[_WRITTEN] = (str(int(now or time.time())),)
+    names = (KNOWS, _DROPPED, WRITTEN, SINCE, _IPTC, _COPIES)
+    seen = {name: known[name] for name in names if known.get(name)}
+    seen.setdefault(_IPTC, ("",))
+    if now or WRITTEN not in seen:
+        seen[WRITTEN] = (str(int(now or time.time())),)
     if packet is not None:
         parsed = xmp_packet.parse(packet)
-        left = {name: _digest(parsed.texts(name), name) for name in _JUDGED}
+        left = {name: _digest(parsed.texts(name), name) for name in (*_JUDGED, *_COPIED)}
         seen |= {name: (digest,) for name, digest in left.items() if digest}
         if imports := parsed.texts(properties.IMPORTED):
-            seen[_IMPORTED] = imports
+            seen[IMPORTED] = imports
     return seen
+
+
+def iptc_as_left(iptc: Sequence[str], copies: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return, for the journal, which IPTC keywords are in a file as it is left.
+
+    ``copies`` are those of the photo that another program copied from ours. They stay copies
+    when our tag is gone: tagger never writes IPTC.
+    """
+    return {_IPTC: (_digest(iptc, _IPTC),), _COPIES: tuple(sorted(map(key, copies)))}
+
+
+def copies_in(journal: Iterable[Mapping[str, tuple[str, ...]]]) -> frozenset[str]:
+    """Return the copies in IPTC that a photo's journal knows of, by their keys."""
+    return frozenset(word for seen in journal for word in seen.get(_COPIES, ()))
 
 
 def dropped_in(seen: Mapping[str, tuple[str, ...]] | None) -> frozenset[str]:
@@ -152,7 +216,7 @@ def _digest(values: Iterable[str], name: str) -> str:
 def _has_changed(entry: JournalEntry, parsed: Packet, name: str) -> bool:
     """Whether a property is not as we left it, but for what is internal to other programs."""
     values = parsed.texts(name)
-    if _WRITTEN in entry.seen:
+    if WRITTEN in entry.seen:
         return _digest(values, name) != "".join(entry.seen.get(name, ()))
     there = {key(value) for value in values}
     if name == properties.LAST_KEYWORDS:
@@ -163,70 +227,19 @@ def _has_changed(entry: JournalEntry, parsed: Packet, name: str) -> bool:
     return not there >= expected
 
 
-def _program(parsed: Packet, changed: frozenset[str]) -> str:
-    """Return a name for the program that wrote what changed, the same for each of its writes."""
-    if properties.LAST_KEYWORDS in changed:
-        return properties.LAST_KEYWORDS  # digiKam, Windows
-    if changed == {properties.TAGS_LIST}:
-        return properties.TAGS_LIST  # Immich
-    if parsed.texts(properties.IMPORTED) and properties.TAGS_LIST not in changed:
-        return properties.IMPORTED  # darktable
-    toolkit = _TOOLKIT.search(parsed.data[:_MAX_HEAD])
-    return toolkit[1].decode("utf-8", "replace") if toolkit is not None else "another"
+def _copied(entry: JournalEntry, parsed: Packet, iptc: Sequence[str]) -> dict[str, list[str]]:
+    """Return the values of each property of copies that is not as it was when we wrote.
 
-
-def _shows_ours(entry: JournalEntry, parsed: Packet, changed: frozenset[str]) -> bool:
-    """Whether some of ours are in what a program rewrote, so that it must have known them.
-
-    A single word may be the user's own: beside hierarchies only half of ours tell.
+    What stood there before tells nothing of the last edit: many programs never touch IPTC.
     """
-    theirs = set(entry.seen.get(YOURS, ()))
-    words = {key(word) for word in entry.tags.values()} - theirs
-    paths = [tuple(map(key, path)) for path in _our_paths(entry, words)]
-    ours = {path[:n] for path in paths for n in range(2, len(path))} | {*paths}
-    values = [
-        tuple(map(key, steps_of(name, value)))
-        for name in changed - {properties.SUBJECT}
-        for value in parsed.texts(name)
-    ]
-    # A keyword below one of ours, too, is of one who saw that.
-    found = {value[:n] for value in values for n in range(2, len(value) + 1)} | {*values}
-    if any("\n".join(path) not in theirs for path in ours & found):
-        return True
-    if properties.SUBJECT not in changed:
-        return False
-    there = {key(word) for word in parsed.texts(properties.SUBJECT)}
-    made_anew = properties.LABELS in entry.added and not parsed.has_ours()
-    if made_anew or changed & {properties.HIERARCHICAL, properties.TAGS_LIST}:
-        return bool(words) and 2 * len(words & there) >= len(words)
-    return bool(words & there)
-
-
-def _our_paths(entry: JournalEntry, words: set[str]) -> list[tuple[str, ...]]:
-    if PATHS in entry.seen:
-        return [tuple(value.split("\n")) for value in entry.seen[PATHS]]
-    names = (properties.HIERARCHICAL, properties.TAGS_LIST)
-    every = [steps_of(name, value) for name in names for value in entry.added.get(name, ())]
-    return [path for path in every if path and key(path[-1]) in words]
-
-
-def _imported(entry: JournalEntry, parsed: Packet, photo_mtime: float) -> bool:
-    """Whether darktable imported the photo after we wrote, and with it our tags.
-
-    An import that the file did not tell of then is later, unless the clock says that it was of
-    this very photo and before. (One older than the photo's date says nothing: the file was
-    copied, or the clocks differ.)
-    """
-    written = "".join(entry.seen.get(_WRITTEN, ()))
-    known = {*entry.seen.get(_IMPORTED, ())}
-    for stamp in {*parsed.texts(properties.IMPORTED)} - known if written else ():
-        try:
-            when = int(stamp) / 1e6 - _YEAR_1_TO_1970
-        except (ValueError, OverflowError):
-            continue
-        if not photo_mtime <= when < int(written):
-            return True
-    return False
+    if _IPTC not in entry.seen:
+        return {}
+    found = {name: [*parsed.texts(name)] for name in _COPIED} | {_IPTC: [*iptc]}
+    return {
+        name: values
+        for name, values in found.items()
+        if _digest(values, name) != "".join(entry.seen.get(name, ()))
+    }
 
 
 def is_json_overwritten(entry: JournalEntry, found: Mapping[str, Any]) -> bool:

@@ -27,6 +27,8 @@ URIS = {
     "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
     "acdsee": "http://ns.acdsee.com/iptc/1.0/",
     "mediapro": "http://ns.iview-multimedia.com/mediapro/1.0/",
+    "xmpMM": "http://ns.adobe.com/xap/1.0/mm/",
+    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
 }
 for _prefix, _uri in {**URIS, "rdf": RDF[1:-1], "x": "adobe:ns:meta/"}.items():
     ET.register_namespace(_prefix, _uri)
@@ -113,14 +115,14 @@ def put_packet(path: Path, packet: bytes) -> None:
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-def add_iptc(path: Path, words: Sequence[str]) -> None:
+def put_iptc(path: Path, words: Iterable[str]) -> None:
     """Put IPTC keywords into a JPEG in place of those that it has."""
-    data = re.sub(rb"\xff\xed(..)Photoshop 3\.0\0", _no_segment, path.read_bytes(), flags=re.S)
+    data = path.read_bytes()
+    for found in reversed([*re.finditer(rb"\xff\xed(..)Photoshop 3\.0\0", data, flags=re.S)]):
+        data = data[: found.start()] + data[found.start() + 2 + int.from_bytes(found[1]) :]
+    stat = path.stat()
     path.write_bytes(jpegs.put(data, jpegs.photoshop(jpegs.iim(*words))))
-
-
-def _no_segment(found: re.Match[bytes]) -> bytes:
-    raise AssertionError("this photo has IPTC already")
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 @dataclass
@@ -150,6 +152,8 @@ class DigiKam:
                 level = level.setdefault(step, {})
         said.say("acdsee:categories", f"<Categories>{_categories(tree, '', paths)}</Categories>")
         said.save()
+        if path.suffix == ".jpg":
+            put_iptc(path, said.values("dc:subject"))
 
 
 def _categories(tree: dict[str, Any], above: str, assigned: Sequence[str]) -> str:
@@ -190,21 +194,44 @@ def immich(path: Path, tags: Sequence[str]) -> None:
     said.save("Image::ExifTool 12.57")
 
 
-def gthumb(path: Path, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> list[str]:
-    """Change the flat keywords of a file, and IPTC's if it is a photo; return what is there."""
+def _flat(said: Xmp, add: Sequence[str], remove: Sequence[str]) -> list[str]:
+    return [word for word in said.values("dc:subject") if word not in remove] + [*add]
+
+
+def gthumb(
+    path: Path, *, add: Sequence[str] = (), remove: Sequence[str] = (), written: int | None = None
+) -> list[str]:
+    """Change the flat keywords of a file, with copies in IPTC, and in IPTC's XMP.
+
+    With ``written``, only so many come into dc:subject. Return what is there.
+    """
     said = Xmp(path)
-    words = [word for word in said.values("dc:subject") if word not in remove] + [*add]
-    said.put("dc:subject", words)
+    words = _flat(said, add, remove)
+    said.put("dc:subject", words[:written])
+    said.put("Iptc4xmpCore:Keywords", words)
     said.save()
     if path.suffix == ".jpg":
-        add_iptc(path, words)
+        put_iptc(path, words)
     return words
+
+
+def lightroom(path: Path, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
+    """Change the keywords of a file and its IPTC; digiKam's stay as they are."""
+    said = Xmp(path)
+    words = _flat(said, add, remove)
+    deep = [value.split("|") for value in said.values("lr:hierarchicalSubject")]
+    left = ["|".join(step for step in steps if step not in remove) for steps in deep]
+    said.put("dc:subject", words)
+    said.put("lr:hierarchicalSubject", filter(None, [*left, *add]))
+    said.save("Adobe XMP Core 7.0-c000")
+    if path.suffix == ".jpg":
+        put_iptc(path, words)
 
 
 def windows(path: Path, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
     """Change the flat keywords of a file as Windows Explorer does."""
     said = Xmp(path)
-    words = [word for word in said.values("dc:subject") if word not in remove] + [*add]
+    words = _flat(said, add, remove)
     said.put("dc:subject", words)
     said.put("MicrosoftPhoto:LastKeywordXMP", words)
     said.save("XMP Core 5.1.2")

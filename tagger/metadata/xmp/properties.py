@@ -8,8 +8,13 @@ TAGS_LIST = "digiKam:TagsList"
 KEYWORD_PROPERTIES = (SUBJECT, HIERARCHICAL, TAGS_LIST)
 LAST_KEYWORDS = "MicrosoftPhoto:LastKeywordXMP"
 """Windows and digiKam repeat the keywords here; tagger reads it, and takes its own out of it."""
-COPY_PROPERTIES = (LAST_KEYWORDS, "MicrosoftPhoto:LastKeywordIPTC", "mediapro:CatalogSets")
-"""Where programs put copies of keywords that they read elsewhere."""
+COPY_PROPERTIES = (
+    LAST_KEYWORDS,
+    "MicrosoftPhoto:LastKeywordIPTC",
+    "mediapro:CatalogSets",
+    "Iptc4xmpCore:Keywords",
+)
+"""Where programs put copies of keywords that they read elsewhere; the last one is gThumb's."""
 CATEGORIES = "acdsee:categories"
 MARKS = {
     HIERARCHICAL: "|",
@@ -53,6 +58,7 @@ NAMESPACES = {
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
     "mediapro": "http://ns.iview-multimedia.com/mediapro/1.0/",
+    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
     "darktable": "http://darktable.sf.net/",
     "acdsee": "http://ns.acdsee.com/iptc/1.0/",
     "tagger": PROVENANCE_URI,

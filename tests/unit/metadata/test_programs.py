@@ -2,92 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import time
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from tagger.metadata.prepared_write import PreparedWrite
-from tagger.metadata.read import read_keywords, read_tags
 from tagger.metadata.user_edits import OVERWRITTEN
-from tagger.records import Keyword
-from tests.support import jpegs
-from tests.support.metadata_tools import EMBED, SIDECAR, Tagger, keywords_in
+from tests.support.metadata_tools import keywords_in
 from tests.support.photo_programs import (
     Darktable,
     DigiKam,
     Xmp,
-    add_iptc,
     gthumb,
     immich,
     packet_in,
     stamp,
     windows,
 )
-
-WORDS = {
-    "en": ("animal", "dog", "Labrador retriever"),
-    "zh": ("动物", "狗", "拉布拉多寻回犬"),
-}
-TAGS = ("animal", "dog", "Labrador retriever")
-BEACH = {"en": "beach", "zh": "海滩"}
-
-
-class Case:
-    """A photo with our tags, and the file that has them."""
-
-    def __init__(self, folder: Path, language: str, target: str, data: bytes = b"") -> None:
-        self.photo = folder / "a.jpg"
-        self.photo.write_bytes(data or jpegs.plain())
-        old = time.time() - 5000
-        os.utime(self.photo, (old, old))
-        self.words = WORDS[language]
-        self.beach = BEACH[language]
-        animal, dog, labrador = self.words
-        self.keywords = [
-            Keyword("Labrador retriever", self.words, 0.97),
-            Keyword("dog", (animal, dog), 0.99, leaf=False),
-            Keyword("animal", (animal,), 1.0, leaf=False),
-        ]
-        self.tagger = Tagger(self.photo, EMBED if target == "embed" else SIDECAR)
-        self.file = self.photo if target == "embed" else folder / "a.jpg.xmp"
-        self.path = "/".join(self.words)
-        self.leaf = labrador
-        self.banned: set[str] = set()
-
-    def write(self, *more: Keyword) -> PreparedWrite:
-        made = self.tagger.write([*self.keywords, *more], tombstones=self.banned)
-        self.banned |= {*made.deleted}
-        return made
-
-    def settled(self, *more: Keyword) -> PreparedWrite:
-        """Write, and prove that the next look writes nothing."""
-        made = self.write(*more)
-        left = self.file.read_bytes()
-        again = self.write(*more)
-        assert (again.intents, again.deleted) == ((), ())
-        assert self.file.read_bytes() == left
-        return made
-
-    def yours(self, made: PreparedWrite) -> set[str]:
-        return {"/".join(path) for path in made.user_keywords}
-
-
-@pytest.fixture(params=["en", "zh"])
-def language(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(params=["sidecar", "embed"])
-def case(request: pytest.FixtureRequest, language: str, tmp_path: Path) -> Case:
-    one = Case(tmp_path, language, str(request.param))
-    one.write()
-    return one
-
-
-# Who knew our tags
+from tests.support.tagged_photo import TAGS, Case
 
 
 def test_digikam_adds_a_tag_to_those_that_it_knows(case: Case) -> None:
@@ -146,8 +77,7 @@ def test_all_deleted_by_one_who_kept_them_before(case: Case) -> None:
 
 
 def test_one_of_two_deleted(case: Case) -> None:
-    beach = Keyword("beach", (case.beach,), 0.8)
-    case.write(beach)
+    beach = case.with_beach()
     DigiKam([case.path]).write(case.file)
     assert case.settled(beach).deleted == ("beach",)
     assert not [values for values in keywords_in(case.file).values() if case.beach in values]
@@ -215,8 +145,7 @@ def test_immich_deletes_all_or_some(case: Case) -> None:
 
 
 def test_immich_deletes_one_of_two(case: Case) -> None:
-    beach = Keyword("beach", (case.beach,), 0.8)
-    case.write(beach)
+    beach = case.with_beach()
     immich(case.file, [case.path])
     assert case.settled(beach).deleted == ("beach",)
 
@@ -281,121 +210,3 @@ def test_ten_edits_in_turn_neither_grow_nor_loop(knows: bool, case: Case) -> Non
         if turn > 3:
             sizes.add((turn % 2, len(case.file.read_bytes())))
     assert len(sizes) == 2
-
-
-# Copies of ours
-
-
-def test_untag_takes_copies_away_and_names_those_in_iptc(language: str, tmp_path: Path) -> None:
-    case = Case(tmp_path, language, "embed")
-    case.write()
-    gthumb(case.file, add=["Rex"])
-    case.write()
-    program = DigiKam()
-    program.import_(case.file)
-    program.write(case.file)
-    case.write()
-    made = case.tagger.undo()
-    assert set(made.copies) == set(case.words)
-    said = packet_in(case.file).decode()
-    assert not [word for word in case.words if word in said]
-    assert said.count("Rex") >= 4
-
-
-def test_the_users_own_of_the_same_name_is_no_copy(language: str, tmp_path: Path) -> None:
-    _, dog, _ = WORDS[language]
-    data = jpegs.put(jpegs.plain(), jpegs.photoshop(jpegs.iim(dog)))
-    case = Case(tmp_path, language, "sidecar", data)
-    for _ in range(2):
-        assert case.yours(case.write()) == {dog}
-    made = case.tagger.undo()
-    assert (made.copies, case.yours(made)) == ((), {dog})
-
-
-def test_no_beginning_of_a_longer_one_of_the_users(case: Case) -> None:
-    animal, dog, leaf = case.words
-    said = Xmp(case.file)
-    own = [f"{animal}/{dog}/{leaf}/Rex"]
-    said.put("digiKam:TagsList", [case.path, *own], "Seq")
-    said.save()
-    made = case.settled()
-    assert f"{animal}/{dog}/{leaf}/Rex" in case.yours(made)
-    assert keywords_in(case.file)["TagsList"] == own
-    assert keywords_in(case.file)["HierarchicalSubject"] == [own[0].replace("/", "|")]
-
-
-# What programs keep for themselves
-
-
-@pytest.mark.parametrize(
-    "tag",
-    [
-        "darktable|format|jpg",
-        "darktable|exported",
-        "_Digikam_Internal_Tags_|Pick Label None",
-        "Lightroom|Exported",
-        "Picasa|Album|1",
-    ],
-)
-def test_internal_keywords_are_nobodys(tag: str, case: Case) -> None:
-    said = Xmp(case.file)
-    steps = tag.split("|")
-    said.put("lr:hierarchicalSubject", [tag, case.path.replace("/", "|"), "people|Eva"])
-    said.put("dc:subject", [*steps, *case.words, "Eva"])
-    said.save()
-    made = case.settled()
-    assert (made.deleted, case.yours(made)) == ((), {"people", "people/Eva"})
-    found = keywords_in(case.file)
-    assert tag in found["HierarchicalSubject"]
-    assert not [value for value in found["TagsList"] if value.startswith(steps[0])]
-    case.tagger.undo()
-    every = read_keywords(str(case.photo), str(case.photo.parent))
-    assert {path[0] for path in every} == {"people"}
-    assert {path[0] for path, _ in read_tags(str(case.photo), str(case.photo.parent))} == {"people"}
-
-
-def test_a_word_of_the_users_is_no_internal_one(tmp_path: Path) -> None:
-    photo = tmp_path / "a.jpg"
-    photo.write_bytes(jpegs.put(jpegs.plain(), jpegs.photoshop(jpegs.iim("Picasa", "Lightroom"))))
-    assert set(Tagger(photo, SIDECAR).write().user_keywords) == {("Picasa",), ("Lightroom",)}
-
-
-# The user's own, embedded
-
-
-def test_an_embedded_keyword_taken_out_of_the_sidecar_does_not_come_back(
-    language: str, tmp_path: Path
-) -> None:
-    data = jpegs.put(jpegs.plain(), jpegs.photoshop(jpegs.iim("Zoë", "sea")))
-    case = Case(tmp_path, language, "sidecar", data)
-    case.write()
-    program = DigiKam()
-    program.import_(case.file)
-    assert {"Zoë", "sea", case.path} <= {*program.tags}
-    program.tags.remove("Zoë")
-    program.write(case.file)
-    for _ in range(3):
-        made = case.settled()
-        assert made.deleted == ()
-        assert "Zoë" not in packet_in(case.file).decode()
-        assert "sea" in keywords_in(case.file)["Subject"]
-        case.keywords[0] = replace(case.keywords[0], confidence=case.keywords[0].confidence - 0.1)
-    program.tags.append("Zoë")
-    program.write(case.file)
-    case.settled()
-    assert "Zoë" in keywords_in(case.file)["TagsList"]
-
-
-def test_iptc_added_to_the_photo_while_ours_are_in_the_sidecar(tmp_path: Path) -> None:
-    case = Case(tmp_path, "en", "sidecar")
-    case.write()
-    add_iptc(case.photo, [*case.words, "Rex"])
-    assert case.yours(case.settled()) == {"Rex"}
-
-
-def test_a_keyword_below_one_of_ours_is_of_one_who_saw_that(case: Case) -> None:
-    DigiKam(["/".join((*case.words[:2], "Rex"))]).write(case.file)
-    made = case.settled()
-    assert made.deleted == ("Labrador retriever",)
-    assert case.yours(made) == {"/".join((*case.words[:2], "Rex"))}  # what is above it is ours
-    assert keywords_in(case.file)["TagsList"] == ["/".join((*case.words[:2], "Rex"))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tagger.web.photo_images import PhotoImages
 from tagger.web.services import Services
 from tagger.web.upload_classifier import UploadClassifier
 from tagger.web.uploads import Spool
+from tests.support.tagged_page import opened
 
 GOLDEN_RETRIEVER, LABRADOR, TABBY = 207, 208, 281
 
@@ -204,7 +206,7 @@ def open_site(
     """Return a function that gives a client of the page; named services are replaced."""
     gallery = PhotoImages(site.config, spool)
 
-    def opened(**other: Any) -> FlaskClient:
+    def page(**other: Any) -> FlaskClient:
         services = {
             "config": site.config,
             "vocabulary": load_vocabulary(),
@@ -216,7 +218,7 @@ def open_site(
         } | other
         return create_app(Services(**services)).test_client()
 
-    yield opened
+    yield page
     gallery.close()
 
 
@@ -233,3 +235,19 @@ def post(client: FlaskClient) -> Callable[..., Any]:
         return client.post(url, **multipart(data), **options)
 
     return send
+
+
+@pytest.fixture
+def tagged(home: Any, scenes: list[Path]) -> Callable[..., tuple[FlaskClient, Path, str]]:
+    """Return a function that tags one photo; it gives the page, the photo and its URL."""
+
+    def make(target: str = "sidecar-xmp", **settings: Any) -> tuple[FlaskClient, Path, str]:
+        home.configure(write={"target": target}, **settings)
+        photo = home.inbox / "x.jpg"
+        shutil.copy2(scenes[0], photo)
+        home.once()
+        client = opened(home)
+        [found] = client.get("/api/v1/photos").json["photos"]
+        return client, photo, f"/api/v1/photos/{found['id']}"
+
+    return make

@@ -3,82 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 
 from tagger.config.loader import load_config
 from tagger.errors import PhotoVanishedError
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
-from tagger.labels.vocabulary import load_vocabulary
 from tagger.library.edit import TagEditor
-from tagger.metadata import json_sidecar
-from tagger.metadata.managed_file import container_packet
 from tagger.metadata.xmp import edit, properties
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.records import FileStat
-from tagger.web.app import create_app
-from tagger.web.auth.request_checks import allowed_hosts
 from tagger.web.edits import AT_ONCE, Edits
-from tagger.web.services import Services
-from tests.support.photo_programs import Darktable, stamp
+from tests.support.tagged_page import PAGE, labels, opened, words_in
 
-PAGE = {"Sec-Fetch-Site": "same-origin"}
 TARGETS = ["sidecar-xmp", "sidecar-json", "embed"]
-
-
-def opened(home: Any, **services: Any) -> FlaskClient:
-    """Return a client of the page of a home's config, without what makes pictures."""
-    config = load_config(str(home.config))
-    given = {
-        "config": config,
-        "vocabulary": load_vocabulary(),
-        "classifier": None,
-        "gallery": None,
-        "reader": lambda: open_reader(config.state_dir),
-        "status": dict,
-        "hosts": allowed_hosts(config.web.listen),
-    }
-    return create_app(Services(**(given | services))).test_client()
-
-
-@pytest.fixture
-def tagged(home: Any, scenes: list[Path]) -> Callable[..., tuple[FlaskClient, Path, str]]:
-    """Return a function that tags one photo; it gives the page, the photo and its URL."""
-
-    def make(target: str = "sidecar-xmp", **settings: Any) -> tuple[FlaskClient, Path, str]:
-        home.configure(write={"target": target}, **settings)
-        photo = home.inbox / "x.jpg"
-        shutil.copy2(scenes[0], photo)
-        home.once()
-        client = opened(home)
-        [found] = client.get("/api/v1/photos").json["photos"]
-        return client, photo, f"/api/v1/photos/{found['id']}"
-
-    return make
-
-
-def words_in(photo: Path, target: str) -> list[str]:
-    """Return the plain keywords in the file that tags go to; [] without it."""
-    if target == "embed":
-        packet = container_packet(photo.read_bytes())
-        return list(xmp_packet.parse(packet).texts(properties.SUBJECT)) if packet else []
-    file = Path(f"{photo}.xmp" if target == "sidecar-xmp" else f"{photo}.tags.json")
-    if not file.exists():
-        return []
-    if target == "sidecar-json":
-        return list(json_sidecar.labels_in(json_sidecar.parse(file.read_bytes())))
-    return list(xmp_packet.parse(file.read_bytes()).texts(properties.SUBJECT))
-
-
-def labels(details: dict[str, Any], source: str) -> list[str]:
-    return [tag["label"] for tag in details["tags"] if tag["source"] == source]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -348,35 +290,3 @@ def test_the_photo_page_offers_what_can_be_done(tagged):
     text = client.get(f"/photos/{number}").text
     assert 'id="untag"' not in text and 'id="restore"' in text
     assert "removed by you" in text
-
-
-def overwritten(photo: Path) -> None:
-    """Let darktable write the sidecar from a library that does not know our tags."""
-    Darktable(stamp(photo.stat().st_mtime + 1)).write(Path(f"{photo}.xmp"))
-
-
-def test_what_another_program_overwrote_is_offered(home, tagged):
-    client, photo, url = tagged()
-    ours = words_in(photo, "sidecar-xmp")
-    os.utime(photo, (1_000_000_000, 1_000_000_000))
-    home.once()
-    overwritten(photo)
-    home.once()
-    shown = client.get(url).json
-    assert sorted(shown["overwritten"]) == sorted(ours)
-    assert sorted(labels(shown, "model")) == sorted(ours)
-    assert shown["removed_by_you"] == []
-    page = client.get(url.replace("/api/v1", "")).text
-    assert 'id="put-back"' in page and 'id="leave-out"' in page
-    said = home.run("show", str(photo))
-    assert "overwritten by another program" in said and "`tagger restore` puts them back" in said
-    assert home.once() == [], "it is not fought over"
-    client.post(f"{url}/restore", headers=PAGE)
-    home.once()
-    assert set(ours) <= set(words_in(photo, "sidecar-xmp"))
-    assert client.get(url).json["overwritten"] == []
-    overwritten(photo)
-    home.once()
-    answer = client.post(f"{url}/untag", headers=PAGE)
-    assert (answer.json["tags"], answer.json["overwritten"]) == ([], [])
-    assert words_in(photo, "sidecar-xmp") == ["darktable", "format", "jpg"]
