@@ -3,8 +3,9 @@
 digiKam, darktable, Shotwell, gThumb and localsearch in a Debian 13 (by debootstrap, or a copy of
 the folder that ``TAGGER_PROGRAMS_ROOT`` names) under a virtual display; tagger runs here. Each
 program looks at a photo before tagger and after it, or after it only, for both targets; then it
-rates, adds a tag, and renames or deletes one of ours. The table of it all is written to
-``build/programs.md``, as it stands in docs/programs.md. Needs root and a network; an hour.
+rates, adds a tag, renames the photo, and renames or deletes one of our tags. The table of it all is
+written to ``build/programs.md``, as it stands in docs/programs.md. Needs root and a network; an
+hour.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PACKAGES = (
     " imagemagick dbus dbus-x11 dconf-gsettings-backend libglib2.0-bin at-spi2-core python3-gi"
     " gir1.2-atspi-2.0"
 )
-GUEST = PROJECT / "tests" / "support" / "photo_programs_guest.py"
+GUEST = "tests/support/program_guest"
 TABLE = PROJECT / "build" / "programs.md"
 LANDLOCK = "landlock_create_ruleset landlock_add_rule landlock_restrict_self"
 """localsearch confines itself by these, which systemd-nspawn does not allow by itself."""
@@ -45,9 +46,9 @@ TITLES = {
     "localsearch": "localsearch 3.8",
 }
 EDITS: dict[str, dict[str, tuple[str, ...]]] = {
-    "digikam": {"before": ("rate", "add", "delete"), "after": ("rate", "add")},
-    "digikam-defaults": {"before": ("rate", "add"), "after": ("rate", "delete")},
-    "darktable": {"before": ("rate", "add"), "after": ("rate", "add", "delete")},
+    "digikam": {"before": ("rate", "add", "move", "delete"), "after": ("rate", "add", "move")},
+    "digikam-defaults": {"before": ("rate", "add", "move"), "after": ("rate", "delete")},
+    "darktable": {"before": ("rate", "add", "move"), "after": ("rate", "add", "move", "delete")},
     "shotwell": {"before": ("rate", "add", "delete"), "after": ("rate", "add", "rename")},
     "gthumb": {"before": ("rate", "add", "delete"), "after": ("add", "rename")},
     "localsearch": {"before": (), "after": ()},
@@ -96,9 +97,10 @@ class Case(NamedTuple):
         enter = ["systemd-nspawn", "-q", "-D", str(self.machine), "--register=no", "--keep-unit"]
         enter += ["--pipe", "--as-pid2", f"--machine=tagger-programs-{os.getpid()}"]
         enter += [f"--system-call-filter={LANDLOCK}", "--setenv=LANG=C.UTF-8"]
-        enter += [f"--bind={self.shared}:/host", f"--bind-ro={GUEST}:/guest.py"]
-        enter += [f"--setenv=TAG={PATH[-1]}"]
-        words = ["python3", "/guest.py", self.program, "/host/home", "/host/inbox", action]
+        enter += [f"--bind={self.shared}:/host", f"--bind-ro={PROJECT / GUEST}:/guest/{GUEST}"]
+        enter += [f"--setenv=TAG={PATH[-1]}", "--setenv=PYTHONPATH=/guest"]
+        words = ["python3", "-m", GUEST.replace("/", "."), self.program]
+        words += ["/host/home", "/host/inbox", action]
         done = subprocess.run(
             [*enter, *words], capture_output=True, check=False, text=True, timeout=600
         )
@@ -158,18 +160,27 @@ def test_a_program(machine, table, home, scenes, program, target, moment):
     for action in EDITS[program][moment]:
         done = case.does(action)
         home.once()
+        [photo] = home.inbox.glob("*.jpg")
         now = home.json("show", str(photo))
         did = {
             "rate": done["rating"] == 5,
             "add": "Rex" in done["tags"],
+            "move": photo.name == "moved.jpg",
             "rename": any(tag.endswith("Renamed") for tag in done["tags"]),
             "delete": shape(held["tags"]) != "not shown" and shape(done["tags"]) == "not shown",
         }[action]
         told.append(f"{action}: {belief(said, now)}" if did else f"{action}: not possible")
-        if action in ("rate", "add") and now["removed_by_you"] != said["removed_by_you"]:
+        if action in ("rate", "add", "move") and now["removed_by_you"] != said["removed_by_you"]:
             wrong.append(f"{action}: {now['removed_by_you']}")
         if action == "add" and did and "Rex" not in str(now["tags"]):
             wrong.append("Rex is not found")
+        if action == "move" and did and now["tags"] != said["tags"]:
+            wrong.append(f"moved, it has {now['tags']}, not {said['tags']}")
+        wrong += [
+            f"{action}: {name} is left"
+            for name in sidecars_and_photo(home.inbox)
+            if not name.startswith(photo.stem)
+        ]
         said, before = now, sidecars_and_photo(home.inbox)
         home.once()
         if sidecars_and_photo(home.inbox) != before:
