@@ -76,9 +76,9 @@ def read_orientation(exif: Image.Exif) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def read_kinds(exif: Image.Exif, name: str, packet: bytes, head: bytes) -> tuple[str, ...]:
+def read_kinds(exif: Image.Exif, name: str, packet: bytes, parts: bytes) -> tuple[str, ...]:
     """Return what the photo called ``name`` says it is; see :func:`~.kinds.kinds_of`."""
-    return kinds_of(name, dict(exif), _block(exif, ExifTags.IFD.Exif), packet, head)
+    return kinds_of(name, dict(exif), _block(exif, ExifTags.IFD.Exif), packet, parts)
 
 
 def _block(exif: Image.Exif, kind: int) -> dict[int, Any]:

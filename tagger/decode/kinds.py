@@ -3,7 +3,7 @@
 Only what the file itself states counts, in its EXIF block, its XMP packet, the names in Apple's
 MakerNote, the boxes of a HEIF file, or a name that phones give and people do not. Nothing is
 guessed from the picture. Sources: Exif 2.32; Adobe's XMP specification; Google's "Photo Sphere
-XMP metadata" and "Motion Photo format 1.0"; ExifTool's tag names for Apple.
+XMP metadata" and "Motion Photo format 1.0"; ExifTool's Samsung.pm and tag names for Apple.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ _EDITORS = re.compile(
     re.IGNORECASE,
 )
 _FRONT = re.compile(r"\bfront\b.*\bcamera\b", re.IGNORECASE)
+SAMSUNG_TRAILER = 4096
+"""Bytes at the end of a JPEG in which the directory of Samsung's trailer lies."""
+_MOTION = 0x0A30
 _MATTE = b"urn:com:apple:photo:2018:aux:portraiteffectsmatte"
 
 
@@ -64,13 +67,13 @@ def kinds_of(
     main: Mapping[int, Any],
     details: Mapping[int, Any],
     packet: bytes = b"",
-    head: bytes = b"",
+    parts: bytes = b"",
 ) -> tuple[str, ...]:
     """Return what the photo says it is, in the order of :data:`PHOTO_KINDS`.
 
     ``name`` is the file's, ``main`` and ``details`` are the first directory of its EXIF block
-    and its Exif directory, ``packet`` its XMP, ``head`` the beginning of a HEIF file with the
-    boxes that describe what it holds.
+    and its Exif directory, ``packet`` its XMP, ``parts`` the beginning of a HEIF file with the
+    boxes that describe what it holds, or the end of a JPEG (:data:`SAMSUNG_TRAILER` bytes).
     """
     found: set[str] = set()
     stem = name.rpartition(".")[0].casefold() or name.casefold()
@@ -82,13 +85,13 @@ def kinds_of(
         found.add("screenshot")
     if rendered == _PANORAMA:
         found.add("panorama")
-    if rendered in _PORTRAITS or maker.get(_CAPTURE_TYPE) == _CAPTURED_PORTRAIT or _MATTE in head:
+    if rendered in _PORTRAITS or maker.get(_CAPTURE_TYPE) == _CAPTURED_PORTRAIT or _MATTE in parts:
         found.add("portrait")
     if _FRONT.search(_text(details.get(ExifTags.Base.LensModel))):
         found.add("selfie")
     if _BURST_UUID in maker:
         found.add("burst")
-    if _CONTENT_ID in maker or b"mpvd" in head:
+    if _CONTENT_ID in maker or b"mpvd" in parts or _MOTION in _samsung(parts):
         found.add("motion photo")
     if _EDITORS.search(_text(main.get(ExifTags.Base.Software))):
         found.add("edited")
@@ -130,3 +133,18 @@ def _apple(note: object) -> Iterator[tuple[int, int]]:
     for at in range(16, min(16 + 12 * count, len(note) - 11), 12):
         tag, kind, _, value = struct.unpack_from(">HHII", note, at)
         yield tag, value >> 16 if kind == 3 else value
+
+
+def _samsung(end: bytes) -> Iterator[int]:
+    """Yield the types of the parts that Samsung's trailer lists; none if it does not end there.
+
+    It ends in ``SEFH``, a version, the number of entries (of 12 bytes: zeros, the type, where the
+    part begins, its length), the length of all that, and ``SEFT``; numbers are little-endian.
+    """
+    if not end.endswith(b"SEFT") or len(end) < 8:
+        return
+    start = len(end) - 8 - int.from_bytes(end[-8:-4], "little")
+    if start < 0 or end[start : start + 4] != b"SEFH":
+        return
+    for at in range(start + 12, len(end) - 8 - 11, 12):
+        yield int.from_bytes(end[at + 2 : at + 4], "little")

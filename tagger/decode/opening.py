@@ -28,7 +28,7 @@ from tagger.decode import part_limits
 from tagger.decode.crops import cut, shorter_side
 from tagger.decode.descriptors import open_file
 from tagger.decode.facts import read_exif, read_facts, read_kinds, read_orientation
-from tagger.decode.kinds import packet_of
+from tagger.decode.kinds import SAMSUNG_TRAILER, packet_of
 from tagger.decode.pixels import LARGE, Rows, reduced_by, shrink
 from tagger.errors import (
     DamagedImageError,
@@ -276,7 +276,7 @@ def open_image(
             image_format="JPEG" if image.format == "MPO" else image.format or "",
             size=(width, height),
             orientation=orientation,
-            kinds=read_kinds(exif, os.path.basename(path), packet_of(image), _boxes(image, source)),
+            kinds=read_kinds(exif, os.path.basename(path), packet_of(image), _parts(image, source)),
         )
         if image.info.get("progressive") and _scans(source) > MAX_SCANS:
             raise DamagedImageError(
@@ -286,15 +286,20 @@ def open_image(
         yield image, facts
 
 
-def _boxes(image: Image.Image, source: BinaryIO) -> bytes:
-    """Return the beginning of a HEIF file, where boxes describe what it holds."""
-    if image.format not in ("HEIF", "AVIF"):
-        return b""
+def _parts(image: Image.Image, source: BinaryIO) -> bytes:
+    """Return what tells the parts of a file: the boxes at the beginning of HEIF, a JPEG's end."""
     at = source.tell()
-    source.seek(0)
-    head = source.read(_DESCRIBED)
-    source.seek(at)
-    return head
+    try:
+        if image.format in ("HEIF", "AVIF"):
+            source.seek(0)
+            return source.read(_DESCRIBED)
+        if image.format in ("JPEG", "MPO"):
+            size = source.seek(0, os.SEEK_END)
+            source.seek(max(0, size - SAMSUNG_TRAILER))
+            return source.read()
+        return b""
+    finally:
+        source.seek(at)
 
 
 def _scans(source: BinaryIO) -> int:

@@ -240,38 +240,56 @@ class Lookup(Database):
         )
         return [photo_row(row) for row in rows]
 
-    def lacking(self, after_id: int, limit: int, *, scenes: bool, detector: bool) -> list[PhotoRow]:
-        """Return classified photos that no network of scenes, or no detector, has looked at.
+    def lacking(
+        self, after_id: int, limit: int, *, scenes: str | None, detector: str | None
+    ) -> list[PhotoRow]:
+        """Return classified photos that the network ``scenes``, or ``detector``, has not looked at.
 
-        ``scenes`` and ``detector`` say which are of interest; by id, those above ``after_id``.
+        Both are model ids, None where there is no such network; by id, those above ``after_id``.
         """
         found: dict[int, PhotoRow] = {}
-        for column, wanted in (("scenes_id", scenes), ("detector_id", detector)):
-            if wanted:  # each by its own index
-                rows = self._rows(
-                    "SELECT p.* FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"  # noqa: S608
-                    f" WHERE r.{column} IS NULL AND r.photo_id > ?"
-                    " AND p.status IN ('tagged', 'untagged') ORDER BY r.photo_id LIMIT ?",
-                    (after_id, limit),
-                )
-                found.update((row["id"], photo_row(row)) for row in rows)
+        for column, seen_by in self._others(scenes, detector):
+            rows = self._rows(
+                "SELECT p.* FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"  # noqa: S608
+                f" WHERE r.{column} IS ? AND r.photo_id > ?"
+                " AND p.status IN ('tagged', 'untagged') ORDER BY r.photo_id LIMIT ?",
+                (seen_by, after_id, limit),
+            )
+            found.update((row["id"], photo_row(row)) for row in rows)
         return [found[photo_id] for photo_id in sorted(found)[:limit]]
 
-    def count_lacking(self, *, scenes: bool, detector: bool) -> int:
+    def count_lacking(self, *, scenes: str | None, detector: str | None) -> int:
         """Return how many photos :meth:`lacking` gives in all."""
-        wanted = (("scenes_id", scenes), ("detector_id", detector))
+        others = self._others(scenes, detector)
         ids = " UNION ".join(
-            f"SELECT photo_id FROM predictions WHERE {column} IS NULL"  # noqa: S608
-            for column, asked in wanted
-            if asked
+            f"SELECT photo_id FROM predictions WHERE {column} IS ?"  # noqa: S608
+            for column, _ in others
         )
         if not ids:
             return 0
         rows = self._rows(
             f"SELECT count(*) AS n FROM ({ids}) CROSS JOIN photos p ON p.id = photo_id"  # noqa: S608
-            " WHERE p.status IN ('tagged', 'untagged')"
+            " WHERE p.status IN ('tagged', 'untagged')",
+            tuple(seen_by for _, seen_by in others),
         )
         return int(rows[0]["n"])
+
+    def _others(self, scenes: str | None, detector: str | None) -> list[tuple[str, str | None]]:
+        """Return by column all that it says but the network asked for; few steps in its index."""
+        found: list[tuple[str, str | None]] = []
+        for column, wanted in (("scenes_id", scenes), ("detector_id", detector)):
+            if wanted is None:
+                continue
+            seen_by: str | None = ""
+            found.append((column, None))
+            while seen_by is not None:
+                [row] = self._rows(
+                    f"SELECT min({column}) AS least FROM predictions WHERE {column} > ?",  # noqa: S608
+                    (seen_by,),
+                )
+                if (seen_by := row["least"]) not in (None, wanted):
+                    found.append((column, seen_by))
+        return found
 
     def due(
         self, limit: int = 1000, *, online: Callable[[str], bool] = lambda path: True

@@ -279,6 +279,16 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ) WITHOUT ROWID;
         """,  # noqa: S608 - our own text
     ),
+    (
+        # A photo that another network of scenes has seen is looked at again, too.
+        "0011_seen_by",
+        """
+        DROP INDEX predictions_no_scenes;
+        DROP INDEX predictions_no_detector;
+        CREATE INDEX predictions_scenes ON predictions (scenes_id);
+        CREATE INDEX predictions_detector ON predictions (detector_id);
+        """,
+    ),
 )
 
 

@@ -1,5 +1,7 @@
 """Photos that a network has not looked at, because it came after them: one by one, when idle.
 
+A network that takes another's place has not looked at any. What the other said serves until then.
+
 They go through the pipeline as any candidate does, so that all its promises hold; which ones they
 are the index knows, so that a stop loses nothing.
 """
@@ -31,10 +33,10 @@ class Completion:
         self, context: Context, networks: Networks, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._context, self._clock = context, clock
-        self._scenes, self._detector = networks.scenes is not None, networks.detector is not None
+        self._scenes, self._detector = networks.ids
         self._last = self._skipped = 0
         self._due = -math.inf if self._scenes or self._detector else math.inf
-        self.remaining = self._count() if self._scenes or self._detector else 0
+        self.remaining = self._count()
         """How many photos are left, as far as is known."""
 
     @property

@@ -85,10 +85,19 @@ class Networks:
 
     def lacking(self, stored: StoredPrediction) -> Networks:
         """Return the networks without those that have looked at a photo already."""
+        scenes, detector = self.ids
         return Networks(
             self.subjects,
-            self.scenes if stored.scenes_id is None else None,
-            self.detector if stored.detector_id is None else None,
+            self.scenes if stored.scenes_id != scenes else None,
+            self.detector if stored.detector_id != detector else None,
+        )
+
+    @property
+    def ids(self) -> tuple[str | None, str | None]:
+        """The model ids of the network of scenes and of the detector, None where there is none."""
+        return (
+            self.scenes.model_id if self.scenes else None,
+            self.detector.model_id if self.detector else None,
         )
 
 

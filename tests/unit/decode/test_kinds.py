@@ -9,7 +9,9 @@ import pytest
 from PIL import ExifTags, Image
 
 from tagger.decode.kinds import kinds_of, packet_of
-from tagger.records import PHOTO_KINDS
+from tagger.decode.opening import decode
+from tagger.records import PHOTO_KINDS, CropSpec
+from tests.support import jpegs
 
 IFD = ExifTags.Base
 
@@ -150,8 +152,38 @@ def test_other_xmp_tells_nothing(inside):
 
 def test_what_a_heif_file_holds_tells_it():
     matte = b"auxC\0\0\0\0urn:com:apple:photo:2018:aux:portraiteffectsmatte\0"
-    assert kinds_of("a.heic", {}, {}, head=matte) == ("portrait",)
-    assert kinds_of("a.heic", {}, {}, head=b"\0\0\1\0mpvd") == ("motion photo",)
+    assert kinds_of("a.heic", {}, {}, parts=matte) == ("portrait",)
+    assert kinds_of("a.heic", {}, {}, parts=b"\0\0\1\0mpvd") == ("motion photo",)
+
+
+def samsung(*types: int) -> bytes:
+    """Return a trailer with parts of these types, each of 10 bytes, as Samsung's phones write."""
+    parts = b"".join(
+        b"\0\0" + kind.to_bytes(2, "little") + bytes([2, 0, 0, 0]) + b"ab" for kind in types
+    )
+    head = b"SEFH" + (106).to_bytes(4, "little") + len(types).to_bytes(4, "little")
+    for number, kind in enumerate(types):
+        behind = len(parts) - 10 * number
+        head += b"\0\0" + kind.to_bytes(2, "little")
+        head += behind.to_bytes(4, "little") + (10).to_bytes(4, "little")
+    return parts + head + len(head).to_bytes(4, "little") + b"SEFT"
+
+
+@pytest.mark.parametrize(
+    ("trailer", "kinds"),
+    [
+        (samsung(0x0A01, 0x0A30, 0x0A31), ("motion photo",)),
+        (samsung(0x0A01), ()),  # the time zone, which every photo of theirs has
+        (samsung(0x0A30)[:-4], ()),
+        (samsung(0x0A30)[:-8] + b"\xff\xff\xff\xffSEFT", ()),
+        (samsung(0x0A30)[:-8] + b"\0\0\0\0SEFT", ()),
+        (b"SEFT", ()),
+    ],
+)
+def test_samsungs_trailer_tells_of_a_film(trailer, kinds, tmp_path):
+    photo = tmp_path / "20210102_101112.jpg"
+    photo.write_bytes(jpegs.plain() + bytes(9000) + trailer)
+    assert decode(str(photo), CropSpec()).facts.kinds == kinds
 
 
 def test_several_are_told_in_one_order():

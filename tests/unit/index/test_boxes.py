@@ -115,17 +115,25 @@ def test_photos_that_lack_a_look_are_found(filled, make_photo):
     def lacking(after=0, limit=9, **wanted):
         return [row.path[8:-4] for row in filled.lacking(after, limit, **wanted)]
 
-    assert lacking(scenes=False, detector=True) == ["unseen"]
-    assert lacking(scenes=False, detector=False) == []
-    assert filled.count_lacking(scenes=False, detector=False) == 0
-    assert filled.count_lacking(scenes=False, detector=True) == 1
-    assert filled.count_lacking(scenes=True, detector=True) == 5
-    assert len(lacking(scenes=True, detector=False)) == 5
-    assert lacking(scenes=True, detector=True, limit=2) == ["unseen", "nobody"]
+    assert lacking(scenes=None, detector="yolox-1") == ["unseen"]
+    assert lacking(scenes=None, detector=None) == []
+    assert filled.count_lacking(scenes=None, detector=None) == 0
+    assert filled.count_lacking(scenes=None, detector="yolox-1") == 1
+    assert filled.count_lacking(scenes="places", detector="yolox-1") == 5
+    assert len(lacking(scenes="places", detector=None)) == 5
+    both = {"scenes": "places", "detector": "yolox-1"}
+    assert lacking(limit=2, **both) == ["unseen", "nobody"]
     first = filled.photo("/photos/nobody.jpg").id
-    assert lacking(first, scenes=True, detector=True) == ["one", "three", "nine"]
+    assert lacking(first, **both) == ["one", "three", "nine"]
     filled.mark_missing(["/photos/unseen.jpg"])
-    assert lacking(scenes=False, detector=True) == []
+    assert lacking(scenes=None, detector="yolox-1") == []
+
+
+@pytest.mark.parametrize("name", ["yolox-0", "yolox-2", "a", "z"])
+def test_what_another_network_has_seen_is_looked_at_again(filled, name):
+    found = filled.lacking(0, 9, scenes=None, detector=name)
+    assert len(found) == filled.count_lacking(scenes=None, detector=name) == 5
+    assert [row.id for row in found] == sorted(row.id for row in found)
 
 
 @pytest.mark.parametrize("column", ["scenes_id", "detector_id"])
@@ -136,11 +144,12 @@ def test_photos_that_lack_a_look_are_found_without_reading_the_others(filled, co
             row["detail"]
             for row in db.execute(
                 "EXPLAIN QUERY PLAN SELECT p.* FROM predictions r CROSS JOIN photos p"
-                f" ON p.id = r.photo_id WHERE r.{column} IS NULL AND r.photo_id > 5"
-                " AND p.status IN ('tagged', 'untagged') ORDER BY r.photo_id LIMIT 8"
+                f" ON p.id = r.photo_id WHERE r.{column} IS ? AND r.photo_id > 5"
+                " AND p.status IN ('tagged', 'untagged') ORDER BY r.photo_id LIMIT 8",
+                (None,),
             )
         )
-    assert "COVERING INDEX predictions_no_" in plan and "TEMP B-TREE" not in plan, plan
+    assert "COVERING INDEX predictions_" in plan and "TEMP B-TREE" not in plan, plan
 
 
 def test_boxes_are_shown(filled, state_dir):
@@ -175,4 +184,4 @@ def test_an_index_from_before_gets_the_columns(tmp_path, monkeypatch):
         stored = store.prediction(1)
         assert (stored.model_id, stored.evidence, stored.crop_hash) == ("net-1", b"\x01", b"\x03")
         assert (stored.scenes_id, stored.detector_id, stored.people) == (None, None, None)
-        assert [row.id for row in store.lacking(0, 9, scenes=True, detector=False)] == [1]
+        assert [row.id for row in store.lacking(0, 9, scenes="places", detector=None)] == [1]

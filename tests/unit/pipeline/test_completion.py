@@ -107,6 +107,21 @@ def test_only_the_network_that_is_new_looks(home, photos):
     assert detector.seen == 3, "it had looked already"
 
 
+def test_a_network_in_the_place_of_another_looks_at_all(home, photos):
+    detector = FakeDetector()
+    with opened(home, further=(FakeScenes(), detector)) as (pipeline, context):
+        assert len(completed(pipeline, context)) == 3
+    other = FakeScenes(scene=7, model_id="scenes-00000002")
+    with opened(home, further=(other, detector)) as (pipeline, context):
+        assert len(completed(pipeline, context)) == 3
+        kept = stored(context, photos[0])
+        assert (kept.scenes_id, kept.detector_id) == ("scenes-00000002", "detector-00000001")
+        assert Evidence.from_bytes(kept.evidence).scenes.top(1)[0][0] == 7
+        assert completed(pipeline, context) == {}, "once is enough"
+    assert detector.seen == 3
+    assert sum(other.seen) == 3
+
+
 def test_what_was_done_before_a_stop_is_not_done_again(home, photos):
     detector = FakeDetector()
     with opened(home, further=(None, detector)) as (pipeline, context):
