@@ -135,6 +135,16 @@ class ExtraViews:
 
 NO_VIEWS = ExtraViews()
 
+INT8_NAME = "onnx-int8"
+"""The name of an engine or detector that runs a quantized network."""
+INT8_ENDING = "-int8"
+"""Ends the model id of a quantized network: it is nearly but not quite the same."""
+
+
+def same_network(one: str, other: str) -> bool:
+    """Whether two model ids are of the same network, be it in fp32 or int8."""
+    return one.removesuffix(INT8_ENDING) == other.removesuffix(INT8_ENDING)
+
 
 PHOTO_KINDS = (
     "screenshot",

@@ -64,6 +64,7 @@ class Home:
                     "download": False,
                     "scenes": "none",
                     "detector": "none",
+                    "precision": "fp32",  # int8 versions are not made beside every test
                 },
                 "decode": {"workers": 1},
                 # A command may run in the process of the tests, which is to stay as it is.

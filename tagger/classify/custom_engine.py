@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -11,9 +9,11 @@ from numpy.typing import NDArray
 from tagger.classify.custom_network import CustomNetwork
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.engine import check_crops
+from tagger.classify.int8_files import own_network
+from tagger.classify.network_input import NetworkInput
 from tagger.classify.onnx_engine import TOGETHER, session_options, softmax
 from tagger.errors import ModelError
-from tagger.records import Prediction
+from tagger.records import INT8_ENDING, INT8_NAME, Prediction
 
 TOLERANCE = 0.01
 """Probabilities may sum to so much more or less than 1."""
@@ -24,32 +24,42 @@ class CustomEngine:
 
     Its graph takes one batch of pictures, uint8 or float32, of shape (N, S, S, 3) or
     (N, 3, S, S), and gives (N, C). ``name`` of the model is that of the YAML file.
-    ``digests`` is the folder where digests of files are remembered. Raise ModelError when
-    the file cannot be loaded or does not do what the description says.
+    ``digests`` is the folder where digests of files are remembered, and the int8 version lies.
+    Raise ModelError when the file cannot be loaded or does not do what the description says.
     """
-
-    name = "onnx"
 
     def __init__(
         self, name: str, network: CustomNetwork, digests: str, *, threads: int = 0
     ) -> None:
+        self.name = "onnx"
         self._network = network
         self.spec, self.categories = network.spec, network.meanings
         number = {meaning: at for at, meaning in enumerate(self.categories)}
         self._meanings = np.array([number[meaning] for meaning in network.categories])
         digest = DigestCache(digests).of(network.path)
         self.model_id = f"{name}-{digest[:8]}{network.digest[:8]}"
+        self._session = self._opened(network.path, threads)
+        self._read_graph()
+        self._try_out()
+        self.full = own_network(network.path, digests, self.model_id, self._input)
+
+    def _opened(
+        self, path: str, threads: int, *, int8: bool = False
+    ) -> onnxruntime.InferenceSession:
         try:
-            self._session = onnxruntime.InferenceSession(
-                network.path, session_options(threads), providers=["CPUExecutionProvider"]
+            return onnxruntime.InferenceSession(
+                path, session_options(threads, int8=int8), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # it has no common base for them
             reason = (str(error).splitlines() or [""])[0]
             raise ModelError(
-                f"ONNX Runtime cannot load {network.path}: {reason}", "correct or replace the file"
+                f"ONNX Runtime cannot load {path}: {reason}", "correct or replace the file"
             ) from error
-        self._read_graph()
-        self._try_out()
+
+    def use_int8(self, path: str, threads: int) -> None:
+        """Run the int8 version in the file ``path`` from now on. Raise ModelError."""
+        self._session = self._opened(path, threads, int8=True)
+        self.name, self.model_id = INT8_NAME, self.model_id + INT8_ENDING
 
     def _read_graph(self) -> None:
         """Find out what the graph takes and gives. Raise ModelError for what does not fit."""
@@ -59,13 +69,21 @@ class CustomEngine:
         kind = kinds.get(inputs[0].type) if inputs else None
         if len(shape) != 4 or kind is None:
             raise self._unfit("it must take one uint8 or float32 tensor of four dimensions")
-        self._rows_first = shape[3] == 3
-        wanted = [size, size, 3] if self._rows_first else [3, size, size]
+        rows_first = shape[3] == 3
+        wanted = [size, size, 3] if rows_first else [3, size, size]
         if any(isinstance(n, int) and n != m for n, m in zip(shape[1:], wanted, strict=True)):
             raise self._unfit(f"it takes pictures {shape[1:]}, not {wanted} as `size` says")
         if kind is np.uint8 and self._network.mean is not None:
             raise self._unfit("it takes whole numbers: leave `mean` and `deviation` out")
-        self._input, self._kind = inputs[0].name, kind
+        self._input = NetworkInput(
+            inputs[0].name,
+            size,
+            rows_first,
+            kind is np.uint8,
+            self._network.bgr,
+            self._network.mean,
+            self._network.deviation,
+        )
         self._together = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else TOGETHER
         self._fixed = self._together == shape[0]
         outputs = [output.name for output in self._session.get_outputs()]
@@ -128,18 +146,10 @@ class CustomEngine:
 
     def _run(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return scores (N, C) and features (N, F): the scores without such an output."""
-        network, count = self._network, len(crops)
-        if network.bgr:
-            crops = crops[..., ::-1]
-        pixels: NDArray[Any] = crops.astype(self._kind)
-        if network.mean is not None and network.deviation is not None:
-            mean, deviation = (np.array(n, np.float32) for n in (network.mean, network.deviation))
-            pixels = (pixels / np.float32(255) - mean) / deviation
-        if not self._rows_first:
-            pixels = pixels.transpose(0, 3, 1, 2)
+        count = len(crops)
         if self._fixed and count < self._together:
-            pixels = np.concatenate([pixels, np.repeat(pixels[:1], self._together - count, 0)])
-        found = self._session.run(self._outputs, {self._input: np.ascontiguousarray(pixels)})
+            crops = np.concatenate([crops, np.repeat(crops[:1], self._together - count, 0)])
+        found = self._session.run(self._outputs, {self._input.name: self._input.tensor(crops)})
         scores = np.asarray(found[0], np.float32)[:count]
         if len(found) == 1:
             return scores, scores

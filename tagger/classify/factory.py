@@ -68,28 +68,21 @@ def load_converted(
 ) -> Engine:
     """Load a converted model. What ONNX Runtime cannot read is converted again, once.
 
-    ``precision``: "int8" is the quantized network, "fp32" the plain one, "auto" int8 if
-    that was accepted on this kind of CPU. Raise ModelError when int8 is demanded and there
-    is none.
+    ``precision``: see :func:`~tagger.classify.int8_agreement.int8_to_use`, which raises.
     """
-    from tagger.classify.int8_trial import accepted_int8
+    from tagger.classify.int8_agreement import int8_to_use
+    from tagger.classify.int8_files import full_network
     from tagger.classify.onnx_engine import OnnxEngine
     from tagger.classify.onnx_store import convert_again
 
-    if precision != "fp32":
-        int8 = accepted_int8(model)
-        if int8 is not None:
-            try:
-                return OnnxEngine(model, int8=int8, threads=threads)
-            except ModelError as error:
-                if precision == "int8":
-                    raise
-                log.warning("%s; going on with fp32", error)
-        elif precision == "int8":
-            raise ModelError(
-                f"there is no accepted int8 version of {model.model_id}",
-                "run `tagger model optimize`, or set `model.precision: auto` in the config",
-            )
+    int8 = int8_to_use(full_network(model), precision, threads=threads, stop=stop)
+    if int8 is not None:
+        try:
+            return OnnxEngine(model, int8=int8, threads=threads)
+        except ModelError as error:
+            if precision == "int8":
+                raise
+            log.warning("%s; going on with fp32", error)
     try:
         return OnnxEngine(model, threads=threads)
     except ModelError as error:

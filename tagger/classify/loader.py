@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -18,13 +18,12 @@ from tagger.classify.weights import find_weights, models_dir, places
 from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
 from tagger.paths import is_model_path
+from tagger.records import INT8_ENDING, INT8_NAME
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from tagger.classify.engine import Engine
-    from tagger.classify.int8_trial import Verdict
+    from tagger.classify.int8_agreement import Int8State
+    from tagger.classify.int8_files import FullNetwork
     from tagger.classify.onnx_store import OnnxModel
 
 log = logging.getLogger(__name__)
@@ -112,6 +111,8 @@ class NetworkLoader(ABC, Generic[N]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.engine: N | None = None
+        self.refused = ""
+        """The model id of its int8 version, if that was found not to agree."""
         self._level = logging.WARNING if optional else logging.ERROR
         self.error: ModelError | None = None
         self.stop = stop
@@ -138,9 +139,46 @@ class NetworkLoader(ABC, Generic[N]):
         """Return the network from what was made of its file, which is gone; None without."""
         return None
 
+    def full(self, config: Config) -> FullNetwork | None:
+        """Return what an int8 version of the loaded network can be made of, if one can be."""
+        return None
+
+    def open_fp32(self, config: Config) -> N:
+        """Return the network that is loaded in fp32. Raise ModelError, StoppedError."""
+        plain = replace(config, model=replace(config.model, precision="fp32"))
+        try:
+            path = self.find(plain)
+        except WeightsNotFoundError:
+            if (kept := self.open_kept(plain)) is None:
+                raise
+            return kept
+        return self.open(plain, path)
+
+    def renew(self, config: Config) -> None:
+        """Load the network again, in another precision now; keep the old one if that fails."""
+        assert self.engine is not None
+        try:
+            self.engine = self._load(config)
+            self._note_refusal(config)
+        except (ModelError, StoppedError) as error:
+            log.warning("%s; going on with %s", error, self.engine.name)
+
     def key(self, config: Config) -> tuple[Any, ...]:
         """Return what another network, or the same one loaded otherwise, differs in."""
         return (config.state_dir, replace(config.model, scenes=NO_MODEL, detector=NO_MODEL))
+
+    def int8_state(self, config: Config) -> Int8State | None:
+        """Return how the int8 version of the loaded network is; None: there can be none."""
+        from tagger.classify.int8_agreement import int8_state
+
+        full = self.full(config)
+        return int8_state(full) if full is not None else None
+
+    def _note_refusal(self, config: Config) -> None:
+        state = self.int8_state(config)
+        refused = state is not None and state.state == "refused"
+        plain = self.engine is not None and self.engine.name != INT8_NAME
+        self.refused = state.model + INT8_ENDING if state and refused and plain else ""
 
     def get(self, config: Config) -> N | None:
         """Return the network for ``config``; None when there is none yet, see ``error``."""
@@ -151,6 +189,7 @@ class NetworkLoader(ABC, Generic[N]):
         if self.engine is None and self._clock() >= self._next_try:
             try:
                 self.engine = self._load(config)
+                self._note_refusal(config)
                 self.error = None
             except ModelError as error:
                 if str(error) != str(self.error):
@@ -230,44 +269,11 @@ class EngineLoader(NetworkLoader["Engine"]):
     def open_kept(self, config: Config) -> Engine | None:
         return _load_kept(config, self.stop)
 
-    def renew(self, config: Config) -> Engine:
-        """Load the engine again, for there is a better one now; keep the old one if that fails."""
-        assert self.engine is not None
-        try:
-            self.engine = self._load(config)
-        except (ModelError, StoppedError) as error:
-            log.warning("%s; going on with %s", error, self.engine.name)
-        return self.engine
-
-    def maybe_optimize(
-        self, config: Config, seen: int, crops: Iterable[NDArray[np.uint8]]
-    ) -> Verdict | None:
-        """Find out, once enough photos were seen, whether int8 may be used; see
-        :func:`tagger.classify.int8_trial.maybe_optimize`.
-
-        For a thread of the daemon's. ``seen`` is the number of photos in the index, ``crops``
-        those in random order, uint8 (S, S, 3), not decoded before they are asked for. Does
-        nothing unless the config leaves the precision and the engine open. When the returned
-        verdict is accepted, :meth:`renew` loads the int8 network. Raise ModelError, StoppedError.
-        """
-        from tagger.classify.int8_trial import maybe_optimize
-
-        if config.model.engine == "torch" or config.model.precision != "auto":
+    def full(self, config: Config) -> FullNetwork | None:
+        if config.model.engine == "torch":
             return None
-        model = converted_model(config)
-        if model is None:
-            return None
-        try:
-            verdict = maybe_optimize(
-                model, seen, crops, threads=config.model.threads, stop=self.stop
-            )
-        except ModelError as error:
-            if self.stop():  # so that few crops came
-                raise StoppedError("stopped while photos were decoded") from error
-            raise
-        if verdict is not None:
-            log.info("int8 %s", "accepted" if verdict.accepted else f"refused: {verdict.reason}")
-        return verdict
+        found: FullNetwork | None = getattr(self.engine, "full", None)
+        return found
 
 
 def open_engine(config: Config, *, stop: Callable[[], bool] = never) -> Engine:
@@ -330,7 +336,9 @@ def _load(config: Config, path: str, stop: Callable[[], bool]) -> Engine:
 
         name = os.path.splitext(os.path.basename(path))[0]
         network, digests = read_network(path), models_dir(config.state_dir)
-        return CustomEngine(name, network, digests, threads=model.threads)
+        own = CustomEngine(name, network, digests, threads=model.threads)
+        use_int8(own, own.full, config, stop)
+        return own
     return load_engine(
         model.name,
         path,
@@ -340,6 +348,28 @@ def _load(config: Config, path: str, stop: Callable[[], bool]) -> Engine:
         state_dir=config.state_dir,
         stop=stop,
     )
+
+
+class Quantizable(Protocol):
+    """A loaded network that can go over to its int8 version."""
+
+    def use_int8(self, path: str, threads: int) -> None:
+        """Run the int8 version in the file ``path`` from now on. Raise ModelError."""
+
+
+def use_int8(
+    network: Quantizable, full: FullNetwork, config: Config, stop: Callable[[], bool]
+) -> None:
+    """Have a network that was loaded in fp32 run in int8, if that is to be used and can be."""
+    from tagger.classify.int8_agreement import int8_to_use
+
+    model = config.model
+    try:
+        path = int8_to_use(full, model.precision, threads=model.threads, stop=stop)
+        if path is not None:
+            network.use_int8(path, model.threads)
+    except ModelError as error:
+        log.warning("%s; going on with fp32", error)
 
 
 def _kept(config: Config) -> OnnxModel | None:

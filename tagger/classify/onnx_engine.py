@@ -10,9 +10,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tagger.classify.engine import check_crops
+from tagger.classify.int8_files import full_network
 from tagger.classify.onnx_store import OnnxModel
 from tagger.errors import ModelError
-from tagger.records import Prediction
+from tagger.records import INT8_ENDING, INT8_NAME, Prediction
 from tagger.system.process import cores
 
 TOGETHER = 4
@@ -32,8 +33,9 @@ class OnnxEngine:
     """
 
     def __init__(self, model: OnnxModel, *, int8: str | None = None, threads: int = 0) -> None:
-        self.name = "onnx-int8" if int8 else "onnx"
-        self.model_id = f"{model.model_id}-int8" if int8 else model.model_id
+        self.name = INT8_NAME if int8 else "onnx"
+        self.model_id = model.model_id + INT8_ENDING if int8 else model.model_id
+        self.full = full_network(model)
         self.spec = model.spec
         self.categories = model.categories
         path = int8 or model.path

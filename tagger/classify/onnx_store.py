@@ -215,6 +215,6 @@ def _keys(folder: str, name: str) -> set[str]:
 
 
 def _remove(folder: str, key: str) -> None:
-    for ending in (".json", ".onnx", ".int8.json", ".int8.onnx"):
+    for ending in (".json", ".onnx", ".int8.json", ".int8.onnx", ".int8-agreement.json"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(folder, key + ending))

@@ -1,4 +1,4 @@
-"""``tagger model``: weights, and the int8 version of the network."""
+"""``tagger model``: weights, and the int8 versions of the networks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
@@ -33,12 +33,8 @@ from tagger.errors import DownloadError, ModelError, PhotoVanishedError
 from tagger.paths import is_model_path, is_photo_name
 from tagger.system.logs import printable
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from tagger.classify.engine import Engine
-    from tagger.classify.int8_trial import Compare, Verdict
+MOST_PHOTOS = 1000
+"""That int8 is judged by."""
 
 
 @click.group("model")
@@ -204,61 +200,46 @@ def path_command(ctx: click.Context, name: str | None, as_json: bool) -> None:
 @json_option
 @click.pass_context
 def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool) -> None:
-    """Make an int8 version of the network, and use it if it proves as good.
+    """Make an int8 version of each network now, and judge it by photos.
 
-    It is made with one part of the PHOTOs and judged on the others (default: the photos in
-    the index). It is used from the next start on if it gives at least 98 % of the photos
-    where the plain network is sure the same answer.
+    The daemon does this by itself, while it works. Of the PHOTOs (default: those in the index)
+    both versions say what they see, until it is proven that int8 gives the same answer for 98 %
+    of those where the full network is sure, or that it does not.
     """
-    from tagger.classify.int8_trial import CALIBRATE, JUDGE, gather, optimize
-    from tagger.classify.loader import converted_model, open_engine
-    from tagger.decode.pool import DecodePool, decoded_crops
+    from tagger.decode.pool import decode_pool, decoded_photos
+    from tagger.library.daemon_status import Int8Status
+    from tagger.pipeline.int8_judge import made_judge
 
     config = config_or_default(ctx)
     if config.model.engine == "torch":
         raise ModelError("the engine torch does not run int8", "set `model.engine: auto`")
-    if is_model_path(config.model.name):
-        raise ModelError(
-            f"{config.model.name} is a network of your own, which is used as it is",
-            "name one of `tagger model list` as `model.name`",
-        )
-    model_config = replace(config.model, engine="onnx", precision="fp32")
-    config = replace(config, model=model_config)
-    engine = open_engine(config)  # converts it, if that is not done yet
-    model = converted_model(config)
-    if model is None:
-        raise ModelError("the converted model is gone", "try again")
-    paths = _photos(photos) if photos else _indexed(config.state_dir)
-    leave_folder()
-    random.Random(0).shuffle(paths)  # noqa: S311 - the same sample every time
-    decode = config.decode
+    config = replace(config, model=replace(config.model, precision="auto"))
     console = Console(stderr=True)
-    with (
-        DecodePool(
-            engine.spec,
-            workers=decode.workers,
-            max_pixels=decode.max_megapixels * 1_000_000,
-            timeout=decode.timeout_seconds,
-            memory_mb=decode.memory_mb,
-            more=False,
-        ) as pool,
-        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
-    ):
-        total = min(len(paths), CALIBRATE + JUDGE)
-        crops = decoded_crops(pool, paths)
-        calibrate, judge = gather(progress.track(crops, total=total, description="photos"), model)
-        progress.add_task("int8", total=None)
-        verdict = optimize(
-            model,
-            calibrate,
-            judge,
-            compare=_same_tags(config, engine),
-            threads=config.model.threads,
-        )
+    paths = _photos(photos) if photos else _indexed(config.state_dir)
+    random.Random(0).shuffle(paths)  # noqa: S311 - the same order every time
+    leave_folder()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        making = progress.add_task("int8", total=None)
+        judge, states = made_judge(config, vocabulary(config))
+        progress.remove_task(making)
+        if judge is not None:
+            networks = judge.networks
+            pool = decode_pool(config, networks.subjects.spec, views=networks.views)
+            with pool:
+                decoded = decoded_photos(pool, paths[:MOST_PHOTOS])
+                total = min(len(paths), MOST_PHOTOS)
+                for photo in progress.track(decoded, total=total, description="photos"):
+                    judge.judge(photo)
+                    if not judge.has_open:
+                        break
+            judge.close()
+    states |= judge.states() if judge is not None else {}
+    found = [Int8Status.of(kind, state) for kind, state in states.items()]
     if as_json:
-        print_json(asdict(verdict))
-    else:
-        _print_verdict(verdict)
+        print_json([asdict(one) for one in found])
+        return
+    for one in found:
+        click.echo(printable(f"{one.kind} ({one.model}): {one.text}"))
 
 
 def _photos(places: Sequence[str]) -> list[str]:
@@ -280,42 +261,3 @@ def _indexed(state_dir: str) -> list[str]:
 
     with open_reader(state_dir) as reader:
         return [path for status in ("tagged", "untagged") for path in reader.paths(status)]
-
-
-def _same_tags(config: Config, engine: Engine) -> Compare:
-    """Return what tells the share of photos with the same tags, seeing their centre only."""
-    from tagger.labels.chooser import make_chooser
-    from tagger.labels.evidence import Evidence
-
-    chooser = make_chooser(engine.categories, config, vocabulary(config))
-
-    def compare(fp32: NDArray[np.float32], int8: NDArray[np.float32]) -> dict[str, float]:
-        def labels(row: NDArray[np.float32]) -> list[str]:
-            return [tag.label for tag in chooser.choose(Evidence.of(row))]
-
-        same = [labels(one) == labels(other) for one, other in zip(fp32, int8, strict=True)]
-        return {"agreement_tags": sum(same) / len(same)}
-
-    return compare
-
-
-def _print_verdict(verdict: Verdict) -> None:
-    from tagger.classify.int8_trial import AGREEMENT, SURE
-
-    table = Table(escape(printable(verdict.model_id)), "photos", "int8 agrees")
-    table.add_row("calibrated on", str(verdict.calibrated), "")
-    table.add_row(
-        f"top-1 where fp32 is sure (>= {SURE:g})",
-        str(verdict.sure),
-        f"{verdict.agreement_sure:.1%} (needs {AGREEMENT:.0%})",
-    )
-    table.add_row("top-1 of all", str(verdict.judged), f"{verdict.agreement_all:.1%}")
-    tags = verdict.more["agreement_tags"]
-    table.add_row("tags, all of a photo", str(verdict.judged), f"{tags:.1%}")
-    table.add_row("largest difference, mean", str(verdict.judged), f"{verdict.difference:.3f}")
-    table.add_row("ms a photo, fp32 and int8", "", f"{verdict.fp32_ms:.1f}, {verdict.int8_ms:.1f}")
-    Console(soft_wrap=True).print(table)
-    if verdict.accepted:
-        click.echo("accepted: used from the next start on, unless `model.precision` is fp32")
-    else:
-        click.echo(f"refused: {verdict.reason}; the plain network stays in use")

@@ -76,6 +76,8 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     for network in status["networks"]:
         state = network["model"] or f"not there: {network['problem'] or 'it is being loaded'}"
         yield printable(f"{network['kind']}: {state}")
+    for one in status["int8"]:
+        yield printable(f"int8 of the {one['kind']}: {one['text']}")
     if status["incomplete"]:
         yield f"to be completed: {status['incomplete']:,} photos, which a network has not seen yet"
     yield f"photos: {', '.join(f'{n:,} {name}' for name, n in counts.items())}"

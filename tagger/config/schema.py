@@ -82,8 +82,8 @@ class ModelConfig:
         "auto",
     )
     precision: Literal["auto", "fp32", "int8"] = setting(
-        "int8 is faster still, but not quite the same. auto: once it is proved on your photos to\n"
-        "agree with fp32 (`tagger model optimize`). int8: that or nothing.",
+        "int8 is faster still, but not quite the same. auto: where it is faster, unless it turns\n"
+        "out not to agree with fp32 on your photos (`tagger status`). int8: always. fp32: never.",
         "auto",
     )
     threads: int = setting("Threads of the network; 0: one per core.", 0, min=0, max=256)

@@ -218,6 +218,7 @@ class Daemon:
             model=engine.model_id if engine else None,
             engine=engine.name if engine else None,
             networks=tuple(NetworkStatus(**one) for one in self._loader.further.states()),
+            int8=worker.precision.states if worker else (),
             problem=str(error) if error and not engine else worker.problem if worker else None,
             notice="; ".join(filter(None, notices)) or None,
             paused_reason=worker.paused_reason if worker else None,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING
 
 from tagger.daemon.candidate_queue import CandidateQueue
-from tagger.daemon.int8_promotion import Int8Promotion
+from tagger.daemon.precision_control import PrecisionControl
 from tagger.daemon.progress import Progress
 from tagger.decode.pool import decode_pool
 from tagger.errors import ConfigError, ModelError
@@ -88,7 +88,9 @@ class Worker:
         self._pipeline: Pipeline | None = None
         loader.further.changed = self.wake
         self._activity = _Activity(events.state_changed)
-        self._int8 = Int8Promotion(context, loader, single=until is not None, ended=self.wake)
+        self.precision = PrecisionControl(
+            context, loader, single=until is not None, ended=self.wake
+        )
         self._awake = threading.Event()
         self._troubles = 0
         self._index_problem: str | None = None
@@ -162,7 +164,7 @@ class Worker:
                     self._begin_anew(error)
         finally:
             stop.set()
-            self._int8.join()
+            self.precision.join()
             if self._pipeline is not None:
                 self._pipeline.close()
 
@@ -180,15 +182,17 @@ class Worker:
             pipeline.close()
             self._pipeline = None
             return False
-        self._int8.tick(pipeline, self.standing())
+        self.precision.tick(pipeline, self.standing())
         if mode is _Mode.DRAIN:
             self._take_outcomes(pipeline, pipeline.drain)
             return False
         # A few that lack what a network says, when nothing else is to be done.
         batch = pipeline.completion.take(FEW) if not len(self._candidates) else []
         if not batch:
-            wait = ASK_SECONDS if self._until is not None else None
+            wait = ASK_SECONDS if self._until is not None else self.precision.wait
             batch = self._candidates.take(BATCH, wait if mode is _Mode.IDLE else 0.0)
+            if mode is _Mode.IDLE and not batch:
+                self.precision.idle(pipeline)
         if mode is _Mode.WORK or batch:
             self._advance(pipeline, batch)
         return False

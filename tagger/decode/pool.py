@@ -342,20 +342,26 @@ def decode_pool(
     )
 
 
-def decoded_crops(
+def decoded_photos(
     pool: DecodePool, paths: Iterable[str], stop: Callable[[], bool] = lambda: False
-) -> Iterator[NDArray[np.uint8]]:
-    """Yield the centre crop, uint8 (S, S, 3), of each photo that can be decoded.
+) -> Iterator[DecodedPhoto]:
+    """Yield each photo that can be decoded, by the whole picture.
 
     A few are decoded ahead. Ends early when ``stop`` is true.
     """
     left = iter(paths)
-    futures = deque(pool.submit(path, later=True) for path in itertools.islice(left, AHEAD))
+    futures: deque[Future[DecodedPhoto]] = deque()
+
+    def submit(count: int) -> None:
+        some = itertools.islice(left, count)
+        futures.extend(pool.submit(path, later=True, whole=True) for path in some)
+
+    submit(AHEAD)
     while futures and not stop():
         future = futures.popleft()
-        futures.extend(pool.submit(path, later=True) for path in itertools.islice(left, 1))
+        submit(1)
         try:
-            yield future.result().crop
+            yield future.result()
         except PhotoError as error:
             log.debug("passed over: %s", error)
     for future in futures:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tagger.detect.coco import COCO_NAMES
 from tagger.detect.yolox import cell_count, letterbox, read_boxes
 from tagger.errors import ModelError
-from tagger.records import Box
+from tagger.records import INT8_ENDING, INT8_NAME, Box
 from tagger.system.process import cores
 
 
@@ -23,10 +23,18 @@ class OnnxDetector:
     one per core. Raise ModelError when the file cannot be loaded or is no such network.
     """
 
-    name = "onnx"
-
     def __init__(self, path: str, model_id: str, *, threads: int = 0) -> None:
-        self.model_id = model_id
+        self.name, self.model_id = "onnx", model_id
+        self._session = self._opened(path, threads)
+        self.side, self.input_name = self._check(path)
+
+    def use_int8(self, path: str, threads: int) -> None:
+        """Run the int8 version in the file ``path`` from now on. Raise ModelError."""
+        self._session = self._opened(path, threads)
+        self._check(path)
+        self.name, self.model_id = INT8_NAME, self.model_id + INT8_ENDING
+
+    def _opened(self, path: str, threads: int) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or cores()
         options.inter_op_num_threads = 1
@@ -34,19 +42,19 @@ class OnnxDetector:
         options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
+            return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # it has no common base for them
             reason = (str(error).splitlines() or [""])[0]
             raise ModelError(
                 f"ONNX Runtime cannot load the detector {path}: {reason}",
                 "delete it and run `tagger model download`, or correct `model.detector`",
             ) from error
-        self.side = self._check(path)
 
-    def _check(self, path: str) -> int:
-        """Return the side of the network's input. Raise ModelError for another kind of network."""
+    def _check(self, path: str) -> tuple[int, str]:
+        """Return the side of the network's input, and its name.
+
+        Raise ModelError for another kind of network.
+        """
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shapes = [list(one.shape) for one in (*inputs, *outputs)]
         if len(inputs) == len(outputs) == 1 and len(shapes[0]) == 4:
@@ -54,8 +62,8 @@ class OnnxDetector:
             if isinstance(side, int) and side % 32 == 0 and inputs[0].type == "tensor(float)":
                 wanted = [[1, 3, side, side], [1, cell_count(side), 5 + len(COCO_NAMES)]]
                 if side > 0 and shapes == wanted:
-                    self._input, self._output = inputs[0].name, outputs[0].name
-                    return side
+                    self._output = outputs[0].name
+                    return side, inputs[0].name
         raise ModelError(
             f"{path} is no YOLOX network for the {len(COCO_NAMES)} classes of COCO: its inputs and"
             f" outputs have the shapes {', '.join(map(str, shapes))}",
@@ -67,5 +75,6 @@ class OnnxDetector:
         return [self._boxes(picture) for picture in pictures]
 
     def _boxes(self, picture: NDArray[np.uint8]) -> tuple[Box, ...]:
-        [output] = self._session.run([self._output], {self._input: letterbox(picture, self.side)})
+        taken = letterbox(picture, self.side)
+        [output] = self._session.run([self._output], {self.input_name: taken})
         return read_boxes(output[0], self.side, (picture.shape[0], picture.shape[1]))

@@ -8,10 +8,19 @@ import os
 from collections.abc import Iterator
 
 from tagger.classify.catalog import Kind, info_of_file
-from tagger.classify.int8_trial import AGREEMENT, read_verdict
+from tagger.classify.digest_cache import DigestCache
+from tagger.classify.int8_agreement import int8_state
+from tagger.classify.int8_files import FullNetwork, full_network, own_network
 from tagger.classify.loader import own_file
+from tagger.classify.network_input import NetworkInput
 from tagger.classify.onnx_store import OnnxModel, kept_conversion, model_path, read_converted
-from tagger.classify.weights import file_digest, find_weights, first_digest, places
+from tagger.classify.weights import (
+    file_digest,
+    find_weights,
+    first_digest,
+    models_dir,
+    places,
+)
 from tagger.config.schema import NO_MODEL
 from tagger.doctor.report import Installation, Result
 from tagger.errors import WeightsNotFoundError
@@ -24,7 +33,7 @@ def check_model(patient: Installation) -> Iterator[Result]:
     if is_model_path(model.name):
         yield _custom("weights", model.name)
         yield _engine(patient, None)
-        yield Result("int8", "ok", "a network of your own is used as it is")
+        yield _int8(patient, _of_description(patient, model.name))
         return
     digest = functools.cache(file_digest)
     converted: OnnxModel | None
@@ -55,7 +64,7 @@ def check_model(patient: Installation) -> Iterator[Result]:
         yield Result("weights", "ok", f"{path} ({proof})")
         converted = read_converted(model_path(model.name, digest(path), state_dir))
     yield _engine(patient, converted)
-    yield _int8(patient, converted)
+    yield _int8(patient, full_network(converted) if converted else None)
 
 
 def check_scenes(patient: Installation) -> Iterator[Result]:
@@ -63,8 +72,17 @@ def check_scenes(patient: Installation) -> Iterator[Result]:
     name = patient.config.model.scenes
     if is_model_path(name):
         yield _custom("scenes", name)
-    else:
-        yield _further(patient, "scenes", name)
+        yield _int8(patient, _of_description(patient, name), "int8 of scenes")
+        return
+    yield _further(patient, "scenes", name)
+    if name != NO_MODEL:
+        found = _found(patient, name)
+        converted = None
+        if found is not None:
+            converted = read_converted(
+                model_path(name, file_digest(found), patient.config.state_dir)
+            )
+        yield _int8(patient, full_network(converted) if converted else None, "int8 of scenes")
 
 
 def _custom(check: str, description: str) -> Result:
@@ -81,8 +99,35 @@ def check_detector(patient: Installation) -> Iterator[Result]:
     name = patient.config.model.detector
     if is_model_path(name):
         yield Result("detector", "ok", f"{own_file(name)} (your own, not verified)")
-    else:
-        yield _further(patient, "detector", name)
+        yield _int8(patient, _of_file(patient, name), "int8 of detector")
+        return
+    yield _further(patient, "detector", name)
+    if name != NO_MODEL:
+        found = _found(patient, name)
+        full = _of_file(patient, found) if found is not None else None
+        yield _int8(patient, full, "int8 of detector")
+
+
+def _found(patient: Installation, name: str) -> str | None:
+    """Return the path of the file of a published network besides the first; None without one."""
+    try:
+        return find_weights(
+            name, configured=None, state_dir=patient.config.state_dir, environ=patient.environ
+        )
+    except WeightsNotFoundError:
+        return None
+
+
+def _of_description(patient: Installation, description: str) -> FullNetwork:
+    """Return the network that a YAML file describes. Raise ModelError."""
+    from tagger.classify.custom_network import read_network
+
+    network = read_network(description)
+    folder = models_dir(patient.config.state_dir)
+    name = os.path.splitext(os.path.basename(description))[0]
+    digest = DigestCache(folder).of(network.path)
+    model_id = f"{name}-{digest[:8]}{network.digest[:8]}"
+    return own_network(network.path, folder, model_id, NetworkInput("", 0))
 
 
 def _further(patient: Installation, kind: Kind, name: str) -> Result:
@@ -139,24 +184,25 @@ def _engine(patient: Installation, converted: OnnxModel | None) -> Result:
     return Result("engine", "ok", state)
 
 
-def _int8(patient: Installation, converted: OnnxModel | None) -> Result:
+def _int8(patient: Installation, full: FullNetwork | None, check: str = "int8") -> Result:
+    """Say how the int8 version of a network is; None: the network is not there yet."""
     model = patient.config.model
     if model.precision == "fp32" or model.engine == "torch":
-        return Result("int8", "ok", "not asked for")
-    verdict = read_verdict(converted) if converted else None
-    needed = model.precision == "int8"
-    if verdict is None:
-        text = "not tried yet"
-        if needed:
-            return Result("int8", "error", f"{text}, but asked for", "run `tagger model optimize`")
-        return Result("int8", "ok", f"{text}; the daemon does so when it has seen enough photos")
-    figures = (
-        f"{verdict.agreement_sure:.1%} of {verdict.sure} sure photos agree (least {AGREEMENT:.0%}),"
-        f" {verdict.int8_ms:.1f} ms a photo instead of {verdict.fp32_ms:.1f} ms"
-    )
-    if verdict.accepted:
-        return Result("int8", "ok", f"accepted: {figures}")
-    text = f"refused, {verdict.reason}: {figures}"
-    if needed:
-        return Result("int8", "error", text, "set `model.precision: auto`")
-    return Result("int8", "ok", f"{text}; the full network is used")
+        return Result(check, "ok", "not asked for")
+    state = int8_state(full) if full is not None else None
+    if state is None or state.state == "missing":
+        return Result(check, "ok", "not made yet; the daemon does it")
+    if state.state == "useless" and model.precision == "int8" and check == "int8":
+        return Result(check, "error", str(state), "set `model.precision: auto`")
+    if state.state == "refused" and model.precision == "int8":
+        return Result(check, "warning", str(state), "set `model.precision: auto`")
+    return Result(check, "ok", str(state))
+
+
+def _of_file(patient: Installation, path: str) -> FullNetwork:
+    """Return the detector in an ONNX file. Raise ModelError when it is unreadable."""
+    folder = models_dir(patient.config.state_dir)
+    stem = os.path.splitext(os.path.basename(path))[0]
+    digest = DigestCache(folder).of(path)
+    model_id = f"{stem}-{digest[:8]}"
+    return own_network(path, folder, model_id, NetworkInput("", 0))

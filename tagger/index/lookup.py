@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from tagger.errors import PhotoForbiddenError
 from tagger.index import shared_queries
@@ -20,7 +20,7 @@ from tagger.index.rows import (
     photo_row,
 )
 from tagger.paths import is_inside
-from tagger.records import FileStat, JournalEntry, Tag
+from tagger.records import FileStat, JournalEntry, Tag, same_network
 from tagger.system.files import is_readable, is_writable
 from tagger.text.parsing import parse_json
 
@@ -241,14 +241,22 @@ class Lookup(Database):
         return [photo_row(row) for row in rows]
 
     def lacking(
-        self, after_id: int, limit: int, *, scenes: str | None, detector: str | None
+        self,
+        after_id: int,
+        limit: int,
+        *,
+        scenes: str | None,
+        detector: str | None,
+        refused: Collection[str] = (),
     ) -> list[PhotoRow]:
         """Return classified photos that the network ``scenes``, or ``detector``, has not looked at.
 
-        Both are model ids, None where there is no such network; by id, those above ``after_id``.
+        Both are model ids, None where there is no such network; in fp32 or in int8 is the same,
+        but what those with the ids ``refused`` said, of subjects too, does not count. By id, those
+        above ``after_id``.
         """
         found: dict[int, PhotoRow] = {}
-        for column, seen_by in self._others(scenes, detector):
+        for column, seen_by in self._others(scenes, detector, refused):
             rows = self._rows(
                 "SELECT p.* FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"  # noqa: S608
                 f" WHERE r.{column} IS ? AND r.photo_id > ?"
@@ -258,9 +266,11 @@ class Lookup(Database):
             found.update((row["id"], photo_row(row)) for row in rows)
         return [found[photo_id] for photo_id in sorted(found)[:limit]]
 
-    def count_lacking(self, *, scenes: str | None, detector: str | None) -> int:
+    def count_lacking(
+        self, *, scenes: str | None, detector: str | None, refused: Collection[str] = ()
+    ) -> int:
         """Return how many photos :meth:`lacking` gives in all."""
-        others = self._others(scenes, detector)
+        others = self._others(scenes, detector, refused)
         ids = " UNION ".join(
             f"SELECT photo_id FROM predictions WHERE {column} IS ?"  # noqa: S608
             for column, _ in others
@@ -274,9 +284,11 @@ class Lookup(Database):
         )
         return int(rows[0]["n"])
 
-    def _others(self, scenes: str | None, detector: str | None) -> list[tuple[str, str | None]]:
+    def _others(
+        self, scenes: str | None, detector: str | None, refused: Collection[str]
+    ) -> list[tuple[str, str | None]]:
         """Return by column all that it says but the network asked for; few steps in its index."""
-        found: list[tuple[str, str | None]] = []
+        found: list[tuple[str, str | None]] = [("model_id", one) for one in refused]
         for column, wanted in (("scenes_id", scenes), ("detector_id", detector)):
             if wanted is None:
                 continue
@@ -287,7 +299,10 @@ class Lookup(Database):
                     f"SELECT min({column}) AS least FROM predictions WHERE {column} > ?",  # noqa: S608
                     (seen_by,),
                 )
-                if (seen_by := row["least"]) not in (None, wanted):
+                seen_by = row["least"]
+                if seen_by is not None and (
+                    seen_by in refused or not same_network(seen_by, wanted)
+                ):
                     found.append((column, seen_by))
         return found
 

@@ -92,6 +92,45 @@ class RulesStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Int8Status:
+    """How the int8 version of a network is, and by how many photos that was found.
+
+    ``kind`` is "subjects", "scenes" or "detector", ``model`` the id of the full network, ``state``
+    "missing", "useless", "slower", "provisional", "proven" or "refused", ``text`` all in a line. Of
+    ``judged`` photos fp32 was sure of ``sure``, and int8 said the same of ``same`` of these; each
+    bound, ``lower`` and ``upper`` (0…1), holds with 95 % certainty. Of ``same_tags`` of
+    those judged the tags were the very same.
+    """
+
+    kind: str
+    model: str
+    state: str
+    judged: int
+    sure: int
+    same: int
+    same_tags: int
+    lower: float
+    upper: float
+    text: str
+
+    @staticmethod
+    def of(kind: str, state: Any) -> Int8Status:
+        """Return it of a :class:`tagger.classify.int8_agreement.Int8State`."""
+        return Int8Status(
+            kind,
+            state.model,
+            state.state,
+            state.judged,
+            state.sure,
+            state.same,
+            state.same_tags,
+            round(state.lower, 4),
+            round(state.upper, 4),
+            str(state),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStatus:
     """How the daemon fares; times are seconds since the epoch.
 
@@ -113,6 +152,7 @@ class DaemonStatus:
     model: str | None = None
     engine: str | None = None
     networks: tuple[NetworkStatus, ...] = ()
+    int8: tuple[Int8Status, ...] = ()
     problem: str | None = None
     notice: str | None = None
     paused_reason: str | None = None
@@ -239,6 +279,24 @@ def _networks(value: Any) -> tuple[NetworkStatus, ...]:
     )
 
 
+def _int8(value: Any) -> tuple[Int8Status, ...]:
+    return tuple(
+        Int8Status(
+            _text(one["kind"]),
+            _text(one["model"]),
+            _text(one["state"]),
+            _whole(one["judged"]),
+            _whole(one["sure"]),
+            _whole(one["same"]),
+            _whole(one["same_tags"]),
+            _number(one["lower"]),
+            _number(one["upper"]),
+            _text(one["text"]),
+        )
+        for one in _of(value, list, tuple)
+    )
+
+
 def _roots(value: Any) -> tuple[RootStatus, ...]:
     return tuple(_root(one) for one in _of(value, list, tuple))
 
@@ -274,4 +332,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "rules": _rules,
     "roots": _roots,
     "networks": _networks,
+    "int8": _int8,
 }

@@ -1,6 +1,7 @@
 """Photos that a network has not looked at, because it came after them: one by one, when idle.
 
-A network that takes another's place has not looked at any. What the other said serves until then.
+A network that takes another's place has not looked at any, nor has an int8 version that was refused.
+What the other said serves until then.
 
 They go through the pipeline as any candidate does, so that all its promises hold; which ones they
 are the index knows, so that a stop loses nothing.
@@ -34,8 +35,10 @@ class Completion:
     ) -> None:
         self._context, self._clock = context, clock
         self._scenes, self._detector = networks.ids
+        self._refused = networks.refused
         self._last = self._skipped = 0
-        self._due = -math.inf if self._scenes or self._detector else math.inf
+        wanted = self._scenes or self._detector or self._refused
+        self._due = -math.inf if wanted else math.inf
         self.remaining = self._count()
         """How many photos are left, as far as is known."""
 
@@ -51,7 +54,11 @@ class Completion:
             if self._last == 0:
                 self.remaining, self._skipped = self._count(), 0
             rows = self._context.store.lacking(
-                self._last, limit, scenes=self._scenes, detector=self._detector
+                self._last,
+                limit,
+                scenes=self._scenes,
+                detector=self._detector,
+                refused=self._refused,
             )
             if not rows:
                 self._last, self._due = 0, self._clock() + AGAIN_SECONDS
@@ -68,4 +75,6 @@ class Completion:
         return found
 
     def _count(self) -> int:
-        return self._context.store.count_lacking(scenes=self._scenes, detector=self._detector)
+        return self._context.store.count_lacking(
+            scenes=self._scenes, detector=self._detector, refused=self._refused
+        )

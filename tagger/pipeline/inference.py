@@ -10,9 +10,8 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,6 +31,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SHARE = 16
+"""Of so many photos one is looked at in fp32 as well, until int8 is proven."""
+FIRST, KEPT = 6, 6
+"""So many photos at first, and at most at once: each has a megabyte."""
 TOGETHER = 8
 """Photos in one run of the network at most."""
 CERTAIN = 0.9
@@ -44,6 +47,32 @@ are classified too. On 250 photos of known class MobileNetV2 then gives every ph
 all crops together give it, from 0.8 on, and three of five are done after the first look."""
 
 
+class Sample:
+    """A share of the photos that were classified, to be looked at again in fp32.
+
+    The first few all are, so that a bad int8 version is found out at once. Used by one thread.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self._count = 0
+        self._photos: deque[DecodedPhoto] = deque(maxlen=KEPT)
+
+    def offer(self, photos: Iterable[DecodedPhoto]) -> None:
+        """Take those of ``photos`` that belong to it; none unless they are ``wanted``."""
+        if not self.wanted:
+            return
+        for photo in photos:
+            if not photo.from_thumbnail:  # such a one may be looked at again, as a whole
+                if self._count < FIRST or self._count % SHARE == 0:
+                    self._photos.append(photo)
+                self._count += 1
+
+    def take(self) -> DecodedPhoto | None:
+        """Return one photo; None without any."""
+        return self._photos.popleft() if self._photos else None
+
+
 class InferenceStage:
     """Waits for decoded photos and classifies them. Used by one thread."""
 
@@ -51,10 +80,11 @@ class InferenceStage:
         self._context = context
         self._networks = networks
         self._pool = pool
+        self.sample = Sample()
 
-    def use(self, engine: Engine) -> None:
-        """Classify subjects with another engine of the same network from now on."""
-        self._networks = replace(self._networks, subjects=engine)
+    def use(self, networks: Networks) -> None:
+        """Have the same networks in other precision look at photos from now on."""
+        self._networks = networks
 
     def run(self, jobs: Sequence[Job]) -> tuple[list[Recognised], list[Outcome]]:
         """Return the predictions of ``jobs``, and the outcomes of those that have none.
@@ -137,6 +167,8 @@ class InferenceStage:
             return None
         if job.how != COMPLETED and old.model_id != self._networks.subjects.model_id:
             return None
+        if old.model_id in self._networks.refused:
+            return None
         [whole] = look_further([decoded], [old], self._networks.lacking(old))
         return Recognised(job, decoded.facts, whole, True)
 
@@ -154,6 +186,7 @@ class InferenceStage:
         started = time.perf_counter()
         try:
             stored = look(self._networks, [decoded for _, decoded in fresh])
+            self.sample.offer(decoded for _, decoded in fresh)
             found = []
             for (job, decoded), prediction in zip(fresh, stored, strict=True):
                 job.milliseconds["classify"] = _ms(started) / len(fresh)

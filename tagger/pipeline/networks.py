@@ -21,21 +21,25 @@ from tagger.classify.digest_cache import DigestCache
 from tagger.classify.loader import (
     POLL_SECONDS,
     EngineLoader,
+    Loaded,
     NetworkLoader,
     open_engine,
     own_file,
     scenes_config,
+    use_int8,
 )
 from tagger.classify.weights import find_weights, models_dir
 from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import ModelError
 from tagger.labels.chooser import make_chooser
 from tagger.paths import is_model_path
-from tagger.records import ExtraViews
+from tagger.records import ExtraViews, same_network
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
+    from tagger.classify.int8_files import FullNetwork
     from tagger.detect.detector import Detector
+    from tagger.detect.onnx_detector import OnnxDetector
     from tagger.index.rows import StoredPrediction
     from tagger.index.store import Store
     from tagger.labels.chooser import Chooser
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+KINDS = ("subjects", "scenes", "detector")
 SCENES_KEY = "scenes"
 """Under which the index remembers what the classes of the user's own network of scenes mean."""
 STEP_SECONDS = 0.1
@@ -51,11 +56,16 @@ STEP_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """What looks at photos: the classifier of subjects and, if there are any, two others."""
+    """What looks at photos: the classifier of subjects and, if there are any, two others.
+
+    ``refused`` are the model ids of int8 versions of theirs that were found not to agree: what
+    those said is to be replaced.
+    """
 
     subjects: Engine
     scenes: Engine | None = None
     detector: Detector | None = None
+    refused: frozenset[str] = frozenset()
 
     @property
     def views(self) -> ExtraViews:
@@ -85,12 +95,17 @@ class Networks:
 
     def lacking(self, stored: StoredPrediction) -> Networks:
         """Return the networks without those that have looked at a photo already."""
-        scenes, detector = self.ids
         return Networks(
             self.subjects,
-            self.scenes if stored.scenes_id != scenes else None,
-            self.detector if stored.detector_id != detector else None,
+            self.scenes if self._lacks(self.scenes, stored.scenes_id) else None,
+            self.detector if self._lacks(self.detector, stored.detector_id) else None,
         )
+
+    def _lacks(self, network: Loaded | None, seen_by: str | None) -> bool:
+        """Whether what the network with the id ``seen_by`` said is not what ``network`` says."""
+        if network is None or seen_by is None or seen_by in self.refused:
+            return network is not None
+        return not same_network(network.model_id, seen_by)
 
     @property
     def ids(self) -> tuple[str | None, str | None]:
@@ -100,16 +115,29 @@ class Networks:
             self.detector.model_id if self.detector else None,
         )
 
+    def differ_in_precision(self, others: Networks) -> bool:
+        """Whether ``others`` are the same networks, but some in int8 that are here in fp32, or
+        the other way round."""
+        pairs = zip(self.all(), others.all(), strict=True)
+        same = all((one is None) == (two is None) for one, two in pairs)
+        return self != others and same and self.views == others.views
+
+    def all(self) -> tuple[Engine, Engine | None, Detector | None]:
+        """Return them in the order of KINDS."""
+        return (self.subjects, self.scenes, self.detector)
+
 
 class DetectorLoader(NetworkLoader["Detector"]):
     """Loads the detector that ``model.detector`` names."""
+
+    _full: FullNetwork | None = None
 
     def model_name(self, config: Config) -> str:
         return config.model.detector
 
     def key(self, config: Config) -> tuple[Any, ...]:
         model = config.model
-        return (config.state_dir, model.detector, model.threads, model.download)
+        return (config.state_dir, model.detector, model.threads, model.download, model.precision)
 
     def find(self, config: Config) -> str:
         name, state_dir = config.model.detector, config.state_dir
@@ -123,7 +151,21 @@ class DetectorLoader(NetworkLoader["Detector"]):
 
         digest = DigestCache(models_dir(config.state_dir)).of(path)
         name = os.path.splitext(os.path.basename(path))[0]
-        return OnnxDetector(path, f"{name}-{digest[:8]}", threads=config.model.threads)
+        detector = OnnxDetector(path, f"{name}-{digest[:8]}", threads=config.model.threads)
+        self._full = _full_detector(detector, path, config)
+        use_int8(detector, self._full, config, self.stop)
+        return detector
+
+    def full(self, config: Config) -> FullNetwork | None:
+        return self._full if self.engine is not None else None
+
+
+def _full_detector(detector: OnnxDetector, path: str, config: Config) -> FullNetwork:
+    from tagger.classify.int8_files import own_network
+    from tagger.classify.network_input import NetworkInput
+
+    taken = NetworkInput(detector.input_name, detector.side, bgr=True)
+    return own_network(path, models_dir(config.state_dir), detector.model_id, taken)
 
 
 class _Loading(threading.Thread):
@@ -158,6 +200,10 @@ class FurtherNetworks:
         """The detector, once it is there."""
         return self._detector.engine
 
+    def refused(self) -> set[str]:
+        """Return the ids of int8 versions that were refused."""
+        return {loader.refused for _, _, loader in self._asked() if loader.engine is not None}
+
     def states(self) -> list[dict[str, Any]]:
         """Return kind, name, model id (None: not there) and problem of each that is asked for."""
         return [
@@ -169,6 +215,14 @@ class FurtherNetworks:
             }
             for kind, name, loader in self._asked()
         ]
+
+    def loaders(self, config: Config) -> dict[str, tuple[NetworkLoader[Any], Config]]:
+        """Return the loaders of what is there, by kind, each with the config that it takes."""
+        return {
+            kind: (loader, config if loader is self._detector else scenes_config(config))
+            for kind, _, loader in self._asked()
+            if loader.engine is not None
+        }
 
     def load(self, config: Config) -> None:
         """Begin to load what ``config`` asks for, unless that is done or going on already."""
@@ -261,15 +315,22 @@ class NetworksLoader(EngineLoader):
 
     def has_more_than(self, networks: Networks) -> bool:
         """Whether a network has come since ``networks`` were given."""
-        known = (networks.scenes, networks.detector)
-        return (self.further.scenes, self.further.detector) != known
+        there = self.networks
+        return there is not None and there != networks
+
+    def loaders(self, config: Config) -> dict[str, tuple[NetworkLoader[Any], Config]]:
+        """Return the loaders of what is there, by kind, each with the config that it takes."""
+        if self.engine is None:
+            return {}
+        return {"subjects": (self, config), **self.further.loaders(config)}
 
     @property
     def networks(self) -> Networks | None:
         """What there is now; None without the first network."""
         if self.engine is None:
             return None
-        return Networks(self.engine, self.further.scenes, self.further.detector)
+        refused = {self.refused, *self.further.refused()} - {""}
+        return Networks(self.engine, self.further.scenes, self.further.detector, frozenset(refused))
 
     def load(self, config: Config, *, now: bool) -> Networks | None:
         """Return what there is for ``config``, and have the others loaded.

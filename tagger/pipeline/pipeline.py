@@ -8,26 +8,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
-from tagger.decode.pool import decoded_crops
 from tagger.labels.chooser import Chooser
 from tagger.pipeline.completion import Completion
 from tagger.pipeline.context import Context
-from tagger.pipeline.inference import InferenceStage
+from tagger.pipeline.inference import InferenceStage, Sample
 from tagger.pipeline.intake import Intake
 from tagger.pipeline.job import Job
 from tagger.pipeline.tagging import Tagging
 from tagger.pipeline.writer import WriterStage
-from tagger.records import Candidate, Outcome
+from tagger.records import Candidate, DecodedPhoto, Outcome
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from tagger.classify.engine import Engine
     from tagger.decode.pool import DecodePool
     from tagger.pipeline.networks import Networks
 
@@ -41,7 +36,7 @@ class Pipeline:
     def __init__(
         self, context: Context, networks: Networks, pool: DecodePool, chooser: Chooser
     ) -> None:
-        self.networks = networks
+        self._context, self.networks = context, networks
         self.completion = Completion(context, networks)
         self.tagging = Tagging(context, chooser)
         self._pool = pool
@@ -106,14 +101,22 @@ class Pipeline:
         self._writer.close()
         self._pool.close()
 
-    def use(self, engine: Engine) -> None:
-        """Classify subjects with another engine of the same network from now on."""
-        self.networks = replace(self.networks, subjects=engine)
-        self._inference.use(engine)
+    def use(self, networks: Networks) -> None:
+        """Have the same networks in other precision look at photos from now on."""
+        refused = self.networks.refused
+        self.networks = networks
+        self._inference.use(networks)
+        if networks.refused - refused:
+            self.completion = Completion(self._context, networks)
 
-    def crops(self, paths: Iterable[str], stop: Callable[[], bool]) -> Iterator[NDArray[np.uint8]]:
-        """Yield crops of photos outside the batches, see :func:`decoded_crops`; for any thread."""
-        return decoded_crops(self._pool, paths, stop)
+    def decoded(self, path: str, root: str) -> Future[DecodedPhoto]:
+        """Return the future of a photo outside the batches, after what waits already."""
+        return self._pool.submit(path, root=root, later=True, whole=True)
+
+    @property
+    def sample(self) -> Sample:
+        """A share of the photos that were classified."""
+        return self._inference.sample
 
     @property
     def in_work(self) -> int:

@@ -53,3 +53,48 @@ def save_classifier(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.save(model, str(path))
     return path
+
+
+def save_convolutional(
+    path: Path, *, layers: int = 3, size: int = 32, opset: int = 17, coarse: bool = False
+) -> Path:
+    """Write a classifier of ``layers`` convolutions with random weights.
+
+    It takes ``pictures``, float32 (n, 3, size, size), and gives ``logits`` (n, 10) and
+    ``features`` (n, 16). ``coarse``: its features are small differences of large numbers.
+    """
+    dice = np.random.default_rng(2)
+    names = ["first", *["middle"] * (layers - 2), "before"][:layers]
+    nodes = [helper.make_node("Mul", ["pictures", "scale"], ["scaled"])]
+    weights = {"scale": np.float32(1 / 255).reshape(1)}
+    last, channels = "scaled", 3
+    for at, name in enumerate(names):
+        key = f"{name}{at}"
+        weights[key] = dice.normal(0, (channels * 9) ** -0.5, (16, channels, 3, 3))
+        nodes.append(helper.make_node("Conv", [last, key], [f"conv{at}"], strides=[1, 1]))
+        nodes.append(helper.make_node("Relu", [f"conv{at}"], [f"relu{at}"]))
+        last, channels = f"relu{at}", 16
+    if coarse:
+        weights["large"] = np.float32(1e5).reshape(1)
+        weights["same"] = np.eye(16).reshape(16, 16, 1, 1)
+        nodes.append(helper.make_node("Add", [last, "large"], ["raised"]))
+        nodes.append(helper.make_node("Conv", ["raised", "same"], ["copied"]))
+        nodes.append(helper.make_node("Sub", ["copied", "large"], ["lowered"]))
+        last = "lowered"
+    nodes.append(helper.make_node("GlobalAveragePool", [last], ["pooled"]))
+    nodes.append(helper.make_node("Flatten", ["pooled"], ["features"]))
+    weights["last"] = dice.normal(0, 3, (channels, 10))
+    nodes.append(helper.make_node("MatMul", ["features", "last"], ["logits"]))
+    graph = helper.make_graph(
+        nodes,
+        "convolutional",
+        [helper.make_tensor_value_info("pictures", TensorProto.FLOAT, ["n", 3, size, size])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 10]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", channels]),
+        ],
+        [numpy_helper.from_array(np.float32(value), name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    onnx.save(model, str(path))
+    return path

@@ -10,16 +10,17 @@ from dataclasses import replace
 
 import pytest
 
-from tagger.classify.int8_trial import ENOUGH
+from tagger.classify.int8_agreement import Agreement, write_agreement
 from tagger.classify.loader import (
     DOWNLOAD_RETRY_SECONDS,
     LOAD_RETRY_SECONDS,
     POLL_SECONDS,
     EngineLoader,
+    open_engine,
 )
 from tagger.config.schema import Config, LabelsConfig, ModelConfig
-from tagger.decode.pool import DecodePool, decoded_crops
 from tagger.errors import ModelError, WeightsNotFoundError
+from tests.support.int8_versions import plant_int8
 from tests.support.weights_server import HASHED_AS_RESNET18, RESNET18, serving
 
 
@@ -130,29 +131,28 @@ def test_a_file_that_cannot_be_loaded_is_not_tried_every_few_seconds(clock, conf
     assert loader.error is not second, "it has changed"
 
 
-def test_int8_is_proved_on_the_photos_that_were_seen(clock, config, demo_weights, scenes):
-    """These drawings are too few, which shows that they were decoded and counted."""
-    config = replace(config, model=replace(config.model, weights=str(demo_weights)))
+def test_int8_is_taken_up_and_left_by_loading_again(clock, config, demo_weights):
+    """As the files beside the network say; photos that a refused one looked at are told."""
+    model = replace(config.model, weights=str(demo_weights), precision="auto")
+    config = replace(config, model=model)
     loader = EngineLoader(never, clock=clock)
-    engine = loader.get(config)
-    asked: list[str] = []
-
-    def paths():
-        for scene in scenes:
-            asked.append(str(scene))
-            yield str(scene)
-        yield "/no/such.jpg"
-
-    with DecodePool(engine.spec, workers=1, more=False) as pool:
-        crops = decoded_crops(pool, paths())
-        assert loader.maybe_optimize(config, ENOUGH - 1, crops) is None
-        for fixed in ({"precision": "fp32"}, {"engine": "torch"}):
-            other = replace(config, model=replace(config.model, **fixed))
-            assert loader.maybe_optimize(other, ENOUGH, crops) is None
-        assert asked == []
-        with pytest.raises(ModelError, match=f"{len(scenes)} photos are too few"):
-            loader.maybe_optimize(config, ENOUGH, crops)
-    assert loader.get(config) is engine
+    assert loader.get(config).name == "onnx"
+    full = loader.full(config)
+    assert loader.int8_state(config).state == "missing"
+    record = plant_int8(full)
+    loader.renew(config)
+    assert loader.engine.name == "onnx-int8" and loader.refused == ""
+    assert loader.int8_state(config).state == "provisional"
+    assert loader.open_fp32(config).name == "onnx"
+    for fixed in ({"precision": "fp32"}, {"engine": "torch"}):
+        other = replace(config, model=replace(model, **fixed))
+        assert open_engine(other).name != "onnx-int8"
+    write_agreement(full, Agreement(record.sha256, 10, 10, 2, 2))
+    loader.renew(config)
+    assert loader.engine.name == "onnx"
+    assert loader.refused == f"{loader.engine.model_id}-int8"
+    forced = replace(config, model=replace(model, precision="int8"))
+    assert open_engine(forced).name == "onnx-int8"
 
 
 def test_a_failed_download_is_tried_again_after_a_while(clock, config, server, models, caplog):

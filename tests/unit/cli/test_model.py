@@ -239,7 +239,7 @@ def test_an_unknown_model(bare, command):
 
 
 def test_optimize_with_real_photos(bare, shared, converted_mobilenet):
-    """Refused photos aside, the table and the JSON say the same; then int8 is used."""
+    """What is no photo is passed over; what is said is the same as text and as JSON."""
     bare.configure(model={"name": "mobilenet_v2", "weights": str(shared / "models")})
     shutil.copytree(converted_mobilenet, bare.state)
     folder = bare.folder / "photos"
@@ -249,19 +249,18 @@ def test_optimize_with_real_photos(bare, shared, converted_mobilenet):
         shutil.copyfile(path, folder / path.name)
     (folder / "broken.jpg").write_bytes(b"no photo")
     (folder / "notes.txt").write_text("no photo either")
-    verdict = json.loads(
-        bare.run_process("model", "optimize", str(folder), str(photos / "imagenet"), "--json")
-    )
-    # Which photos judge is drawn by lot, and one of so few may decide.
-    assert verdict["accepted"] == (verdict["reason"] == "")
-    assert verdict["calibrated"] + verdict["judged"] == 70 + 63
-    assert verdict["agreement_sure"] >= 0.93
-    assert 0.8 <= verdict["more"]["agreement_tags"] <= 1
-    one = str(photos / "imagenet" / "n01440764_tench.JPEG")
-    bare.run("model", "optimize", one, code=2)
-    assert "1 photos are too few" in bare.err
-    kept = list((bare.state / "models").glob("*.int8.onnx"))
-    assert len(kept) == verdict["accepted"]
+    places = str(folder), str(photos / "imagenet")
+    [found] = json.loads(bare.run_process("model", "optimize", *places, "--json"))
+    assert found["kind"] == "subjects" and found["model"].startswith("mobilenet_v2-")
+    # On a busy machine it may be no faster; then nothing is judged.
+    assert found["state"] in ("provisional", "slower")
+    if found["state"] == "provisional":
+        assert found["judged"] == 70 + 63 and found["sure"] >= 80
+        assert found["same"] >= 0.97 * found["sure"]
+        assert found["same_tags"] >= 0.85 * found["judged"]
+        assert found["lower"] < found["same"] / found["sure"] <= found["upper"]
+        again = bare.run_process("model", "optimize", *places)
+        assert again == f"subjects ({found['model']}): {found['text']}\n", "counted anew"
 
 
 def test_optimize_says_what_it_lacks(home):

@@ -1,4 +1,4 @@
-"""The worker by itself: real index, decoding and network; the finder of int8 is a fake."""
+"""The worker by itself: real index, decoding and network; int8 versions are planted."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import logging
 import queue
 import shutil
 import threading
-from dataclasses import dataclass
 
 import pytest
 
-from tagger.classify.int8_trial import Verdict
 from tagger.config.loader import load_config
 from tagger.daemon.candidate_queue import CandidateQueue
-from tagger.daemon.int8_promotion import TRIAL_STEP, WORTH_A_TRIAL
+from tagger.daemon.precision_control import WORTH_MAKING
 from tagger.daemon.progress import Progress
 from tagger.daemon.worker import Worker
 from tagger.errors import ModelError
@@ -24,59 +22,26 @@ from tagger.pipeline.pipeline import Pipeline
 from tagger.records import Candidate, FileStat, Tagged
 from tagger.system.logs import Unforeseen
 from tests.conftest import wait_until
+from tests.support.int8_versions import converted_in, plant_int8
 from tests.support.networks import FakeDetector
-
-
-@dataclass
-class Quantized:
-    """The engine under another name, as int8 is."""
-
-    engine: object
-    name: str = "onnx-int8"
-
-    def __post_init__(self):
-        self.model_id = f"{self.engine.model_id}-int8"
-        self.categories, self.spec = self.engine.categories, self.engine.spec
-
-    def predict(self, crops):
-        return self.engine.predict(crops)
-
-
-class Loader(NetworksLoader):
-    """An engine loader that finds out about int8 as the test says."""
-
-    def __init__(self, stop, answer):
-        super().__init__(stop)
-        self.answer, self.asked, self.renewed = answer, [], 0
-
-    def maybe_optimize(self, config, seen, crops):
-        self.asked.append((seen, len([*crops])))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-    def renew(self, config):
-        self.renewed += 1
-        self.engine = Quantized(self.engine)
-        return self.engine
-
-
-def verdict(*, accepted):
-    return Verdict(accepted, "", 128, 600, 400, 1.0, 1.0, 0.0, 9.0, 3.0, "m", "x")
 
 
 class Bench:
     """One worker in its thread."""
 
-    def __init__(self, home, answer, *, single=False):
-        home.use_converted_model()
+    def __init__(self, home, *, int8="none", precision="auto", single=False):
+        if int8 != "kept":
+            home.use_converted_model()
+        if int8 in ("good", "bad"):
+            plant_int8(converted_in(home.state), good=int8 == "good")
+        home.configure(model=home.settings["model"] | {"precision": precision})
         self.home = home
         self.config = load_config(str(home.config))
         self.store = Store(self.config.state_dir)
         self.pause = threading.Event()
         context = Context(self.config, self.store, stop=self.pause)
         self.candidates = CandidateQueue(context, 16)
-        self.loader = Loader(self.pause.is_set, answer)
+        self.loader = NetworksLoader(self.pause.is_set)
         self.progress = Progress()
         self.outcomes = queue.Queue()
         self.until = threading.Event() if single else None
@@ -112,8 +77,8 @@ class Bench:
 def bench(home):
     made = []
 
-    def make(answer, **how):
-        made.append(Bench(home, answer, **how))
+    def make(**how):
+        made.append(Bench(home, **how))
         return made[-1]
 
     yield make
@@ -121,58 +86,132 @@ def bench(home):
         one.stop()
 
 
-def test_int8_is_proved_beside_the_work_and_taken_up(bench, scenes, eventually):
-    one = bench(verdict(accepted=True))
-    first = one.tag(scenes[0], "a.jpg")
-    eventually(lambda: one.loader.renewed)
-    assert one.tag(scenes[1], "b.jpg") == f"{first.removesuffix('-int8')}-int8"
-    assert one.loader.renewed == 1
-    assert len(one.loader.asked) == 1, "asked again only after many more photos"
+def id_of(work, name):
+    photo = work.store.photo(str(work.home.inbox / name))
+    return work.store.prediction(photo.id).model_id
 
 
-def test_a_refused_int8_changes_nothing(bench, scenes, eventually):
-    one = bench(verdict(accepted=False))
-    eventually(lambda: one.loader.asked)
-    assert not one.tag(scenes[0], "a.jpg").endswith("int8")
-    assert one.loader.renewed == 0
+def counted(work):
+    """Return how many photos int8 was judged by; 0 before it is used."""
+    return sum(one.judged for one in work.worker.precision.states)
 
 
-def test_trouble_with_int8_is_said_and_the_work_goes_on(bench, scenes, caplog):
+def test_int8_is_used_at_once_and_judged_beside_the_work(bench, scenes, eventually):
+    work = bench(int8="good")
+    for number in range(3):
+        assert work.tag(scenes[number], f"{number}.jpg").endswith("-int8")
+    eventually(lambda: counted(work) == 3)
+    [state] = work.worker.precision.states
+    assert (state.kind, state.state, state.same_tags) == ("subjects", "provisional", 3)
+    assert state.same == state.sure >= 1 and not state.model.endswith("int8")
+    work.stop()
+    again = bench(int8="kept")
+    assert again.tag(scenes[3], "3.jpg").endswith("-int8")
+    eventually(lambda: counted(again) == 4)
+
+
+def test_a_bad_int8_is_left_and_what_it_did_is_done_again(bench, scenes, eventually, caplog):
+    with caplog.at_level(logging.INFO, "tagger"):
+        work = bench(int8="bad")
+        before = work.tag(scenes[0], "a.jpg")
+        assert before.endswith("-int8")
+        eventually(lambda: id_of(work, "a.jpg") == before.removesuffix("-int8"))
+    assert work.outcomes.get(timeout=60).how == "completed"
+    assert work.tag(scenes[1], "b.jpg") == before.removesuffix("-int8")
+    [state] = work.worker.precision.states
+    assert state.state == "refused" and state.upper < 0.98
+    assert "going back to fp32" in caplog.text and "refused: the same answer for 0 of 1" in (
+        caplog.text
+    )
+    tags = {
+        tag.label for tag in work.store.tags(work.store.photo(str(work.home.inbox / "a.jpg")).id)
+    }
+    work.stop()
+    again = bench(int8="kept")
+    assert again.tag(scenes[2], "c.jpg") == before.removesuffix("-int8"), "it stays refused"
+    shutil.copyfile(scenes[0], work.home.inbox / "plain.jpg")
+    again.tag(scenes[0], "plain.jpg")
+    photo = again.store.photo(str(work.home.inbox / "plain.jpg"))
+    assert {tag.label for tag in again.store.tags(photo.id)} == tags
+
+
+def test_photos_of_the_index_are_judged_by_when_all_is_done(bench, scenes, eventually, monkeypatch):
+    monkeypatch.setattr("tagger.daemon.precision_control.JUDGE_SECONDS", 0.01)
+    monkeypatch.setattr("tagger.pipeline.inference.FIRST", 0)
+    monkeypatch.setattr("tagger.pipeline.inference.SHARE", 10**9)
+    work = bench(int8="good")
+    for number in range(4):
+        work.tag(scenes[number], f"{number}.jpg")
+    eventually(lambda: counted(work) == 4)
+    eventually(lambda: work.worker.precision.wait > 60, 60)  # there are no others
+
+
+def test_an_int8_version_is_made_in_the_background(bench, scenes, eventually, monkeypatch):
+    monkeypatch.setattr("tagger.daemon.precision_control.START_SECONDS", 0.0)
+    monkeypatch.setattr("tagger.classify.int8_files.make_int8", lambda full, **_: plant_int8(full))
+    work = bench(int8="none")
+    first = work.tag(scenes[0], "a.jpg")
+    eventually(lambda: [one.state for one in work.worker.precision.states] == ["provisional"])
+    assert work.tag(scenes[1], "b.jpg") == f"{first.removesuffix('-int8')}-int8"
+
+
+def test_trouble_with_int8_is_said_and_the_work_goes_on(bench, scenes, caplog, monkeypatch):
+    def failing(full, **how):
+        asked.append(full)
+        raise ModelError("no room", "make some")
+
+    asked = []
+    monkeypatch.setattr("tagger.daemon.precision_control.START_SECONDS", 0.0)
+    monkeypatch.setattr("tagger.classify.int8_files.make_int8", failing)
     with caplog.at_level(logging.WARNING, "tagger"):
-        one = bench(ModelError("too few", "tag some first"))
-        assert one.tag(scenes[0], "a.jpg")
-    assert "int8 is not used: too few" in caplog.text
+        work = bench(int8="none")
+        for number in range(3):
+            assert not work.tag(scenes[number], f"{number}.jpg").endswith("-int8")
+    assert "int8 is not used: no room" in caplog.text
+    assert len(asked) == 1, "it is tried again in an hour"
 
 
-def test_after_trouble_with_int8_it_is_asked_for_less_often(bench, scenes, eventually):
-    one = bench(ModelError("no room", "make some"))
-    one.tag(scenes[0], "a.jpg")
-    eventually(lambda: one.loader.asked)
-    one.progress.add(TRIAL_STEP)
-    one.tag(scenes[1], "b.jpg")
-    one.tag(scenes[2], "c.jpg")
-    assert len(one.loader.asked) == 1
-    one.progress.add(3 * TRIAL_STEP)
-    one.tag(scenes[3], "d.jpg")
-    eventually(lambda: len(one.loader.asked) == 2)
+def test_without_the_full_network_nothing_is_judged(bench, scenes, caplog, monkeypatch):
+    def failing(loader, config):
+        raise ModelError("the file is gone", "put it back")
+
+    monkeypatch.setattr("tagger.classify.loader.NetworkLoader.open_fp32", failing)
+    with caplog.at_level(logging.WARNING, "tagger"):
+        work = bench(int8="good")
+        for number in range(3):
+            assert work.tag(scenes[number], f"{number}.jpg").endswith("-int8")
+    assert caplog.text.count("int8 is not judged for now: the file is gone") == 1
 
 
-def test_a_single_run_proves_int8_only_when_it_is_worth_it(bench, scenes, eventually):
-    one = bench(verdict(accepted=True), single=True)
-    one.tag(scenes[0], "a.jpg")
-    assert one.loader.asked == []
-    one.progress.expect(WORTH_A_TRIAL)
-    one.tag(scenes[1], "b.jpg")
-    eventually(lambda: one.loader.renewed)
-    [(seen, crops)] = one.loader.asked
-    assert seen == crops >= 1
-    one.until.set()
-    one.thread.join(10)
-    assert not one.thread.is_alive()
+@pytest.mark.parametrize("worth", [True, False])
+def test_a_single_run_makes_int8_only_when_it_is_worth_it(
+    worth, bench, scenes, eventually, monkeypatch
+):
+    made = []
+    monkeypatch.setattr("tagger.daemon.precision_control.START_SECONDS", 0.0)
+    monkeypatch.setattr(
+        "tagger.classify.int8_files.make_int8", lambda full, **_: made.append(plant_int8(full))
+    )
+    work = bench(int8="none", single=True)
+    work.tag(scenes[0], "a.jpg")
+    assert made == []
+    if worth:
+        work.progress.expect(WORTH_MAKING)
+        work.tag(scenes[1], "b.jpg")
+        eventually(lambda: made)
+    work.until.set()
+    work.thread.join(60)
+    assert not work.thread.is_alive() and len(made) == worth
+
+
+def test_fp32_is_what_it_says(bench, scenes):
+    work = bench(int8="good", precision="fp32")
+    assert not work.tag(scenes[0], "a.jpg").endswith("-int8")
+    assert work.worker.precision.states == ()
 
 
 def test_how_it_stands_is_told(bench, scenes):
-    one = bench(None)
+    one = bench()
     one.tag(scenes[0], "a.jpg")
     one.tag(scenes[1], "b.jpg")
     assert one.worker.last.path.endswith("b.jpg")
@@ -184,7 +223,7 @@ def test_how_it_stands_is_told(bench, scenes):
 def test_an_error_that_nobody_foresaw_ends_no_work(bench, scenes, caplog, monkeypatch):
     """All that the work is done with is made anew, and what is found next is tagged."""
     monkeypatch.setattr("tagger.daemon.worker.TROUBLE_SECONDS", 0.05)
-    one = bench(None)
+    one = bench()
     one.tag(scenes[0], "a.jpg")
     advance = Pipeline.advance
 
@@ -210,10 +249,10 @@ def test_an_error_that_nobody_foresaw_ends_no_work(bench, scenes, caplog, monkey
 
 def test_a_single_run_does_not_try_for_ever(bench, monkeypatch):
     monkeypatch.setattr("tagger.daemon.worker.TROUBLE_SECONDS", 0.01)
-    monkeypatch.setattr("tagger.daemon.int8_promotion.Int8Promotion.tick", lambda *_: 1 / 0)
+    monkeypatch.setattr("tagger.daemon.precision_control.PrecisionControl.tick", lambda *_: 1 / 0)
     raised = []
     monkeypatch.setattr(threading, "excepthook", lambda end: raised.append(end.exc_type))
-    one = bench(None, single=True)
+    one = bench(single=True)
     one.thread.join(60)
     assert raised == [ZeroDivisionError]
 
@@ -226,7 +265,7 @@ def people(bench, name):
 
 def test_a_network_that_comes_later_is_taken_up(bench, scenes, eventually):
     """What was tagged before is completed, and what comes then is looked at by all at once."""
-    work = bench(None)
+    work = bench()
     work.tag(scenes[0], "before.jpg")
     assert people(work, "before.jpg") is None
     detector = FakeDetector()
@@ -241,10 +280,10 @@ def test_a_network_that_comes_later_is_taken_up(bench, scenes, eventually):
 
 
 def test_a_single_run_completes_too(bench, scenes, eventually):
-    first = bench(None)
+    first = bench()
     first.tag(scenes[0], "a.jpg")
     first.stop()
-    work = bench(None, single=True)
+    work = bench(single=True)
     eventually(lambda: work.worker._pipeline is not None)
     work.loader.further._detector.engine = FakeDetector()
     work.loader.further.changed()

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tagger.classify.catalog import weights_of
-from tagger.classify.int8_trial import QUANTIZER, Verdict, cpu_kind
-from tagger.classify.onnx_store import OnnxModel
+from tagger.classify.int8_agreement import Agreement, write_agreement
+from tagger.classify.int8_files import QUANTIZER, FullNetwork, Int8Record, cpu_kind
+from tagger.classify.network_input import NetworkInput
 from tagger.classify.weights import keep_digest
 from tagger.config.schema import Config, ModelConfig, WatchRoot, WriteConfig
 from tagger.doctor.checks import checks
@@ -244,6 +245,12 @@ def further(config: Config, tmp_path: Path, **model: object) -> tuple[Result, Re
     return found["scenes"], found["detector"]
 
 
+def of_int8(config: Config, network: str, **model: object) -> Result:
+    """Return what is said of the int8 version of a network besides the first."""
+    found = {result.name: result for result in checks(patient_of(config, **model))}
+    return found[f"int8 of {network}"]
+
+
 def test_further_networks_that_are_missing_are_no_error(config, tmp_path):
     for said in further(config, tmp_path):
         assert said.state == "warning" and "photos are tagged without it" in said.message
@@ -277,6 +284,8 @@ def test_networks_of_ones_own(config, tmp_path):
     file.write_bytes(b"x")
     scenes, detector = further(config, tmp_path, **own)
     assert scenes.state == detector.state == "ok"
+    for network in ("scenes", "detector"):
+        assert of_int8(config, network, **own).message.startswith("not made yet")
     assert "2 classes, your own" in scenes.message and str(file) in detector.message
     [weights, *_] = check_model(patient_of(config, name=str(described)))
     assert weights.state == "ok" and "2 classes, your own" in weights.message
@@ -296,27 +305,36 @@ def test_engine(config):
     assert _engine(patient_of(config, engine="torch"), None).state == "ok"
 
 
-def verdict(**changes: object) -> Verdict:
-    found = Verdict(True, "", 128, 600, 400, 0.99, 0.97, 0.01, 9.0, 3.0, "m", cpu_kind())
+def record(**changes: object) -> Int8Record:
+    found = Int8Record("ab" * 32, cpu_kind(), QUANTIZER, 9.0, 3.0, "digest")
     return replace(found, **changes)
 
 
 @pytest.mark.parametrize(
-    ("precision", "found", "state", "said"),
+    ("precision", "found", "counts", "state", "said"),
     [
-        ("fp32", None, "ok", "not asked for"),
-        ("auto", None, "ok", "not tried yet"),
-        ("int8", None, "error", "not tried yet"),
-        ("auto", verdict(), "ok", "accepted: 99.0% of 400"),
-        ("auto", verdict(accepted=False, reason="too slow"), "ok", "refused, too slow"),
-        ("int8", verdict(accepted=False, reason="too slow"), "error", "refused, too slow"),
-        ("auto", verdict(cpu="another kind"), "ok", "not tried yet"),
+        ("fp32", None, None, "ok", "not asked for"),
+        ("auto", None, None, "ok", "not made yet"),
+        ("int8", None, None, "ok", "not made yet"),
+        ("auto", record(), None, "ok", "provisional, no photo judged yet"),
+        ("auto", record(), (400, 240, 240, 390), "ok", "240 of 240 photos where fp32 is sure"),
+        ("auto", record(), (400, 240, 240, 390), "ok", "proven: "),
+        ("auto", record(), (400, 240, 240, 390), "ok", "for 98.8% to 100.0%"),
+        ("auto", record(), (400, 240, 240, 390), "ok", "the same tags for 390 of 400"),
+        ("auto", record(), (9, 9, 2, 2), "ok", "refused: "),
+        ("int8", record(), (9, 9, 2, 2), "warning", "refused: "),
+        ("auto", record(int8_ms=8.9), None, "ok", "no faster here: 8.9 ms a picture, fp32 9.0"),
+        ("auto", record(problem="too coarse"), None, "ok", "cannot be made: too coarse"),
+        ("int8", record(problem="too coarse"), None, "error", "cannot be made: too coarse"),
+        ("auto", record(cpu="another kind"), None, "ok", "not made yet"),
     ],
 )
-def test_int8(config, tmp_path, precision, found, state, said):
-    converted = OnnxModel(str(tmp_path / "net.onnx"), "resnet18", "ab" * 32, "/w", None, ())
+def test_int8(config, tmp_path, precision, found, counts, state, said):
+    taken = NetworkInput("x", 8)
+    full = FullNetwork("net.onnx", str(tmp_path / "net"), "net-0123", "ab" * 32, taken)
     if found is not None:
-        known = {"verdict": asdict(found), "quantizer": QUANTIZER, "sha256": ""}
-        (tmp_path / "net.int8.json").write_text(json.dumps(known))
-    result = _int8(patient_of(config, precision=precision), converted)
+        (tmp_path / "net.int8.json").write_text(json.dumps(asdict(found)))
+    if counts is not None:
+        write_agreement(full, Agreement("digest", *counts))
+    result = _int8(patient_of(config, precision=precision), full)
     assert result.state == state and said in result.message
