@@ -145,7 +145,7 @@ def make_int8(
     """
     folder = os.path.dirname(network.stem)
     with (
-        _storing(network.int8_path),
+        _storing(network.int8_path, folder),
         sole_writer(folder),
         tempfile.TemporaryDirectory(prefix=SCRATCH, dir=folder) as scratch,
     ):
@@ -198,8 +198,9 @@ def _check_room(network: FullNetwork, folder: str) -> None:
 
 
 @contextlib.contextmanager
-def _storing(path: str) -> Iterator[None]:
+def _storing(path: str, folder: str) -> Iterator[None]:
     try:
+        os.makedirs(folder, exist_ok=True)
         yield
     except OSError as error:
         raise ModelError(

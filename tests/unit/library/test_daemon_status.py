@@ -9,6 +9,7 @@ import pytest
 
 from tagger.library.daemon_status import (
     DaemonStatus,
+    Int8Status,
     LastPhoto,
     NetworkStatus,
     ProgressSnapshot,
@@ -28,6 +29,9 @@ FULL = DaemonStatus(
     memory_mb=181.3,
     model="resnet18-abc",
     engine="onnx",
+    int8=(
+        Int8Status("scenes", "s-1", "provisional", 9, 8, 7, 6, 0.53, 0.994, "provisional: 7 of 8"),
+    ),
     networks=(
         NetworkStatus("detector", "yolox_nano", "yolox_nano-abc", None),
         NetworkStatus("scenes", "own.yaml", None, "there is no file"),
