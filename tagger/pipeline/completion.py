@@ -1,7 +1,7 @@
 """Photos that a network has not looked at, because it came after them: one by one, when idle.
 
-A network that takes another's place has not looked at any, nor has an int8 version that was refused.
-What the other said serves until then.
+A network that takes another's place has not looked at any, and what an int8 version saw that was
+refused does not count. What the other said serves until then.
 
 They go through the pipeline as any candidate does, so that all its promises hold; which ones they
 are the index knows, so that a stop loses nothing.

@@ -122,6 +122,28 @@ def test_a_network_in_the_place_of_another_looks_at_all(home, photos):
     assert sum(other.seen) == 3
 
 
+def test_the_same_network_in_another_precision_looks_again_only_if_that_was_refused(home, photos):
+    small = FakeScenes(model_id="scenes-00000001-int8"), FakeDetector()
+    with opened(home, further=small) as (pipeline, context):
+        assert len(completed(pipeline, context)) == 3
+    full = FakeScenes(scene=7)
+    with opened(home, further=(full, small[1])) as (pipeline, context):
+        assert Completion(context, pipeline.networks).remaining == 0
+        assert completed(pipeline, context) == {}
+        subjects = pipeline.networks.subjects.model_id
+        pipeline.use(replace(pipeline.networks, refused=frozenset({"scenes-00000001-int8"})))
+        assert pipeline.completion.remaining == 3
+        assert len(completed(pipeline, context)) == 3
+        assert stored(context, photos[0]).scenes_id == "scenes-00000001"
+        assert completed(pipeline, context) == {}, "once is enough"
+        with context.store.transaction() as db:
+            db.execute("UPDATE predictions SET model_id = model_id || '-int8' WHERE photo_id = 1")
+        pipeline.use(replace(pipeline.networks, refused=frozenset({f"{subjects}-int8"})))
+        assert list(completed(pipeline, context)) == ["a.jpg"]
+        assert stored(context, photos[0]).model_id == subjects
+    assert sum(full.seen) == 4 and small[1].seen == 4, "the last photo is looked at by all"
+
+
 def test_what_was_done_before_a_stop_is_not_done_again(home, photos):
     detector = FakeDetector()
     with opened(home, further=(None, detector)) as (pipeline, context):
