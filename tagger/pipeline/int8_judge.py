@@ -19,7 +19,6 @@ from tagger.classify.int8_agreement import (
     write_agreement,
 )
 from tagger.classify.int8_files import FullNetwork, Int8Record
-from tagger.errors import TaggerError
 from tagger.index.rows import StoredPrediction, unpack_top
 from tagger.labels.evidence import Boxes, Evidence, Ranking
 from tagger.pipeline.inference import predict
@@ -250,12 +249,7 @@ def fp32_opener(loaders: Mapping[str, Any]) -> Callable[[str], Any]:
 
     def opened(kind: str) -> Any:
         loader, config = loaders[kind]
-        try:
-            return loader.open_fp32(config)
-        except TaggerError:
-            raise
-        except Exception as error:  # a runtime's own
-            raise TaggerError(f"the full network of {kind} cannot be loaded: {error}") from error
+        return loader.open_fp32(config)
 
     return opened
 
