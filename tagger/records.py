@@ -127,13 +127,17 @@ class ExtraViews:
 
     ``crop`` is how a further network wants its crop (None: no such network, or it takes the
     same crops); ``side`` the long side, in pixels, of a picture of the whole photo (0: none).
+    ``thumbnail``: the small grey picture by which copies are found.
     """
 
     crop: CropSpec | None = None
     side: int = 0
+    thumbnail: bool = False
 
 
 NO_VIEWS = ExtraViews()
+THUMBNAIL_SIDE = 64
+"""Pixels a side of ``DecodedPhoto.thumbnail``."""
 
 INT8_NAME = "onnx-int8"
 """The name of an engine or detector that runs a quantized network."""
@@ -189,6 +193,7 @@ class DecodedPhoto:
     ``from_thumbnail``: a small picture that the file carries was used, for it is quick.
     ``other`` is the crop (S, S, 3) of ``ExtraViews.crop``, ``picture`` the whole photo as it
     is displayed, (H, W, 3) with a longer side of ``ExtraViews.side``; None where not asked for.
+    ``thumbnail`` is the whole photo in grey without bars, (S, S), S = THUMBNAIL_SIDE; as well.
     """
 
     crop: NDArray[np.uint8]
@@ -198,6 +203,7 @@ class DecodedPhoto:
     from_thumbnail: bool = False
     other: NDArray[np.uint8] | None = None
     picture: NDArray[np.uint8] | None = None
+    thumbnail: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,17 +189,21 @@ class Worker:
         # A few that lack what a network says, when nothing else is to be done.
         batch = pipeline.completion.take(FEW) if not len(self._candidates) else []
         if not batch:
-            wait = ASK_SECONDS if self._until is not None else self.precision.wait
+            rest = [one for one in (self.precision.wait, pipeline.grouping.rest) if one is not None]
+            wait = ASK_SECONDS if self._until is not None else min(rest, default=None)
             batch = self._candidates.take(BATCH, wait if mode is _Mode.IDLE else 0.0)
             if mode is _Mode.IDLE and not batch:
                 self.precision.idle(pipeline)
         if mode is _Mode.WORK or batch:
             self._advance(pipeline, batch)
+        elif not len(self._candidates):
+            pipeline.grouping.step()
         return False
 
     def _mode(self, pipeline: Pipeline) -> _Mode:
         idle = pipeline.is_idle and not len(self._candidates)
-        if idle and pipeline.completion.is_done and self._until is not None and self._until():
+        told = self._until is not None and self._until()
+        if idle and told and pipeline.completion.is_done and pipeline.grouping.is_done:
             return _Mode.FINISHED
         self.paused_reason = self._held()
         if self.paused_reason is not None:

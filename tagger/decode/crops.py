@@ -22,6 +22,7 @@ from tagger.decode.pixels import (
     to_rgb,
     turn,
 )
+from tagger.decode.thumbnail import thumbnail
 from tagger.records import CropSpec, ExtraViews
 
 WIDE = 1.15
@@ -40,6 +41,7 @@ class Pieces(NamedTuple):
     ends: NDArray[np.uint8]
     other: NDArray[np.uint8] | None
     whole: NDArray[np.uint8] | None
+    thumbnail: NDArray[np.uint8] | None
 
 
 def shorter_side(spec: CropSpec, views: ExtraViews) -> int:
@@ -71,7 +73,8 @@ def cut(
             other = _crops(small, orientation, views.crop, limit, False)[0]
         if views.side:
             whole = _whole(small, orientation, views.side, limit)
-    return Pieces(centre, ends, other, whole)
+    small_grey = thumbnail(image, orientation, limit) if views.thumbnail else None
+    return Pieces(centre, ends, other, whole, small_grey)
 
 
 def _reduced_for(image: Image.Image, views: ExtraViews) -> Image.Image:

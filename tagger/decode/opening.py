@@ -246,7 +246,14 @@ def _decode(
         pieces = cut(load(image, source, short), facts.orientation, spec, views, more=more)
     digest = hashlib.blake2b(pieces.centre.tobytes(), digest_size=16).digest()
     return DecodedPhoto(
-        pieces.centre, digest, facts, pieces.ends, small, pieces.other, pieces.whole
+        pieces.centre,
+        digest,
+        facts,
+        pieces.ends,
+        small,
+        pieces.other,
+        pieces.whole,
+        pieces.thumbnail,
     )
 
 

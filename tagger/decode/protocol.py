@@ -1,13 +1,14 @@
 """What a decoding process says, as bytes that are safe to read whoever wrote them.
 
 A line of JSON, then the pixels, uint8 RGB: the centre crop, those of the ends and what further
-networks want; or a view.
+networks want, and the thumbnail in grey; or a view.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
@@ -16,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger import errors
-from tagger.records import NO_VIEWS, PHOTO_KINDS, DecodedPhoto, ExtraViews, PhotoFacts
+from tagger.records import (
+    NO_VIEWS,
+    PHOTO_KINDS,
+    THUMBNAIL_SIDE,
+    DecodedPhoto,
+    ExtraViews,
+    PhotoFacts,
+)
 from tagger.text.parsing import parse_json
 from tagger.text.unicode import well_formed
 
@@ -63,7 +71,7 @@ def pack(answer: DecodedPhoto | Exception) -> bytes:
         return _head(error=type(answer).__name__, message=answer.message, remedy=answer.remedy)
     if isinstance(answer, Exception):
         return _head(failure=f"{type(answer).__name__}: {answer}"[:500])
-    pieces = (answer.crop, answer.more, answer.other, answer.picture)
+    pieces = (answer.crop, answer.more, answer.other, answer.picture, answer.thumbnail)
     head = _head(
         facts=dataclasses.asdict(answer.facts),
         hash=answer.crop_hash.hex(),
@@ -119,7 +127,9 @@ def _photo(head: dict[str, Any], pixels: bytes, size: int, views: ExtraViews) ->
         if type(value) not in kinds or (value is not None and not _is_possible(name, value)):
             raise ValueError(f"impossible {name}")
     left: NDArray[np.uint8] = np.frombuffer(bytearray(pixels), np.uint8)
-    other = picture = None
+    other = picture = thumbnail = None
+    if views.thumbnail:
+        left, thumbnail = _split(left, (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     if views.side:
         height, width = _sides(head["picture"], views.side)
         left, picture = _split(left, (height, width, 3))
@@ -139,6 +149,7 @@ def _photo(head: dict[str, Any], pixels: bytes, size: int, views: ExtraViews) ->
         small,
         other,
         picture,
+        thumbnail,
     )
 
 
@@ -153,10 +164,10 @@ def _sides(said: Any, side: int) -> tuple[int, int]:
 
 
 def _split(
-    pixels: NDArray[np.uint8], shape: tuple[int, int, int]
+    pixels: NDArray[np.uint8], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return what is before the last picture of a ``shape``, and that."""
-    start = len(pixels) - shape[0] * shape[1] * shape[2]
+    start = len(pixels) - math.prod(shape)
     if start < 0:
         raise ValueError("pixels are missing")
     return pixels[:start], pixels[start:].reshape(shape)

@@ -248,15 +248,16 @@ class Lookup(Database):
         scenes: str | None,
         detector: str | None,
         refused: Collection[str] = (),
+        picture: bool = False,
     ) -> list[PhotoRow]:
         """Return classified photos that the network ``scenes``, or ``detector``, has not looked at.
 
         Both are model ids, None where there is no such network; in fp32 or in int8 is the same,
-        but what those with the ids ``refused`` said, of subjects too, does not count. By id, those
-        above ``after_id``.
+        but what those with the ids ``refused`` said, of subjects too, does not count. With
+        ``picture`` also those without a hash of their picture. By id, those above ``after_id``.
         """
         found: dict[int, PhotoRow] = {}
-        for column, seen_by in self._others(scenes, detector, refused):
+        for column, seen_by in self._others(scenes, detector, refused, picture):
             rows = self._rows(
                 "SELECT p.* FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"  # noqa: S608
                 f" WHERE r.{column} IS ? AND r.photo_id > ?"
@@ -267,10 +268,15 @@ class Lookup(Database):
         return [found[photo_id] for photo_id in sorted(found)[:limit]]
 
     def count_lacking(
-        self, *, scenes: str | None, detector: str | None, refused: Collection[str] = ()
+        self,
+        *,
+        scenes: str | None,
+        detector: str | None,
+        refused: Collection[str] = (),
+        picture: bool = False,
     ) -> int:
         """Return how many photos :meth:`lacking` gives in all."""
-        others = self._others(scenes, detector, refused)
+        others = self._others(scenes, detector, refused, picture)
         ids = " UNION ".join(
             f"SELECT photo_id FROM predictions WHERE {column} IS ?"  # noqa: S608
             for column, _ in others
@@ -285,10 +291,12 @@ class Lookup(Database):
         return int(rows[0]["n"])
 
     def _others(
-        self, scenes: str | None, detector: str | None, refused: Collection[str]
+        self, scenes: str | None, detector: str | None, refused: Collection[str], picture: bool
     ) -> list[tuple[str, str | None]]:
         """Return by column all that it says but the network asked for; few steps in its index."""
         found: list[tuple[str, str | None]] = [("model_id", one) for one in refused]
+        if picture:
+            found.append(("picture_hash", None))
         for column, wanted in (("scenes_id", scenes), ("detector_id", detector)):
             if wanted is None:
                 continue

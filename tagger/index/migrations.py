@@ -289,6 +289,25 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX predictions_detector ON predictions (detector_id);
         """,
     ),
+    (
+        # The perceptual hash of the whole picture (NULL: not made yet, empty: it has none), and
+        # which photos belong together by it; of those that belong to none there is no row.
+        "0012_pictures",
+        """
+        ALTER TABLE predictions ADD COLUMN picture_hash BLOB;
+        CREATE INDEX predictions_no_picture ON predictions (photo_id) WHERE picture_hash IS NULL;
+        ALTER TABLE photos ADD COLUMN grouped INTEGER; -- 1: it was compared with the others
+        CREATE INDEX photos_not_grouped ON photos (id) WHERE grouped IS NULL;
+        CREATE TABLE groups (
+            photo_id INTEGER PRIMARY KEY REFERENCES photos (id) ON DELETE CASCADE,
+            -- each the least id of those that belong together; NULL: it is alone
+            picture INTEGER, series INTEGER, stack INTEGER
+        );
+        CREATE INDEX groups_picture ON groups (picture) WHERE picture IS NOT NULL;
+        CREATE INDEX groups_series ON groups (series) WHERE series IS NOT NULL;
+        CREATE INDEX groups_stack ON groups (stack) WHERE stack IS NOT NULL;
+        """,
+    ),
 )
 
 

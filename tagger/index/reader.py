@@ -22,6 +22,7 @@ from tagger.index.query_runner import QueryRunner
 from tagger.index.read_connection import check_steps, connect, snapshot, steps_of
 
 if TYPE_CHECKING:
+    from tagger.index.groups import Groups
     from tagger.index.rows import PhotoRow, StoredPrediction
     from tagger.records import Failure, JournalEntry, Tag
 
@@ -177,6 +178,13 @@ class Reader:
             (source,),
         )
         return [row["label"] for row in rows]
+
+    @property
+    def groups(self) -> Groups:
+        """Which photos belong together."""
+        from tagger.index.groups import Groups
+
+        return Groups(lambda sql, values: self._db.execute(sql, values).fetchall())
 
     def journal(self, photo_id: int) -> list[tuple[JournalEntry, float]]:
         """Return what we have in which files for a photo, and when it was written."""

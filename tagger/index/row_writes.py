@@ -121,7 +121,7 @@ def save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: floa
         "UPDATE photos SET root = ?, status = ?, content_hash = ?, source_hash = ?, format = ?,"
         " width = ?, height = ?, orientation = ?, taken_at = ?, camera = ?, latitude = ?,"
         " longitude = ?, kinds = ?, sort_at = ?, tagged_at = ?, missing_at = NULL, labels_hash = ?,"
-        " keywords_hash = ?, note = ?, keep_out = keep_out OR ? WHERE id = ?",
+        " keywords_hash = ?, note = ?, keep_out = keep_out OR ?, grouped = NULL WHERE id = ?",
         (
             os.fsencode(photo.root),
             photo.status,
@@ -151,7 +151,8 @@ def save_prediction(db: sqlite3.Connection, photo_id: int, prediction: StoredPre
     """Write what the networks say of a photo."""
     db.execute(
         "INSERT OR REPLACE INTO predictions (photo_id, model_id, top, evidence, features,"
-        " crop_hash, scenes_id, detector_id, people) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " crop_hash, scenes_id, detector_id, people, picture_hash)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             photo_id,
             prediction.model_id,
@@ -162,6 +163,7 @@ def save_prediction(db: sqlite3.Connection, photo_id: int, prediction: StoredPre
             prediction.scenes_id,
             prediction.detector_id,
             prediction.people,
+            prediction.picture_hash,
         ),
     )
 

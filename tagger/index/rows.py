@@ -26,7 +26,8 @@ class StoredPrediction:
 
     ``evidence`` is of all networks. ``scenes_id`` and ``detector_id`` are the model ids of those
     besides the first that looked at the photo, None where there was none; ``people`` is how
-    many the detector saw.
+    many the detector saw. ``picture_hash`` is of the whole picture, empty where it has none (None:
+    not made yet); ``thumbnail``, which is kept in a file of its own, is what it was made of.
     """
 
     model_id: str
@@ -37,6 +38,8 @@ class StoredPrediction:
     scenes_id: str | None = None
     detector_id: str | None = None
     people: int | None = None
+    picture_hash: bytes | None = None
+    thumbnail: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +205,7 @@ def prediction_of(row: sqlite3.Row) -> StoredPrediction:
         row["scenes_id"],
         row["detector_id"],
         row["people"],
+        row["picture_hash"],
     )
 
 

@@ -168,7 +168,8 @@ class Store(Lookup):
                 "DELETE FROM photos WHERE path = ? AND id != ?", (os.fsencode(path), photo_id)
             )
             db.execute(
-                "UPDATE photos SET path = ?, root = ?, missing_at = NULL WHERE id = ?",
+                "UPDATE photos SET path = ?, root = ?, missing_at = NULL, grouped = NULL"
+                " WHERE id = ?",
                 (os.fsencode(path), os.fsencode(root), photo_id),
             )
             replace_journal(db, photo_id, entries, self._clock())

@@ -1,7 +1,8 @@
 """Photos that a network has not looked at, because it came after them: one by one, when idle.
 
 A network that takes another's place has not looked at any, and what an int8 version saw that was
-refused does not count. What the other said serves until then.
+refused does not count. What the other said serves until then. Photos of an older index, which have
+no hash of their picture, get one.
 
 They go through the pipeline as any candidate does, so that all its promises hold; which ones they
 are the index knows, so that a stop loses nothing.
@@ -37,8 +38,7 @@ class Completion:
         self._scenes, self._detector = networks.ids
         self._refused = networks.refused
         self._last = self._skipped = 0
-        wanted = self._scenes or self._detector or self._refused
-        self._due = -math.inf if wanted else math.inf
+        self._due = -math.inf
         self.remaining = self._count()
         """How many photos are left, as far as is known."""
 
@@ -59,6 +59,7 @@ class Completion:
                 scenes=self._scenes,
                 detector=self._detector,
                 refused=self._refused,
+                picture=True,
             )
             if not rows:
                 self._last, self._due = 0, self._clock() + AGAIN_SECONDS
@@ -76,5 +77,8 @@ class Completion:
 
     def _count(self) -> int:
         return self._context.store.count_lacking(
-            scenes=self._scenes, detector=self._detector, refused=self._refused
+            scenes=self._scenes,
+            detector=self._detector,
+            refused=self._refused,
+            picture=True,
         )

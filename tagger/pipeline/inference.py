@@ -21,7 +21,7 @@ from tagger.index.rows import StoredPrediction, unpack_top
 from tagger.pipeline.context import Context
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.pipeline.job import COMPLETED, Job, Recognised
-from tagger.pipeline.look import look_further, stored_subjects
+from tagger.pipeline.look import look_further, stored_subjects, with_picture
 from tagger.pipeline.networks import Networks
 from tagger.records import DecodedPhoto, Outcome, Skipped
 
@@ -170,7 +170,7 @@ class InferenceStage:
         if old.model_id in self._networks.refused:
             return None
         [whole] = look_further([decoded], [old], self._networks.lacking(old))
-        return Recognised(job, decoded.facts, whole, True)
+        return Recognised(job, decoded.facts, with_picture(whole, decoded), True)
 
     def _former(self, job: Job) -> StoredPrediction | None:
         """Return the prediction that the index has of the photo, from when it looked before."""

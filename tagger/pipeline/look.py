@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tagger.duplicates.picture_hash import picture_hash
+from tagger.duplicates.thumbnails import packed
 from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top
 from tagger.labels.evidence import Boxes, Evidence, Ranking, combine
 from tagger.records import Box, DecodedPhoto, PhotoFacts, Prediction
@@ -44,7 +46,17 @@ def stored_subjects(
         evidence=Evidence.of(together).to_bytes(),
         features=centre.features.astype("<f2").tobytes(),
         crop_hash=photo.crop_hash,
+        picture_hash=None if photo.thumbnail is None else picture_hash(photo.thumbnail),
+        thumbnail=None if photo.thumbnail is None else packed(photo.thumbnail),
     )
+
+
+def with_picture(stored: StoredPrediction, photo: DecodedPhoto) -> StoredPrediction:
+    """Return a prediction with the hash of the whole picture, if the photo was decoded for it."""
+    if photo.thumbnail is None:
+        return stored
+    made, kept = picture_hash(photo.thumbnail), packed(photo.thumbnail)
+    return replace(stored, picture_hash=made, thumbnail=kept)
 
 
 def look_further(

@@ -72,7 +72,7 @@ class Networks:
         """What the others want of a photo besides the crops of the first."""
         same = self.scenes is None or self.scenes.spec == self.subjects.spec
         crop = None if self.scenes is None or same else self.scenes.spec
-        return ExtraViews(crop, self.detector.side if self.detector else 0)
+        return ExtraViews(crop, self.detector.side if self.detector else 0, thumbnail=True)
 
     def chooser(
         self, config: Config, vocabulary: Vocabulary, store: Store | None = None

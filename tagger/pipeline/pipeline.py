@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from tagger.labels.chooser import Chooser
 from tagger.pipeline.completion import Completion
 from tagger.pipeline.context import Context
+from tagger.pipeline.grouping import Grouping
 from tagger.pipeline.inference import InferenceStage, Sample
 from tagger.pipeline.intake import Intake
 from tagger.pipeline.job import Job
@@ -38,6 +39,7 @@ class Pipeline:
     ) -> None:
         self._context, self.networks = context, networks
         self.completion = Completion(context, networks)
+        self.grouping = Grouping(context.store, context.config.state_dir)
         self.tagging = Tagging(context, chooser)
         self._pool = pool
         self._intake = Intake(context, pool)
@@ -99,6 +101,7 @@ class Pipeline:
         """Drop all that is on its way, see :meth:`forget`, and close the pool."""
         self.forget()
         self._writer.close()
+        self.grouping.close()
         self._pool.close()
 
     def use(self, networks: Networks) -> None:

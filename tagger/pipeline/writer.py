@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
 
+from tagger.duplicates.thumbnails import ThumbnailStore
 from tagger.errors import MetadataError, PhotoVanishedError, TaggerError
 from tagger.pipeline.commit import commit
 from tagger.pipeline.context import Context
@@ -29,6 +30,7 @@ class WriterStage:
     def __init__(self, context: Context, tagging: Tagging) -> None:
         self.jobs: Sequence[Job] = ()
         self._context, self._tagging = context, tagging
+        self._thumbnails = ThumbnailStore(context.config.state_dir)
         self._executor = SerialExecutor("write")
         self._future: Future[list[Outcome]] | None = None
 
@@ -55,6 +57,7 @@ class WriterStage:
     def close(self) -> None:
         """End the thread, when the batch is written."""
         self._executor.close()
+        self._thumbnails.close()
 
     def _write(self, recognised: Sequence[Recognised]) -> list[Outcome]:
         ready: list[TaggedJob] = []
@@ -111,6 +114,12 @@ class WriterStage:
             return False
 
         done = commit(self._context.store, ready, failed)
+        predictions = [one.saved.prediction for one in done if one.saved.prediction]
+        self._thumbnails.add(
+            (one.picture_hash, one.thumbnail)
+            for one in predictions
+            if one.picture_hash and one.thumbnail
+        )
         if renewed := [one.saved.path for one in done if one.job.renewed]:
             self._context.store.forget_version(renewed)
         share = (time.perf_counter() - started) * 1000 / max(len(done), 1)

@@ -213,4 +213,17 @@ def test_photos_of_a_folder_that_is_away_are_tried_again_later(home, photos):
 def test_without_further_networks_there_is_nothing_to_complete(home, photos):
     with opened(home) as (pipeline, context):
         completion = Completion(context, pipeline.networks)
-        assert completion.is_done and completion.take(9) == [] and completion.remaining == 0
+        assert completion.take(9) == [] and completion.is_done and completion.remaining == 0
+
+
+def test_a_photo_without_a_hash_of_its_picture_gets_one(home, photos):
+    with opened(home) as (pipeline, context):
+        kept = stored(context, photos[0])
+        assert len(kept.picture_hash) == 32
+        with context.store.transaction() as db:  # as an older index has it
+            db.execute("UPDATE predictions SET picture_hash = NULL")
+        before = photos[0].stat()
+        assert len(completed(pipeline, context)) == 3
+        assert stored(context, photos[0]) == kept
+        assert photos[0].stat().st_mtime_ns == before.st_mtime_ns
+        assert completed(pipeline, context) == {}

@@ -130,10 +130,10 @@ def test_a_photo_decoded_for_fewer_networks_is_left() -> None:
 @pytest.mark.parametrize(
     ("scenes", "detector", "views"),
     [
-        (None, None, ExtraViews()),
-        (Scenes(CropSpec()), None, ExtraViews()),
-        (Scenes(CropSpec(squash=True)), None, ExtraViews(CropSpec(squash=True))),
-        (Scenes(CropSpec()), Detector(), ExtraViews(None, 16)),
+        (None, None, ExtraViews(None, 0, True)),
+        (Scenes(CropSpec()), None, ExtraViews(None, 0, True)),
+        (Scenes(CropSpec(squash=True)), None, ExtraViews(CropSpec(squash=True), 0, True)),
+        (Scenes(CropSpec()), Detector(), ExtraViews(None, 16, True)),
     ],
 )
 def test_no_more_is_decoded_than_is_looked_at(scenes, detector, views) -> None:

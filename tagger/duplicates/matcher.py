@@ -1,0 +1,270 @@
+"""Which of many pictures are the same: candidates by hashes and features, then by comparison.
+
+Nothing but arrays of NumPy: the hashes in 40 bytes a photo, features in 32 numbers each, along the
+directions in which they differ most. Every new picture is held against all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger.duplicates.compare import (
+    CANDIDATE,
+    CLOSE,
+    FAR,
+    UNSEEN,
+    same_by_hash,
+    same_by_view,
+    turned_back,
+)
+from tagger.duplicates.picture_hash import TURNS, bit_count, keys_of, turned, words_of
+from tagger.duplicates.thumbnails import unpacked
+
+KEY_BITS = 22
+"""Of the 64 bits that no mirroring changes so many differ at most in hashes that differ in FAR."""
+DIRECTIONS = 32
+LEARNT = 2_000
+"""Photos from whose features the directions are learnt."""
+NEAR = 0.87
+"""The cosine along these directions from which on pictures are candidates…"""
+NEIGHBOURS = 6
+"""…the nearest so many of them."""
+_TOGETHER = 64
+_COMPARED = 256
+"""Pairs that are compared at a time; each takes some 0.2 MB."""
+
+
+class Picture(NamedTuple):
+    """One photo to be compared: its id, hash (empty: none) and features (F,), None: none."""
+
+    id: int
+    hash: bytes
+    features: NDArray[np.float32] | None
+
+
+class Match(NamedTuple):
+    """Two photos that show the same picture; the less ``difference``, the surer."""
+
+    one: int
+    other: int
+    difference: float
+
+
+class Matcher:
+    """All pictures, to hold others against. For one thread.
+
+    ``thumbnails`` gives those that are kept, by hash; ``features`` those of photos, by id.
+    """
+
+    def __init__(
+        self,
+        thumbnails: Callable[[Iterable[bytes]], dict[bytes, bytes]],
+        features: Callable[[Iterable[int]], dict[int, NDArray[np.float32]]],
+    ) -> None:
+        self._thumbnails, self._features = thumbnails, features
+        self._places: dict[int, int] = {}
+        self._count = 0
+        self._ids = np.empty(0, np.int64)
+        self._words = np.empty((0, 4), np.uint64)
+        self._keys = np.empty(0, np.uint64)
+        self._reduced = np.empty((0, DIRECTIONS), np.float32)
+        self._mean: NDArray[np.float32] | None = None
+        self._directions = np.empty((0, 0), np.float32)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, pictures: Sequence[Picture]) -> None:
+        """Take pictures, each instead of what was known of its photo."""
+        if self._mean is None:
+            self._learn(pictures)
+        known = [one for one in pictures if one.id in self._places]
+        fresh = [one for one in pictures if one.id not in self._places]
+        self._grow(len(fresh))
+        for at, one in enumerate(fresh, self._count):
+            self._places[one.id] = at
+        self._count += len(fresh)
+        both = known + fresh
+        if not both:
+            return
+        places = np.array([self._places[one.id] for one in both])
+        self._ids[places] = [one.id for one in both]
+        words = words_of(b"".join(one.hash or bytes(32) for one in both))
+        self._words[places], self._keys[places] = words, keys_of(words)
+        self._reduced[places] = self._along(both)
+
+    def matches(self, ids: Sequence[int]) -> list[Match]:
+        """Return the pairs that show the same picture, one of them among ``ids``."""
+        places = np.array([self._places[one] for one in ids if one in self._places], np.int64)
+        found: list[Match] = []
+        for first in range(0, len(places), _TOGETHER):
+            found += self._matches(places[first : first + _TOGETHER])
+        return list(dict.fromkeys(found))
+
+    def _matches(self, places: NDArray[np.int64]) -> list[Match]:
+        close, far = self._by_hash(places)
+        near = self._by_features(places)
+        return self._compared_by_hash([*close, *far]) + self._compared_by_view(
+            near, {(one, other) for one, other, _, _ in close}
+        )
+
+    def _by_hash(
+        self, places: NDArray[np.int64]
+    ) -> tuple[list[tuple[int, int, int, int]], list[tuple[int, int, int, int]]]:
+        """Return pairs as (one, other, bits that differ, turn): those that are close, and others.
+
+        Both as places; the turn is that of the first that makes it like the other.
+        """
+        keys, words = self._keys[: self._count], self._words[: self._count]
+        empty: NDArray[np.bool_] = (words == 0).all(1)
+        close: list[tuple[int, int, int, int]] = []
+        far: list[tuple[int, int, int, int]] = []
+        turns = turned(words[places])
+        for number, place in enumerate(places.tolist()):
+            if empty[place]:
+                continue
+            variants = turns[:, number]
+            for half in (0, TURNS // 2):
+                four = variants[half : half + TURNS // 2]
+                some = np.flatnonzero(bit_count(keys ^ keys_of(four[:1])[0]) <= KEY_BITS)
+                bits = bit_count(words[some] ^ four[:, np.newaxis]).sum(2, dtype=np.int64)
+                best, turn = bits.min(0), half + bits.argmin(0)
+                for at in np.flatnonzero(best <= FAR).tolist():
+                    other = int(some[at])
+                    if other != place and not empty[other]:
+                        pair = (place, other, int(best[at]), int(turn[at]))
+                        (close if best[at] <= CLOSE else far).append(pair)
+        return close, far
+
+    def _by_features(self, places: NDArray[np.int64]) -> list[tuple[int, int]]:
+        reduced = self._reduced[: self._count]
+        cosines = reduced[places] @ reduced.T
+        cosines[np.arange(len(places)), places] = 0
+        found: list[tuple[int, int]] = []
+        rows, columns = np.nonzero(cosines >= NEAR)
+        starts = np.searchsorted(rows, np.arange(len(places) + 1))
+        for number, place in enumerate(places.tolist()):
+            others = columns[starts[number] : starts[number + 1]]
+            if len(others) > NEIGHBOURS:
+                values = cosines[number, others]
+                others = others[np.argpartition(-values, NEIGHBOURS)[:NEIGHBOURS]]
+            found += [(place, int(other)) for other in others]
+        return found
+
+    def _compared_by_hash(self, pairs: Sequence[tuple[int, int, int, int]]) -> list[Match]:
+        found: list[Match] = []
+        # The turn with the fewest bits, of a picture that is like the other in several.
+        ordered = sorted(pairs, key=lambda pair: -pair[2])
+        some = list({(min(pair[:2]), max(pair[:2])): pair for pair in ordered}.values())
+        for first in range(0, len(some), _COMPARED):
+            part = some[first : first + _COMPARED]
+            kept, cosines = self._known_of(part)
+            seen = []
+            for pair in part:
+                hashes = self._hash(pair[0]), self._hash(pair[1])
+                if hashes[0] in kept and hashes[1] in kept:
+                    seen.append((pair, kept[hashes[0]], kept[hashes[1]]))
+                elif pair[2] <= UNSEEN:
+                    found.append(self._match(pair[0], pair[1], pair[2] / 256))
+            if not seen:
+                continue
+            turns = np.array([pair[3] for pair, _, _ in seen])
+            ones = turned_back(unpacked(one for _, one, _ in seen), turns)
+            others = unpacked(other for _, _, other in seen)
+            bits = np.array([pair[2] for pair, _, _ in seen])
+            near = np.array([cosines.get(pair[:2], 0.0) for pair, _, _ in seen], np.float32)
+            for at in np.flatnonzero(same_by_hash(ones, others, bits, near)).tolist():
+                pair = seen[at][0]
+                found.append(self._match(pair[0], pair[1], pair[2] / 256))
+        return found
+
+    def _compared_by_view(
+        self, pairs: Sequence[tuple[int, int]], decided: set[tuple[int, int]]
+    ) -> list[Match]:
+        found: list[Match] = []
+        some = sorted({(min(pair), max(pair)) for pair in pairs})
+        some = [pair for pair in some if pair not in decided and pair[::-1] not in decided]
+        for first in range(0, len(some), _COMPARED):
+            part = some[first : first + _COMPARED]
+            kept, cosines = self._known_of(part)
+            seen = [
+                pair
+                for pair in part
+                if cosines.get(pair, 0.0) >= CANDIDATE
+                and self._hash(pair[0]) in kept
+                and self._hash(pair[1]) in kept
+            ]
+            if not seen:
+                continue
+            ones = unpacked(kept[self._hash(one)] for one, _ in seen)
+            others = unpacked(kept[self._hash(other)] for _, other in seen)
+            for at in np.flatnonzero(same_by_view(ones, others)).tolist():
+                one, other = seen[at]
+                found.append(self._match(one, other, 1.0 - cosines[seen[at]] / 2))
+        return found
+
+    def _known_of(
+        self, pairs: Sequence[tuple[int, ...]]
+    ) -> tuple[dict[bytes, bytes], dict[tuple[int, ...], float]]:
+        """Return the thumbnails of pairs of places by hash, and the cosines of the pairs."""
+        places = {place for pair in pairs for place in pair[:2]}
+        numbers = {int(self._ids[place]) for place in places}
+        features = self._features(numbers)
+        cosines: dict[tuple[int, ...], float] = {}
+        for pair in pairs:
+            one = features.get(int(self._ids[pair[0]]))
+            other = features.get(int(self._ids[pair[1]]))
+            if one is not None and other is not None and len(one) == len(other):
+                cosines[pair[:2]] = float(one @ other)
+        return self._thumbnails({self._hash(place) for place in places}), cosines
+
+    def _hash(self, place: int) -> bytes:
+        return bytes(self._words[place].astype("<u8").data)
+
+    def _match(self, one: int, other: int, difference: float) -> Match:
+        first, second = sorted((int(self._ids[one]), int(self._ids[other])))
+        return Match(first, second, difference)
+
+    def _grow(self, more: int) -> None:
+        room = len(self._ids)
+        if self._count + more <= room:
+            return
+        new = max(self._count + more, room + room // 2)
+        for name in ("_ids", "_words", "_keys", "_reduced"):
+            old = getattr(self, name)
+            wider = np.zeros((new, *old.shape[1:]), old.dtype)
+            wider[: self._count] = old[: self._count]
+            setattr(self, name, wider)
+
+    def _learn(self, pictures: Sequence[Picture]) -> None:
+        """Learn in which directions features differ, from the first that come."""
+        rows = [one.features for one in pictures if one.features is not None][:LEARNT]
+        rows = [row for row in rows if len(row) == len(rows[0])]
+        if len(rows) < 2:
+            return
+        features = np.stack(rows).astype(np.float32)
+        self._mean = features.mean(0)
+        directions = np.linalg.svd(features - self._mean, full_matrices=False)[2]
+        self._directions = directions[:DIRECTIONS].T.astype(np.float32)
+
+    def _along(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
+        """Return features along the learnt directions, of length 1; 0 where there are none."""
+        found = np.zeros((len(pictures), DIRECTIONS), np.float32)
+        if self._mean is None:
+            return found
+        size = len(self._mean)
+        have = [
+            (at, one.features)
+            for at, one in enumerate(pictures)
+            if one.features is not None and len(one.features) == size
+        ]
+        if have:
+            rows = (np.stack([row for _, row in have]) - self._mean) @ self._directions
+            lengths = np.sqrt((rows * rows).sum(1, keepdims=True))
+            places = [at for at, _ in have]
+            found[places, : rows.shape[1]] = rows / np.maximum(lengths, 1e-6)
+        return found

@@ -1,0 +1,287 @@
+"""Finds, when nothing else is to be done, which photos belong together: copies, series, stacks.
+
+Each photo is compared with all others once, after it was handled; which ones that are the index
+knows, so that a stop loses nothing. What is in memory is made of the index, and given back when
+there was nothing to compare for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tagger.duplicates.shots import (
+    SERIES_SECONDS,
+    Shot,
+    different_shots,
+    joined,
+    one_shot,
+    series_of,
+    stack_key,
+)
+from tagger.duplicates.thumbnails import ThumbnailStore
+from tagger.index.connection import concerns_index
+from tagger.index.groups import GroupWriter, Kind, PictureRow
+from tagger.index.store import Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tagger.duplicates.matcher import Matcher, Picture
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 128
+"""Photos that are compared in one step."""
+READ_AT_ONCE = 2_000
+KEPT_SECONDS = 600.0
+"""After so long without anything to compare the memory is given back."""
+CHAIN = 1_000
+"""Photos that are looked through for one series, each within a minute of the next."""
+
+
+class Grouping:
+    """Compares photos and writes down which belong together. Used by one thread.
+
+    ``clock`` is monotonic seconds.
+    """
+
+    def __init__(
+        self, store: Store, state_dir: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._groups = GroupWriter(store)
+        self._thumbnails = ThumbnailStore(state_dir)
+        self._clock = clock
+        self._matcher: Matcher | None = None
+        self._model = ""
+        self._used = 0.0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every photo has been compared."""
+        return not self._groups.waiting(1)
+
+    @property
+    def rest(self) -> float | None:
+        """How many seconds to wait for a photo before the next step; None: for ever."""
+        if not self.is_done:
+            return 0.0
+        return None if self._matcher is None else KEPT_SECONDS
+
+    def step(self, limit: int = AT_ONCE) -> int:
+        """Compare some photos that have not been compared yet; return how many."""
+        ids = self._groups.waiting(limit)
+        if not ids:
+            if self._matcher is not None and self._clock() >= self._used + KEPT_SECONDS:
+                self.close()
+            return 0
+        self._used = self._clock()
+        try:
+            self._join(ids)
+        except Exception as error:
+            if concerns_index(error):
+                raise
+            if len(ids) > 1:  # which of them it is shows when each is alone
+                return self.step(1)
+            log.exception("photo %d cannot be compared with the others", ids[0])
+            self.close()
+        self._groups.compared(ids)
+        return len(ids)
+
+    def _join(self, ids: Sequence[int]) -> None:
+        shots = {number: Shot(*row) for number, row in self._groups.shots(ids).items()}
+        self._join_pictures(ids)
+        self._join_stacks(shots.values())
+        self._join_series(shots.values())
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Compare all photos that have not been compared yet, until ``stop`` says so."""
+        while not stop() and self.step():
+            pass
+
+    def close(self) -> None:
+        """Give back the memory; it is read again when there is something to compare."""
+        self._matcher = None
+        self._thumbnails.close()
+
+    def _join_pictures(self, ids: Sequence[int]) -> None:
+        """Write down which photos show the same picture as one of ``ids``."""
+        matcher = self._loaded(ids)
+        matches = sorted(matcher.matches(ids), key=lambda match: match.difference)
+        concerned = {one for match in matches for one in match[:2]} | set(ids)
+        shots = {number: Shot(*row) for number, row in self._groups.shots(concerned).items()}
+        fresh = set(ids)
+        former = self._groups.of(concerned)
+        kept: dict[int, set[int]] = {}
+
+        def members(photo_id: int) -> set[int]:
+            """Return the group of a photo without those that are compared anew."""
+            group = former.get(photo_id, {}).get("picture")
+            if photo_id in fresh or group is None:
+                return {photo_id}
+            if group not in kept:
+                kept[group] = self._groups.members("picture", group) - fresh | {photo_id}
+            return kept[group]
+
+        def apart(one: int, other: int) -> bool:
+            missing = {one, other} - shots.keys()
+            if missing:
+                rows = self._groups.shots(missing)
+                shots.update((number, Shot(*row)) for number, row in rows.items())
+            if one not in shots or other not in shots:
+                return False
+            return different_shots(shots[one], shots[other])
+
+        links = [
+            (match.one, match.other)
+            for match in matches
+            if match.one in shots and match.other in shots
+        ]
+        self._write("picture", ids, joined(links, members, apart))
+
+    def _join_stacks(self, shots: Iterable[Shot]) -> None:
+        """Write down which files beside photos are of the same shot."""
+        seen: set[tuple[str, str]] = set()
+        for shot in shots:
+            key = stack_key(shot.path)
+            if key in seen:
+                continue
+            seen.add(key)
+            folder = os.path.join(key[0], "")
+            beginnings = {_beginning(shot.path, key[1])}
+            beside = {
+                row[0]: Shot(*row)
+                for beginning in beginnings
+                for row in self._groups.shots_named(folder + beginning)
+            }
+            same = [one for one in beside.values() if stack_key(one.path) == key]
+            pictures = self._groups.of(one.id for one in same)
+
+            def alike(one: Shot, other: Shot, of: dict[int, dict[Kind, int]] = pictures) -> bool:
+                mine = of.get(one.id, {}).get("picture")
+                return mine is not None and mine == of.get(other.id, {}).get("picture")
+
+            links = [
+                (one.id, other.id)
+                for at, one in enumerate(same)
+                for other in same[at + 1 :]
+                if one_shot(one, other, alike=alike(one, other))
+            ]
+            groups = joined(links, lambda one: {one}, lambda one, other: False)
+            self._write("stack", [one.id for one in same], groups)
+
+    def _join_series(self, shots: Iterable[Shot]) -> None:
+        """Write down the series around photos; of a stack or a picture one counts."""
+        done: set[int] = set()
+        for shot in shots:
+            if shot.id in done or not (shot.camera and shot.taken_at):
+                continue
+            near = self._around(shot)
+            done.update(one.id for one in near)
+            groups = self._groups.of(one.id for one in near)
+            leaders: dict[tuple[str, int], Shot] = {}
+            for one in sorted(near, key=lambda one: one.path):
+                mine = groups.get(one.id, {})
+                name = ("stack", mine["stack"]) if "stack" in mine else ("photo", one.id)
+                if "picture" in mine and "stack" not in mine:
+                    name = ("picture", mine["picture"])
+                leaders.setdefault(name, one)
+            features = self._features(one.id for one in leaders.values())
+
+            def cosine(
+                one: int, other: int, of: dict[int, NDArray[np.float32]] = features
+            ) -> float:
+                first, second = of.get(one), of.get(other)
+                if first is None or second is None or len(first) != len(second):
+                    return 0.0
+                return float(first @ second)
+
+            found = series_of(leaders.values(), cosine)
+            self._write(
+                "series", [one.id for one in near], [{one.id for one in some} for some in found]
+            )
+
+    def _around(self, shot: Shot) -> list[Shot]:
+        """Return what the same camera took within a minute, or within one of such, and so on."""
+        found = {shot.id: shot}
+        since = until = shot.taken_at
+        while len(found) < CHAIN:
+            rows = self._groups.shots_between(
+                shot.camera, _moved(since, -SERIES_SECONDS), _moved(until, SERIES_SECONDS), CHAIN
+            )
+            more = {row[0]: Shot(*row) for row in rows if row[0] not in found}
+            if not more:
+                break
+            found.update(more)
+            since = min(one.taken_at for one in found.values())
+            until = max(one.taken_at for one in found.values())
+        return list(found.values())
+
+    def _write(self, kind: Kind, ids: Iterable[int], groups: Iterable[set[int]]) -> None:
+        """Write the groups of a kind that ``ids`` are in; of those in none, that they are not."""
+        wanted: dict[int, int | None] = dict.fromkeys(ids)
+        for group in groups:
+            wanted.update(dict.fromkeys(group, min(group)))
+        before = self._groups.of(wanted)
+        self._groups.save(
+            kind,
+            {one: new for one, new in wanted.items() if before.get(one, {}).get(kind) != new},
+        )
+
+    def _loaded(self, ids: Sequence[int]) -> Matcher:
+        """Return the matcher with all photos, ``ids`` as they are now."""
+        from tagger.duplicates.matcher import Matcher
+
+        rows = self._groups.pictures(ids)
+        if self._matcher is None:
+            self._matcher = Matcher(self._thumbnails.get, self._features)
+            after = 0
+            while some := self._groups.all_pictures(after, READ_AT_ONCE):
+                after = some[-1].id
+                self._matcher.add([_picture(row) for row in some])
+        self._matcher.add([_picture(row) for row in rows])
+        return self._matcher
+
+    def _features(self, ids: Iterable[int]) -> dict[int, NDArray[np.float32]]:
+        """Return the features of photos as vectors of length 1, by id."""
+        found = {}
+        for row in self._groups.pictures(ids):
+            picture = _picture(row)
+            if picture.features is not None:
+                found[row.id] = picture.features
+        return found
+
+
+def _picture(row: PictureRow) -> Picture:
+    import numpy as np
+
+    from tagger.duplicates.matcher import Picture
+
+    features = None
+    if row.features and len(row.features) % 2 == 0:
+        stored = np.frombuffer(row.features, "<f2").astype(np.float32)
+        length = float(np.sqrt(stored @ stored))
+        if np.isfinite(length) and length > 0:
+            features = stored / np.float32(length)
+    return Picture(row.id, row.hash, features)
+
+
+def _beginning(path: str, stem: str) -> str:
+    """Return how the names of all files of a stack begin, as ``path`` spells it."""
+    name = os.path.basename(path)
+    same = 0
+    while same < min(len(name), len(stem)) and name[same].casefold() == stem[same]:
+        same += 1
+    return name[: max(same, 1)] if same < len(stem) else name[:same]
+
+
+def _moved(moment: str, seconds: int) -> str:
+    try:
+        return (datetime.fromisoformat(moment) + timedelta(seconds=seconds)).isoformat()
+    except (ValueError, OverflowError):
+        return moment

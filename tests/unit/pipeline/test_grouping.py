@@ -1,0 +1,225 @@
+"""Which photos belong together is found after they were handled, and stays right."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from tagger.duplicates import matcher as matching
+from tagger.duplicates.picture_hash import picture_hash
+from tagger.duplicates.thumbnails import ThumbnailStore, packed
+from tagger.index.groups import GroupWriter
+from tagger.index.rows import SavedPhoto, StoredPrediction
+from tagger.index.store import Store
+from tagger.pipeline.grouping import KEPT_SECONDS, Grouping
+from tagger.records import FileStat, PhotoFacts
+from tests.unit.duplicates.test_picture_hash import picture
+
+
+class Shelf:
+    """An index with photos that are drawn; each ``put`` gives one its picture and facts."""
+
+    def __init__(self, folder) -> None:
+        self.state = str(folder)
+        self.store = Store(self.state)
+        self.groups = GroupWriter(self.store)
+        self.now = 0.0
+        self.grouping = Grouping(self.store, self.state, clock=lambda: self.now)
+
+    def put(self, path, seed, *, taken_at=None, camera=None, features=None, change=None):
+        thumbnail = picture(seed)
+        if change is not None:
+            thumbnail = np.ascontiguousarray(change(thumbnail))
+        made = picture_hash(thumbnail)
+        thumbnails = ThumbnailStore(self.state)
+        thumbnails.add([(made, packed(thumbnail))])
+        thumbnails.close()
+        row = np.random.default_rng(seed if features is None else features).random(64) ** 4
+        self.store.save(
+            [
+                SavedPhoto(
+                    path=f"/p/{path}", root="/p", stat=FileStat(1, 1), sidecar=None,
+                    content_hash=os.urandom(16), source_hash=b"",
+                    facts=PhotoFacts("JPEG", 4000, 3000, 1, taken_at, camera), tags=(),
+                    prediction=StoredPrediction(
+                        "m", b"", b"", row.astype("<f2").tobytes(), b"", picture_hash=made
+                    ),
+                )
+            ]
+        )  # fmt: skip
+
+    def found(self, kind="picture"):
+        """Return the groups of a kind as sets of names, after all is compared."""
+        self.grouping.run()
+        shots = self.groups.shots
+        return sorted(
+            sorted(row[1][3:] for row in shots(ids).values())
+            for ids in self.groups.every(kind).values()
+        )
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    shelf = Shelf(tmp_path)
+    yield shelf
+    shelf.grouping.close()
+    shelf.store.close()
+
+
+def test_copies_are_found_among_other_photos(shelf):
+    for seed in range(30):
+        shelf.put(f"{seed}.jpg", seed)
+    shelf.put("x/copy.jpg", 3, change=lambda one: (one * 0.8 + 20).astype(np.uint8))
+    shelf.put("x/mirrored.jpg", 3, change=lambda one: one[:, ::-1])
+    shelf.put("x/turned.jpg", 7, change=lambda one: one.T[::-1])
+    assert shelf.found() == [["3.jpg", "x/copy.jpg", "x/mirrored.jpg"], ["7.jpg", "x/turned.jpg"]]
+    assert shelf.grouping.is_done
+
+
+def test_a_later_copy_joins_and_each_photo_is_compared_once(shelf):
+    for seed in range(5):
+        shelf.put(f"{seed}.jpg", seed)
+    assert shelf.found() == []
+    shelf.put("later.jpg", 2)
+    assert shelf.groups.count_waiting() == 1
+    assert shelf.found() == [["2.jpg", "later.jpg"]]
+    assert shelf.grouping.step() == 0
+
+
+def test_a_photo_that_became_another_leaves_its_group(shelf):
+    shelf.put("a.jpg", 1)
+    shelf.put("b.jpg", 1)
+    shelf.put("c.jpg", 1)
+    assert shelf.found() == [["a.jpg", "b.jpg", "c.jpg"]]
+    shelf.put("b.jpg", 2)
+    assert shelf.found() == [["a.jpg", "c.jpg"]]
+    shelf.put("c.jpg", 2)
+    assert shelf.found() == [["b.jpg", "c.jpg"]]
+
+
+def test_what_is_missing_is_in_no_group_and_in_it_again_when_it_is_back(shelf):
+    shelf.put("a.jpg", 1)
+    shelf.put("b.jpg", 1)
+    assert len(shelf.found()) == 1
+    shelf.store.mark_missing(["/p/a.jpg"])
+    assert shelf.found() == []
+    shelf.put("a.jpg", 1)
+    assert shelf.found() == [["a.jpg", "b.jpg"]]
+
+
+def test_one_that_moved_keeps_its_group(shelf):
+    shelf.put("a.jpg", 1)
+    shelf.put("b.jpg", 1)
+    assert len(shelf.found()) == 1
+    row = shelf.store.photo("/p/a.jpg")
+    shelf.store.move(row.id, "/p/new/c.jpg", "/p", ())
+    assert shelf.found() == [["b.jpg", "new/c.jpg"]]
+
+
+def test_frames_of_a_burst_are_no_copies_and_their_copy_joins_one(shelf):
+    for frame in range(3):
+        at = f"2024-01-01T10:00:0{frame}"
+        shelf.put(f"IMG_000{frame}.jpg", 1, taken_at=at, camera="Pixel", features=1)
+    shelf.put("sent.jpg", 1)
+    [group] = shelf.found()
+    assert len(group) == 2 and "sent.jpg" in group
+    assert shelf.found("series") == [["IMG_0000.jpg", "IMG_0001.jpg", "IMG_0002.jpg"]]
+
+
+def test_a_series_grows_and_ends_with_the_minute_and_the_view(shelf):
+    def frame(name, second, features=1, camera="Pixel"):
+        at = f"2024-01-01T10:{second // 60:02d}:{second % 60:02d}"
+        shelf.put(name, len(name) + second, taken_at=at, camera=camera, features=features)
+
+    frame("a.jpg", 0)
+    frame("b.jpg", 200)
+    assert shelf.found("series") == []
+    frame("c.jpg", 150)
+    assert shelf.found("series") == [["b.jpg", "c.jpg"]]
+    for number, second in enumerate((50, 100)):
+        frame(f"d{number}.jpg", second)
+    frame("other camera.jpg", 60, camera="iPhone")
+    frame("other view.jpg", 70, features=9)
+    assert shelf.found("series") == [["a.jpg", "b.jpg", "c.jpg", "d0.jpg", "d1.jpg"]]
+
+
+def test_files_of_one_shot_are_a_stack_and_count_once_in_a_series(shelf):
+    for number in (1, 2):
+        at = f"2024-01-01T10:00:0{number}"
+        shelf.put(f"IMG_{number}.HEIC", number, taken_at=at, camera="iPhone", features=1)
+        shelf.put(f"IMG_{number}.JPG", number, taken_at=at, camera="iPhone", features=1)
+    shelf.put("IMG_1~2.jpg", 50, features=50)
+    shelf.put("IMG_10.jpg", 51, features=51)
+    shelf.put("other/IMG_1.jpg", 52, features=52)
+    assert shelf.found("stack") == [
+        ["IMG_1.HEIC", "IMG_1.JPG", "IMG_1~2.jpg"], ["IMG_2.HEIC", "IMG_2.JPG"]
+    ]  # fmt: skip
+    assert shelf.found("series") == [["IMG_1.HEIC", "IMG_2.HEIC"]]
+    assert shelf.found() == [["IMG_1.HEIC", "IMG_1.JPG"], ["IMG_2.HEIC", "IMG_2.JPG"]]
+
+
+def test_a_photo_without_a_hash_or_features_is_compared_with_none(shelf):
+    for name in "ab":
+        shelf.store.save(
+            [
+                SavedPhoto(
+                    f"/p/{name}", "/p", FileStat(1, 1), None, b"", b"", PhotoFacts(), (),
+                    prediction=StoredPrediction("m", b"", b"", b"x", b"", picture_hash=b""),
+                )
+            ]
+        )  # fmt: skip
+    shelf.put("c.jpg", 1)
+    assert shelf.found() == []
+
+
+def test_the_order_in_which_photos_come_does_not_matter(shelf, tmp_path):
+    names = [(f"{seed}-{copy}.jpg", seed) for seed in range(6) for copy in range(3)]
+    for name, seed in names:
+        shelf.put(name, seed)
+    at_once = shelf.found()
+    (tmp_path / "other").mkdir()
+    other = Shelf(tmp_path / "other")
+    for name, seed in sorted(names, key=lambda one: one[0][::-1]):
+        other.put(name, seed)
+        other.grouping.run()
+    assert other.found() == at_once and len(at_once) == 6
+    other.grouping.close()
+    other.store.close()
+
+
+def test_its_memory_is_given_back_after_a_while(shelf):
+    shelf.put("a.jpg", 1)
+    assert shelf.grouping.rest == 0
+    shelf.grouping.run()
+    assert shelf.grouping.rest == KEPT_SECONDS
+    shelf.now += KEPT_SECONDS
+    shelf.grouping.step()
+    assert shelf.grouping.rest is None
+    shelf.put("b.jpg", 1)
+    assert shelf.found() == [["a.jpg", "b.jpg"]]
+
+
+def test_one_photo_that_cannot_be_compared_stops_no_other(shelf, monkeypatch, caplog):
+    shelf.put("a.jpg", 1)
+    shelf.put("b.jpg", 2)
+    shelf.put("c.jpg", 1)
+    real = matching.Matcher.matches
+    bad = shelf.store.photo("/p/b.jpg").id
+
+    def matches(self, ids):
+        if bad in ids:
+            raise ValueError("nobody foresaw it")
+        return real(self, ids)
+
+    monkeypatch.setattr(matching.Matcher, "matches", matches)
+    assert shelf.found() == [["a.jpg", "c.jpg"]]
+    assert "cannot be compared" in caplog.text
+
+
+def test_without_thumbnails_hashes_that_hardly_differ_are_enough(shelf):
+    shelf.put("a.jpg", 1)
+    shelf.put("b.jpg", 1)
+    os.unlink(os.path.join(shelf.state, "pictures.sqlite3"))
+    assert shelf.found() == [["a.jpg", "b.jpg"]]
