@@ -197,7 +197,3 @@ class Database:
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
-
-    def read(self, sql: str, values: tuple[object, ...] = ()) -> list[sqlite3.Row]:
-        """Return the rows of one question."""
-        return self._rows(sql, values)
