@@ -111,7 +111,8 @@ class TaggingRun:
             context,
             candidates.found,
             awaited=loader.further.awaited,
-            held=held,
+            # Which folders are there is known to a single run when it has scanned them.
+            held=self._before_scanned if single else held,
             look=self._note_folders,
             changed=ring,
         )
@@ -179,6 +180,9 @@ class TaggingRun:
     def rules_status(self) -> RulesStatus | None:
         """Return how the rules of the config fare; None without any."""
         return self._rules.status() if self._rule_work is not None else None
+
+    def _before_scanned(self) -> str | None:
+        return None if self._scanned.is_set() else "the folders are being looked through"
 
     def _is_all_done(self) -> bool:
         """Whether a single run has nothing left to do, when no photo is on its way."""

@@ -202,9 +202,10 @@ class Worker:
 
     def _mode(self, pipeline: Pipeline) -> _Mode:
         idle = pipeline.is_idle and not len(self._candidates)
-        told = self._until is not None and self._until()
-        if idle and told and pipeline.completion.is_done and pipeline.grouping.is_done:
-            return _Mode.FINISHED
+        done = idle and pipeline.completion.is_done and pipeline.grouping.is_done
+        if done and self._until is not None and self._until():
+            # What it asked about may have given something to do meanwhile.
+            return _Mode.WORK if len(self._candidates) else _Mode.FINISHED
         self.paused_reason = self._held()
         if self.paused_reason is not None:
             return _Mode.DRAIN if pipeline.in_work else _Mode.PAUSED

@@ -98,23 +98,32 @@ class RuleTasks:
         return list(map(_task, rows))
 
     def tasks_of(self, path: str) -> list[Task]:
-        """Return the tasks of a photo by what it is, or was, called; the latest first."""
+        """Return the tasks of the photo that is, or was last, called ``path``; the latest first.
+
+        Of a copy it is the task that made it.
+        """
         name = os.fsencode(path)
         rows = self._store.read(
-            "SELECT * FROM rule_tasks WHERE path = ?1 OR target = ?1 OR photo_id ="
-            " (SELECT id FROM photos WHERE path = ?1) ORDER BY id DESC",
+            "SELECT id AS photo_id FROM photos WHERE path = ?1 AND id IN"
+            " (SELECT photo_id FROM rule_tasks) UNION ALL SELECT * FROM"
+            " (SELECT photo_id FROM rule_tasks WHERE (path = ?1 AND state != 'undone')"
+            " OR (target = ?1 AND action = 'move_to') ORDER BY id DESC LIMIT 1) LIMIT 1",
             (name,),
         )
-        return list(map(_task, rows))
+        found = self._store.read(
+            "SELECT * FROM rule_tasks WHERE photo_id = ? OR target = ? ORDER BY id DESC",
+            (rows[0]["photo_id"] if rows else None, name),
+        )
+        return list(map(_task, found))
 
     def moved_to(self, photo_id: int) -> str | None:
         """Return where a photo was moved to by a rule that has not been undone."""
         rows = self._store.read(
             "SELECT target FROM rule_tasks WHERE photo_id = ? AND action = 'move_to'"
-            " AND state IN ('begun', 'done') ORDER BY id DESC LIMIT 1",
+            " AND target IS NOT NULL AND state IN ('begun', 'done') ORDER BY id DESC LIMIT 1",
             (photo_id,),
         )
-        return os.fsdecode(rows[0]["target"]) if rows and rows[0]["target"] else None
+        return os.fsdecode(rows[0]["target"]) if rows else None
 
     def is_written(self, photo_id: int) -> bool:
         """Whether the tags of a photo are in its files, as far as they are to be."""
@@ -144,11 +153,10 @@ class RuleTasks:
         return list(map(_task, rows))
 
     def give_tag(self, task: Task, label: str) -> None:
-        """Give a photo the tag of a rule, which is then due to be written; the task is done."""
+        """Give a photo the tag of a rule, which is then due to be written."""
         with self._store.transaction() as db:
             db.execute("INSERT OR IGNORE INTO rule_tags VALUES (?, ?)", (task.photo_id, label))
             db.execute("UPDATE photos SET keywords_hash = NULL WHERE id = ?", (task.photo_id,))
-            _set(db, task.id, state="done", due_at=None, ended_at=self._store.now(), reason="")
 
     def end(self, task: Task, state: str = "done", reason: str = "") -> None:
         """Note that a task is done, or given up ("failed"), or "undone"."""

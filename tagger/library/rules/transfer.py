@@ -85,10 +85,14 @@ class Transfer:
     def resume(self, task: Task) -> None:
         """Go on with what a crash, or an error, interrupted. Raise as :meth:`do`."""
         with self._alone(task.path), self._alone(task.target or task.path):
+            # The row may have been led back meanwhile, by a scan that found the photo.
             if task.state == "undoing":
+                self._tasks.begin_undo(task, self._watched(_photo_of(task)))
                 self._carry_back(task)
             else:
-                self._carry_out(task)
+                target = task.target or task.path
+                root = self._watched(target)
+                self._carry_out(self._tasks.begin(task, target, task.files, root))
 
     def undo(self, task: Task) -> str:
         """Bring a moved photo back, or delete a copy that nobody changed; return what to say.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
@@ -120,10 +121,11 @@ def _post(rule: Rule, body: bytes) -> None:
     try:
         place = (address.path or "/") + (f"?{address.query}" if address.query else "")
         connection.request("POST", place, body, headers)
-        answer = connection.getresponse()
-        if not 200 <= answer.status < 300:
+        with contextlib.closing(connection.getresponse()) as answer:
+            status, reason = answer.status, answer.reason
+        if not 200 <= status < 300:
             raise RuleError(
-                f"{shown(rule)} answered {answer.status} {answer.reason}",
+                f"{shown(rule)} answered {status} {reason}",
                 "see what it says of that; redirects are not followed",
             )
     finally:

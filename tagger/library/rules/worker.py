@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 30.0
 """How often it is looked for work, without being told of any."""
 SOON_SECONDS = 1.0
+SETTLED_SECONDS = 5.0
+"""A single run waits for what is to be done within so long."""
 UNWRITTEN_SECONDS = 300.0
 """So long a photo's files wait to be copied or moved until its tags are in them."""
 UNSEEN_SECONDS = 3600.0
@@ -71,7 +73,8 @@ class RuleWorker:
         self._photos, self._tasks = RulePhotos(context.store), RuleTasks(context.store)
         self._transfer = Transfer(context.config, self._tasks, context.stop.is_set)
         self._wake = threading.Event()
-        self._resumed_at = -math.inf
+        self._began = time.monotonic()
+        self._resumed: dict[int, float] = {}
         self._no_network = webhook.no_network() if self._has_webhooks else ""
         self._status = RulesStatus(notice=self._notice())
 
@@ -99,9 +102,22 @@ class RuleWorker:
 
     def settled(self) -> bool:
         """Whether nothing is left that can be done within seconds."""
-        return not self._tasks.has_due(5.0) and not self._ready(
-            self._photos.new_photos(limit=10**6)
+        # In the order in which one becomes the other meanwhile.
+        return (
+            not self._ready(self._photos.new_photos(0, 10**6))
+            and not self._tasks.has_due(SETTLED_SECONDS)
+            and not self._to_resume()
         )
+
+    def _to_resume(self) -> list[Task]:
+        """Return what was interrupted and can be gone on with: not what failed just now."""
+        now = time.monotonic()
+        return [
+            task
+            for task in self._tasks.interrupted()
+            if self._is_online(task.path)
+            and now >= self._resumed.get(task.id, -math.inf) + FIRST_SECONDS
+        ]
 
     def run(self) -> None:
         """Work."""
@@ -126,11 +142,10 @@ class RuleWorker:
     def _work(self) -> float:
         """Do all that is due; return in how many seconds there is more."""
         stop, before = self._context.stop, self._status
-        if time.monotonic() >= self._resumed_at + FIRST_SECONDS:
-            self._resumed_at = time.monotonic()
-            for task in self._tasks.interrupted():
-                if not stop.is_set() and self._is_online(task.path):
-                    self._attempt(task, self._transfer.resume)
+        for task in self._to_resume():
+            if not stop.is_set():
+                self._attempt(task, self._transfer.resume)
+                self._resumed[task.id] = time.monotonic()
         waiting = self._decide()
         while not stop.is_set() and self._held() is None:
             due = self._tasks.next_task()
@@ -270,8 +285,9 @@ class RuleWorker:
             stat, beside = photo_stat(row.path), sidecar_stat(row.path)
         except PhotoError as error:
             log.debug("it is written when the photo is found again: %s", error)
-            return
-        self._found(Candidate(row.path, row.root, stat, beside))
+        else:
+            self._found(Candidate(row.path, row.root, stat, beside))
+        self._tasks.end(task)
 
     def _is_online(self, path: str) -> bool:
         """Whether what is at ``path`` can be worked at; of what is not watched nobody knows."""
@@ -283,7 +299,8 @@ class RuleWorker:
             self._tasks.end(task, reason=f"another rule has moved it to {moved}")
             return
         if not self._is_online(path):
-            self._tasks.postpone(task, FIRST_SECONDS)
+            fresh = time.monotonic() - self._began < FIRST_SECONDS  # it is just being looked at
+            self._tasks.postpone(task, SETTLED_SECONDS if fresh else FIRST_SECONDS)
             return
         folder = rule.copy_to if task.action == "copy_to" else rule.move_to
         self._transfer.do(task, path, folder or "")

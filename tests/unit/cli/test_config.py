@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 
 def test_all_mistakes_are_told(home):
     home.config.write_text("watch: [{paht: x}]\nsettle_secs: 1\n")
@@ -44,3 +46,48 @@ def test_model_commands(home):
     home.run("model", "path", "resnet50", code=2)
     assert "resnet50" in home.err
     assert "tagger model download" in home.err
+
+
+def test_what_is_better_done_otherwise_is_noted(home):
+    home.configure(labels={"prefix": "auto|"})
+    out = home.run("config", "check")
+    assert "Note: labels.prefix: digiKam keeps its own automatic tags under `auto`" in out
+    results = [r for r in json.loads(home.run("doctor", "--json")) if r["name"] == "config"]
+    assert [r["state"] for r in results] == ["ok", "warning"]
+    assert results[1]["remedy"] == "such as `AI|`"
+
+
+def test_rules_are_checked(home):
+    there = home.folder / "there"
+    there.mkdir()
+    rules = [
+        {"query": "dog and", "tag": "x"},
+        {"query": "dog", "tag": "a/b"},
+        {"query": "cat", "copy_to": str(there)},
+    ]
+    home.configure(rules=rules)
+    home.run("config", "check", code=2)
+    assert "rules[0].query: nothing follows `and`" in home.err
+    assert "rules[1].tag: 'a/b' cannot be a keyword: it has a `/`" in home.err
+    home.run("run", "--once", code=78)
+    rules = [
+        {"name": "r", "query": "lbrador", "run": ["no-such-program"], "move_to": str(there / "x")},
+        {"name": "s", "query": "dog", "move_to": str(there)},
+        {"name": "t", "query": "dog", "move_to": str(there), "webhook": "http://example.org/x"},
+    ]
+    home.configure(rules=rules)
+    out = home.run("config", "check")
+    for said in (
+        "rule 'r': `lbrador` is no label, and no photo has it as a keyword",
+        f"rule 'r': move_to: {there}/x is not there; make it, or mount its disk",
+        "rule 'r': run: no-such-program is not there",
+        "rule 't': move_to: the same photos meet the rule 's' as well, which moves them first",
+    ):
+        assert f"Note: {said}" in out
+    assert "rule 's'" not in out.replace("the rule 's'", "")
+    states = {
+        r["name"]: r["state"]
+        for r in json.loads(home.run("doctor", "--json", code=1))
+        if r["name"].startswith("rule")
+    }
+    assert states == {"rule r": "error", "rule s": "ok", "rule t": "warning"}

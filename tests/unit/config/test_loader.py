@@ -141,3 +141,51 @@ def test_the_innermost_folder_owns_a_photo():
     assert config.root_of("/a/x.jpg") == WatchRoot("/a")
     assert config.root_of("/a/bc/d/x.jpg") == WatchRoot("/a/bc")
     assert config.root_of("/ab/x.jpg") is None
+
+
+def test_rules_arrive_with_their_folders():
+    config = parse_config(
+        "rules:\n  - query: dog not person\n    copy_to: dogs\n    run: [/bin/echo, 1, '{path}']\n"
+        "  - {name: hook, query: cat, webhook: 'https://me:pw@[::1]:8123/x?y', tag: katze}\n",
+        "/etc/tagger/c.yaml",
+    )
+    first, second = config.rules
+    assert (first.key, first.copy_to) == ("dog not person", "/etc/tagger/dogs")
+    assert first.run == ("/bin/echo", "1", "{path}")
+    assert first.actions == ("copy_to", "run")
+    assert (second.key, second.actions) == ("hook", ("tag", "webhook"))
+    assert second.address is not None
+    assert (second.address.hostname, second.address.port) == ("::1", 8123)
+    assert parse_config("rules:\n", "/etc/c.yaml").rules == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("{tag: x}", "line 2: rules[0]: `query` is missing"),
+        ("{query: ' ', tag: x}", "line 2: rules[0].query: it is empty"),
+        ("{query: dog}", "line 2: rules[0].query: the rule does nothing"),
+        ("{query: dog, run: ls -l}", "line 2: rules[0].run: must be a list"),
+        ("{query: dog, run: [./x]}", "line 2: rules[0].run: ./x is relative to no folder"),
+        ("{query: dog, run: [~/x]}", "line 2: rules[0].run: ~/x is relative to no folder"),
+        ("{query: dog, webhook: 'ftp://x/'}", "line 2: rules[0].webhook: it is no http or https"),
+        ("{query: dog, webhook: 'http://'}", "line 2: rules[0].webhook: it is no http or https"),
+        ("{query: d, webhook: 'http://a:b/'}", "line 2: rules[0].webhook: it is no http or https"),
+        ("{query: d, webhook: 'http://a/ b'}", "line 2: rules[0].webhook: it is no http or https"),
+        ("{query: dog, tag: x, timeout_seconds: 0}", "line 2: rules[0].timeout_seconds: must be"),
+        (
+            "{query: dog, mvoe_to: x}",
+            "line 2: rules[0].mvoe_to: unknown key; did you mean `move_to`",
+        ),
+        (
+            "{query: dog, tag: x}\n  - {query: dog, tag: y}",
+            "line 3: rules[1]: it has the query of rules[0]; give both a name",
+        ),
+        (
+            "{query: dog, tag: x, name: a}\n  - {query: cat, tag: y, name: a}",
+            "line 3: rules[1]: it has the `name` of rules[0]; give each its own",
+        ),
+    ],
+)
+def test_mistakes_in_rules_are_told_with_their_line(rule, said):
+    assert problems(f"rules:\n  - {rule}\n")[0].startswith(said)

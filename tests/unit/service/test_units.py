@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tagger.service.units import network_dropin, unit_text
+from tagger.config.rule import Rule
+from tagger.config.schema import Config, WatchRoot
+from tagger.service.units import folders_dropin, network_dropin, unit_text
 from tests.conftest import PROJECT
 
 MAX_EXPOSURE = 0.6
@@ -94,3 +96,19 @@ def test_every_line_is_explained(name):
             assert since is not None, line
             since += 1
             assert since <= 6, line
+
+
+def test_the_service_may_write_where_rules_put_photos_and_run_their_programs(tmp_path):
+    config = Config(
+        state_dir="/var/lib/tagger",
+        watch=(WatchRoot("/photos"),),
+        rules=(
+            Rule("dog", copy_to="/srv/dogs", run=("/home/al/bin/show", "{path}")),
+            Rule("cat", move_to="/home/al/Cats", run=("logger",)),
+        ),
+    )
+    text = folders_dropin(config, "/etc/tagger/config.yaml", "al")
+    assert 'ReadWritePaths="-/srv/dogs"' in text
+    assert 'BindPaths="-/home/al/Cats"' in text
+    assert 'BindReadOnlyPaths="-/home/al/bin/show"' in text
+    assert "logger" not in text
