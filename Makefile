@@ -9,7 +9,7 @@ PHOTOS ?=
 BENCHES := bench/label_quality.py bench/home.py bench/embedding.py bench/engine_speed.py bench/decode_agreement.py \
   bench/throughput.py bench/latency.py bench/startup.py bench/memory.py bench/memory_growth.py \
   bench/query_startup.py bench/index_scale.py bench/query_planner.py bench/rescan.py \
-  bench/predict.py bench/gallery.py
+  bench/predict.py bench/gallery.py bench/teach.py
 
 # Every file that the code knows how to write: docs, the example config, the ready vocabulary.
 generate: $(VENV)/installed

@@ -371,7 +371,7 @@ def made_up(draws: int, answers: int) -> dict[str, float]:
         counts[0] = chance.integers(15, 80)
 
         def photos(subjects: NDArray[Any], by: NDArray[Any], with_: Any) -> NDArray[np.float16]:
-            drawn = by[subjects] + with_.normal(0, 0.35, (len(subjects), size))
+            drawn = by[subjects] + with_.normal(0, 0.25, (len(subjects), size))
             return np.asarray(np.maximum(drawn, 0) ** 2, np.float16)
 
         subjects = np.repeat(np.arange(100), counts)

@@ -34,6 +34,7 @@ COMMANDS = {
     "classify": ("classify", "Say what is in photos, without remembering it."),
     "failures": ("failures", "List the photos that could not be tagged."),
     "retry": ("failures", "Try photos again."),
+    "teach": ("teach", "Teach tagger your own words, from a few photos."),
     "untag": ("untag", "Take tagger's tags away from photos."),
     "restore": ("untag", "Let tags come back that were taken away."),
     "prune": ("untag", "Confirm that missing photos were deleted on purpose."),

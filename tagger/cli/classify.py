@@ -50,6 +50,7 @@ def classify_command(
 ) -> int:
     """Say what is in each PHOTO. Nothing is written, nothing remembered."""
     from tagger.decode.pool import decode_pool
+    from tagger.labels.vocabulary import own_vocabulary
     from tagger.pipeline.inference import classify_photo
     from tagger.pipeline.networks import open_networks, with_further
 
@@ -65,7 +66,7 @@ def classify_command(
             config = replace(config, model=replace(model, scenes=NO_MODEL))
         networks = with_further(_torch_engine(config), config)
     engine = networks.subjects
-    chooser = networks.chooser(config, vocabulary(config))
+    chooser = networks.chooser(config, own_vocabulary(config.state_dir))
     results: list[dict[str, Any]] = []
     failed = False
     workers = min(config.decode.workers or cores(), len(photos))

@@ -39,10 +39,10 @@ def config_or_default(ctx: click.Context) -> Config:
 
 
 def vocabulary(config: Config) -> Vocabulary:
-    """Return the vocabulary, with the user's own translations."""
-    from tagger.labels.vocabulary import own_vocabulary
+    """Return the vocabulary, with the user's own translations and the labels that he taught."""
+    from tagger.library.taught_words import known_words
 
-    return own_vocabulary(config.state_dir)
+    return known_words(config.state_dir)
 
 
 def print_json(value: Any) -> None:

@@ -26,7 +26,6 @@ from tagger.cli.common import (
     leave_folder,
     print_json,
     print_paths,
-    vocabulary,
 )
 from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import DownloadError, ModelError, PhotoVanishedError

@@ -110,6 +110,7 @@ def _classified(config: Config, paths: list[str]) -> tuple[list[SavedPhoto], boo
     from tagger.decode.pool import decode_pool
     from tagger.index.rows import SavedPhoto
     from tagger.labels.evidence import Evidence
+    from tagger.labels.vocabulary import own_vocabulary
     from tagger.metadata.read import read_keywords
     from tagger.pipeline.inference import classify_photo
     from tagger.pipeline.networks import open_networks
@@ -117,7 +118,7 @@ def _classified(config: Config, paths: list[str]) -> tuple[list[SavedPhoto], boo
     from tagger.system.files import photo_stat, sidecar_stat
 
     networks = open_networks(config)
-    chooser = networks.chooser(config, vocabulary(config))
+    chooser = networks.chooser(config, own_vocabulary(config.state_dir))
     made: list[SavedPhoto] = []
     failed = False
     with decode_pool(config, networks.subjects.spec, workers=1, views=networks.views) as pool:

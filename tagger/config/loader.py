@@ -148,7 +148,7 @@ class _Binder:
         if origin is tuple:
             return self._sequence(args[0], node, key, limits)
         if origin is Mapping:
-            return self._mapping(node, key)
+            return self._mapping(node, key, limits)
         return self._scalar(hint, node, key, limits)
 
     def _choice(self, allowed: Sequence[Any], node: yaml.Node, key: str) -> Any:
@@ -171,7 +171,7 @@ class _Binder:
         items = [self.value(hint, n, f"{key}[{i}]", limits) for i, n in enumerate(node.value)]
         return _BAD if any(item is _BAD for item in items) else tuple(items)
 
-    def _mapping(self, node: yaml.Node, key: str) -> Any:
+    def _mapping(self, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
         if _is_null(node):
             return {}
         if not isinstance(node, yaml.MappingNode) or not all(
@@ -179,7 +179,8 @@ class _Binder:
         ):
             self.problem(node, key, "must hold `name: other name` lines")
             return _BAD
-        return {str(k.value): str(v.value) for k, v in node.value}
+        made = self._path if limits.get("path") else str
+        return {str(k.value): made(str(v.value)) for k, v in node.value}
 
     def _scalar(self, hint: type, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
         loaded = _loaded(node)

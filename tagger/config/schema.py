@@ -313,6 +313,13 @@ class Config:
     )
     labels: LabelsConfig = setting("How predictions become tags.", factory=LabelsConfig)
     write: WriteConfig = setting("Where and how tags are written.", factory=WriteConfig)
+    teach: Mapping[str, str] = setting(
+        "Folders of examples, by the label of your own that their photos show; see docs/teach.md:\n"
+        "`animal > cat > Mimi: ~/examples/mimi`.",
+        factory=dict,
+        path=True,
+        shown={},
+    )
     rules: tuple[Rule, ...] = setting(
         "What is done with each new photo that a query finds; see docs/rules.md.\n"
         "rules:\n"
@@ -330,6 +337,14 @@ class Config:
         "The web page: drop a picture, see what is in it, search.", factory=WebConfig
     )
     log: LogConfig = setting("The log, on standard error.", factory=LogConfig)
+
+    def __post_init__(self) -> None:
+        for text in self.teach:
+            parts = [" ".join(part.split()) for part in text.split(">")]
+            if not all(parts) or len(parts) > 10:
+                raise ConfigError(
+                    f"teach: {text!r} is no label", "write a word, or `animal > cat > Mimi`"
+                )
 
     def root_of(self, path: str) -> WatchRoot | None:
         """Return the innermost watched folder that holds ``path``, if any does."""

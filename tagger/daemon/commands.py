@@ -56,6 +56,7 @@ class DaemonCommands:
             "pause": lambda request: self.pause(True),
             "resume": lambda request: self.pause(False),
             "scan": scan,
+            "taught": lambda request: self.taught(),
         }
 
     def pause(self, paused: bool) -> str:
@@ -64,6 +65,11 @@ class DaemonCommands:
         self.paused = paused
         self._changed()
         return "paused; photos wait until `tagger resume`" if paused else "working"
+
+    def taught(self) -> str:
+        """Have what was taught learned, as soon as photos leave time for it; say so."""
+        self._changed()
+        return "it is being learned"
 
     def scan(self, paths: Sequence[str] = ()) -> str:
         """Have ``paths``, or without any all folders, looked at; return what to say of it.

@@ -23,6 +23,7 @@ from tagger.system.process import trim_memory
 
 if TYPE_CHECKING:
     from tagger.pipeline.pipeline import Pipeline
+    from tagger.pipeline.teaching import Teaching
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Worker:
         self._candidates, self._progress, self._events = candidates, progress, events
         self._held, self._until = held, until
         self._pipeline: Pipeline | None = None
+        self._teaching: Teaching
         loader.further.changed = self.wake
         self._activity = _Activity(events.state_changed)
         self.precision = PrecisionControl(
@@ -172,6 +174,11 @@ class Worker:
         """Do what is next; return whether a single run is done."""
         mode = self._mode(pipeline)
         if mode is _Mode.FINISHED:
+            if self._teaching.step(idle=True):
+                return False
+            if batch := self._teaching.take(FEW):
+                self._advance(pipeline, batch)
+                return False
             return True
         self._activity.set(busy=mode in (_Mode.WORK, _Mode.DRAIN))
         if mode is _Mode.PAUSED:
@@ -186,10 +193,16 @@ class Worker:
         if mode is _Mode.DRAIN:
             self._take_outcomes(pipeline, pipeline.drain)
             return False
-        # A few that lack what a network says, when nothing else is to be done.
-        batch = pipeline.completion.take(FEW) if not len(self._candidates) else []
+        teaching = self._teaching
+        if teaching.step(idle=mode is _Mode.IDLE):
+            return False
+        # A few that were taught something else, or lack what a network says, when nothing else is
+        # to be done.
+        batch = []
+        if not len(self._candidates):
+            batch = teaching.take(FEW) or pipeline.completion.take(FEW)
         if not batch:
-            rest = [one for one in (self.precision.wait, pipeline.grouping.rest) if one is not None]
+            rest = [one for one in (self.precision.wait, pipeline.grouping.rest, teaching.wait_seconds) if one is not None]
             wait = ASK_SECONDS if self._until is not None else min(rest, default=None)
             batch = self._candidates.take(BATCH, wait if mode is _Mode.IDLE else 0.0)
             if mode is _Mode.IDLE and not batch:
@@ -288,6 +301,7 @@ class Worker:
         from tagger.labels.vocabulary import own_vocabulary
         from tagger.pipeline.pipeline import Pipeline
         from tagger.pipeline.relabel import relabel
+        from tagger.pipeline.teaching import Teaching
 
         networks = self._networks()
         if networks is None:
@@ -297,7 +311,7 @@ class Worker:
         chooser = networks.chooser(config, known, store)
         pool = decode_pool(config, networks.subjects.spec, views=networks.views)
         pipeline = Pipeline(self._context, networks, pool, chooser)
-        self._pipeline = pipeline
+        self._pipeline, self._teaching = pipeline, Teaching(self._context, pipeline)
 
         def handle(candidates: Sequence[Candidate]) -> None:
             if self._held() is not None:

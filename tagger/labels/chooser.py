@@ -171,6 +171,13 @@ class Chooser:
             found.append((self._tree, self._joint.decide(sums, evidence)))
         return found
 
+    def probability(self, evidence: Evidence, label: str) -> float | None:
+        """Return how likely a label of the tree is; None for one that nothing is said of."""
+        for tree, decision in self._decide(evidence):
+            if (node := tree.number(label)) is not None:
+                return float(decision.probabilities[node])
+        return None
+
     def keywords(self, tags: Sequence[Tag]) -> tuple[Keyword, ...]:
         """Return the keywords to write for ``tags``: language, own names and prefix applied.
 

@@ -60,6 +60,7 @@ class LabelTree:
             self.paths = [vocabulary.path(label) for label in number]
             self.parents = [number.get(n.parent or "", -1) for n in vocabulary.nodes.values()]
         self.count = len(self.paths)
+        self._numbers = {path[-1]: n for n, path in enumerate(self.paths)}
         depth = np.array([len(path) for path in self.paths])
         self.above = self._chains(int(depth.max()))
         self.root = self.above[np.arange(self.count), depth - 1]
@@ -90,6 +91,10 @@ class LabelTree:
             reason = "labels.exclude" if path[-1] in excluded else ""
             reasons.append("a poor tag, never said" if never else reason)
         return reasons
+
+    def number(self, label: str) -> int | None:
+        """Return the number of a label; None when there is no such label."""
+        return self._numbers.get(label)
 
     def kinds(self) -> list[Kind]:
         """Return for each label whether it is a leaf, or a group or root with labels below."""

@@ -6,6 +6,7 @@ its ready-made form, and YAML is imported only for other trees and for translati
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 
 from tagger.errors import ConfigError
 from tagger.labels.compiled import CompiledVocabulary, Node, dump_ready, read_ready
+from tagger.records import TaughtLabel
 from tagger.text.unicode import normalized
 
 _HERE = os.path.dirname(__file__)
@@ -63,6 +65,28 @@ class Vocabulary:
         while (parent := self.nodes[steps[-1]].parent) is not None:
             steps.append(parent)
         return tuple(reversed(steps))
+
+    def with_taught(self, taught: Sequence[TaughtLabel]) -> Vocabulary:
+        """Return this vocabulary with labels of the user's own; those it has stay as they are.
+
+        They are found and counted as others are; tags are never chosen by it.
+        """
+        nodes = dict(self.nodes)
+        words = {word: tuple(labels) for word, labels in self._words.items()}
+        for one in taught:
+            for depth, label in enumerate(one.path):
+                if label in nodes:
+                    continue
+                above = one.path[depth - 1] if depth else None
+                synonyms = {"en": one.synonyms} if label == one.label and one.synonyms else {}
+                nodes[label] = Node(label, {"en": label}, synonyms, above, (), ())
+                if above is not None:
+                    parent = nodes[above]
+                    nodes[above] = parent._replace(children=(*parent.children, label))
+                for word in _all_words(nodes[label]):
+                    for key in {_key(word), _key(word.partition(" (")[0])}:
+                        words[key] = tuple(dict.fromkeys((*words.get(key, ()), label)))
+        return dataclasses.replace(self, nodes=nodes, _ready_words=words)
 
     def leaf_of(self, class_index: int) -> str:
         """Return the label that stands for the model's output ``class_index``."""

@@ -23,6 +23,7 @@ from tagger.index.rows import PhotoRow, SavedPhoto
 from tagger.index.store import Store
 from tagger.labels.chooser import Chooser
 from tagger.labels.vocabulary import own_vocabulary
+from tagger.library.taught_words import known_words
 from tagger.metadata.options import Provenance
 from tagger.metadata.prepare import prepare
 from tagger.metadata.prepared_write import PreparedWrite
@@ -275,7 +276,7 @@ class TagEditor:
         return frozenset(gone)
 
     def _meant(self, word: str) -> tuple[str, ...]:
-        return own_vocabulary(self._config.state_dir).resolve(word)
+        return known_words(self._config.state_dir).resolve(word)
 
     def _candidate(self, row: PhotoRow) -> Candidate:
         """Return the photo as it is now. Raise PhotoError."""

@@ -29,6 +29,7 @@ FIELDS = (
     *((f"is:{state}", f"photos that are {state}") for state in STATES),
     ("source:user", "with keywords of your own"),
     ("source:model", "with tags of the model's"),
+    ("source:taught", "with tags that you taught"),
 )
 
 _OWN_MEANING = frozenset('()"<>:')
@@ -70,7 +71,7 @@ def _fields(wanted: str) -> Iterator[_Found]:
 
 
 def _labels(reader: Reader, known: Vocabulary, wanted: str) -> Iterator[_Found]:
-    carried = frozenset(reader.carried("model"))
+    carried = frozenset((*reader.carried("model"), *reader.carried("taught")))
     for label, node in known.nodes.items():
         best: _Found | None = None
         for language in node.names:

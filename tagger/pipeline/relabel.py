@@ -66,7 +66,8 @@ def _relabel(
             log.warning("%s is classified again: %s", row.path, error)
             store.forget_version([row.path])
             continue
-        chosen = tagging.with_rules(tagging.chooser.choose(evidence, row.facts.kinds), (row.id,))
+        chosen = tagging.chooser.choose(evidence, row.facts.kinds)
+        chosen = tagging.with_rules(tagging.taught.added(chosen, stored, evidence), (row.id,))
         tags = () if row.keep_out else tagging.without(stones, chosen)
         root = config.root_of(row.path)
         options = write_options(config, root, row.path)

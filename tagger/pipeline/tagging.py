@@ -27,6 +27,7 @@ from tagger.pipeline.commit import ReadyPhoto
 from tagger.pipeline.context import Context
 from tagger.pipeline.job import Job, Recognised
 from tagger.pipeline.same_content import knows_content
+from tagger.pipeline.taught_tags import TaughtTags
 from tagger.pipeline.write_options import digest_of, keywords_hash, write_options
 from tagger.records import Keyword, Tag
 from tagger.system.files import is_absent, is_writable, no_descriptors
@@ -70,6 +71,7 @@ class Tagging:
         self.chooser = chooser
         self.labels_hash = digest_of(chooser.config_hash, repr(write_options(context.config, None)))
         self._context = context
+        self.taught = TaughtTags(context.store, context.config, chooser)
         self._rules = RulePhotos(context.store)
         self._once = Once(log)
 
@@ -203,6 +205,7 @@ class Tagging:
     def _choose(self, one: Recognised, stones: frozenset[str]) -> tuple[Tag, ...]:
         evidence = Evidence.from_bytes(one.prediction.evidence)
         chosen = self.chooser.choose(evidence, one.facts.kinds)
+        chosen = self.taught.added(chosen, one.prediction, evidence)
         rows = {row.id for row in (one.job.row, one.job.source) if row is not None}
         return self.without(stones, self.with_rules(chosen, rows))
 

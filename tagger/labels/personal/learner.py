@@ -23,8 +23,9 @@ from tagger.records import Example, TaughtLabel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BACKGROUND = 300
-"""Photos of the library that are counter-examples."""
+BACKGROUND, BACKGROUND_SHARE = 100, 0.1
+"""Photos of the library that are counter-examples: so many, and at most such a share of it. Of more
+of them some may show the label, which harms words for much of a library."""
 MOST_ROWS = 3000
 """Examples of all labels together that are fitted; 3,000 take a second."""
 MANY_KEYWORDS = 20
@@ -113,7 +114,8 @@ def learn(
     model = TaughtModel(
         model_id, whitening, fits, table.said(), table.unbiased(left_out.astype(np.float32))
     )
-    scores = model.scores(library)
+    blobs = [row.tobytes() for row in library]
+    scores = model.scores_of([blob for blob in blobs if blob not in model.said])
     falls = tuple(fall_of(scores[:, n], precision, count) for n in range(len(labels)))
     return Lesson(
         model,
@@ -162,7 +164,8 @@ class _Table:
                 blocks.append(one.occasion)
         own = rows_of(list(self._rows), size)
         chance = np.random.default_rng(seed)
-        picked = chance.permutation(len(library))[:BACKGROUND]
+        most = min(BACKGROUND, int(BACKGROUND_SHARE * len(library)))
+        picked = chance.permutation(len(library))[:most]
         others = [blob for n in sorted(picked) if (blob := library[n].tobytes()) not in self._rows]
         self._background = others
         self._features = np.concatenate([own, rows_of(others, size)])

@@ -28,7 +28,8 @@ FORMAT = 1
 class LabelFit:
     """One label: its ``weights`` (F,) on vectors whitened with ``shrinkage``, and thresholds.
 
-    ``width`` is the score over which wrong photos become 2.7 times rarer.
+    ``width`` is the score over which wrong photos become 2.7 times rarer; ``gate`` the label above
+    that must not be unlikely, if any.
     """
 
     label: TaughtLabel
@@ -36,6 +37,7 @@ class LabelFit:
     shrinkage: float
     thresholds: Thresholds
     width: float = 1.0
+    gate: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +108,7 @@ class TaughtModel:
                     "ask": fit.thresholds.ask,
                     "missing": fit.thresholds.missing,
                     "width": fit.width,
+                    "gate": fit.gate,
                 }
                 for fit in self.fits
             ],
@@ -145,6 +148,7 @@ class TaughtModel:
                     one["shrinkage"],
                     Thresholds(one["write"], one["ask"], one["missing"]),
                     one["width"],
+                    one["gate"],
                 )
                 for number, one in enumerate(described["labels"])
             )

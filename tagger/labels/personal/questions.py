@@ -34,5 +34,5 @@ def next_question(
     if len(answers) < FIRST:
         above = int((best >= fall.cut).sum())
         return max(above - 1, 0)
-    likely = Belief(fall, answers).probabilities(best)
+    likely = Belief(fall, best, answers).probabilities(best)
     return int(np.argmin(np.abs(likely - LIKELY)))

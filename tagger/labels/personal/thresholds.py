@@ -6,10 +6,11 @@ in ten libraries like this would reach by accident and the median + 9 standard d
 
 Each answer then tells more. How likely a photo of score ``s`` shows the label is taken as logistic
 in ``s``: its slope is that of the fall, half or twice it, and its place is found by Bayes' rule
-from the answers, with a wide prior below that first threshold. A label is given down to the rank
-where the precision of all above it is what was promised in all but a share ``DOUBT`` of what is
-possible. That is a lower bound like Clopper and Pearson's (Biometrika 1934), but answers help each
-other: a "yes" at a low score says as much of all higher ones.
+from the answers. The prior is wide, about where half of the photos are more than that fall
+explains. A label is given down to the rank where the precision of all above it is what was promised
+in all but a share ``DOUBT`` of what is possible. That is a lower bound like Clopper and Pearson's
+(Biometrika 1934), but answers help each other: a "yes" at a low score says as much of all higher
+ones.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ NEVER = float("inf")
 
 _PLACES = np.linspace(-12.0, 8.0, 121)  # of the logistic, in falls from the first threshold
 _SLOPES = (0.5, 1.0, 2.0)  # how many falls wide it is
-_PRIOR = (-3.0, 3.0)  # mean and deviation of its place
+_PRIOR = 3.0  # deviation of its place, in falls
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,12 @@ class Fall:
     """How the scores of a library without the label end.
 
     ``cut`` is the threshold before any answer, ``width`` the score over which there are 2.7 times
-    fewer photos.
+    fewer photos. ``tail`` is the score that one photo without the label is expected to reach.
     """
 
     cut: float
     width: float
+    tail: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Thresholds:
 def fall_of(scores: NDArray[np.float32], precision: float, count: int | None = None) -> Fall:
     """Return how ``scores`` (N,), all of a library or a sample of its ``count`` photos, end."""
     if len(scores) < 2:
-        return Fall(NEVER, 1.0)
+        return Fall(NEVER, 1.0, NEVER)
     count = len(scores) if count is None else count
     start, end = np.quantile(scores, TAIL)
     inside = scores[(scores >= start) & (scores <= end)]
@@ -82,18 +84,29 @@ def fall_of(scores: NDArray[np.float32], precision: float, count: int | None = N
     tail = float(start) + width * float(np.log(max(count * (1 - TAIL[0]) / accidents, 1.0)))
     median = float(np.median(scores))
     deviation = 1.4826 * float(np.median(np.abs(scores - median)))
-    return Fall((tail + median + SIGMAS * deviation) / 2, width)
+    one = float(start) + width * float(np.log(max(count * (1 - TAIL[0]), 1.0)))
+    return Fall((tail + median + SIGMAS * deviation) / 2, width, one)
 
 
 class Belief:
-    """Where the logistic may be, after ``answers`` (score, yes): its place and slope by weight."""
+    """Where the logistic may be, after ``answers`` (score, yes): its place and slope by weight.
 
-    def __init__(self, fall: Fall, answers: Sequence[tuple[float, bool]]) -> None:
+    ``best`` are the scores of the library, from the best on: as long as there are twice as many
+    photos as the fall explains, half of them are expected to show the label.
+    """
+
+    def __init__(
+        self, fall: Fall, best: NDArray[np.floating], answers: Sequence[tuple[float, bool]]
+    ) -> None:
+        explained = np.exp(np.clip((fall.tail - best) / fall.width, -50, 50))
+        surplus = explained <= 0.5 * np.arange(1, len(best) + 1)
+        ranks = len(best) if surplus.all() else int(np.argmin(surplus))
+        expected = float(best[ranks - 1]) if ranks else fall.cut
+        mean = float(np.clip((expected - fall.cut) / fall.width, _PLACES[0] + _PRIOR, 0.0))
         places = fall.cut + _PLACES * fall.width
         self._places = np.tile(places, len(_SLOPES))
         self._slopes = np.repeat(np.array(_SLOPES) * fall.width, len(places))
-        mean, deviation = _PRIOR
-        weights = -0.5 * np.tile((_PLACES - mean) / deviation, len(_SLOPES)) ** 2
+        weights = -0.5 * np.tile((_PLACES - mean) / _PRIOR, len(_SLOPES)) ** 2
         for score, yes in answers:
             sure = (score - self._places) / self._slopes
             weights = weights - np.logaddexp(0.0, -sure if yes else sure)
@@ -139,7 +152,7 @@ def thresholds(
     best = _thinned(best)
     if not answers or fall.cut == NEVER:
         return Thresholds(fall.cut, fall.cut - 3 * fall.width)
-    belief = Belief(fall, answers)
+    belief = Belief(fall, best, answers)
     likely = belief.probabilities(best) >= ASKED_FROM
     ask = float(best[likely][-1]) if likely.any() else fall.cut
     rank = belief.lowest_rank(best, precision)
@@ -157,7 +170,7 @@ def _missing(
     """Return after how many further answers, each a yes to the best photo, the label is given."""
     top = float(best[0]) if len(best) else fall.cut
     for more in range(1, MOST_MISSING):
-        belief = Belief(fall, [*answers, *[(top, True)] * more])
+        belief = Belief(fall, best, [*answers, *[(top, True)] * more])
         if belief.lowest_rank(best, precision) is not None:
             return more
     return MOST_MISSING

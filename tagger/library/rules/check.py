@@ -15,10 +15,11 @@ from tagger.config.schema import Config
 from tagger.errors import QueryError, StateError
 from tagger.index.conditions import And
 from tagger.index.reader import Reader, open_reader
-from tagger.labels.vocabulary import Vocabulary, own_vocabulary
+from tagger.labels.vocabulary import Vocabulary
 from tagger.library.rules import webhook
 from tagger.library.rules.matching import rule_query, unknown_words
 from tagger.library.rules.program import PATH
+from tagger.library.taught_words import known_words
 from tagger.paths import is_inside
 
 May = Callable[[str], bool | None]
@@ -50,7 +51,7 @@ def check_rules(
     """
     if not config.rules:
         return
-    known = own_vocabulary(config.state_dir)
+    known = known_words(config.state_dir)
     problem = webhook.no_network() if no_network is None else no_network
     try:
         with open_reader(config.state_dir) as reader:

@@ -182,10 +182,10 @@ class RuleWorker:
         return left
 
     def _met(self, photo_ids: Collection[int]) -> dict[int, list[tuple[str, str]]]:
-        from tagger.labels.vocabulary import own_vocabulary
+        from tagger.library.taught_words import known_words
 
         config = self._context.config
-        known = own_vocabulary(config.state_dir)
+        known = known_words(config.state_dir)
         with open_reader(config.state_dir) as reader:
             met = rules_met(reader, config, known, photo_ids)
         return {photo_id: in_order(rules) for photo_id, rules in met.items()}

@@ -212,7 +212,7 @@ def test_the_first_threshold_grows_with_the_library_and_with_the_promise():
 
 def test_questions_begin_just_above_the_threshold():
     best = np.array([0.9, 0.8, 0.7, 0.6, 0.2, 0.1])
-    fall = Fall(0.65, 0.05)
+    fall = Fall(0.65, 0.05, 0.5)
     assert next_question(best, fall, []) == 2
     assert next_question(best[:0], fall, []) is None
     assert next_question(np.array([0.3, 0.2]), fall, []) == 0

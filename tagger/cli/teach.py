@@ -1,0 +1,341 @@
+"""``tagger teach``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tagger.cli.common import (
+    ask_known,
+    ask_path,
+    json_option,
+    leave_folder,
+    print_json,
+    read_config,
+)
+from tagger.cli.terminal import shown
+from tagger.config.schema import Config
+from tagger.errors import StateError
+from tagger.index.store import Store
+from tagger.system.control_socket import send_command
+from tagger.system.logs import printable
+from tagger.system.state_dir import daemon_runs
+
+if TYPE_CHECKING:
+    from tagger.library.questions import Question, Questions
+    from tagger.library.teach import Teacher
+    from tagger.pipeline.examples import Look
+    from tagger.records import TaughtLabel
+
+_MOST_FILE_BYTES = 1 << 30
+
+
+@click.command("teach")
+@click.argument("label", required=False)
+@click.argument("photos", nargs=-1, metavar="[PHOTO...]")
+@click.option("--not", "refused", is_flag=True, help="The photos do not show LABEL.")
+@click.option("--under", metavar="PARENT", help="The label above, as cat for Mimi.")
+@click.option("--extend", is_flag=True, help="LABEL is a label of tagger's: teach it more photos.")
+@click.option("--synonym", "synonyms", multiple=True, help="Another word to find LABEL by.")
+@click.option("--keyword", is_flag=True, help="The photos with your own keyword LABEL show it.")
+@click.option("--ask", "ask_me", is_flag=True, help="Ask which photos show LABEL.")
+@click.option("--list", "listed", is_flag=True, help="List what was taught, and what is missing.")
+@click.option("--suggest", is_flag=True, help="List your keywords that could be taught.")
+@click.option("--forget", is_flag=True, help="Forget LABEL, or what was said of the photos.")
+@click.option("--rename", metavar="NEW", help="Give LABEL another name, or place: 'cat > Minka'.")
+@click.option("--export", "export_to", metavar="FILE", help="Write all that was taught to FILE.")
+@click.option("--import", "import_from", metavar="FILE", help="Add what --export wrote.")
+@json_option
+@click.pass_context
+def teach_command(
+    ctx: click.Context, /, label: str | None, photos: tuple[str, ...], **given: Any
+) -> None:
+    """Teach tagger a LABEL of your own by photos that show it.
+
+    LABEL is a word, or a place in the tree: 'animal > cat > Mimi'. Three examples are a good
+    beginning; ten answers to its questions (--ask) do more than ten examples. Photos that show it
+    are found and tagged by the running daemon; nothing leaves this machine.
+
+    \b
+    tagger teach Mimi --under cat mimi1.jpg mimi2.jpg mimi3.jpg
+    tagger teach Mimi --not othercat.jpg
+    tagger teach Mimi --ask
+    """
+    config, _ = read_config(ctx)
+    _check_one_action(given, label, photos)
+    with Store(config.state_dir) as store:
+        from tagger.library.teach import Teacher
+
+        teacher = Teacher(config, store)
+        if given["listed"]:
+            _list(teacher, given["as_json"])
+        elif given["suggest"]:
+            _suggest(teacher, given["as_json"])
+        elif given["export_to"]:
+            _export(store, given["export_to"])
+        elif given["import_from"]:
+            _import(config, store, given["import_from"])
+        else:
+            assert label is not None
+            _change(config, store, teacher, label, photos, given)
+
+
+def _check_one_action(given: dict[str, Any], label: str | None, photos: tuple[str, ...]) -> None:
+    alone = [
+        f"--{name}"
+        for name, key in (
+            ("list", "listed"),
+            ("suggest", "suggest"),
+            ("export", "export_to"),
+            ("import", "import_from"),
+        )
+        if given[key]
+    ]
+    actions = alone + [
+        f"--{name}"
+        for name, key in (
+            ("ask", "ask_me"),
+            ("forget", "forget"),
+            ("rename", "rename"),
+            ("keyword", "keyword"),
+            ("not", "refused"),
+        )
+        if given[key]
+    ]
+    if len(actions) > 1:
+        raise click.UsageError(f"{actions[0]} and {actions[1]} exclude each other; give one")
+    if alone and label is not None:
+        raise click.UsageError(f"{alone[0]} takes no label")
+    if alone:
+        return
+    if label is None:
+        raise click.UsageError("name a label and photos that show it, or say --list")
+    without = {"--ask", "--rename", "--keyword"} & {*actions}
+    if without and photos:
+        raise click.UsageError(f"{without.pop()} takes no photos")
+    needs = not actions or actions == ["--not"]
+    if needs and not photos and not given["synonyms"]:
+        raise click.UsageError("name photos, or say --ask")
+
+
+def _change(
+    config: Config,
+    store: Store,
+    teacher: Teacher,
+    text: str,
+    photos: tuple[str, ...],
+    given: dict[str, Any],
+) -> None:
+    paths = [ask_known(config, photo) for photo in photos]
+    if given["ask_me"]:
+        _ask(config, store, teacher.find(text))
+        return
+    if given["forget"]:
+        label = teacher.find(text)
+        count = teacher.forget(label, paths)
+        what = "what was said of them" if paths else "its examples and tags"
+        click.echo(f"{shown(label.label)}: {what} forgotten ({count} examples).")
+        _told(config)
+        return
+    if given["rename"]:
+        new = teacher.rename(teacher.find(text), given["rename"])
+        click.echo(f"It is {shown(' > '.join(new.path))} now.")
+        _told(config)
+        return
+    label = _placed(teacher, text, given)
+    label = teacher.add_synonyms(label, given["synonyms"])
+    if given["keyword"]:
+        count = teacher.teach_keyword(label, label.label)
+        click.echo(f"{shown(label.label)}: {count} photos with your keyword are examples now.")
+    else:
+        with _looking(config) as look:
+            found = teacher.teach(label, paths, positive=not given["refused"], look=look)
+        verb = "does not show" if given["refused"] else "shows"
+        for one in found:
+            click.echo(f"{printable(one.path)} {verb} {shown(label.label)}")
+    [state] = [one for one in teacher.states() if one.label.label == label.label]
+    if state.positive < 2:
+        click.echo("One more example, and it can be learned.")
+    _told(config)
+
+
+def _placed(teacher: Teacher, text: str, given: dict[str, Any]) -> TaughtLabel:
+    """Return the label to teach; a known one only if that is what the user wants."""
+    import sys
+
+    from tagger.cli.terminal import is_terminal
+    from tagger.library.teach import KnownLabelError
+
+    try:
+        return teacher.place(text, under=given["under"], extend=given["extend"])
+    except KnownLabelError as error:
+        if not (sys.stdin.isatty() and is_terminal(sys.stdout)):
+            raise
+        place = shown(" > ".join(error.path))
+        if not click.confirm(f"{place} is a label already. Teach it further photos?"):
+            raise
+        return teacher.place(text, extend=True)
+
+
+@contextlib.contextmanager
+def _looking(config: Config) -> Any:
+    """Give what looks at photos that the index does not know; the network is loaded if needed."""
+    with contextlib.ExitStack() as opened:
+        made: list[Look] = []
+
+        def look(path: str) -> Any:
+            if not made:
+                made.append(opened.enter_context(_network(config)))
+            return made[0](path)
+
+        yield look
+
+
+@contextlib.contextmanager
+def _network(config: Config) -> Any:
+    from tagger.decode.pool import decode_pool
+    from tagger.pipeline.inference import predict
+    from tagger.pipeline.networks import open_networks
+
+    leave_folder()
+    engine = open_networks(config).subjects
+    with decode_pool(config, engine.spec, workers=1) as pool:
+
+        def look(path: str) -> Any:
+            decoded = pool.submit(os.path.realpath(path)).result()
+            [stored] = predict(engine, [decoded])
+            return stored.model_id, stored.features, decoded.facts
+
+        yield look
+
+
+def _told(config: Config) -> None:
+    """Say when photos are tagged for it, and have a running daemon begin."""
+    if daemon_runs(config.state_dir):
+        with contextlib.suppress(StateError):
+            send_command(config.state_dir, "taught")
+        click.echo("The daemon learns it, and tags the photos that show it.")
+    else:
+        click.echo("It is learned, and photos are tagged, with the next `tagger run`.")
+
+
+def _list(teacher: Teacher, as_json: bool) -> None:
+    states = teacher.states()
+    if as_json:
+        print_json(
+            [
+                {
+                    "label": one.label.label,
+                    "path": list(one.label.path),
+                    "synonyms": list(one.label.synonyms),
+                    "examples": one.positive,
+                    "not": one.negative,
+                    "answers": one.answers,
+                    "photos": one.photos,
+                    "missing": one.missing or None,
+                }
+                for one in states
+            ]
+        )
+        return
+    if not states:
+        click.echo("Nothing was taught yet. Begin with: tagger teach LABEL PHOTO...")
+    for one in states:
+        click.echo(shown(" > ".join(one.label.path)))
+        click.echo(
+            f"  {one.positive} photos show it, {one.negative} do not, {one.answers} by answers;"
+            f" {one.photos} photos are tagged"
+        )
+        if one.missing:
+            click.echo(f"  nothing is tagged by itself yet: {shown(one.missing)}")
+
+
+def _suggest(teacher: Teacher, as_json: bool) -> None:
+    found = teacher.suggestions()
+    if as_json:
+        print_json(
+            [{"keyword": s.word, "photos": s.photos, "found": round(s.found, 3)} for s in found]
+        )
+        return
+    if not found:
+        click.echo("None of your keywords is on three photos that were looked at.")
+    for one in found:
+        click.echo(
+            f"{shown(one.word)}: on {one.photos} photos; by the others tagger would find about"
+            f" {100 * one.found:.0f} % of them"
+        )
+    if found:
+        click.echo("Nothing is taught without you: tagger teach KEYWORD --keyword")
+
+
+def _export(store: Store, file: str) -> None:
+    from tagger.library.taught_file import WHAT, exported
+    from tagger.system.files import replace_atomically
+
+    target = ask_path(os.path.expanduser(file))
+    if os.path.lexists(target):
+        raise StateError(f"there is a file {target} already", "name another")
+    text = exported(store)
+    try:
+        replace_atomically(target, text.encode(), mode=0o600)
+    except OSError as error:
+        raise StateError(
+            f"cannot write {target}: {error.strerror}", "check the rights and the free space"
+        ) from error
+    click.echo(f"{printable(target)} holds {WHAT}.")
+
+
+def _import(config: Config, store: Store, file: str) -> None:
+    from tagger.library.taught_file import take_in
+
+    source = ask_path(os.path.expanduser(file))
+    try:
+        with open(source, "rb") as opened:
+            text = opened.read(_MOST_FILE_BYTES)
+    except OSError as error:
+        raise StateError(
+            f"cannot read {source}: {error.strerror}", "check the path and its rights"
+        ) from error
+    labels, examples = take_in(store, text)
+    click.echo(f"{labels} labels and {examples} examples are new.")
+    _told(config)
+
+
+def _ask(config: Config, store: Store, label: TaughtLabel) -> None:
+    """Ask until the user has had enough."""
+    from tagger.cli.terminal_pictures import pictures
+    from tagger.library.questions import Questions
+
+    questions = Questions(config, store, label)
+    click.echo(f"Is this {shown(label.label)}? y: yes, n: no, s: skip, q: quit")
+    with pictures(config) as show:
+        while (question := questions.next()) is not None:
+            show(question.path)
+            if not _answered(questions, question):
+                break
+        else:
+            click.echo("There is nothing more to ask.")
+    click.echo(f"{questions.answered} answers.")
+    _told(config)
+
+
+def _answered(questions: Questions, question: Question) -> bool:
+    """Ask one question; return whether to go on."""
+    doubt = "has your keyword, but looks unlike the others" if question.doubtful else ""
+    likely = doubt or f"{100 * question.likely:.0f} % likely"
+    click.echo(f"{printable(question.path)} ({likely})")
+    meanings = {"y": True, "n": False, "s": None}
+    while True:
+        try:
+            said = click.prompt("y/n/s/q", prompt_suffix=" ", default="", show_default=False)
+        except click.Abort:
+            return False
+        key = said.strip().lower()[:1]
+        if key == "q":
+            return False
+        if key in meanings:
+            questions.answer(question, meanings[key])
+            return True
