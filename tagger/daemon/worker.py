@@ -23,7 +23,6 @@ from tagger.system.process import trim_memory
 
 if TYPE_CHECKING:
     from tagger.pipeline.pipeline import Pipeline
-    from tagger.pipeline.teaching import Teaching
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +86,6 @@ class Worker:
         self._candidates, self._progress, self._events = candidates, progress, events
         self._held, self._until = held, until
         self._pipeline: Pipeline | None = None
-        self._teaching: Teaching
         loader.further.changed = self.wake
         self._activity = _Activity(events.state_changed)
         self.precision = PrecisionControl(
@@ -174,9 +172,9 @@ class Worker:
         """Do what is next; return whether a single run is done."""
         mode = self._mode(pipeline)
         if mode is _Mode.FINISHED:
-            if self._teaching.step(idle=True):
+            if pipeline.teaching.step(idle=True):
                 return False
-            if batch := self._teaching.take(FEW):
+            if batch := pipeline.teaching.take(FEW):
                 self._advance(pipeline, batch)
                 return False
             return True
@@ -193,7 +191,7 @@ class Worker:
         if mode is _Mode.DRAIN:
             self._take_outcomes(pipeline, pipeline.drain)
             return False
-        teaching = self._teaching
+        teaching = pipeline.teaching
         if teaching.step(idle=mode is _Mode.IDLE):
             return False
         # A few that were taught something else, or lack what a network says, when nothing else is
@@ -301,7 +299,6 @@ class Worker:
         from tagger.labels.vocabulary import own_vocabulary
         from tagger.pipeline.pipeline import Pipeline
         from tagger.pipeline.relabel import relabel
-        from tagger.pipeline.teaching import Teaching
 
         networks = self._networks()
         if networks is None:
@@ -311,7 +308,7 @@ class Worker:
         chooser = networks.chooser(config, known, store)
         pool = decode_pool(config, networks.subjects.spec, views=networks.views)
         pipeline = Pipeline(self._context, networks, pool, chooser)
-        self._pipeline, self._teaching = pipeline, Teaching(self._context, pipeline)
+        self._pipeline = pipeline
 
         def handle(candidates: Sequence[Candidate]) -> None:
             if self._held() is not None:

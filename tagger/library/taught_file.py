@@ -88,7 +88,7 @@ def take_in(store: Store, text: str | bytes) -> tuple[int, int]:
         labels = _parsed(parse_json(text))
     except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
         raise StateError(
-            f"it is not what `tagger teach --export` wrote: {error}", "export it again"
+            f"it is not what `tagger teach --export` wrote: {error}", "make it again with that"
         ) from error
     known = {one.label.casefold(): one for one in ask(store, tables.labels)}
     have = {(one.label, one.content_hash) for one in ask(store, tables.examples)}

@@ -20,6 +20,7 @@ from tagger.pipeline.inference import InferenceStage, Sample
 from tagger.pipeline.intake import Intake
 from tagger.pipeline.job import Job
 from tagger.pipeline.tagging import Tagging
+from tagger.pipeline.teaching import Teaching
 from tagger.pipeline.writer import WriterStage
 from tagger.records import Candidate, DecodedPhoto, Outcome
 
@@ -41,6 +42,7 @@ class Pipeline:
         self.completion = Completion(context, networks)
         self.grouping = Grouping(context.store, context.config.state_dir)
         self.tagging = Tagging(context, chooser)
+        self.teaching = Teaching(context, self)
         self._pool = pool
         self._intake = Intake(context, pool)
         self._inference = InferenceStage(context, networks, pool)
