@@ -33,7 +33,7 @@ from tagger.labels.personal.learner import Lesson, learn
 from tagger.labels.personal.questions import next_question
 from tagger.labels.personal.whitening import Whitening, rooted
 from tagger.paths import is_photo_name
-from tagger.records import Example, TaughtLabel
+from tagger.taught import Example, TaughtLabel
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"

@@ -206,6 +206,7 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
     of those where the full network is sure, or that it does not.
     """
     from tagger.decode.pool import decode_pool, decoded_photos
+    from tagger.labels.vocabulary import own_vocabulary
     from tagger.library.daemon_status import Int8Status
     from tagger.pipeline.int8_judge import made_judge
 
@@ -219,7 +220,7 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
     leave_folder()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         making = progress.add_task("int8", total=None)
-        judge, states = made_judge(config, vocabulary(config))
+        judge, states = made_judge(config, own_vocabulary(config.state_dir))
         progress.remove_task(making)
         if judge is not None:
             networks = judge.networks

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tagger.library.questions import Question, Questions
     from tagger.library.teach import Teacher
     from tagger.pipeline.examples import Look
-    from tagger.records import TaughtLabel
+    from tagger.taught import TaughtLabel
 
 _MOST_FILE_BYTES = 1 << 30
 

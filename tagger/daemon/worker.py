@@ -200,7 +200,11 @@ class Worker:
         if not len(self._candidates):
             batch = teaching.take(FEW) or pipeline.completion.take(FEW)
         if not batch:
-            rest = [one for one in (self.precision.wait, pipeline.grouping.rest, teaching.wait_seconds) if one is not None]
+            rest = [
+                one
+                for one in (self.precision.wait, pipeline.grouping.rest, teaching.wait_seconds)
+                if one is not None
+            ]
             wait = ASK_SECONDS if self._until is not None else min(rest, default=None)
             batch = self._candidates.take(BATCH, wait if mode is _Mode.IDLE else 0.0)
             if mode is _Mode.IDLE and not batch:

@@ -22,7 +22,7 @@ from tagger.index import taught_tables as tables
 from tagger.index.migrations import split_statements
 from tagger.index.sql_values import Connection, read_text
 from tagger.index.store import Store
-from tagger.records import TaughtLabel
+from tagger.taught import TaughtLabel
 
 log = logging.getLogger(__name__)
 

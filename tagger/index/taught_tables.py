@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 
-from tagger.records import Example, TaughtLabel
+from tagger.taught import Example, TaughtLabel
 
 TABLES = """
 CREATE TABLE taught_labels (

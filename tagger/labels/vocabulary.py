@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from tagger.errors import ConfigError
 from tagger.labels.compiled import CompiledVocabulary, Node, dump_ready, read_ready
-from tagger.records import TaughtLabel
+from tagger.taught import TaughtLabel
 from tagger.text.unicode import normalized
 
 _HERE = os.path.dirname(__file__)

@@ -19,7 +19,7 @@ from tagger.labels.personal.thresholds import Belief
 from tagger.library.teach import Teacher, present_network
 from tagger.paths import is_inside
 from tagger.pipeline.lessons import lesson, walk
-from tagger.records import TaughtLabel
+from tagger.taught import TaughtLabel
 
 POOL = 2000
 """The best photos of the library, of which one is asked about after the other."""

@@ -16,7 +16,7 @@ from tagger.index.taught_store import ask, record
 from tagger.labels.yaml_reader import name_problem
 from tagger.library.taught_words import known_words
 from tagger.pipeline.examples import Look, known_example, label_path, new_example
-from tagger.records import Example, Origin, TaughtLabel
+from tagger.taught import Example, Origin, TaughtLabel
 
 if TYPE_CHECKING:
     from tagger.labels.personal.model import LabelFit
@@ -119,7 +119,7 @@ class Teacher:
             found = tuple(one for one in found if known.path(one) == path[:-1])
         if not found:
             near = known.nearest(word)
-            hint = f"did you mean `{near}`?" if near else "`tagger labels --all` shows the names"
+            hint = f"did you mean `{near}`?" if near else "see `tagger labels --all`"
             raise StateError(f"there is no label {word!r}", hint)
         if len(found) > 1:
             names = ", ".join(f"`{one}`" for one in found)
@@ -298,7 +298,7 @@ class Teacher:
         if len(found) < LEAST_KEYWORDS:
             raise StateError(
                 f"{len(found)} photos have your keyword {word!r}",
-                f"it takes {LEAST_KEYWORDS}; `tagger teach --suggest` lists those that have more",
+                f"choose one of {LEAST_KEYWORDS} or more: `tagger teach --suggest`",
             )
         known = {
             one.content_hash

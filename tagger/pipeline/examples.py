@@ -16,8 +16,9 @@ from tagger.index.store import Store
 from tagger.index.taught_store import ask, record
 from tagger.labels.personal.occasion import occasion_of
 from tagger.paths import is_photo_name
-from tagger.records import Example, Origin, PhotoFacts, TaughtLabel
+from tagger.records import PhotoFacts
 from tagger.system.files import hash_file, photo_stat
+from tagger.taught import Example, Origin, TaughtLabel
 
 log = logging.getLogger(__name__)
 

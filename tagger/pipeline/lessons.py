@@ -26,7 +26,7 @@ from tagger.labels.personal.learner import Lesson, learn
 from tagger.labels.personal.model import CHUNK, TaughtModel
 from tagger.labels.personal.whitening import rows_of
 from tagger.pipeline.taught_tags import TaughtTags
-from tagger.records import Example, TaughtLabel
+from tagger.taught import Example, TaughtLabel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

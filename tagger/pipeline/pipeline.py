@@ -42,7 +42,9 @@ class Pipeline:
         self.completion = Completion(context, networks)
         self.grouping = Grouping(context.store, context.config.state_dir)
         self.tagging = Tagging(context, chooser)
-        self.teaching = Teaching(context, self)
+        self.teaching = Teaching(
+            context, self.tagging.taught, lambda: self.networks.subjects, self.decoded
+        )
         self._pool = pool
         self._intake = Intake(context, pool)
         self._inference = InferenceStage(context, networks, pool)

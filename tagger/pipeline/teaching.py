@@ -10,6 +10,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from tagger.errors import PhotoError
@@ -18,10 +19,11 @@ from tagger.pipeline.context import Context
 from tagger.pipeline.examples import FolderExamples, UnseenExamples
 from tagger.pipeline.inference import predict
 from tagger.pipeline.lessons import Lessons
-from tagger.records import Candidate
+from tagger.records import Candidate, DecodedPhoto
 
 if TYPE_CHECKING:
-    from tagger.pipeline.pipeline import Pipeline
+    from tagger.classify.engine import Engine
+    from tagger.pipeline.taught_tags import TaughtTags
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +34,25 @@ STEP_SECONDS = 1.0
 class Teaching:
     """What is to be learned, and the photos that change for it. Used by one thread.
 
+    ``engine`` gives the present network of subjects, ``decoded`` the future of a photo in a folder;
     ``clock`` is monotonic seconds.
     """
 
     def __init__(
-        self, context: Context, pipeline: Pipeline, *, clock: Callable[[], float] = time.monotonic
+        self,
+        context: Context,
+        tags: TaughtTags,
+        engine: Callable[[], Engine],
+        decoded: Callable[[str, str], Future[DecodedPhoto]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._context, self._pipeline, self._clock = context, pipeline, clock
+        self._context, self._engine, self._decoded = context, engine, decoded
+        self._clock = clock
         config, store = context.config, context.store
         self._folders = FolderExamples(store, config)
         self._unseen = UnseenExamples(store)
-        self._lessons = Lessons(
-            store, config.labels.precision, pipeline.tagging.taught, context.stop.is_set
-        )
+        self._lessons = Lessons(store, config.labels.precision, tags, context.stop.is_set)
         self._next = self._folders_due = 0.0
         self._due: deque[str] = deque()
 
@@ -77,7 +85,7 @@ class Teaching:
         if idle and self._context.config.teach and now >= self._folders_due:
             self._folders_due = now + self._context.config.rescan_seconds
             self._folders.update()
-        if idle and self._unseen.update(self._pipeline.networks.subjects.model_id, self._look):
+        if idle and self._unseen.update(self._engine().model_id, self._look):
             return True
         if not self._lessons.is_due(sizes=idle):
             return False
@@ -97,11 +105,11 @@ class Teaching:
     def _look(self, paths: Sequence[str]) -> Mapping[str, bytes]:
         """Return the features that the present network makes of photos."""
         found: dict[str, bytes] = {}
-        for path, future in [
-            (path, self._pipeline.decoded(os.path.realpath(path))) for path in paths
-        ]:
+        real = {path: os.path.realpath(path) for path in paths}
+        begun = [(p, self._decoded(r, os.path.dirname(r))) for p, r in real.items()]
+        for path, future in begun:
             try:
-                [stored] = predict(self._pipeline.networks.subjects, [future.result()])
+                [stored] = predict(self._engine(), [future.result()])
             except PhotoError as error:
                 log.info("an example cannot be looked at: %s", error)
                 continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.records import Example
+from tagger.taught import Example
 
 SIZE = 512
 

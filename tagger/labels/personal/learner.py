@@ -18,7 +18,7 @@ from tagger.labels.personal.model import LabelFit, TaughtModel
 from tagger.labels.personal.ridge import Ridge
 from tagger.labels.personal.thresholds import Fall, Thresholds, fall_of, thresholds
 from tagger.labels.personal.whitening import SHRINKAGES, Whitening, rows_of
-from tagger.records import Example, TaughtLabel
+from tagger.taught import Example, TaughtLabel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

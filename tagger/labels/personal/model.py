@@ -14,7 +14,7 @@ import numpy as np
 
 from tagger.labels.personal.thresholds import Thresholds
 from tagger.labels.personal.whitening import Whitening, rooted, rows_of
-from tagger.records import TaughtLabel
+from tagger.taught import TaughtLabel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
