@@ -81,7 +81,23 @@ ELSEWHERE = {
     "make generate": ("its files must be fresh", "tests/docs/test_documents.py"),
     "tagger web password --write": ("a terminal", "tests/unit/web/auth/test_passwords.py"),
     "make demo PHOTOS": ("as above", INSTALL),
-}
+} | dict.fromkeys(
+    (
+        "tagger teach",
+        "tagger teach Mimi --under cat mimi1.jpg mimi2.jpg mimi3.jpg",
+        "tagger teach Mimi --ask",
+        "tagger teach Mimi --not othercat.jpg",
+        "tagger teach --list",
+        "tagger query Mimi",
+        "tagger teach Mimi --rename Minka",
+        "tagger teach Mimi --forget",
+        "tagger teach --suggest",
+        "tagger teach Garden --keyword",
+        "tagger teach --export FILE",
+        "tagger retry --all",
+    ),
+    ("photos of one kind", "tests/end_to_end/test_teach.py"),
+)
 """What a command needs that is not here, and where it is run instead."""
 
 COMMAND = re.compile(
