@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tagger.config.example import example_config
-from tagger.labels.vocabulary import ready_made
+from tagger.labels.translations import ready_names, shipped_languages
+from tagger.labels.vocabulary import load_vocabulary, ready_made
 from tools import (
     generate_api,
     generate_commands,
     generate_configuration,
     generate_error_docs,
 )
+
+
+def _names(language: str) -> str:
+    return ready_names(language, tuple(load_vocabulary().nodes))
+
 
 PROJECT = Path(__file__).resolve().parents[1]
 GENERATED: dict[str, Callable[[], str]] = {
@@ -26,6 +33,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/configuration.md": generate_configuration.document,
     "docs/errors.md": generate_error_docs.document,
     "tagger/labels/imagenet.json": ready_made,
+    **{f"tagger/labels/names/{one}.txt": partial(_names, one) for one in shipped_languages()},
 }
 """Each generated file, and what makes its text."""
 

@@ -40,11 +40,14 @@ def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) 
     if not isinstance(root.obj, str):  # no command has been called
         root.obj = root.params.get("config_path")
     try:
-        known = vocabulary(config_or_default(ctx))
+        config = config_or_default(ctx)
+        known = vocabulary(config)
     except TaggerError:
-        known = vocabulary(Config())
+        config = Config()
+        known = vocabulary(config)
     before = [str(word) for word in ctx.params.get("words") or ()]
     names = [name for node in known.nodes.values() for name in node.names.values()]
+    names += [known.name(label, config.labels.language) for label in known.nodes]
     names = [name for name in names if name == printable(name)]  # the shell shows them as they are
     return sorted(set(next_words(names, known.roots(), before, incomplete)))
 

@@ -27,9 +27,9 @@ def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_j
     heads = None
     if label:
         phrase = " ".join(label)
-        heads = list(known.resolve(phrase))
+        heads = list(known.resolve(phrase, language=config.labels.language))
         if not heads:
-            near = known.nearest(phrase)
+            near = known.nearest(phrase, config.labels.language)
             hint = f"did you mean `{near}`?" if near else "see `tagger labels --all`"
             raise click.UsageError(f"there is no label {phrase!r}; {hint}")
     counts: Mapping[str, int] = {}

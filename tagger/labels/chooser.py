@@ -128,7 +128,7 @@ class Chooser:
         self._joint = JointChoice(self._tree, Fusion(vocabulary, scenes), config, fusion)
         settings = [
             _RULES,
-            vocabulary.digest,
+            vocabulary.digest_in(config.language),
             calibration.digest,
             fusion.digest,
             own,

@@ -15,18 +15,20 @@ def prefix_parts(prefix: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in prefix.replace("/", "|").split("|") if part.strip())
 
 
-def meant(vocabulary: Vocabulary, word: str) -> tuple[str, ...]:
+def meant(vocabulary: Vocabulary, word: str, language: str = "en") -> tuple[str, ...]:
     """Return the labels that a word of the configuration stands for.
 
-    A name, in any language, means its label even where it is also a synonym of others.
+    A name, in any language, means its label even where it is also a synonym of others; a word
+    of ``language`` comes first.
     """
     named = vocabulary.named(word)
-    return (named,) if named else vocabulary.resolve(word)
+    own = vocabulary.resolve(word, language=language)
+    return (named,) if named in own else own
 
 
 def renamed(config: LabelsConfig, vocabulary: Vocabulary) -> dict[str, str]:
     """Return the user's own words by canonical label."""
-    return {meant(vocabulary, word)[0]: new for word, new in config.rename.items()}
+    return {meant(vocabulary, word, config.language)[0]: new for word, new in config.rename.items()}
 
 
 def check_labels_config(
@@ -43,8 +45,8 @@ def check_labels_config(
             labels = tuple(name for name in categories if name.casefold() == word.casefold())[:1]
             near = next(iter(difflib.get_close_matches(word, categories, 1)), None)
         else:
-            labels = meant(vocabulary, word)
-            near = None if labels else vocabulary.nearest(word)
+            labels = meant(vocabulary, word, config.language)
+            near = None if labels else vocabulary.nearest(word, config.language)
         if not labels:
             hint = f"did you mean `{near}`?" if near else "`tagger labels --all` shows the names"
             problems.append(f"{where}: unknown label `{word}`; {hint}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,7 @@ class LabelTree:
         depth = np.array([len(path) for path in self.paths])
         self.above = self._chains(int(depth.max()))
         self.root = self.above[np.arange(self.count), depth - 1]
-        self.refused = self._refusals(config.exclude)
+        self.refused = self._refusals(config)
 
     def _chains(self, deepest: int) -> NDArray[np.intp]:
         chains = np.full((self.count, deepest), self.count, np.intp)
@@ -75,15 +75,15 @@ class LabelTree:
                 step, at = self.parents[step], at + 1
         return chains
 
-    def _refusals(self, exclude: Iterable[str]) -> list[str]:
+    def _refusals(self, config: LabelsConfig) -> list[str]:
         excluded: set[str] = set()
-        for word in exclude:
+        for word in config.exclude:
             if self._flat:
                 excluded |= {
                     path[0] for path in self.paths if path[0].casefold() == word.casefold()
                 }
             else:
-                for label in meant(self._vocabulary, word):
+                for label in meant(self._vocabulary, word, config.language):
                     excluded |= self._vocabulary.below(label)
         reasons = []
         for path in self.paths:

@@ -1,7 +1,9 @@
 """The tree of everyday words, in several languages, and the search for a word in it.
 
 Light on purpose, because ``tagger query`` needs it at once: the shipped tree is read from
-its ready-made form, and YAML is imported only for other trees and for translations.
+its ready-made form, further shipped languages when they are asked for
+(:mod:`~tagger.labels.translations`), and YAML is imported only for other trees and for
+translations of the user's own.
 """
 
 from __future__ import annotations
@@ -14,31 +16,19 @@ from dataclasses import dataclass, field
 
 from tagger.errors import ConfigError
 from tagger.labels.compiled import CompiledVocabulary, Node, dump_ready, read_ready
+from tagger.labels.plurals import singulars
+from tagger.labels.translations import (
+    digest_of,
+    fold_word,
+    labels_called,
+    shipped_languages,
+    shipped_words,
+)
 from tagger.taught import TaughtLabel
 from tagger.text.unicode import normalized
 
 _HERE = os.path.dirname(__file__)
 _SHIPPED = os.path.join(_HERE, "imagenet.yaml")
-
-_IRREGULAR = {
-    "mice": "mouse",
-    "geese": "goose",
-    "oxen": "ox",
-    "wolves": "wolf",
-    "calves": "calf",
-    "knives": "knife",
-    "loaves": "loaf",
-    "scarves": "scarf",
-    "shelves": "shelf",
-    "leaves": "leaf",
-    "men": "man",
-    "women": "woman",
-    "feet": "foot",
-    "teeth": "tooth",
-    "oases": "oasis",
-    "cacti": "cactus",
-    "fungi": "fungus",
-}
 
 
 @dataclass(frozen=True)
@@ -46,7 +36,8 @@ class Vocabulary:
     """The whole tree. ``digest`` changes with any change of its content.
 
     ``nodes`` is in the file's order, parents before children; ``wnids`` has the WordNet
-    id of each class; ``languages`` those in which at least one label has a name; ``scenes``
+    id of each class; ``languages`` those in which at least one label has a name, ``shipped``
+    those of them whose words are read when they are needed; ``scenes``
     and ``things`` the names of the outputs of Places365's networks and of the detector.
     """
 
@@ -56,6 +47,7 @@ class Vocabulary:
     digest: str
     scenes: tuple[str, ...] = ()
     things: tuple[str, ...] = ()
+    shipped: tuple[str, ...] = ()
     _leaves: Mapping[int, str] = field(repr=False, default_factory=dict)
     _ready_words: Mapping[str, Sequence[str]] | None = field(repr=False, default=None)
 
@@ -104,8 +96,24 @@ class Vocabulary:
 
     def name(self, label: str, language: str = "en") -> str:
         """Return what ``label`` is called in ``language``; in English where it has no name."""
+        return next(iter(self.words(label, language)), label)
+
+    def words(self, label: str, language: str) -> tuple[str, ...]:
+        """Return the name of ``label`` in ``language`` and more words for it; () without a name."""
         node = self.nodes.get(label)
-        return label if node is None else node.names.get(language, label)
+        if node is not None and language in node.names:
+            return (node.names[language], *node.synonyms.get(language, ()))
+        return shipped_words(language).get(label, ()) if language in self.shipped else ()
+
+    def names(self, label: str) -> dict[str, str]:
+        """Return what ``label`` is called, by language. Raise KeyError if unknown."""
+        own = self.nodes[label].names
+        more = {language: self.words(label, language)[:1] for language in self.shipped}
+        return {**own, **{language: name[0] for language, name in more.items() if name}}
+
+    def digest_in(self, language: str) -> str:
+        """Return a text that changes with the content, as far as keywords in ``language`` tell."""
+        return self.digest + (digest_of(language) if language in self.shipped else "")
 
     def roots(self) -> tuple[str, ...]:
         """Return the labels that have nothing above them."""
@@ -121,10 +129,13 @@ class Vocabulary:
             waiting.extend(self.nodes[child].children)
         return found
 
-    def resolve(self, word: str, rename: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    def resolve(
+        self, word: str, rename: Mapping[str, str] | None = None, language: str = "en"
+    ) -> tuple[str, ...]:
         """Return the labels that ``word`` means: a name or synonym in any language.
 
-        Case, width, hyphens and a simple English plural do not matter; a name's
+        A word of ``language`` is taken first, then one of the languages in the tree: a French
+        ``car`` is no car. Case, width, hyphens and a simple English plural do not matter; a name's
         disambiguation in brackets may be left out. Several labels may share a word
         (``crane``); none is (). ``rename`` has the user's own words by label.
         """
@@ -135,24 +146,39 @@ class Vocabulary:
             own = [lb for lb, new in rename.items() if _key(new) == key and lb in self.nodes]
             if own:
                 return tuple(own)
-        exact = self._words.get(key)
-        if exact:
+        if language in self.shipped and (found := labels_called(key, language)):
+            return found
+        if exact := self._words.get(key):
             return tuple(exact)
-        for form in _singulars(key):
-            if found := self._words.get(form) or self._stems.get(form):
-                return tuple(found)
-        return self._stems.get(key, ())
+        for form in singulars(key):
+            if near := self._words.get(form) or self._stems.get(form):
+                return tuple(near)
+        if stem := self._stems.get(key):
+            return stem
+        others = (label for one in self.shipped for label in labels_called(key, one))
+        return tuple(dict.fromkeys(others))
 
     def named(self, word: str) -> str | None:
         """Return the one label whose name in any language is ``word`` exactly, but for case."""
-        return self._names.get(_key(word))
+        key = _key(word)
+        if label := self._names.get(key):
+            return label
+        for language in self.shipped:
+            for label in labels_called(key, language):
+                if _key(self.name(label, language)) == key:
+                    return label
+        return None
 
-    def nearest(self, word: str) -> str | None:
+    def nearest(self, word: str, language: str = "en") -> str | None:
         """Return the known word (a name or synonym) most like ``word``, if any is near."""
         import difflib
 
-        near = difflib.get_close_matches(_key(word), self._shown, 1, 0.6)
-        return self._shown[near[0]] if near else None
+        shown = self._shown
+        if language in self.shipped:
+            own = (more for words in shipped_words(language).values() for more in words)
+            shown = shown | {_key(one): one for one in own}
+        near = difflib.get_close_matches(_key(word), shown, 1, 0.6)
+        return shown[near[0]] if near else None
 
     def check(self) -> list[str]:
         """Return the words that are given twice for one label, each as a sentence.
@@ -194,7 +220,7 @@ class Vocabulary:
         """Words that are plurals themselves (jeans), by their singular."""
         found: dict[str, tuple[str, ...]] = {}
         for key, labels in self._words.items():
-            for form in _singulars(key):
+            for form in singulars(key):
                 found[form] = tuple(dict.fromkeys((*found.get(form, ()), *labels)))
         return found
 
@@ -211,32 +237,17 @@ def _all_words(node: Node) -> Iterator[str]:
 
 def _key(word: str) -> str:
     """Return the form in which words are compared."""
-    text = normalized("NFKC", word).casefold()
-    text = text.replace("-", " ").replace("'", "").replace("’", "").replace(".", "")
-    return " ".join(text.split())
-
-
-def _singulars(key: str) -> Iterator[str]:
-    """Yield what the last word of ``key`` may be the English plural of."""
-    head, space, last = key.rpartition(" ")
-    if last in _IRREGULAR:
-        yield head + space + _IRREGULAR[last]
-    if len(last) > 4 and last.endswith("ies"):
-        yield head + space + last[:-3] + "y"
-    if len(last) > 3 and last.endswith(("ses", "xes", "zes", "ches", "shes", "oes")):
-        yield head + space + last[:-2]
-    if len(last) > 2 and last.endswith("s") and not last.endswith("ss"):
-        yield head + space + last[:-1]
+    return " ".join(fold_word(normalized("NFKC", word)).split())
 
 
 def load_vocabulary(*, extra_dirs: Sequence[str] = ()) -> Vocabulary:
     """Return the shipped vocabulary with its translations.
 
-    A translation is a file ``<language>.yaml``, shipped in ``names/`` or found in one of
-    ``extra_dirs`` (which need not exist); a later one overrides an earlier one's names.
+    A translation of the user's own is a file ``<language>.yaml`` in one of ``extra_dirs`` (which
+    need not exist); a later one overrides an earlier one's names, and those that are shipped.
     Raise ConfigError with all mistakes of a file. The result is cached.
     """
-    return _load(_SHIPPED, (os.path.join(_HERE, "names"), *extra_dirs))
+    return _load(_SHIPPED, tuple(extra_dirs))
 
 
 def own_vocabulary(state_dir: str) -> Vocabulary:
@@ -253,7 +264,7 @@ def ready_made(path: str = _SHIPPED) -> str:
     """Return the content of the ready-made form of a tree file, made from its YAML anew."""
     text = _read(path)
     made = _parsed(path, text)
-    return dump_ready(made._replace(words=_made(made)._words), text)
+    return dump_ready(made._replace(words=_made(made, "")._words), text)
 
 
 @functools.lru_cache(maxsize=8)
@@ -262,7 +273,7 @@ def _load(path: str, name_dirs: tuple[str, ...]) -> Vocabulary:
     tree = read_ready(path, text) or _parsed(path, text)
     files = [file for folder in name_dirs for file in _names_in(folder)]
     if not files:
-        return _made(tree)
+        return _made(tree, path)
     import hashlib
 
     from tagger.labels.yaml_parser import check_language, parse_names
@@ -282,7 +293,7 @@ def _load(path: str, name_dirs: tuple[str, ...]) -> Vocabulary:
         translated.setdefault(language, {}).update(parse_names(text, file, labels))
     nodes = [_translated(node, translated) for node in tree.nodes]
     made = CompiledVocabulary(hashed.hexdigest(), tree.wnids, nodes, None, tree.scenes, tree.things)
-    return _made(made)
+    return _made(made, path)
 
 
 def _names_in(folder: str) -> Iterable[str]:
@@ -336,7 +347,8 @@ def _translated(node: Node, names: Mapping[str, Mapping[str, tuple[str, ...]]]) 
     )
 
 
-def _made(tree: CompiledVocabulary) -> Vocabulary:
+def _made(tree: CompiledVocabulary, path: str) -> Vocabulary:
+    shipped = shipped_languages() if path == _SHIPPED else ()
     languages: dict[str, None] = {}
     leaves = {}
     for node in tree.nodes:
@@ -347,10 +359,11 @@ def _made(tree: CompiledVocabulary) -> Vocabulary:
     return Vocabulary(
         nodes,
         tree.wnids,
-        tuple(languages),
+        tuple(dict.fromkeys((*languages, *shipped))),
         tree.digest,
         tree.scenes,
         tree.things,
+        shipped,
         leaves,
         tree.words,
     )

@@ -276,7 +276,8 @@ class TagEditor:
         return frozenset(gone)
 
     def _meant(self, word: str) -> tuple[str, ...]:
-        return known_words(self._config.state_dir).resolve(word)
+        known = known_words(self._config.state_dir)
+        return known.resolve(word, language=self._config.labels.language)
 
     def _candidate(self, row: PhotoRow) -> Candidate:
         """Return the photo as it is now. Raise PhotoError."""

@@ -118,11 +118,11 @@ def known_names(
 
 def labels_meant(phrase: str, known: Vocabulary, config: Config) -> set[str]:
     """Return the labels a phrase means: by name, synonym or new name, and all below them."""
-    heads = set(known.resolve(phrase))
+    heads = set(known.resolve(phrase, language=config.labels.language))
     heads |= {
         label
         for old, new in config.labels.rename.items()
         if fold(new) == fold(phrase)
-        for label in known.resolve(old)
+        for label in known.resolve(old, language=config.labels.language)
     }
     return {label for head in heads for label in known.below(head)}

@@ -197,7 +197,7 @@ def _label_tree_json(
     node = known.nodes[label]
     tree: dict[str, Any] = {
         "label": label,
-        "names": dict(node.names),
+        "names": known.names(label),
         "count": counts.get(label, 0),
         "children": label_trees_json(known, counts, node.children, unused=unused, classes=classes),
     }

@@ -41,18 +41,22 @@ class _Found(NamedTuple):
 
 
 def suggestions(
-    reader: Reader, known: Vocabulary, beginning: str, limit: int = USUAL
+    reader: Reader, known: Vocabulary, beginning: str, limit: int = USUAL, language: str = "en"
 ) -> list[dict[str, Any]]:
     """Return what ``beginning`` may become, the likeliest first: what photos have before others.
 
     Each has ``text``, as it is written in a query; ``label``, ``name`` (the word that begins
-    so) and its ``language``; ``kind``: "label", "keyword" or "field"; and ``used``, whether a
-    photo has it.
+    so) and its ``language``, one of those in the tree or the ``language`` asked for; ``kind``:
+    "label", "keyword" or "field"; and ``used``, whether a photo has it.
     """
     wanted = fold(beginning.strip().strip('"'))
     if not wanted:
         return []
-    found = [*_fields(wanted), *_labels(reader, known, wanted), *_keywords(reader, wanted)]
+    found = [
+        *_fields(wanted),
+        *_labels(reader, known, wanted, language),
+        *_keywords(reader, wanted),
+    ]
     found.sort(key=lambda one: (one.rank, one.said["name"]))
     return [one.said for one in found[:limit]]
 
@@ -70,20 +74,19 @@ def _fields(wanted: str) -> Iterator[_Found]:
             yield _Found((1, len(text)), _said(text, text, meaning, "en", "field", True))
 
 
-def _labels(reader: Reader, known: Vocabulary, wanted: str) -> Iterator[_Found]:
+def _labels(reader: Reader, known: Vocabulary, wanted: str, language: str) -> Iterator[_Found]:
     carried = frozenset((*reader.carried("model"), *reader.carried("taught")))
     for label, node in known.nodes.items():
         best: _Found | None = None
-        for language in node.names:
-            words = (node.names[language], *node.synonyms.get(language, ()))
-            for number, word in enumerate(words):
+        for code in dict.fromkeys((*node.names, language)):
+            for number, word in enumerate(known.words(label, code)):
                 place = _place(fold(word), wanted)
                 if place is None:
                     continue
                 used = label in carried
                 rank = (0 if used else 2, place, int(number > 0), len(word))
                 if best is None or rank < best.rank:
-                    said = _said(quoted(label), label, word, language, "label", used)
+                    said = _said(quoted(label), label, word, code, "label", used)
                     best = _Found(rank, said)
         if best is not None:
             yield best

@@ -114,7 +114,8 @@ class Teacher:
             return ()
         known = known_words(self._config.state_dir)
         word = under if under is not None else path[-2]
-        found = known.resolve((label_path(word) or (word,))[-1])
+        language = self._config.labels.language
+        found = known.resolve((label_path(word) or (word,))[-1], language=language)
         if under is None and len(found) != 1:
             found = tuple(one for one in found if known.path(one) == path[:-1])
         if not found:

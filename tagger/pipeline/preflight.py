@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tagger.config.schema import Config
@@ -41,7 +42,7 @@ def _rule_problems(config: Config, known: Vocabulary) -> Iterator[str]:
 
     for number, rule in enumerate(config.rules):
         try:
-            parse(rule.query, known.resolve)
+            parse(rule.query, partial(known.resolve, language=config.labels.language))
         except QueryError as error:
             yield f"rules[{number}].query: {error}"
         if rule.tag and (problem := keyword_problem(rule.tag)) is not None:

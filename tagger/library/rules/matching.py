@@ -51,7 +51,7 @@ def unknown_words(
     """
 
     def meant(phrase: str) -> set[str]:
-        return set(known.resolve(phrase)) | {
+        return set(known.resolve(phrase, language=config.labels.language)) | {
             old for old, new in config.labels.rename.items() if new.casefold() == phrase.casefold()
         }
 

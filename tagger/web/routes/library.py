@@ -88,9 +88,9 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
     @routes.get("/api/v1/suggest")
     def suggestions() -> Response:
         limit = whole_number("limit", suggest.USUAL, 1, suggest.MOST)
-        beginning = query_text()
+        beginning, language = query_text(), config.labels.language
         with services.reader() as reader:
-            return jsonify(suggest.suggestions(reader, known, beginning, limit))
+            return jsonify(suggest.suggestions(reader, known, beginning, limit, language))
 
     @routes.get("/api/v1/events")
     def events() -> Response:

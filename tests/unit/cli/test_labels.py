@@ -50,9 +50,11 @@ def test_json_nests_and_leaves_have_their_classes(seen):
     assert (dog["label"], dog["count"], dog["names"]["zh"]) == ("dog", 2, "狗")
     assert "classes" not in dog
     [pug] = [child for child in dog["children"] if child["label"] == "pug"]
+    assert (pug["names"]["en"], pug["names"]["zh"], pug["names"]["de"]) == ("pug", "巴哥犬", "Mops")
+    assert len(pug["names"]) == 14
     assert pug == {
         "label": "pug",
-        "names": {"en": "pug", "zh": "巴哥犬"},
+        "names": pug["names"],
         "count": 1,
         "children": [],
         "classes": [254],

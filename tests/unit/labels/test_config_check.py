@@ -55,7 +55,7 @@ def test_what_fits_is_accepted(vocabulary):
             "labels.rename.dog: the new name 'a|b' must not hold '|'",
         ),
         ({"rename": {"dog": ""}}, "labels.rename.dog: the new name '' must not be empty"),
-        ({"language": "eng"}, "labels.language: `eng` is not known; known: en, zh"),
+        ({"language": "eng"}, "labels.language: `eng` is not known; known: en, zh, de, es"),
         ({"prefix": "AI|a,b"}, "labels.prefix: the level 'a,b' must not hold ','"),
     ],
 )

@@ -1,0 +1,140 @@
+"""What labels are called in the further languages that are shipped, read when they are needed.
+
+A language is a file ``names/<language>.yaml``. Beside it lies a form that is read fifty times as
+fast, ``names/<language>.txt``: in its first line the length and CRC-32 of the YAML, then a line
+for each label, ``|name|more words|=label``, then the same lines as they are compared. It is
+passed over when it is of another text.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from tagger.errors import ConfigError
+
+_FOLDER = os.path.join(os.path.dirname(__file__), "names")
+_MARKS = re.compile("[\u0300-\u036f]")
+"""Accents of Latin and Cyrillic letters, when they stand alone; not the marks of kana."""
+_ALIKE: dict[int, str] = {
+    **{ord(one): plain for one, plain in zip("ıłøæœ・", "i l o ae oe ".split(" "), strict=True)},
+    **{hiragana: chr(hiragana + 0x60) for hiragana in range(0x3041, 0x3097)},
+}
+Words = Mapping[str, tuple[str, ...]]
+"""By label its name and further words."""
+
+
+def shipped_languages() -> tuple[str, ...]:
+    """Return the codes of the languages that are shipped besides those in the tree, sorted."""
+    return _languages_in(_FOLDER)
+
+
+@functools.cache
+def shipped_words(language: str) -> Words:
+    """Return what labels are called in a shipped ``language``.
+
+    Raise ConfigError when its file cannot be read or says what it must not.
+    """
+    return dict(_words(_ready_form(language)[0]))
+
+
+def labels_called(key: str, language: str) -> tuple[str, ...]:
+    """Return the labels with a word in a shipped ``language`` whose folded form is ``key``."""
+    lines, folded = _ready_form(language)
+    found: dict[str, None] = {}
+    for end in ("|", " ("):  # what tells two meanings apart may be left out
+        at = folded.find(f"|{key}{end}")
+        while at >= 0:
+            found[lines[folded.count("\n", 0, at)].rpartition("=")[2]] = None
+            at = folded.find(f"|{key}{end}", at + 1)
+    return tuple(found)
+
+
+def digest_of(language: str) -> str:
+    """Return a text that changes with what is shipped for ``language``; empty without a file."""
+    return " ".join(map(str, mark(_source(language)))) if language in shipped_languages() else ""
+
+
+def fold_word(word: str) -> str:
+    """Return the form in which words are compared, but for spaces at its ends.
+
+    Case, width and accents do not matter, as people leave them out: ``щётка`` is ``щетка``,
+    ``İrlanda`` ``irlanda``, ``vélo`` ``velo``; nor do hyphens and dots, nor which kana it is.
+    """
+    text = word.casefold()
+    if not text.isascii():
+        text = _MARKS.sub("", unicodedata.normalize("NFKD", text))
+        text = unicodedata.normalize("NFC", text).translate(_ALIKE)
+    return text.replace("'", "").replace("’", "").replace(".", "").replace("-", " ")
+
+
+def ready_names(language: str, labels: Sequence[str]) -> str:
+    """Return the content of ``names/<language>.txt``, made from the YAML anew.
+
+    Raise ConfigError when a label of ``labels`` has no name.
+    """
+    from tagger.labels.yaml_parser import parse_names
+
+    text = _source(language)
+    words = parse_names(text, _path(language), labels)
+    if missing := [label for label in labels if label not in words]:
+        raise ConfigError(
+            f"{_path(language)} has no name for {', '.join(map(repr, missing[:5]))}",
+            "add them: a shipped language names every label",
+        )
+    lines = ["|" + "|".join(words[label]) + f"|={label}" for label in labels]
+    return "\n".join((" ".join(map(str, mark(text))), *lines, "", *map(fold_word, lines))) + "\n"
+
+
+def mark(text: str) -> list[int]:
+    """Return what tells ``text`` from any other that somebody may have made of it."""
+    data = text.encode()
+    return [len(data), zlib.crc32(data)]
+
+
+def _languages_in(folder: str) -> tuple[str, ...]:
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return tuple(sorted(name[:-5] for name in names if name.endswith(".yaml")))
+
+
+def _path(language: str, suffix: str = ".yaml") -> str:
+    return os.path.join(_FOLDER, language + suffix)
+
+
+@functools.cache
+def _source(language: str) -> str:
+    try:
+        with open(_path(language), encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"cannot read {_path(language)}: {error}", "install tagger again"
+        ) from error
+
+
+@functools.cache
+def _ready_form(language: str) -> tuple[list[str], str]:
+    """Return the lines of the labels, and the same as they are compared, in one text."""
+    try:
+        with open(_path(language, ".txt"), encoding="utf-8") as file:
+            ready = file.read()
+    except (OSError, UnicodeDecodeError):
+        ready = ""  # the YAML says the same, only slower
+    first = " ".join(map(str, mark(_source(language))))
+    if ready.partition("\n")[0] != first:
+        from tagger.labels.vocabulary import load_vocabulary
+
+        ready = ready_names(language, tuple(load_vocabulary().nodes))
+    lines, _, folded = ready.partition("\n")[2].partition("\n\n")
+    return lines.split("\n"), folded
+
+
+def _words(lines: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for line in lines:
+        words, found, label = line.rpartition("|=")
+        if found:
+            yield label, tuple(words[1:].split("|"))
