@@ -55,7 +55,11 @@ def test_what_fits_is_accepted(vocabulary):
             "labels.rename.dog: the new name 'a|b' must not hold '|'",
         ),
         ({"rename": {"dog": ""}}, "labels.rename.dog: the new name '' must not be empty"),
-        ({"language": "eng"}, "labels.language: `eng` is not known; known: en, zh, de, es"),
+        (
+            {"language": "eng"},
+            "labels.language: `eng` is not known; known: en, zh, de, es, fr, it, ja, ko, nl, pl,"
+            " pt-BR, ru, sv, tr",
+        ),
         ({"prefix": "AI|a,b"}, "labels.prefix: the level 'a,b' must not hold ','"),
     ],
 )
