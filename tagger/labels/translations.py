@@ -126,9 +126,9 @@ def _ready_form(language: str) -> tuple[list[str], str]:
         ready = ""  # the YAML says the same, only slower
     first = " ".join(map(str, mark(_source(language))))
     if ready.partition("\n")[0] != first:
-        from tagger.labels.vocabulary import load_vocabulary
+        import yaml
 
-        ready = ready_names(language, tuple(load_vocabulary().nodes))
+        ready = ready_names(language, tuple(map(str, yaml.safe_load(_source(language)))))
     lines, _, folded = ready.partition("\n")[2].partition("\n\n")
     return lines.split("\n"), folded
 
