@@ -18,6 +18,7 @@ from tagger.metadata.managed_file import ManagedFile
 from tagger.metadata.options import Provenance, WriteOptions
 from tagger.metadata.photo_files import Known, PhotoFiles
 from tagger.metadata.prepared_write import FileChange, PreparedWrite
+from tagger.metadata.program_knowledge import LOST
 from tagger.metadata.recovery import recover
 from tagger.metadata.refusals import naming
 from tagger.metadata.safe_write.original import MAX_READ
@@ -196,8 +197,8 @@ class _Plan:
             return False  # what another program did not know is not given any more
         made.reason, made.waits = made.reason or why, why == user_edits.WAITS
         entry = self.files.journal.get(held.place.file)
-        if lost and held.entry is not None:
-            entry = replace(held.entry, seen=held.seen)
+        if lost:
+            entry = _with_lost(held, self.wanted.keywords)
         if entry is not None and not made.waits:
             entry = replace(entry, reason=why)
         made.parts.append(FileChange(entry))
@@ -213,3 +214,16 @@ class _Plan:
         except RefusedError as error:
             self.made.reason = self.made.reason or f"tags stay in {file}: {error.message}"
             return FileChange(entry)
+
+
+def _with_lost(held: ManagedFile, keywords: Sequence[Keyword]) -> JournalEntry | None:
+    """Return what the journal says of a file that is left to another program.
+
+    New ``keywords`` do not come into it either: they are in the index only, as what was lost.
+    """
+    if (entry := held.entry) is None:
+        return None
+    new = {one.tag: one.name for one in keywords if one.tag not in entry.tags}
+    lost = held.edits.lost | {*map(xmp_packet.key, new.values())}
+    seen = {**held.seen, LOST: tuple(sorted(lost))}
+    return replace(entry, tags={**entry.tags, **new}, seen=seen)

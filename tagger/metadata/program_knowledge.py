@@ -73,8 +73,8 @@ def word_times(seen: Seen, tags: Mapping[str, str], words: Iterable[str], now: f
 
     ``seen`` and ``tags`` are of the journal until now.
     """
-    before = {key(word) for word in tags.values()}
-    before |= {key(word) for path in seen.get(PATHS, ()) for word in path.split("\n")}
+    paths = (path.split("\n") for path in seen.get(PATHS, ()))
+    before = {key(word) for path in paths for word in path} or {*map(key, tags.values())}
     times = WordTimes.of(seen).with_words(before, map(key, words), now)
     return {SINCE: times.as_texts()}
 

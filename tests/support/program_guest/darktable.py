@@ -6,7 +6,7 @@ import os
 import time
 from typing import Any
 
-from tests.support.program_guest.desktop import ADDED, MOVED, STARS, Program, wait
+from tests.support.program_guest.desktop import ADDED, MOVED, RENAMED, STARS, Program, rows, wait
 
 LUA = """
 local dt = require "darktable"
@@ -36,6 +36,7 @@ LUA_ACTIONS = {
     "add": f'dt.tags.attach(dt.tags.create("{ADDED}"), image)',
     "delete": 'for _, tag in ipairs(dt.tags.get_tags(image)) do\n  if tag.name:match("{tag}$") then'
     " dt.tags.detach(tag, image) end\nend",
+    "rename": "image.rating = 2",  # the library has the new name already: all tags are written
     "move": f'dt.database.move_image(image, image.film, "{MOVED}.jpg")',
 }
 
@@ -53,6 +54,10 @@ class Darktable(Program):
             self.home / "config" / "data.db.lock",
         ):
             left.unlink(missing_ok=True)
+        if action == "rename":
+            names = self.home / "config" / "data.db"
+            rename = "UPDATE tags SET name = replace(name, ?, ?) WHERE name LIKE '%' || ?"
+            rows(names, rename, os.environ["TAG"], RENAMED, os.environ["TAG"])
         done = LUA_ACTIONS[action].replace("{tag}", os.environ.get("TAG", ""))
         script = self.home / "do.lua"
         script.write_text(

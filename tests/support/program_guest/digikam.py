@@ -11,6 +11,7 @@ from typing import Any
 from tests.support.program_guest.desktop import (
     ADDED,
     MOVED,
+    RENAMED,
     Program,
     click,
     keys,
@@ -47,6 +48,9 @@ class DigiKam(Program):
             self._make_database()
         self._shortcut(ADDED, "Alt+Shift+X", make=True)
         if tag := os.environ.get("TAG"):
+            if action == "rename":
+                rows(self.database, "UPDATE Tags SET name = ? WHERE name = ?", RENAMED, tag)
+                self._shortcut("Ann", "Alt+Shift+W", make=True)
             self._shortcut(tag, "Alt+Shift+D")
 
     def _make_database(self) -> None:
@@ -98,6 +102,10 @@ class DigiKam(Program):
 
     def delete(self) -> None:
         keys("alt+shift+d")
+
+    def rename(self) -> None:
+        """Its database has the new name of the tag already: one more tag has it write all."""
+        keys("alt+shift+w")
 
     def move(self) -> None:
         keys("F2")

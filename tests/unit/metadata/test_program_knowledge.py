@@ -175,6 +175,22 @@ def test_an_import_that_changed_nothing_is_remembered(case: Case) -> None:
     assert set(case.settled().deleted) == {*TAGS}
 
 
+def test_what_is_given_while_the_file_is_left_is_told_too(case: Case) -> None:
+    program, beach = imported(case), beach_of(case)
+    sea = Keyword("sea", ("sea",), 0.7)
+    case.write(beach)
+    program.write(case.file, rating=4)
+    case.settled(beach)
+    assert case.settled(beach, sea).reason == OVERWRITTEN
+    assert {*overwritten(case)} == {"beach", "sea"}
+    restored(case)
+    assert case.settled(beach, sea).reason == ""
+    assert {case.beach, "sea"} <= {*keywords_in(case.file)["Subject"]}
+    program.write(case.file, rating=5)
+    made = case.settled(beach, sea)
+    assert (made.deleted, {*overwritten(case)}) == ((), {"beach", "sea"})
+
+
 def test_immich_takes_away_what_it_does_not_know(case: Case) -> None:
     beach = beach_of(case)
     case.write(beach)
