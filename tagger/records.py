@@ -125,9 +125,9 @@ class CropSpec:
 class ExtraViews:
     """What is wanted of a photo besides the crops of the first network.
 
-    ``crop`` is how a further network wants its crop (None: no such network, or it takes the
-    same crops); ``side`` the long side, in pixels, of a picture of the whole photo (0: none).
-    ``thumbnail``: the small grey picture by which copies are found.
+    ``crop`` is how a further network wants its crop (None: no such network, or it takes the same
+    crops); ``side`` the longer one, in pixels, of a picture of the whole photo (0: none);
+    ``thumbnail``: a small grey one, by which copies are found.
     """
 
     crop: CropSpec | None = None
@@ -139,10 +139,8 @@ NO_VIEWS = ExtraViews()
 THUMBNAIL_SIDE = 64
 """Pixels a side of ``DecodedPhoto.thumbnail``."""
 
-INT8_NAME = "onnx-int8"
-"""The name of an engine or detector that runs a quantized network."""
-INT8_ENDING = "-int8"
-"""Ends the model id of a quantized network: it is nearly but not quite the same."""
+INT8_NAME, INT8_ENDING = "onnx-int8", "-int8"
+"""The name of what runs a quantized network, and how its model id ends: nearly the same network."""
 
 
 def same_network(one: str, other: str) -> bool:
@@ -150,15 +148,7 @@ def same_network(one: str, other: str) -> bool:
     return one.removesuffix(INT8_ENDING) == other.removesuffix(INT8_ENDING)
 
 
-PHOTO_KINDS = (
-    "screenshot",
-    "panorama",
-    "selfie",
-    "portrait",
-    "burst",
-    "motion photo",
-    "edited",
-)
+PHOTO_KINDS = tuple("screenshot,panorama,selfie,portrait,burst,motion photo,edited".split(","))
 """What a file may say it is."""
 
 
