@@ -27,6 +27,7 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+import psutil
 from PIL import Image, ImageOps
 
 from bench.machine import describe
@@ -40,6 +41,7 @@ from tagger.errors import PhotoError
 from tagger.index.reader import open_reader
 from tagger.index.rows import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
+from tagger.library.similar import SimilarPhotos, most_alike
 from tagger.pipeline.grouping import Grouping
 from tagger.records import ExtraViews, FileStat, PhotoFacts
 
@@ -266,7 +268,37 @@ def _drawn_photo(number: int, made: bytes, row: Any) -> SavedPhoto:
 
 
 def search(folder: Path, count: int) -> dict[str, Any]:
-    raise SystemExit("not yet")
+    """Return how quickly photos that look alike are found among so many, and how many of them."""
+    rng = np.random.default_rng(1)
+    store = Store(str(folder))
+    heads = rng.random((count // 200 + 2, 512), np.float32) ** 4
+    for first in range(0, count, 5000):
+        numbers = range(first, min(count, first + 5000))
+        near = heads[rng.integers(0, len(heads), len(numbers))]
+        rows = near + rng.random((len(numbers), 512), np.float32) ** 4 * 0.7
+        made = zip(numbers, rows.astype(np.float32), strict=True)
+        store.save([_drawn_photo(number, bytes(32), row) for number, row in made])
+    store.close()
+    similar, spent, hits = SimilarPhotos(), [], []
+    with open_reader(str(folder)) as reader:
+        started = time.monotonic()
+        similar.like(reader, 1, 12)
+        first_seconds = time.monotonic() - started
+        memory = psutil.Process().memory_info().rss
+        for photo in rng.integers(1, count, 12).tolist():
+            started = time.monotonic()
+            found = similar.like(reader, photo, 10)
+            spent.append(time.monotonic() - started)
+            if len(hits) < 5:
+                exact = {number for number, _ in most_alike(reader, photo, 10)}
+                hits.append(len(exact & {number for number, _ in found}) / 10)
+    return {
+        "photos": count,
+        "first_question_seconds": round(first_seconds, 1),
+        "question_ms": round(1000 * float(np.median(spent)), 1),
+        "memory_mb": round(memory / 1e6),
+        "recall_at_10": round(float(np.mean(hits)), 3),
+    }
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ COMMANDS = {
     "scan": ("control", "Have the daemon scan a folder now."),
     "take-over": ("take_over", "Write the tags in folders where another tagger does now."),
     "query": ("query", "Find photos by what is in them."),
+    "duplicates": ("duplicates", "Find photos that show the same picture."),
+    "similar": ("duplicates", "Find photos that look like one."),
     "labels": ("labels", "Show the tree of labels, with the number of photos."),
     "show": ("show", "Show all that is known of one photo."),
     "classify": ("classify", "Say what is in photos, without remembering it."),

@@ -23,7 +23,7 @@ from tagger.index.conditions import And, Below, Query, Taken
 from tagger.index.query_fields import is_moment
 from tagger.index.query_parser import parse
 from tagger.index.reader import open_reader
-from tagger.library.search import known_names
+from tagger.library.search import known_names, with_likeness
 from tagger.library.serialize import facts_json, located, tags_json
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ def query_command(
     in:holiday               part of the folder's path; /a/b or ~/b: below that folder
     camera:pixel             part of the camera's name
     source:user              has a keyword of your own (or: model, rule, taught)
-    is:failed                or tagged, untagged, waiting, missing
+    is:failed                or tagged, untagged, waiting, missing, duplicate, burst
+    like:/photos/a.jpg       looks like that photo
+    burst:12                 the series that photo 12 is in
     near:52.5,13.4,10km      latitude, longitude, distance in m, km or mi
     format:heic              the image format
     people:3..               three or more; also people:0, people:1, people:1..4
@@ -115,6 +117,7 @@ def query_command(
             " ".join(words), known_names(reader, config, lambda: vocabulary(config)), least=minimum
         )
         query = located(And((query, *options)) if options else query, config)
+        query = with_likeness(query, reader, config)
         if count:
             number = reader.count(query)
             number = min(number, limit) if limit else number

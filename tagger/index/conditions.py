@@ -193,6 +193,50 @@ class State(NamedTuple):
         )
 
 
+class InGroup(NamedTuple):
+    """In a group of a ``kind`` ("picture", "series" or "stack") with others that are there.
+
+    With ``photo_id`` only in the group of that photo, with ``path`` in that of the photo there.
+    """
+
+    kind: str
+    photo_id: int | None = None
+    path: str | None = None
+
+    def sql(self) -> Sql:
+        one: Sql = ("TRUE", ())
+        if self.photo_id is not None:
+            one = ("g.photo_id = ?", (self.photo_id,))
+        elif self.path is not None:
+            named = "(SELECT id FROM photos WHERE path = ?)"
+            one = (f"g.photo_id = {named}", (_path_bytes(self.path),))
+        groups = f"SELECT g.{self.kind} FROM groups g WHERE g.{self.kind} IS NOT NULL AND {one[0]}"  # noqa: S608
+        together = (
+            f"SELECT g.{self.kind} FROM groups g JOIN photos x ON x.id = g.photo_id"  # noqa: S608
+            f" WHERE g.{self.kind} IN ({groups}) AND x.status IN ('tagged', 'untagged')"
+            f" GROUP BY g.{self.kind} HAVING count(*) > 1"
+        )
+        return (
+            f"p.id IN (SELECT photo_id FROM groups WHERE {self.kind} IN ({together}))",  # noqa: S608
+            one[1],
+        )
+
+
+class Like(NamedTuple):
+    """Photos that look like the one at ``path``: ``found``, which are looked for by features.
+
+    None: they were not looked for yet; then the same picture is meant.
+    """
+
+    path: str
+    found: tuple[int, ...] | None = None
+
+    def sql(self) -> Sql:
+        if self.found is None:
+            return InGroup("picture", path=self.path).sql()
+        return "p.id IN (SELECT value FROM json_each(?))", (json.dumps(self.found),)
+
+
 class Near(NamedTuple):
     """Taken within ``radius`` kilometres of a place in degrees, north and east positive."""
 

@@ -59,6 +59,27 @@ class Groups:
         sql = f"SELECT count(*) FROM photos p WHERE grouped IS NULL AND {_THERE}"
         return int(self._rows(sql, ())[0][0])
 
+    def count_unhashed(self) -> int:
+        """Return how many photos have no hash of their picture yet."""
+        sql = (
+            "SELECT count(*) FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"
+            f" WHERE r.picture_hash IS NULL AND {_THERE}"
+        )
+        return int(self._rows(sql, ())[0][0])
+
+    def same_bytes(self, ids: Iterable[int]) -> list[tuple[int, int]]:
+        """Return pairs of photos with the same bytes, the first of them among ``ids``."""
+        found: list[tuple[int, int]] = []
+        for part in _parts(ids):
+            rows = self._rows(
+                "SELECT o.id, p.id FROM photos o JOIN photos p ON p.content_hash = o.content_hash"
+                " WHERE o.id IN (SELECT value FROM json_each(?)) AND p.id != o.id"
+                f" AND o.content_hash != x'' AND {_THERE}",
+                (json.dumps(part),),
+            )
+            found += [(row[0], row[1]) for row in rows]
+        return found
+
     def every(self, kind: Kind) -> dict[int, list[int]]:
         """Return all groups of a kind with two photos that are there, or more, by number."""
         found: dict[int, list[int]] = {}

@@ -15,8 +15,11 @@ from tagger.index.conditions import (
     Camera,
     Format,
     InFolder,
+    InGroup,
     Kind,
+    Like,
     Near,
+    Or,
     People,
     Query,
     Source,
@@ -111,8 +114,32 @@ def _source(value: str, column: int, _: date) -> Query:
     return Source(_choice(value.lower(), column, ("model", "user", "rule", "taught")))
 
 
+_GROUPED = {"duplicate": "picture", "burst": "series"}
+
+
 def _is(value: str, column: int, _: date) -> Query:
-    return State(tuple(_choice(one, column, STATES) for one in re.split("[|,]", value.lower())))
+    known = (*STATES, *_GROUPED)
+    words = [_choice(one, column, known) for one in re.split("[|,]", value.lower())]
+    states = tuple(word for word in words if word in STATES)
+    parts: list[Query] = [InGroup(_GROUPED[word]) for word in words if word in _GROUPED]
+    parts += [State(states)] if states else []
+    return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+
+def _burst(value: str, column: int, _: date) -> Query:
+    if not re.fullmatch("[0-9]{1,18}", value):
+        raise error_at(
+            f"`{value}` is no photo's number" if value else "a number is missing",
+            column,
+            "write burst:12 with the number of one of its photos, see `tagger duplicates --bursts`",
+        )
+    return InGroup("series", int(value))
+
+
+def _like(value: str, column: int, _: date) -> Query:
+    if not value:
+        raise error_at("a photo is missing", column, 'write like:/photos/a.jpg, or like:"a b.jpg"')
+    return Like(os.path.abspath(os.path.expanduser(value)))
 
 
 def _choice(value: str, column: int, choices: tuple[str, ...]) -> str:
@@ -173,6 +200,8 @@ FIELDS: dict[str, Callable[[str, int, date], Query]] = {
     "format": _format,
     "people": _people,
     "kind": _kind,
+    "burst": _burst,
+    "like": _like,
 }
 FIELDS_HELP: dict[str, tuple[str, str]] = {
     "taken": (
@@ -186,7 +215,11 @@ FIELDS_HELP: dict[str, tuple[str, str]] = {
     ),
     "camera": ("`camera:pixel`", "part of the camera's name"),
     "source": ("`source:user`", "has a keyword of your own (or `model`, `rule`, `taught`)"),
-    "is": ("`is:failed`", "also `tagged`, `untagged`, `waiting`, `missing`"),
+    "is": (
+        "`is:failed`",
+        "also `tagged`, `untagged`, `waiting`, `missing`; `duplicate` (there is a copy of it) and"
+        " `burst` (one of a series)",
+    ),
     "near": (
         "`near:52.5,13.4,10km`",
         "latitude, longitude and distance in `m`, `km` or `mi`",
@@ -202,6 +235,8 @@ FIELDS_HELP: dict[str, tuple[str, str]] = {
         "what the file says it is; also `panorama`, `selfie`, `portrait`, `burst`, `motion`,"
         " `edited`",
     ),
+    "burst": ("`burst:12`", "the series that the photo with this number is in"),
+    "like": ("`like:/photos/a.jpg`", "looks like that photo, by what the network sees in it"),
 }
 """An example of each field and what it finds, for ``docs/commands.md``."""
 

@@ -126,6 +126,13 @@ class Reader:
         """Return the row of the photo at ``path``."""
         return shared_queries.photo(self._db, path)
 
+    def photo_of(self, photo_id: int) -> PhotoRow | None:
+        """Return the row of the photo with an id."""
+        from tagger.index.rows import photo_row
+
+        row = self._db.execute("SELECT * FROM photos WHERE id = ?", (photo_id,)).fetchone()
+        return photo_row(row) if row is not None else None
+
     def tags(self, photo_id: int) -> tuple[Tag, ...]:
         """Return the tags of a photo in the order they were chosen."""
         return shared_queries.tags(self._db, photo_id)

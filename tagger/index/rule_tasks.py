@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from tagger.errors import StateError
 from tagger.index.decision_sync import deciding
 from tagger.index.row_writes import copy_decisions, path_of, set_stat
 from tagger.index.store import Store
@@ -157,6 +158,35 @@ class RuleTasks:
         with self._store.transaction() as db:
             db.execute("INSERT OR IGNORE INTO rule_tags VALUES (?, ?)", (task.photo_id, label))
             db.execute("UPDATE photos SET keywords_hash = NULL WHERE id = ?", (task.photo_id,))
+
+    def add(self, photo_id: int, rule: str, action: str) -> Task:
+        """Write down what is to be done with a photo by who asks for it, and not by the daemon.
+
+        Raise StateError for a photo that is not in the index.
+        """
+        with self._store.transaction() as db:
+            db.execute(
+                "INSERT INTO rule_tasks (photo_id, rule, action, state, path, made_at)"
+                " SELECT id, ?, ?, 'due', path, ? FROM photos WHERE id = ?"
+                " ON CONFLICT (photo_id, rule, action) DO UPDATE SET state = 'due',"
+                " path = excluded.path, target = NULL, files = '[]', tries = 0, due_at = NULL,"
+                " ended_at = NULL, made_at = excluded.made_at, reason = ''",
+                (rule, action, self._store.now(), photo_id),
+            )
+            row = db.execute(
+                "SELECT * FROM rule_tasks WHERE photo_id = ? AND rule = ? AND action = ?",
+                (photo_id, rule, action),
+            ).fetchone()
+        if row is None:
+            raise StateError(f"photo {photo_id} is not in the index", "try again")
+        return _task(row)
+
+    def done_by(self, rule: str) -> list[Task]:
+        """Return what was done by a rule and not undone, the latest first."""
+        rows = self._store.read(
+            "SELECT * FROM rule_tasks WHERE rule = ? AND state = 'done' ORDER BY id DESC", (rule,)
+        )
+        return list(map(_task, rows))
 
     def end(self, task: Task, state: str = "done", reason: str = "") -> None:
         """Note that a task is done, or given up ("failed"), or "undone"."""

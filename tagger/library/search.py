@@ -16,7 +16,7 @@ import json
 from typing import NamedTuple
 
 from tagger.config.schema import Config
-from tagger.index.conditions import STATES, And, Query, Sql, State, Taken
+from tagger.index.conditions import STATES, And, Like, Not, Or, Query, Sql, State, Taken
 from tagger.index.query_parser import parse
 from tagger.index.reader import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
@@ -88,7 +88,28 @@ def search(
 
 def parsed(reader: Reader, config: Config, known: Vocabulary, text: str) -> Query:
     """Return the query ``text``; raise as :func:`search`."""
-    return located(parse(text, known_names(reader, config, lambda: known)), config)
+    query = parse(text, known_names(reader, config, lambda: known))
+    return with_likeness(located(query, config), reader, config)
+
+
+def with_likeness(query: Query, reader: Reader, config: Config) -> Query:
+    """Return ``query`` with the photos looked up that are like others (`like:`)."""
+    if isinstance(query, And | Or):
+        parts = tuple(with_likeness(part, reader, config) for part in query.parts)
+        return query._replace(parts=parts)
+    if isinstance(query, Not):
+        return Not(with_likeness(query.part, reader, config))
+    if not isinstance(query, Like):
+        return query
+    from tagger.library.similar import LIKE, LIKE_LEAST, most_alike
+    from tagger.system.known_paths import known_path
+
+    row = reader.photo(known_path(query.path, [root.path for root in config.watch]))
+    if row is None:
+        return query._replace(found=())
+    found = most_alike(reader, row.id, LIKE)
+    alike = (number for number, score in found if score >= LIKE_LEAST)
+    return query._replace(found=(row.id, *alike))
 
 
 def find_one(reader: Reader, photo_id: int) -> Found | None:

@@ -113,7 +113,9 @@ class Grouping:
         """Write down which photos show the same picture as one of ``ids``."""
         matcher = self._loaded(ids)
         matches = sorted(matcher.matches(ids), key=lambda match: match.difference)
+        identical = self._groups.same_bytes(ids)
         concerned = {one for match in matches for one in match[:2]} | set(ids)
+        concerned.update(other for _, other in identical)
         shots = {number: Shot(*row) for number, row in self._groups.shots(concerned).items()}
         fresh = set(ids)
         former = self._groups.of(concerned)
@@ -135,13 +137,13 @@ class Grouping:
                 shots.update((number, Shot(*row)) for number, row in rows.items())
             if one not in shots or other not in shots:
                 return False
+            digest = shots[one].content_hash
+            if digest and digest == shots[other].content_hash:
+                return False
             return different_shots(shots[one], shots[other])
 
-        links = [
-            (match.one, match.other)
-            for match in matches
-            if match.one in shots and match.other in shots
-        ]
+        links = [*identical, *((match.one, match.other) for match in matches)]
+        links = [link for link in links if link[0] in shots and link[1] in shots]
         self._write("picture", ids, joined(links, members, apart))
 
     def _join_stacks(self, shots: Iterable[Shot]) -> None:

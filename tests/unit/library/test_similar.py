@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tagger.index.reader import open_reader
 from tagger.index.rows import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
-from tagger.library.similar import KEPT_SECONDS, SimilarPhotos
+from tagger.library.similar import KEPT_SECONDS, SimilarPhotos, most_alike
 from tagger.records import FileStat, PhotoFacts
 
 SIZE = 64
@@ -79,17 +79,47 @@ def test_new_photos_count_at_once_and_changed_ones_later(site, clock):
     assert nearest() == 21
 
 
-def test_memory_is_bounded_and_the_newest_are_compared(site):
+def test_every_photo_is_compared_whichever_block_it_is_in(site, clock):
     rows = features(300)
     rows[0] = rows[299] = rows[150]
-    put(site, rows)
-    similar = SimilarPhotos(max_bytes=100 * SIZE)
+    put(site, rows[:250])
+    similar = SimilarPhotos(block=64, clock=clock)
     with open_reader(str(site.state)) as reader:
-        found = similar.like(reader, 151, 50)
-        assert similar._kept is not None
-        assert similar._kept.rounded.nbytes <= 100 * SIZE
-    assert found[0][0] == 300
-    assert all(number > 200 for number, _ in found)
+        assert similar.like(reader, 151, 1)[0][0] == 1
+    put(site, rows[250:], first=250)
+    with open_reader(str(site.state)) as reader:
+        assert {number for number, _ in similar.like(reader, 151, 2)} == {1, 300}
+    put(site, [features(1, seed=9)[0]], first=0)  # it is another picture now
+    put(site, [rows[150]], first=100)
+    for _ in range(10):  # one block at a time
+        clock.now += KEPT_SECONDS + 1
+        with open_reader(str(site.state)) as reader:
+            found = similar.like(reader, 151, 2)
+    assert {number for number, _ in found} == {101, 300}
+
+
+def test_all_that_are_read_one_by_one_give_the_same(site):
+    rows = features(500)
+    put(site, rows)
+    with open_reader(str(site.state)) as reader:
+        quick, exact = SimilarPhotos().like(reader, 5, 20), most_alike(reader, 5, 20)
+        assert most_alike(reader, 9999, 5) == []
+    assert [number for number, _ in quick] == [number for number, _ in exact]
+    assert [one for _, one in quick] == pytest.approx([one for _, one in exact], abs=1e-3)
+
+
+def test_of_many_photos_few_of_the_nearest_are_lost(site):
+    rng = np.random.default_rng(4)
+    heads = np.maximum(rng.normal(0.2, 1, (120, SIZE)), 0)
+    near = heads[rng.integers(0, 120, 9000)] + rng.normal(0, 0.5, (9000, SIZE))
+    put(site, np.maximum(near, 0).astype(np.float16))
+    hits = 0
+    with open_reader(str(site.state)) as reader:
+        similar = SimilarPhotos()
+        for photo in range(1, 9000, 900):
+            exact = {number for number, _ in most_alike(reader, photo, 10)}
+            hits += len(exact & {number for number, _ in similar.like(reader, photo, 10)})
+    assert hits >= 95
 
 
 def test_photos_of_another_network_are_not_compared(site):

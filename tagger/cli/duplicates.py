@@ -1,0 +1,209 @@
+"""``tagger duplicates`` and ``tagger similar``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from tagger.cli.common import (
+    ask_known,
+    ask_path,
+    config_or_default,
+    json_option,
+    leave_folder,
+    print_json,
+    print_paths,
+    read_config,
+)
+from tagger.cli.terminal import is_terminal, raw
+from tagger.errors import ConfigError, StateError, TaggerError
+from tagger.index.reader import open_reader
+from tagger.index.store import Store
+from tagger.system.logs import printable
+from tagger.system.state_dir import daemon_runs
+
+if TYPE_CHECKING:
+    from tagger.config.schema import Config
+    from tagger.library.duplicates import Group
+
+
+@click.command("duplicates")
+@click.option("--in", "folder", metavar="FOLDER", help="Only photos below this folder.")
+@click.option(
+    "--min-size", "least", type=click.IntRange(2), default=2, help="Groups of so many photos."
+)
+@click.option("--bursts", is_flag=True, help="Series of shots instead of copies.")
+@click.option("--null", is_flag=True, help="End each path with a NUL, each group with another.")
+@json_option
+@click.option("--link-to", metavar="DIR", help="Make a folder of links there for each group.")
+@click.option("--move-to", metavar="DIR", help="Move all but the best of each group there.")
+@click.option("--move-back", is_flag=True, help="Bring back what --move-to moved.")
+@click.pass_context
+def duplicates_command(
+    ctx: click.Context,
+    folder: str | None,
+    least: int,
+    bursts: bool,
+    null: bool,
+    as_json: bool,
+    link_to: str | None,
+    move_to: str | None,
+    move_back: bool,
+) -> int:
+    """Print the groups of photos that show the same picture, the best of each first.
+
+    Copies are found that were resized, recompressed, sent, turned, lightly edited or cut, and files
+    of one shot in several formats. The best has the most pixels, then the better format, then the
+    most bytes, then it is the oldest.
+
+    Nothing is ever deleted. --move-to moves the others with their sidecars, over nothing, to a
+    folder that is there; --move-back, or `tagger rules undo PHOTO`, brings them back.
+    """
+    chosen = [
+        name
+        for name, given in {
+            "--null": null, "--json": as_json, "--link-to": link_to, "--move-to": move_to,
+            "--move-back": move_back,
+        }.items()
+        if given
+    ]  # fmt: skip
+    if len(chosen) > 1:
+        raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other; give one of them")
+    if bursts and move_to:
+        raise click.UsageError("--bursts and --move-to exclude each other: shots are no copies")
+    config = read_config(ctx)[0] if move_to or move_back else config_or_default(ctx)
+    if move_back:
+        return _moved_back(config)
+    below = [ask_known(config, folder)] if folder else []
+    target = ask_path(move_to or link_to or "") if move_to or link_to else ""
+    found = _found(config, below, least, bursts)
+    if move_to:
+        return _moved(config, found, target)
+    if link_to:
+        return _linked(found, target)
+    if as_json:
+        from tagger.library.duplicates import group_json
+
+        print_json([group_json(group) for group in found])
+    else:
+        _print(found, null=null)
+    return 0
+
+
+def _found(config: Config, below: list[str], least: int, bursts: bool) -> list[Group]:
+    from tagger.library.duplicates import compare_new, groups
+
+    if not daemon_runs(config.state_dir):
+        with open_reader(config.state_dir) as reader:
+            waiting = reader.groups.count_waiting()
+        if waiting:
+            with contextlib.suppress(StateError):  # another's index: what is known has to do
+                compare_new(config)
+    with open_reader(config.state_dir) as reader:
+        left = reader.groups.count_waiting() + reader.groups.count_unhashed()
+        found = groups(reader, "series" if bursts else "picture", folders=below, least=least)
+    if left:
+        click.echo(f"tagger: {left:,} photos are still to be compared", err=True)
+    return found
+
+
+def _print(found: Iterable[Group], *, null: bool) -> None:
+    if null:
+        sys.stdout.flush()
+        out = raw(sys.stdout).buffer
+        for group in found:
+            out.write(b"".join(os.fsencode(row.path) + b"\0" for row in group.photos) + b"\0")
+        out.flush()
+        return
+    for number, group in enumerate(found):
+        if number:
+            click.echo()
+        if not is_terminal(sys.stdout):
+            print_paths(row.path for row in group.photos)
+            continue
+        for row in group.photos:
+            size = f"{row.stat.size / 1e6:.1f} MB" if row.stat else ""
+            facts = f"{row.facts.width} x {row.facts.height}  {row.facts.format}  {size}"
+            click.echo(f"{printable(row.path)}  ({facts})")
+
+
+def _linked(found: list[Group], folder: str) -> int:
+    from tagger.cli.export import link_photos
+
+    added = failed = 0
+    for group in found:
+        place = os.path.join(folder, f"{group.number:06d}")
+        done = link_photos([(row.path, row.root) for row in group.photos], place)
+        added, failed = added + done.added, failed + done.failed
+    click.echo(f"{added} links in {len(found)} folders in {printable(folder)}")
+    return 2 if failed else 0
+
+
+def _moved(config: Config, found: list[Group], folder: str) -> int:
+    from tagger.library.duplicates import move_others
+
+    if not os.path.isdir(folder):
+        raise ConfigError(f"the folder {folder} is not there", "make it, or mount its disk")
+    leave_folder()
+    with Store(config.state_dir) as store:
+        return _told(move_others(config, store, found, folder))
+
+
+def _moved_back(config: Config) -> int:
+    from tagger.library.duplicates import move_back
+
+    leave_folder()
+    with Store(config.state_dir) as store:
+        return _told(move_back(config, store))
+
+
+def _told(outcomes: Iterable[tuple[str, str | TaggerError]]) -> int:
+    moved, failed = 0, False
+    for path, what in outcomes:
+        if isinstance(what, TaggerError):
+            failed = True
+            print(f"tagger: {printable(str(what))}", file=sys.stderr)
+        else:
+            moved += 1
+            click.echo(printable(f"{path}: {what}"))
+    if not moved and not failed:
+        click.echo("Nothing is to be moved.")
+    return 2 if failed else 0
+
+
+@click.command("similar")
+@click.argument("photo")
+@click.option("--limit", type=click.IntRange(1, 1000), default=12, help="At most so many.")
+@click.option("--null", is_flag=True, help="End each path with a NUL, for xargs -0.")
+@json_option
+@click.pass_context
+def similar_command(ctx: click.Context, photo: str, limit: int, null: bool, as_json: bool) -> None:
+    """Print the photos that look most like PHOTO, the most alike first.
+
+    They have what the network sees in PHOTO; copies of it are found by `tagger duplicates`.
+    """
+    from tagger.library.duplicates import photo_known
+    from tagger.library.similar import most_alike
+
+    config = config_or_default(ctx)
+    path = ask_known(config, photo)
+    with open_reader(config.state_dir) as reader:
+        row = photo_known(reader, path)
+        found = []
+        for number, score in most_alike(reader, row.id, limit + limit // 2 + 8):
+            other = reader.photo_of(number)
+            if other is not None and other.status in ("tagged", "untagged"):
+                found.append((other.path, score))
+    found = found[:limit]
+    if as_json:
+        print_json([{"path": one, "similarity": round(score, 4)} for one, score in found])
+    elif null or not is_terminal(sys.stdout):
+        print_paths((one for one, _ in found), null=null)
+    else:
+        for one, score in found:
+            click.echo(f"{score:.2f}  {printable(one)}")
