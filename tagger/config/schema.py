@@ -140,6 +140,11 @@ class LabelsConfig:
         "`burst`, `motion photo`, `edited`. `tagger query kind:selfie` finds it in any case.",
         False,
     )
+    stacks: bool = setting(
+        "Copies of one picture, and the files of one shot (HEIC, JPEG and RAW), share their tags;\n"
+        "a tag that is taken away from one is taken away from all.",
+        False,
+    )
     crops: Literal[1, 3] = setting(
         "Parts classified of a photo that is not square: 3 finds more, 1 is faster.", 3
     )

@@ -199,6 +199,7 @@ class Worker:
         batch = []
         if not len(self._candidates):
             batch = teaching.take(FEW) or pipeline.completion.take(FEW)
+            batch = batch or pipeline.grouping.take(FEW)
         if not batch:
             rest = [
                 one

@@ -40,7 +40,7 @@ class Group:
 def compare_new(config: Config) -> None:
     """Compare the photos that have not been compared with all others yet. Raise StateError."""
     with Store(config.state_dir) as store:
-        grouping = Grouping(store, config.state_dir)
+        grouping = Grouping(store, config.state_dir, stacks=config.labels.stacks)
         try:
             grouping.run()
         finally:

@@ -33,6 +33,7 @@ from tagger.metadata.user_edits import OVERWRITTEN
 from tagger.metadata.xmp.keywords import keyword_problem
 from tagger.metadata.xmp.packet import clean, key
 from tagger.pipeline.commit import ReadyPhoto, commit_one
+from tagger.pipeline.companions import Companions
 from tagger.pipeline.photo_lock import WAIT_SECONDS, photo_locks
 from tagger.pipeline.tagging import whose
 from tagger.pipeline.write_options import keywords_hash, write_options
@@ -65,6 +66,7 @@ class TagEditor:
         self._config = config
         self._store = store
         self._chooser: Chooser | None = None
+        self._companions = Companions(store, config.labels.stacks)
 
     def known(self) -> list[str]:
         """Return the photos that a removal of everything is about: those not missing."""
@@ -104,6 +106,8 @@ class TagEditor:
         saved = self._saved(row, photo, tags, keywords, digest)
         saved = replace(saved, deleted=deleted, kept_out=not labels)
         commit_one(self._store, ReadyPhoto(saved, write))
+        if deleted:
+            self._companions.make_due([row.id])
         return removal
 
     def remove_all(
@@ -155,7 +159,8 @@ class TagEditor:
         row = self._row(path)
         stones = self._store.tombstones(row.id)
         lifted = tuple(sorted(stones & set(labels) if labels else stones))
-        self._store.lift_tombstones(row.id, lifted)
+        for photo_id in (row.id, *self._companions.of(row.id)):
+            self._store.lift_tombstones(photo_id, lifted)
         self._store.forget_entries(row.id, OVERWRITTEN, LOST)
         if row.keep_out and not labels:
             self._store.keep_out(row.id, False)

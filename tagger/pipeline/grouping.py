@@ -27,6 +27,8 @@ from tagger.duplicates.thumbnails import ThumbnailStore
 from tagger.index.connection import concerns_index
 from tagger.index.groups import GroupWriter, Kind, PictureRow
 from tagger.index.store import Store
+from tagger.pipeline.companions import SHARED
+from tagger.records import Candidate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,13 +50,21 @@ CHAIN = 1_000
 class Grouping:
     """Compares photos and writes down which belong together. Used by one thread.
 
+    ``stacks``: photos of one group share their tags, so that new ones are due to be tagged anew.
     ``clock`` is monotonic seconds.
     """
 
     def __init__(
-        self, store: Store, state_dir: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        state_dir: str,
+        *,
+        stacks: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._store, self._stacks = store, stacks
         self._groups = GroupWriter(store)
+        self._due: list[Candidate] = []
         self._thumbnails = ThumbnailStore(state_dir)
         self._clock = clock
         self._matcher: Matcher | None = None
@@ -64,7 +74,7 @@ class Grouping:
     @property
     def is_done(self) -> bool:
         """Whether every photo has been compared."""
-        return not self._groups.waiting(1)
+        return not self._due and not self._groups.waiting(1)
 
     @property
     def rest(self) -> float | None:
@@ -72,6 +82,11 @@ class Grouping:
         if not self.is_done:
             return 0.0
         return None if self._matcher is None else KEPT_SECONDS
+
+    def take(self, limit: int) -> list[Candidate]:
+        """Return so many photos, at most, that share their tags with others than before."""
+        some, self._due = self._due[:limit], self._due[limit:]
+        return some
 
     def step(self, limit: int = AT_ONCE) -> int:
         """Compare some photos that have not been compared yet; return how many."""
@@ -230,10 +245,26 @@ class Grouping:
         for group in groups:
             wanted.update(dict.fromkeys(group, min(group)))
         before = self._groups.of(wanted)
-        self._groups.save(
-            kind,
-            {one: new for one, new in wanted.items() if before.get(one, {}).get(kind) != new},
-        )
+        former = {one: before.get(one, {}).get(kind) for one in wanted}
+        changed = {one: new for one, new in wanted.items() if former[one] != new}
+        self._groups.save(kind, changed)
+        if self._stacks and kind in SHARED and changed:
+            self._make_due({*changed.values(), *(former[one] for one in changed)}, kind, changed)
+
+    def _make_due(self, groups: Iterable[int | None], kind: Kind, changed: Iterable[int]) -> None:
+        """Have the photos of changed groups be tagged anew."""
+        ids = set(changed)
+        for group in groups:
+            ids |= self._groups.members(kind, group) if group is not None else set()
+        rows = [self._store.photo(shot[1]) for shot in self._groups.shots(ids).values()]
+        there = [row for row in rows if row is not None and row.stat is not None]
+        self._store.forget_keywords([row.path for row in there])
+        known = {one.path for one in self._due}
+        self._due += [
+            Candidate(row.path, row.root, row.stat, row.sidecar)
+            for row in there
+            if row.stat is not None and row.path not in known
+        ]
 
     def _loaded(self, ids: Sequence[int]) -> Matcher:
         """Return the matcher with all photos, ``ids`` as they are now."""

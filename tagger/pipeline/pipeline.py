@@ -40,7 +40,9 @@ class Pipeline:
     ) -> None:
         self._context, self.networks = context, networks
         self.completion = Completion(context, networks)
-        self.grouping = Grouping(context.store, context.config.state_dir)
+        self.grouping = Grouping(
+            context.store, context.config.state_dir, stacks=context.config.labels.stacks
+        )
         self.tagging = Tagging(context, chooser)
         self.teaching = Teaching(
             context, self.tagging.taught, lambda: self.networks.subjects, self.decoded

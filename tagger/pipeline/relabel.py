@@ -59,7 +59,7 @@ def _relabel(
         stored = store.prediction(row.id)
         if stored is None:
             continue
-        stones = store.tombstones(row.id)
+        stones = store.tombstones(row.id) | tagging.companions.tombstones(row.id)
         try:
             evidence = Evidence.from_bytes(stored.evidence)
         except ValueError as error:
@@ -67,7 +67,9 @@ def _relabel(
             store.forget_version([row.path])
             continue
         chosen = tagging.chooser.choose(evidence, row.facts.kinds)
-        chosen = tagging.with_rules(tagging.taught.added(chosen, stored, evidence), (row.id,))
+        chosen = tagging.taught.added(chosen, stored, evidence)
+        chosen = tagging.companions.added(row.id, chosen, tagging.chooser)
+        chosen = tagging.with_rules(chosen, (row.id,))
         tags = () if row.keep_out else tagging.without(stones, chosen)
         root = config.root_of(row.path)
         options = write_options(config, root, row.path)

@@ -24,6 +24,7 @@ from tagger.metadata.safe_write.folder_capabilities import REFUSED
 from tagger.metadata.tag_owner import TagOwner, still_held
 from tagger.metadata.user_edits import OVERWRITTEN
 from tagger.pipeline.commit import ReadyPhoto
+from tagger.pipeline.companions import Companions
 from tagger.pipeline.context import Context
 from tagger.pipeline.job import Job, Recognised
 from tagger.pipeline.same_content import knows_content
@@ -69,7 +70,11 @@ class Tagging:
 
     def __init__(self, context: Context, chooser: Chooser) -> None:
         self.chooser = chooser
-        self.labels_hash = digest_of(chooser.config_hash, repr(write_options(context.config, None)))
+        stacks = context.config.labels.stacks
+        self.labels_hash = digest_of(
+            chooser.config_hash, repr(write_options(context.config, None)), *["stacks"] * stacks
+        )
+        self.companions = Companions(context.store, stacks)
         self._context = context
         self.taught = TaughtTags(context.store, context.config, chooser)
         self._rules = RulePhotos(context.store)
@@ -180,6 +185,8 @@ class Tagging:
                 stones |= store.tombstones(other.id)
                 if other.keep_out and self._context.health.is_online(other.path):
                     keep_out |= is_absent(other.path, other.root)
+        if row is not None:
+            stones |= self.companions.tombstones(row.id)
         return _Decided(stones, keep_out, own)
 
     def _part(self, one: Recognised) -> None:
@@ -206,6 +213,8 @@ class Tagging:
         evidence = Evidence.from_bytes(one.prediction.evidence)
         chosen = self.chooser.choose(evidence, one.facts.kinds)
         chosen = self.taught.added(chosen, one.prediction, evidence)
+        if one.job.row is not None:
+            chosen = self.companions.added(one.job.row.id, chosen, self.chooser)
         rows = {row.id for row in (one.job.row, one.job.source) if row is not None}
         return self.without(stones, self.with_rules(chosen, rows))
 

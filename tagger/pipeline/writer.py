@@ -114,6 +114,10 @@ class WriterStage:
             return False
 
         done = commit(self._context.store, ready, failed)
+        if deleted := [one.saved.path for one in done if one.saved.deleted]:
+            store = self._context.store
+            rows = [row for path in deleted if (row := store.photo(path)) is not None]
+            self._tagging.companions.make_due(row.id for row in rows)
         predictions = [one.saved.prediction for one in done if one.saved.prediction]
         self._thumbnails.add(
             (one.picture_hash, one.thumbnail)
