@@ -156,6 +156,18 @@ class Groups:
                 found[row["photo_id"]] = {k: row[k] for k in KINDS if row[k] is not None}
         return found
 
+    def kept(self, ids: Iterable[int]) -> set[int]:
+        """Return those of the photos that the user chose to keep of their picture."""
+        found: set[int] = set()
+        for part in _parts(ids):
+            rows = self._rows(
+                "SELECT photo_id FROM groups WHERE kept"
+                " AND photo_id IN (SELECT value FROM json_each(?))",
+                (json.dumps(part),),
+            )
+            found |= {row["photo_id"] for row in rows}
+        return found
+
     def members(self, kind: Kind, group: int) -> set[int]:
         """Return the photos of one group, those that are there."""
         rows = self._rows(
@@ -186,6 +198,22 @@ class GroupWriter(Groups):
             db.executemany(
                 f"UPDATE groups SET {kind} = ? WHERE photo_id = ?",
                 [(group, one) for one, group in groups.items()],
+            )
+
+    def keep(self, photo_id: int) -> bool:
+        """Note that a photo is the one to keep of its picture; return whether it has copies."""
+        with self._store.transaction() as db:
+            db.execute(
+                "UPDATE groups SET kept = NULL WHERE picture ="
+                " (SELECT picture FROM groups WHERE photo_id = ?)",
+                (photo_id,),
+            )
+            return (
+                db.execute(
+                    "UPDATE groups SET kept = 1 WHERE photo_id = ? AND picture IS NOT NULL",
+                    (photo_id,),
+                ).rowcount
+                > 0
             )
 
     def compared(self, ids: Iterable[int]) -> None:

@@ -308,6 +308,13 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX groups_stack ON groups (stack) WHERE stack IS NOT NULL;
         """,
     ),
+    (
+        # 1: of all that show the same picture the user wants to keep this one.
+        "0013_kept",
+        """
+        ALTER TABLE groups ADD COLUMN kept INTEGER;
+        """,
+    ),
 )
 
 

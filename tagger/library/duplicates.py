@@ -31,10 +31,14 @@ _QUALITY = {"TIFF": 4, "PNG": 4, "BMP": 3, "HEIF": 3, "AVIF": 3, "JPEG": 2, "WEB
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Photos that belong together, the best first. ``number`` stays as long as they do."""
+    """Photos that belong together, the best first. ``number`` stays as long as they do.
+
+    ``chosen``: the user said which is to be kept.
+    """
 
     number: int
     photos: tuple[PhotoRow, ...]
+    chosen: bool = False
 
 
 def compare_new(config: Config) -> None:
@@ -59,14 +63,29 @@ def groups(
     With ``folders`` only what is below one of them counts.
     """
     found = []
-    every = reader.groups.every(kind)
-    for number, ids in every.items():
+    for number, ids in reader.groups.every(kind).items():
+        if len(ids) < least:
+            continue
         rows = [row for photo_id in ids if (row := reader.photo_of(photo_id)) is not None]
         if folders:
             rows = [row for row in rows if any(is_inside(row.path, one) for one in folders)]
         if len(rows) >= max(least, 2):
-            found.append(Group(number, tuple(sorted(rows, key=_worth))))
-    return sorted(found, key=lambda group: (-len(group.photos), group.photos[0].path))
+            found.append(_group(reader, number, rows))
+    return sorted(found, key=_order)
+
+
+def page_of_groups(reader: Reader, after: int, limit: int) -> tuple[list[Group], int]:
+    """Return some groups of copies, from one place on, and how many there are in all."""
+    every = sorted(reader.groups.every("picture").items(), key=lambda one: (-len(one[1]), one[0]))
+    found = []
+    for number, ids in every[after : after + limit]:
+        rows = [row for photo_id in ids if (row := reader.photo_of(photo_id)) is not None]
+        found.append(_group(reader, number, rows))
+    return found, len(every)
+
+
+def _order(group: Group) -> tuple[int, int]:
+    return -len(group.photos), group.number
 
 
 def group_of(reader: Reader, photo_id: int, kind: Kind) -> Group | None:
@@ -75,8 +94,16 @@ def group_of(reader: Reader, photo_id: int, kind: Kind) -> Group | None:
     if number is None:
         return None
     rows = [reader.photo_of(one) for one in reader.groups.members(kind, number)]
-    photos = tuple(sorted((row for row in rows if row is not None), key=_worth))
-    return Group(number, photos) if len(photos) > 1 else None
+    group = _group(reader, number, [row for row in rows if row is not None])
+    return group if len(group.photos) > 1 else None
+
+
+def _group(reader: Reader, number: int, rows: Sequence[PhotoRow]) -> Group:
+    """Return photos in the order in which they are kept: the one that the user chose first."""
+    kept = reader.groups.kept(row.id for row in rows)
+    return Group(
+        number, tuple(sorted(rows, key=lambda row: (row.id not in kept, *_worth(row)))), bool(kept)
+    )
 
 
 def _worth(row: PhotoRow) -> tuple[object, ...]:
@@ -94,6 +121,7 @@ def group_json(group: Group) -> dict[str, Any]:
     best = group.photos[0]
     return {
         "group": group.number,
+        "chosen": group.chosen,
         "photos": [
             {
                 "id": row.id,

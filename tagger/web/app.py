@@ -29,6 +29,7 @@ from tagger.web.body import FormParser
 from tagger.web.errors import WebError
 from tagger.web.http.request import Refusal
 from tagger.web.routes.api import api
+from tagger.web.routes.duplicates import add_duplicate_routes
 from tagger.web.routes.library import add_library_routes
 from tagger.web.routes.pages import pages
 from tagger.web.services import Services
@@ -109,6 +110,7 @@ def create_app(services: Services) -> Flask:
     )
     answers = api(services)
     add_library_routes(answers, services)
+    add_duplicate_routes(answers, services)
     app.register_blueprint(answers)
     app.register_blueprint(pages(services))
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tagger.config.schema import Config
 from tagger.errors import MetadataError, PhotoError, StateError
+from tagger.index.groups import GroupWriter
 from tagger.index.store import Store
 from tagger.library.edit import TagEditor
 from tagger.metadata.xmp.keywords import keyword_problem
@@ -62,6 +63,14 @@ class Edits:
             raise WebError(f"that cannot be a keyword: {problem}", "write another word")
         with self._untagger(row) as untagger:
             untagger.add(row.path, word)
+
+    def keep(self, row: PhotoRow) -> None:
+        """Note that a photo is to be kept of those that show the same picture."""
+        with self._store() as store:
+            if not GroupWriter(store).keep(row.id):
+                raise WebError(
+                    "there is no other photo of this picture", "nothing is to be chosen", status=409
+                )
 
     def retry(self, row: PhotoRow) -> None:
         """Try a photo again, whether it failed or is tagged."""

@@ -127,6 +127,30 @@ SCHEMAS: dict[str, _Schema] = {
         )
     ),
     "Similar": _list(_record(**_PHOTO, similarity=_NUMBER)),
+    "Chosen": _record(id=_WHOLE, kept=_YES_NO),
+    "Duplicates": _record(
+        groups=_list(
+            _record(
+                group=_WHOLE,
+                chosen=_YES_NO,
+                photos=_list(
+                    _record(
+                        id=_WHOLE,
+                        path=_TEXT,
+                        best=_YES_NO,
+                        same_bytes=_YES_NO,
+                        format=_TEXT,
+                        width=_maybe(_WHOLE),
+                        height=_maybe(_WHOLE),
+                        bytes=_maybe(_WHOLE),
+                        taken_at=_maybe(_TEXT),
+                        camera=_maybe(_TEXT),
+                    )
+                ),
+            )
+        ),
+        count=_WHOLE,
+    ),
     "Suggestions": _list(
         _record(
             text=_TEXT,
@@ -185,6 +209,10 @@ def openapi(languages: Sequence[str], *, top_k: int, most: int, page: int, limit
     lost = _argument("label", _TEXT, "A tag that was removed; all without it.")
     begun = _argument("q", _TEXT | {"maxLength": 2000}, "The beginning of a word.")
     few = _argument("limit", _between(1, similar.MOST, similar.USUAL), "So many at most.")
+    place = _argument(
+        "after", _WHOLE | {"minimum": 0, "default": 0}, "How many groups to pass over."
+    )
+    some = _argument("limit", _between(1, 100, 20), "So many groups at most.")
     words = _argument("limit", _between(1, suggest.MOST, suggest.USUAL), "So many at most.")
     return {
         "openapi": "3.1.0",
@@ -215,6 +243,10 @@ def openapi(languages: Sequence[str], *, top_k: int, most: int, page: int, limit
             "/api/v1/photos/{photo_id}/similar": {
                 "get": _answers(_named("Similar"), [number, few], (400, 404, 503)),
             },
+            "/api/v1/photos/{photo_id}/keep": {
+                "post": _answers(_named("Chosen"), [number], changed)
+            },
+            "/api/v1/duplicates": {"get": _answers(_named("Duplicates"), [place, some])},
             "/api/v1/photos/{photo_id}/tags": {
                 "post": _answers(details, [number, own], changed),
                 "delete": _answers(details, [number, given], changed),

@@ -16,6 +16,7 @@ from tagger.pipeline.write_options import write_options
 from tagger.system.state_dir import daemon_runs
 from tagger.web import inbox, library
 from tagger.web.routes.api import MAX_PAGE, no_photo, query_text, whole_number
+from tagger.web.routes.duplicates import add_duplicate_pages
 from tagger.web.services import Services, Size
 
 MAX_FILES = 50
@@ -110,6 +111,8 @@ def pages(services: Services) -> Blueprint:
                 for row in rows[:MAX_PAGE]
             ]
         return render_template("failures.html", failures=shown, count=len(rows))
+
+    add_duplicate_pages(routes, services)
 
     def _picture(photo_id: int, size: Size) -> Response:
         with services.reader() as reader:
