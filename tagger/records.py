@@ -1,7 +1,6 @@
 """The frozen records that travel from one stage to the next.
 
-Paths are ``str`` as :func:`os.fsdecode` gives them (names that are not UTF-8
-carry surrogates); they are stored as bytes through :func:`os.fsencode`.
+Paths are ``str`` as :func:`os.fsdecode` gives them; they are stored as bytes (:func:`os.fsencode`).
 """
 
 from __future__ import annotations
@@ -144,11 +143,11 @@ INT8_NAME, INT8_ENDING = "onnx-int8", "-int8"
 
 
 def same_network(one: str, other: str) -> bool:
-    """Whether two model ids are of the same network, be it in fp32 or int8."""
+    """Whether two model ids are of the same network, in fp32 or int8."""
     return one.removesuffix(INT8_ENDING) == other.removesuffix(INT8_ENDING)
 
 
-PHOTO_KINDS = tuple("screenshot,panorama,selfie,portrait,burst,motion photo,edited".split(","))
+PHOTO_KINDS = ("screenshot", "panorama", "selfie", "portrait", "burst", "motion photo", "edited")
 """What a file may say it is."""
 
 
@@ -229,9 +228,8 @@ class Box(NamedTuple):
 class Tag:
     """One label on one photo.
 
-    ``label`` is the canonical (English) name and the last element of ``path``, the
-    way from the root of the hierarchy down. ``confidence`` is in 0…1 (1 for a
-    keyword of the user's own, and for the word of a rule).
+    ``label`` is the canonical (English) name, the last element of ``path``, the way from the root
+    of the hierarchy down. ``confidence`` is in 0…1 (1 for the user's keywords, and a rule's word).
     """
 
     label: str

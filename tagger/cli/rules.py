@@ -157,12 +157,12 @@ def _classified(config: Config, paths: list[str]) -> tuple[list[SavedPhoto], boo
 @click.pass_context
 def list_rules(ctx: click.Context, as_json: bool) -> None:
     """Show the rules, how often each was followed, and what failed last."""
-    from tagger.index.rule_tasks import RuleTasks
+    from tagger.index.rule_tasks import failed_tasks, task_counts
 
     config = _config(ctx)
-    with Store(config.state_dir) as store:
-        tasks = RuleTasks(store)
-        counts, failures = tasks.counts(), tasks.failures()
+    with _library(config) as reader:
+        counts = task_counts(reader) if reader is not None else {}
+        failures = failed_tasks(reader) if reader is not None else []
     rules: list[dict[str, Any]] = [
         {
             "rule": rule.key,

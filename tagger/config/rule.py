@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
-from urllib.parse import SplitResult, urlsplit
+from typing import TYPE_CHECKING, Literal
 
 from tagger.config.setting import setting
 from tagger.errors import ConfigError
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 Action = Literal["tag", "copy_to", "move_to", "run", "webhook"]
 ACTIONS: tuple[Action, ...] = ("tag", "copy_to", "move_to", "run", "webhook")
@@ -82,6 +84,10 @@ class Rule:
     @property
     def address(self) -> SplitResult | None:
         """The parts of the webhook's address; None without a sound one."""
+        from urllib.parse import (
+            urlsplit,
+        )  # every command reads the config, few have such an address
+
         try:
             parts = urlsplit(self.webhook or "")
             sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -90,6 +90,10 @@ class Reader:
         from tagger.index.backup import back_up
 
         return back_up(self._db, target, replace=replace)
+
+    def read(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Return what a SELECT finds."""
+        return self._db.execute(sql, values).fetchall()
 
     def find(self, query: Query, *, limit: int | None = None) -> Iterator[Found]:
         """Yield the photos that ``query`` finds with their tags, newest first."""

@@ -116,6 +116,10 @@ class RulePhotos:
                 db.execute("DELETE FROM rule_photos WHERE photo_id = ?", (photo_id,))
         return made
 
+    def has_tags(self) -> bool:
+        """Whether rules have given a tag to any photo."""
+        return bool(self._store.read("SELECT 1 FROM rule_tags LIMIT 1"))
+
     def tags_of(self, photo_ids: Iterable[int]) -> tuple[str, ...]:
         """Return the labels that rules have given to photos, each once."""
         rows = self._store.read(

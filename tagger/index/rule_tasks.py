@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tagger.errors import StateError
 from tagger.index.decision_sync import deciding
@@ -57,6 +57,31 @@ class Task:
     due_at: float | None
     ended_at: float | None
     reason: str
+
+
+class Readable(Protocol):
+    """An index that can be asked: the daemon's, or a reader's."""
+
+    def read(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Return what a SELECT finds."""
+
+
+def task_counts(index: Readable) -> dict[str, dict[str, int]]:
+    """Return, by rule, how many tasks there are of each state."""
+    found: dict[str, dict[str, int]] = {}
+    for row in index.read("SELECT rule, state, count(*) AS n FROM rule_tasks GROUP BY rule, state"):
+        found.setdefault(row["rule"], {})[row["state"]] = row["n"]
+    return found
+
+
+def failed_tasks(index: Readable, limit: int = 20) -> list[Task]:
+    """Return the tasks that failed, or wait for another try, the latest first."""
+    rows = index.read(
+        "SELECT * FROM rule_tasks WHERE state = 'failed' OR (due_at IS NOT NULL AND tries > 0)"
+        " ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+    return list(map(_task, rows))
 
 
 class RuleTasks:
@@ -134,24 +159,6 @@ class RuleTasks:
             (photo_id,),
         )
         return not rows or bool(rows[0]["written"])
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Return, by rule, how many tasks there are of each state."""
-        found: dict[str, dict[str, int]] = {}
-        for row in self._store.read(
-            "SELECT rule, state, count(*) AS n FROM rule_tasks GROUP BY rule, state"
-        ):
-            found.setdefault(row["rule"], {})[row["state"]] = row["n"]
-        return found
-
-    def failures(self, limit: int = 20) -> list[Task]:
-        """Return the tasks that failed, or wait for another try, the latest first."""
-        rows = self._store.read(
-            "SELECT * FROM rule_tasks WHERE state = 'failed' OR (due_at IS NOT NULL AND tries > 0)"
-            " ORDER BY id DESC LIMIT ?",
-            (limit,),
-        )
-        return list(map(_task, rows))
 
     def give_tag(self, task: Task, label: str) -> None:
         """Give a photo the tag of a rule, which is then due to be written."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from tagger.index.rows import PhotoRow
+from tagger.index.rule_photos import RulePhotos
 from tagger.labels.evidence import Evidence
 from tagger.pipeline.context import Context
 from tagger.pipeline.photo_lock import photo_locks
@@ -25,6 +26,7 @@ def relabel(context: Context, tagging: Tagging, handle: Callable[[list[Candidate
     Return how many photos were looked at.
     """
     store, seen, last = context.store, 0, 0
+    has_rules = RulePhotos(store).has_tags()
     while not context.stop.is_set():
         rows = store.stale(tagging.labels_hash, last, CHUNK)
         if not rows:
@@ -38,7 +40,7 @@ def relabel(context: Context, tagging: Tagging, handle: Callable[[list[Candidate
                 for row in store.stale(tagging.labels_hash, last, CHUNK)
                 if row.id <= rows[-1].id and row.path not in busy
             ]
-            _relabel(context, tagging, free, rewrite)
+            _relabel(context, tagging, free, rewrite, has_rules)
         last = rows[-1].id
         # A changed keywords_hash is no change of the file: say that it is due.
         if due := [*busy, *(candidate.path for candidate in rewrite)]:
@@ -50,9 +52,16 @@ def relabel(context: Context, tagging: Tagging, handle: Callable[[list[Candidate
 
 
 def _relabel(
-    context: Context, tagging: Tagging, rows: Sequence[PhotoRow], rewrite: list[Candidate]
+    context: Context,
+    tagging: Tagging,
+    rows: Sequence[PhotoRow],
+    rewrite: list[Candidate],
+    has_rules: bool,
 ) -> None:
-    """Change the index where it alone is concerned; put the other photos into ``rewrite``."""
+    """Change the index where it alone is concerned; put the other photos into ``rewrite``.
+
+    ``has_rules``: rules have given tags to some photo.
+    """
     store, config = context.store, context.config
     only_index: list[tuple[int, tuple[Tag, ...] | None]] = []
     for row in rows:

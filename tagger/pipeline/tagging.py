@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tagger import __version__
@@ -19,10 +19,11 @@ from tagger.labels.evidence import Evidence
 from tagger.metadata.options import Provenance, WriteOptions
 from tagger.metadata.prepare import prepare
 from tagger.metadata.prepared_write import PreparedWrite
-from tagger.metadata.read import read_keywords, read_taken_at
+from tagger.metadata.read import read_keywords, read_tags, read_taken_at
 from tagger.metadata.safe_write.folder_capabilities import REFUSED
 from tagger.metadata.tag_owner import TagOwner, still_held
 from tagger.metadata.user_edits import OVERWRITTEN
+from tagger.metadata.xmp.packet import clean
 from tagger.pipeline.commit import ReadyPhoto
 from tagger.pipeline.companions import Companions
 from tagger.pipeline.context import Context
@@ -30,7 +31,7 @@ from tagger.pipeline.job import Job, Recognised
 from tagger.pipeline.same_content import knows_content
 from tagger.pipeline.taught_tags import TaughtTags
 from tagger.pipeline.write_options import digest_of, keywords_hash, write_options
-from tagger.records import Keyword, Tag
+from tagger.records import Candidate, Keyword, Tag
 from tagger.system.files import is_absent, is_writable, no_descriptors
 from tagger.system.logs import Once
 
@@ -78,6 +79,7 @@ class Tagging:
         self._context = context
         self.taught = TaughtTags(context.store, context.config, chooser)
         self._rules = RulePhotos(context.store)
+        self._words = [clean(rule.tag) for rule in context.config.rules if rule.tag]
         self._once = Once(log)
 
     def prepare(self, one: Recognised) -> TaggedJob:
@@ -215,15 +217,33 @@ class Tagging:
         chosen = self.taught.added(chosen, one.prediction, evidence)
         if one.job.row is not None:
             chosen = self.companions.added(one.job.row.id, chosen, self.chooser)
-        rows = {row.id for row in (one.job.row, one.job.source) if row is not None}
-        return self.without(stones, self.with_rules(chosen, rows))
+        job = one.job
+        rows = {row.id for row in (job.row, job.source) if row is not None}
+        is_first = job.row is None or job.row.tagged_at is None
+        kept = self._kept_in_files(job.candidate) if is_first and self._words else ()
+        return self.without(stones, self.with_rules(chosen, rows, kept))
 
-    def with_rules(self, chosen: tuple[Tag, ...], rows: Collection[int]) -> tuple[Tag, ...]:
-        """Return tags with those that rules have given to a photo, known by the ids ``rows``."""
-        if not rows:
+    def _kept_in_files(self, candidate: Candidate) -> tuple[str, ...]:
+        """Return the rules' words that we once wrote to a photo of which the index knows nothing.
+
+        As when it was lost: the rule is not followed again.
+        """
+        said = read_tags(candidate.path, candidate.root)
+        ours = {path[-1] for path, confidence in said if confidence is not None}
+        return tuple(word for word in self._words if word in ours)
+
+    def with_rules(
+        self, chosen: tuple[Tag, ...], rows: Collection[int], kept: Sequence[str] = ()
+    ) -> tuple[Tag, ...]:
+        """Return tags with those that rules have given to a photo, known by the ids ``rows``.
+
+        ``kept`` are further words.
+        """
+        if not rows and not kept:
             return chosen
         words = {fold(tag.label) for tag in chosen}
-        given = (label for label in self._rules.tags_of(rows) if fold(label) not in words)
+        labels = dict.fromkeys((*self._rules.tags_of(rows), *kept))
+        given = (label for label in labels if fold(label) not in words)
         return (*chosen, *(Tag(label, 1.0, (label,), "rule") for label in given))
 
     @staticmethod

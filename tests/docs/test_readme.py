@@ -66,6 +66,8 @@ ELSEWHERE = {
     "sudo tagger --config /etc/tagger/config.yaml service install": ("systemd", CONTAINER),
     "sudo tagger --config /etc/tagger/config.yaml service uninstall": ("systemd", CONTAINER),
     "systemctl status tagger": ("systemd", CONTAINER),
+    "systemctl edit tagger": ("systemd", CONTAINER),
+    "tagger service install --network": ("systemd", CONTAINER),
     "systemctl reload tagger": ("systemd", CONTAINER),
     "journalctl -u tagger": ("systemd", CONTAINER),
     "loginctl enable-linger": ("systemd", CONTAINER),
@@ -134,6 +136,19 @@ def steps(port: int) -> list[Step]:
         Step("tagger show PHOTO", f"tagger show {photo}", r"(?s)beach.*seaside\.jpg\.xmp"),
         Step("tagger classify PHOTO...", f"tagger classify {photo}", "beach"),
         Step("tagger classify --explain PHOTO", f"tagger classify --explain {photo}", "beach"),
+        Step("tagger rules test", f"tagger rules test {photo} dog.jpg", "(?s)coast.*meets no rule"),
+        Step(
+            "tagger rules test /photos/inbox/IMG_1234.jpg", "tagger rules test nowhere.jpg", code=2
+        ),
+        Step("tagger rules list", "tagger rules list", "no rules"),
+        Step("tagger rules apply", "tagger rules apply", "Nothing is done"),
+        Step(
+            "tagger rules apply --in /photos/2024 --rule papers --yes",
+            "tagger rules apply --in ~/Pictures --yes",
+            "0 actions are done now",
+        ),
+        Step("tagger rules retry", "tagger rules retry", "0 actions"),
+        Step("tagger rules undo PHOTO", f"tagger rules undo {photo}", code=2),
         Step("tagger failures", "tagger failures", r"no photo\.jpg\n.*\n"),
         Step("tagger retry [PHOTO...]", "tagger retry", "1 photo.* will be tried again"),
         Step("tagger untag PHOTO...", f"tagger untag --dry-run {photo}", "would be"),

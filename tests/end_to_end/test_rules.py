@@ -206,6 +206,25 @@ def test_a_move_inside_the_library_keeps_all_that_is_known(home: Home, scenes: l
     assert sorted(left) == sorted([photo.name, f"{photo.name}.xmp", "sorted"])
 
 
+def test_a_rules_tag_outlives_the_index(home: Home, scenes: list[Path]) -> None:
+    home.configure(rules=[{"query": EVERY, "tag": "from a rule"}])
+    home.once()
+    photo = home.inbox / scenes[0].name
+    shutil.copyfile(scenes[0], photo)
+    home.once()
+    beside = Path(f"{photo}.xmp")
+    assert b"from a rule" in beside.read_bytes()
+    for path in home.state.glob("index.*"):
+        path.unlink()
+    home.once()
+    assert b"from a rule" in beside.read_bytes()
+    [tag] = [t for t in home.json("show", str(photo))["tags"] if t["label"] == "from a rule"]
+    assert tag["source"] == "rule"
+    assert home.json("rules", "list")["rules"][0]["counts"] == {}, "but it was not followed again"
+    home.run("untag", str(photo))
+    assert not beside.exists()
+
+
 def test_rules_are_tried_on_photos_anywhere(home: Home, scenes: list[Path]) -> None:
     target = home.folder / "there"
     target.mkdir()

@@ -122,7 +122,14 @@ def _folders(config: Config, rule: Rule, may: May) -> Iterator[Finding]:
                 "name another folder",
             )
         root = config.root_of(folder)
-        if root is not None and key == "copy_to":
+        if root is not None and root.read_only:
+            yield Finding(
+                rule.key,
+                "error",
+                f"{key}: {folder} is in {root.path}, which is `read_only`",
+                "name another folder",
+            )
+        elif root is not None and key == "copy_to":
             yield Finding(
                 rule.key,
                 "warning",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import http.client
 import json
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
 
 from tagger import __version__
 from tagger.config.rule import Rule
 from tagger.errors import RuleError
+
+if TYPE_CHECKING:
+    import http.client
 
 STEP_SECONDS = 0.1
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -85,16 +84,23 @@ def send(
                 f"{shown(rule)} did not answer within {waited:.0f} s", "see whether it runs"
             )
     if errors:
+        from http.client import HTTPException
+
         error = errors[0]
         if isinstance(error, RuleError):
             raise error
-        if not isinstance(error, OSError | http.client.HTTPException | ValueError):
+        if not isinstance(error, OSError | HTTPException | ValueError):
             raise error
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise RuleError(f"cannot reach {shown(rule)}: {why}", "see whether it runs") from error
 
 
 def _post(rule: Rule, body: bytes) -> None:
+    import base64
+    import http.client
+    import ssl
+    from urllib.parse import unquote
+
     address = rule.address
     assert address is not None
     assert address.hostname is not None

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from tagger.config.rule import ACTIONS, Rule
+from tagger.config.schema import Config
 from tagger.errors import IndexNotReadyError, PhotoError, RuleError, TaggerError
 from tagger.index.connection import concerns_index
 from tagger.index.reader import open_reader
@@ -302,8 +303,18 @@ class RuleWorker:
             fresh = time.monotonic() - self._began < FIRST_SECONDS  # it is just being looked at
             self._tasks.postpone(task, SETTLED_SECONDS if fresh else FIRST_SECONDS)
             return
-        folder = rule.copy_to if task.action == "copy_to" else rule.move_to
-        self._transfer.do(task, path, folder or "")
+        folder = (rule.copy_to if task.action == "copy_to" else rule.move_to) or ""
+        if why := read_only(self._context.config, task.action, path, folder):
+            raise RuleError(why, "see `read_only` in the config", permanent=True)
+        self._transfer.do(task, path, folder)
+
+
+def read_only(config: Config, action: str, path: str, folder: str) -> str:
+    """Return why a photo may not be copied or moved: nothing is written into some folders."""
+    places = (folder, path) if action == "move_to" else (folder,)
+    roots = (config.root_of(place) for place in places)
+    kept = next((root.path for root in roots if root is not None and root.read_only), None)
+    return f"nothing is to be written into {kept}, nor taken out of it" if kept else ""
 
 
 def in_order(rules: Collection[Rule]) -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ from tagger.library.daemon_status import (
     STALE_SECONDS,
     DaemonStatus,
     ProgressSnapshot,
+    RulesStatus,
     UnexpectedErrors,
 )
 from tagger.records import Failed, Failure, Skipped, Tag, Tagged, Unchanged
@@ -185,9 +186,13 @@ def test_the_figures_are_those_of_the_record(parts):
                 model="resnet18-abc",
                 progress=ProgressSnapshot(5, 7),
                 errors=UnexpectedErrors(2, "what", 1.0),
+                rules=RulesStatus(4, 5, 6),
             )
         )
         told = figures(parts.port)
+        assert told[("tagger_rules_waiting",)] == 4
+        assert told[("tagger_rule_actions_total", "done")] == 5
+        assert told[("tagger_rule_actions_total", "failed")] == 6
         assert told[("tagger_paused",)] == 1 and told[("tagger_unexpected_errors_total",)] == 2
         assert told[("tagger_remaining_photos",)] == 7
         assert ("tagger_info", "onnx", "resnet18-abc", __version__) in told

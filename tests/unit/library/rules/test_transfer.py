@@ -16,7 +16,7 @@ from tagger.config.schema import Config, WatchRoot
 from tagger.errors import RuleError
 from tagger.index.rows import SavedPhoto
 from tagger.index.rule_photos import RulePhotos
-from tagger.index.rule_tasks import RuleTasks, Task
+from tagger.index.rule_tasks import RuleTasks, Task, failed_tasks
 from tagger.index.store import Store
 from tagger.library.rules import transfer as transfer_module
 from tagger.library.rules.sidecars import renamed, sidecars_among
@@ -213,7 +213,7 @@ def test_what_cannot_be_done_is_taken_back(
     assert contents(library.photos) == library.files
     assert contents(library.target) == {}
     assert library.rows() == [(str(library.photos / "a.jpg"), "tagged")]
-    [task] = library.tasks.failures()
+    [task] = failed_tasks(library.store)
     assert (task.state, task.tries, task.target, task.files) == ("due", 1, None, ())
     library.transfer.do(task, task.path, str(library.target))
     assert contents(library.target) == library.files

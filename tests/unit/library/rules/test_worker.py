@@ -221,3 +221,20 @@ def test_a_rule_that_is_gone_does_nothing(work: Make) -> None:
     other._work()
     assert set(one.states().values()) == {"failed"}
     assert one.found == []
+
+
+def test_a_read_only_folder_stays_as_it_is(work: Make, tmp_path: Path) -> None:
+    moved = tmp_path / ".moved"
+    moved.mkdir()
+    one = work(Rule("dog", move_to="/nowhere"))
+    one.config = replace(
+        one.config,
+        watch=(WatchRoot(str(tmp_path), read_only=True),),
+        rules=(Rule("dog", move_to=str(moved)),),
+    )
+    one.worker = RuleWorker(replace(one.context, config=one.config), one.found.append)
+    one.add("a.jpg", "dog")
+    one.round()
+    assert (tmp_path / "a.jpg").exists()
+    assert one.states() == {"dog move_to": "failed"}
+    assert "nothing is to be written into" in (one.worker.status().last_failure or "")
