@@ -78,7 +78,7 @@ def _relabel(
         chosen = tagging.chooser.choose(evidence, row.facts.kinds)
         chosen = tagging.taught.added(chosen, stored, evidence)
         chosen = tagging.companions.added(row.id, chosen, tagging.chooser)
-        chosen = tagging.with_rules(chosen, (row.id,))
+        chosen = tagging.with_rules(chosen, (row.id,) if has_rules else ())
         tags = () if row.keep_out else tagging.without(stones, chosen)
         root = config.root_of(row.path)
         options = write_options(config, root, row.path)
