@@ -143,13 +143,22 @@ class RuleTasks:
         return list(map(_task, found))
 
     def moved_to(self, photo_id: int) -> str | None:
-        """Return where a photo was moved to by a rule that has not been undone."""
+        """Return where a photo was moved to by a rule, which has not been undone."""
         rows = self._store.read(
             "SELECT target FROM rule_tasks WHERE photo_id = ? AND action = 'move_to'"
-            " AND target IS NOT NULL AND state IN ('begun', 'done') ORDER BY id DESC LIMIT 1",
+            " AND target IS NOT NULL AND state = 'done' ORDER BY id DESC LIMIT 1",
             (photo_id,),
         )
         return os.fsdecode(rows[0]["target"]) if rows else None
+
+    def is_moving(self, photo_id: int | None) -> bool:
+        """Whether a task of a photo was begun and not ended."""
+        return bool(
+            self._store.read(
+                "SELECT 1 FROM rule_tasks WHERE photo_id = ? AND state IN ('begun', 'undoing')",
+                (photo_id,),
+            )
+        )
 
     def is_written(self, photo_id: int) -> bool:
         """Whether the tags of a photo are in its files, as far as they are to be."""

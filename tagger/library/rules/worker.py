@@ -240,6 +240,9 @@ class RuleWorker:
             self._tasks.postpone(task, wait, reason)
 
     def _do(self, task: Task) -> None:
+        if self._tasks.is_moving(task.photo_id):  # where it is to be is not known yet
+            self._tasks.postpone(task, SETTLED_SECONDS)
+            return
         rule, row = self._rules.get(task.rule), self._row(task)
         if rule is None or task.action not in rule.actions:
             self._tasks.end(task, "failed", "the config has no such rule any more")

@@ -161,6 +161,7 @@ def test_the_documents_name_what_there_is_and_its_alerts_ask_for_it(parts):
     text = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
     with parts.metrics() as metrics:
         metrics.use(parts.config, parts.store.counts)
+        metrics.show(replace(parts.status, rules=RulesStatus()))
         there = {key[0] for key in figures(parts.port)}
     there = {re.sub("_(bucket|count|sum)$", "", name) for name in there}
     assert set(re.findall(r"`(tagger_\w+)`", text)) == there

@@ -14,7 +14,7 @@ import pytest
 from tagger.config.rule import Rule
 from tagger.config.schema import Config, WatchRoot
 from tagger.index.rows import SavedPhoto, StoredPrediction
-from tagger.index.rule_tasks import RuleTasks
+from tagger.index.rule_tasks import RuleTasks, TaskFile
 from tagger.index.store import Store
 from tagger.library.rules import webhook
 from tagger.library.rules.worker import GIVE_UP_SECONDS, UNSEEN_SECONDS, RuleWorker
@@ -238,3 +238,25 @@ def test_a_read_only_folder_stays_as_it_is(work: Make, tmp_path: Path) -> None:
     assert (tmp_path / "a.jpg").exists()
     assert one.states() == {"dog move_to": "failed"}
     assert "nothing is to be written into" in (one.worker.status().last_failure or "")
+
+
+def test_a_program_waits_for_a_move_that_was_interrupted(work: Make, tmp_path: Path) -> None:
+    moved, told = tmp_path / ".moved", tmp_path / "told"
+    moved.mkdir()
+    one = work(
+        Rule("dog", move_to=str(moved), run=(program(tmp_path, f'echo "$1" > {told}'), "{path}"))
+    )
+    one.add("a.jpg", "dog")
+    one.worker._decide()
+    move = one.tasks.next_task()
+    assert move is not None
+    file = TaskFile(move.path, str(moved / "a.jpg"), "move")
+    one.tasks.begin(move, file.target, [file], None)
+    program_task = one.tasks.next_task()
+    assert program_task is not None
+    one.worker._attempt(program_task, one.worker._do)
+    assert not told.exists()
+    assert one.tasks.next_task() is None
+    one.now += 10
+    one.round()
+    assert told.read_text() == f"{moved}/a.jpg\n"
