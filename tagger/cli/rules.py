@@ -157,7 +157,7 @@ def _classified(config: Config, paths: list[str]) -> tuple[list[SavedPhoto], boo
 @click.pass_context
 def list_rules(ctx: click.Context, as_json: bool) -> None:
     """Show the rules, how often each was followed, and what failed last."""
-    from tagger.index.rule_tasks import failed_tasks, task_counts
+    from tagger.index.rule_reports import failed_tasks, task_counts
 
     config = _config(ctx)
     with _library(config) as reader:

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from tagger.errors import StateError
 from tagger.index.decision_sync import deciding
@@ -59,31 +59,6 @@ class Task:
     reason: str
 
 
-class Readable(Protocol):
-    """An index that can be asked: the daemon's, or a reader's."""
-
-    def read(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        """Return what a SELECT finds."""
-
-
-def task_counts(index: Readable) -> dict[str, dict[str, int]]:
-    """Return, by rule, how many tasks there are of each state."""
-    found: dict[str, dict[str, int]] = {}
-    for row in index.read("SELECT rule, state, count(*) AS n FROM rule_tasks GROUP BY rule, state"):
-        found.setdefault(row["rule"], {})[row["state"]] = row["n"]
-    return found
-
-
-def failed_tasks(index: Readable, limit: int = 20) -> list[Task]:
-    """Return the tasks that failed, or wait for another try, the latest first."""
-    rows = index.read(
-        "SELECT * FROM rule_tasks WHERE state = 'failed' OR (due_at IS NOT NULL AND tries > 0)"
-        " ORDER BY id DESC LIMIT ?",
-        (limit,),
-    )
-    return list(map(_task, rows))
-
-
 class RuleTasks:
     """What is to be done, and was done, for photos that met rules. For any thread."""
 
@@ -104,7 +79,7 @@ class RuleTasks:
         rows = self._store.read(
             "SELECT * FROM rule_tasks WHERE due_at <= ? ORDER BY id LIMIT 1", (self._store.now(),)
         )
-        return _task(rows[0]) if rows else None
+        return task_of(rows[0]) if rows else None
 
     def next_due(self) -> float | None:
         """Return when the next task is due, in seconds from now; None without any."""
@@ -121,7 +96,7 @@ class RuleTasks:
         rows = self._store.read(
             "SELECT * FROM rule_tasks WHERE state IN ('begun', 'undoing') ORDER BY id"
         )
-        return list(map(_task, rows))
+        return list(map(task_of, rows))
 
     def tasks_of(self, path: str) -> list[Task]:
         """Return the tasks of the photo that is, or was last, called ``path``; the latest first.
@@ -140,7 +115,7 @@ class RuleTasks:
             "SELECT * FROM rule_tasks WHERE photo_id = ? OR target = ? ORDER BY id DESC",
             (rows[0]["photo_id"] if rows else None, name),
         )
-        return list(map(_task, found))
+        return list(map(task_of, found))
 
     def moved_to(self, photo_id: int) -> str | None:
         """Return where a photo was moved to by a rule, which has not been undone."""
@@ -195,14 +170,14 @@ class RuleTasks:
             ).fetchone()
         if row is None:
             raise StateError(f"photo {photo_id} is not in the index", "try again")
-        return _task(row)
+        return task_of(row)
 
     def done_by(self, rule: str) -> list[Task]:
         """Return what was done by a rule and not undone, the latest first."""
         rows = self._store.read(
             "SELECT * FROM rule_tasks WHERE rule = ? AND state = 'done' ORDER BY id DESC", (rule,)
         )
-        return list(map(_task, rows))
+        return list(map(task_of, rows))
 
     def end(self, task: Task, state: str = "done", reason: str = "") -> None:
         """Note that a task is done, or given up ("failed"), or "undone"."""
@@ -325,7 +300,7 @@ class RuleTasks:
     def task(self, task_id: int) -> Task | None:
         """Return a task as it is now; None when it was forgotten."""
         rows = self._store.read("SELECT * FROM rule_tasks WHERE id = ?", (task_id,))
-        return _task(rows[0]) if rows else None
+        return task_of(rows[0]) if rows else None
 
     def _relocate(
         self,
@@ -384,7 +359,8 @@ def _set(db: sqlite3.Connection, task_id: int, **values: object) -> None:
     db.execute(f"UPDATE rule_tasks SET {columns} WHERE id = ?", (*values.values(), task_id))  # noqa: S608
 
 
-def _task(row: sqlite3.Row) -> Task:
+def task_of(row: sqlite3.Row) -> Task:
+    """Return a row of ``rule_tasks`` as a record."""
     return Task(
         id=row["id"],
         photo_id=row["photo_id"],
