@@ -315,7 +315,7 @@ class Teacher:
 
     def suggestions(self) -> list[Suggestion]:
         """Return the user's keywords that could be taught, those first that are learned best."""
-        from tagger.pipeline.lessons import lesson
+        from tagger.pipeline.lessons import lesson, sample
 
         taken = {one.label.casefold() for one in self.labels()}
         model_id = present_network(self._store)
@@ -325,7 +325,8 @@ class Teacher:
             " HAVING photos >= ? ORDER BY photos DESC LIMIT ?",
             (LEAST_KEYWORDS, MOST_SUGGESTED),
         )
-        found = []
+        found, before = [], None
+        usual = sample(self._store, model_id) if rows else []
         for row in rows:
             word = row["label"]
             if word.casefold() in taken or name_problem(word):
@@ -337,10 +338,13 @@ class Teacher:
                 self._store,
                 model_id,
                 self._config.labels.precision,
+                before=before,
+                usual=usual,
                 only=TaughtLabel((word,)),
                 more=own,
             )
             if taught is not None and taught.left_out[0]:
+                before = taught.model
                 scores = taught.left_out[0]
                 share = sum(s >= taught.falls[0].cut for s in scores) / len(scores)
                 found.append(Suggestion(word, row["photos"], share))

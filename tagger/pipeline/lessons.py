@@ -128,18 +128,20 @@ def lesson(
     precision: float,
     *,
     before: TaughtModel | None = None,
+    usual: Sequence[bytes] | None = None,
     only: TaughtLabel | None = None,
     more: Sequence[Example] = (),
 ) -> Lesson | None:
     """Return what can be learned for a network; None where it has seen nothing.
 
-    ``before`` lends its whitening; ``only`` learns one label alone, from ``more`` examples.
+    ``before`` lends its whitening, ``usual`` is a sample drawn already; ``only`` learns one label alone, from ``more`` examples.
     """
     labels = (only,) if only else ask(store, tables.labels)
     examples = [] if only else ask(store, lambda db: tables.examples(db, model_id))
     examples = [*examples, *more]
     size = next((len(one.features) // 2 for one in examples if one.features), 0)
-    library = [blob for blob in sample(store, model_id) if len(blob) == 2 * size]
+    drawn = sample(store, model_id) if usual is None else usual
+    library = [blob for blob in drawn if len(blob) == 2 * size]
     if not size or not library:
         return None
     white = before.whitening if before and before.whitening.size == size else None

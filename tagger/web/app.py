@@ -32,7 +32,9 @@ from tagger.web.routes.api import api
 from tagger.web.routes.duplicates import add_duplicate_routes
 from tagger.web.routes.library import add_library_routes
 from tagger.web.routes.pages import pages
+from tagger.web.routes.teach import add_teaching_routes
 from tagger.web.services import Services
+from tagger.web.teaching import Teaching
 from tagger.web.uploads import too_large
 
 if TYPE_CHECKING:
@@ -111,8 +113,10 @@ def create_app(services: Services) -> Flask:
     answers = api(services)
     add_library_routes(answers, services)
     add_duplicate_routes(answers, services)
+    teaching = Teaching(services.config, services.manager)
+    add_teaching_routes(answers, services, teaching)
     app.register_blueprint(answers)
-    app.register_blueprint(pages(services))
+    app.register_blueprint(pages(services, teaching))
 
     @app.errorhandler(TaggerError)
     def known(error: TaggerError) -> Response:

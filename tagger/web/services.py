@@ -14,6 +14,7 @@ from tagger.index.rows import PhotoRow
 from tagger.index.store import Store
 from tagger.labels.vocabulary import Vocabulary
 from tagger.library.daemon_status import DaemonStatus
+from tagger.library.taught_words import with_taught
 from tagger.records import Outcome, PhotoFacts, Tag
 
 if TYPE_CHECKING:
@@ -103,6 +104,9 @@ class TagCommands(Protocol):
         Raise StateError for a path that is in no watched folder.
         """
 
+    def taught(self) -> str:
+        """Have what was taught learned; return what to say of it."""
+
     def listen(self, hear: Callable[[Outcome], None]) -> Callable[[], None]:
         """Have ``hear`` called with every outcome, in the working thread; it must return at once.
 
@@ -130,3 +134,7 @@ class Services:
     gate: Gate | None = None
     """Asks for the password, when there is one; None: made of the config."""
     closing: threading.Event = field(default_factory=threading.Event)
+
+    def words(self) -> Vocabulary:
+        """Return all labels there are now: those of ``vocabulary``, and those taught."""
+        return with_taught(self.vocabulary, self.config.state_dir)

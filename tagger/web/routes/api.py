@@ -34,7 +34,7 @@ MAX_QUERY = 2_000
 def api(services: Services) -> Blueprint:
     """Return the routes that answer with JSON."""
     routes = Blueprint("api", __name__)
-    config, known = services.config, services.vocabulary
+    config, known = services.config, services.words
 
     @routes.post("/predict")
     def predict() -> Response:
@@ -42,7 +42,7 @@ def api(services: Services) -> Blueprint:
         guess = services.classifier.predict(_upload().stream, tags=False)
         return jsonify(
             [
-                {"label": known.name(label, language), "probability": _percent(probability)}
+                {"label": known().name(label, language), "probability": _percent(probability)}
                 for label, probability in guess.classes[:count]
             ]
         )
@@ -69,7 +69,7 @@ def api(services: Services) -> Blueprint:
         limit = whole_number("limit", search.PAGE, 1, MAX_PAGE)
         after = whole_number("after", 0, 0, 10**18 - 1)
         with services.reader() as reader:
-            page = search.search(reader, config, known, text, after=after, limit=limit)
+            page = search.search(reader, config, known(), text, after=after, limit=limit)
         return jsonify(
             {
                 "photos": [library.gallery_photo_json(found) for found in page.photos],
@@ -81,7 +81,7 @@ def api(services: Services) -> Blueprint:
     def count() -> Response:
         text = query_text()
         with services.reader() as reader:
-            query = search.parsed(reader, config, known, text)
+            query = search.parsed(reader, config, known(), text)
             return jsonify({"count": reader.count(query)})
 
     @routes.get("/api/v1/photos/<photo:photo_id>")
@@ -90,13 +90,13 @@ def api(services: Services) -> Blueprint:
             found = search.find_one(reader, photo_id)
             if found is None:
                 raise no_photo()
-            return jsonify(library.page_photo_json(reader, found, known, config.labels.top_k))
+            return jsonify(library.page_photo_json(reader, found, known(), config.labels.top_k))
 
     @routes.get("/api/v1/labels")
     def labels() -> Response:
         with services.reader() as reader:
             own = [{"label": name, "count": count} for name, count in reader.user_labels()]
-            trees = label_trees_json(known, label_counts(reader, known))
+            trees = label_trees_json(known(), label_counts(reader, known()))
             return jsonify({"labels": trees, "own": own})
 
     @routes.get("/api/v1/failures")
@@ -113,7 +113,7 @@ def api(services: Services) -> Blueprint:
     def description() -> Response:
         return jsonify(
             openapi(
-                known.languages,
+                known().languages,
                 top_k=config.web.top_k,
                 most=MAX_CLASSES,
                 page=search.PAGE,
@@ -126,10 +126,10 @@ def api(services: Services) -> Blueprint:
 
     def _language() -> str:
         language = request.args.get("lang", "en")
-        if language not in known.languages:
+        if language not in known().languages:
             raise WebError(
                 "there are no names in that language",
-                f"set `lang` to one of: {', '.join(known.languages)}",
+                f"set `lang` to one of: {', '.join(known().languages)}",
             )
         return language
 
@@ -138,7 +138,7 @@ def api(services: Services) -> Blueprint:
             "predictions": [
                 {
                     "label": label,
-                    "names": {one: known.name(label, one) for one in known.languages},
+                    "names": {one: known().name(label, one) for one in known().languages},
                     "probability": _percent(probability),
                 }
                 for label, probability in guess.classes[:count]

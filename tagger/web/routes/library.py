@@ -23,9 +23,9 @@ from tagger.web.services import Services
 
 def add_library_routes(routes: Blueprint, services: Services) -> None:
     """Add them to the routes that answer with JSON."""
-    config, known = services.config, services.vocabulary
+    config, known = services.config, services.words
     edits, live = Edits(config, services.manager), EventStream(services)
-    alike, reasons = SimilarPhotos(), Explainer(config, known)
+    alike, reasons = SimilarPhotos(), Explainer(config, services.vocabulary)
 
     def changed(photo_id: int, change: Callable[[PhotoRow], None]) -> Response:
         """Make a change; answer with the photo as it is then."""
@@ -34,7 +34,7 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
         change(row)
         with services.reader() as reader:
             found = _found(reader, photo_id)
-            return jsonify(library.page_photo_json(reader, found, known, config.labels.top_k))
+            return jsonify(library.page_photo_json(reader, found, known(), config.labels.top_k))
 
     @routes.post("/api/v1/photos/<photo:photo_id>/tags")
     def add_tag(photo_id: int) -> Response:
@@ -90,13 +90,13 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
         limit = whole_number("limit", suggest.USUAL, 1, suggest.MOST)
         beginning, language = query_text(), config.labels.language
         with services.reader() as reader:
-            return jsonify(suggest.suggestions(reader, known, beginning, limit, language))
+            return jsonify(suggest.suggestions(reader, known(), beginning, limit, language))
 
     @routes.get("/api/v1/events")
     def events() -> Response:
         text = query_text()
         with services.reader() as reader:
-            query = search.parsed(reader, config, known, text)
+            query = search.parsed(reader, config, known(), text)
         after: int | None = whole_number("after", 0, 0, 10**18 - 1)
         again = request.headers.get("Last-Event-ID", "")
         if re.fullmatch("[0-9]{1,18}", again):

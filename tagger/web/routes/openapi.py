@@ -175,6 +175,24 @@ SCHEMAS: dict[str, _Schema] = {
             retry_at=_maybe(_TEXT),
         )
     ),
+    # `not`: examples that do not show it. `missing`: what is needed before it is given.
+    "Taught": _record(
+        label=_TEXT,
+        path=_TEXTS,
+        synonyms=_TEXTS,
+        examples=_WHOLE,
+        answers=_WHOLE,
+        photos=_WHOLE,
+        missing=_maybe(_TEXT),
+        **{"not": _WHOLE},
+    ),
+    "Keywords": _list(_record(keyword=_TEXT, photos=_WHOLE, found=_NUMBER)),
+    # `doubtful`: it has the keyword, but looks unlike the others. Null: nothing is left to ask.
+    "Question": _record(
+        question=_maybe(
+            _record(id=_WHOLE, path=_TEXT, likely=_NUMBER, doubtful=_YES_NO, view=_TEXT)
+        )
+    ),
     "Status": _record(
         counts={"type": "object", "additionalProperties": _WHOLE},
         running=_YES_NO,
@@ -257,6 +275,7 @@ def openapi(languages: Sequence[str], *, top_k: int, most: int, page: int, limit
             },
             "/api/v1/photos/{photo_id}/retry": {"post": _answers(details, [number], changed)},
             "/api/v1/failures/retry": {"post": _answers(_named("Count"), [], (503,))},
+            **_teaching(),
             "/api/v1/suggest": {"get": _answers(_named("Suggestions"), [begun, words])},
             "/api/v1/events": {
                 "get": _streams(["status: a Status", "photo: a Photo that is new"], [query, after])
@@ -270,6 +289,36 @@ def openapi(languages: Sequence[str], *, top_k: int, most: int, page: int, limit
         # A page without a password asks nobody who comes.
         "security": [{}, {"cookie": []}, {"bearer": []}, {"basic": []}],
         "components": {"schemas": SCHEMAS, "securitySchemes": _SECURITY},
+    }
+
+
+def _teaching() -> _Schema:
+    """Return the routes of taught labels."""
+    label = _argument("label", _TEXT, "A label, or its path with `>`.", needed="Mimi")
+    under = _argument("under", _TEXT, "The label above a new one.")
+    photos = _argument("photos", _TEXT, "Ids, with commas between.", needed="1,2,3")
+    shows = _argument("shows", {"enum": ["yes", "no"], "default": "yes"}, "Whether they show it.")
+    extend = _argument("extend", {"enum": ["yes", "no"], "default": "no"}, "Also one of the tree.")
+    keyword = _argument("keyword", _TEXT, "A keyword of the user's.", needed="garden")
+    photo = _argument("photo", _WHOLE | {"minimum": 1}, "The photo's id.", needed="1")
+    answer = _argument("answer", {"enum": ["yes", "no", "skip"]}, "What it is.", needed="yes")
+    refused = (400, 404, 409, 503)
+    return {
+        "/api/v1/taught": {
+            "get": _answers(_list(_named("Taught")), [], (409, 503)),
+            "delete": _answers(_named("Count"), [label], refused),
+        },
+        "/api/v1/taught/examples": {
+            "post": _answers(_named("Taught"), [label, under, photos, shows, extend], refused)
+        },
+        "/api/v1/taught/suggestions": {
+            "get": _answers(_named("Keywords"), [], (409, 503)),
+            "post": _answers(_named("Taught"), [keyword], refused),
+        },
+        "/api/v1/taught/question": {"get": _answers(_named("Question"), [label], refused)},
+        "/api/v1/taught/answers": {
+            "post": _answers(_named("Question"), [label, photo, answer], refused)
+        },
     }
 
 

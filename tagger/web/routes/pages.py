@@ -17,17 +17,19 @@ from tagger.system.state_dir import daemon_runs
 from tagger.web import inbox, library
 from tagger.web.routes.api import MAX_PAGE, no_photo, query_text, whole_number
 from tagger.web.routes.duplicates import add_duplicate_pages
+from tagger.web.routes.teach import state_json
 from tagger.web.services import Services, Size
+from tagger.web.teaching import Teaching
 
 MAX_FILES = 50
 """Pictures that the page takes at once."""
 
 
-def pages(services: Services) -> Blueprint:
+def pages(services: Services, teaching: Teaching) -> Blueprint:
     """Return the routes that answer with HTML and pictures."""
     routes = Blueprint("pages", __name__)
-    config, known = services.config, services.vocabulary
-    reasons = Explainer(config, known)
+    config, known = services.config, services.words
+    reasons = Explainer(config, services.vocabulary)
 
     @routes.get("/")
     def classify() -> str:
@@ -46,9 +48,9 @@ def pages(services: Services) -> Blueprint:
         error, found, count, newest = None, search.Page((), False), 0, 0
         with services.reader() as reader:
             try:
-                query = search.parsed(reader, config, known, text)
+                query = search.parsed(reader, config, known(), text)
                 newest = reader.newest_id()
-                found = search.search(reader, config, known, text, after=after, limit=search.PAGE)
+                found = search.search(reader, config, known(), text, after=after, limit=search.PAGE)
                 count = reader.count(query)
             except QueryError as problem:
                 error = problem
@@ -69,11 +71,11 @@ def pages(services: Services) -> Blueprint:
             found = search.find_one(reader, photo_id)
             if found is None:
                 raise no_photo()
-            shown = library.page_photo_json(reader, found, known, config.labels.top_k)
+            shown = library.page_photo_json(reader, found, known(), config.labels.top_k)
             why = reasons.of(reader, found)
         above = {label for tag in shown["tags"] for label in tag["path"][:-1]}
         for tag in shown["tags"]:
-            tag["zh"] = known.name(tag["label"], "zh")
+            tag["zh"] = known().name(tag["label"], "zh")
             tag["above"] = tag["label"] in above
         options = write_options(config, config.root_of(found.row.path), found.row.path)
         writes = options.target != "none" and not options.read_only
@@ -98,9 +100,13 @@ def pages(services: Services) -> Blueprint:
     @routes.get("/labels")
     def labels() -> str:
         with services.reader() as reader:
-            tree = label_trees_json(known, label_counts(reader, known))
+            tree = label_trees_json(known(), label_counts(reader, known()))
             own = reader.user_labels()
         return render_template("labels.html", tree=tree, own=own)
+
+    @routes.get("/taught")
+    def taught() -> str:
+        return render_template("taught.html", labels=[state_json(one) for one in teaching.states()])
 
     @routes.get("/failures")
     def failures() -> str:

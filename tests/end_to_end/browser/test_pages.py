@@ -69,6 +69,18 @@ def failures(opens: Opens, scenes: list[Path], _: Site) -> Page:
     return opens("/failures")
 
 
+def selecting(opens: Opens, scenes: list[Path], _: Site) -> Page:
+    page = opens("/library?q=mountain")
+    page.get_by_role("button", name="Select").click()
+    page.locator("#photos > li").first.click()
+    expect(page.locator("#chosen")).to_have_text("1 photo selected")
+    return page
+
+
+def taught(opens: Opens, scenes: list[Path], _: Site) -> Page:
+    return opens("/taught")
+
+
 def not_found(opens: Opens, scenes: list[Path], _: Site) -> Page:
     return opens("/photos/999999")
 
@@ -79,7 +91,7 @@ def login(opens: Opens, scenes: list[Path], locked: Site) -> Page:
 
 PAGES = [
     classify, results, library, mistaken_search, nothing_found, photo, labels, failures, not_found,
-    login,
+    login, selecting, taught,
 ]  # fmt: skip
 
 
