@@ -134,7 +134,8 @@ def lesson(
 ) -> Lesson | None:
     """Return what can be learned for a network; None where it has seen nothing.
 
-    ``before`` lends its whitening, ``usual`` is a sample drawn already; ``only`` learns one label alone, from ``more`` examples.
+    ``before`` lends its whitening, ``usual`` is a sample drawn already; ``only`` learns one label
+    alone, from ``more`` examples.
     """
     labels = (only,) if only else ask(store, tables.labels)
     examples = [] if only else ask(store, lambda db: tables.examples(db, model_id))
