@@ -72,6 +72,7 @@ def test_digikam_renames_photo_and_sidecar(target: str, home, tagged) -> None:
     program.import_(file)
     program.tags.append("Rex")
     program.write(file)
+    home.once()
     shown = seen(home, moved(photo, ".xmp"), before)
     assert (tags_in(shown, "user"), shown["overwritten"]) == (["Rex"], [])
 
