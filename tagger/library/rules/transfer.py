@@ -85,6 +85,8 @@ class Transfer:
     def resume(self, task: Task) -> None:
         """Go on with what a crash, or an error, interrupted. Raise as :meth:`do`."""
         with self._alone(task.path), self._alone(task.target or task.path):
+            if not self._is_still(task):
+                return  # another process has ended it
             # The row may have been led back meanwhile, by a scan that found the photo.
             if task.state == "undoing":
                 self._tasks.begin_undo(task, self._watched(_photo_of(task)))
@@ -100,11 +102,18 @@ class Transfer:
         Raise RuleError when something is in the way; nothing has changed then.
         """
         with self._alone(task.path), self._alone(task.target or task.path):
+            if not self._is_still(task):
+                raise BusyError(f"{task.path} is being changed by somebody else", "try again later")
             if task.action == "move_to":
                 task = self._with_new_sidecars(task)
                 self._check_way_back(task)
             self._tasks.begin_undo(task, self._watched(_photo_of(task)))
             return self._carry_back(task)
+
+    def _is_still(self, task: Task) -> bool:
+        """Whether a task is in the state in which it was read."""
+        now = self._tasks.task(task.id)
+        return now is not None and now.state == task.state
 
     @contextmanager
     def _alone(self, path: str) -> Iterator[None]:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -341,3 +342,15 @@ def test_of_two_photos_of_one_name_the_last_comes_back(library: Library) -> None
     assert (library.photos / "a.jpg").read_bytes() == b"the next day"
     [error] = undo_rules(library.config, library.store, str(library.target / "a.jpg"))
     assert "is another file by now" in str(error)
+
+
+def test_what_another_process_has_ended_is_left_alone(library: Library) -> None:
+    task = library.task("move_to")
+    library.transfer.do(task, task.path, str(library.target))
+    [done] = library.tasks.tasks_of(task.path)
+    library.transfer.undo(done)
+    library.transfer.resume(replace(done, state="begun"))  # as it was read before
+    assert contents(library.photos) == library.files
+    with pytest.raises(BusyError):
+        library.transfer.undo(done)
+    assert contents(library.photos) == library.files
