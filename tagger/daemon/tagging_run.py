@@ -37,11 +37,11 @@ QUIET_SECONDS = 0.5
 class KnownFolders:
     """Notes, once, which folders have been looked through, with all that was in them then.
 
-    From then on a photo that is seen first is new to the rules.
+    From then on a photo that is seen first is new to the rules. ``clock`` is monotonic seconds.
     """
 
-    def __init__(self, photos: RulePhotos) -> None:
-        self._photos, self._known = photos, photos.scanned()
+    def __init__(self, photos: RulePhotos, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._photos, self._known, self._clock = photos, photos.scanned(), clock
         self._lock = threading.Lock()
         self._quiet_since: float | None = None
 
@@ -50,7 +50,7 @@ class KnownFolders:
         with self._lock:
             if {*scanned} <= self._known:
                 return
-            now = time.monotonic()
+            now = self._clock()
             if queued or self._quiet_since is None:
                 self._quiet_since = None if queued else now
             elif now - self._quiet_since >= QUIET_SECONDS:
