@@ -33,7 +33,8 @@ NEAR = 0.87
 """The cosine along these directions from which on pictures are candidates…"""
 NEIGHBOURS = 6
 """…the nearest so many of them."""
-_TOGETHER = 64
+_TOGETHER, _BLOCK = 64, 65_536
+"""Photos of which so many others are looked through at a time: 16 MB."""
 _COMPARED = 256
 """Pairs that are compared at a time; each takes some 0.2 MB."""
 
@@ -141,18 +142,19 @@ class Matcher:
         return close, far
 
     def _by_features(self, places: NDArray[np.int64]) -> list[tuple[int, int]]:
-        reduced = self._reduced[: self._count]
-        cosines = reduced[places] @ reduced.T
-        cosines[np.arange(len(places)), places] = 0
+        wanted = self._reduced[places]
+        near: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
+        for first in range(0, self._count, _BLOCK):
+            cosines = wanted @ self._reduced[first : min(first + _BLOCK, self._count)].T
+            rows, columns = np.nonzero(cosines >= NEAR)
+            near.append((rows, columns + first, cosines[rows, columns]))
+        rows, others, values = (np.concatenate(column) for column in zip(*near, strict=True))
         found: list[tuple[int, int]] = []
-        rows, columns = np.nonzero(cosines >= NEAR)
-        starts = np.searchsorted(rows, np.arange(len(places) + 1))
         for number, place in enumerate(places.tolist()):
-            others = columns[starts[number] : starts[number + 1]]
-            if len(others) > NEIGHBOURS:
-                values = cosines[number, others]
-                others = others[np.argpartition(-values, NEIGHBOURS)[:NEIGHBOURS]]
-            found += [(place, int(other)) for other in others]
+            mine = np.flatnonzero((rows == number) & (others != place))
+            if len(mine) > NEIGHBOURS:
+                mine = mine[np.argpartition(-values[mine], NEIGHBOURS)[:NEIGHBOURS]]
+            found += [(place, int(other)) for other in others[mine]]
         return found
 
     def _compared_by_hash(self, pairs: Sequence[tuple[int, int, int, int]]) -> list[Match]:

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 128
+AT_ONCE = 512
 """Photos that are compared in one step."""
 READ_AT_ONCE = 2_000
-KEPT_SECONDS = 600.0
+KEPT_SECONDS = 3600.0
 """After so long without anything to compare the memory is given back."""
 CHAIN = 1_000
 """Photos that are looked through for one series, each within a minute of the next."""
