@@ -99,6 +99,19 @@ ELSEWHERE = {
         "tagger retry --all",
     ),
     ("photos of one kind", "tests/end_to_end/test_teach.py"),
+) | dict.fromkeys(
+    (
+        "tagger duplicates",
+        "tagger duplicates --bursts",
+        "tagger duplicates --in ~/Photos/phone --min-size 3 --json",
+        "tagger duplicates --link-to ~/copies",
+        "tagger duplicates --move-to ~/aside",
+        "tagger duplicates --move-back",
+        "tagger similar PHOTO",
+        "tagger similar ~/Photos/cat.jpg --limit 20",
+        "tagger rules undo PHOTO",
+    ),
+    ("copies of photos", "tests/end_to_end/test_duplicates.py"),
 )
 """What a command needs that is not here, and where it is run instead."""
 
