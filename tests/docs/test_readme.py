@@ -35,83 +35,90 @@ INSTALL = "tests/machine/test_install.py"  # in a fresh Debian: `make test-insta
 DOWNLOAD = "tests/unit/cli/test_model.py"  # from a server that the test starts
 IMAGE = "tests/machine/test_container_image.py"  # with podman, and with Docker
 
-ELSEWHERE = {
-    # needs root, apt and a package index
-    "sudo apt install pipx": ("apt", INSTALL),
-    "sudo apt install python3-venv": ("apt", INSTALL),
-    'pipx install --pip-args="-c requirements.lock --extra-index-url'
-    ' https://download.pytorch.org/whl/cpu" .': ("a package index", INSTALL),
-    "sudo python3 -m venv /opt/tagger/.venv": ("root", INSTALL),
-    "sudo /opt/tagger/.venv/bin/pip install -c requirements.lock --extra-index-url"
-    " https://download.pytorch.org/whl/cpu .": ("a package index", INSTALL),
-    "sudo ln -s /opt/tagger/.venv/bin/tagger /usr/local/bin/": ("root", INSTALL),
-    "pipx install --force": ("a package index", INSTALL),
-    "pipx uninstall tagger": ("pipx", INSTALL),
-    "sudo rm -r /opt/tagger /usr/local/bin/tagger": ("root", INSTALL),
-    "crontab -e": ("cron", INSTALL),
-    # needs an engine for containers and a base image
-    "podman build --format docker -t tagger .": ("an engine", IMAGE),
-    "docker build -f Containerfile -t tagger .": ("an engine", IMAGE),
-    'podman run -d --name tagger --network none --user "$(id -u):$(id -g)" --userns keep-id'
-    " -v ~/Pictures:/photos -v ~/tagger-state:/var/lib/tagger tagger": ("an engine", IMAGE),
-    "mkdir -p ~/tagger-state": ("the line above", IMAGE),
-    "podman exec tagger tagger query dog": ("an engine", IMAGE),
-    "podman healthcheck run tagger": ("an engine", IMAGE),
-    "podman stop": ("an engine", IMAGE),
-    "podman run --rm --entrypoint cat tagger /etc/tagger/config.yaml": ("an engine", IMAGE),
-    "podman run -it --rm tagger web password": ("an engine", IMAGE),
-    # needs root and a running systemd
-    "sudo tagger --config /etc/tagger/config.yaml init /home/alice/Pictures": ("root", CONTAINER),
-    "sudo tagger --config /etc/tagger/config.yaml model download": ("weights", DOWNLOAD),
-    "sudo tagger --config /etc/tagger/config.yaml service install": ("systemd", CONTAINER),
-    "sudo tagger --config /etc/tagger/config.yaml service uninstall": ("systemd", CONTAINER),
-    "systemctl status tagger": ("systemd", CONTAINER),
-    "systemctl edit tagger": ("systemd", CONTAINER),
-    "tagger service install --network": ("systemd", CONTAINER),
-    "systemctl reload tagger": ("systemd", CONTAINER),
-    "journalctl -u tagger": ("systemd", CONTAINER),
-    "loginctl enable-linger": ("systemd", CONTAINER),
-    "systemd-analyze security": ("systemd's tools", "tests/unit/service/test_units.py"),
-    "tagger run --take-over": ("another tagger", "tests/end_to_end/test_two_taggers.py"),
-    # takes long, or another machine
-    "make test": ("it runs this", "Makefile"),
-    "make bench": ("it takes long", "bench"),
-    "make torture": ("it takes an hour", "tests/faults"),
-    "make demo": ("it makes an environment", INSTALL),
-    "rm index.sqlite3": ("it is a fault", "tests/end_to_end/test_damage.py"),
-    "make test-programs": ("a Debian with the programs", "tests/machine/test_programs.py"),
-    "make generate": ("its files must be fresh", "tests/docs/test_documents.py"),
-    "tagger web password --write": ("a terminal", "tests/unit/web/auth/test_passwords.py"),
-    "make demo PHOTOS": ("as above", INSTALL),
-} | dict.fromkeys(
-    (
-        "tagger teach",
-        "tagger teach Mimi --under cat mimi1.jpg mimi2.jpg mimi3.jpg",
-        "tagger teach Mimi --ask",
-        "tagger teach Mimi --not othercat.jpg",
-        "tagger teach --list",
-        "tagger query Mimi",
-        "tagger teach Mimi --rename Minka",
-        "tagger teach Mimi --forget",
-        "tagger teach --suggest",
-        "tagger teach Garden --keyword",
-        "tagger teach --export FILE",
-        "tagger retry --all",
-    ),
-    ("photos of one kind", "tests/end_to_end/test_teach.py"),
-) | dict.fromkeys(
-    (
-        "tagger duplicates",
-        "tagger duplicates --bursts",
-        "tagger duplicates --in ~/Photos/phone --min-size 3 --json",
-        "tagger duplicates --link-to ~/copies",
-        "tagger duplicates --move-to ~/aside",
-        "tagger duplicates --move-back",
-        "tagger similar PHOTO",
-        "tagger similar ~/Photos/cat.jpg --limit 20",
-        "tagger rules undo PHOTO",
-    ),
-    ("copies of photos", "tests/end_to_end/test_duplicates.py"),
+ELSEWHERE = (
+    {
+        # needs root, apt and a package index
+        "sudo apt install pipx": ("apt", INSTALL),
+        "sudo apt install python3-venv": ("apt", INSTALL),
+        'pipx install --pip-args="-c requirements.lock --extra-index-url'
+        ' https://download.pytorch.org/whl/cpu" .': ("a package index", INSTALL),
+        "sudo python3 -m venv /opt/tagger/.venv": ("root", INSTALL),
+        "sudo /opt/tagger/.venv/bin/pip install -c requirements.lock --extra-index-url"
+        " https://download.pytorch.org/whl/cpu .": ("a package index", INSTALL),
+        "sudo ln -s /opt/tagger/.venv/bin/tagger /usr/local/bin/": ("root", INSTALL),
+        "pipx install --force": ("a package index", INSTALL),
+        "pipx uninstall tagger": ("pipx", INSTALL),
+        "sudo rm -r /opt/tagger /usr/local/bin/tagger": ("root", INSTALL),
+        "crontab -e": ("cron", INSTALL),
+        # needs an engine for containers and a base image
+        "podman build --format docker -t tagger .": ("an engine", IMAGE),
+        "docker build -f Containerfile -t tagger .": ("an engine", IMAGE),
+        'podman run -d --name tagger --network none --user "$(id -u):$(id -g)" --userns keep-id'
+        " -v ~/Pictures:/photos -v ~/tagger-state:/var/lib/tagger tagger": ("an engine", IMAGE),
+        "mkdir -p ~/tagger-state": ("the line above", IMAGE),
+        "podman exec tagger tagger query dog": ("an engine", IMAGE),
+        "podman healthcheck run tagger": ("an engine", IMAGE),
+        "podman stop": ("an engine", IMAGE),
+        "podman run --rm --entrypoint cat tagger /etc/tagger/config.yaml": ("an engine", IMAGE),
+        "podman run -it --rm tagger web password": ("an engine", IMAGE),
+        # needs root and a running systemd
+        "sudo tagger --config /etc/tagger/config.yaml init /home/alice/Pictures": (
+            "root",
+            CONTAINER,
+        ),
+        "sudo tagger --config /etc/tagger/config.yaml model download": ("weights", DOWNLOAD),
+        "sudo tagger --config /etc/tagger/config.yaml service install": ("systemd", CONTAINER),
+        "sudo tagger --config /etc/tagger/config.yaml service uninstall": ("systemd", CONTAINER),
+        "systemctl status tagger": ("systemd", CONTAINER),
+        "systemctl edit tagger": ("systemd", CONTAINER),
+        "tagger service install --network": ("systemd", CONTAINER),
+        "systemctl reload tagger": ("systemd", CONTAINER),
+        "journalctl -u tagger": ("systemd", CONTAINER),
+        "loginctl enable-linger": ("systemd", CONTAINER),
+        "systemd-analyze security": ("systemd's tools", "tests/unit/service/test_units.py"),
+        "tagger run --take-over": ("another tagger", "tests/end_to_end/test_two_taggers.py"),
+        # takes long, or another machine
+        "make test": ("it runs this", "Makefile"),
+        "make bench": ("it takes long", "bench"),
+        "make torture": ("it takes an hour", "tests/faults"),
+        "make demo": ("it makes an environment", INSTALL),
+        "rm index.sqlite3": ("it is a fault", "tests/end_to_end/test_damage.py"),
+        "make test-programs": ("a Debian with the programs", "tests/machine/test_programs.py"),
+        "make generate": ("its files must be fresh", "tests/docs/test_documents.py"),
+        "tagger web password --write": ("a terminal", "tests/unit/web/auth/test_passwords.py"),
+        "make demo PHOTOS": ("as above", INSTALL),
+    }
+    | dict.fromkeys(
+        (
+            "tagger teach",
+            "tagger teach Mimi --under cat mimi1.jpg mimi2.jpg mimi3.jpg",
+            "tagger teach Mimi --ask",
+            "tagger teach Mimi --not othercat.jpg",
+            "tagger teach --list",
+            "tagger query Mimi",
+            "tagger teach Mimi --rename Minka",
+            "tagger teach Mimi --forget",
+            "tagger teach --suggest",
+            "tagger teach Garden --keyword",
+            "tagger teach --export FILE",
+            "tagger retry --all",
+        ),
+        ("photos of one kind", "tests/end_to_end/test_teach.py"),
+    )
+    | dict.fromkeys(
+        (
+            "tagger duplicates",
+            "tagger duplicates --bursts",
+            "tagger duplicates --in ~/Photos/phone --min-size 3 --json",
+            "tagger duplicates --link-to ~/copies",
+            "tagger duplicates --move-to ~/aside",
+            "tagger duplicates --move-back",
+            "tagger similar PHOTO",
+            "tagger similar ~/Photos/cat.jpg --limit 20",
+            "tagger rules undo PHOTO",
+        ),
+        ("copies of photos", "tests/end_to_end/test_duplicates.py"),
+    )
 )
 """What a command needs that is not here, and where it is run instead."""
 
