@@ -47,6 +47,8 @@ FIRST_SECONDS, MOST_SECONDS = 60.0, 3600.0
 """After so long what failed is tried again: twice as long after each try."""
 GIVE_UP_SECONDS = 3 * 86400.0
 TROUBLE_SECONDS = 10.0
+MOST_TROUBLES = 3
+"""After so many in a row a single run does not wait for rules any more."""
 
 
 class RuleWorker:
@@ -71,13 +73,18 @@ class RuleWorker:
         self._context, self._found = context, found
         self._awaited, self._held, self._look, self._changed = awaited, held, look, changed
         self._rules = {rule.key: rule for rule in context.config.rules}
-        self._photos, self._tasks = RulePhotos(context.store), RuleTasks(context.store)
+        self._tasks = RuleTasks(context.store)
         self._transfer = Transfer(context.config, self._tasks, context.stop.is_set)
         self._wake = threading.Event()
         self._began = time.monotonic()
         self._resumed: dict[int, float] = {}
+        self._troubles = 0
         self._no_network = webhook.no_network() if self._has_webhooks else ""
         self._status = RulesStatus(notice=self._notice())
+
+    @property
+    def _photos(self) -> RulePhotos:
+        return RulePhotos(self._context.store)
 
     @property
     def _has_webhooks(self) -> bool:
@@ -104,7 +111,7 @@ class RuleWorker:
     def settled(self) -> bool:
         """Whether nothing is left that can be done within seconds."""
         # In the order in which one becomes the other meanwhile.
-        return (
+        return self._troubles >= MOST_TROUBLES or (
             not self._ready(self._photos.new_photos(0, 10**6))
             and not self._tasks.has_due(SETTLED_SECONDS)
             and not self._to_resume()
@@ -131,7 +138,9 @@ class RuleWorker:
                 self._look()
                 if self._held() is None:
                     seconds = self._work()
+                self._troubles = 0
             except Exception as error:
+                self._troubles += 1
                 if concerns_index(error) or isinstance(error, IndexNotReadyError):
                     log.warning("rules wait: the index cannot be used: %s", error)
                 else:

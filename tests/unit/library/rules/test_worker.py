@@ -260,3 +260,20 @@ def test_a_program_waits_for_a_move_that_was_interrupted(work: Make, tmp_path: P
     one.now += 10
     one.round()
     assert told.read_text() == f"{moved}/a.jpg\n"
+
+
+def test_a_single_run_does_not_wait_for_ever(work: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tagger.library.rules.worker.TROUBLE_SECONDS", 0.0)
+    one = work(Rule("dog", tag="x"))
+    one.add("a.jpg", "dog")
+    assert not one.worker.settled()
+
+    def failing() -> float:
+        if one.worker.settled():
+            one.context.stop.set()
+        one.worker.wake()
+        raise ValueError("unforeseen")
+
+    monkeypatch.setattr(one.worker, "_work", failing)
+    one.worker.run()
+    assert one.worker.settled()
