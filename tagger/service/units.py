@@ -61,7 +61,7 @@ def folders_dropin(config: Config, config_path: str, account: str) -> str:
         "[Service]",
         "# Whose rights it has, and whose the sidecars are.",
         f"User={account}",
-        "# What it reads: itself, its config, and weights and programs named in there.",
+        "# What it reads: itself, its config, and weights, programs and examples named in there.",
         *(f'BindReadOnlyPaths="-{_escaped(path)}"' for path in _own_paths(config, config_path)),
         "# The photos, and where rules put them; passed over (-) what is not there at the start.",
         *_root_lines(config),
@@ -86,6 +86,7 @@ def _own_paths(config: Config, config_path: str) -> list[str]:
         config_path,
         *([config.model.weights] if config.model.weights else []),
         *_own_networks(config),
+        *config.teach.values(),
         *(rule.run[0] for rule in config.rules if rule.run and os.path.isabs(rule.run[0])),
     ]
     # An editor replaces the config file, so that only its folder shows the new one.
