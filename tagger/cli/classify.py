@@ -19,7 +19,7 @@ from tagger.cli.common import (
     vocabulary,
 )
 from tagger.config.schema import NO_MODEL, Config
-from tagger.errors import PhotoError
+from tagger.errors import PhotoError, StateError
 from tagger.library.serialize import (
     boxes_json,
     class_names,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.index.rows import StoredPrediction
     from tagger.labels.chooser import Chooser
+    from tagger.pipeline.taught_tags import TaughtTags
     from tagger.records import DecodedPhoto
 
 AHEAD = 8
@@ -67,6 +68,7 @@ def classify_command(
         networks = with_further(_torch_engine(config), config)
     engine = networks.subjects
     chooser = networks.chooser(config, own_vocabulary(config.state_dir))
+    taught = _taught(config, chooser)
     results: list[dict[str, Any]] = []
     failed = False
     workers = min(config.decode.workers or cores(), len(photos))
@@ -84,7 +86,7 @@ def classify_command(
                 results.append({"path": photo, "tags": [], "error": str(error)})
                 continue
             stored = classify_photo(networks, pool, photo, decoded)
-            result = _classified(photo, decoded, stored, engine, chooser, config, explain)
+            result = _classified(photo, decoded, stored, taught, chooser, config, explain)
             results.append(result)
             if not as_json:
                 _print(result, len(photos) > 1)
@@ -108,11 +110,27 @@ def _torch_engine(config: Config) -> Engine:
     )
 
 
+def _taught(config: Config, chooser: Chooser) -> TaughtTags | None:
+    """Return what gives a photo its taught labels; None where there are none."""
+    from tagger.index.taught_store import TAUGHT_NAME
+
+    if not os.path.exists(os.path.join(config.state_dir, TAUGHT_NAME)):
+        return None
+    from tagger.index.reader import open_reader
+    from tagger.pipeline.taught_tags import TaughtTags
+
+    try:
+        with open_reader(config.state_dir) as reader:
+            return TaughtTags(reader.read, config, chooser)
+    except StateError:
+        return None  # there is no index, or it is an older tagger's
+
+
 def _classified(
     path: str,
     decoded: DecodedPhoto,
     stored: StoredPrediction,
-    engine: Engine,
+    taught: TaughtTags | None,
     chooser: Chooser,
     config: Config,
     explain: bool,
@@ -120,12 +138,15 @@ def _classified(
     from tagger.labels.evidence import Evidence
 
     evidence = Evidence.from_bytes(stored.evidence)
+    tags = chooser.choose(evidence, decoded.facts.kinds)
+    if taught is not None:
+        tags = taught.added(tags, stored, evidence)
     result: dict[str, Any] = {
         "path": path,
-        "tags": tags_json(chooser.choose(evidence, decoded.facts.kinds)),
+        "tags": tags_json(tags),
         **facts_json(decoded.facts),
         "top": top_json(stored.top, config.labels.top_k, class_names(vocabulary(config))),
-        "model": engine.model_id,
+        "model": stored.model_id,
         "people": stored.people,
         "boxes": boxes_json(stored.evidence) if stored.detector_id else None,
     }

@@ -77,7 +77,7 @@ class Tagging:
         )
         self.companions = Companions(context.store, stacks)
         self._context = context
-        self.taught = TaughtTags(context.store, context.config, chooser)
+        self.taught = TaughtTags(context.store.read, context.config, chooser)
         self._rules = RulePhotos(context.store)
         self._words = [clean(rule.tag) for rule in context.config.rules if rule.tag]
         self._once = Once(log)

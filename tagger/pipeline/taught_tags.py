@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tagger.config.schema import Config
 from tagger.index.rows import StoredPrediction
-from tagger.index.store import Store
 from tagger.labels.chooser import Chooser
 from tagger.records import Tag
 
@@ -22,17 +23,19 @@ GATE = 0.1
 
 
 class TaughtTags:
-    """Gives photos their taught labels. Used by one thread."""
+    """Gives photos their taught labels. Used by one thread. ``read`` asks the index."""
 
-    def __init__(self, store: Store, config: Config, chooser: Chooser) -> None:
-        self._store, self._levels, self._chooser = store, config.labels.levels, chooser
+    def __init__(
+        self, read: Callable[[str], list[sqlite3.Row]], config: Config, chooser: Chooser
+    ) -> None:
+        self._read, self._levels, self._chooser = read, config.labels.levels, chooser
         self.models: dict[str, TaughtModel] = {}
         self.load()
 
     def load(self) -> None:
         """Take what the index has of what was learned."""
         self.models = {}
-        for row in self._store.read("SELECT model_id, model FROM taught_models"):
+        for row in self._read("SELECT model_id, model FROM taught_models"):
             from tagger.labels.personal.model import TaughtModel
 
             try:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
+import subprocess
+import sys
 
 import pytest
 
@@ -151,6 +154,8 @@ def test_a_new_photo_gets_it_as_it_comes(home, library):
     new.write_bytes(commented(photos[0].read_bytes(), "another"))
     lines = home.once()
     assert "Mimi" in next(line for line in lines if line["path"] == str(new))["tags"]
+    [seen] = home.json("classify", str(new))
+    assert ("Mimi", "taught") in [(tag["label"], tag["source"]) for tag in seen["tags"]]
 
 
 def test_it_survives_retry_and_a_lost_index_and_can_be_carried_elsewhere(home, library, tmp_path):
@@ -223,6 +228,30 @@ def test_answers_are_asked_for_the_most_telling_first(home, library):
     assert len(set(carrying(home, "Mimi")) - set(photos)) <= 1
     [state] = home.json("teach", "--list")
     assert state["answers"] == 10
+
+
+def test_questions_are_asked_on_the_command_line(home, library):
+    photos = library["lemons"]
+    home.run("teach", "Mimi", *map(str, photos[:2]))
+    home.once()
+    command = [sys.executable, "-m", "tagger", "--config", str(home.config)]
+    done = subprocess.run(
+        [*command, "teach", "Mimi", "--ask"],
+        input="perhaps\ny\nn\ns\nq\n",
+        capture_output=True,
+        text=True,
+        env=home.environ(),
+        check=True,
+    )
+    assert "Is this Mimi? y: yes, n: no, s: skip, q: quit" in done.stdout
+    assert "3 answers." in done.stdout
+    asked = re.findall(re.escape(str(home.inbox)) + r"/[^/\n]*\.jpg", done.stdout)
+    assert len(set(asked)) == len(asked) == 4
+    home.once()
+    assert asked[0] in carrying(home, "Mimi")
+    assert "Mimi" in home.json("show", asked[1])["removed_by_you"]
+    [state] = home.json("teach", "--list")
+    assert (state["answers"], state["examples"], state["not"]) == (3, 3, 1)
 
 
 def test_a_running_daemon_learns_at_once(home, library):

@@ -73,7 +73,7 @@ def make(store):
     """Return a function that makes lessons, and what tags photos by them."""
 
     def made(probability=0.9, stop=lambda: False):
-        tags = TaughtTags(store, Config(), Likely(probability))
+        tags = TaughtTags(store.read, Config(), Likely(probability))
         return Lessons(store, 0.95, tags, stop), tags
 
     return made
@@ -247,7 +247,7 @@ def note(store, ids):
     os.kill(os.getpid(), signal.SIGKILL)
 lessons._note_due = note
 with Store({str(tmp_path)!r}) as store:
-    tags = TaughtTags(store, Config(), None)
+    tags = TaughtTags(store.read, Config(), None)
     tags.passes = lambda evidence, gate: True
     lessons.Lessons(store, 0.95, tags, lambda: False).update()
 """
@@ -255,7 +255,7 @@ with Store({str(tmp_path)!r}) as store:
     assert died.returncode == -signal.SIGKILL
     with Store(str(tmp_path)) as again:
         assert numbers(again.due()) >= {0, 1, 2, 3}
-        tags = TaughtTags(again, Config(), Likely())
+        tags = TaughtTags(again.read, Config(), Likely())
         lessons = Lessons(again, 0.95, tags, lambda: False)
         assert lessons.is_due()
         lessons.update()
