@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tagger.index.groups import GroupWriter
+from tagger.index.store import Store
 from tests.unit.web.conftest import jpeg, multipart
 
 TYPES = {
@@ -86,7 +88,9 @@ def test_every_route_is_described_and_the_other_way_round(client, document):
 
 def test_every_answer_is_as_described(client, site, document):
     number = site.add("dog.jpg", "beagle", data=jpeg(), camera="Pixel", latitude=1.0, longitude=2.5)
-    site.add("cat.jpg", "cat")
+    other = site.add("cat.jpg", "cat")
+    with Store(str(site.state)) as store:
+        GroupWriter(store).save("picture", {number: number, other: number})
     schemas = document["components"]["schemas"]
     for path, item in document["paths"].items():
         url = path.replace("{photo_id}", str(number))
