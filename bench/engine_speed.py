@@ -29,7 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.engine_variants import PROJECT, Variant, article_model, variants
 from bench.machine import describe
-from tagger.classify.int8_worker import quantize
+from tagger.classify.drawn_pictures import draw_pictures
+from tagger.classify.int8_files import full_network
+from tagger.classify.int8_worker import PICTURES, quantize
 from tagger.classify.onnx_store import OnnxModel, convert
 from tagger.cli.demo.scenes import demo_weights
 from tagger.decode.opening import decode
@@ -62,6 +64,12 @@ with open("/proc/self/smaps_rollup") as file:
     pss = next(int(line.split()[1]) for line in file if line.startswith("Pss:"))
 print(seconds, pss / 1024)
 """
+
+
+def make_int8_file(model: OnnxModel, path: str) -> None:
+    """Write a network's int8 version as the daemon makes it."""
+    taken = full_network(model).input
+    quantize(model.path, path, taken, draw_pictures(PICTURES, taken.side))
 
 
 def photo_crops(folder: Path) -> np.ndarray:
@@ -124,7 +132,7 @@ def agreement(state: Path) -> list[dict[str, Any]] | None:
     judge = np.concatenate([known[128:], photo_crops(SHARED / "photos" / "imagenet")])
     model = convert("mobilenet_v2", str(weights), str(state))
     int8 = model.beside(".int8.onnx")
-    quantize(model.path, int8, known[:128])
+    make_int8_file(model, int8)
     rows: list[dict[str, Any]] = []
     eager: np.ndarray | None = None
     for variant in variants(article_model("mobilenet_v2", weights), model, int8):
@@ -204,7 +212,7 @@ def main() -> None:
         demo_weights(str(weights))
         model = convert("resnet18", str(weights), str(state))
         int8 = model.beside(".int8.onnx")
-        quantize(model.path, int8, random_crops(32, 0))
+        make_int8_file(model, int8)
         found = list(variants(article_model("resnet18", weights), model, int8))
         report = {
             "machine": describe(),

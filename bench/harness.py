@@ -2,13 +2,14 @@
 
 The environment variables ``BENCH_SCENES`` and ``BENCH_DETECTOR`` name further networks that are to
 look at the photos, as ``model.scenes`` and ``model.detector`` do; without them there are none.
+``BENCH_SCENES=random`` is a ResNet-18 with the shape of that on Places365, and random weights: it
+says nothing, in the same time.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -30,69 +31,116 @@ from bench.machine import describe  # noqa: E402
 WAIT_SECONDS = 120.0
 
 
-class Model:
-    """The demo's ResNet-18, converted once; with ``int8`` that too, if it is accepted.
+SCENES, DETECTOR = (os.environ.get(f"BENCH_{name}", "none") for name in ("SCENES", "DETECTOR"))
+RANDOM, PLACES = "random", "resnet18_places365"
 
-    ``refused`` says why it was not.
+
+class Model:
+    """The demo's ResNet-18 and the further networks, converted once; with ``int8`` that too.
+
+    It counts as proven unless a home is to have it ``provisional``. ``refused`` says why networks
+    have no int8 version, which is used.
     """
 
     def __init__(self, folder: Path, *, int8: bool = False) -> None:
-        from tagger.classify.onnx_store import convert
-        from tagger.cli.demo.scenes import SCENES, demo_weights, draw
+        from tagger.cli.demo.scenes import demo_weights
 
         folder.mkdir(parents=True)
+        self._files = folder / "state" / "models"
+        self._files.mkdir(parents=True)
         self.weights = folder / "resnet18.pth"
         demo_weights(str(self.weights))
-        convert("resnet18", str(self.weights), str(folder / "state"))
-        self._files = folder / "state" / "models"
-        self.refused = "not asked for"
-        if not int8:
-            return
-        scenes = folder / "scenes"
-        scenes.mkdir()
-        for number in range(150):
-            scene = SCENES[number % len(SCENES)]
-            draw(scene, 5000 + number).save(scenes / f"{number}.jpg", quality=90)
-        home = Home(folder / "home", self, int8=False)
-        verdict = json.loads(home.run("model", "optimize", str(scenes), "--json").stdout)
-        self.refused = "" if verdict["accepted"] else str(verdict["reason"])
-        if not self.refused:
-            for file in (home.state / "models").glob("*.int8.*"):
-                shutil.copy2(file, self._files)
+        self.settings: dict[str, Any] = {
+            "weights": str(self.weights),
+            "download": False,
+            "scenes": PLACES if SCENES == RANDOM else SCENES,
+            "detector": DETECTOR,
+        }
+        if SCENES == RANDOM:
+            write_random_scenes(self._files / f"{PLACES}.pth.tar")
+        self.refused = "" if int8 else "not asked for"
+        self._prepare(folder / "config.yaml", int8)
 
-    def place(self, state: Path, *, int8: bool) -> None:
-        """Put the converted model where the daemon looks for it."""
+    def _prepare(self, path: Path, int8: bool) -> None:
+        """Convert the networks; quantize them if ``int8``."""
+        from tagger.classify.child_process import never
+        from tagger.classify.int8_agreement import Agreement, int8_state, write_agreement
+        from tagger.classify.int8_files import make_int8
+        from tagger.config.loader import load_config
+        from tagger.pipeline.networks import NetworksLoader
+
+        inbox = path.with_name("nothing")
+        inbox.mkdir()
+        settings = {
+            "state_dir": str(self._files.parent),
+            "watch": [{"path": str(inbox)}],
+            "model": self.settings | {"precision": "fp32"},
+        }
+        path.write_text(yaml.safe_dump(settings))
+        loader, config = NetworksLoader(never), load_config(str(path))
+        if loader.load(config, now=True) is None:
+            raise RuntimeError(str(loader.error))
+        for kind, (one, own) in loader.loaders(config).items():
+            full = one.full(own)
+            if not int8 or full is None:
+                continue
+            record = make_int8(full)
+            if record.is_faster:
+                write_agreement(full, Agreement(record.sha256, 149, 149, 149, 149))
+            else:
+                self.refused += f"{kind}: {int8_state(full)}; "
+
+    def place(self, state: Path, *, int8: bool, provisional: bool = False) -> None:
+        """Put the converted models where the daemon looks for them."""
         models = state / "models"
         models.mkdir(parents=True)
-        for file in self._files.glob("resnet18-*"):
-            if int8 or ".int8." not in file.name:
+        for file in self._files.iterdir():
+            of_int8 = ".int8" in file.name
+            counts = file.name.endswith(".int8-agreement.json")
+            if (int8 or not of_int8) and not (provisional and counts) and file.is_file():
                 os.link(file, models / file.name)
 
 
-def further_networks() -> dict[str, str]:
-    """Return the keys of ``model`` in the config that name the networks besides the first."""
-    return {key: os.environ.get(f"BENCH_{key.upper()}", "none") for key in ("scenes", "detector")}
+def write_random_scenes(path: Path) -> None:
+    """Write a checkpoint as that of the network of scenes, with random weights."""
+    import torch
+
+    from tagger.classify.torchvision_compat import import_torchvision
+
+    torch.manual_seed(1)
+    network = import_torchvision().models.resnet18(weights=None, num_classes=365)
+    weights = {f"module.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"arch": "resnet18", "state_dict": weights}, path)
 
 
 class Home:
     """A folder with an inbox, a state directory and a config like a user's.
 
+    ``int8``: of the networks that are faster so; ``provisional``: it is still to be proven.
     ``settings`` change the config; everything else has its default.
     """
 
-    def __init__(self, folder: Path, model: Model, /, *, int8: bool, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: Model,
+        /,
+        *,
+        int8: bool,
+        provisional: bool = False,
+        **settings: Any,
+    ) -> None:
         self.inbox, self.state = folder / "inbox", folder / "state"
         self._folder, self._config, self.log = folder, folder / "config.yaml", folder / "log"
         folder.mkdir(parents=True)
         self.inbox.mkdir()
-        model.place(self.state, int8=int8)
+        model.place(self.state, int8=int8, provisional=provisional)
         settings = {
             "state_dir": str(self.state),
             "watch": [{"path": str(self.inbox)}],
-            "model": {"weights": str(model.weights), "download": False},
+            "model": model.settings | {"precision": "auto" if int8 else "fp32"},
             "log": {"format": "json"},
         } | settings
-        settings["model"] = further_networks() | settings["model"]
         self._config.write_text(yaml.safe_dump(settings))
 
     def command(self, *arguments: str) -> list[str]:

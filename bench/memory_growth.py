@@ -105,7 +105,7 @@ def main() -> None:
         scratch = Path(name)
         model = Model(scratch / "model", int8=True)
         if model.refused:
-            print(f"int8 was refused: {model.refused}", file=sys.stderr)
+            print(f"in fp32: {model.refused}", file=sys.stderr)
             return
         found = {
             "seconds by photos": by_count(scratch, model, rounds),

@@ -8,8 +8,8 @@ second. Those of tagger count from the end of its first batch to the end of its 
 without its start, which stands apart; the model is converted before. The naive script
 decodes in full, transforms with torchvision and classifies with eager torch, one by one; of a
 fifth of the photos, for its rate is steady. "decoding alone" opens, drafts, resizes and crops
-in one process per core. With ``--kinds`` only kinds with TEXT in their names. Writes
-``throughput.json``.
+in one process per core. With ``--kinds`` only kinds with TEXT in their names. The networks:
+see ``harness.py``. Writes ``throughput.json``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ from bench.synthetic_photos import KINDS, write_photos
 BASELINES = Path(__file__).with_name("baselines.py")
 SLOW = ("HEIC 12 MP", "PNG 12 MP")
 """Kinds of which a fifth will do."""
+WAYS = (("int8", 3), ("int8", 1), ("int8 unproven", 3), ("fp32", 3), ("fp32", 1))
+"""Precisions and ``labels.crops``; from its very first photo on a daemon is "int8 unproven"."""
 NAIVE, ALONE = "naive script", "decoding alone"
 
 
@@ -48,10 +51,16 @@ class Measured:
     whole: float = 0.0
 
 
-def tagger(scratch: Path, model: Model, paths: list[Path], int8: bool, crops: int) -> Measured:
-    """Tag the photos in an inbox of their own."""
+def tagger(scratch: Path, model: Model, paths: list[Path], way: str, crops: int) -> Measured:
+    """Tag the photos in an inbox of their own; ``way`` is one of PRECISIONS."""
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        home = Home(Path(folder, "home"), model, int8=int8, labels={"crops": crops})
+        home = Home(
+            Path(folder, "home"),
+            model,
+            int8=way != "fp32",
+            provisional=way == "int8 unproven",
+            labels={"crops": crops},
+        )
         for path in paths:
             os.link(path, home.inbox / path.name)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -103,7 +112,12 @@ def other(arguments: list[str], count: int) -> Measured:
 
 
 def measure(
-    scratch: Path, model: Model, kind: str, count: int, rounds: int
+    scratch: Path,
+    model: Model,
+    kind: str,
+    count: int,
+    rounds: int,
+    ways: Sequence[tuple[str, int]] = WAYS,
 ) -> dict[str, list[Measured]]:
     """Return what every round found of every way."""
     paths = write_photos(scratch / kind, kind, count, originals=5 if "HEIC" in kind else 8)
@@ -113,11 +127,9 @@ def measure(
     found: dict[str, list[Measured]] = {}
     for number in range(rounds):
         print(f"{kind}, round {number + 1} of {rounds} ...", file=sys.stderr, flush=True)
-        for precision in ("int8", "fp32"):
-            for crops in (3, 1):
-                if precision == "fp32" or not model.refused:
-                    one = tagger(scratch, model, paths, precision == "int8", crops)
-                    found.setdefault(f"tagger {precision}, crops {crops}", []).append(one)
+        for precision, crops in ways:
+            one = tagger(scratch, model, paths, precision, crops)
+            found.setdefault(f"tagger {precision}, crops {crops}", []).append(one)
         naive = ["naive", str(model.weights), str(sidecars), *map(str, some)]
         found.setdefault(NAIVE, []).append(other(naive, len(some)))
         found.setdefault(ALONE, []).append(other(["decode", *map(str, paths)], count))
@@ -151,12 +163,12 @@ def table(kind: str, rows: list[dict[str, Any]]) -> list[str]:
     """Return the lines of one kind's table."""
     lines = [
         f"\n{kind}, {rows[0]['photos']} photos",
-        f"{'':22}{'photos/s':>10}{'x naive':>9}{'of decoding':>13}{'CPU a photo':>14}"
+        f"{'':32}{'photos/s':>10}{'x naive':>9}{'of decoding':>13}{'CPU a photo':>14}"
         f"{'first photo':>13}{'exec to exit':>14}",
     ]
     for row in rows:
         line = (
-            f"{row['way']:22}{row['photos_per_second']:10.1f}{row['times_naive']:9.2f}"
+            f"{row['way']:32}{row['photos_per_second']:10.1f}{row['times_naive']:9.2f}"
             f"{row['of_decoding']:13.0%}{row['cpu_ms_per_photo']:11.1f} ms"
         )
         if "whole_seconds" in row:
@@ -170,6 +182,7 @@ def main() -> None:
     parser.add_argument("photos", type=int, nargs="?", default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kinds", default="")
+    parser.add_argument("--quick", action="store_true", help="three crops only")
     options = parser.parse_args()
     figures: dict[str, Any] = {"rounds": options.rounds, "kinds": {}}
     lines: list[str] = []
@@ -177,12 +190,13 @@ def main() -> None:
         scratch = Path(name)
         model = Model(scratch / "model", int8=True)
         if model.refused:
-            lines.append(f"int8 was refused and is not measured: {model.refused}")
+            lines.append(f"in fp32 throughout: {model.refused}")
         for kind in KINDS:
             if options.kinds in kind:
                 slow = kind in SLOW
                 count = max(24, options.photos // 5) if slow else options.photos
-                found = measure(scratch, model, kind, count, options.rounds)
+                ways = [way for way in WAYS if way[1] == 3 or not options.quick]
+                found = measure(scratch, model, kind, count, options.rounds, ways)
                 figures["kinds"][kind] = summary(found, count)
                 lines += table(kind, figures["kinds"][kind])
     report(__file__, figures, lines)

@@ -48,7 +48,7 @@ class CustomEngine:
     ) -> onnxruntime.InferenceSession:
         try:
             return onnxruntime.InferenceSession(
-                path, session_options(threads, int8=int8), providers=["CPUExecutionProvider"]
+                path, session_options(threads, arena=int8), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # it has no common base for them
             reason = (str(error).splitlines() or [""])[0]

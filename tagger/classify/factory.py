@@ -75,7 +75,7 @@ def load_converted(
     from tagger.classify.onnx_engine import OnnxEngine
     from tagger.classify.onnx_store import convert_again
 
-    int8 = int8_to_use(full_network(model), precision, threads=threads, stop=stop)
+    int8 = int8_to_use(full_network(model), precision, stop=stop)
     if int8 is not None:
         try:
             return OnnxEngine(model, int8=int8, threads=threads)

@@ -198,7 +198,6 @@ def int8_to_use(
     network: FullNetwork,
     precision: str,
     *,
-    threads: int = 0,
     stop: Callable[[], bool] = never,
 ) -> str | None:
     """Return the path of the int8 version if it is to be used; None: fp32 is.
@@ -211,7 +210,7 @@ def int8_to_use(
     record = read_record(network)
     path = intact_int8(network, record)
     if precision == "int8" and path is None:
-        made = make_int8(network, threads=threads, stop=stop)
+        made = make_int8(network, stop=stop)
         path = intact_int8(network, made)
         if path is None:
             raise ModelError(

@@ -27,7 +27,7 @@ from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
 from tagger.system.files import move_into_place
 
-QUANTIZER = 2
+QUANTIZER = 3
 """Version of how it is quantized: what another one made does not count."""
 LEAST_DB = 6.0
 """The signal of an output has to be so far above the noise that int8 adds, on drawn pictures. It is
@@ -67,9 +67,9 @@ class FullNetwork:
 class Int8Record:
     """How an int8 version was made.
 
-    ``fp32_ms`` and ``int8_ms`` are milliseconds a picture on ``cpu``, the kind of CPU; ``sha256``
-    is that of the file, ``key`` that of the :class:`FullNetwork`, ``quantizer`` QUANTIZER.
-    ``problem`` says why there is none.
+    ``fp32_ms`` and ``int8_ms`` are milliseconds a picture, in one thread on ``cpu``, the kind of
+    CPU; ``sha256`` is that of the file, ``key`` that of the :class:`FullNetwork`, ``quantizer``
+    QUANTIZER. ``problem`` says why there is none.
     """
 
     key: str
@@ -134,9 +134,7 @@ def intact_int8(network: FullNetwork, record: Int8Record | None) -> str | None:
     return path if whole else None
 
 
-def make_int8(
-    network: FullNetwork, *, threads: int = 0, stop: Callable[[], bool] = never
-) -> Int8Record:
+def make_int8(network: FullNetwork, *, stop: Callable[[], bool] = never) -> Int8Record:
     """Make the int8 version of a network, measure it, and keep what was found.
 
     This takes seconds and blocks; the work is done by another process. A network that cannot be
@@ -155,7 +153,6 @@ def make_int8(
             "fp32": os.path.abspath(network.path),
             "int8": part,
             "input": asdict(network.input),
-            "threads": threads,
             "reduce_range": cpu == "x86_64",
         }
         found, problem = {"fp32_ms": 0.0, "int8_ms": 0.0}, ""

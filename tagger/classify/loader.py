@@ -365,7 +365,7 @@ def use_int8(
 
     model = config.model
     try:
-        path = int8_to_use(full, model.precision, threads=model.threads, stop=stop)
+        path = int8_to_use(full, model.precision, stop=stop)
         if path is not None:
             network.use_int8(path, model.threads)
     except ModelError as error:

@@ -129,8 +129,7 @@ class PrecisionControl:
                 missing[kind] = full
         self._make_due = self._clock() + AGAIN_SECONDS if not missing else 0.0
         if missing:
-            threads, stop = config.model.threads, self._loader.stop
-            self._making = _Making(missing, threads, stop, self._ended)
+            self._making = _Making(missing, self._loader.stop, self._ended)
 
     def _take_made(self, pipeline: Pipeline) -> None:
         making, self._making = self._making, None
@@ -251,14 +250,13 @@ class _Making(threading.Thread):
     def __init__(
         self,
         missing: dict[str, FullNetwork],
-        threads: int,
         stop: Callable[[], bool],
         ended: Callable[[], None],
     ) -> None:
         super().__init__(name="optimize", daemon=True)
         self.made: list[str] = []
         self.failed = self.done = False
-        self._missing, self._threads, self._stop, self._ended = missing, threads, stop, ended
+        self._missing, self._stop, self._ended = missing, stop, ended
         self.start()
 
     def run(self) -> None:
@@ -274,7 +272,7 @@ class _Making(threading.Thread):
         from tagger.classify.int8_files import make_int8
 
         try:
-            make_int8(full, threads=self._threads, stop=self._stop)
+            make_int8(full, stop=self._stop)
         except StoppedError:
             pass  # the next start tries it again
         except (ModelError, OSError, RuntimeError) as error:

@@ -17,7 +17,6 @@ from tagger.decode.pixels import (
     brightest,
     from_deep,
     is_deep,
-    reduced,
     reduced_by,
     to_rgb,
     turn,
@@ -28,6 +27,13 @@ from tagger.records import CropSpec, ExtraViews
 WIDE = 1.15
 """From this ratio of the sides on, crops of both ends are looked at as well."""
 
+GAP, MEMORY_GAP = 3, 2
+"""How many times as large as what is wanted a picture stays that is reduced before it is filtered;
+what is then filtered is as good as from the whole (Pillow's ``reducing_gap``). Less of a large one,
+for its memory."""
+
+_ROUNDING = 1e-6
+"""A third of 6000 and of 4000 pixels are as 3 to 2, but for the last digit."""
 _RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 _FLIPS_X, _FLIPS_Y = (2, 3, 7, 8), (3, 4, 6, 7)
@@ -61,53 +67,65 @@ def cut(
     ``more``: the squares at both ends as well, of a picture that is clearly not square.
     """
     mode = image.mode
-    if image.width * image.height > LARGE:
-        image = reduced(image, shorter_side(spec, views))
-    limit = brightest(image, mode) if is_deep(image) else None
-    centre, ends = _crops(image, orientation, spec, limit, more)
+    # What was not decoded smaller is made so once for all: a large picture's filter is slow.
+    picture = _reduced_for(image, spec, views)
+    limit = brightest(picture.image, mode) if is_deep(picture.image) else None
+    centre, ends = _crops(picture, orientation, spec, limit, more)
     other = whole = None
-    if views.crop is not None or views.side:
-        # What was not decoded smaller is made so once for both: a large picture's filter is slow.
-        small = _reduced_for(image, views)
-        if views.crop is not None:
-            other = _crops(small, orientation, views.crop, limit, False)[0]
-        if views.side:
-            whole = _whole(small, orientation, views.side, limit)
-    small_grey = thumbnail(image, orientation, limit) if views.thumbnail else None
+    if views.crop is not None:
+        other = _crops(picture, orientation, views.crop, limit, False)[0]
+    if views.side:
+        whole = _whole(picture, orientation, views.side, limit)
+    small_grey = thumbnail(picture.image, orientation, limit) if views.thumbnail else None
     return Pieces(centre, ends, other, whole, small_grey)
 
 
-def _reduced_for(image: Image.Image, views: ExtraViews) -> Image.Image:
-    factors = [min(image.size) // (2 * views.crop.resize)] if views.crop else []
+class _Picture(NamedTuple):
+    """A decoded picture and its exact size in pixels of its own.
+
+    The last pixel of one that was reduced may stand for less than a whole.
+    """
+
+    image: Image.Image
+    width: float
+    height: float
+
+
+def _reduced_for(image: Image.Image, spec: CropSpec, views: ExtraViews) -> _Picture:
+    """Return a picture with whole numbers of pixels made one, as far as that costs no quality."""
+    width, height = image.size
+    gap = MEMORY_GAP if image.width * image.height > LARGE else GAP
+    factors = [min(image.size) // (gap * shorter_side(spec, views))]
     if views.side:
-        factors.append(max(image.size) // (2 * views.side))
-    factor = min(factors)
-    return reduced_by(image, factor) if factor > 1 else image
+        factors.append(max(image.size) // (gap * views.side))
+    factor = max(1, min(factors))
+    small = reduced_by(image, factor) if factor > 1 else image
+    return _Picture(small, width / factor, height / factor)
 
 
 def _whole(
-    image: Image.Image, orientation: int, side: int, limit: float | None
+    picture: _Picture, orientation: int, side: int, limit: float | None
 ) -> NDArray[np.uint8]:
     """Return all of the picture, its longer side ``side`` pixels, also if it has fewer."""
-    scale = side / max(image.size)
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    piece = _resized(image, "bilinear", size, (0, 0, *size))
+    scale = side / max(picture.width, picture.height)
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    piece = _resized(picture, "bilinear", size, (0, 0, *size))
     return np.asarray(turn(piece if limit is None else from_deep(piece, limit), orientation))
 
 
 def _crops(
-    image: Image.Image, orientation: int, spec: CropSpec, limit: float | None, more: bool
+    picture: _Picture, orientation: int, spec: CropSpec, limit: float | None, more: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the centre and, if there are any, the end squares (K, S, S, 3), turned upright.
 
     ``limit`` is which value of a deep picture is white.
     """
-    width, height = image.size
+    width, height = picture.width, picture.height
     short = min(width, height)
     # As torchvision: the short side becomes `resize`, the long one is truncated.
-    out_width = spec.resize if width == short or spec.squash else int(spec.resize * width / short)
-    out_height = (
-        spec.resize if height == short or spec.squash else int(spec.resize * height / short)
+    out_width, out_height = (
+        spec.resize if spec.squash else int(spec.resize * length / short + _ROUNDING)
+        for length in (width, height)
     )
     shares: list[float | None] = [None]
     if more and not spec.squash and max(width, height) >= WIDE * short:
@@ -123,7 +141,9 @@ def _crops(
     # They overlap: what they cover is resized in one piece.
     left, top = (min(axis) for axis in zip(*corners, strict=True))
     right, bottom = (max(axis) + side for axis in zip(*corners, strict=True))
-    piece = _resized(image, spec.interpolation, (out_width, out_height), (left, top, right, bottom))
+    piece = _resized(
+        picture, spec.interpolation, (out_width, out_height), (left, top, right, bottom)
+    )
     if limit is not None:
         piece = from_deep(piece, limit)
     squares = [(x - left, y - top, x - left + side, y - top + side) for x, y in corners]
@@ -132,19 +152,20 @@ def _crops(
 
 
 def _resized(
-    image: Image.Image,
+    picture: _Picture,
     interpolation: str,
     out_size: tuple[int, int],
     area: tuple[int, int, int, int],
 ) -> Image.Image:
-    """Return the ``area`` of ``image`` as it is when that is resized to ``out_size``.
+    """Return the ``area`` of ``picture`` as it is when that is resized to ``out_size``.
 
-    RGB, or as deep as ``image``, and still to be turned. Sizes are (width, height).
+    RGB, or as deep as ``picture``, and still to be turned. Sizes are (width, height).
     """
-    x, y = image.width / out_size[0], image.height / out_size[1]
+    image = picture.image
+    x, y = picture.width / out_size[0], picture.height / out_size[1]
     box = (area[0] * x, area[1] * y, area[2] * x, area[3] * y)
     # A crop larger than the picture does not exist: `size` is never above `resize` by much.
-    box = (max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height))
+    box = (max(box[0], 0), max(box[1], 0), min(box[2], picture.width), min(box[3], picture.height))
     # Only what is needed is converted: a margin around the box serves the filter.
     margin_x, margin_y = int(4 * x) + 2, int(4 * y) + 2
     needed = (

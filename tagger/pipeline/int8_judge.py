@@ -276,7 +276,7 @@ def made_judge(
             continue
         record = read_record(full)
         if record is None or not (record.problem or intact_int8(full, record)):
-            record = make_int8(full, threads=config.model.threads)
+            record = make_int8(full)
         if record.is_faster:
             write_agreement(full, Agreement(record.sha256))
         else:

@@ -56,12 +56,19 @@ def save_classifier(
 
 
 def save_convolutional(
-    path: Path, *, layers: int = 3, size: int = 32, opset: int = 17, coarse: bool = False
+    path: Path,
+    *,
+    layers: int = 3,
+    size: int = 32,
+    opset: int = 17,
+    coarse: bool = False,
+    bias: str = "",
 ) -> Path:
     """Write a classifier of ``layers`` convolutions with random weights.
 
     It takes ``pictures``, float32 (n, 3, size, size), and gives ``logits`` (n, 10) and
     ``features`` (n, 16). ``coarse``: its features are small differences of large numbers.
+    ``bias``: "stored once" or "an Identity", of one tensor for all layers.
     """
     dice = np.random.default_rng(2)
     names = ["first", *["middle"] * (layers - 2), "before"][:layers]
@@ -71,7 +78,14 @@ def save_convolutional(
     for at, name in enumerate(names):
         key = f"{name}{at}"
         weights[key] = dice.normal(0, (channels * 9) ** -0.5, (16, channels, 3, 3))
-        nodes.append(helper.make_node("Conv", [last, key], [f"conv{at}"], strides=[1, 1]))
+        taken = [last, key]
+        if bias:
+            weights["bias"] = np.linspace(-0.1, 0.1, 16)
+            taken.append("bias")
+        if bias == "an Identity":
+            nodes.append(helper.make_node("Identity", ["bias"], [f"bias{at}"]))
+            taken[2] = f"bias{at}"
+        nodes.append(helper.make_node("Conv", taken, [f"conv{at}"], strides=[1, 1]))
         nodes.append(helper.make_node("Relu", [f"conv{at}"], [f"relu{at}"]))
         last, channels = f"relu{at}", 16
     if coarse:

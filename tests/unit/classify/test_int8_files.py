@@ -40,7 +40,7 @@ def made(make_once):
     """Return the folder of a small network, whose int8 version has been made."""
 
     def make(folder):
-        make_int8(network(folder), threads=1)
+        make_int8(network(folder))
 
     return make_once("small-int8", make)
 
@@ -107,7 +107,7 @@ def test_the_same_file_is_made_again(mine, tmp_path):
     """It is calibrated on pictures that are drawn, always the same."""
     shutil.copyfile(mine.path, tmp_path / "again.onnx")
     again = own_network(str(tmp_path / "again.onnx"), str(tmp_path), "again", TAKEN)
-    assert make_int8(again, threads=1).sha256 == read_record(mine).sha256
+    assert make_int8(again).sha256 == read_record(mine).sha256
 
 
 @pytest.mark.parametrize("change_of", ["cpu", "quantizer", "key", "cut", "gone", "slower"])
@@ -132,7 +132,7 @@ def test_what_int8_demands_is_made(mine):
     """Then it does not matter whether it is faster, or was refused."""
     os.unlink(mine.record_path)
     assert int8_to_use(mine, "auto") is None
-    assert int8_to_use(mine, "int8", threads=1) == mine.int8_path
+    assert int8_to_use(mine, "int8") == mine.int8_path
     record = read_record(mine)
     write_agreement(mine, Agreement(record.sha256, 20, 20, 5, 5))
     change(mine, fp32_ms=1.0, int8_ms=3.0)
@@ -144,27 +144,41 @@ def test_what_int8_demands_is_made(mine):
 def test_a_network_without_layers_for_it_is_noted(tmp_path):
     path = save_convolutional(tmp_path / "net.onnx", layers=0)
     full = own_network(str(path), str(tmp_path), "net", TAKEN)
-    record = make_int8(full, threads=1)
+    record = make_int8(full)
     assert "no layers that can be quantized" in record.problem
     assert int8_state(full).state == "useless" and int8_to_use(full, "auto") is None
     assert not os.path.exists(full.int8_path)
     with pytest.raises(ModelError, match="no layers"):
-        int8_to_use(full, "int8", threads=1)
+        int8_to_use(full, "int8")
 
 
 def test_a_network_for_which_8_bits_are_too_coarse_is_not_used(tmp_path):
     """Its answer is the small difference of large numbers."""
     path = save_convolutional(tmp_path / "net.onnx", coarse=True)
     full = own_network(str(path), str(tmp_path), "net", TAKEN)
-    assert "too coarse" in make_int8(full, threads=1).problem
+    assert "too coarse" in make_int8(full).problem
     assert int8_to_use(full, "auto") is None and not os.path.exists(full.int8_path)
+
+
+@pytest.mark.parametrize("shared", ["stored once", "an Identity"])
+def test_layers_that_share_a_bias_are_in_int8_too(shared, tmp_path):
+    """So exporters store equal ones, as of a network that was never trained."""
+    path = save_convolutional(tmp_path / "net.onnx", bias=shared, layers=4)
+    full = own_network(str(path), str(tmp_path), "net", TAKEN)
+    assert not make_int8(full).problem
+    graph = onnx.load(full.int8_path).graph
+    producers = {name: node.op_type for node in graph.node for name in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"][1:-1]
+    assert len(convolutions) == 2
+    for node in convolutions:
+        assert [producers.get(name) for name in node.input] == ["DequantizeLinear"] * 3
 
 
 def test_of_an_old_format(tmp_path):
     """Scales by channel need a newer version of ONNX than many networks have."""
     path = save_convolutional(tmp_path / "net.onnx", opset=11)
     full = own_network(str(path), str(tmp_path), "net", TAKEN)
-    assert not make_int8(full, threads=1).problem
+    assert not make_int8(full).problem
     pictures = random_crops(4, 32)
     small = outputs(full.int8_path, pictures)
     assert np.abs(outputs(full.path, pictures) - small).max() < 0.2 * small.std()
@@ -219,7 +233,7 @@ def test_a_converted_network_is_loaded_in_int8(converted_mobilenet, shared, tmp_
         )
 
     assert load("auto").name == "onnx"
-    make_int8(full, threads=2)
+    make_int8(full)
     change(full, fp32_ms=9.0, int8_ms=3.0)
     small = load("auto")
     assert small.name == "onnx-int8" and small.model_id.endswith("-int8")
@@ -243,7 +257,7 @@ def test_scenes_of_ones_own(shared, tmp_path):
     path = shared / "models" / "scenes_standin.onnx"
     taken = NetworkInput("crops", 224, rows_first=True, whole=True)
     full = own_network(str(path), str(tmp_path), "scenes", taken)
-    assert not make_int8(full, threads=2).problem
+    assert not make_int8(full).problem
     crops = photo_crops(shared / "photos" / "calibration", limit=60)
     one, two = (
         np.concatenate(

@@ -111,3 +111,42 @@ def test_the_picture_is_decoded_large_enough_for_the_largest_crop() -> None:
     assert shorter_side(CropSpec(), ExtraViews()) == 256
     assert shorter_side(CropSpec(), ExtraViews(CropSpec(342, 299), 416)) == 342
     assert shorter_side(CropSpec(600, 600), ExtraViews(CropSpec(), 640)) == 600
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (3001, 4003), (5003, 3001)])
+def test_a_large_picture_that_is_reduced_first_is_not_shifted(size):
+    """Its sides are no multiples of what is made one; the last one is over 12.5 million pixels."""
+    width, height = size
+    across = np.sin(np.arange(width) / width * 60) * 100 + 128
+    down = np.cos(np.arange(height) / height * 45) * 100 + 128
+    pixels = np.stack(
+        [
+            np.broadcast_to(across, (height, width)),
+            np.broadcast_to(down[:, np.newaxis], (height, width)),
+            (across + down[:, np.newaxis]) / 2,
+        ],
+        2,
+    ).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    found = cut(image, 1, CropSpec(), ExtraViews(CropSpec(squash=True), 416), more=True)
+    short = min(size)
+    whole = image.resize(
+        (int(256 * width / short), int(256 * height / short)), Image.Resampling.BILINEAR
+    )
+    left, top = round((whole.width - 224) / 2), round((whole.height - 224) / 2)
+    scale = 416 / max(size)
+    wanted = (
+        (found.centre, whole.crop((left, top, left + 224, top + 224))),
+        (
+            found.other,
+            image.resize((256, 256), Image.Resampling.BILINEAR).crop((16, 16, 240, 240)),
+        ),
+        (
+            found.whole,
+            image.resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR),
+        ),
+    )
+    for ours, plain in wanted:
+        difference = ours.astype(float) - np.asarray(plain)
+        assert ours.shape == np.asarray(plain).shape
+        assert np.abs(difference).mean() < 0.5 and np.abs(difference).max() <= 5
