@@ -76,7 +76,8 @@ def cut(
         other = _crops(picture, orientation, views.crop, limit, False)[0]
     if views.side:
         whole = _whole(picture, orientation, views.side, limit)
-    small_grey = thumbnail(picture.image, orientation, limit) if views.thumbnail else None
+    seen = image if image.width * image.height <= LARGE else picture.image
+    small_grey = thumbnail(seen, orientation, limit) if views.thumbnail else None
     return Pieces(centre, ends, other, whole, small_grey)
 
 
