@@ -112,7 +112,7 @@ def _torch_engine(config: Config) -> Engine:
 
 def _taught(config: Config, chooser: Chooser) -> TaughtTags | None:
     """Return what gives a photo its taught labels; None where there are none."""
-    from tagger.index.taught_store import TAUGHT_NAME
+    from tagger.index.taught_tables import TAUGHT_NAME
 
     if not os.path.exists(os.path.join(config.state_dir, TAUGHT_NAME)):
         return None

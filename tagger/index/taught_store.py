@@ -14,7 +14,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tagger.errors import StateError
@@ -22,39 +22,16 @@ from tagger.index import taught_tables as tables
 from tagger.index.migrations import split_statements
 from tagger.index.sql_values import Connection, read_text
 from tagger.index.store import Store
-from tagger.taught import TaughtLabel
+from tagger.index.taught_tables import TAUGHT_NAME
 
 log = logging.getLogger(__name__)
 
-TAUGHT_NAME = "taught.sqlite3"
 NUMBER = "taught"
 """In ``meta`` of the index: the number of the last change that it has."""
 TIMEOUT = 5.0
 """Seconds to wait for another program that has the database locked."""
 
 T = TypeVar("T")
-
-
-def taught_labels(state_dir: str) -> tuple[TaughtLabel, ...]:
-    """Return the taught labels, from the file alone: for whoever may have no index.
-
-    What cannot be read is as if there were none; the daemon says why.
-    """
-    path = os.path.join(state_dir, TAUGHT_NAME)
-    if not os.path.exists(path):
-        return ()
-    try:
-        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as db:
-            return tables.labels(db)
-    except (sqlite3.Error, ValueError) as error:
-        log.debug("%s cannot be read: %s", path, error)
-        return ()
-
-
-def _quoted(path: str) -> str:
-    from urllib.parse import quote
-
-    return quote(os.fsencode(path))
 
 
 def ask(store: Store, question: Callable[[sqlite3.Connection], T]) -> T:

@@ -7,13 +7,19 @@ its features by network, so that it teaches on when the photo is gone.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
 from tagger.taught import Example, TaughtLabel
 
+log = logging.getLogger(__name__)
+
+TAUGHT_NAME = "taught.sqlite3"
+"""The file in the state directory."""
 TABLES = """
 CREATE TABLE taught_labels (
     label TEXT PRIMARY KEY,
@@ -158,3 +164,25 @@ def model_ids(db: sqlite3.Connection) -> list[str]:
     """Return the networks that have seen an example."""
     rows = db.execute("SELECT DISTINCT model_id FROM taught_features ORDER BY model_id")
     return [row[0] for row in rows.fetchall()]
+
+
+def taught_labels(state_dir: str) -> tuple[TaughtLabel, ...]:
+    """Return the taught labels, from the file alone: for whoever may have no index.
+
+    What cannot be read is as if there were none; the daemon says why.
+    """
+    path = os.path.join(state_dir, TAUGHT_NAME)
+    if not os.path.exists(path):
+        return ()
+    try:
+        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as db:
+            return labels(db)
+    except (sqlite3.Error, ValueError) as error:
+        log.debug("%s cannot be read: %s", path, error)
+        return ()
+
+
+def _quoted(path: str) -> str:
+    from urllib.parse import quote
+
+    return quote(os.fsencode(path))

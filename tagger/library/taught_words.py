@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tagger.index.taught_store import TAUGHT_NAME, taught_labels
+from tagger.index.taught_tables import TAUGHT_NAME, taught_labels
 from tagger.labels.vocabulary import Vocabulary, own_vocabulary
 
 _Key = tuple[str, str, int, int]

@@ -14,7 +14,7 @@ import pytest
 from tagger.config.loader import load_config
 from tagger.index.connection import index_path
 from tagger.index.store import Store
-from tagger.index.taught_store import TAUGHT_NAME
+from tagger.index.taught_tables import TAUGHT_NAME
 from tagger.library.edit import TagEditor
 from tagger.library.questions import Questions
 from tagger.library.teach import Teacher

@@ -16,7 +16,8 @@ from tagger.index import taught_tables as tables
 from tagger.index.connection import index_path
 from tagger.index.reader import open_reader
 from tagger.index.salvage import open_sound
-from tagger.index.taught_store import TAUGHT_NAME, ask, number, record, taught_labels
+from tagger.index.taught_store import ask, number, record
+from tagger.index.taught_tables import TAUGHT_NAME, taught_labels
 from tagger.taught import Example, TaughtLabel
 from tests.conftest import PROJECT
 
