@@ -1,8 +1,8 @@
 """How well copies of photos are found, and nothing else: the figures of docs/duplicates.md.
 
-    python bench/similar.py [--count N]      copies of photos in ../shared by 33 edits
-    python bench/similar.py --scale [N]      the time for N photos (100,000) on one core
-    python bench/similar.py --search [N]     photos that look alike among N (1,000,000)
+    python -m bench.similar [--count N]      copies of photos in ../shared by 33 edits
+    python -m bench.similar --scale [N]      the time for N photos (100,000) on one core
+    python -m bench.similar --search [N]     photos that look alike among N (1,000,000)
 
 The first writes the photos and their copies into a folder for a while, and takes them the same way
 as the daemon does: decoded, hashed, classified, remembered, compared.
