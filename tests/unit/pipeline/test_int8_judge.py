@@ -76,7 +76,7 @@ def photo(number, **changes):
     crop = np.full((224, 224, 3), number % 256, np.uint8)
     picture = np.zeros((72, 96, 3), np.uint8)
     digest = number.to_bytes(16, "big")[::-1]
-    facts = PhotoFacts(format="JPEG", width=4, height=3)
+    facts = PhotoFacts(format="JPEG", width=4000, height=3000)
     made = DecodedPhoto(crop, digest, facts, crop[np.newaxis][:0], False, crop, picture)
     return replace(made, **changes)
 
