@@ -107,11 +107,11 @@ class Groups:
         return found
 
     def all_pictures(self, after: int, limit: int) -> list[PictureRow]:
-        """Return what is compared of the next photos by id, those that are there."""
+        """Return what is compared of the next photos by id that were compared, and are there."""
         rows = self._rows(
             "SELECT r.photo_id, r.picture_hash, r.model_id, r.features FROM predictions r"
             f" CROSS JOIN photos p ON p.id = r.photo_id WHERE r.photo_id > ? AND {_THERE}"
-            " ORDER BY r.photo_id LIMIT ?",
+            " AND p.grouped ORDER BY r.photo_id LIMIT ?",
             (after, limit),
         )
         return [PictureRow(row[0], row[1] or b"", row[2], row[3] or b"") for row in rows]

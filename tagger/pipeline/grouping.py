@@ -267,7 +267,10 @@ class Grouping:
         ]
 
     def _loaded(self, ids: Sequence[int]) -> Matcher:
-        """Return the matcher with all photos, ``ids`` as they are now."""
+        """Return the matcher with all photos that were compared, and ``ids`` as they are now.
+
+        Those that are still to be compared are held against these then: each pair once.
+        """
         from tagger.duplicates.matcher import Matcher
 
         rows = self._groups.pictures(ids)
