@@ -135,6 +135,23 @@ def test_the_others_are_moved_with_their_sidecars_and_come_back(library, tmp_pat
     assert "Nothing is to be moved" in library.run("duplicates", "--move-back")
 
 
+def test_what_belongs_to_a_shot_goes_with_it(home, tmp_path):
+    phone, aside = home.inbox / "phone", tmp_path / "aside"
+    aside.mkdir()
+    save(picture(1), home.inbox / "large.jpg")
+    save(picture(1).resize((400, 300)), phone / "IMG_1.JPG")
+    (phone / "IMG_1.AAE").write_text("an edit")
+    (phone / "IMG_1.MOV").write_bytes(b"a film")
+    home.once()
+    before = everything(home)
+    home.run("duplicates", "--move-to", str(aside))
+    moved = {path.name for path in aside.iterdir() if not path.name.startswith(".")}
+    assert {"IMG_1.JPG", "IMG_1.AAE"} <= moved
+    assert (phone / "IMG_1.MOV").exists(), "a film is no sidecar: it stays, as with rules"
+    home.run("duplicates", "--move-back")
+    assert everything(home) == before
+
+
 def test_nothing_is_moved_away_from_a_photo_that_is_not_there(library, tmp_path):
     aside = tmp_path / "aside"
     aside.mkdir()
