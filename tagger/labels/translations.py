@@ -11,15 +11,17 @@ from __future__ import annotations
 import functools
 import os
 import re
-import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tagger.errors import ConfigError
+from tagger.text.unicode import normalized
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "names")
 _MARKS = re.compile("[\u0300-\u036f]")
 """Accents of Latin and Cyrillic letters, when they stand alone; not the marks of kana."""
+_WORD = 60
+"""Characters; lines of the ready form, which are longer, hold letters that can be taken apart."""
 _ALIKE: dict[int, str] = {
     **{ord(one): plain for one, plain in zip("ıłøæœ・", "i l o ae oe ".split(" "), strict=True)},
     **{hiragana: chr(hiragana + 0x60) for hiragana in range(0x3041, 0x3097)},
@@ -67,8 +69,10 @@ def fold_word(word: str) -> str:
     """
     text = word.casefold()
     if not text.isascii():
-        text = _MARKS.sub("", unicodedata.normalize("NFKD", text))
-        text = unicodedata.normalize("NFC", text).translate(_ALIKE)
+        apart = normalized("NFKD", text)
+        if apart is not text or len(text) <= _WORD:  # else it is no word, and was not taken apart
+            text = normalized("NFC", _MARKS.sub("", apart))
+        text = text.translate(_ALIKE)
     return text.replace("'", "").replace("’", "").replace(".", "").replace("-", " ")
 
 

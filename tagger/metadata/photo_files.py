@@ -98,7 +98,13 @@ class PhotoFiles:
             for file, one in self.held.items()
             if one.left == OVERWRITTEN and not one.edits.lost
         }
-        self._ours = OwnKeywords.of(e for file, e in self.journal.items() if file not in left)
+        adopted_now = (
+            one.entry
+            for file, one in self.held.items()
+            if one.entry is not None and file not in self.journal
+        )
+        journal = (entry for file, entry in self.journal.items() if file not in left)
+        self._ours = OwnKeywords.of((*journal, *adopted_now))
         for one in self.held.values():
             self._note_iptc(one)
 

@@ -33,7 +33,7 @@ _BECOME_MARKS = "\uff9e\uff9f"
 """No combining marks themselves, but by NFKC they are."""
 
 
-def normalized(form: Literal["NFC", "NFKC"], text: str) -> str:
+def normalized(form: Literal["NFC", "NFKC", "NFKD"], text: str) -> str:
     """Return ``text`` in a normal form; as it is when it is too long, or heaps marks."""
     if text.isascii() or len(text) > MAX_CHARACTERS:
         return text

@@ -276,12 +276,12 @@ def test_queries_never_import_torch(home, scenes):
 def test_a_language_is_added_by_a_file_in_the_state_directory(home, scenes):
     names = home.state / "names"
     names.mkdir(parents=True)
-    (names / "de.yaml").write_text("mountain: [Berg, Gebirge]\n", encoding="utf-8")
-    home.configure(labels={"language": "de"})
+    (names / "da.yaml").write_text("mountain: [bjerg, fjeld]\n", encoding="utf-8")
+    home.configure(labels={"language": "da"})
     [photo] = [scene for scene in scenes if scene.stem == "mountain"]
     shutil.copy(photo, home.inbox / "x.jpg")
     home.once()
     written = (home.inbox / "x.jpg.xmp").read_text(encoding="utf-8")
-    assert "<rdf:li>Berg</rdf:li>" in written
-    assert "<rdf:li>landscape|Berg|alp</rdf:li>" in written
-    assert home.run("query", "gebirge") == f"{home.inbox / 'x.jpg'}\n"
+    assert "<rdf:li>bjerg</rdf:li>" in written
+    assert "<rdf:li>landscape|bjerg|alp</rdf:li>" in written
+    assert home.run("query", "fjeld") == f"{home.inbox / 'x.jpg'}\n"

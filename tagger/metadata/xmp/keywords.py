@@ -55,6 +55,7 @@ class OwnKeywords:
             if PATHS not in entry.seen:  # written by an older tagger, or known by provenance only
                 labels = entry.added.get(properties.LABELS, ())
                 words |= {text.partition(" ")[2] for text in labels} - {""}
+                words |= {*entry.tags.values()}
                 continue
             theirs = frozenset(entry.seen.get(YOURS, ()))
             for value in entry.seen[PATHS]:

@@ -70,7 +70,7 @@ def test_a_program_or_language_that_is_not_known(home, place):
     home.run("init", "--program", "picasa", str(home.inbox), code=2)
     assert "digikam" in home.err
     home.run("init", "--language", "xx", str(home.inbox), code=2)
-    assert "'xx'" in home.err and "take en or zh" in home.err
+    assert "'xx'" in home.err and "take de or en or es" in home.err
     assert not place.exists()
 
 

@@ -50,9 +50,20 @@ SCHEMA: dict[str, Any] = {
     "model": str,
     "engine": str,
     "networks": [{"kind": str, "name": str, "model": (str, Maybe), "problem": (str, Maybe)}],
+    "int8": [
+        dict.fromkeys(("kind", "model", "state"), str)
+        | dict.fromkeys(("judged", "sure", "same", "same_tags"), int)
+        | {"lower": Number, "upper": Number, "text": str}
+    ],
     "incomplete": int,
     "progress": PROGRESS,
     "last": {"path": str, "at": Number, "milliseconds": Number},
+    "rules": {
+        **dict.fromkeys(("waiting", "done", "failed"), int),
+        "last_failure": (str, Maybe),
+        "last_failed_at": (*Number, Maybe),
+        "notice": (str, Maybe),
+    },
     "memory_mb": (*Number, Maybe),
     "daemon": {
         "running": bool,
@@ -67,7 +78,7 @@ SCHEMA: dict[str, Any] = {
     },
     "state_dir": str,
 }
-OPTIONAL = {"progress", "last", "daemon.errors"}
+OPTIONAL = {"progress", "last", "rules", "daemon.errors"}
 """Null where there is nothing to say."""
 
 SAID = {
@@ -80,7 +91,12 @@ SAID = {
         {"kind": "scenes", "name": "own.yaml", "model": None, "problem": "there is no file"},
         {"kind": "detector", "name": "yolox_nano", "model": "yolox_nano-abc", "problem": None},
     ],
+    "int8": [
+        {"kind": "scenes", "model": "own-abc", "state": "provisional", "judged": 9, "sure": 5}
+        | {"same": 5, "same_tags": 8, "lower": 0.55, "upper": 1.0, "text": "provisional: 5 of 5"}
+    ],
     "incomplete": 12,
+    "rules": {"waiting": 1, "done": 2, "failed": 0, "notice": "webhooks are off"},
     "problem": None,
     "notice": None,
     "paused_reason": None,
@@ -152,7 +168,7 @@ def test_the_json_of_a_stopped_one_too(bare):
 
 def test_every_key_is_in_the_documents_and_the_other_way_round():
     [told] = re.findall(r"\* `tagger status`:(.*?)\n\* ", API, re.DOTALL)
-    words = set(re.findall(r"`([a-z_]+)`", told))
+    words = set(re.findall(r"`([a-z_8]+)`", told))
     values = {"null", "online", "offline", "missing", "events", "poll"}
     assert names(SCHEMA) - words == set()
     assert words - names(SCHEMA) - values == set()
