@@ -39,7 +39,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AT_ONCE = 512
-"""Photos that are compared in one step."""
+"""Photos that are compared in one step at most."""
+FIRST_AT_ONCE = 8
+STEP_SECONDS = 0.5
+"""How long a step may take, so that a stop is not waited for: 268 copies of one photo, all
+compared in one, took 24 s."""
 READ_AT_ONCE = 2_000
 KEPT_SECONDS = 3600.0
 """After so long without anything to compare the memory is given back."""
@@ -70,6 +74,7 @@ class Grouping:
         self._matcher: Matcher | None = None
         self._model = ""
         self._used = 0.0
+        self._at_once = FIRST_AT_ONCE
 
     @property
     def is_done(self) -> bool:
@@ -88,9 +93,12 @@ class Grouping:
         some, self._due = self._due[:limit], self._due[limit:]
         return some
 
-    def step(self, limit: int = AT_ONCE) -> int:
-        """Compare some photos that have not been compared yet; return how many."""
-        ids = self._groups.waiting(limit)
+    def step(self, limit: int | None = None) -> int:
+        """Compare some photos that have not been compared yet; return how many.
+
+        Without a ``limit`` it is as many as take about :data:`STEP_SECONDS`.
+        """
+        ids = self._groups.waiting(limit or self._at_once)
         if not ids:
             if self._matcher is not None and self._clock() >= self._used + KEPT_SECONDS:
                 self.close()
@@ -106,6 +114,9 @@ class Grouping:
             log.exception("photo %d cannot be compared with the others", ids[0])
             self.close()
         self._groups.compared(ids)
+        if limit is None:
+            slow = self._clock() - self._used > STEP_SECONDS
+            self._at_once = max(self._at_once // 2, 1) if slow else min(self._at_once * 2, AT_ONCE)
         return len(ids)
 
     def _join(self, ids: Sequence[int]) -> None:

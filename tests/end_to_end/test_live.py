@@ -169,7 +169,7 @@ def test_without_weights_the_daemon_waits_for_them(home, scenes, demo_weights, e
     assert "resnet18-f37072fd.pth" in home.err
     shutil.copyfile(scenes[0], home.inbox / "x.jpg")
     home.start()
-    status = eventually(lambda: waiting_with_a_problem(home), 40)
+    status = eventually(lambda: waiting_with_a_problem(home), 90)
     assert status["counts"]["waiting"] == 1
     problem = status["daemon"]["problem"]
     assert "resnet18-f37072fd.pth" in problem
@@ -178,6 +178,6 @@ def test_without_weights_the_daemon_waits_for_them(home, scenes, demo_weights, e
     models.mkdir(exist_ok=True)
     shutil.copyfile(demo_weights, models / "resnet18.pth.part")
     os.rename(models / "resnet18.pth.part", models / "resnet18.pth")
-    eventually(lambda: tagged(home, home.inbox / "x.jpg"), 30)
-    eventually(lambda: home.json("status")["counts"]["waiting"] == 0)
-    eventually(lambda: home.json("status")["daemon"]["problem"] is None)
+    eventually(lambda: tagged(home, home.inbox / "x.jpg"), 90)
+    eventually(lambda: home.json("status")["counts"]["waiting"] == 0, 60)
+    eventually(lambda: home.json("status")["daemon"]["problem"] is None, 60)
