@@ -139,16 +139,20 @@ def _crops(
         )
         for share in shares
     ]
-    # They overlap: what they cover is resized in one piece.
-    left, top = (min(axis) for axis in zip(*corners, strict=True))
-    right, bottom = (max(axis) + side for axis in zip(*corners, strict=True))
-    piece = _resized(
-        picture, spec.interpolation, (out_width, out_height), (left, top, right, bottom)
-    )
-    if limit is not None:
-        piece = from_deep(piece, limit)
-    squares = [(x - left, y - top, x - left + side, y - top + side) for x, y in corners]
-    arrays = [np.asarray(turn(piece.crop(square), orientation)) for square in squares]
+    # What squares that overlap cover is resized in one piece; of a strip they are far apart.
+    across = max(max(axis) - min(axis) for axis in zip(*corners, strict=True)) + side
+    groups = [corners] if across <= len(corners) * side else [[corner] for corner in corners]
+    arrays = []
+    for group in groups:
+        left, top = (min(axis) for axis in zip(*group, strict=True))
+        right, bottom = (max(axis) + side for axis in zip(*group, strict=True))
+        area = (left, top, right, bottom)
+        piece = _resized(picture, spec.interpolation, (out_width, out_height), area)
+        if limit is not None:
+            piece = from_deep(piece, limit)
+        for x, y in group:
+            square = piece.crop((x - left, y - top, x - left + side, y - top + side))
+            arrays.append(np.asarray(turn(square, orientation)))
     return arrays[0], np.array(arrays[1:], np.uint8).reshape(-1, side, side, 3)
 
 
