@@ -116,9 +116,11 @@ class RulePhotos:
                 db.execute("DELETE FROM rule_photos WHERE photo_id = ?", (photo_id,))
         return made
 
-    def has_tags(self) -> bool:
-        """Whether rules have given a tag to any photo."""
-        return bool(self._store.read("SELECT 1 FROM rule_tags LIMIT 1"))
+    def has_any(self) -> bool:
+        """Whether rules have given a tag to any photo, or something was or is to be done by any."""
+        return bool(
+            self._store.read("SELECT 1 FROM rule_tags UNION ALL SELECT 1 FROM rule_tasks LIMIT 1")
+        )
 
     def tags_of(self, photo_ids: Iterable[int]) -> tuple[str, ...]:
         """Return the labels that rules have given to photos, each once."""

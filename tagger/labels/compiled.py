@@ -69,7 +69,7 @@ def read_ready(path: str, text: str) -> CompiledVocabulary | None:
             made = json.load(file)
     except (OSError, ValueError):
         return None  # the YAML says the same, only slower
-    if not isinstance(made, dict) or made.get("of") != _mark(text):
+    if not isinstance(made, dict) or made.get("of") != mark(text):
         return None
     nodes = [
         Node(
@@ -95,7 +95,7 @@ def read_ready(path: str, text: str) -> CompiledVocabulary | None:
 
 def dump_ready(ready: CompiledVocabulary, text: str) -> str:
     """Return the content of the file that :func:`read_ready` reads; a line for each label."""
-    head = {"of": _mark(text), "digest": ready.digest, "wnids": " ".join(ready.wnids)}
+    head = {"of": mark(text), "digest": ready.digest, "wnids": " ".join(ready.wnids)}
     parts = [f'"{key}":{_json(value)}' for key, value in head.items()]
     words = (f"{_json(key)}:{_json(labels)}" for key, labels in sorted((ready.words or {}).items()))
     parts += [f'"{key}":{_json(getattr(ready, key))}' for key in ("scenes", "things")]
@@ -119,7 +119,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))  # ASCII is read faster
 
 
-def _mark(text: str) -> list[int]:
+def mark(text: str) -> list[int]:
     """Return what tells the text from any other that somebody may have made of it."""
     data = text.encode()
     return [len(data), zlib.crc32(data)]

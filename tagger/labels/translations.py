@@ -11,10 +11,10 @@ from __future__ import annotations
 import functools
 import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tagger.errors import ConfigError
+from tagger.labels.compiled import mark
 from tagger.text.unicode import normalized
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "names")
@@ -32,7 +32,8 @@ Words = Mapping[str, tuple[str, ...]]
 
 def shipped_languages() -> tuple[str, ...]:
     """Return the codes of the languages that are shipped besides those in the tree, sorted."""
-    return _languages_in(_FOLDER)
+    names = os.listdir(_FOLDER) if os.path.isdir(_FOLDER) else []
+    return tuple(sorted(name[:-5] for name in names if name.endswith(".yaml")))
 
 
 @functools.cache
@@ -57,8 +58,11 @@ def labels_called(key: str, language: str) -> tuple[str, ...]:
 
 
 def digest_of(language: str) -> str:
-    """Return a text that changes with what is shipped for ``language``; empty without a file."""
-    return " ".join(map(str, mark(_source(language)))) if language in shipped_languages() else ""
+    """Return a text that changes with what is shipped for ``language``.
+
+    Raise ConfigError when its file cannot be read.
+    """
+    return " ".join(map(str, mark(_source(language))))
 
 
 def fold_word(word: str) -> str:
@@ -83,26 +87,14 @@ def ready_names(language: str, labels: Sequence[str]) -> str:
     """
     from tagger.labels.yaml_parser import parse_names
 
-    text = _source(language)
-    words = parse_names(text, _path(language), labels)
+    words = parse_names(_source(language), _path(language), labels)
     if missing := [label for label in labels if label not in words]:
         raise ConfigError(
             f"{_path(language)} has no name for {', '.join(map(repr, missing[:5]))}",
             "add them: a shipped language names every label",
         )
     lines = ["|" + "|".join(words[label]) + f"|={label}" for label in labels]
-    return "\n".join((" ".join(map(str, mark(text))), *lines, "", *map(fold_word, lines))) + "\n"
-
-
-def mark(text: str) -> list[int]:
-    """Return what tells ``text`` from any other that somebody may have made of it."""
-    data = text.encode()
-    return [len(data), zlib.crc32(data)]
-
-
-def _languages_in(folder: str) -> tuple[str, ...]:
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    return tuple(sorted(name[:-5] for name in names if name.endswith(".yaml")))
+    return "\n".join((digest_of(language), *lines, "", *map(fold_word, lines))) + "\n"
 
 
 def _path(language: str, suffix: str = ".yaml") -> str:
@@ -128,8 +120,7 @@ def _ready_form(language: str) -> tuple[list[str], str]:
             ready = file.read()
     except (OSError, UnicodeDecodeError):
         ready = ""  # the YAML says the same, only slower
-    first = " ".join(map(str, mark(_source(language))))
-    if ready.partition("\n")[0] != first:
+    if ready.partition("\n")[0] != digest_of(language):
         import yaml
 
         ready = ready_names(language, tuple(map(str, yaml.safe_load(_source(language)))))

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 
 from tagger.index.rows import PhotoRow
-from tagger.index.rule_photos import RulePhotos
 from tagger.labels.evidence import Evidence
 from tagger.pipeline.context import Context
 from tagger.pipeline.photo_lock import photo_locks
@@ -26,7 +25,6 @@ def relabel(context: Context, tagging: Tagging, handle: Callable[[list[Candidate
     Return how many photos were looked at.
     """
     store, seen, last = context.store, 0, 0
-    has_rules = RulePhotos(store).has_tags()
     while not context.stop.is_set():
         rows = store.stale(tagging.labels_hash, last, CHUNK)
         if not rows:
@@ -40,7 +38,7 @@ def relabel(context: Context, tagging: Tagging, handle: Callable[[list[Candidate
                 for row in store.stale(tagging.labels_hash, last, CHUNK)
                 if row.id <= rows[-1].id and row.path not in busy
             ]
-            _relabel(context, tagging, free, rewrite, has_rules)
+            _relabel(context, tagging, free, rewrite)
         last = rows[-1].id
         # A changed keywords_hash is no change of the file: say that it is due.
         if due := [*busy, *(candidate.path for candidate in rewrite)]:
@@ -56,7 +54,6 @@ def _relabel(
     tagging: Tagging,
     rows: Sequence[PhotoRow],
     rewrite: list[Candidate],
-    has_rules: bool,
 ) -> None:
     """Change the index where it alone is concerned; put the other photos into ``rewrite``.
 
@@ -78,7 +75,7 @@ def _relabel(
         chosen = tagging.chooser.choose(evidence, row.facts.kinds)
         chosen = tagging.taught.added(chosen, stored, evidence)
         chosen = tagging.companions.added(row.id, chosen, tagging.chooser)
-        chosen = tagging.with_rules(chosen, (row.id,) if has_rules else ())
+        chosen = tagging.with_rules(chosen, (row.id,))
         tags = () if row.keep_out else tagging.without(stones, chosen)
         root = config.root_of(row.path)
         options = write_options(config, root, row.path)

@@ -80,6 +80,8 @@ class Tagging:
         self.taught = TaughtTags(context.store.read, context.config, chooser)
         self._rules = RulePhotos(context.store)
         self._words = [clean(rule.tag) for rule in context.config.rules if rule.tag]
+        # Rules that are in no config now give no tags any more, but those they have given stay.
+        self._has_rules = bool(context.config.rules) or self._rules.has_any()
         self._once = Once(log)
 
     def prepare(self, one: Recognised) -> TaggedJob:
@@ -239,7 +241,7 @@ class Tagging:
 
         ``kept`` are further words.
         """
-        if not rows and not kept:
+        if not self._has_rules or (not rows and not kept):
             return chosen
         words = {fold(tag.label) for tag in chosen}
         labels = dict.fromkeys((*self._rules.tags_of(rows), *kept))

@@ -2,29 +2,10 @@
 // Buttons with data-method and data-url change something; what is shown in sections with data-fresh
 // is then fetched anew. With data-await the daemon may need a moment for it.
 (() => {
-  const said = document.getElementById("said");
-  const mistake = document.getElementById("mistake");
+  const { said, tell, send } = messages;
   const WAITS = [700, 1000, 1500, 2500, 4000];
 
   const pause = (milliseconds) => new Promise((go) => setTimeout(go, milliseconds));
-
-  function tell(place, text) {
-    said.hidden = mistake.hidden = true;
-    place.textContent = text;
-    place.hidden = false;
-  }
-
-  async function send(method, url) {
-    try {
-      const answer = await fetch(url, { method });
-      const body = await answer.json();
-      if (answer.ok) return body;
-      tell(mistake, `${body.error}: ${body.remedy}`);
-    } catch (error) {
-      tell(mistake, `The page could not be reached: ${error.message}`);
-    }
-    return null;
-  }
 
   // Returns whether anything is shown otherwise now.
   async function refresh() {

@@ -1,8 +1,7 @@
 "use strict";
 // The page of taught labels: questions that are answered with one key each, keywords, forgetting.
 (() => {
-  const said = document.getElementById("said");
-  const mistake = document.getElementById("mistake");
+  const { said, mistake, tell, send } = messages;
   const asking = document.getElementById("asking");
   const title = document.getElementById("asked");
   const photo = document.getElementById("asked-photo");
@@ -12,24 +11,6 @@
   let question = null;
   let answers = 0;
   let busy = false;
-
-  function tell(place, text) {
-    said.hidden = mistake.hidden = true;
-    place.textContent = text;
-    place.hidden = false;
-  }
-
-  async function send(method, url) {
-    try {
-      const answer = await fetch(url, { method });
-      const body = await answer.json();
-      if (answer.ok) return body;
-      tell(mistake, `${body.error}: ${body.remedy}`);
-    } catch (error) {
-      tell(mistake, `The page could not be reached: ${error.message}`);
-    }
-    return null;
-  }
 
   async function refresh() {
     const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });

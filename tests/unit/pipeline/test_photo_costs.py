@@ -93,7 +93,6 @@ def test_a_known_photo_costs_one_transaction_and_one_prediction(
             "photos+failures": 1,
             "journal": 2,
             "predictions": 1,
-            "rule_tags": 1,
             "tombstones": 2,
         }
         assert len(found.changes) == 1 and all(found.changes)
