@@ -55,7 +55,8 @@ class OwnKeywords:
             if PATHS not in entry.seen:  # written by an older tagger, or known by provenance only
                 labels = entry.added.get(properties.LABELS, ())
                 words |= {text.partition(" ")[2] for text in labels} - {""}
-                words |= {*entry.tags.values()}
+                if not entry.after:
+                    words |= {*entry.tags.values()}
                 continue
             theirs = frozenset(entry.seen.get(YOURS, ()))
             for value in entry.seen[PATHS]:
