@@ -33,6 +33,9 @@ NEAR = 0.87
 """The cosine along these directions from which on pictures are candidates…"""
 NEIGHBOURS = 6
 """…the nearest so many of them."""
+NEAREST = 64
+"""With so many pictures, the nearest by hash, one is compared at most: of a picture of which there
+are thousands, each would take longer than the one before."""
 _TOGETHER, _BLOCK = 64, 65_536
 """Photos of which so many others are looked through at a time: 16 MB."""
 _COMPARED = 256
@@ -129,6 +132,7 @@ class Matcher:
             if empty[place]:
                 continue
             variants = turns[:, number]
+            pairs: list[tuple[int, int, int, int]] = []
             for half in (0, TURNS // 2):
                 four = variants[half : half + TURNS // 2]
                 some = np.flatnonzero(bit_count(keys ^ keys_of(four[:1])[0]) <= KEY_BITS)
@@ -137,8 +141,10 @@ class Matcher:
                 for at in np.flatnonzero(best <= FAR).tolist():
                     other = int(some[at])
                     if other != place and not empty[other]:
-                        pair = (place, other, int(best[at]), int(turn[at]))
-                        (close if best[at] <= CLOSE else far).append(pair)
+                        pairs.append((place, other, int(best[at]), int(turn[at])))
+            pairs.sort(key=lambda pair: pair[2])
+            for pair in pairs[:NEAREST]:
+                (close if pair[2] <= CLOSE else far).append(pair)
         return close, far
 
     def _by_features(self, places: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -139,6 +139,9 @@ def joined(
     burst, and would make one picture of them.
     """
     groups: dict[int, set[int]] = {}
+    refused: dict[int, set[int]] = {}
+    """Groups that stay apart, by their identity: each pair is gone through once."""
+    merged: list[set[int]] = []  # kept, so that no other group gets the identity of one of them
 
     def group(photo_id: int) -> set[int]:
         if photo_id not in groups:
@@ -149,10 +152,20 @@ def joined(
 
     for one, other in links:
         first, second = group(one), group(other)
-        if first is second or any(apart(a, b) for a in first for b in second):
+        if first is second or id(second) in refused.get(id(first), ()):
             continue
+        if any(apart(a, b) for a in first for b in second):
+            refused.setdefault(id(first), set()).add(id(second))
+            refused.setdefault(id(second), set()).add(id(first))
+            continue
+        if len(first) < len(second):
+            first, second = second, first
         first |= second
         for moved in second:
             groups[moved] = first
+        for third in refused.pop(id(second), ()):
+            refused.setdefault(id(first), set()).add(third)
+            refused[third].add(id(first))
+        merged.append(second)
     unique = {id(found): found for found in groups.values()}
     return [found for found in unique.values() if len(found) > 1]

@@ -154,13 +154,11 @@ class Grouping:
                 return {photo_id}
             if group not in kept:
                 kept[group] = self._groups.members("picture", group) - fresh | {photo_id}
+                rows = self._groups.shots(kept[group] - shots.keys())
+                shots.update((number, Shot(*row)) for number, row in rows.items())
             return kept[group]
 
         def apart(one: int, other: int) -> bool:
-            missing = {one, other} - shots.keys()
-            if missing:
-                rows = self._groups.shots(missing)
-                shots.update((number, Shot(*row)) for number, row in rows.items())
             if one not in shots or other not in shots:
                 return False
             digest = shots[one].content_hash

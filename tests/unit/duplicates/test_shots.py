@@ -135,3 +135,25 @@ def test_a_copy_joins_the_frame_that_it_is_most_like_and_no_other():
     frames_apart = set(itertools.permutations((1, 2, 3), 2))
     found = joined([(2, 9), (1, 9), (3, 9)], alone, lambda one, other: (one, other) in frames_apart)
     assert found == [{2, 9}]
+
+
+def test_two_groups_that_stay_apart_are_gone_through_once():
+    """As often as it had copies, each new copy with another date was held against all of them."""
+    asked = []
+
+    def apart(one: int, other: int) -> bool:
+        asked.append((one, other))
+        return 100 in (one, other) and 49 in (one, other)
+
+    whole = set(range(50))
+    links = [*((100, one) for one in range(50)), (100, 200), *((200, one) for one in range(50))]
+    found = joined(links, lambda one: set(whole) if one in whole else {one}, apart)
+    assert found == [{100, 200}, whole]
+    assert len(asked) <= 50 + 1
+
+
+def test_what_a_group_stays_apart_from_also_the_group_stays_that_it_joins():
+    def apart(one: int, other: int) -> bool:
+        return {one, other} == {1, 9}
+
+    assert joined([(1, 9), (1, 2), (2, 9), (9, 3), (3, 2)], alone, apart) == [{1, 2}, {9, 3}]
