@@ -279,7 +279,9 @@ class UploadClassifier:
         else:
             if before is not None:
                 before.pool.close()
-            pool = decode_pool(config, engine.spec, views=given.views)
+            # An upload is compared with no photo.
+            views = replace(given.views, thumbnail=False)
+            pool = decode_pool(config, engine.spec, views=views)
         networks = replace(given, subjects=_Together(engine))
         return _Loaded(given, networks, pool, given.chooser(config, known), labels)
 
