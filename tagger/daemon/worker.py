@@ -206,7 +206,9 @@ class Worker:
                 for one in (self.precision.wait, pipeline.grouping.rest, teaching.wait_seconds)
                 if one is not None
             ]
-            wait = ASK_SECONDS if self._until is not None else min(rest, default=None)
+            if self._until is not None:
+                rest.append(ASK_SECONDS)
+            wait = min(rest, default=None)
             batch = self._candidates.take(BATCH, wait if mode is _Mode.IDLE else 0.0)
             if mode is _Mode.IDLE and not batch:
                 self.precision.idle(pipeline)
