@@ -26,6 +26,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
 COMMAND_SECONDS = 120
 
+# What is said is compared with English; a test of another language sets one.
+os.environ["LANG"] = "C.UTF-8"
+for _name in ("LC_ALL", "LC_MESSAGES", "LANGUAGE"):
+    os.environ.pop(_name, None)
+
 # Every core has a test to run: a torch that waits for its other threads in a loop, here or in
 # a process that a test starts, takes the time of the other tests. It is read at torch's import.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

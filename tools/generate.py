@@ -14,10 +14,13 @@ from tagger.config.example import example_config
 from tagger.labels.translations import ready_names, shipped_languages
 from tagger.labels.vocabulary import load_vocabulary, ready_made
 from tools import (
+    catalogues,
     generate_api,
     generate_commands,
     generate_configuration,
     generate_error_docs,
+    generate_topics,
+    manual,
 )
 
 
@@ -26,7 +29,7 @@ def _names(language: str) -> str:
 
 
 PROJECT = Path(__file__).resolve().parents[1]
-GENERATED: dict[str, Callable[[], str]] = {
+GENERATED: dict[str, Callable[[], str | bytes]] = {
     "config.example.yaml": example_config,
     "docs/api.md": generate_api.document,
     "docs/commands.md": generate_commands.document,
@@ -34,26 +37,43 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/errors.md": generate_error_docs.document,
     "tagger/labels/imagenet.json": ready_made,
     **{f"tagger/labels/names/{one}.txt": partial(_names, one) for one in shipped_languages()},
+    **catalogues.generated(),
+    **manual.pages(),
+    "tagger/cli/topics.txt": generate_topics.document,
 }
-"""Each generated file, and what makes its text."""
+"""Each generated file, and what makes its content."""
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
 
 
 def stale() -> list[str]:
-    """Return the generated files whose text is not what the code makes now."""
-    return [
-        name
-        for name, text in GENERATED.items()
-        if not (PROJECT / name).exists() or (PROJECT / name).read_text(encoding="utf-8") != text()
-    ]
+    """Return the generated files whose content is not what the code makes now."""
+    return [name for name in GENERATED if not _is_current(name)]
+
+
+def _is_current(name: str) -> bool:
+    place = PROJECT / name
+    return place.exists() and place.read_bytes() == _bytes(GENERATED[name]())
 
 
 def main() -> int:
     """Write, or check, all of them; return the exit status."""
-    for name in (found := stale()):
-        if "--check" not in sys.argv:
-            (PROJECT / name).write_text(GENERATED[name](), encoding="utf-8")
-        print(f"{'stale' if '--check' in sys.argv else 'written'}: {name}")
-    return 1 if found and "--check" in sys.argv else 0
+    check = "--check" in sys.argv
+    found = False
+    for (
+        name,
+        make,
+    ) in GENERATED.items():  # one after the other: the topics of `tagger help` have other documents
+        if _is_current(name):
+            continue
+        found = True
+        print(f"{'stale' if check else 'written'}: {name}")
+        if not check:
+            (PROJECT / name).parent.mkdir(parents=True, exist_ok=True)
+            (PROJECT / name).write_bytes(_bytes(make()))
+    return 1 if found and check else 0
 
 
 if __name__ == "__main__":

@@ -16,11 +16,13 @@ import click
 
 from tagger import __version__
 from tagger.cli.invocation import Invocation
+from tagger.cli.speech import Context, help_text, speak_help, speaking_here
 from tagger.cli.terminal import in_utf8, let_go, set_up_output
 from tagger.errors import ConfigError, TaggerError
+from tagger.text.messages import ENGLISH, gettext, language
 
 COMMANDS = {
-    "init": ("init", "Write a config file for your folders."),
+    "init": ("init.command", "Write a config file for your folders, and tag the first photos."),
     "run": ("run", "Watch the folders and tag every new photo."),
     "status": ("status", "Show what the daemon does, and how many photos there are."),
     "doctor": ("doctor", "Check the installation, and say what to do."),
@@ -47,12 +49,15 @@ COMMANDS = {
     "config": ("config", "Check the config file."),
     "service": ("service", "Run tagger as a systemd service."),
     "completion": ("completion", "Print the script that completes commands in a shell."),
+    "help": ("help", "Show the documentation of a topic, or a command's help."),
     "demo": ("demo.command", "Watch tagger at work on a temporary folder."),
 }
 
 
 class _Commands(click.Group):
     """Commands whose modules are imported when they are called."""
+
+    context_class = Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -63,11 +68,11 @@ class _Commands(click.Group):
         module = importlib.import_module(f"tagger.cli.{COMMANDS[cmd_name][0]}")
         command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
-        return command
+        return speak_help(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        with formatter.section(gettext("Commands")):
+            formatter.write_dl([(name, help_text(text)) for name, (_, text) in COMMANDS.items()])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -94,7 +99,8 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         in_utf8()
     asked = Invocation()
-    code = _run(arguments, asked)
+    with speaking_here(os.environ):
+        code = _run(arguments, asked)
     if asked.ends_at_once:
         # To take the interpreter down around a thread that is in a library makes that abort.
         logging.shutdown()
@@ -115,10 +121,15 @@ def _run(arguments: list[str] | None, asked: Invocation) -> int:
         return 0
     except click.ClickException as error:
         message = " ".join(error.format_message().split())
-        message = message[:1].lower() + message[1:]
+        if language() == ENGLISH:
+            message = message[:1].lower() + message[1:]
         context = getattr(error, "ctx", None)
-        hint = f"; see `{context.command_path} --help`" if context else ""
-        _say(f"tagger: {message.rstrip('.')}{hint}")
+        hint = (
+            f"; {gettext('see `%(command)s --help`', command=context.command_path)}"
+            if context
+            else ""
+        )
+        _say(f"tagger: {message.rstrip('.。')}{hint}")
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 130
@@ -165,12 +176,12 @@ def _trace(asked: Invocation) -> None:
 def _cause(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror.lower()
-    return f"unexpected {type(error).__name__}: {error}"
+    return gettext("unexpected %(kind)s: %(error)s", kind=type(error).__name__, error=error)
 
 
 def _remedy(error: Exception, asked: Invocation) -> str:
     if isinstance(error, OSError):
-        return "check the disk and the rights"
+        return gettext("check the disk and the rights")
     if asked.debug:
-        return "report it with the lines above"
-    return "run it again as `tagger --debug ...` and report what it says"
+        return gettext("report it with the lines above")
+    return gettext("run it again as `tagger --debug ...` and report what it says")

@@ -9,6 +9,7 @@ import click
 from tagger.cli.common import ask_path, read_config
 from tagger.index.reader import open_reader
 from tagger.system.logs import printable
+from tagger.text.messages import ngettext
 
 
 @click.command("backup")
@@ -25,4 +26,4 @@ def backup_command(ctx: click.Context, file: str, force: bool) -> None:
     target = ask_path(os.path.expanduser(file))
     with open_reader(config.state_dir) as reader:
         photos = reader.backup(target, replace=force)
-    click.echo(f"{printable(target)}: {photos:,} photos")
+    click.echo(printable(target) + ": " + ngettext("%(n)s photo", "%(n)s photos", photos))

@@ -30,6 +30,7 @@ from tagger.library.serialize import (
 from tagger.paths import is_model_path
 from tagger.system.logs import printable
 from tagger.system.process import cores
+from tagger.text.messages import gettext
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine
@@ -158,10 +159,11 @@ def _classified(
 def _print(result: dict[str, Any], several: bool) -> None:
     click.echo(printable(result["path"]))
     if not result["tags"]:
-        click.echo("  nothing to say")
+        click.echo(f"  {gettext('nothing to say')}")
     for tag in result["tags"]:
         click.echo(f"  {printable(' > '.join(tag['path']))}  {tag['confidence']:.2f}")
     for line in result.get("explain", ()):
         click.echo(f"    {printable(line)}")
     for raw in () if several else result["top"]:
-        click.echo(f"  class {raw['index']}: {raw['label']} {raw['probability']:.4f}")
+        what = gettext("class %(number)s: %(label)s", number=raw["index"], label=raw["label"])
+        click.echo(f"  {what} {raw['probability']:.4f}")

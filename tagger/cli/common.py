@@ -15,9 +15,23 @@ from tagger.config.schema import Config
 from tagger.errors import ConfigError
 from tagger.system.known_paths import known_path
 from tagger.system.logs import ascii_json, printable
+from tagger.text.messages import gettext
 
 if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary
+
+
+def excluding(one: str, other: str) -> click.UsageError:
+    """Return the error of two options of which only one may be given."""
+    return click.UsageError(
+        gettext("%(one)s and %(other)s exclude each other; give one of them", one=one, other=other)
+    )
+
+
+def when_done(runs: bool) -> str:
+    """Return when what is asked for is done: by a daemon that ``runs``, or later."""
+    return gettext("within a minute") if runs else gettext("with the next `tagger run`")
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

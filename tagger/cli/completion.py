@@ -30,7 +30,7 @@ def completion_command(shell: str) -> None:
 
 
 def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return what the word of a query that is being typed may become."""
+    """Return what the word of a query that is being typed may become, in any language."""
     from tagger.cli.common import config_or_default, vocabulary
     from tagger.config.schema import Config
     from tagger.errors import TaggerError
@@ -46,8 +46,11 @@ def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) 
         config = Config()
         known = vocabulary(config)
     before = [str(word) for word in ctx.params.get("words") or ()]
-    names = [name for node in known.nodes.values() for name in node.names.values()]
-    names += [known.name(label, config.labels.language) for label in known.nodes]
+    languages = known.languages if incomplete or before else ()
+    names = [
+        word for code in languages for label in known.nodes for word in known.words(label, code)
+    ]
+    names += list(known.nodes)
     names = [name for name in names if name == printable(name)]  # the shell shows them as they are
     return sorted(set(next_words(names, known.roots(), before, incomplete)))
 

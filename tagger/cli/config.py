@@ -10,6 +10,7 @@ from tagger.cli.common import read_config
 from tagger.library.rules.check import check_rules
 from tagger.pipeline.preflight import check_config, config_warnings
 from tagger.system.logs import printable
+from tagger.text.messages import gettext
 
 
 @click.group("config")
@@ -23,14 +24,24 @@ def check(ctx: click.Context) -> None:
     """Say whether the config file is right; all mistakes at once, each with its line."""
     config, path = read_config(ctx)
     check_config(config, path)
-    click.echo(f"{path} is right: {len(config.watch)} folder(s), tags go to {config.write.target}.")
+    click.echo(
+        gettext(
+            "%(path)s is right: %(n)s folder(s), tags go to %(target)s.",
+            path=path,
+            n=len(config.watch),
+            target=config.write.target,
+        )
+    )
     for root in config.watch:
         if not os.path.isdir(root.path):
-            click.echo(f"Note: {root.path} is not there now; it is watched once it is.")
+            _note(gettext("%(path)s is not there now; it is watched once it is.", path=root.path))
     for warning in config_warnings(config):
-        click.echo(f"Note: {printable(warning)}.")
+        _note(f"{warning}.")
     for finding in check_rules(config):
         if finding.state != "ok":
-            click.echo(
-                printable(f"Note: rule {finding.rule!r}: {finding.message}; {finding.remedy}.")
-            )
+            rule = gettext("rule %(rule)r", rule=finding.rule)
+            _note(f"{rule}: {finding.message}; {finding.remedy}.")
+
+
+def _note(text: str) -> None:
+    click.echo(printable(gettext("Note: %(text)s", text=text)))

@@ -11,8 +11,13 @@ import click
 from tagger.cli.common import json_option, print_json
 from tagger.cli.terminal import raw
 from tagger.system.logs import printable
+from tagger.text.messages import gettext, ngettext, noop
 
-_MARKS = {"ok": ("ok", "green"), "warning": ("warning", "yellow"), "error": ("ERROR", "red")}
+_MARKS = {
+    "ok": (noop("ok"), "green"),
+    "warning": (noop("warning"), "yellow"),
+    "error": (noop("ERROR"), "red"),
+}
 
 
 @click.command("doctor")
@@ -33,7 +38,7 @@ def doctor_command(ctx: click.Context, as_json: bool) -> int:
             continue
         mark, color = _MARKS[result.state]
         lines = [printable(line) for line in result.message.split("\n")]
-        click.secho(f"{mark:<8} ", raw(sys.stdout), nl=False, fg=color)
+        click.secho(f"{gettext(mark):<8} ", raw(sys.stdout), nl=False, fg=color)
         click.echo(f"{printable(result.name)}: {lines[0]}")
         for line in lines[1:]:
             click.echo(f"           {line}")
@@ -44,6 +49,10 @@ def doctor_command(ctx: click.Context, as_json: bool) -> int:
     errors = sum(result.state == "error" for result in results)
     if not as_json:
         warnings = sum(result.state == "warning" for result in results)
-        counts = {"error": errors, "warning": warnings, "check": len(results)}
-        click.echo(", ".join(f"{n} {what}{'s'[: n != 1]}" for what, n in counts.items()))
+        said = (
+            ngettext("%(n)s error", "%(n)s errors", errors),
+            ngettext("%(n)s warning", "%(n)s warnings", warnings),
+            ngettext("%(n)s check", "%(n)s checks", len(results)),
+        )
+        click.echo(", ".join(said))
     return 1 if errors else 0

@@ -14,6 +14,7 @@ from tagger.cli.common import (
     ask_known,
     ask_path,
     config_or_default,
+    excluding,
     json_option,
     leave_folder,
     print_json,
@@ -26,6 +27,7 @@ from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
+from tagger.text.messages import gettext, ngettext
 
 if TYPE_CHECKING:
     from tagger.config.schema import Config
@@ -73,9 +75,11 @@ def duplicates_command(
         if given
     ]  # fmt: skip
     if len(chosen) > 1:
-        raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other; give one of them")
+        raise excluding(*chosen[:2])
     if bursts and move_to:
-        raise click.UsageError("--bursts and --move-to exclude each other: shots are no copies")
+        raise click.UsageError(
+            gettext("--bursts and --move-to exclude each other: shots are no copies")
+        )
     config = read_config(ctx)[0] if move_to or move_back else config_or_default(ctx)
     if move_back:
         return _moved_back(config)
@@ -108,7 +112,10 @@ def _found(config: Config, below: list[str], least: int, bursts: bool) -> list[G
         left = reader.groups.count_waiting() + reader.groups.count_unhashed()
         found = groups(reader, "series" if bursts else "picture", folders=below, least=least)
     if left:
-        click.echo(f"tagger: {left:,} photos are still to be compared", err=True)
+        said = ngettext(
+            "%(n)s photo is still to be compared", "%(n)s photos are still to be compared", left
+        )
+        click.echo(f"tagger: {said}", err=True)
     return found
 
 
@@ -140,7 +147,14 @@ def _linked(found: list[Group], folder: str) -> int:
         place = os.path.join(folder, f"{group.number:06d}")
         done = link_photos([(row.path, row.root) for row in group.photos], place)
         added, failed = added + done.added, failed + done.failed
-    click.echo(f"{added} links in {len(found)} folders in {printable(folder)}")
+    click.echo(
+        gettext(
+            "%(links)s links in %(folders)s folders in %(place)s",
+            links=added,
+            folders=len(found),
+            place=printable(folder),
+        )
+    )
     return 2 if failed else 0
 
 
@@ -172,7 +186,7 @@ def _told(outcomes: Iterable[tuple[str, str | TaggerError]]) -> int:
             moved += 1
             click.echo(printable(f"{path}: {what}"))
     if not moved and not failed:
-        click.echo("Nothing is to be moved.")
+        click.echo(gettext("Nothing is to be moved."))
     return 2 if failed else 0
 
 

@@ -6,13 +6,14 @@ import time
 
 import click
 
-from tagger.cli.common import ask_known, config_or_default, json_option, print_json
+from tagger.cli.common import ask_known, config_or_default, json_option, print_json, when_done
 from tagger.errors import StateError
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.library.serialize import failure_json
 from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
+from tagger.text.messages import gettext, ngettext
 
 
 @click.command("failures")
@@ -26,12 +27,13 @@ def failures_command(ctx: click.Context, as_json: bool) -> None:
         print_json([failure_json(failure) for failure in failures])
         return
     for failure in failures:
-        again = "when the file changes"
+        again = gettext("when the file changes")
         if failure.retry_at is not None:
-            again = "at " + time.strftime("%Y-%m-%d %H:%M", time.localtime(failure.retry_at))
-        times = f"{failure.tries} tr{'y' if failure.tries == 1 else 'ies'}"
+            moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(failure.retry_at))
+            again = gettext("at %(moment)s", moment=moment)
+        times = ngettext("%(n)s try", "%(n)s tries", failure.tries)
         click.echo(f"{printable(failure.path)}\n  {printable(failure.reason)}")
-        click.echo(f"  {times}; tried again {again}")
+        click.echo("  " + gettext("%(tries)s; tried again %(when)s", tries=times, when=again))
 
 
 @click.command("retry")
@@ -53,5 +55,5 @@ def retry_command(ctx: click.Context, photos: tuple[str, ...], everything: bool)
         )
     with Store(config.state_dir) as store:
         number = TagEditor(config, store).retry_all(wanted) if wanted else store.retry()
-    when = "within a minute" if daemon_runs(config.state_dir) else "with the next `tagger run`"
-    click.echo(f"{number} photo(s) will be tried again {when}.")
+    when = when_done(daemon_runs(config.state_dir))
+    click.echo(gettext("%(n)s photo(s) will be tried again %(when)s.", n=number, when=when))

@@ -13,6 +13,7 @@ from tagger.cli.terminal import shown
 from tagger.index.connection import index_path
 from tagger.index.reader import open_reader
 from tagger.library.serialize import label_counts, label_trees_json
+from tagger.text.messages import gettext
 
 
 @click.command("labels")
@@ -30,8 +31,12 @@ def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_j
         heads = list(known.resolve(phrase, language=config.labels.language))
         if not heads:
             near = known.nearest(phrase, config.labels.language)
-            hint = f"did you mean `{near}`?" if near else "see `tagger labels --all`"
-            raise click.UsageError(f"there is no label {phrase!r}; {hint}")
+            hint = gettext("see `tagger labels --all`")
+            if near:
+                hint = gettext("did you mean %(word)s?", word=near)
+            raise click.UsageError(
+                gettext("there is no label %(label)r", label=phrase) + f"; {hint}"
+            )
     counts: Mapping[str, int] = {}
     own: list[tuple[str, int]] = []
     if os.path.exists(index_path(config.state_dir)) or not (whole or label):
@@ -45,7 +50,7 @@ def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_j
     for tree in trees:
         _print_tree(tree, 0)
     if own:
-        print("your own keywords")
+        print(gettext("your own keywords"))
         for name, number in own:
             print(f"  {shown(name)}  {number}")
 

@@ -31,6 +31,7 @@ from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import DownloadError, ModelError, PhotoVanishedError
 from tagger.paths import is_model_path, is_photo_name
 from tagger.system.logs import printable
+from tagger.text.messages import gettext, noop
 
 MOST_PHOTOS = 1000
 """That int8 is judged by."""
@@ -72,27 +73,35 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("model", "MB", "accuracy %")
-    table.add_column("weights", overflow="fold")  # a path cut short is of no use
+    table = Table(gettext("model"), "MB", gettext("accuracy %%"))
+    table.add_column(gettext("weights"), overflow="fold")  # a path cut short is of no use
     for row in rows:
-        mark = " (configured)" if row["configured"] else ""
+        mark = f" ({gettext('configured')})" if row["configured"] else ""
         megabytes, accuracy = row["megabytes"], row["accuracy"]
         table.add_row(
             escape(printable(f"{row['name']}{mark}")),
             "" if megabytes is None else f"{megabytes:.0f}",
             "" if accuracy is None else f"{accuracy:.1f}",
-            escape(printable(str(row["path"]))) if row["path"] else "not here",
+            escape(printable(str(row["path"]))) if row["path"] else gettext("not here"),
         )
     Console(soft_wrap=True).print(table)
     for text in _ORIGINS:
-        click.echo(text)
+        click.echo(gettext(text))
 
 
 _ORIGINS = (
-    "Subjects are told by torchvision's models (top-1 on ImageNet; docs.pytorch.org/vision;"
-    " BSD-3-Clause),",
-    "scenes by resnet18_places365 (top-1 on Places365; github.com/CSAILVision/places365; CC BY),",
-    "people and things by YOLOX (mAP on COCO; github.com/Megvii-BaseDetection/YOLOX; Apache-2.0).",
+    noop(
+        "Subjects are told by torchvision's models (top-1 on ImageNet; docs.pytorch.org/vision;"
+        " BSD-3-Clause),"
+    ),
+    noop(
+        "scenes by resnet18_places365 (top-1 on Places365; github.com/CSAILVision/places365;"
+        " CC BY),"
+    ),
+    noop(
+        "people and things by YOLOX (mAP on COCO; github.com/Megvii-BaseDetection/YOLOX;"
+        " Apache-2.0)."
+    ),
 )
 
 
@@ -130,7 +139,7 @@ def download_command(ctx: click.Context, name: str | None, url: str | None) -> N
     config = config_or_default(ctx)
     names = [name] if name else _to_download(config)
     if url and len(names) > 1:
-        raise click.UsageError("say which model comes from --url", ctx)
+        raise click.UsageError(gettext("say which model comes from --url"), ctx)
     failed: DownloadError | None = None
     for one in names:
         try:

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from tagger.config.schema import LogConfig
 from tagger.library.daemon_status import ProgressSnapshot
 from tagger.system.humanize import duration
+from tagger.text.messages import gettext, number
 
 ENOUGH = 10
 """Fewer photos than this are done before a bar can be read."""
@@ -26,7 +27,7 @@ class Bar:
         self._task: TaskID | None = None
         self._began = 0
         self._progress = Progress(
-            TextColumn("{task.completed:,.0f} of {task.total:,.0f} photos"),
+            TextColumn("{task.fields[done]}"),
             BarColumn(),
             TextColumn("{task.fields[rate]}"),
             console=Console(stderr=True, soft_wrap=True),
@@ -56,14 +57,14 @@ class Bar:
             if standing.remaining < ENOUGH:
                 return
             self._began = standing.done
-            self._task = self._progress.add_task("", rate="")
+            self._task = self._progress.add_task("", rate="", done="")
         done = standing.done - self._began
-        rate = f"{standing.rate:.1f} a second" if standing.rate else ""
+        rate = gettext("%(n)s a second", n=number(standing.rate, 1)) if standing.rate else ""
         if standing.seconds_left is not None:
-            rate += f", {duration(standing.seconds_left)} left"
-        self._progress.update(
-            self._task, completed=done, total=done + standing.remaining, rate=rate
-        )
+            rate += ", " + gettext("%(time)s left", time=duration(standing.seconds_left))
+        total = done + standing.remaining
+        said = gettext("%(done)s of %(n)s photos", done=number(done), n=number(total))
+        self._progress.update(self._task, completed=done, total=total, rate=rate, done=said)
 
 
 def wants_bar(log: LogConfig) -> bool:

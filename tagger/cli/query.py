@@ -12,6 +12,7 @@ import click
 from tagger.cli.common import (
     ask_path,
     config_or_default,
+    excluding,
     json_option,
     print_json,
     print_paths,
@@ -25,6 +26,7 @@ from tagger.index.query_parser import parse
 from tagger.index.reader import open_reader
 from tagger.library.search import known_names, with_likeness
 from tagger.library.serialize import facts_json, located, tags_json
+from tagger.text.messages import gettext, ngettext
 
 if TYPE_CHECKING:
     pass
@@ -38,7 +40,11 @@ class _Moment(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value).strip().replace(" ", "T")
         if not is_moment(text):
-            self.fail(f"{value!r} is no date; write 2024, 2024-07 or 2024-07-15", param, ctx)
+            self.fail(
+                gettext("%(value)r is no date; write 2024, 2024-07 or 2024-07-15", value=value),
+                param,
+                ctx,
+            )
         return text
 
 
@@ -57,6 +63,9 @@ class _Moment(click.ParamType[str]):
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @click.option("--count", is_flag=True, help="Print only how many.")
 @click.option("--null", is_flag=True, help="End each path with a NUL, for xargs -0.")
+@click.option(
+    "--explain", is_flag=True, help="Say how QUERY is understood, and what each part finds."
+)
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table: path, taken_at, labels.")
 @click.option("--open", "show", is_flag=True, help="Show the photos on the desktop.")
@@ -73,6 +82,7 @@ def query_command(
     limit: int | None,
     count: bool,
     null: bool,
+    explain: bool,
     as_json: bool,
     as_csv: bool,
     show: bool,
@@ -108,6 +118,9 @@ def query_command(
     _check_one_output(
         {"--count": count, "--csv": as_csv, "--null": null, "--open": show}
         | {"--copy-to": copy_to, "--link-to": link_to, "--json": as_json and not count}
+        if not explain
+        else {"--explain": True, "--count": count, "--csv": as_csv, "--null": null}
+        | {"--open": show, "--copy-to": copy_to, "--link-to": link_to}
     )
     config = config_or_default(ctx)
     options: tuple[Query, ...] = (Taken(since, until),) if since or until else ()
@@ -118,7 +131,12 @@ def query_command(
         )
         query = located(And((query, *options)) if options else query, config)
         query = with_likeness(query, reader, config)
-        if count:
+        if explain:
+            from tagger.cli.query_explanation import explained, lines
+
+            told = explained(query, reader, vocabulary(config))
+            print_json(told) if as_json else click.echo("\n".join(lines(told)))
+        elif count:
             number = reader.count(query)
             number = min(number, limit) if limit else number
             print_json(number) if as_json else click.echo(number)
@@ -154,7 +172,7 @@ def query_command(
 def _check_one_output(wanted: Mapping[str, object]) -> None:
     given = [name for name, value in wanted.items() if value]
     if len(given) > 1:
-        raise click.UsageError(f"{given[0]} and {given[1]} exclude each other; give one of them")
+        raise excluding(*given[:2])
 
 
 def _export(photos: list[tuple[str, str]], copy_to: str | None, link_to: str | None) -> int:
@@ -168,8 +186,22 @@ def _export(photos: list[tuple[str, str]], copy_to: str | None, link_to: str | N
         return 0
     folder = ask_path(copy_to or link_to or "")
     done = (copy_photos if copy_to else link_photos)(photos, folder)
-    click.echo(
-        f"{done.added} photos {'copied' if copy_to else 'linked'} to {printable(folder)}"
-        + (f", {done.present} were there already" if done.present else "")
-    )
+    where = printable(folder)
+    if copy_to:
+        said = ngettext(
+            "%(n)s photo copied to %(place)s",
+            "%(n)s photos copied to %(place)s",
+            done.added,
+            place=where,
+        )
+    else:
+        said = ngettext(
+            "%(n)s photo linked to %(place)s",
+            "%(n)s photos linked to %(place)s",
+            done.added,
+            place=where,
+        )
+    if done.present:
+        said += ", " + ngettext("%(n)s was there already", "%(n)s were there already", done.present)
+    click.echo(said)
     return 2 if done.failed else 0

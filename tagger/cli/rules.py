@@ -18,6 +18,7 @@ from tagger.cli.common import (
     print_json,
     read_config,
     vocabulary,
+    when_done,
 )
 from tagger.config.schema import Config
 from tagger.errors import ConfigError, PhotoError, RuleError, StateError, TaggerError
@@ -26,6 +27,7 @@ from tagger.index.store import Store
 from tagger.pipeline.preflight import check_config
 from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
+from tagger.text.messages import gettext, ngettext, number
 
 if TYPE_CHECKING:
     from tagger.config.rule import Rule
@@ -58,13 +60,14 @@ def test(ctx: click.Context, photos: tuple[str, ...], as_json: bool) -> int:
         return 2 if failed else 0
     for one in told:
         click.echo(printable(one["path"]))
-        click.echo(f"  tags: {printable(', '.join(one['labels'])) or 'none'}")
+        tags = printable(", ".join(one["labels"])) or gettext("none")
+        click.echo("  " + gettext("tags: %(tags)s", tags=tags))
         for rule in one["rules"]:
-            click.echo(printable(f"  rule {rule['rule']}"))
+            click.echo("  " + printable(gettext("rule %(rule)s", rule=rule["rule"])))
             for action, what in rule["actions"].items():
                 click.echo(printable(f"    {action}: {what}"))
         if not one["rules"]:
-            click.echo("  meets no rule")
+            click.echo("  " + gettext("meets no rule"))
     return 2 if failed else 0
 
 
@@ -187,13 +190,17 @@ def list_rules(ctx: click.Context, as_json: bool) -> None:
         print_json({"rules": rules, "failures": failed})
         return
     for rule in rules:
-        number = ", ".join(f"{n:,} {state}" for state, n in rule["counts"].items())
-        click.echo(printable(f"{rule['rule']}: {', '.join(rule['actions'])} ({number or 'never'})"))
+        counted = (f"{number(n)} {gettext(state)}" for state, n in rule["counts"].items())
+        times = ", ".join(counted) or gettext("never")
+        click.echo(printable(f"{rule['rule']}: {', '.join(rule['actions'])} ({times})"))
     for one in failed:
-        again = ", tried again" if one["again"] else ""
-        click.echo(printable(f"failed: {one['rule']}, {one['action']}: {one['reason']}{again}"))
+        again = f", {gettext('tried again')}" if one["again"] else ""
+        failure = gettext(
+            "failed: %(what)s", what=f"{one['rule']}, {one['action']}: {one['reason']}"
+        )
+        click.echo(printable(failure + again))
     if not rules:
-        click.echo("The config has no rules; see docs/rules.md.")
+        click.echo(gettext("The config has no rules; see `tagger help rules`."))
 
 
 @rules_command.command("apply")
@@ -227,18 +234,22 @@ def apply(ctx: click.Context, folder: str | None, names: tuple[str, ...], yes: b
             ids = [found.row.id for found in reader.find(And((query, below)))]
             for photo_id in ids:
                 met.setdefault(photo_id, []).append(rule)
-            click.echo(printable(f"{rule.key}: {len(ids):,} photos"))
+            photos = ngettext("%(n)s photo", "%(n)s photos", len(ids))
+            click.echo(printable(f"{rule.key}: {photos}"))
     if not yes:
-        click.echo("Nothing is done; --yes has it done.")
+        click.echo(gettext("Nothing is done; --yes has it done."))
         return
     made, chosen = 0, list(met)
     with Store(config.state_dir) as store:
-        photos = RulePhotos(store)
+        tasks = RulePhotos(store)
         for start in range(0, len(chosen), _CHUNK):
             part = chosen[start : start + _CHUNK]
-            made += photos.decide(part, {one: in_order(met[one]) for one in part})
-    when = "now" if daemon_runs(config.state_dir) else "with the next `tagger run`"
-    click.echo(f"{made:,} actions are done {when}; see `tagger rules list`.")
+            made += tasks.decide(part, {one: in_order(met[one]) for one in part})
+    when = gettext("now") if daemon_runs(config.state_dir) else when_done(runs=False)
+    said = ngettext(
+        "%(n)s action is done %(when)s", "%(n)s actions are done %(when)s", made, when=when
+    )
+    click.echo(said + "; " + gettext("see `tagger rules list`."))
 
 
 @rules_command.command("undo")
@@ -282,8 +293,14 @@ def retry(ctx: click.Context) -> None:
     config = _config(ctx)
     with Store(config.state_dir) as store:
         count = RuleTasks(store).retry()
-    when = "within a minute" if daemon_runs(config.state_dir) else "with the next `tagger run`"
-    click.echo(f"{count:,} actions are tried again {when if count else ''}".strip() + ".")
+    when = when_done(daemon_runs(config.state_dir)) if count else ""
+    said = ngettext(
+        "%(n)s action is tried again %(when)s",
+        "%(n)s actions are tried again %(when)s",
+        count,
+        when=when,
+    )
+    click.echo(said.strip() + ".")
 
 
 def _config(ctx: click.Context) -> Config:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import time
 from contextlib import nullcontext
 
 import click
@@ -24,10 +27,14 @@ from tagger.system.sd_notify import Notifier
 def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
     """Watch the folders and tag every new photo, until stopped.
 
+    With --once it says at the end what it found.
+
     SIGTERM stops it within seconds, SIGHUP makes it read its config again.
     """
     config, path = read_config(ctx)
     check_config(config, path, watches=True)
+    own = ctx.find_root().obj  # the default place needs no --config
+    command = f"tagger --config {shlex.quote(os.path.abspath(path))}" if own else "tagger"
     leave_folder()
     keep_private()
     give_memory_back()
@@ -49,8 +56,21 @@ def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
         )
         try:
             if once:
+                began = time.time()
                 daemon.run_once()
             else:
                 daemon.run()
         finally:
             invocation(ctx).ends_at_once = daemon.left_behind
+    if once:
+        _say_found(config, began, command)
+
+
+def _say_found(config: Config, began: float, command: str) -> None:
+    from tagger.cli.summary import summary
+    from tagger.index.reader import open_reader
+    from tagger.library.found import found_since
+
+    with open_reader(config.state_dir) as reader:
+        found = found_since(reader, began)
+    click.echo("\n".join(summary(found, command)))

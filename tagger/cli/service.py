@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from tagger.cli.common import read_config
+from tagger.cli.speech import agreed
 from tagger.errors import ConfigError
 from tagger.pipeline.preflight import check_config
 from tagger.system.logs import printable
+from tagger.text.messages import gettext
 
 if TYPE_CHECKING:
     from tagger.service.plan import Plan
@@ -57,7 +59,9 @@ def install(
         return 1
     _act(plan)
     ctl = "systemctl --user" if user else "systemctl"
-    click.echo(f"Done. `{ctl} status tagger` tells how it is." if plan.after else "Done.")
+    click.echo(gettext("Done."), nl=not plan.after)
+    if plan.after:
+        click.echo(" " + gettext("`%(command)s` tells how it is.", command=f"{ctl} status tagger"))
     return None
 
 
@@ -72,7 +76,7 @@ def show(ctx: click.Context, user: bool, run_as: str | None, network: bool) -> N
     for command in plan.before:
         click.echo(f"$ {' '.join(command.words)}\n")
     for file in plan.files:
-        text = file.text if file.text is not None else "(to be deleted)\n"
+        text = file.text if file.text is not None else f"({gettext('to be deleted')})\n"
         click.echo(f"==> {file.path} <==\n{text}")
     for command in plan.after:
         click.echo(f"$ {' '.join(command.words)}")
@@ -93,14 +97,22 @@ def uninstall(ctx: click.Context, user: bool, yes: bool) -> int | None:
     if not yes and not _agreed():
         return 1
     _act(plan)
-    click.echo("Done. Photos and tags stay as they are.")
+    click.echo(gettext("Done. Photos and tags stay as they are."))
     try:
         config, path = read_config(ctx)
     except ConfigError as error:
-        click.echo(f"Where the config and the index are is not known: {printable(str(error))}")
+        why = printable(str(error))
+        click.echo(gettext("Where the config and the index are is not known: %(why)s", why=why))
         return None
-    click.echo(f"The config is {path}, the index and the weights are in {config.state_dir}.")
-    click.echo(f"To take all tags away: tagger --config {path} untag --all")
+    click.echo(
+        gettext(
+            "The config is %(path)s, the index and the weights are in %(state)s.",
+            path=path,
+            state=config.state_dir,
+        )
+    )
+    command = f"tagger --config {path} untag --all"
+    click.echo(gettext("To take all tags away: %(command)s", command=command))
     return None
 
 
@@ -129,42 +141,43 @@ def _check_rights(user: bool) -> None:
 
 
 def _tell(plan: Plan) -> None:
-    click.echo("This will")
+    click.echo(gettext("This will be done:"))
     for command in plan.before:
-        click.echo(f"  run {' '.join(command.words)}")
+        click.echo("  " + gettext("run %(command)s", command=" ".join(command.words)))
     for file in plan.files:
         if file.text is None:
-            click.echo(f"  delete {file.path}")
+            click.echo("  " + gettext("delete %(file)s", file=file.path))
             continue
-        how = "new" if file.now is None else "replaced"
-        click.echo(f"  write {file.path} ({'as it is' if file.now == file.text else how})")
+        how = gettext("new") if file.now is None else gettext("replaced")
+        how = gettext("as it is") if file.now == file.text else how
+        click.echo("  " + gettext("write %(file)s (%(how)s)", file=file.path, how=how))
         if file.path.endswith(".conf"):
             settings = [line for line in file.text.splitlines() if line[:1] not in ("", "#", "[")]
             click.echo("".join(f"    {printable(line)}\n" for line in settings), nl=False)
     for command in plan.after:
-        click.echo(f"  run {' '.join(command.words)}")
+        click.echo("  " + gettext("run %(command)s", command=" ".join(command.words)))
     _notes(plan)
 
 
 def _notes(plan: Plan) -> None:
     for note in plan.notes:
-        click.echo(f"Note: {printable(note)}")
+        click.echo(gettext("Note: %(text)s", text=printable(note)))
 
 
 def _agreed() -> bool:
     """Ask; without anybody to answer it is a no."""
     try:
-        agreed = click.confirm("Go on?")
+        yes = agreed(gettext("Go on?"))
     except click.Abort:
-        agreed = False
+        yes = False
         click.echo("")
-    if not agreed:
-        click.echo("Nothing was changed. --yes does it without asking.")
-    return agreed
+    if not yes:
+        click.echo(gettext("Nothing was changed. --yes does it without asking."))
+    return yes
 
 
 def _act(plan: Plan) -> None:
     from tagger.service.plan import apply
 
     for problem in apply(plan):
-        click.echo(f"Note: {printable(problem)}")
+        click.echo(gettext("Note: %(text)s", text=printable(problem)))

@@ -19,6 +19,7 @@ from tagger.errors import StateError
 from tagger.index.reader import Reader, open_reader
 from tagger.library.serialize import photo_json
 from tagger.system.logs import printable
+from tagger.text.messages import gettext
 
 
 @click.command("show")
@@ -53,38 +54,57 @@ def _print(shown: dict[str, Any]) -> None:
     from tagger.metadata.user_edits import OVERWRITTEN, PUT_BACK
 
     click.echo(printable(shown["path"]))
-    click.echo(f"  status: {shown['status']}")
+    _line(gettext("status"), gettext(shown["status"]))
     if shown["failure"]:
-        click.echo(f"  failure: {printable(shown['failure'])}")
+        _line(gettext("failure"), printable(shown["failure"]))
     for tag in shown["tags"]:
-        other = {"user": " (yours)", "rule": " (by a rule)"}
+        other = {"user": f" ({gettext('yours')})", "rule": f" ({gettext('by a rule')})"}
         own = other.get(tag["source"]) or f" {tag['confidence']:.2f}"
-        click.echo(f"  tag: {visible(' > '.join(tag['path']))}{own}")
-    for key in ("taken_at", "camera", "model", "tagged_at", "note"):
+        _line(gettext("tag"), visible(" > ".join(tag["path"])) + own)
+    for key, name in (
+        ("taken_at", gettext("taken at")),
+        ("camera", gettext("camera")),
+        ("model", gettext("model")),
+        ("tagged_at", gettext("tagged at")),
+        ("note", gettext("note")),
+    ):
         if shown[key]:
-            click.echo(f"  {key.replace('_', ' ')}: {printable(str(shown[key]))}")
+            _line(name, printable(str(shown[key])))
     if shown["kinds"]:
-        click.echo(f"  kind: {', '.join(shown['kinds'])}")
+        _line(gettext("kind"), ", ".join(shown["kinds"]))
     for raw in shown["top"]:
-        click.echo(f"  class {raw['index']}: {visible(raw['label'])} {raw['probability']:.4f}")
+        what = gettext(
+            "class %(number)s: %(label)s", number=raw["index"], label=visible(raw["label"])
+        )
+        click.echo(f"  {what} {raw['probability']:.4f}")
     if shown["boxes"]:
         seen = ", ".join(f"{box['label']} {box['score']:.2f}" for box in shown["boxes"])
-        click.echo(f"  seen: {seen}")
+        _line(gettext("seen"), seen)
     for entry in shown["written"]:
-        click.echo(f"  written to {printable(entry['file'])} at {entry['written_at']}")
+        file, moment = printable(entry["file"]), entry["written_at"]
+        click.echo("  " + gettext("written to %(file)s at %(moment)s", file=file, moment=moment))
         for name, values in entry["added"].items():
             click.echo(f"    {visible(name)}: {visible(', '.join(values))}")
         if entry["reason"]:
-            what = "" if entry["reason"] in (OVERWRITTEN, PUT_BACK) else "not embedded: "
-            click.echo(f"    {what}{printable(entry['reason'])}")
+            why = printable(entry["reason"])
+            if entry["reason"] not in (OVERWRITTEN, PUT_BACK):
+                why = gettext("not embedded: %(why)s", why=why)
+            click.echo(f"    {why}")
     if shown["overwritten"]:
         words = visible(", ".join(shown["overwritten"]))
-        click.echo(f"  overwritten by another program, in the index only: {words}")
+        _line(gettext("overwritten by another program, in the index only"), words)
         ours = [tag for tag in shown["tags"] if tag["source"] != "user"]
         untag = "tagger untag" if len(shown["overwritten"]) >= len(ours) else "tagger untag --label"
-        click.echo(f"    `tagger restore` puts them back, `{untag}` leaves them out")
+        advice = gettext(
+            "`tagger restore` puts them back, `%(untag)s` leaves them out", untag=untag
+        )
+        click.echo(f"    {advice}")
     if shown["untagged_by_you"]:
-        click.echo("  untagged by you; `tagger restore` lets the tags come back")
+        click.echo("  " + gettext("untagged by you; `tagger restore` lets the tags come back"))
     if shown["removed_by_you"]:
         removed = visible(", ".join(shown["removed_by_you"]))
-        click.echo(f"  removed by you, never given again: {removed}")
+        _line(gettext("removed by you, never given again"), removed)
+
+
+def _line(name: str, value: str) -> None:
+    click.echo(f"  {name}: {value}")

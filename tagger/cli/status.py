@@ -15,8 +15,17 @@ from tagger.errors import TaggerError
 from tagger.library.daemon_status import ProgressSnapshot
 from tagger.library.status import status_json
 from tagger.system.logs import printable
+from tagger.text.messages import gettext, ngettext, noop, number
 
 WATCH_SECONDS = 2.0
+
+SHOWN_WORDS = (
+    *(noop("tagged"), noop("untagged"), noop("waiting"), noop("failed"), noop("missing")),
+    *(noop("online"), noop("offline"), noop("not watched")),
+    *(noop("subjects"), noop("scenes"), noop("detector")),
+    *(noop("due"), noop("done"), noop("undone")),
+)
+"""Words of the status that are shown as they are: states of photos, folders and rules, networks."""
 
 
 @click.command("status")
@@ -28,7 +37,7 @@ def status_command(ctx: click.Context, as_json: bool, watch: bool) -> None:
     config = config_or_default(ctx)
     if watch:
         if as_json or not sys.stdout.isatty():
-            raise click.UsageError("--watch is for a terminal, and not for --json", ctx)
+            raise click.UsageError(gettext("--watch is for a terminal, and not for --json"), ctx)
         _watch(config)
     elif as_json:
         print_json(status_json(config))
@@ -59,47 +68,66 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     daemon, counts = status["daemon"], status["counts"]
     if daemon["running"]:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(daemon["started_at"]))
-        yield f"running since {since} (process {daemon['pid']})"
+        yield gettext("running since %(since)s (process %(pid)s)", since=since, pid=daemon["pid"])
     else:
-        yield "not running; start it with `tagger run`"
+        yield gettext("not running; start it with `tagger run`")
     if daemon["problem"]:
-        yield f"problem: {printable(daemon['problem'])}"
+        yield gettext("problem: %(what)s", what=printable(daemon["problem"]))
     if daemon["paused_reason"]:
         yield printable(daemon["paused_reason"])
     if errors := daemon["errors"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(errors["at"]))
-        last = f"the last at {when}: {printable(errors['last'])}"
-        yield f"errors: {errors['count']:,} unexpected since the start, {last}; report them"
+        yield gettext(
+            "errors: %(n)s unexpected since the start, the last at %(when)s: %(last)s; report them",
+            n=number(errors["count"]),
+            when=when,
+            last=printable(errors["last"]),
+        )
     if daemon["notice"]:
-        yield f"note: {printable(daemon['notice'])}"
-    yield f"model: {printable(str(status['model']))} ({status['engine']})"
+        yield gettext("note: %(text)s", text=printable(daemon["notice"]))
+    model = f"{printable(str(status['model']))} ({status['engine']})"
+    yield gettext("model: %(model)s", model=model)
     for network in status["networks"]:
-        state = network["model"] or f"not there: {network['problem'] or 'it is being loaded'}"
-        yield printable(f"{network['kind']}: {state}")
+        why = network["problem"] or gettext("it is being loaded")
+        state = network["model"] or gettext("not there: %(why)s", why=why)
+        yield printable(f"{gettext(network['kind'])}: {state}")
     for one in status["int8"]:
-        yield printable(f"int8 of the {one['kind']}: {one['text']}")
+        name = gettext("int8 of the %(network)s", network=gettext(one["kind"]))
+        yield printable(f"{name}: {one['text']}")
     if status["incomplete"]:
-        yield f"to be completed: {status['incomplete']:,} photos, which a network has not seen yet"
-    yield f"photos: {', '.join(f'{n:,} {name}' for name, n in counts.items())}"
+        yield ngettext(
+            "to be completed: %(n)s photo, which a network has not seen yet",
+            "to be completed: %(n)s photos, which a network has not seen yet",
+            status["incomplete"],
+        )
+    states = ", ".join(f"{number(n)} {gettext(name)}" for name, n in counts.items())
+    yield gettext("photos: %(counts)s", counts=states)
     progress = ProgressSnapshot(**status["progress"]) if status["progress"] else ProgressSnapshot()
     if progress.remaining:
-        yield f"progress: {progress}"
+        yield gettext("progress: %(text)s", text=progress)
     if last := status["last"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
-        yield f"last: {printable(last['path'])} ({when}, {last['milliseconds']:.0f} ms)"
+        what = f"{printable(last['path'])} ({when}, {last['milliseconds']:.0f} ms)"
+        yield gettext("last: %(what)s", what=what)
     if rules := status["rules"]:
-        done = f"{rules['done']:,} done, {rules['failed']:,} failed since the start"
-        yield f"rules: {done}, {rules['waiting']:,} waiting"
+        yield gettext(
+            "rules: %(done)s done, %(failed)s failed since the start, %(waiting)s waiting",
+            done=number(rules["done"]),
+            failed=number(rules["failed"]),
+            waiting=number(rules["waiting"]),
+        )
         if rules["notice"]:
-            yield printable(f"rules: {rules['notice']}")
+            yield printable(gettext("rules: %(text)s", text=rules["notice"]))
         if rules["last_failure"]:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(rules["last_failed_at"]))
-            yield printable(f"rules: failed last at {when}: {rules['last_failure']}")
+            why = rules["last_failure"]
+            yield printable(gettext("rules: failed last at %(when)s: %(why)s", when=when, why=why))
     if status["memory_mb"]:
-        yield f"memory: {status['memory_mb']:.0f} MB"
+        yield gettext("memory: %(n)s MB", n=number(status["memory_mb"]))
     for root in status["roots"]:
         reason = f", {root['reason']}" if root.get("reason") else ""
         mode = f" ({root['mode']})" if root.get("mode") else ""
-        yield printable(f"folder: {root['path']}: {root['state']}{mode}{reason}")
+        what = f"{root['path']}: {gettext(root['state'])}{mode}{reason}"
+        yield printable(gettext("folder: %(what)s", what=what))
     if counts["failed"]:
-        yield "see `tagger failures`"
+        yield gettext("see `tagger failures`")

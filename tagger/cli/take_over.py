@@ -11,6 +11,7 @@ from tagger.config.schema import Config
 from tagger.errors import ConfigError, StateError
 from tagger.index.store import Store
 from tagger.system.logs import printable
+from tagger.text.messages import gettext, number
 
 
 @click.command("take-over")
@@ -37,7 +38,8 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
         for folder in wanted:
             _take(config, folder)
             count = store.write_anew(folder, ANOTHER_TAGGER)
-            click.echo(f"{printable(folder)}: this tagger writes the tags of {count:,} photo(s)")
+            said = gettext("this tagger writes the tags of %(n)s photo(s)", n=number(count))
+            click.echo(f"{printable(folder)}: {said}")
     if daemon_runs(config.state_dir):
         with contextlib.suppress(StateError):  # it looks itself, a little later
             send_command(config.state_dir, "scan", paths=wanted)

@@ -11,11 +11,13 @@ import click
 from tagger.cli.common import (
     ask_known,
     ask_path,
+    excluding,
     json_option,
     leave_folder,
     print_json,
     read_config,
 )
+from tagger.cli.speech import agreed
 from tagger.cli.terminal import shown
 from tagger.config.schema import Config
 from tagger.errors import StateError
@@ -23,6 +25,7 @@ from tagger.index.store import Store
 from tagger.system.control_socket import send_command
 from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
+from tagger.text.messages import gettext, ngettext, noop
 
 if TYPE_CHECKING:
     from tagger.library.questions import Question, Questions
@@ -106,19 +109,19 @@ def _check_one_action(given: dict[str, Any], label: str | None, photos: tuple[st
         if given[key]
     ]
     if len(actions) > 1:
-        raise click.UsageError(f"{actions[0]} and {actions[1]} exclude each other; give one")
+        raise excluding(*actions[:2])
     if alone and label is not None:
-        raise click.UsageError(f"{alone[0]} takes no label")
+        raise click.UsageError(gettext("%(option)s takes no label", option=alone[0]))
     if alone:
         return
     if label is None:
-        raise click.UsageError("name a label and photos that show it, or say --list")
+        raise click.UsageError(gettext("name a label and photos that show it, or say --list"))
     without = {"--ask", "--rename", "--keyword"} & {*actions}
     if without and photos:
-        raise click.UsageError(f"{without.pop()} takes no photos")
+        raise click.UsageError(gettext("%(option)s takes no photos", option=without.pop()))
     needs = not actions or actions == ["--not"]
     if needs and not photos and not given["synonyms"]:
-        raise click.UsageError("name photos, or say --ask")
+        raise click.UsageError(gettext("name photos, or say --ask"))
 
 
 def _change(
@@ -136,29 +139,39 @@ def _change(
     if given["forget"]:
         label = teacher.find(text)
         count = teacher.forget(label, paths)
-        what = "what was said of them" if paths else "its examples and tags"
-        click.echo(f"{shown(label.label)}: {what} forgotten ({count} examples).")
+        if paths:
+            done = gettext("what was said of them is forgotten (examples: %(n)s).", n=count)
+        else:
+            done = gettext("its examples and tags are forgotten (examples: %(n)s).", n=count)
+        click.echo(f"{shown(label.label)}: {done}")
         _told(config)
         return
     if given["rename"]:
         new = teacher.rename(teacher.find(text), given["rename"])
-        click.echo(f"It is {shown(' > '.join(new.path))} now.")
+        click.echo(gettext("It is %(label)s now.", label=shown(" > ".join(new.path))))
         _told(config)
         return
     label = _placed(teacher, text, given)
     label = teacher.add_synonyms(label, given["synonyms"])
     if given["keyword"]:
         count = teacher.teach_keyword(label, label.label)
-        click.echo(f"{shown(label.label)}: {count} photos with your keyword are examples now.")
+        done = ngettext(
+            "%(n)s photo with your keyword is an example now.",
+            "%(n)s photos with your keyword are examples now.",
+            count,
+        )
+        click.echo(f"{shown(label.label)}: {done}")
     else:
         with _looking(config) as look:
             found = teacher.teach(label, paths, positive=not given["refused"], look=look)
-        verb = "does not show" if given["refused"] else "shows"
+        said = noop("%(photo)s shows %(label)s")
+        if given["refused"]:
+            said = noop("%(photo)s does not show %(label)s")
         for one in found:
-            click.echo(f"{printable(one.path)} {verb} {shown(label.label)}")
+            click.echo(gettext(said, photo=printable(one.path), label=shown(label.label)))
     [state] = [one for one in teacher.states() if one.label.label == label.label]
     if state.positive < 2:
-        click.echo("One more example, and it can be learned.")
+        click.echo(gettext("One more example, and it can be learned."))
     _told(config)
 
 
@@ -175,7 +188,8 @@ def _placed(teacher: Teacher, text: str, given: dict[str, Any]) -> TaughtLabel:
         if not (sys.stdin.isatty() and is_terminal(sys.stdout)):
             raise
         place = shown(" > ".join(error.path))
-        if not click.confirm(f"{place} is a label already. Teach it further photos?"):
+        question = gettext("%(label)s is a label already. Teach it further photos?", label=place)
+        if not agreed(question):
             raise
         return teacher.place(text, extend=True)
 
@@ -217,9 +231,9 @@ def _told(config: Config) -> None:
     if daemon_runs(config.state_dir):
         with contextlib.suppress(StateError):
             send_command(config.state_dir, "taught")
-        click.echo("The daemon learns it, and tags the photos that show it.")
+        click.echo(gettext("The daemon learns it, and tags the photos that show it."))
     else:
-        click.echo("It is learned, and photos are tagged, with the next `tagger run`.")
+        click.echo(gettext("It is learned, and photos are tagged, with the next `tagger run`."))
 
 
 def _list(teacher: Teacher, as_json: bool) -> None:
@@ -242,15 +256,22 @@ def _list(teacher: Teacher, as_json: bool) -> None:
         )
         return
     if not states:
-        click.echo("Nothing was taught yet. Begin with: tagger teach LABEL PHOTO...")
+        click.echo(gettext("Nothing was taught yet. Begin with: tagger teach LABEL PHOTO..."))
     for one in states:
         click.echo(shown(" > ".join(one.label.path)))
-        click.echo(
-            f"  {one.positive} photos show it, {one.negative} do not, {one.answers} by answers;"
-            f" {one.photos} photos are tagged"
+        counts = gettext(
+            "%(yes)s photos show it, %(no)s do not, %(answers)s by answers; %(n)s photos are"
+            " tagged",
+            yes=one.positive,
+            no=one.negative,
+            answers=one.answers,
+            n=one.photos,
         )
+        click.echo(f"  {counts}")
         if one.missing:
-            click.echo(f"  nothing is tagged by itself yet: {shown(one.missing)}")
+            click.echo(
+                "  " + gettext("nothing is tagged by itself yet: %(why)s", why=shown(one.missing))
+            )
 
 
 def _suggest(teacher: Teacher, as_json: bool) -> None:
@@ -261,14 +282,19 @@ def _suggest(teacher: Teacher, as_json: bool) -> None:
         )
         return
     if not found:
-        click.echo("None of your keywords is on three photos that were looked at.")
+        click.echo(gettext("None of your keywords is on three photos that were looked at."))
     for one in found:
         click.echo(
-            f"{shown(one.word)}: on {one.photos} photos; by the others tagger would find about"
-            f" {100 * one.found:.0f} % of them"
+            gettext(
+                "%(word)s: on %(n)s photos; by the others tagger would find about %(percent)s %%"
+                " of them",
+                word=shown(one.word),
+                n=one.photos,
+                percent=f"{100 * one.found:.0f}",
+            )
         )
     if found:
-        click.echo("Nothing is taught without you: tagger teach KEYWORD --keyword")
+        click.echo(gettext("Nothing is taught without you: tagger teach KEYWORD --keyword"))
 
 
 def _export(store: Store, file: str) -> None:
@@ -285,7 +311,7 @@ def _export(store: Store, file: str) -> None:
         raise StateError(
             f"cannot write {target}: {error.strerror}", "check the rights and the free space"
         ) from error
-    click.echo(f"{printable(target)} holds {WHAT}.")
+    click.echo(gettext("%(file)s holds %(what)s.", file=printable(target), what=gettext(WHAT)))
 
 
 def _import(config: Config, store: Store, file: str) -> None:
@@ -300,7 +326,7 @@ def _import(config: Config, store: Store, file: str) -> None:
             f"cannot read {source}: {error.strerror}", "check the path and its rights"
         ) from error
     labels, examples = take_in(store, text)
-    click.echo(f"{labels} labels and {examples} examples are new.")
+    click.echo(gettext("%(labels)s labels and %(n)s examples are new.", labels=labels, n=examples))
     _told(config)
 
 
@@ -310,22 +336,24 @@ def _ask(config: Config, store: Store, label: TaughtLabel) -> None:
     from tagger.library.questions import Questions
 
     questions = Questions(config, store, label)
-    click.echo(f"Is this {shown(label.label)}? y: yes, n: no, s: skip, q: quit")
+    asked = gettext("Is this %(label)s?", label=shown(label.label))
+    click.echo(f"{asked} {gettext('y: yes, n: no, s: skip, q: quit')}")
     with pictures(config) as show:
         while (question := questions.next()) is not None:
             show(question.path)
             if not _answered(questions, question):
                 break
         else:
-            click.echo("There is nothing more to ask.")
-    click.echo(f"{questions.answered} answers.")
+            click.echo(gettext("There is nothing more to ask."))
+    click.echo(gettext("Answers: %(n)s.", n=questions.answered))
     _told(config)
 
 
 def _answered(questions: Questions, question: Question) -> bool:
     """Ask one question; return whether to go on."""
-    doubt = "has your keyword, but looks unlike the others" if question.doubtful else ""
-    likely = doubt or f"{100 * question.likely:.0f} % likely"
+    likely = gettext("%(percent)s %% likely", percent=f"{100 * question.likely:.0f}")
+    if question.doubtful:
+        likely = gettext("has your keyword, but looks unlike the others")
     click.echo(f"{printable(question.path)} ({likely})")
     meanings = {"y": True, "n": False, "s": None}
     while True:

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from tagger.cli.common import ask_known, json_option, print_json, read_config
+from tagger.cli.common import ask_known, json_option, print_json, read_config, when_done
 from tagger.errors import ConfigError, TaggerError
 from tagger.index.store import Store
 from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
+from tagger.text.messages import gettext
 
 
 @click.command("untag")
@@ -67,17 +68,18 @@ def untag_command(
 
 
 def _print(one: dict[str, Any], dry_run: bool) -> None:
-    verb = "would be changed" if dry_run else "changed"
+    changed = gettext("would be changed") if dry_run else gettext("changed")
     click.echo(printable(one["path"]))
     for file in one["files"]:
-        click.echo(f"  {printable(file)} {verb}")
+        click.echo(f"  {printable(file)} {changed}")
         for name, values in one["added"].get(file, {}).items():
             if not name.startswith("tagger:"):
-                click.echo(f"    had from tagger, {name}: {printable(', '.join(values))}")
+                had = gettext("had from tagger, %(field)s", field=name)
+                click.echo(f"    {had}: {printable(', '.join(values))}")
     if one["reason"]:
         click.echo(f"  {printable(one['reason'])}")
     elif not one["files"]:
-        click.echo("  nothing of tagger's is in any file")
+        click.echo("  " + gettext("nothing of tagger's is in any file"))
 
 
 @click.command("restore")
@@ -93,10 +95,10 @@ def restore_command(ctx: click.Context, photos: tuple[str, ...], labels: tuple[s
         untagger = TagEditor(config, store)
         for path in [ask_known(config, photo) for photo in photos]:
             lifted = untagger.restore(path, labels)
-            what = ", ".join(lifted) or "no single labels were taken away"
+            what = ", ".join(lifted) or gettext("no single labels were taken away")
             click.echo(f"{printable(path)}: {printable(what)}")
-    when = "within a minute" if daemon_runs(config.state_dir) else "with the next `tagger run`"
-    click.echo(f"What may come back is written {when}.")
+    when = when_done(daemon_runs(config.state_dir))
+    click.echo(gettext("What may come back is written %(when)s.", when=when))
 
 
 @click.command("prune")
@@ -118,4 +120,5 @@ def prune_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
             raise ConfigError(f"{folder} is not watched", f"watched are: {', '.join(watched)}")
     with Store(config.state_dir) as store:
         for folder, count in mark_absent(config, store, wanted).items():
-            click.echo(f"{printable(folder)}: {count} photo(s) are missing")
+            missing = gettext("%(n)s photo(s) are missing", n=count)
+            click.echo(f"{printable(folder)}: {missing}")

@@ -17,6 +17,7 @@ from tagger.errors import ConfigError
 from tagger.system.files import replace_atomically
 from tagger.system.logs import set_up_logging
 from tagger.system.process import keep_private, raise_descriptors
+from tagger.text.messages import gettext
 
 
 @click.group("web", invoke_without_command=True)
@@ -46,7 +47,7 @@ def web_command(ctx: click.Context, listen: str | None) -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        click.echo(f"the page is at {server.url} (Ctrl-C ends it)")
+        click.echo(gettext("the page is at %(url)s (Ctrl-C ends it)", url=server.url))
         server.run()
 
 
@@ -62,7 +63,9 @@ def password_command(ctx: click.Context, write: bool) -> None:
 
     path = find_config(ctx.find_root().obj, os.environ) if write else ""
     if sys.stdin.isatty():
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        password = click.prompt(
+            gettext("Password"), hide_input=True, confirmation_prompt=True, err=True
+        )
     else:
         password = sys.stdin.readline().rstrip("\r\n")
     made = make_hash(password)
@@ -70,7 +73,9 @@ def password_command(ctx: click.Context, write: bool) -> None:
         click.echo(f"web:\n  password: {made}")
         return
     _write(path, made)
-    click.echo(f"{path} has the password. A daemon that runs takes it up with SIGHUP.")
+    click.echo(
+        gettext("%(path)s has the password. A daemon that runs takes it up with SIGHUP.", path=path)
+    )
 
 
 def _write(path: str, made: str) -> None:

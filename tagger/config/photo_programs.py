@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tagger.config.schema import Target
+from tagger.text.messages import noop
 
 SidecarName = Literal["auto", "long", "short"]
 
@@ -37,39 +38,43 @@ PROGRAMS: tuple[PhotoProgram, ...] = (
         "digiKam",
         "long",
         "long",
-        'turn on "Read from sidecar files" (Metadata > Sidecars) and "Rescan file when files are'
-        ' modified" (Metadata > Behavior) in its settings',
+        noop(
+            'turn on "Read from sidecar files" (Metadata > Sidecars) and "Rescan file when files'
+            ' are modified" (Metadata > Behavior) in its settings'
+        ),
     ),
     PhotoProgram(
         "darktable",
         "darktable",
         "long",
         "long",
-        'turn on "look for updated XMP files on startup" (preferences > storage)',
+        noop('turn on "look for updated XMP files on startup" (preferences > storage)'),
     ),
     PhotoProgram(
-        "immich", "Immich", "long", "long", 'run the job "Sidecar Metadata" for photos it has'
+        "immich", "Immich", "long", "long", noop('run the job "Sidecar Metadata" for photos it has')
     ),
     PhotoProgram(
         "photoprism",
         "PhotoPrism",
         "none",
         "none",
-        "it looks at photos with a new date only: set `write.preserve_mtime: false` for those that"
-        " it has",
+        noop(
+            "it looks at photos with a new date only: set `write.preserve_mtime: false` for those"
+            " that it has"
+        ),
     ),
     PhotoProgram(
         "lightroom",
         "Lightroom Classic",
         "none",
         "short",
-        '"Metadata > Read Metadata from Files" for photos it has',
+        noop('"Metadata > Read Metadata from Files" for photos it has'),
     ),
     PhotoProgram("gthumb", "gThumb", "short", "short"),
     PhotoProgram("shotwell", "Shotwell", "none", "none"),
     PhotoProgram("gnome", "GNOME (localsearch)", "none", "none"),
     PhotoProgram("windows", "Windows Explorer", "none", "none"),
-    PhotoProgram("apple-photos", "Apple Photos", "none", "none", "import photos once tagged"),
+    PhotoProgram("apple-photos", "Apple Photos", "none", "none", noop("import photos once tagged")),
 )
 
 

@@ -21,10 +21,11 @@ from tagger.index.store import Store
 from tagger.index.taught_store import ask, record
 from tagger.labels.yaml_reader import name_problem
 from tagger.taught import Example, Origin, TaughtLabel
+from tagger.text.messages import noop
 from tagger.text.parsing import parse_json
 
 FORMAT = 1
-WHAT = (
+WHAT = noop(
     "labels, the answers of their owner, and numbers that a network made of the photos; no pictures"
 )
 MOST_BYTES = 1 << 20

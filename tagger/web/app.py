@@ -28,6 +28,7 @@ from tagger.web.auth.trusted_proxies import TrustedProxies
 from tagger.web.body import FormParser
 from tagger.web.errors import WebError
 from tagger.web.http.request import Refusal
+from tagger.web.language import speak_to_reader
 from tagger.web.routes.api import api
 from tagger.web.routes.duplicates import add_duplicate_routes
 from tagger.web.routes.library import add_library_routes
@@ -99,6 +100,7 @@ def create_app(services: Services) -> Flask:
     )
     app.url_map.converters["photo"] = _PhotoId
     app.jinja_env.filters["printable"] = printable
+    speak_to_reader(app, services.config.labels.language)
     gate = services.gate
     if gate is None and services.config.web.password is not None:
         gate = Gate(services.config)

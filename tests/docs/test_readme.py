@@ -76,6 +76,9 @@ ELSEWHERE = (
         "journalctl -u tagger": ("systemd", CONTAINER),
         "loginctl enable-linger": ("systemd", CONTAINER),
         "systemd-analyze security": ("systemd's tools", "tests/unit/service/test_units.py"),
+        # needs a terminal
+        "tagger init": ("a terminal", "tests/unit/cli/test_init.py"),
+        "man tagger": ("man", "tests/docs/test_manual.py"),
         "tagger run --take-over": ("another tagger", "tests/end_to_end/test_two_taggers.py"),
         # takes long, or another machine
         "make test": ("it runs this", "Makefile"),
@@ -161,6 +164,9 @@ def steps(port: int) -> list[Step]:
             "tagger rules test /photos/inbox/IMG_1234.jpg", "tagger rules test nowhere.jpg", code=2
         ),
         Step("tagger rules list", "tagger rules list", "no rules"),
+        Step("tagger help teach", "tagger help teach", "(?s)^# .*See also: tagger teach --help"),
+        Step("tagger help TOPIC", "tagger help", "teach.*\n(.*\n)*.*query"),
+        Step("tagger query --explain", "tagger query --explain beach", "^label beach: 1 photo$"),
         Step("tagger rules apply", "tagger rules apply", "Nothing is done"),
         Step(
             "tagger rules apply --in /photos/2024 --rule papers --yes",

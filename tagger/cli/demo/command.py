@@ -32,6 +32,7 @@ from tagger.library.daemon_status import read_status
 from tagger.paths import is_model_path
 from tagger.records import Tag
 from tagger.system.logs import printable
+from tagger.text.messages import gettext, number
 
 START_SECONDS = 120.0
 PHOTO_SECONDS = 90.0
@@ -61,10 +62,10 @@ def demo_command(ctx: click.Context, photos: tuple[str, ...]) -> None:
         samples = os.path.join(folder, "samples")
         os.mkdir(samples)
         given = write_samples(samples)
-        click.echo(f"Drew {len(given)} sample pictures.")
+        click.echo(gettext("Drew %(n)s sample pictures.", n=len(given)))
     state_dir = os.path.join(folder, "state")
     with _daemon(config_path, folder) as daemon:
-        click.echo(f"Starting the daemon on {inbox} ...")
+        click.echo(gettext("Starting the daemon on %(folder)s ...", folder=inbox))
         _wait_for_start(daemon, state_dir, folder)
         found: list[Tag] = []
         for path in given:
@@ -84,9 +85,12 @@ def _weights(config: Config, folder: str) -> tuple[str, str]:
     except WeightsNotFoundError:
         pass  # go on: fetch them, or make some
     else:
-        click.echo(f"Using the weights {found}.")
+        click.echo(gettext("Using the weights %(file)s.", file=found))
         return model.name, found
-    click.echo(f"No weights of {model.name} on this machine; trying to download them ...")
+    trying = gettext(
+        "No weights of %(model)s on this machine; trying to download them ...", model=model.name
+    )
+    click.echo(trying)
     try:
         return model.name, download(model.name, state_dir=config.state_dir, timeout=5)
     except DownloadError as error:
@@ -94,11 +98,14 @@ def _weights(config: Config, folder: str) -> tuple[str, str]:
 
         path = os.path.join(folder, "demo-weights.pth")
         click.echo(
-            f"{printable(error.message)}\n"
-            "So this demo uses DEMO WEIGHTS made on the spot. They know nothing but the sample\n"
-            "pictures below, and are useless for your photos. For the real ones, run\n"
-            "    tagger model download\n"
-            "on a machine with a network, then see `tagger model path --json`."
+            printable(error.message)
+            + "\n"
+            + gettext(
+                "So this demo uses DEMO WEIGHTS made on the spot. They know nothing but the\n"
+                "sample pictures below, and are useless for your photos. For the real ones, run\n"
+                "    tagger model download\n"
+                "on a machine with a network, then see `tagger model path --json`."
+            )
         )
         demo_weights(path)
         return "resnet18", path
@@ -138,7 +145,8 @@ def _daemon(config_path: str, folder: str) -> Iterator[subprocess.Popen[bytes]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        click.echo(f"\nStopped the daemon in {time.monotonic() - started:.1f} s.")
+        seconds = number(time.monotonic() - started, 1)
+        click.echo("\n" + gettext("Stopped the daemon in %(seconds)s s.", seconds=seconds))
 
 
 def _tagger(config_path: str, *arguments: str) -> list[str]:
@@ -164,11 +172,12 @@ def _drop(path: str, inbox: str, state_dir: str, daemon: subprocess.Popen[bytes]
     seconds = time.monotonic() - started
     name = printable(os.path.basename(target))
     if handled is None:
-        click.echo(f"  {name}: not tagged (see `tagger failures`)")
+        click.echo(f"  {name}: " + gettext("not tagged (see `tagger failures`)"))
         return []
     tags = handled
     said = ", ".join(f"{' > '.join(t.path)} {t.confidence:.2f}" for t in _most_specific(tags))
-    click.echo(f"  {name}: {said or 'nothing it can stand behind'}  ({seconds:.1f} s)")
+    said = said or gettext("nothing it can stand behind")
+    click.echo(f"  {name}: {said}  ({number(seconds, 1)} s)")
     return tags
 
 
@@ -220,13 +229,21 @@ def _query(config_path: str, label: str) -> None:
 
 def _say_where(folder: str, inbox: str, config_path: str, photos: Sequence[str]) -> None:
     first = os.path.join(inbox, os.path.basename(photos[0]))
-    click.echo(
-        f"\nEverything is in {folder}:\n"
-        f"  photos and their sidecars  {inbox}\n"
-        f"  index                      {os.path.join(folder, 'state')}\n"
-        f"  config                     {config_path}\n"
-        f"  the daemon's log           {os.path.join(folder, 'daemon.log')}\n"
-        f"Look closer with: tagger --config {config_path} show {first}\n"
-        f"Remove it with:   rm -r {folder}\n"
-        "For your own photos: tagger init FOLDER, then tagger run."
+    places = (
+        (gettext("photos and their sidecars"), inbox),
+        (gettext("index"), os.path.join(folder, "state")),
+        (gettext("config"), config_path),
+        (gettext("the daemon's log"), os.path.join(folder, "daemon.log")),
     )
+    width = max(len(name) for name, _ in places)
+    lines = [
+        "",
+        gettext("Everything is in %(folder)s:", folder=folder),
+        *(f"  {name:<{width}}  {place}" for name, place in places),
+        gettext(
+            "Look closer with: %(command)s", command=f"tagger --config {config_path} show {first}"
+        ),
+        gettext("Remove it with: %(command)s", command=f"rm -r {folder}"),
+        gettext("For your own photos: tagger init FOLDER, then tagger run."),
+    ]
+    click.echo("\n".join(lines))

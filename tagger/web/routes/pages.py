@@ -14,12 +14,19 @@ from tagger.library.serialize import known_failure_json, label_counts, label_tre
 from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.pipeline.write_options import write_options
 from tagger.system.state_dir import daemon_runs
+from tagger.text.messages import gettext, noop
 from tagger.web import inbox, library
 from tagger.web.routes.api import MAX_PAGE, no_photo, query_text, whole_number
 from tagger.web.routes.duplicates import add_duplicate_pages
 from tagger.web.routes.teach import state_json
 from tagger.web.services import Services, Size
 from tagger.web.teaching import Teaching
+
+SHOWN_WORDS = (
+    *(noop("tagged"), noop("untagged"), noop("waiting"), noop("failed"), noop("missing")),
+    noop("rule"),
+)
+"""Words of the index that pages show as they are: states of photos, and where a tag is from."""
 
 MAX_FILES = 50
 """Pictures that the page takes at once."""
@@ -139,7 +146,7 @@ def pages(services: Services, teaching: Teaching) -> Blueprint:
 def _again(retry_at: float | None) -> str:
     """Return when a failed photo is tried again, in local time."""
     if retry_at is None:
-        return "when the file changes"
+        return gettext("when the file changes")
     if retry_at <= time.time():
-        return "now"
+        return gettext("now")
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(retry_at))

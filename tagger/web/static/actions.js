@@ -55,7 +55,7 @@
     const done = await send("POST", `${add.action}?${new URLSearchParams({ label: word })}`);
     if (done === null) return;
     add.reset();
-    tell(said, `${word} is your keyword of this photo`);
+    tell(said, gettext("%(word)s is your keyword of this photo", { word }));
     await refresh();
   });
 

@@ -32,7 +32,7 @@
       waiting.push([file, card(file)]);
       total += 1;
     }
-    tell(files.length > maxFiles ? `Only the first ${maxFiles} are taken. ` : "");
+    tell(files.length > maxFiles ? `${gettext("Only the first %(most)s are taken.", { most: maxFiles })} ` : "");
     while (running < AT_ONCE && waiting.length > 0) work();
   }
 
@@ -43,7 +43,7 @@
       try {
         await classify(file, shown);
       } catch (error) {
-        fail(shown, error.message, "see whether tagger runs");
+        fail(shown, error.message, gettext("see whether tagger runs"));
       }
       done += 1;
       tell("");
@@ -52,7 +52,10 @@
   }
 
   function tell(before) {
-    progress.textContent = `${before}${done} of ${total} picture${total === 1 ? "" : "s"} looked at`;
+    progress.textContent = before + ngettext(
+      "%(done)s of %(n)s picture looked at", "%(done)s of %(n)s pictures looked at",
+      total, { done: number(done) },
+    );
     bar.max = total;
     bar.value = done;
     bar.hidden = total < 2 || done === total;
@@ -61,7 +64,7 @@
   /** Put a card with the preview of `file` before the others. */
   function card(file) {
     const shown = copy("result");
-    const name = file.name || "pasted picture";
+    const name = file.name || gettext("pasted picture");
     shown.querySelector(".name").textContent = shown.querySelector(".name").title = name;
     const preview = shown.querySelector("img");
     const url = URL.createObjectURL(file);
@@ -71,9 +74,9 @@
       preview.hidden = true;
       shown.classList.toggle("alone", shown.querySelector(".state").classList.contains("mistake"));
       const end = /\.(\w{1,5})$/.exec(name);
-      shown.querySelector(".kind").textContent = end ? end[1].toUpperCase() : "no preview";
+      shown.querySelector(".kind").textContent = end ? end[1].toUpperCase() : gettext("no preview");
     });
-    preview.alt = `Preview of ${name}`;
+    preview.alt = gettext("Preview of %(name)s", { name });
     preview.hidden = false;
     preview.src = url;
     results.prepend(shown);
@@ -99,29 +102,34 @@
           ok: request.status < 300,
           status: request.status,
           again: Number(request.getResponseHeader("Retry-After")),
-          said: request.response || { error: "That was no answer", remedy: "reload the page" },
+          said: request.response
+            || { error: gettext("That was no answer"), remedy: gettext("reload the page") },
         });
       });
-      request.addEventListener("error", () => failed(new Error("The page could not be reached")));
+      request.addEventListener("error", () => failed(new Error(gettext("The page could not be reached"))));
       request.send(body);
     });
   }
 
   async function classify(file, shown) {
     if (file.size > maxBytes) {
-      fail(shown, `Larger than ${Math.round(maxBytes / 1e6)} MB`, "choose a smaller picture");
+      const large = gettext("Larger than %(most)s MB", { most: Math.round(maxBytes / 1e6) });
+      fail(shown, large, gettext("choose a smaller picture"));
       return;
     }
     const state = shown.querySelector(".state");
     const sent = (share) => {
-      state.textContent = share < 1 ? `sending, ${Math.floor(100 * share)} %` : "being looked at…";
+      const percent = Math.floor(100 * share);
+      state.textContent = share < 1
+        ? gettext("sending, %(percent)s %%", { percent })
+        : gettext("being looked at…");
     };
     sent(1);
     const started = performance.now();
     for (let attempt = 1; ; attempt += 1) {
       const answer = await post(form.dataset.url, { file }, sent);
       if (answer.status === 503 && answer.again > 0 && attempt < TRIES) {
-        state.textContent = "waiting for its turn";
+        state.textContent = gettext("waiting for its turn");
         await pause(answer.again);
         continue;
       }
@@ -154,7 +162,7 @@
     for (const one of said.predictions) {
       const entry = copy("bar");
       entry.querySelector(".label").append(both(one.names));
-      entry.querySelector(".percent").textContent = `${one.probability.toFixed(1)} %`;
+      entry.querySelector(".percent").textContent = `${number(one.probability, 1)} %`;
       const filled = entry.querySelector("progress");
       filled.value = one.probability;
       filled.setAttribute("aria-label", one.names.en);
@@ -164,9 +172,11 @@
     showTags(shown, said);
     showBoxes(shown, said.boxes || []);
     const time = shown.querySelector(".time");
-    time.textContent =
-      `${Math.round(elapsed)} ms: ${Math.round(said.milliseconds.decode)} to open it,` +
-      ` ${Math.round(said.milliseconds.classify)} to recognise`;
+    time.textContent = gettext("%(all)s ms: %(open)s to open it, %(recognise)s to recognise", {
+      all: Math.round(elapsed),
+      open: Math.round(said.milliseconds.decode),
+      recognise: Math.round(said.milliseconds.classify),
+    });
     time.hidden = false;
     offerKeeping(file, shown);
   }
@@ -174,7 +184,7 @@
   function showTags(shown, said) {
     const tags = shown.querySelector(".tags");
     const none = said.keywords.length === 0;
-    tags.append(make("span", "quiet small", none ? "No tag would be written" : "Tags"));
+    tags.append(make("span", "quiet small", none ? gettext("No tag would be written") : gettext("Tags")));
     for (const path of said.keywords) {
       const tag = make("span", "tag", path[path.length - 1]);
       tag.title = path.join(" › ");
@@ -184,7 +194,7 @@
     const why = shown.querySelector(".why");
     for (const tag of said.tags) {
       if (!tag.reason) continue;
-      const sure = `${(100 * tag.confidence).toFixed(1)} %`;
+      const sure = `${number(100 * tag.confidence, 1)} %`;
       why.append(make("li", "", `${tag.path.join(" › ")}, ${sure}: ${tag.reason}`));
     }
     why.parentElement.hidden = why.childElementCount === 0;
@@ -200,7 +210,8 @@
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("preserveAspectRatio", "xMidYMid slice");  // as the preview is cut
     svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", `Boxes around: ${boxes.map((one) => one.label).join(", ")}`);
+    const labels = boxes.map((one) => one.label).join(", ");
+    svg.setAttribute("aria-label", gettext("Boxes around: %(labels)s", { labels }));
     for (const { label, score, box } of boxes) {
       const rect = document.createElementNS(SVG, "rect");
       const places = { x: box[0] * width, y: box[1] * height, width: box[2] * width, height: box[3] * height };
@@ -225,7 +236,7 @@
     if (folders.options.length === 0) return;
     if (folders.options.length === 1) {
       folders.hidden = true;
-      button.textContent = `Keep it in ${folders.options[0].textContent}`;
+      button.textContent = gettext("Keep it in %(folder)s", { folder: folders.options[0].textContent });
     }
     keep.hidden = false;
     keep.addEventListener("submit", async (event) => {
@@ -236,10 +247,12 @@
       try {
         const fields = { folder: folders.value, file };
         const { ok, said } = await post(form.dataset.inbox, fields, () => {});
-        heard.textContent = ok ? `Kept as ${said.path}` : `${said.error}: ${said.remedy}`;
+        heard.textContent = ok
+          ? gettext("Kept as %(path)s", { path: said.path })
+          : `${said.error}: ${said.remedy}`;
         if (ok) folders.hidden = button.hidden = true;
       } catch (error) {
-        heard.textContent = `${error.message}: see whether tagger runs`;
+        heard.textContent = `${error.message}: ${gettext("see whether tagger runs")}`;
       }
       button.disabled = false;
     });

@@ -6,9 +6,16 @@
   const shown = new Set(Array.from(list.children, (entry) => entry.dataset.id));
   let loading = false;
 
+  // As the page's own template has them.
+  const STATES = {
+    tagged: gettext("tagged"), untagged: gettext("untagged"), waiting: gettext("waiting"),
+    failed: gettext("failed"), missing: gettext("missing"),
+  };
+  const state = (status) => STATES[status] || status;
+
   function item(photo) {
     const labels = photo.tags.slice(0, 3).map((tag) => tag.label).join(", ");
-    return thumbnail(photo, labels || photo.status);
+    return thumbnail(photo, labels || state(photo.status));
   }
 
   function fresh(photos) {
@@ -38,7 +45,7 @@
       seen.observe(more);  // it may be in sight still
     } catch (error) {
       seen.disconnect();
-      more.textContent = `More photos (${error.message})`;  // a click tries again
+      more.textContent = `${gettext("More photos")} (${error.message})`;  // a click tries again
     } finally {
       loading = false;
     }
@@ -61,8 +68,8 @@
   async function count() {
     const response = await fetch(`${found.dataset.url}?${new URLSearchParams({ q: list.dataset.q })}`);
     if (!response.ok) return;
-    const number = (await response.json()).count;
-    found.textContent = `${number.toLocaleString("en")} photo${number === 1 ? "" : "s"}`;
+    const { count: n } = await response.json();
+    found.textContent = ngettext("%(n)s photo", "%(n)s photos", n);
   }
   const later = new URLSearchParams(location.search).has("after");
   document.addEventListener("tagger-photo", (event) => {

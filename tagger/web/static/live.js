@@ -16,12 +16,15 @@
   function show(said) {
     const failed = said.counts.failed;
     const rest = said.progress ? said.progress.remaining : 0;
-    if (!said.running) say("No daemon runs", "bad");
+    if (!said.running) say(gettext("No daemon runs"), "bad");
     else if (said.problem) say(said.problem, "bad");
     else if (said.notice) say(said.notice[0].toUpperCase() + said.notice.slice(1), "busy");
     else if (said.paused_reason) say(said.paused_reason, "rest");
-    else if (rest > 0) say(`Looking at ${rest.toLocaleString("en")} more photo${rest === 1 ? "" : "s"}`, "busy");
-    else say(failed ? `Up to date, ${failed.toLocaleString("en")} failed` : "Up to date", "idle");
+    else if (rest > 0) {
+      say(ngettext("Looking at %(n)s more photo", "Looking at %(n)s more photos", rest), "busy");
+    }
+    else if (failed) say(ngettext("Up to date, %(n)s failed", "Up to date, %(n)s failed", failed), "idle");
+    else say(gettext("Up to date"), "idle");
   }
 
   function tell(name, said) {

@@ -17,7 +17,7 @@ const messages = (() => {
       if (answer.ok) return body;
       tell(mistake, `${body.error}: ${body.remedy}`);
     } catch (error) {
-      tell(mistake, `The page could not be reached: ${error.message}`);
+      tell(mistake, gettext("The page could not be reached: %(why)s", { why: error.message }));
     }
     return null;
   }

@@ -9,7 +9,8 @@
     return;  // the page has gone; the photo is shown all the same
   }
   for (const photo of photos) {
-    const text = `${Math.round(100 * photo.similarity)} % alike`;
+    const percent = Math.round(100 * photo.similarity);
+    const text = gettext("%(percent)s %% alike", { percent });
     section.querySelector("ul").append(thumbnail(photo, text, "caption similarity"));
   }
   section.hidden = photos.length === 0;

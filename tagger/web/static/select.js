@@ -25,9 +25,8 @@
         link.removeAttribute("aria-checked");
       }
     }
-    const number = selected.size;
-    chosen.textContent = `${number} photo${number === 1 ? "" : "s"} selected`;
-    form.querySelectorAll("button").forEach((button) => { button.disabled = number === 0; });
+    chosen.textContent = ngettext("%(n)s photo selected", "%(n)s photos selected", selected.size);
+    form.querySelectorAll("button").forEach((button) => { button.disabled = selected.size === 0; });
   }
 
   toggle.addEventListener("click", () => {
@@ -61,7 +60,7 @@
     if (link) {
       const anchor = document.createElement("a");
       anchor.href = link;
-      anchor.textContent = "Answer questions";
+      anchor.textContent = gettext("Answer questions");
       said.append(" ", anchor);
     }
     said.className = link ? "notice" : "mistake";
@@ -83,12 +82,18 @@
       const answer = await fetch(`${form.action}?${asked}`, { method: "POST" });
       const body = await answer.json();
       if (!answer.ok) return tell(`${body.error}: ${body.remedy}`);
-      const missing = body.missing ? ` Still needed: ${body.missing.split(" (")[0]}.` : "";
-      tell(`${body.label} has ${body.examples} examples.${missing}`, `/taught?${new URLSearchParams({ ask: body.label })}`);
+      const missing = body.missing
+        ? ` ${gettext("Still needed: %(what)s.", { what: body.missing.split(" (")[0] })}`
+        : "";
+      const has = ngettext(
+        "%(label)s has %(n)s example.", "%(label)s has %(n)s examples.",
+        body.examples, { label: body.label },
+      );
+      tell(has + missing, `/taught?${new URLSearchParams({ ask: body.label })}`);
       selected.clear();
       show();
     } catch (error) {
-      tell(`The page could not be reached: ${error.message}`);
+      tell(gettext("The page could not be reached: %(why)s", { why: error.message }));
     }
   });
   show();

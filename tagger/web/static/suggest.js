@@ -68,7 +68,7 @@
       const meaning = document.createElement("span");
       meaning.className = "meaning";
       if (one.kind === "field") meaning.textContent = one.name;
-      else if (one.kind === "keyword") meaning.textContent = "your own";
+      else if (one.kind === "keyword") meaning.textContent = gettext("your own");
       else if (one.name !== one.label) meaning.textContent = one.label;
       entry.append(word, meaning);
       entry.addEventListener("mousedown", (event) => {

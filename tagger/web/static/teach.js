@@ -25,17 +25,17 @@
     question = next;
     if (question === null) {
       asking.hidden = true;
-      tell(said, `There is nothing more to ask about ${label}.`);
+      tell(said, gettext("There is nothing more to ask about %(label)s.", { label }));
       refresh();
       return;
     }
-    title.textContent = `Is this ${label}?`;
+    title.textContent = gettext("Is this %(label)s?", { label });
     photo.src = question.view;
     photo.alt = question.path.slice(question.path.lastIndexOf("/") + 1);
     doubt.textContent = question.doubtful
-      ? "It has your keyword, but looks unlike the others that have."
-      : `${Math.round(100 * question.likely)} % likely`;
-    count.textContent = answers ? `${answers} answer${answers === 1 ? "" : "s"}` : "";
+      ? gettext("It has your keyword, but looks unlike the others that have.")
+      : gettext("%(percent)s %% likely", { percent: Math.round(100 * question.likely) });
+    count.textContent = answers ? ngettext("%(n)s answer", "%(n)s answers", answers) : "";
     asking.hidden = false;
   }
 
@@ -63,7 +63,12 @@
   function end() {
     asking.hidden = true;
     question = null;
-    if (answers) tell(said, `${answers} answer${answers === 1 ? "" : "s"} about ${label}; tagger learns from them now.`);
+    if (answers) {
+      tell(said, ngettext(
+        "%(n)s answer about %(label)s; tagger learns from it now.",
+        "%(n)s answers about %(label)s; tagger learns from them now.", answers, { label },
+      ));
+    }
     refresh();
   }
 
@@ -85,10 +90,10 @@
     else if (button.id === "enough") end();
     else if (button.id === "suggest") suggest();
     else if (data.forget !== undefined) {
-      if (!confirm(`Forget ${data.name}? It goes from all photos.`)) return;
+      if (!confirm(gettext("Forget %(name)s? It goes from all photos.", { name: data.name }))) return;
       const done = await send("DELETE", data.forget);
       if (done === null) return;
-      tell(said, `${data.name} is forgotten.`);
+      tell(said, gettext("%(name)s is forgotten.", { name: data.name }));
       refresh();
     } else if (data.keyword !== undefined) {
       button.disabled = true;
@@ -96,7 +101,10 @@
       button.disabled = false;
       if (done === null) return;
       button.closest("li").remove();
-      tell(said, `${data.keyword} is learned from ${done.examples} photos.`);
+      tell(said, ngettext(
+        "%(keyword)s is learned from %(n)s photo.", "%(keyword)s is learned from %(n)s photos.",
+        done.examples, { keyword: data.keyword },
+      ));
       refresh();
     }
   });
@@ -104,21 +112,26 @@
   const offered = document.getElementById("suggestions");
   const suggested = document.getElementById("suggested");
   async function suggest() {
-    suggested.textContent = "Looking …";
+    suggested.textContent = gettext("Looking …");
     const found = await send("GET", offered.dataset.url);
     suggested.textContent = "";
     if (found === null) return;
-    if (found.length === 0) suggested.textContent = "None is on three photos that were looked at.";
+    if (found.length === 0) suggested.textContent = gettext("None is on three photos that were looked at.");
     offered.querySelector("ul").replaceChildren(...found.map((one) => {
       const item = document.createElement("li");
       const text = document.createElement("span");
       const button = document.createElement("button");
-      text.textContent = `${one.keyword}: on ${one.photos} photos; about ${Math.round(100 * one.found)} % of them would be found `;
+      const about = ngettext(
+        "%(keyword)s: on %(n)s photo; about %(percent)s %% of them would be found",
+        "%(keyword)s: on %(n)s photos; about %(percent)s %% of them would be found",
+        one.photos, { keyword: one.keyword, percent: Math.round(100 * one.found) },
+      );
+      text.textContent = `${about} `;
       button.type = "button";
       button.className = "small plain";
       button.dataset.keyword = one.keyword;
-      button.textContent = "Teach";
-      button.setAttribute("aria-label", `Teach ${one.keyword}`);
+      button.textContent = gettext("Teach");
+      button.setAttribute("aria-label", gettext("Teach %(keyword)s", { keyword: one.keyword }));
       item.append(text, button);
       return item;
     }));

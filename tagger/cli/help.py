@@ -1,0 +1,113 @@
+"""``tagger help``: the documentation, and the help of a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from difflib import get_close_matches
+from typing import NamedTuple
+
+import click
+
+from tagger.cli.terminal import is_terminal
+from tagger.text.messages import gettext
+
+TOPICS = os.path.join(os.path.dirname(__file__), "topics.txt")
+"""The documents of ``docs/``, each after a form feed and its name. Made by `make generate`."""
+
+
+class Topic(NamedTuple):
+    """One document: its name, its title and its text in Markdown."""
+
+    name: str
+    title: str
+    text: str
+
+
+def topics() -> list[Topic]:
+    """Return all documents, by name."""
+    with open(TOPICS, encoding="utf-8") as file:
+        parts = file.read().split("\f")[1:]
+    found = []
+    for part in parts:
+        name, _, text = part.partition("\n")
+        title = text.partition("\n")[0].lstrip("# ")
+        found.append(Topic(name, title, text))
+    return found
+
+
+@click.command("help")
+@click.argument("topic", nargs=-1, metavar="[TOPIC]")
+@click.pass_context
+def help_command(ctx: click.Context, topic: tuple[str, ...]) -> None:
+    """Show what the documentation says of TOPIC, or the help of a command.
+
+    Without TOPIC it lists all topics. They are in English.
+    """
+    known = {one.name: one for one in topics()}
+    if not topic:
+        _list(ctx, list(known.values()))
+        return
+    name = topic[0].lower().removesuffix(".md")
+    if len(topic) == 1 and name in known:
+        _show(known[name].text)
+        if _command(ctx, (name,)) is not None:
+            click.echo(gettext("See also: %(command)s", command=f"tagger {name} --help"))
+        return
+    command = _command(ctx, topic)
+    if command is None:
+        names = [*known, *_group(ctx).list_commands(ctx)]
+        near = get_close_matches(name, names, 1)
+        hint = gettext("see `tagger help`")
+        if near:
+            hint = gettext("did you mean %(word)s?", word=near[0])
+        unknown = gettext("there is no topic or command %(name)r", name=" ".join(topic))
+        raise click.UsageError(f"{unknown}; {hint}")
+    click.echo(command.get_help())
+
+
+def _list(ctx: click.Context, known: list[Topic]) -> None:
+    click.echo(gettext("Topics of `tagger help TOPIC`:"))
+    width = max(len(one.name) for one in known)
+    for one in known:
+        click.echo(f"  {one.name:<{width}}  {one.title}")
+    click.echo(gettext("Commands, each with `tagger help COMMAND`:"))
+    click.echo("  " + ", ".join(_group(ctx).list_commands(ctx)))
+
+
+def _group(ctx: click.Context) -> click.Group:
+    root = ctx.find_root().command
+    assert isinstance(root, click.Group)
+    return root
+
+
+def _command(ctx: click.Context, words: tuple[str, ...]) -> click.Context | None:
+    """Return the context of a command, or of one below it; None when there is none."""
+    group: click.Command = _group(ctx)
+    found = ctx.find_root()
+    for word in words:
+        if not isinstance(group, click.Group):
+            return None
+        inner = group.get_command(found, word)
+        if inner is None:
+            return None
+        found = inner.context_class(inner, parent=found, info_name=word)
+        group = inner
+    return found
+
+
+def _show(text: str) -> None:
+    """Print Markdown; on a terminal laid out, and by pages when it is long."""
+    if not is_terminal(sys.stdout):
+        click.echo(text.rstrip("\n"))
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    laid_out = Markdown(text, hyperlinks=False)
+    if text.count("\n") > console.height:
+        with console.pager(styles=True):
+            console.print(laid_out)
+    else:
+        console.print(laid_out)

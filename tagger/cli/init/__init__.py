@@ -1,0 +1,1 @@
+"""``tagger init``: a conversation that ends with the first photos tagged."""

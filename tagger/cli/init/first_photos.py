@@ -1,0 +1,119 @@
+"""Tags the first photos at the end of ``tagger init``, and says what was found."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+import click
+
+from tagger.cli.summary import summary
+from tagger.config.loader import load_config
+from tagger.errors import StateError
+from tagger.index.reader import open_reader
+from tagger.library.daemon_status import read_status
+from tagger.library.found import FoundLabels, found_since
+from tagger.system.logs import printable
+from tagger.text.messages import gettext, ngettext
+
+START_SECONDS = 900.0
+"""The networks may have to be fetched first."""
+QUIET_SECONDS = 20.0
+"""So long after the start, without a photo to come, there is none."""
+PROBLEM_SECONDS = 8.0
+"""So long a problem may last, as a download that fails, before the user is told of it."""
+STOP_SECONDS = 15.0
+LOOK_SECONDS = 0.3
+
+
+def tag_first(place: str, count: int, *, runs: bool) -> None:
+    """Wait until ``count`` photos are tagged, or all that there are; say what was found.
+
+    With ``runs`` the service does it; else a daemon is started for it, and stopped again. Ctrl-C
+    ends the wait.
+    """
+    config = load_config(place)
+    began = time.time()
+    said = ngettext(
+        "Tagging the first %(n)s photo ...", "Tagging the first %(n)s photos ...", count
+    )
+    click.echo(said)
+    with contextlib.ExitStack() as opened:
+        daemon = None if runs else opened.enter_context(_daemon(place))
+        try:
+            found = _wait(config.state_dir, count, began, daemon)
+        except KeyboardInterrupt:
+            found = _found(config.state_dir, began)
+    if problem := read_status(config.state_dir).problem:
+        click.echo(gettext("Note: %(text)s", text=printable(problem)))
+    for line in summary(found, f"tagger --config {shlex.quote(place)}"):
+        click.echo(line)
+
+
+@contextlib.contextmanager
+def _daemon(place: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the daemon in a process of its own, for a while."""
+    with tempfile.TemporaryFile() as log:
+        command = [sys.executable, "-m", "tagger", "--config", place, "run"]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            yield process
+            if process.poll() not in (None, 0):
+                log.seek(0)
+                for line in log.read().decode(errors="replace").splitlines()[-3:]:
+                    click.echo(f"  {printable(line)}")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait(
+    state_dir: str, count: int, began: float, daemon: subprocess.Popen[bytes] | None
+) -> FoundLabels:
+    end = time.monotonic() + START_SECONDS
+    quiet = hindered = 0.0  # since when
+    found = FoundLabels()
+    while time.monotonic() < end and (daemon is None or daemon.poll() is None):
+        found = _found(state_dir, began)
+        if found.photos + found.failed >= count:
+            break
+        status = read_status(state_dir)
+        news = (status.updated_at or 0) >= began
+        hindered = (hindered or time.monotonic()) if news and status.problem else 0.0
+        if hindered and time.monotonic() - hindered > PROBLEM_SECONDS:
+            break
+        ready = news and status.model is not None
+        if ready and _idle(status.queue, status.roots):
+            quiet = quiet or time.monotonic()
+            if time.monotonic() - quiet > QUIET_SECONDS or (found.photos and not status.queue):
+                break
+        else:
+            quiet = 0.0
+        time.sleep(LOOK_SECONDS)
+    return found
+
+
+def _idle(queue: int, roots: tuple[object, ...]) -> bool:
+    return queue == 0 and all(getattr(root, "last_scan", None) is not None for root in roots)
+
+
+def _found(state_dir: str, began: float) -> FoundLabels:
+    """Return what was found until now; nothing while there is no index."""
+    if not os.path.isdir(state_dir):
+        return FoundLabels()
+    try:
+        with open_reader(state_dir) as reader:
+            return found_since(reader, began)
+    except StateError:  # it is just being made
+        return FoundLabels()

@@ -1,0 +1,46 @@
+"""The language of a page: the first that its reader's browser asks for and tagger speaks."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+from tagger.text.messages import (
+    ENGLISH,
+    best_of,
+    language,
+    number,
+    speak,
+    translated,
+    translated_plural,
+)
+
+
+def speak_to_reader(app: Flask, otherwise: str) -> None:
+    """Have the pages of ``app`` speak their reader's language.
+
+    A browser that asks for none that is spoken gets ``otherwise``, the language of the tags, if
+    that is one, else English. What programs read is not touched.
+    """
+    app.jinja_env.add_extension("jinja2.ext.i18n")
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        translated, translated_plural, newstyle=True
+    )
+    app.jinja_env.filters["number"] = number
+    app.context_processor(lambda: {"language": language()})
+    last = best_of([otherwise]) or ENGLISH
+
+    def choose() -> None:
+        try:
+            wanted = [tag for tag, _ in request.accept_languages]
+        except (ValueError, LookupError, TypeError):
+            wanted = []  # malformed; a page in another language is no harm
+        speak(best_of(wanted) or last)
+
+    def mark(response: Response) -> Response:
+        if response.mimetype == "text/html":
+            response.headers["Content-Language"] = language()
+            response.vary.add("Accept-Language")
+        return response
+
+    app.before_request(choose)
+    app.after_request(mark)

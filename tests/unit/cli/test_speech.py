@@ -1,0 +1,130 @@
+"""The language of the command line: that of the locale, but for what programs read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.terminal import at_a_terminal
+
+
+@pytest.fixture(scope="session")
+def demo_weights():
+    """No weights: nothing is classified here."""
+
+
+@pytest.fixture
+def spoken(home, monkeypatch):
+    """Return a function that runs a command in the language of a locale."""
+
+    def run(locale, *words, code=0):
+        monkeypatch.setenv("LC_ALL", locale)
+        return home.run(*words, code=code)
+
+    return run
+
+
+def test_help_is_in_the_language_of_the_locale(spoken):
+    assert "Find photos by what is in them." in spoken("C.UTF-8", "--help")
+    for locale, usage, text in (
+        ("de_DE.UTF-8", "Aufruf: tagger", "Fotos nach dem finden, was darauf ist."),
+        ("fr_FR.UTF-8", "Usage : tagger", "Trouver des photos par ce qu’elles montrent."),
+        ("es_ES.UTF-8", "Uso: tagger", "Buscar fotos por lo que hay en ellas."),
+        ("zh_CN.UTF-8", "用法: tagger", "按画面内容查找照片。"),
+        ("ja_JP.UTF-8", "使い方: tagger", "写っているもので写真を探す。"),
+        ("pl_PL.UTF-8", "Usage: tagger", "Find photos by what is in them."),
+    ):
+        said = spoken(locale, "--help")
+        assert usage in said and text in said
+    assert "Options" in spoken("C.UTF-8", "query", "--help")
+
+
+def test_help_of_a_command_and_of_one_below_it(spoken):
+    said = " ".join(spoken("de_DE.UTF-8", "duplicates", "--help").split())
+    assert "Nichts wird je gelöscht." in said and "Serien von Aufnahmen statt Kopien." in said
+    assert "Diese Hilfe zeigen" in said
+    assert "Es in die Konfigurationsdatei eintragen." in spoken(
+        "de_DE.UTF-8", "web", "password", "--help"
+    )
+
+
+def test_help_in_wide_letters_stays_within_the_columns(spoken):
+    import unicodedata
+
+    def columns(line):
+        return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line)
+
+    for name in ("duplicates", "untag", "teach"):
+        lines = spoken("ja_JP.UTF-8", name, "--help").splitlines()
+        assert max(map(columns, lines)) <= 82
+        assert "\ue000" not in "".join(lines)
+
+
+def test_a_mistake_is_said_in_the_language(spoken, home):
+    spoken("de_DE.UTF-8", "pause", "--nonsense", code=2)
+    assert home.err == ("tagger: Option '--nonsense' gibt es nicht; siehe `tagger pause --help`\n")
+    spoken("C.UTF-8", "pause", "--nonsense", code=2)
+    assert "no such option" in home.err
+
+
+def test_what_is_said_of_the_daemon_is_in_the_language(spoken):
+    assert "läuft nicht; mit `tagger run` starten" in spoken("de_DE.UTF-8", "status")
+    assert "not running; start it with `tagger run`" in spoken("C.UTF-8", "status")
+
+
+def test_what_programs_read_is_the_same_in_every_language(spoken, home):
+    from tagger.index.store import Store
+
+    Store(str(home.state)).close()
+    for name in ("labels", "failures", "model list"):
+        plain = json.loads(spoken("C.UTF-8", *name.split(), "--json"))
+        assert json.loads(spoken("ja_JP.UTF-8", *name.split(), "--json")) == plain
+    counts = json.loads(spoken("ja_JP.UTF-8", "status", "--json"))["counts"]
+    assert set(counts) == {"tagged", "untagged", "waiting", "failed", "missing"}
+
+
+def test_letters_that_the_terminal_cannot_show_are_not_tried(home):
+    done = subprocess.run(
+        [sys.executable, "-m", "tagger", "query", "--help"],
+        env=home.environ() | {"LC_ALL": "ja_JP.UTF-8", "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert b"Usage: tagger query" in done.stdout
+    done.stdout.decode("ascii")
+
+
+def test_paths_are_found_without_reading_a_catalogue(home):
+    """A query is to be quick in every language: nothing is said, so nothing is read."""
+    from tagger.index.store import Store
+
+    Store(str(home.state)).close()
+    program = (
+        "import sys\n"
+        "from tagger.cli import main\n"
+        f"code = main(['--config', {str(home.config)!r}, 'query', 'dog'])\n"
+        "from tagger.text.messages import _catalogue\n"
+        "assert code == 0, code\n"
+        "assert _catalogue.cache_info().currsize == 0, 'a catalogue was read'\n"
+        "assert 'babel' not in sys.modules and 'segno' not in sys.modules\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program],
+        env=home.environ() | {"LC_ALL": "de_DE.UTF-8"},
+        check=True,
+    )
+
+
+def test_yes_may_be_said_in_the_language():
+    program = (
+        "from tagger.cli.speech import agreed, speaking_here\n"
+        "with speaking_here({'LC_ALL': 'de_DE.UTF-8'}):\n"
+        "    print([agreed('Weiter?'), agreed('Weiter?'), agreed('Weiter?', default=True)])\n"
+    )
+    shown = at_a_terminal([sys.executable, "-c", program], ["j", "vielleicht", "nein", ""])
+    assert "Weiter? [j/N]" in shown and "Weiter? [J/n]" in shown
+    assert "Mit j oder n antworten." in shown
+    assert "[True, False, True]" in shown
