@@ -5,10 +5,17 @@ click does the rest: the shell calls ``tagger`` with ``_TAGGER_COMPLETE`` in its
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
+
+from tagger.text.messages import of_environment
+
+if TYPE_CHECKING:
+    from tagger.labels.vocabulary import Vocabulary
 
 VARIABLE = "_TAGGER_COMPLETE"
 _PLAIN = re.compile(r"[\w.-]+")
@@ -30,7 +37,11 @@ def completion_command(shell: str) -> None:
 
 
 def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return what the word of a query that is being typed may become, in any language."""
+    """Return what the word of a query that is being typed may become.
+
+    Names in English, Chinese, the language of the tags and that of the locale come first; where
+    none of them goes on so, those in all other languages.
+    """
     from tagger.cli.common import config_or_default, vocabulary
     from tagger.config.schema import Config
     from tagger.errors import TaggerError
@@ -46,13 +57,18 @@ def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) 
         config = Config()
         known = vocabulary(config)
     before = [str(word) for word in ctx.params.get("words") or ()]
-    languages = known.languages if incomplete or before else ()
-    names = [
-        word for code in languages for label in known.nodes for word in known.words(label, code)
-    ]
-    names += list(known.nodes)
-    names = [name for name in names if name == printable(name)]  # the shell shows them as they are
-    return sorted(set(next_words(names, known.roots(), before, incomplete)))
+    near = dict.fromkeys(("en", "zh", config.labels.language, of_environment(os.environ)))
+    for languages in (tuple(near), known.languages):
+        names = [name for code in languages for name in _names(known, code)]
+        names = [name for name in names if name == printable(name)]  # the shell shows them as is
+        if found := sorted(set(next_words(names, known.roots(), before, incomplete))):
+            return found
+    return []
+
+
+def _names(known: Vocabulary, language: str) -> list[str]:
+    """Return what the labels are called in a language."""
+    return [words[0] for label in known.nodes if (words := known.words(label, language))]
 
 
 def next_words(

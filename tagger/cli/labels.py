@@ -33,7 +33,7 @@ def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_j
             near = known.nearest(phrase, config.labels.language)
             hint = gettext("see `tagger labels --all`")
             if near:
-                hint = gettext("did you mean %(word)s?", word=near)
+                hint = gettext("did you mean `%(word)s`?", word=near)
             raise click.UsageError(
                 gettext("there is no label %(label)r", label=phrase) + f"; {hint}"
             )

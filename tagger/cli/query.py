@@ -189,19 +189,21 @@ def _export(photos: list[tuple[str, str]], copy_to: str | None, link_to: str | N
     where = printable(folder)
     if copy_to:
         said = ngettext(
-            "%(n)s photo copied to %(place)s",
+            "%(n)s photos copied to %(place)s",
             "%(n)s photos copied to %(place)s",
             done.added,
             place=where,
         )
     else:
         said = ngettext(
-            "%(n)s photo linked to %(place)s",
+            "%(n)s photos linked to %(place)s",
             "%(n)s photos linked to %(place)s",
             done.added,
             place=where,
         )
     if done.present:
-        said += ", " + ngettext("%(n)s was there already", "%(n)s were there already", done.present)
+        said += ", " + ngettext(
+            "%(n)s were there already", "%(n)s were there already", done.present
+        )
     click.echo(said)
     return 2 if done.failed else 0

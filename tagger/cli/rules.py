@@ -295,7 +295,7 @@ def retry(ctx: click.Context) -> None:
         count = RuleTasks(store).retry()
     when = when_done(daemon_runs(config.state_dir)) if count else ""
     said = ngettext(
-        "%(n)s action is tried again %(when)s",
+        "%(n)s actions are tried again %(when)s",
         "%(n)s actions are tried again %(when)s",
         count,
         when=when,

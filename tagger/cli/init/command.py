@@ -95,7 +95,9 @@ def init_command(ctx: click.Context, /, folders: tuple[str, ...], **given: Any) 
     asks = not given["yes"] and is_terminal(sys.stdin) and is_terminal(sys.stdout)
     wanted = _wanted(folders)
     if not (wanted or asks or given["yes"]):
-        raise click.UsageError(gettext("name the folders that hold your photos"), ctx)
+        raise click.UsageError(
+            gettext("missing argument: name the folders that hold your photos"), ctx
+        )
     if os.path.exists(place) and not given["force"]:
         raise ConfigError(
             f"there is a config file at {place} already", "edit it, or replace it with --force"

@@ -197,7 +197,10 @@ def test_folders_are_chosen_by_number_or_path(home, place):
 
 def test_a_script_must_name_its_folders(home, place):
     home.run("init", code=2)
-    assert home.err == "tagger: name the folders that hold your photos; see `tagger init --help`\n"
+    assert (
+        home.err
+        == "tagger: missing argument: name the folders that hold your photos; see `tagger init --help`\n"
+    )
     assert not place.exists()
 
 
@@ -211,7 +214,7 @@ def test_the_page_is_for_this_machine_or_the_network(home, place):
     web = load_config(str(place)).web
     assert (web.enabled, web.listen) == (True, "0.0.0.0:5000")
     (made,) = [line.split(": ")[1] for line in said.splitlines() if "page's password" in line]
-    assert Password(web.password).is_known(made) and len(made) == 19
+    assert Password(web.password).proves(made) and len(made) == 19
     assert "It asks for the password." in said and made not in place.read_text()
 
 
