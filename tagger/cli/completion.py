@@ -39,8 +39,8 @@ def completion_command(shell: str) -> None:
 def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return what the word of a query that is being typed may become.
 
-    Names in English, Chinese, the language of the tags and that of the locale come first; where
-    none of them goes on so, those in all other languages.
+    Names in the tree, in the language of the tags and in that of the locale come first; where none
+    of them goes on so, those in all other languages.
     """
     from tagger.cli.common import config_or_default, vocabulary
     from tagger.config.schema import Config
@@ -57,18 +57,19 @@ def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) 
         config = Config()
         known = vocabulary(config)
     before = [str(word) for word in ctx.params.get("words") or ()]
-    near = dict.fromkeys(("en", "zh", config.labels.language, of_environment(os.environ)))
-    for languages in (tuple(near), known.languages):
-        names = [name for code in languages for name in _names(known, code)]
-        names = [name for name in names if name == printable(name)]  # the shell shows them as is
-        if found := sorted(set(next_words(names, known.roots(), before, incomplete))):
+    here = {config.labels.language, of_environment(os.environ)}
+    near = [name for node in known.nodes.values() for name in node.names.values()]
+    for names in (near + _names(known, here), _names(known, known.languages)):
+        found = sorted(set(next_words(names, known.roots(), before, incomplete)))
+        # The shell shows them as they are.
+        if found := [name for name in found if name == printable(name)]:
             return found
     return []
 
 
-def _names(known: Vocabulary, language: str) -> list[str]:
-    """Return what the labels are called in a language."""
-    return [words[0] for label in known.nodes if (words := known.words(label, language))]
+def _names(known: Vocabulary, languages: Iterable[str]) -> list[str]:
+    """Return what the labels are called in some languages."""
+    return [known.name(label, code) for code in languages for label in known.nodes]
 
 
 def next_words(

@@ -130,3 +130,26 @@ def test_own_translations_are_completed(environ, tmp_path):
         "COMP_CWORD": "4",
     }
     assert printed(asked, "tagger") == "plain,Hund\n"
+
+
+@pytest.mark.parametrize(
+    ("locale", "typed", "offered"),
+    [
+        ("C.UTF-8", "Hündch", []),
+        ("C.UTF-8", "Gepar", ["Gepard"]),
+        ("C.UTF-8", "guépar", ["guépard"]),
+        ("C.UTF-8", "チーター", ["チーター"]),
+        ("C.UTF-8", "гепард", ["гепард"]),
+        ("C.UTF-8", "猎豹", ["猎豹"]),
+        ("de_DE.UTF-8", "Schildkr", ["Schildkröte"]),
+    ],
+)
+def test_labels_complete_in_every_language(environ, locale, typed, offered):
+    asked = environ | {
+        "LC_ALL": locale,
+        "_TAGGER_COMPLETE": "bash_complete",
+        "COMP_WORDS": f"tagger\nquery\n{typed}",
+        "COMP_CWORD": "2",
+    }
+    said = {line.partition(",")[2].lower() for line in printed(asked, "tagger").splitlines()}
+    assert said - {""} == {word.lower() for word in offered}

@@ -197,10 +197,7 @@ def test_folders_are_chosen_by_number_or_path(home, place):
 
 def test_a_script_must_name_its_folders(home, place):
     home.run("init", code=2)
-    assert (
-        home.err
-        == "tagger: missing argument: name the folders that hold your photos; see `tagger init --help`\n"
-    )
+    assert "missing argument: name the folders that hold your photos; see `tagger" in home.err
     assert not place.exists()
 
 
