@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +41,12 @@ def tagger_of(pid: int) -> int:
 
 def sidecars(home: Home) -> int:
     return sum(name.endswith(".xmp") for _, _, names in os.walk(home.inbox) for name in names)
+
+
+def all_compared(home: Home) -> bool:
+    """Whether all photos were compared with each other, which is done when nothing else is."""
+    with contextlib.closing(sqlite3.connect(home.state / "index.sqlite3", timeout=30)) as index:
+        return not index.execute("SELECT count(*) FROM photos WHERE grouped IS NULL").fetchone()[0]
 
 
 def cpu_share(process: psutil.Process, seconds: float) -> float:
@@ -99,6 +107,7 @@ def test_a_burst_while_the_reader_is_stopped(
     eventually(lambda: home.json("status")["counts"]["waiting"], 60)
     eventually(lambda: sidecars(home) == count, 900)
     took = time.monotonic() - began
+    eventually(lambda: all_compared(home), 900)
     time.sleep(10 if count > 1000 else 3)
     share = cpu_share(process, 10 if count > 1000 else 3)
     figure(
@@ -191,6 +200,7 @@ def test_a_backlog(
         if count > 1000:
             print(done, round(peak), round(time.monotonic() - began), flush=True)
     took = time.monotonic() - began
+    eventually(lambda: all_compared(home), 60 + count / 25)
     time.sleep(10 if count > 1000 else 3)
     share = cpu_share(process, 10 if count > 1000 else 3)
     figure(
