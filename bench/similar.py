@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import hashlib
 import itertools
 import json
 import os
 import random
+import resource
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -42,7 +46,7 @@ from tagger.errors import PhotoError
 from tagger.index.reader import open_reader
 from tagger.index.rows import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
-from tagger.library.similar import SimilarPhotos, most_alike
+from tagger.library.similar import make_file, most_alike
 from tagger.pipeline.grouping import Grouping
 from tagger.records import ExtraViews, FileStat, PhotoFacts
 
@@ -193,8 +197,31 @@ def found(folder: Path, count: int) -> dict[str, Any]:
     Grouping(library.store, str(folder)).run()
     seconds = time.process_time() - started
     return judged(folder, names, seconds) | {
-        "hash_ms": round(1000 * float(np.median(library.hash_seconds)), 3)
+        "hash_ms": round(1000 * float(np.median(library.hash_seconds)), 3),
+        "in_decoding_ms": in_decoding(folder, engine, min(count, 40)),
     }
+
+
+def in_decoding(folder: Path, engine: OnnxEngine, count: int) -> float:
+    """Return by how many milliseconds a photo is decoded later for its thumbnail and its hash."""
+    more = []
+    for number, (_, image) in enumerate(originals(count)):
+        file = folder / f"{number}.jpg"
+        image.save(file, quality=90)
+        least = []
+        for views in (ExtraViews(), VIEWS):
+            spent = []
+            for _ in range(7):
+                started = time.process_time()
+                photo = decode(str(file), engine.spec, views=views)
+                if photo.thumbnail is not None:
+                    picture_hash(photo.thumbnail)
+                    packed(photo.thumbnail)
+                spent.append(time.process_time() - started)
+            least.append(min(spent))
+        more.append(1000 * (least[1] - least[0]))
+        file.unlink()
+    return round(float(np.median(more)), 2)
 
 
 def judged(folder: Path, names: list[str], seconds: float) -> dict[str, Any]:
@@ -249,7 +276,6 @@ def scale(folder: Path, count: int) -> dict[str, Any]:
             saved.append(_drawn_photo(number, made, row))
         store.save(saved)
         thumbnails.add(kept)
-    size = os.path.getsize(store.path)
     grouping = Grouping(store, str(folder))
     started, wall = time.process_time(), time.monotonic()
     grouping.run()
@@ -257,8 +283,8 @@ def scale(folder: Path, count: int) -> dict[str, Any]:
         "photos": count,
         "seconds_of_one_core": round(time.process_time() - started, 1),
         "seconds": round(time.monotonic() - wall, 1),
-        "index_bytes_a_photo_before": round(size / count),
     }
+    figures |= _index_bytes(folder, store, count)
     later = []
     for number in range(count, count + 100):
         row = base[number % 200] + rng.random(512, np.float32) ** 3 * 0.8
@@ -267,6 +293,30 @@ def scale(folder: Path, count: int) -> dict[str, Any]:
         grouping.step()
         later.append(time.process_time() - started)
     return figures | {"one_more_ms": round(1000 * float(np.median(later)), 2)}
+
+
+def _index_bytes(folder: Path, store: Store, count: int) -> dict[str, float]:
+    """Return how many bytes of the index each photo takes, and how many of them are for this."""
+    copy = folder / "copy.sqlite3"
+    sizes = []
+    with contextlib.closing(sqlite3.connect(store.path)) as db:
+        db.execute("VACUUM INTO ?", (str(copy),))
+    with contextlib.closing(sqlite3.connect(copy)) as db:
+        db.executescript("VACUUM;")
+        sizes.append(os.path.getsize(copy))
+        db.executescript("DELETE FROM groups; VACUUM;")
+        sizes.append(os.path.getsize(copy))
+        db.executescript(
+            "UPDATE predictions SET picture_hash = NULL; DROP INDEX predictions_no_picture;"
+            " UPDATE photos SET grouped = NULL; DROP INDEX photos_not_grouped; VACUUM;"
+        )
+        sizes.append(os.path.getsize(copy))
+    copy.unlink()
+    return {
+        "index_bytes_a_photo": round(sizes[0] / count),
+        "index_bytes_more": round((sizes[1] - sizes[2]) / count, 1),
+        "index_bytes_in_a_series": round((sizes[0] - sizes[1]) / count, 1),
+    }
 
 
 def _drawn_photo(number: int, made: bytes, row: Any) -> SavedPhoto:
@@ -293,25 +343,51 @@ def search(folder: Path, count: int) -> dict[str, Any]:
         made = zip(numbers, rows.astype(np.float32), strict=True)
         store.save([_drawn_photo(number, bytes(32), row) for number, row in made])
     store.close()
-    similar, spent, hits = SimilarPhotos(), [], []
+    started, spent, wall, hits = time.process_time(), [], [], []
+    make_file(str(folder))
+    made_seconds = time.process_time() - started
+    before = psutil.Process().memory_info().rss
     with open_reader(str(folder)) as reader:
-        started = time.monotonic()
-        similar.like(reader, 1, 12)
-        first_seconds = time.monotonic() - started
-        memory = psutil.Process().memory_info().rss
-        for photo in rng.integers(1, count, 12).tolist():
-            started = time.monotonic()
-            found = similar.like(reader, photo, 10)
-            spent.append(time.monotonic() - started)
-            if len(hits) < 5:
-                exact = {number for number, _ in most_alike(reader, photo, 10)}
+        for photo in rng.integers(1, count, 25).tolist():
+            started, at = time.process_time(), time.monotonic()
+            found = most_alike(reader, str(folder), photo, 10)
+            spent.append(time.process_time() - started)
+            wall.append(time.monotonic() - at)
+            memory = psutil.Process().memory_info().rss
+            if len(hits) < 12:
+                exact = {number for number, _ in most_alike(reader, None, photo, 10)}
                 hits.append(len(exact & {number for number, _ in found}) / 10)
     return {
         "photos": count,
-        "first_question_seconds": round(first_seconds, 1),
-        "question_ms": round(1000 * float(np.median(spent)), 1),
+        "file_made_cpu_seconds": round(made_seconds, 1),
+        "file_mb": round(os.path.getsize(folder / "features.bin") / 1e6),
+        "question_ms": round(1000 * float(np.median(wall)), 1),
+        "question_cpu_ms": round(1000 * float(np.median(spent)), 1),
+        "memory_mb_before": round(before / 1e6),
         "memory_mb": round(memory / 1e6),
         "recall_at_10": round(float(np.mean(hits)), 3),
+        "command": _command(folder, rng.integers(1, count, 5).tolist()),
+    }
+
+
+def _command(folder: Path, photos: list[int]) -> dict[str, Any]:
+    """Return how long `tagger similar` takes, with all that a command takes to start."""
+    config = folder / "config.yaml"
+    config.write_text(f"watch:\n  - path: {folder}\nstate_dir: {folder}\n")
+    wall, cpu, most = [], [], 0
+    for number in photos:
+        path = f"/photos/{number // 1000:04d}/IMG_{number:06d}.jpg"
+        command = [sys.executable, "-m", "tagger", "--config", str(config), "similar", path]
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        subprocess.run(command, check=True, capture_output=True)
+        wall.append(time.monotonic() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        most = max(most, after.ru_maxrss)
+    return {
+        "seconds": round(float(np.median(wall)), 2),
+        "cpu_seconds": round(float(np.median(cpu)), 2),
+        "most_memory_mb": round(most / 1000),
     }
 
 

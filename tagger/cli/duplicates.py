@@ -202,18 +202,18 @@ def similar_command(ctx: click.Context, photo: str, limit: int, null: bool, as_j
     They have what the network sees in PHOTO; copies of it are found by `tagger duplicates`.
     """
     from tagger.library.duplicates import photo_known
-    from tagger.library.similar import most_alike
+    from tagger.library.similar import make_file, most_alike
 
     config = config_or_default(ctx)
     path = ask_known(config, photo)
+    make_file(config.state_dir)
     with open_reader(config.state_dir) as reader:
         row = photo_known(reader, path)
         found = []
-        for number, score in most_alike(reader, row.id, limit + limit // 2 + 8):
+        for number, score in most_alike(reader, config.state_dir, row.id, limit):
             other = reader.photo_of(number)
-            if other is not None and other.status in ("tagged", "untagged"):
+            if other is not None:
                 found.append((other.path, score))
-    found = found[:limit]
     if as_json:
         print_json([{"path": one, "similarity": round(score, 4)} for one, score in found])
     elif null or not is_terminal(sys.stdout):

@@ -96,6 +96,15 @@ def correlations(one: Floats, other: Floats) -> Floats:
     return found
 
 
+def agreements(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> Floats:
+    """Return the correlation of coarse views (N, V) with others: (N,), 0 where there is none."""
+    a, b = one.astype(np.float32), other.astype(np.float32)
+    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    lengths = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
+    found: Floats = np.einsum("ij,ij->i", a, b) / np.maximum(lengths, 1e-6)
+    return found
+
+
 def smaller(pictures: Floats, side: int) -> Floats:
     """Return pictures (N, S, S) with a shorter side, each pixel the mean of those in its place."""
     n, factor = len(pictures), pictures.shape[1] // side

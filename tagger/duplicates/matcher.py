@@ -1,11 +1,13 @@
 """Which of many pictures are the same: candidates by hashes and features, then by comparison.
 
-Nothing but arrays of NumPy: the hashes in 40 bytes a photo, features in 32 numbers each, along the
-directions in which they differ most. Every new picture is held against all others.
+Nothing but arrays of NumPy: the hashes in 72 bytes a photo, features in 32 numbers each, along the
+directions in which they differ most, and 64 grey values of the picture. Every new picture is held
+against all others.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,13 +18,22 @@ from tagger.duplicates.compare import (
     CANDIDATE,
     CLOSE,
     FAR,
+    PLAIN,
     UNSEEN,
+    agreements,
     same_by_hash,
     same_by_view,
     turned_back,
 )
-from tagger.duplicates.picture_hash import TURNS, bit_count, keys_of, turned, words_of
-from tagger.duplicates.thumbnails import unpacked
+from tagger.duplicates.picture_hash import (
+    TURNS,
+    bit_count,
+    mirrored_distances,
+    parts_of,
+    turned,
+    words_of,
+)
+from tagger.duplicates.thumbnails import VIEW_BYTES, unpacked
 
 KEY_BITS = 22
 """Of the 64 bits that no mirroring changes so many differ at most in hashes that differ in FAR."""
@@ -38,8 +49,12 @@ NEAREST = 64
 are thousands, each would take longer than the one before."""
 _TOGETHER, _BLOCK = 64, 65_536
 """Photos of which so many others are looked through at a time: 16 MB."""
+_KEYS, _PAIRS = 8, 131_072
+"""Keys that are held against others at a time, and how many pairs: they stay in the cache."""
 _COMPARED = 256
 """Pairs that are compared at a time; each takes some 0.2 MB."""
+_ROUNDED = 0.02
+"""By how much the agreement of rounded views is wrong at most."""
 
 
 class Picture(NamedTuple):
@@ -61,20 +76,24 @@ class Match(NamedTuple):
 class Matcher:
     """All pictures, to hold others against. For one thread.
 
-    ``thumbnails`` gives those that are kept, by hash; ``features`` those of photos, by id.
+    ``thumbnails`` gives those that are kept, by hash, and ``views`` their coarse views;
+    ``features`` those of photos, by id.
     """
 
     def __init__(
         self,
         thumbnails: Callable[[Iterable[bytes]], dict[bytes, bytes]],
+        views: Callable[[Iterable[bytes]], dict[bytes, bytes]],
         features: Callable[[Iterable[int]], dict[int, NDArray[np.float32]]],
     ) -> None:
-        self._thumbnails, self._features = thumbnails, features
+        self._thumbnails, self._kept_views, self._features = thumbnails, views, features
         self._places: dict[int, int] = {}
         self._count = 0
         self._ids = np.empty(0, np.int64)
         self._words = np.empty((0, 4), np.uint64)
+        self._parts = np.empty((0, 4), np.uint64)
         self._keys = np.empty(0, np.uint64)
+        self._views = np.empty((0, VIEW_BYTES), np.uint8)
         self._reduced = np.empty((0, DIRECTIONS), np.float32)
         self._mean: NDArray[np.float32] | None = None
         self._directions = np.empty((0, 0), np.float32)
@@ -98,7 +117,11 @@ class Matcher:
         places = np.array([self._places[one.id] for one in both])
         self._ids[places] = [one.id for one in both]
         words = words_of(b"".join(one.hash or bytes(32) for one in both))
-        self._words[places], self._keys[places] = words, keys_of(words)
+        self._words[places], self._parts[places] = words, parts_of(words)
+        self._keys[places] = self._parts[places, 0]
+        kept = self._kept_views(one.hash for one in both if one.hash)
+        views = b"".join(kept.get(one.hash, bytes(VIEW_BYTES)) for one in both)
+        self._views[places] = np.frombuffer(views, np.uint8).reshape(-1, VIEW_BYTES)
         self._reduced[places] = self._along(both)
 
     def matches(self, ids: Sequence[int]) -> list[Match]:
@@ -123,45 +146,78 @@ class Matcher:
 
         Both as places; the turn is that of the first that makes it like the other.
         """
-        keys, words = self._keys[: self._count], self._words[: self._count]
-        empty: NDArray[np.bool_] = (words == 0).all(1)
+        places = places[self._words[places].any(1)]
         close: list[tuple[int, int, int, int]] = []
         far: list[tuple[int, int, int, int]] = []
-        turns = turned(words[places])
-        for number, place in enumerate(places.tolist()):
-            if empty[place]:
-                continue
-            variants = turns[:, number]
-            pairs: list[tuple[int, int, int, int]] = []
-            for half in (0, TURNS // 2):
-                four = variants[half : half + TURNS // 2]
-                some = np.flatnonzero(bit_count(keys ^ keys_of(four[:1])[0]) <= KEY_BITS)
-                bits = bit_count(words[some] ^ four[:, np.newaxis]).sum(2, dtype=np.int64)
-                best, turn = bits.min(0), half + bits.argmin(0)
-                for at in np.flatnonzero(best <= FAR).tolist():
-                    other = int(some[at])
-                    if other != place and not empty[other]:
-                        pairs.append((place, other, int(best[at]), int(turn[at])))
-            pairs.sort(key=lambda pair: pair[2])
-            for pair in pairs[:NEAREST]:
-                (close if pair[2] <= CLOSE else far).append(pair)
+        if not len(places):
+            return close, far
+        # Of each picture as it is, and turned by a quarter: (2 x P, 4).
+        turns = turned(self._words[places])[:: TURNS // 2]
+        wanted = np.concatenate([parts_of(half) for half in turns])
+        rows, others = self._with_like_keys(wanted[:, 0])
+        bits = mirrored_distances(wanted[rows] ^ self._parts[others])
+        least = bits.min(1)
+        halves, numbers = np.divmod(rows, len(places))
+        hits = np.flatnonzero((least <= FAR) & (others != places[numbers]))
+        hits = hits[self._words[others[hits]].any(1)]
+        hits = hits[np.lexsort((least[hits], numbers[hits]))]
+        # Of each the nearest.
+        first = np.searchsorted(numbers[hits], np.arange(len(places)))
+        hits = hits[np.arange(len(hits)) - first[numbers[hits]] < NEAREST]
+        for place, other, differ, half, in_half in zip(
+            places[numbers[hits]].tolist(), others[hits].tolist(), least[hits].tolist(),
+            halves[hits].tolist(), bits[hits].argmin(1).tolist(), strict=True,
+        ):  # fmt: skip
+            pair = (place, other, differ, TURNS // 2 * half + in_half)
+            (close if differ <= CLOSE else far).append(pair)
         return close, far
 
-    def _by_features(self, places: NDArray[np.int64]) -> list[tuple[int, int]]:
+    def _with_like_keys(
+        self, keys: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which of ``keys`` (K,) are like those of which places: (N,) and (N,)."""
+        together = min(_KEYS, len(keys))
+        wide = _PAIRS // together
+        differing = np.empty(_PAIRS, np.uint64)
+        found = [np.empty((2, 0), np.int64)]
+        for first, start in itertools.product(
+            range(0, self._count, wide), range(0, len(keys), together)
+        ):
+            some = self._keys[first : min(first + wide, self._count)]
+            part = keys[start : start + together, np.newaxis]
+            count = len(part) * len(some)
+            shape = len(part), len(some)
+            np.bitwise_xor(part, some, out=differing[:count].reshape(shape))
+            like = np.flatnonzero(bit_count(differing[:count]) <= KEY_BITS)
+            if len(like):
+                rows, others = np.divmod(like, len(some))
+                found.append(np.stack([rows + start, others + first]))
+        rows, others = np.concatenate(found, axis=1)
+        return rows, others
+
+    def _by_features(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return pairs of places (2, K): of each the nearest others."""
         wanted = self._reduced[places]
         near: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []
         for first in range(0, self._count, _BLOCK):
             cosines = wanted @ self._reduced[first : min(first + _BLOCK, self._count)].T
-            rows, columns = np.nonzero(cosines >= NEAR)
-            near.append((rows, columns + first, cosines[rows, columns]))
+            flat = cosines.ravel()
+            like = np.flatnonzero(flat >= NEAR)
+            rows, columns = np.divmod(like, cosines.shape[1])
+            near.append((rows, columns + first, flat[like]))
         rows, others, values = (np.concatenate(column) for column in zip(*near, strict=True))
-        found: list[tuple[int, int]] = []
-        for number, place in enumerate(places.tolist()):
-            mine = np.flatnonzero((rows == number) & (others != place))
-            if len(mine) > NEIGHBOURS:
-                mine = mine[np.argpartition(-values[mine], NEIGHBOURS)[:NEIGHBOURS]]
-            found += [(place, int(other)) for other in others[mine]]
-        return found
+        order = np.argsort(rows.astype(np.int16), kind="stable")
+        others, values = others[order], values[order]
+        ends = np.searchsorted(rows[order], np.arange(len(places) + 1))
+        found: list[NDArray[np.int64]] = [np.empty((2, 0), np.int64)]
+        for place, start, end in zip(places.tolist(), ends[:-1], ends[1:], strict=True):
+            mine, cosine = others[start:end], values[start:end]
+            if len(mine) > NEIGHBOURS + 1:  # itself is among them
+                best = np.argpartition(-cosine, NEIGHBOURS)[: NEIGHBOURS + 1]
+                mine = mine[best]
+            mine = mine[mine != place][:NEIGHBOURS]
+            found.append(np.stack([np.full(len(mine), place), mine]))
+        return np.concatenate(found, axis=1)
 
     def _compared_by_hash(self, pairs: Sequence[tuple[int, int, int, int]]) -> list[Match]:
         found: list[Match] = []
@@ -191,10 +247,14 @@ class Matcher:
         return found
 
     def _compared_by_view(
-        self, pairs: Sequence[tuple[int, int]], decided: set[tuple[int, int]]
+        self, pairs: NDArray[np.int64], decided: set[tuple[int, int]]
     ) -> list[Match]:
         found: list[Match] = []
-        some = sorted({(min(pair), max(pair)) for pair in pairs})
+        codes = np.unique(pairs.min(0) * self._count + pairs.max(0))
+        ones, others = np.divmod(codes, self._count)
+        agreed = agreements(self._views[ones], self._views[others])
+        left = np.flatnonzero(agreed >= PLAIN - _ROUNDED)
+        some = list(zip(ones[left].tolist(), others[left].tolist(), strict=True))
         some = [pair for pair in some if pair not in decided and pair[::-1] not in decided]
         for first in range(0, len(some), _COMPARED):
             part = some[first : first + _COMPARED]
@@ -208,9 +268,9 @@ class Matcher:
             ]
             if not seen:
                 continue
-            ones = unpacked(kept[self._hash(one)] for one, _ in seen)
-            others = unpacked(kept[self._hash(other)] for _, other in seen)
-            for at in np.flatnonzero(same_by_view(ones, others)).tolist():
+            wholes = unpacked(kept[self._hash(one)] for one, _ in seen)
+            parts = unpacked(kept[self._hash(other)] for _, other in seen)
+            for at in np.flatnonzero(same_by_view(wholes, parts)).tolist():
                 one, other = seen[at]
                 found.append(self._match(one, other, 1.0 - cosines[seen[at]] / 2))
         return found
@@ -242,7 +302,7 @@ class Matcher:
         if self._count + more <= room:
             return
         new = max(self._count + more, room + room // 2)
-        for name in ("_ids", "_words", "_keys", "_reduced"):
+        for name in ("_ids", "_words", "_parts", "_keys", "_views", "_reduced"):
             old = getattr(self, name)
             wider = np.zeros((new, *old.shape[1:]), old.dtype)
             wider[: self._count] = old[: self._count]

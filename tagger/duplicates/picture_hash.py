@@ -63,11 +63,36 @@ def turned(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return np.ascontiguousarray(packed).view("<u8").reshape(TURNS, -1, WORDS)
 
 
-def keys_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return 64 bits of each hash that no mirroring changes, (N,): those of even frequencies."""
+def parts_of(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the bits of each hash by what mirroring does to them, (N, 4).
+
+    Those of even frequencies, which it never changes; then those that are odd along a row, along a
+    column, and along both.
+    """
     flat = np.unpackbits(hashes.astype("<u8").view(np.uint8).reshape(-1, HASH_BYTES), axis=1)
-    even = flat.reshape(-1, SIZE, SIZE)[:, 1::2, 1::2].reshape(-1, 64)
-    return np.ascontiguousarray(np.packbits(even, axis=1)).view("<u8").reshape(-1)
+    signs = flat.reshape(-1, SIZE, SIZE)
+    even, odd = slice(1, None, 2), slice(0, None, 2)
+    parts = [signs[:, rows, columns] for rows in (even, odd) for columns in (even, odd)]
+    packed = np.packbits(np.stack(parts, axis=1).reshape(-1, 4, 64), axis=2)
+    return np.ascontiguousarray(packed).view("<u8").reshape(-1, 4)
+
+
+def mirrored_distances(differing: NDArray[np.uint64]) -> NDArray[np.uint16]:
+    """Return in how many bits hashes differ in each of the first four turns, (N, 4).
+
+    ``differing`` (N, 4) is the XOR of their :func:`parts_of`: a mirrored picture has the other
+    signs in two of the parts.
+    """
+    counted = bit_count(differing).astype(np.uint16)
+    even, columns, rows, both = (counted[:, part] for part in range(4))
+    turns = (
+        even + columns + rows + both,
+        even + (64 - columns) + rows + (64 - both),
+        even + columns + (64 - rows) + (64 - both),
+        even + (64 - columns) + (64 - rows) + both,
+    )
+    found: NDArray[np.uint16] = np.stack(turns, axis=1)
+    return found
 
 
 def bit_count(numbers: NDArray[np.uint64]) -> NDArray[np.uint8]:

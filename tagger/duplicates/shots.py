@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -21,7 +22,7 @@ _VERSION = re.compile(
     re.IGNORECASE,
 )
 """How programs end the name of a version: Google's and Samsung's galleries, Lightroom, Takeout."""
-_APPLE = re.compile(r"^(IMG_)(E|O)(\d+)$", re.IGNORECASE)
+_APPLE = re.compile(r"^(IMG_)(E|O|)(\d+)$", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d{3,})(?!.*\d{3})")
 """The last number of a name that a camera counts with, such as IMG_0042 or DSC01234."""
 
@@ -47,6 +48,16 @@ def stack_key(path: str) -> tuple[str, str]:
     stem = _VERSION.sub("", stem) or stem
     match = _APPLE.match(stem)
     return folder, ((match[1] + match[3]) if match else stem).casefold()
+
+
+def beginnings(path: str) -> list[str]:
+    """Return how the paths of all files of one :func:`stack_key` begin; no digit follows."""
+    folder, name = os.path.split(path)
+    stem = os.path.splitext(name)[0]
+    stem = _VERSION.sub("", stem) or stem
+    match = _APPLE.match(stem)
+    stems = [match[1] + letter + match[3] for letter in ("", "E", "O")] if match else [stem]
+    return [os.path.join(folder, one) for one in dict.fromkeys([stem, *stems])]
 
 
 def is_raw_name(path: str) -> bool:
@@ -100,6 +111,22 @@ def seconds_of(taken_at: str) -> float | None:
         return (datetime.fromisoformat(taken_at) - datetime(1970, 1, 1)).total_seconds()
     except ValueError:
         return None
+
+
+def chains(shots: Iterable[Shot], most: float = SERIES_SECONDS) -> list[list[Shot]]:
+    """Return shots of one camera by time, parted where none was taken for ``most`` seconds."""
+    timed = [
+        (seconds, shot) for shot in shots if (seconds := seconds_of(shot.taken_at)) is not None
+    ]
+    timed.sort(key=lambda one: (one[0], one[1].path))
+    found: list[list[Shot]] = []
+    last = -math.inf
+    for now, shot in timed:
+        if now - last > most:
+            found.append([])
+        found[-1].append(shot)
+        last = now
+    return found
 
 
 def series_of(shots: Iterable[Shot], cosine: Callable[[int, int], float]) -> list[list[Shot]]:

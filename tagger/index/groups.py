@@ -20,10 +20,10 @@ Kind = Literal["picture", "series", "stack"]
 KINDS: tuple[Kind, ...] = ("picture", "series", "stack")
 _THERE = "+p.status IN ('tagged', 'untagged')"
 """Not by the index of the states, in which nearly all photos are: "+" keeps from that."""
-_SHOT = (
-    "SELECT p.id, p.path, p.root, p.taken_at, p.camera, p.width, p.height, p.format,"
-    " p.content_hash FROM photos p"
+_COLUMNS = (
+    "SELECT p.id, p.path, p.root, p.taken_at, p.camera, p.width, p.height, p.format, p.content_hash"
 )
+_SHOT = f"{_COLUMNS} FROM photos p"
 ShotRow = tuple[int, str, str, str, str, int, int, str, bytes]
 """id, path, root, taken at, camera, width, height, format and digest; "" or 0: not known."""
 _AT_ONCE = 500
@@ -106,6 +106,50 @@ class Groups:
             found += [PictureRow(row[0], row[1] or b"", row[2], row[3] or b"") for row in rows]
         return found
 
+    def features(self, ids: Iterable[int]) -> list[tuple[int, str, bytes]]:
+        """Return id, model and features of those of the photos that are there."""
+        found: list[tuple[int, str, bytes]] = []
+        for part in _parts(ids):
+            rows = self._rows(
+                "SELECT p.id, r.model_id, r.features FROM photos p"
+                " CROSS JOIN predictions r ON r.photo_id = p.id"
+                f" WHERE p.id IN (SELECT value FROM json_each(?)) AND {_THERE}",
+                (json.dumps(part),),
+            )
+            found += [(row[0], row[1], row[2] or b"") for row in rows]
+        return found
+
+    def features_after(self, model_id: str, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return id and features of the next photos by id that a model classified."""
+        rows = self._rows(
+            "SELECT photo_id, features FROM predictions WHERE photo_id > ? AND model_id = ?"
+            " ORDER BY photo_id LIMIT ?",
+            (after, model_id, limit),
+        )
+        return [(row[0], row[1] or b"") for row in rows]
+
+    def newest_model(self) -> str:
+        """Return which model classified the newest photo that was classified; "" for none."""
+        rows = self._rows("SELECT model_id FROM predictions ORDER BY photo_id DESC LIMIT 1", ())
+        return rows[0][0] if rows else ""
+
+    def newest(self) -> int:
+        """Return the highest id of a photo; 0 without any."""
+        return int(self._rows("SELECT coalesce(max(id), 0) FROM photos", ())[0][0])
+
+    def count(self) -> int:
+        """Return of how many photos there is a row."""
+        return int(self._rows("SELECT count(*) FROM photos", ())[0][0])
+
+    def hashes_after(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return id and hash of the next photos by id, whether they are there or not."""
+        rows = self._rows(
+            "SELECT photo_id, picture_hash FROM predictions WHERE photo_id > ?"
+            " ORDER BY photo_id LIMIT ?",
+            (after, limit),
+        )
+        return [(row[0], row[1] or b"") for row in rows]
+
     def all_pictures(self, after: int, limit: int) -> list[PictureRow]:
         """Return what is compared of the next photos by id that were compared, and are there."""
         rows = self._rows(
@@ -136,14 +180,21 @@ class Groups:
         )
         return [_shot(row) for row in rows]
 
-    def shots_named(self, beginning: str) -> list[ShotRow]:
-        """Return the photos whose path begins so; by path."""
-        start = os.fsencode(beginning)
-        rows = self._rows(
-            f"{_SHOT} WHERE p.path >= ? AND p.path < ? AND {_THERE} ORDER BY p.path LIMIT 200",
-            (start, start[:-1] + bytes([start[-1] + 1]) if start[-1] < 255 else start + b"\xff"),
-        )
-        return [_shot(row) for row in rows]
+    def shots_named(self, beginnings: Iterable[str]) -> list[ShotRow]:
+        """Return the photos whose path begins so, and goes on with something else than a digit."""
+        found: list[ShotRow] = []
+        every = [os.fsencode(one) for one in beginnings]
+        for first in range(0, len(every), _AT_ONCE):
+            part = every[first : first + _AT_ONCE]
+            rows = self._rows(
+                f"WITH wanted (low, high) AS (VALUES {', '.join(['(?, ?)'] * len(part))})"
+                f" {_COLUMNS} FROM wanted CROSS JOIN photos p ON p.path >= low AND p.path < high"
+                " WHERE substr(p.path, length(low) + 1, 1) NOT BETWEEN x'30' AND x'39'"
+                f" AND {_THERE}",
+                tuple(value for one in part for value in (one, _after(one))),
+            )
+            found += [_shot(row) for row in rows]
+        return found
 
     def of(self, ids: Iterable[int]) -> dict[int, dict[Kind, int]]:
         """Return the groups that photos are in, by kind."""
@@ -201,6 +252,11 @@ class GroupWriter(Groups):
                 f"UPDATE groups SET {kind} = ? WHERE photo_id = ?",
                 [(group, one) for one, group in groups.items()],
             )
+            db.executemany(
+                "DELETE FROM groups WHERE photo_id = ?"
+                " AND picture IS NULL AND series IS NULL AND stack IS NULL",
+                [(one,) for one, group in groups.items() if group is None],
+            )
 
     def keep(self, photo_id: int) -> bool:
         """Note that a photo is the one to keep of its picture; return whether it has copies."""
@@ -222,9 +278,11 @@ class GroupWriter(Groups):
         """Note that photos were compared with all others."""
         with self._store.transaction() as db:
             db.executemany("UPDATE photos SET grouped = 1 WHERE id = ?", [(one,) for one in ids])
-            db.execute(
-                "DELETE FROM groups WHERE picture IS NULL AND series IS NULL AND stack IS NULL"
-            )
+
+
+def _after(path: bytes) -> bytes:
+    """Return what comes after all paths that begin so."""
+    return path[:-1] + bytes([path[-1] + 1]) if path[-1] < 255 else path + b"\xff"
 
 
 def _parts(ids: Iterable[int]) -> Iterator[list[int]]:

@@ -163,6 +163,14 @@ class Reader:
             (after, model_id),
         )
 
+    def waiting_features(self, model_id: str, upto: int) -> Iterator[tuple[int, bytes]]:
+        """Yield what :meth:`features` does of photos up to an id that are to be compared."""
+        yield from self._db.execute(
+            "SELECT p.id, r.features FROM photos p CROSS JOIN predictions r ON r.photo_id = p.id"
+            " WHERE p.grouped IS NULL AND p.id <= ? AND r.model_id = ?",
+            (upto, model_id),
+        )
+
     def newest_id(self) -> int:
         """Return the id of the photo that was seen first last; 0 without any."""
         return int(self._db.execute("SELECT coalesce(max(id), 0) FROM photos").fetchone()[0])

@@ -101,13 +101,14 @@ def with_likeness(query: Query, reader: Reader, config: Config) -> Query:
         return Not(with_likeness(query.part, reader, config))
     if not isinstance(query, Like):
         return query
-    from tagger.library.similar import LIKE, LIKE_LEAST, most_alike
+    from tagger.library.similar import LIKE, LIKE_LEAST, make_file, most_alike
     from tagger.system.known_paths import known_path
 
     row = reader.photo(known_path(query.path, [root.path for root in config.watch]))
     if row is None:
         return query._replace(found=())
-    found = most_alike(reader, row.id, LIKE)
+    make_file(config.state_dir)
+    found = most_alike(reader, config.state_dir, row.id, LIKE)
     alike = (number for number, score in found if score >= LIKE_LEAST)
     return query._replace(found=(row.id, *alike))
 

@@ -7,8 +7,8 @@ there was nothing to compare for a while.
 
 from __future__ import annotations
 
+import itertools
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING
 from tagger.duplicates.shots import (
     SERIES_SECONDS,
     Shot,
+    beginnings,
+    chains,
     different_shots,
     joined,
     one_shot,
+    seconds_of,
     series_of,
     stack_key,
 )
@@ -28,6 +31,7 @@ from tagger.index.connection import concerns_index
 from tagger.index.groups import GroupWriter, Kind, PictureRow
 from tagger.index.store import Store
 from tagger.pipeline.companions import SHARED
+from tagger.pipeline.picture_files import PictureFiles
 from tagger.records import Candidate
 
 if TYPE_CHECKING:
@@ -49,6 +53,10 @@ KEPT_SECONDS = 3600.0
 """After so long without anything to compare the memory is given back."""
 CHAIN = 1_000
 """Photos that are looked through for one series, each within a minute of the next."""
+TOGETHER = 3_600.0
+"""Photos are looked up together that were taken no longer than so many seconds after another."""
+STACK = 40
+"""Files of one shot; more of them are not compared with each other."""
 
 
 class Grouping:
@@ -70,9 +78,9 @@ class Grouping:
         self._groups = GroupWriter(store)
         self._due: list[Candidate] = []
         self._thumbnails = ThumbnailStore(state_dir)
+        self._files = PictureFiles(self._groups, state_dir, self._thumbnails, clock)
         self._clock = clock
         self._matcher: Matcher | None = None
-        self._model = ""
         self._used = 0.0
         self._at_once = FIRST_AT_ONCE
 
@@ -82,11 +90,19 @@ class Grouping:
         return not self._due and not self._groups.waiting(1)
 
     @property
-    def rest(self) -> float | None:
-        """How many seconds to wait for a photo before the next step; None: for ever."""
+    def has_memory(self) -> bool:
+        """Whether what photos are held against is in memory."""
+        return self._matcher is not None
+
+    @property
+    def rest(self) -> float:
+        """How many seconds to wait for a photo before the next step."""
         if not self.is_done:
             return 0.0
-        return None if self._matcher is None else KEPT_SECONDS
+        waits = [self._files.wait]
+        if self._matcher is not None:
+            waits.append(max(self._used + KEPT_SECONDS - self._clock(), 0.0))
+        return min(waits)
 
     def take(self, limit: int) -> list[Candidate]:
         """Return so many photos, at most, that share their tags with others than before."""
@@ -100,7 +116,7 @@ class Grouping:
         """
         ids = self._groups.waiting(limit or self._at_once)
         if not ids:
-            if self._matcher is not None and self._clock() >= self._used + KEPT_SECONDS:
+            if not self._files.step() and self._clock() >= self._used + KEPT_SECONDS:
                 self.close()
             return 0
         self._used = self._clock()
@@ -113,6 +129,7 @@ class Grouping:
                 return self.step(1)
             log.exception("photo %d cannot be compared with the others", ids[0])
             self.close()
+        self._files.changed(self._groups.pictures(ids))
         self._groups.compared(ids)
         if limit is None:
             slow = self._clock() - self._used > STEP_SECONDS
@@ -133,6 +150,7 @@ class Grouping:
     def close(self) -> None:
         """Give back the memory; it is read again when there is something to compare."""
         self._matcher = None
+        self._files.close()
         self._thumbnails.close()
 
     def _join_pictures(self, ids: Sequence[int]) -> None:
@@ -172,81 +190,102 @@ class Grouping:
 
     def _join_stacks(self, shots: Iterable[Shot]) -> None:
         """Write down which files beside photos are of the same shot."""
-        seen: set[tuple[str, str]] = set()
-        for shot in shots:
-            key = stack_key(shot.path)
-            if key in seen:
-                continue
-            seen.add(key)
-            folder = os.path.join(key[0], "")
-            beginnings = {_beginning(shot.path, key[1])}
-            beside = {
-                row[0]: Shot(*row)
-                for beginning in beginnings
-                for row in self._groups.shots_named(folder + beginning)
-            }
-            same = [one for one in beside.values() if stack_key(one.path) == key]
-            pictures = self._groups.of(one.id for one in same)
+        wanted = {stack_key(shot.path): beginnings(shot.path) for shot in shots}
+        named = dict.fromkeys(itertools.chain.from_iterable(wanted.values()))
+        same: dict[tuple[str, str], dict[int, Shot]] = {key: {} for key in wanted}
+        for shot in map(Shot._make, self._groups.shots_named(named)):
+            if (key := stack_key(shot.path)) in same:
+                same[key][shot.id] = shot
+        ids = [one for beside in same.values() for one in beside]
+        pictures = self._groups.of(ids)
 
-            def alike(one: Shot, other: Shot, of: dict[int, dict[Kind, int]] = pictures) -> bool:
-                mine = of.get(one.id, {}).get("picture")
-                return mine is not None and mine == of.get(other.id, {}).get("picture")
+        def alike(one: Shot, other: Shot) -> bool:
+            mine = pictures.get(one.id, {}).get("picture")
+            return mine is not None and mine == pictures.get(other.id, {}).get("picture")
 
-            links = [
-                (one.id, other.id)
-                for at, one in enumerate(same)
-                for other in same[at + 1 :]
-                if one_shot(one, other, alike=alike(one, other))
-            ]
-            groups = joined(links, lambda one: {one}, lambda one, other: False)
-            self._write("stack", [one.id for one in same], groups)
+        links = [
+            (one.id, other.id)
+            for beside in same.values()
+            for one, other in itertools.combinations(list(beside.values())[:STACK], 2)
+            if one_shot(one, other, alike=alike(one, other))
+        ]
+        self._write("stack", ids, joined(links, lambda one: {one}, lambda one, other: False))
 
     def _join_series(self, shots: Iterable[Shot]) -> None:
         """Write down the series around photos; of a stack or a picture one counts."""
-        done: set[int] = set()
-        for shot in shots:
-            if shot.id in done or not (shot.camera and shot.taken_at):
-                continue
-            near = self._around(shot)
-            done.update(one.id for one in near)
-            groups = self._groups.of(one.id for one in near)
+        near = self._around(shots)
+        groups = self._groups.of(shot.id for chain in near for shot in chain)
+        counted: list[list[Shot]] = []
+        for chain in near:
             leaders: dict[tuple[str, int], Shot] = {}
-            for one in sorted(near, key=lambda one: one.path):
+            for one in sorted(chain, key=lambda one: one.path):
                 mine = groups.get(one.id, {})
                 name = ("stack", mine["stack"]) if "stack" in mine else ("photo", one.id)
                 if "picture" in mine and "stack" not in mine:
                     name = ("picture", mine["picture"])
                 leaders.setdefault(name, one)
-            features = self._features(one.id for one in leaders.values())
+            counted.append(list(leaders.values()))
+        features = self._features(
+            shot.id for leaders in counted if len(leaders) > 1 for shot in leaders
+        )
 
-            def cosine(
-                one: int, other: int, of: dict[int, NDArray[np.float32]] = features
-            ) -> float:
-                first, second = of.get(one), of.get(other)
-                if first is None or second is None or len(first) != len(second):
-                    return 0.0
-                return float(first @ second)
+        def cosine(one: int, other: int) -> float:
+            first, second = features.get(one), features.get(other)
+            if first is None or second is None or len(first) != len(second):
+                return 0.0
+            return float(first @ second)
 
-            found = series_of(leaders.values(), cosine)
-            self._write(
-                "series", [one.id for one in near], [{one.id for one in some} for some in found]
-            )
+        found = [series for leaders in counted for series in series_of(leaders, cosine)]
+        ids = [shot.id for chain in near for shot in chain]
+        self._write("series", ids, [{one.id for one in series} for series in found])
 
-    def _around(self, shot: Shot) -> list[Shot]:
-        """Return what the same camera took within a minute, or within one of such, and so on."""
+    def _around(self, shots: Iterable[Shot]) -> list[list[Shot]]:
+        """Return what the cameras of shots took within a minute of them, or of one of such."""
+        cameras: dict[str, list[Shot]] = {}
+        for shot in shots:
+            if shot.camera and seconds_of(shot.taken_at) is not None:
+                cameras.setdefault(shot.camera, []).append(shot)
+        found: list[list[Shot]] = []
+        for camera, some in cameras.items():
+            # At one go what was taken within hours, then each chain of it.
+            for near in chains(some, TOGETHER):
+                ids = {shot.id for shot in near}
+                rows = self._between(camera, near[0].taken_at, near[-1].taken_at, CHAIN)
+                all_read = len(rows) < CHAIN
+                parts = chains(rows) if all_read else [[shot] for shot in near]
+                done: set[int] = set()
+                for part in parts:
+                    if ids.isdisjoint(shot.id for shot in part) or part[0].id in done:
+                        continue
+                    begins = part is not parts[0] or part[0].id in ids
+                    ends = part is not parts[-1] or part[-1].id in ids
+                    chain = part
+                    if not (all_read and begins and ends):  # it may go on beyond what was read
+                        chain = self._chain(next(shot for shot in part if shot.id in ids))
+                    done.update(shot.id for shot in chain)
+                    found.append(chain)
+        return found
+
+    def _chain(self, shot: Shot) -> list[Shot]:
+        """Return what a camera took within a minute of a shot, or within one of such."""
         found = {shot.id: shot}
         since = until = shot.taken_at
         while len(found) < CHAIN:
-            rows = self._groups.shots_between(
-                shot.camera, _moved(since, -SERIES_SECONDS), _moved(until, SERIES_SECONDS), CHAIN
-            )
-            more = {row[0]: Shot(*row) for row in rows if row[0] not in found}
+            rows = self._between(shot.camera, since, until, CHAIN)
+            more = {row.id: row for row in rows if row.id not in found}
             if not more:
                 break
             found.update(more)
             since = min(one.taken_at for one in found.values())
             until = max(one.taken_at for one in found.values())
         return list(found.values())
+
+    def _between(self, camera: str, since: str, until: str, limit: int) -> list[Shot]:
+        """Return what a camera took from a minute before one moment to one after another."""
+        rows = self._groups.shots_between(
+            camera, _moved(since, -SERIES_SECONDS), _moved(until, SERIES_SECONDS), limit
+        )
+        return [Shot(*row) for row in rows]
 
     def _write(self, kind: Kind, ids: Iterable[int], groups: Iterable[set[int]]) -> None:
         """Write the groups of a kind that ``ids`` are in; of those in none, that they are not."""
@@ -284,7 +323,7 @@ class Grouping:
 
         rows = self._groups.pictures(ids)
         if self._matcher is None:
-            self._matcher = Matcher(self._thumbnails.get, self._features)
+            self._matcher = Matcher(self._thumbnails.get, self._thumbnails.views, self._features)
             after = 0
             while some := self._groups.all_pictures(after, READ_AT_ONCE):
                 after = some[-1].id
@@ -314,15 +353,6 @@ def _picture(row: PictureRow) -> Picture:
         if np.isfinite(length) and length > 0:
             features = stored / np.float32(length)
     return Picture(row.id, row.hash, features)
-
-
-def _beginning(path: str, stem: str) -> str:
-    """Return how the names of all files of a stack begin, as ``path`` spells it."""
-    name = os.path.basename(path)
-    same = 0
-    while same < min(len(name), len(stem)) and name[same].casefold() == stem[same]:
-        same += 1
-    return name[: max(same, 1)] if same < len(stem) else name[:same]
 
 
 def _moved(moment: str, seconds: int) -> str:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
+
+from tagger.index.reader import open_reader
+from tests.support.pictures import dng
+from tests.unit.library.rules.test_shot_film import film
+
+pillow_heif.register_heif_opener()
 
 TAKEN, CAMERA = 0x9003, 0x0110
 
@@ -141,15 +149,54 @@ def test_what_belongs_to_a_shot_goes_with_it(home, tmp_path):
     save(picture(1), home.inbox / "large.jpg")
     save(picture(1).resize((400, 300)), phone / "IMG_1.JPG")
     (phone / "IMG_1.AAE").write_text("an edit")
-    (phone / "IMG_1.MOV").write_bytes(b"a film")
+    (phone / "IMG_1.MOV").write_bytes(film(2.8))
+    (phone / "IMG_1.mp4").write_bytes(film(300))
     home.once()
     before = everything(home)
     home.run("duplicates", "--move-to", str(aside))
     moved = {path.name for path in aside.iterdir() if not path.name.startswith(".")}
-    assert {"IMG_1.JPG", "IMG_1.AAE"} <= moved
-    assert (phone / "IMG_1.MOV").exists(), "a film is no sidecar: it stays, as with rules"
+    assert moved >= {"IMG_1.JPG", "IMG_1.AAE", "IMG_1.MOV"}
+    assert not (phone / "IMG_1.MOV").exists()
+    assert (phone / "IMG_1.mp4").exists(), "a film of five minutes is one of its own"
     home.run("duplicates", "--move-back")
     assert everything(home) == before
+
+
+def test_the_film_of_a_live_photo_stays_with_the_best_of_its_shot(home, tmp_path):
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    taken = ("2024:05:01 10:00:00", "iPhone 15")
+    save(picture(1), home.inbox / "IMG_1.heic", *taken)
+    save(picture(1), home.inbox / "IMG_1.JPG", *taken)
+    (home.inbox / "IMG_1.AAE").write_text("an edit")
+    (home.inbox / "IMG_1.MOV").write_bytes(film(2.8))
+    save(picture(2), home.inbox / "IMG_2.jpg", *taken)
+    home.once()
+    [group] = home.json("duplicates")
+    assert names(group) == ["IMG_1.heic", "IMG_1.JPG"]
+    before = everything(home)
+    home.run("duplicates", "--move-to", str(aside))
+    assert (aside / "IMG_1.JPG").exists() and (aside / "IMG_1.AAE").exists()
+    left = set(everything(home))
+    assert {"IMG_1.heic", "IMG_1.AAE", "IMG_1.MOV", "IMG_2.jpg"} <= left
+    home.run("rules", "undo", str(aside / "IMG_1.JPG"))
+    assert everything(home) == before
+
+
+def test_a_raw_and_its_jpeg_are_one_shot_and_one_picture(home):
+    out = io.BytesIO()
+    picture(1).save(out, "JPEG", quality=92)
+    (home.inbox / "DSC00001.dng").write_bytes(dng(out.getvalue(), (800, 600)))
+    save(picture(1).resize((640, 480)), home.inbox / "DSC00001.JPG")
+    save(picture(2), home.inbox / "DSC00002.JPG")
+    save(picture(3), home.inbox / "other" / "DSC00001.JPG")
+    home.once()
+    [group] = home.json("duplicates")
+    assert sorted(names(group)) == ["DSC00001.JPG", "DSC00001.dng"]
+    with open_reader(str(home.state)) as reader:
+        [stack] = reader.groups.every("stack").values()
+        paths = {reader.photo_of(one).path for one in stack}
+    assert paths == {photo["path"] for photo in group["photos"]}
 
 
 def test_nothing_is_moved_away_from_a_photo_that_is_not_there(library, tmp_path):
@@ -159,6 +206,42 @@ def test_nothing_is_moved_away_from_a_photo_that_is_not_there(library, tmp_path)
     library.run("duplicates", "--move-to", str(aside), code=2)
     assert "forest.png is not there now" in library.err
     assert (library.inbox / "forest.jpg").exists() and not (aside / "forest.jpg").exists()
+
+
+def test_while_a_watched_folder_is_missing_nothing_is_lost_or_moved(home, tmp_path):
+    disk, aside = tmp_path / "disk", tmp_path / "aside"
+    aside.mkdir()
+    home.configure(watch=[{"path": str(home.inbox)}, {"path": str(disk)}])
+    save(picture(1), disk / "beach.jpg")
+    save(picture(1).resize((400, 300)), home.inbox / "small.jpg")
+    save(picture(2), home.inbox / "forest.jpg")
+    home.once()
+    [group] = home.json("duplicates")
+    assert names(group) == ["beach.jpg", "small.jpg"]
+    disk.rename(tmp_path / "unplugged")
+    home.once()
+    assert home.json("duplicates") == [group], "it is only not there now"
+    home.run("duplicates", "--move-to", str(aside), code=2)
+    assert "beach.jpg is not there now" in home.err and (home.inbox / "small.jpg").exists()
+    found = home.json("similar", str(home.inbox / "small.jpg"), "--limit", "1")
+    assert found[0]["path"] == str(disk / "beach.jpg")
+    (tmp_path / "unplugged").rename(disk)
+    home.once()
+    home.run("duplicates", "--move-to", str(aside))
+    assert (aside / "small.jpg").exists() and (disk / "beach.jpg").exists()
+    assert home.json("duplicates") == []
+
+
+def test_a_move_whose_folder_goes_away_is_brought_back_later(library, tmp_path):
+    before, aside = everything(library), tmp_path / "aside"
+    aside.mkdir()
+    library.run("duplicates", "--move-to", str(aside))
+    aside.rename(tmp_path / "unplugged")
+    library.run("duplicates", "--move-back", code=2)
+    assert len(everything(library)) < len(before)
+    (tmp_path / "unplugged").rename(aside)
+    library.run("duplicates", "--move-back")
+    assert everything(library) == before
 
 
 def test_a_folder_that_is_missing_and_options_that_exclude_each_other(library, tmp_path):

@@ -1,4 +1,4 @@
-"""Which files beside a photo are its own, and travel with it."""
+"""Which files beside a photo are its own, and travel with it: its sidecars, and a short film."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _OF_NAME = frozenset(
 RawTherapee, DxO, ART and Google Takeout."""
 _OF_STEM = frozenset((".xmp", ".aae", ".thm", ".on1"))
 """What may stand instead of the ending, as in ``photo.xmp``: of Lightroom, Apple, cameras, ON1."""
+_FILMS = frozenset((".mov", ".mp4"))
+"""What stands instead of the ending for the film of a live photo."""
 
 
 def sidecars_among(photo: str, names: Collection[str]) -> dict[str, bool]:
@@ -24,11 +26,7 @@ def sidecars_among(photo: str, names: Collection[str]) -> dict[str, bool]:
     ``a.cr2``.
     """
     stem, suffix = os.path.splitext(photo)
-    twins = [
-        name
-        for name in names
-        if name != photo and os.path.splitext(name)[0] == stem and is_photo_name(name)
-    ]
+    twins = _twins(photo, names)
     # darktable's further versions of one photo: photo_01.jpg.xmp
     version = re.compile(f"{re.escape(stem)}_[0-9]{{2,3}}{re.escape(suffix)}")
     found = {}
@@ -41,6 +39,30 @@ def sidecars_among(photo: str, names: Collection[str]) -> dict[str, bool]:
         elif ending.lower() == ".xmp" and version.fullmatch(above) and above not in names:
             found[name] = False
     return found
+
+
+def films_among(photo: str, names: Collection[str]) -> list[str]:
+    """Return the films called like ``photo`` in its folder.
+
+    None when another photo has that name too, as the HEIC and the JPEG of one shot: with that the
+    film stays.
+    """
+    stem = os.path.splitext(photo)[0]
+    films = [
+        name
+        for name in names
+        if os.path.splitext(name)[0] == stem and os.path.splitext(name)[1].lower() in _FILMS
+    ]
+    return films if films and not _twins(photo, names) else []
+
+
+def _twins(photo: str, names: Collection[str]) -> list[str]:
+    stem = os.path.splitext(photo)[0]
+    return [
+        name
+        for name in names
+        if name != photo and os.path.splitext(name)[0] == stem and is_photo_name(name)
+    ]
 
 
 def renamed(name: str, photo: str, new: str) -> str:

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from tagger.config.schema import Config
 from tagger.errors import RuleError, TaggerError
 from tagger.index.rule_tasks import RuleTasks, Task, TaskFile
-from tagger.library.rules.sidecars import renamed, sidecars_among
+from tagger.library.rules.shot_film import is_of_shot
+from tagger.library.rules.sidecars import films_among, renamed, sidecars_among
 from tagger.paths import OWN_PREFIX, is_inside
 from tagger.pipeline.photo_lock import photo_locks
 from tagger.records import FileStat
@@ -160,13 +161,16 @@ class Transfer:
                         return []
             photo, new = os.path.basename(path), os.path.basename(target)
             how = "move" if task.action == "move_to" else "copy"
+            names = here.names()
+            own = sidecars_among(photo, names)
+            own |= dict.fromkeys(_own_films(here, films_among(photo, names)), False)
             files = [
                 TaskFile(
                     os.path.join(here.path, name),
                     os.path.join(folder, renamed(name, photo, new)),
                     "copy" if shared else how,
                 )
-                for name, shared in sorted(sidecars_among(photo, here.names()).items())
+                for name, shared in sorted(own.items())
             ]
             files.append(TaskFile(path, target, how))  # last: what is seen of it is complete
             taken = any(there.has(os.path.basename(one.target)) for one in files)
@@ -289,6 +293,25 @@ class Transfer:
         except TaggerError as error:
             log.debug("%s is looked at again: %s", path, error)
             return None
+
+
+def _own_films(folder: Folder, names: Sequence[str]) -> list[str]:
+    """Return those of the films in a folder that are as short as a live photo's. Raise OSError."""
+    found = []
+    for name in names:
+        if not stat.S_ISREG(folder.stat(name).st_mode):
+            continue
+        try:
+            fd = folder.open(name)
+        except PermissionError:
+            found.append(name)  # it tells nothing, and is moved without being read
+            continue
+        try:
+            if is_of_shot(fd):
+                found.append(name)
+        finally:
+            os.close(fd)
+    return found
 
 
 def _photo_of(task: Task) -> str:

@@ -11,7 +11,6 @@ from tagger.index.reader import Found, Reader
 from tagger.index.rows import PhotoRow
 from tagger.library import search, similar, suggest
 from tagger.library.explain import Explainer
-from tagger.library.similar import SimilarPhotos
 from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.web import library
 from tagger.web.edits import Edits
@@ -25,7 +24,7 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
     """Add them to the routes that answer with JSON."""
     config, known = services.config, services.words
     edits, live = Edits(config, services.manager), EventStream(services)
-    alike, reasons = SimilarPhotos(), Explainer(config, services.vocabulary)
+    reasons = Explainer(config, services.vocabulary)
 
     def changed(photo_id: int, change: Callable[[PhotoRow], None]) -> Response:
         """Make a change; answer with the photo as it is then."""
@@ -75,15 +74,14 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
         limit = whole_number("limit", similar.USUAL, 1, similar.MOST)
         with services.reader() as reader:
             _found(reader, photo_id)
-            # Some of them may be missing now.
-            scores = dict(alike.like(reader, photo_id, 2 * limit))
+            scores = dict(similar.most_alike(reader, config.state_dir, photo_id, limit))
             found = {one.row.id: one for one in search.by_ids(reader, tuple(scores))}
             told = [
                 library.gallery_photo_json(found[number]) | {"similarity": round(score, 4)}
                 for number, score in scores.items()
                 if number in found
             ]
-            return jsonify(told[:limit])
+            return jsonify(told)
 
     @routes.get("/api/v1/suggest")
     def suggestions() -> Response:

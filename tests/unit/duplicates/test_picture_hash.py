@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sqlite3
+
 import numpy as np
 import pytest
 
@@ -12,7 +16,8 @@ from tagger.duplicates.picture_hash import (
     TURNS,
     bit_count,
     distances,
-    keys_of,
+    mirrored_distances,
+    parts_of,
     turned,
     words_of,
 )
@@ -63,12 +68,22 @@ def test_other_pictures_differ_in_about_half_of_the_bits():
     for at, one in enumerate(hashes):
         others = np.delete(hashes, at, axis=0)
         assert distances(one, others).min() > 60
-    assert len(np.unique(keys_of(hashes))) == 20
+    assert len(np.unique(parts_of(hashes)[:, 0])) == 20
 
 
 def test_mirrored_pictures_have_the_same_key():
-    keys = keys_of(turned(hashed(picture())[np.newaxis])[:, 0])
+    keys = parts_of(turned(hashed(picture())[np.newaxis])[:, 0])[:, 0]
     assert len(set(keys[:4].tolist())) == len(set(keys[4:].tolist())) == 1
+
+
+def test_of_the_parts_follow_the_distances_in_all_turns():
+    hashes = np.stack([hashed(picture(seed)) for seed in range(12)])
+    parts = parts_of(hashes)
+    for one in hashes:
+        turns = turned(one[np.newaxis])[:, 0]
+        exact = [[int(bit_count(other ^ turn).sum()) for turn in turns] for other in hashes]
+        found = [mirrored_distances(parts ^ parts_of(turns[half : half + 1])) for half in (0, 4)]
+        assert np.concatenate(found, axis=1).tolist() == exact
 
 
 def test_light_and_contrast_change_nothing():
@@ -124,3 +139,43 @@ def test_where_nothing_can_be_written_there_are_none(tmp_path):
     store = ThumbnailStore(str(tmp_path / "missing"))
     store.add([(b"a" * 32, packed(picture()))])
     assert store.get([b"a" * 32]) == {}
+
+
+def kept(count: int) -> list[tuple[bytes, bytes]]:
+    pictures = [picture(seed) for seed in range(count)]
+    return [(picture_hash.picture_hash(one), packed(one)) for one in pictures]
+
+
+def test_a_coarse_view_is_the_mean_of_each_part(tmp_path):
+    store = ThumbnailStore(str(tmp_path))
+    pictures = kept(3)
+    store.add(pictures)
+    views = store.views(key for key, _ in pictures)
+    for key, pixels in pictures:
+        means = unpacked([pixels])[0].reshape(8, 8, 8, 8).mean((1, 3)).ravel()
+        assert np.abs(np.frombuffer(views[key], np.uint8) - means).max() <= 0.5
+    store.close()
+
+
+def test_a_file_of_thumbnails_alone_gets_their_views(tmp_path):
+    pictures = kept(5)
+    with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as db, db:
+        db.execute("CREATE TABLE thumbnails (hash BLOB PRIMARY KEY, pixels BLOB NOT NULL)")
+        db.executemany("INSERT INTO thumbnails VALUES (?, ?)", pictures)
+    store = ThumbnailStore(str(tmp_path))
+    assert len(store.views(key for key, _ in pictures)) == 5
+    store.close()
+
+
+def test_the_file_gets_shorter_by_what_is_forgotten(tmp_path):
+    store = ThumbnailStore(str(tmp_path))
+    rng = np.random.default_rng(1)
+    pictures = [(rng.bytes(32), rng.bytes(2048)) for _ in range(400)]
+    store.add(pictures)
+    store.begin_sweep()
+    assert store.mark(key for key, _ in pictures[:50])
+    while store.sweep(100):
+        pass
+    assert store.get(key for key, _ in pictures) == dict(pictures[:50])
+    store.close()
+    assert os.path.getsize(tmp_path / NAME) < 400 * 1024

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tagger.index.reader import open_reader
 from tagger.index.rows import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
-from tagger.library.similar import KEPT_SECONDS, SimilarPhotos, most_alike
+from tagger.library import similar
+from tagger.library.similar import make_file, most_alike
 from tagger.records import FileStat, PhotoFacts
 
 SIZE = 64
@@ -45,67 +46,46 @@ def expected(rows: NDArray[np.float16], at: int, limit: int) -> list[tuple[int, 
     return [(int(index) + 1, float(scores[index])) for index in order]
 
 
-def test_they_are_those_of_the_smallest_angle(site):
+def ids(found: list[tuple[int, float]]) -> list[int]:
+    return [number for number, _ in found]
+
+
+@pytest.mark.parametrize("filed", [False, True])
+def test_they_are_those_of_the_smallest_angle(site, monkeypatch, filed):
     rows = features(700)
     rows[650] = rows[3] * np.float16(1.5)  # the same direction
     put(site, rows)
-    similar = SimilarPhotos()
+    if filed:
+        monkeypatch.setattr(similar, "MANY", 10)
+        make_file(str(site.state))
+        assert (site.state / "features.bin").exists()
     with open_reader(str(site.state)) as reader:
         for at in (3, 0, 699):
-            found = similar.like(reader, at + 1, 12)
+            found = most_alike(reader, str(site.state), at + 1, 12)
             wanted = expected(rows, at, 12)
-            assert [number for number, _ in found] == [number for number, _ in wanted]
+            assert ids(found) == ids(wanted)
             scores = [score for _, score in wanted]
             assert [score for _, score in found] == pytest.approx(scores, abs=1e-3)
-        assert similar.like(reader, 4, 1) == [(651, pytest.approx(1.0, abs=1e-3))]
+        [one] = most_alike(reader, str(site.state), 4, 1)
+        assert one == (651, pytest.approx(1.0, abs=1e-3))
 
 
-def test_new_photos_count_at_once_and_changed_ones_later(site, clock):
+def test_new_and_changed_photos_count_at_once(site, monkeypatch):
     rows = features(40)
     put(site, rows)
-    similar = SimilarPhotos(clock=clock)
+    monkeypatch.setattr(similar, "MANY", 10)
+    make_file(str(site.state))
 
     def nearest() -> int:
         with open_reader(str(site.state)) as reader:
-            return similar.like(reader, 1, 1)[0][0]
+            return most_alike(reader, str(site.state), 1, 1)[0][0]
 
-    nearest()
     put(site, [rows[0]], first=40)
     assert nearest() == 41
     put(site, [features(1, seed=9)[0]], first=40)  # it is another picture now
-    assert nearest() != 41, "it is compared by what is stored"
+    assert nearest() != 41
     put(site, [rows[0]], first=20)
-    clock.now += KEPT_SECONDS + 1
     assert nearest() == 21
-
-
-def test_every_photo_is_compared_whichever_block_it_is_in(site, clock):
-    rows = features(300)
-    rows[0] = rows[299] = rows[150]
-    put(site, rows[:250])
-    similar = SimilarPhotos(block=64, clock=clock)
-    with open_reader(str(site.state)) as reader:
-        assert similar.like(reader, 151, 1)[0][0] == 1
-    put(site, rows[250:], first=250)
-    with open_reader(str(site.state)) as reader:
-        assert {number for number, _ in similar.like(reader, 151, 2)} == {1, 300}
-    put(site, [features(1, seed=9)[0]], first=0)  # it is another picture now
-    put(site, [rows[150]], first=100)
-    for _ in range(10):  # one block at a time
-        clock.now += KEPT_SECONDS + 1
-        with open_reader(str(site.state)) as reader:
-            found = similar.like(reader, 151, 2)
-    assert {number for number, _ in found} == {101, 300}
-
-
-def test_all_that_are_read_one_by_one_give_the_same(site):
-    rows = features(500)
-    put(site, rows)
-    with open_reader(str(site.state)) as reader:
-        quick, exact = SimilarPhotos().like(reader, 5, 20), most_alike(reader, 5, 20)
-        assert most_alike(reader, 9999, 5) == []
-    assert [number for number, _ in quick] == [number for number, _ in exact]
-    assert [one for _, one in quick] == pytest.approx([one for _, one in exact], abs=1e-3)
 
 
 def test_of_many_photos_few_of_the_nearest_are_lost(site):
@@ -113,12 +93,12 @@ def test_of_many_photos_few_of_the_nearest_are_lost(site):
     heads = np.maximum(rng.normal(0.2, 1, (120, SIZE)), 0)
     near = heads[rng.integers(0, 120, 9000)] + rng.normal(0, 0.5, (9000, SIZE))
     put(site, np.maximum(near, 0).astype(np.float16))
+    make_file(str(site.state))
     hits = 0
     with open_reader(str(site.state)) as reader:
-        similar = SimilarPhotos()
         for photo in range(1, 9000, 900):
-            exact = {number for number, _ in most_alike(reader, photo, 10)}
-            hits += len(exact & {number for number, _ in similar.like(reader, photo, 10)})
+            exact = {*ids(most_alike(reader, None, photo, 10))}
+            hits += len(exact & {*ids(most_alike(reader, str(site.state), photo, 10))})
     assert hits >= 95
 
 
@@ -127,21 +107,32 @@ def test_photos_of_another_network_are_not_compared(site):
     put(site, rows[:5])
     put(site, rows[:5], first=5, model="other")
     with open_reader(str(site.state)) as reader:
-        assert {number for number, _ in SimilarPhotos().like(reader, 1, 20)} == {2, 3, 4, 5}
+        assert {*ids(most_alike(reader, str(site.state), 1, 20))} == {2, 3, 4, 5}
 
 
-def test_odd_features_are_no_failure(site):
+@pytest.mark.parametrize("filed", [False, True])
+def test_odd_features_are_no_failure(site, monkeypatch, filed):
     rows = features(6)
     rows[1] = 0
     rows[2, 3], rows[3, 3] = np.float16("nan"), np.float16("inf")
     put(site, rows)
+    if filed:
+        monkeypatch.setattr(similar, "MANY", 1)
+        make_file(str(site.state))
     with open_reader(str(site.state)) as reader:
-        similar = SimilarPhotos()
-        assert similar.like(reader, 2, 5) == []
-        assert similar.like(reader, 99, 5) == []
-        found = similar.like(reader, 1, 9)
+        assert most_alike(reader, str(site.state), 2, 5) == []
+        assert most_alike(reader, str(site.state), 99, 5) == []
+        found = most_alike(reader, str(site.state), 1, 9)
     assert len(found) == 5
     assert all(0 <= score <= 1 for _, score in found)
+
+
+def test_the_file_is_left_to_the_daemon_that_runs(site, monkeypatch):
+    put(site, features(40))
+    monkeypatch.setattr(similar, "MANY", 10)
+    monkeypatch.setattr(similar, "daemon_runs", lambda _: True)
+    make_file(str(site.state))
+    assert not (site.state / "features.bin").exists()
 
 
 def test_the_page_gets_them_with_their_thumbnails_but_none_that_is_missing(client, site):

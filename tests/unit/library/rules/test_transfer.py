@@ -21,13 +21,14 @@ from tagger.index.rule_reports import failed_tasks
 from tagger.index.rule_tasks import RuleTasks, Task
 from tagger.index.store import Store
 from tagger.library.rules import transfer as transfer_module
-from tagger.library.rules.sidecars import renamed, sidecars_among
+from tagger.library.rules.sidecars import films_among, renamed, sidecars_among
 from tagger.library.rules.transfer import BusyError, Transfer
 from tagger.library.rules.undo import undo_rules
 from tagger.pipeline.photo_lock import photo_locks
 from tagger.records import PhotoFacts, Tag
 from tagger.system import file_transfer
 from tagger.system.files import hash_file, photo_stat, sidecar_stat
+from tests.unit.library.rules.test_shot_film import film
 
 STAMP = 1_500_000_000_123_456_789
 
@@ -328,7 +329,37 @@ def test_which_files_are_a_photos_own() -> None:
         "b.AAE": False,
     }
     assert sidecars_among("b.jpg", [*names, "b.HEIC"])["b.XMP"]
+    assert films_among("b.jpg", [*names, "bb.mov", "b.MP4"]) == ["b.mov", "b.MP4"]
+    assert films_among("b.jpg", [*names, "b.HEIC"]) == [], "it stays with the other photo"
     assert json.dumps(renamed("b_03.jpg.xmp", "b.jpg", "b (2).jpg")) == '"b (2)_03.jpg.xmp"'
+
+
+def test_a_short_film_goes_with_its_photo_and_comes_back(library: Library) -> None:
+    (library.photos / "a.MOV").write_bytes(film(2.9))
+    (library.photos / "a.mp4").write_bytes(film(65))
+    before = contents(library.photos)
+    library.do("move_to")
+    assert "a.MOV" in contents(library.target) and "a.mp4" not in contents(library.target)
+    [said] = undo_rules(library.config, library.store, str(library.photos / "a.jpg"))
+    assert said == f"back at {library.photos / 'a.jpg'}"
+    assert contents(library.photos) == before
+
+
+def test_a_film_stays_with_the_photo_that_stays(library: Library) -> None:
+    (library.photos / "a.MOV").write_bytes(film(2.9))
+    (library.photos / "a.heic").write_bytes(b"the same shot")
+    library.do("move_to")
+    assert "a.jpg" in contents(library.target) and "a.MOV" not in contents(library.target)
+    assert (library.photos / "a.MOV").exists()
+
+
+def test_over_a_film_of_somebody_elses_nothing_is_moved(library: Library) -> None:
+    (library.photos / "a.MOV").write_bytes(film(2.9))
+    (library.target / "a.MOV").write_bytes(b"somebody else's")
+    library.do("move_to")
+    found = contents(library.target)
+    assert found["a.MOV"] == b"somebody else's" and found["a (2).MOV"] == film(2.9)
+    assert found["a (2).jpg"] == b"photo"
 
 
 def test_of_two_photos_of_one_name_the_last_comes_back(library: Library) -> None:
