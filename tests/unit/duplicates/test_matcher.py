@@ -14,7 +14,7 @@ def nothing_kept(hashes: Iterable[bytes]) -> dict[bytes, bytes]:
 
 
 def matcher(*hashes: bytes) -> Matcher:
-    found = Matcher(nothing_kept, lambda ids: {})
+    found = Matcher(nothing_kept, nothing_kept, lambda ids: {})
     found.add([Picture(number, one, None) for number, one in enumerate(hashes)])
     return found
 
