@@ -15,7 +15,16 @@ BENCHES := bench/label_quality.py bench/home.py bench/embedding.py bench/engine_
 generate: $(VENV)/installed
 	$(BIN)/python -m tools.generate
 
-.PHONY: demo test generate test-systemd test-install test-nas test-programs torture lint types check bench clean
+# The moving picture of the demo. The README's other pictures are taken by the browser tests.
+pictures: $(VENV)/installed
+	$(BIN)/python -m tools.cast
+	$(BIN)/python -m pytest -n 0 tests/end_to_end/browser/test_pages.py tests/end_to_end/browser/test_teach.py tests/end_to_end/browser/test_boxes.py
+	cp build/screenshots/results-light-1280.png docs/page.png
+	cp build/screenshots/library-light-1280.png docs/library.png
+	cp build/screenshots/boxes-light.png docs/boxes.png
+	cp build/screenshots/teach-select.png build/screenshots/teach-ask.png docs/
+
+.PHONY: demo test generate pictures test-systemd test-install test-nas test-programs torture lint types check bench clean
 
 demo: $(VENV)/installed
 	@$(BIN)/tagger demo $(PHOTOS)

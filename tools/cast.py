@@ -133,23 +133,28 @@ def svg(lines: Sequence[Shown]) -> str:
     for number, line in enumerate(lines):
         y = EDGE + LINE * (number + 1) - 5
         if line.typed:
-            parts += _typed(line, y, total)
+            parts.append(_typed(line, y, total))
         elif line.text:
             colour = COLOURS["quiet" if line.text.startswith("$") else "text"]
-            parts += [f'<text x="{EDGE}" y="{y}" fill="{colour}">{_cut(line.text)}']
-            parts += [_appears(line.at, total), "</text>"]
+            text = f"{_cut(line.text)}{_appears(line.at, total)}"
+            parts.append(f'<text x="{EDGE}" y="{y}" fill="{colour}">{text}</text>')
     return "\n".join([*parts, "</g></g>", "</svg>", ""])
 
 
-def _typed(line: Shown, y: int, total: float) -> Iterator[str]:
-    """Yield a command that is typed letter by letter."""
-    yield f'<text x="{EDGE}" y="{y}" fill="{COLOURS["prompt"]}">${_appears(line.at, total)}</text>'
-    yield f'<text x="{EDGE + 2 * CHAR}" y="{y}" fill="{COLOURS["text"]}" font-weight="bold">'
+def _typed(line: Shown, y: int, total: float) -> str:
+    """Return a command that is typed letter by letter; in preserved text no line may be broken."""
+    prompt = (
+        f'<text x="{EDGE}" y="{y}" fill="{COLOURS["prompt"]}">${_appears(line.at, total)}</text>'
+    )
     step = max(1, len(line.text) // 12)
-    for start in range(0, len(line.text), step):
-        at = line.at + 0.2 + TYPING * start
-        yield f"<tspan>{escape(line.text[start : start + step])}{_appears(at, total)}</tspan>"
-    yield "</text>"
+    letters = "".join(
+        f"<tspan>{escape(line.text[start : start + step])}"
+        f"{_appears(line.at + 0.2 + TYPING * start, total)}</tspan>"
+        for start in range(0, len(line.text), step)
+    )
+    start = EDGE + 2 * CHAR
+    fill = COLOURS["text"]
+    return f'{prompt}<text x="{start}" y="{y}" fill="{fill}" font-weight="bold">{letters}</text>'
 
 
 def _cut(text: str) -> str:

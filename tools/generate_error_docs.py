@@ -88,6 +88,19 @@ def _within(scope: ast.AST, module: ast.Module, file: str, names: dict[str, str]
         )
 
 
+def texts_of_calls(path: Path, function: str) -> Iterator[str]:
+    """Yield what the arguments of the calls of a function in a file can say."""
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    for scope in ast.walk(module):
+        if not isinstance(scope, ast.FunctionDef):
+            continue
+        for node in ast.walk(scope):
+            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if called and node.func.id == function:
+                for argument in node.args:
+                    yield from _texts(argument, scope, module) or ()
+
+
 def _texts(node: ast.expr, scope: ast.AST, module: ast.Module) -> tuple[str, ...] | None:
     """Return what an expression can say, None if that cannot be read from the source."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):

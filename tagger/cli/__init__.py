@@ -16,7 +16,7 @@ import click
 
 from tagger import __version__
 from tagger.cli.invocation import Invocation
-from tagger.cli.speech import Context, help_text, speak_help, speaking_here
+from tagger.cli.speech import Context, help_text, in_words, speak_help, speaking_here
 from tagger.cli.terminal import in_utf8, let_go, set_up_output
 from tagger.errors import ConfigError, TaggerError
 from tagger.text.messages import ENGLISH, gettext, language
@@ -139,7 +139,7 @@ def _run(arguments: list[str] | None, asked: Invocation) -> int:
         from tagger.system.logs import printable
 
         _trace(asked)
-        lines = str(error).split("\n")
+        lines = in_words(error).split("\n")
         _say("\n".join(["tagger: " + printable(lines[0]), *map(printable, lines[1:])]))
         configured = asked.command != "run" or not isinstance(error, ConfigError)
         return 2 if configured else _NOT_CONFIGURED

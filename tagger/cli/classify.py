@@ -18,6 +18,7 @@ from tagger.cli.common import (
     print_json,
     vocabulary,
 )
+from tagger.cli.speech import in_words
 from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import PhotoError, StateError
 from tagger.library.serialize import (
@@ -83,7 +84,7 @@ def classify_command(
                 decoded = ahead[number].result()
             except PhotoError as error:
                 failed = True
-                print(f"tagger: {printable(str(error))}", file=sys.stderr)
+                print(f"tagger: {printable(in_words(error))}", file=sys.stderr)
                 results.append({"path": photo, "tags": [], "error": str(error)})
                 continue
             stored = classify_photo(networks, pool, photo, decoded)

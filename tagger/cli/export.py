@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
+from tagger.cli.speech import in_words
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.reader import Found
 from tagger.paths import OWN_PREFIX, is_inside
@@ -110,7 +111,7 @@ def copy_photos(photos: Iterable[Place], folder: str) -> Exported:
 
 
 def _tell(error: PhotoError, done: Exported) -> None:
-    print(f"tagger: {printable(str(error))}", file=sys.stderr)
+    print(f"tagger: {printable(in_words(error))}", file=sys.stderr)
     done.failed += 1
 
 

@@ -27,6 +27,7 @@ from tagger.cli.common import (
     print_json,
     print_paths,
 )
+from tagger.cli.speech import in_words
 from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import DownloadError, ModelError, PhotoVanishedError
 from tagger.paths import is_model_path, is_photo_name
@@ -146,7 +147,7 @@ def download_command(ctx: click.Context, name: str | None, url: str | None) -> N
             print_paths([_downloaded(config, one, url)])
         except DownloadError as error:  # the others are of use without it
             if failed is not None:
-                print(f"tagger: {printable(str(failed))}", file=sys.stderr)
+                print(f"tagger: {printable(in_words(failed))}", file=sys.stderr)
             failed = error
     if failed is not None:
         raise failed

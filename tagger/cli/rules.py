@@ -20,6 +20,7 @@ from tagger.cli.common import (
     vocabulary,
     when_done,
 )
+from tagger.cli.speech import in_words
 from tagger.config.schema import Config
 from tagger.errors import ConfigError, PhotoError, RuleError, StateError, TaggerError
 from tagger.index.reader import Reader, open_reader
@@ -135,7 +136,7 @@ def _classified(config: Config, paths: list[str]) -> tuple[list[SavedPhoto], boo
                 stat, beside = photo_stat(path), sidecar_stat(path)
             except PhotoError as error:
                 failed = True
-                print(f"tagger: {printable(str(error))}", file=sys.stderr)
+                print(f"tagger: {printable(in_words(error))}", file=sys.stderr)
                 continue
             chosen = chooser.choose(Evidence.from_bytes(stored.evidence), decoded.facts.kinds)
             users = tuple(Tag(words[-1], 1.0, words, "user") for words in own if words)
@@ -272,7 +273,7 @@ def undo(ctx: click.Context, photos: tuple[str, ...]) -> int:
                 done += 1
                 if isinstance(what, TaggerError):
                     failed = True
-                    print(f"tagger: {printable(str(what))}", file=sys.stderr)
+                    print(f"tagger: {printable(in_words(what))}", file=sys.stderr)
                 else:
                     click.echo(printable(f"{path}: {what}"))
             if not done:
@@ -280,7 +281,7 @@ def undo(ctx: click.Context, photos: tuple[str, ...]) -> int:
                 error = RuleError(
                     f"no rule has tagged, copied or moved {path}", "see `tagger rules list`"
                 )
-                print(f"tagger: {printable(str(error))}", file=sys.stderr)
+                print(f"tagger: {printable(in_words(error))}", file=sys.stderr)
     return 2 if failed else 0
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tagger.cli.common import read_config
-from tagger.cli.speech import agreed
+from tagger.cli.speech import agreed, in_words
 from tagger.errors import ConfigError
 from tagger.pipeline.preflight import check_config
 from tagger.system.logs import printable
@@ -101,7 +101,7 @@ def uninstall(ctx: click.Context, user: bool, yes: bool) -> int | None:
     try:
         config, path = read_config(ctx)
     except ConfigError as error:
-        why = printable(str(error))
+        why = printable(in_words(error))
         click.echo(gettext("Where the config and the index are is not known: %(why)s", why=why))
         return None
     click.echo(

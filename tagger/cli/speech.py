@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 
 import click
 
+from tagger.errors import TaggerError
+from tagger.text.error_texts import error_text
 from tagger.text.messages import (
     CATALOGUES,
     DOMAIN,
@@ -82,6 +84,11 @@ def _translated_option(parameter: click.Parameter) -> click.Parameter:
     made = copy.copy(parameter)
     made.help = help_text(parameter.help)
     return made
+
+
+def in_words(error: TaggerError) -> str:
+    """Return what an error says, in the language that is spoken."""
+    return error_text(error.message, error.remedy)
 
 
 def agreed(question: str, *, default: bool = False) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import config_or_default, json_option, print_json
+from tagger.cli.speech import in_words
 from tagger.config.schema import Config
 from tagger.errors import TaggerError
 from tagger.library.daemon_status import ProgressSnapshot
@@ -56,7 +57,7 @@ def _watch(config: Config) -> None:
                 try:
                     lines = list(_lines(status_json(config)))
                 except TaggerError as error:  # the index is just being made, or mended
-                    lines = [printable(str(error))]
+                    lines = [printable(in_words(error))]
                 live.update(Text("\n".join(lines)), refresh=True)
                 time.sleep(WATCH_SECONDS)
         except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import ask_known, json_option, print_json, read_config, when_done
+from tagger.cli.speech import in_words
 from tagger.errors import ConfigError, TaggerError
 from tagger.index.store import Store
 from tagger.system.logs import printable
@@ -48,7 +49,7 @@ def untag_command(
         for path, removal in untagger.remove_all(paths, labels, dry_run=dry_run):
             if isinstance(removal, TaggerError):
                 failed = True
-                print(f"tagger: {printable(str(removal))}", file=sys.stderr)
+                print(f"tagger: {printable(in_words(removal))}", file=sys.stderr)
                 continue
             one = {
                 "path": path,

@@ -115,6 +115,15 @@ def number(value: float, digits: int = 0) -> str:
     return text.translate({ord(","): thousands, ord("."): point})
 
 
+def entries(language: str, context: str) -> Iterator[tuple[str, str]]:
+    """Yield the messages of a context (``msgctxt``) with their translations."""
+    catalogue = _catalogue(language)
+    known = vars(catalogue)["_catalog"] if catalogue else {}  # gettext gives no list of them
+    for key, text in known.items():
+        if isinstance(key, str) and key.startswith(f"{context}\x04"):
+            yield key.partition("\x04")[2], text
+
+
 @cache
 def _catalogue(language: str) -> GNUTranslations | None:
     if language == ENGLISH:

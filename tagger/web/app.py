@@ -22,6 +22,7 @@ from tagger.errors import (
     TaggerError,
 )
 from tagger.system.logs import printable
+from tagger.text.error_texts import in_language
 from tagger.web.auth.gate import Gate, wanted_path
 from tagger.web.auth.request_checks import ASKED, protect
 from tagger.web.auth.trusted_proxies import TrustedProxies
@@ -200,7 +201,12 @@ def _answer(status: int, message: str, remedy: str, retry_after: int | None = No
         if status == 401:
             body = render_template("login.html", wanted=wanted_path(_here()))
         else:
-            body = render_template("error.html", message=message, remedy=remedy, status=status)
+            body = render_template(
+                "error.html",
+                message=in_language(message),
+                remedy=in_language(remedy),
+                status=status,
+            )
         response = make_response(body)
     else:
         response = jsonify({"error": printable(message), "remedy": remedy, "status": status})

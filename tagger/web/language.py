@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
+from tagger.text.error_texts import in_language
 from tagger.text.messages import (
     ENGLISH,
     best_of,
@@ -26,6 +27,7 @@ def speak_to_reader(app: Flask, otherwise: str) -> None:
         translated, translated_plural, newstyle=True
     )
     app.jinja_env.filters["number"] = number
+    app.jinja_env.filters["in_language"] = in_language
     app.context_processor(lambda: {"language": language()})
     last = best_of([otherwise]) or ENGLISH
 
@@ -42,5 +44,10 @@ def speak_to_reader(app: Flask, otherwise: str) -> None:
             response.vary.add("Accept-Language")
         return response
 
+    def leave(error: BaseException | None) -> None:
+        del error
+        speak(ENGLISH)  # the thread goes on to others
+
     app.before_request(choose)
     app.after_request(mark)
+    app.teardown_request(leave)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tagger.labels.vocabulary import load_vocabulary
-from tagger.text.messages import LANGUAGES
+from tagger.text.error_texts import CONTEXT, in_language
+from tagger.text.messages import LANGUAGES, speaking
 from tools import catalogues
-from tools.catalogues import CLICK, MessageId, catalogue, languages, messages
+from tools.catalogues import CLICK, MessageId, catalogue, errors, languages, messages
 
 PLACEHOLDER = re.compile(r"%\(\w+\)[sr]|\{\w*(?:![rs])?\}|%%|\x08")
 CODE = re.compile(r"<[^>]+>|--[a-z-]+|`[^`]*(?:tagger|\.)[^`]*`")
@@ -68,6 +69,29 @@ def test_every_message_is_translated_and_names_the_same(language):
             if not text.strip() or not fits:
                 wrong.append((key, text))
     assert wrong == []
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_wording_of_an_error_is_translated_and_names_the_same(language):
+    assert len(errors()) > 200
+    known = catalogue(language)
+    said = {wording: known.get(wording, CONTEXT).string for wording in errors()}
+    assert {wording for wording, text in said.items() if not text.strip()} == set()
+    assert {wording for wording, text in said.items() if named(text) != named(wording)} == set()
+    kept_by_all = {"ssh", "sudo", "--force", "--user", "--config", "--all", "--run-as", "near:52.5"}
+    for wording, text in said.items():
+        for word in kept_by_all:
+            assert (word in wording) == (word in text), (wording, text)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_an_error_is_recognised_by_its_wording(language):
+    known = catalogue(language)
+    with speaking(language):
+        for wording in errors():
+            values = {name: f"/a/{name}.jpg" for name in re.findall(r"%\((\w+)\)s", wording)}
+            expected = known.get(wording, CONTEXT).string % values
+            assert in_language(wording % values) == expected
 
 
 @pytest.mark.parametrize("language", languages())

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import ask_path
+from tagger.cli.speech import in_words
 from tagger.cli.terminal import is_terminal
 from tagger.config.example import example_config
 from tagger.config.loader import config_places
@@ -191,7 +192,7 @@ def _made_service(place: str, *, system: bool) -> bool:
         plan = plan_install(load_config(place), place, user=not system)
         problems = apply(plan)
     except TaggerError as error:
-        click.echo(gettext("Note: %(text)s", text=printable(str(error))))
+        click.echo(gettext("Note: %(text)s", text=printable(in_words(error))))
         return False
     for note in (*plan.notes, *problems):
         click.echo(gettext("Note: %(text)s", text=printable(note)))

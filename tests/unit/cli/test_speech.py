@@ -70,6 +70,24 @@ def test_a_mistake_is_said_in_the_language(spoken, home):
     assert "no such option" in home.err
 
 
+def test_an_error_is_said_in_the_language_and_unknown_ones_in_english(spoken, home):
+    from tagger.text.error_texts import error_text
+    from tagger.text.messages import speaking
+
+    spoken("de_DE.UTF-8", "query", "dog", code=2)
+    index = home.state / "index.sqlite3"
+    assert home.err == (
+        f"tagger: es gibt noch keinen Index {index}; den Dienst mit `tagger run` starten\n"
+    )
+    with speaking("de"):
+        assert error_text("something new", "do it") == "something new; do it"
+        assert error_text("there is no photo a%b.jpg") == "es gibt kein Foto a%b.jpg"
+        assert error_text("`)` closes nothing (column 3 of the query)", "use fewer") == (
+            "`)` schließt nichts (Spalte 3 der Suche); weniger verwenden"
+        )
+    assert error_text("there is no photo a.jpg", "x") == "there is no photo a.jpg; x"
+
+
 def test_what_is_said_of_the_daemon_is_in_the_language(spoken):
     assert "läuft nicht; mit `tagger run` starten" in spoken("de_DE.UTF-8", "status")
     assert "not running; start it with `tagger run`" in spoken("C.UTF-8", "status")

@@ -62,7 +62,9 @@ def test_an_error_is_on_a_page_in_the_language(site, client):
     site.add("a.jpg")
     answer = shown(client, "/photos/99", "de")
     assert answer.status_code == 404 and '<html lang="de">' in answer.text
-    assert "Zur Bibliothek" in answer.text
+    assert "Zur Bibliothek" in answer.text and "dieses Foto gibt es nicht" in answer.text
+    answer = shown(client, "/library?q=(dog", "ja")
+    assert answer.status_code == 400 and "`(` が閉じられていません" in answer.text
 
 
 def test_the_language_of_the_tags_is_spoken_to_a_browser_that_says_nothing(site, open_site):
