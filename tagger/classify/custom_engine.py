@@ -32,7 +32,7 @@ class CustomEngine:
         self, name: str, network: CustomNetwork, digests: str, *, threads: int = 0
     ) -> None:
         self.name = "onnx"
-        self._network = network
+        self.network = network
         self.spec, self.categories = network.spec, network.meanings
         number = {meaning: at for at, meaning in enumerate(self.categories)}
         self._meanings = np.array([number[meaning] for meaning in network.categories])
@@ -73,33 +73,33 @@ class CustomEngine:
         wanted = [size, size, 3] if rows_first else [3, size, size]
         if any(isinstance(n, int) and n != m for n, m in zip(shape[1:], wanted, strict=True)):
             raise self._unfit(f"it takes pictures {shape[1:]}, not {wanted} as `size` says")
-        if kind is np.uint8 and self._network.mean is not None:
+        if kind is np.uint8 and self.network.mean is not None:
             raise self._unfit("it takes whole numbers: leave `mean` and `deviation` out")
         self._input = NetworkInput(
             inputs[0].name,
             size,
             rows_first,
             kind is np.uint8,
-            self._network.bgr,
-            self._network.mean,
-            self._network.deviation,
+            self.network.bgr,
+            self.network.mean,
+            self.network.deviation,
         )
         self._together = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else TOGETHER
         self._fixed = self._together == shape[0]
         outputs = [output.name for output in self._session.get_outputs()]
-        asked = [name for name in (self._network.output, self._network.features) if name]
+        asked = [name for name in (self.network.output, self.network.features) if name]
         if missing := [name for name in asked if name not in outputs]:
             raise self._unfit(f"it has no output `{missing[0]}`, only {', '.join(outputs)}")
-        if not self._network.output and len(outputs) > 1 + bool(self._network.features):
+        if not self.network.output and len(outputs) > 1 + bool(self.network.features):
             raise self._unfit(f"name one of its outputs as `output`: {', '.join(outputs)}")
-        rest = [name for name in outputs if name != self._network.features]
-        self._outputs = [self._network.output or rest[0]]
-        if self._network.features:
-            self._outputs.append(self._network.features)
+        rest = [name for name in outputs if name != self.network.features]
+        self._outputs = [self.network.output or rest[0]]
+        if self.network.features:
+            self._outputs.append(self.network.features)
 
     def _unfit(self, reason: str) -> ModelError:
         return ModelError(
-            f"{self._network.path} does not fit its description: {reason}",
+            f"{self.network.path} does not fit its description: {reason}",
             "correct the YAML file that `model.scenes` names, or the network",
         )
 
@@ -111,7 +111,7 @@ class CustomEngine:
             scores, features = self._run(picture)
         except Exception as error:  # it has no common base for them
             raise self._unfit((str(error).splitlines() or [""])[0]) from error
-        count = len(self._network.categories)
+        count = len(self.network.categories)
         if scores.shape != (1, count):
             raise self._unfit(
                 f"it gives {list(scores.shape)} for one picture, and has {count}"
@@ -121,7 +121,7 @@ class CustomEngine:
             raise self._unfit(f"its features have the shape {list(features.shape)}, not (1, F)")
         if not (np.isfinite(scores).all() and np.isfinite(features).all()):
             raise self._unfit("it gives no finite numbers")
-        if not self._network.gives_logits:
+        if not self.network.gives_logits:
             total, least = float(scores.sum()), float(scores.min())
             if least < 0 or abs(total - 1) > TOLERANCE:
                 raise self._unfit(
@@ -135,7 +135,7 @@ class CustomEngine:
         for start in range(0, len(crops), self._together):
             part = crops[start : start + self._together]
             scores, features = self._run(part)
-            of_classes = softmax(scores) if self._network.gives_logits else _scaled(scores)
+            of_classes = softmax(scores) if self.network.gives_logits else _scaled(scores)
             probabilities = np.zeros((len(part), len(self.categories)), np.float32)
             np.add.at(probabilities.T, self._meanings, of_classes.T)
             found += [

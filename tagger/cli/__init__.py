@@ -47,6 +47,7 @@ COMMANDS = {
     "backup": ("backup", "Copy the index to a file."),
     "model": ("model", "List, fetch and find model weights."),
     "config": ("config", "Check the config file."),
+    "cluster": ("cluster", "Try out a cluster on this machine."),
     "service": ("service", "Run tagger as a systemd service."),
     "completion": ("completion", "Print the script that completes commands in a shell."),
     "help": ("help", "Show the documentation of a topic, or a command's help."),

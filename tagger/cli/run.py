@@ -6,12 +6,14 @@ import os
 import shlex
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 
 import click
 
 from tagger.cli.common import leave_folder, read_config
 from tagger.cli.invocation import invocation
 from tagger.cli.progress_bar import Bar, wants_bar
+from tagger.config.cluster import check_scheduler
 from tagger.config.loader import load_config
 from tagger.config.schema import Config
 from tagger.pipeline.preflight import check_config
@@ -23,8 +25,13 @@ from tagger.system.sd_notify import Notifier
 @click.command("run")
 @click.option("--once", is_flag=True, help="Handle all that is there, then exit.")
 @click.option("--take-over", is_flag=True, help="Write the tags where another tagger does now.")
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="With --once, have the workers of a Dask scheduler look at photos.",
+)
 @click.pass_context
-def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
+def run_command(ctx: click.Context, once: bool, take_over: bool, cluster: str | None) -> None:
     """Watch the folders and tag every new photo, until stopped.
 
     With --once it says at the end what it found.
@@ -32,7 +39,13 @@ def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
     SIGTERM stops it within seconds, SIGHUP makes it read its config again.
     """
     config, path = read_config(ctx)
+    if cluster is not None:
+        if not once:
+            raise click.UsageError("--cluster is for --once; else set `cluster.scheduler`", ctx)
+        check_scheduler("--cluster", cluster)
+        config = replace(config, cluster=replace(config.cluster, scheduler=cluster))
     check_config(config, path, watches=True)
+    _check_cluster(config)
     own = ctx.find_root().obj  # the default place needs no --config
     command = f"tagger --config {shlex.quote(os.path.abspath(path))}" if own else "tagger"
     leave_folder()
@@ -46,6 +59,7 @@ def run_command(ctx: click.Context, once: bool, take_over: bool) -> None:
     def again() -> Config:
         new = load_config(path)
         check_config(new, path)
+        _check_cluster(new)
         return new
 
     with Bar() if wants_bar(config.log) else nullcontext() as bar:
@@ -74,3 +88,11 @@ def _say_found(config: Config, began: float, command: str) -> None:
     with open_reader(config.state_dir) as reader:
         found = found_since(reader, began)
     click.echo("\n".join(summary(found, command)))
+
+
+def _check_cluster(config: Config) -> None:
+    """Raise ConfigError if the config asks for a cluster that needs what is not installed."""
+    if config.cluster.scheduler:
+        from tagger.cluster.recognition import require_distributed
+
+        require_distributed()

@@ -123,6 +123,8 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(rules["last_failed_at"]))
             why = rules["last_failure"]
             yield printable(gettext("rules: failed last at %(when)s: %(why)s", when=when, why=why))
+    if cluster := status["cluster"]:
+        yield from map(printable, _cluster_lines(cluster))
     if status["memory_mb"]:
         yield gettext("memory: %(n)s MB", n=number(status["memory_mb"]))
     for root in status["roots"]:
@@ -132,3 +134,14 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         yield printable(gettext("folder: %(what)s", what=what))
     if counts["failed"]:
         yield gettext("see `tagger failures`")
+
+
+def _cluster_lines(cluster: dict[str, Any]) -> Iterator[str]:
+    """Yield how the cluster is."""
+    state = cluster["problem"] or f"{len(cluster['workers'])} workers"
+    waiting = f", {cluster['waiting']:,} photos waiting" if cluster["waiting"] else ""
+    yield f"cluster {cluster['scheduler']}: {state}{waiting}"
+    for worker in cluster["workers"]:
+        reason = f": {worker['reason']}" if worker["reason"] else ""
+        done = f"{worker['photos']:,} photos, {worker['rate']:.1f} a second"
+        yield f"worker {worker['name']} ({worker['address']}): {worker['state']}{reason}, {done}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tagger.config.addresses import Address, check_networks, is_elsewhere, parse_address
+from tagger.config.cluster import ClusterConfig
 from tagger.config.rule import Rule
 from tagger.config.setting import setting
 from tagger.errors import ConfigError
@@ -331,6 +332,9 @@ class Config:
         "  - query: screenshot or kind:screenshot\n"
         "    move_to: /photos/screenshots",
         (),
+    )
+    cluster: ClusterConfig = setting(
+        "Workers on other machines that look at photos, too.", factory=ClusterConfig
     )
     priority: PriorityConfig = setting(
         "How much the daemon yields to the rest of the machine.", factory=PriorityConfig

@@ -230,6 +230,7 @@ class Daemon:
             progress=worker.standing() if worker else None,
             last=worker.last if worker else None,
             rules=run.rules_status() if run else None,
+            cluster=worker.cluster if worker else None,
             roots=tuple(watcher.status()) if watcher else (),
         )
 

@@ -16,13 +16,14 @@ from tagger.decode.pool import decode_pool
 from tagger.errors import ConfigError, ModelError
 from tagger.index.connection import concerns_index
 from tagger.library.daemon_status import LastPhoto, ProgressSnapshot
+from tagger.pipeline.cluster_state import ClusterState
 from tagger.pipeline.context import Context, WorkerEvents
 from tagger.pipeline.networks import Networks, NetworksLoader
 from tagger.records import Candidate, Outcome, Tagged, Unchanged
 from tagger.system.process import trim_memory
 
 if TYPE_CHECKING:
-    from tagger.pipeline.pipeline import Pipeline
+    from tagger.pipeline.pipeline import Pipeline, Shared
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,15 @@ class Worker:
     @property
     def problem(self) -> str | None:
         """Why photos wait; None when none do."""
-        return self._index_problem or self._context.health.problem()
+        cluster = self.cluster
+        waits = cluster.problem if cluster and self._context.config.cluster.lost == "wait" else None
+        return self._index_problem or self._context.health.problem() or waits
+
+    @property
+    def cluster(self) -> ClusterState | None:
+        """How the cluster is; None without one in the config."""
+        pipeline = self._pipeline
+        return pipeline.recognition.state() if pipeline is not None else None
 
     @property
     def unconfined(self) -> list[str] | None:
@@ -193,6 +202,9 @@ class Worker:
             return False
         teaching = pipeline.teaching
         if teaching.step(idle=mode is _Mode.IDLE):
+            return False
+        if pipeline.room == 0:  # the workers of the cluster have enough
+            self._advance(pipeline, ())
             return False
         # A few that were taught something else, or lack what a network says, when nothing else is
         # to be done.
@@ -314,7 +326,8 @@ class Worker:
         known, store = own_vocabulary(config.state_dir), self._context.store
         chooser = networks.chooser(config, known, store)
         pool = decode_pool(config, networks.subjects.spec, views=networks.views)
-        pipeline = Pipeline(self._context, networks, pool, chooser)
+        shared = self._shared(networks) if config.cluster.scheduler else None
+        pipeline = Pipeline(self._context, networks, pool, chooser, shared)
         self._pipeline = pipeline
 
         def handle(candidates: Sequence[Candidate]) -> None:
@@ -329,6 +342,13 @@ class Worker:
         if count := relabel(self._context, pipeline.tagging, handle):
             log.info("relabelled %d photos in %.1f s", count, time.monotonic() - started)
         self._events.rescan_wanted()
+
+    def _shared(self, networks: Networks) -> Shared:
+        """Return what gives workers of other machines a share in looking at photos."""
+        from tagger.cluster.recognition import ClusterRecognition
+
+        config, loader = self._context.config, self._loader
+        return lambda local: ClusterRecognition(config, networks, loader, local)
 
 
 class _Activity:

@@ -50,6 +50,7 @@ _ERRORS: dict[str, type[errors.PhotoError]] = {
         errors.NotAnImageError,
         errors.DamagedImageError,
         errors.ImageTooLargeError,
+        errors.DecoderCrashedError,
     )
 }
 _FACTS: dict[str, tuple[type, ...]] = {
@@ -68,7 +69,7 @@ _FACTS: dict[str, tuple[type, ...]] = {
 def pack(answer: DecodedPhoto | Exception) -> bytes:
     """Return the bytes for a photo, or for the error it gave."""
     if isinstance(answer, errors.PhotoError):
-        return _head(error=type(answer).__name__, message=answer.message, remedy=answer.remedy)
+        return _head(**error_head(answer))
     if isinstance(answer, Exception):
         return _head(failure=f"{type(answer).__name__}: {answer}"[:500])
     pieces = (answer.crop, answer.more, answer.other, answer.picture, answer.thumbnail)
@@ -105,8 +106,7 @@ def _unpacked(data: bytes, made: Callable[[dict[str, Any], bytes], T]) -> T:
     try:
         head = parse_json(line)
         if "error" in head:
-            said = str(head["message"])[:MAX_MESSAGE], str(head["remedy"])[:MAX_MESSAGE]
-            error = _ERRORS[head["error"]](*said)
+            error = read_error(head)
         elif "failure" in head:
             raise ValueError(str(head["failure"]))
         else:
@@ -116,16 +116,35 @@ def _unpacked(data: bytes, made: Callable[[dict[str, Any], bytes], T]) -> T:
     raise error
 
 
+def error_head(error: errors.PhotoError) -> dict[str, str]:
+    """Return an error as :func:`read_error` reads it, in values of JSON."""
+    return {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}
+
+
+def read_error(head: dict[str, Any]) -> errors.PhotoError:
+    """Return the error of a photo. Raise KeyError or TypeError for another one."""
+    said = str(head["message"])[:MAX_MESSAGE], str(head["remedy"])[:MAX_MESSAGE]
+    return _ERRORS[head["error"]](*said)
+
+
+def read_facts(facts: dict[str, Any]) -> PhotoFacts:
+    """Return the facts that were made values of JSON.
+
+    Raise ValueError, KeyError or TypeError for what no photo says of itself.
+    """
+    for name, kinds in _FACTS.items():
+        value = facts[name]
+        if type(value) not in kinds or (value is not None and not _is_possible(name, value)):
+            raise ValueError(f"impossible {name}")
+    return PhotoFacts(**facts | {"kinds": tuple(facts["kinds"])})
+
+
 def _head(**values: Any) -> bytes:
     return json.dumps(values).encode("ascii") + b"\n"
 
 
 def _photo(head: dict[str, Any], pixels: bytes, size: int, views: ExtraViews) -> DecodedPhoto:
-    facts, digest = head["facts"], bytes.fromhex(head["hash"])
-    for name, kinds in _FACTS.items():
-        value = facts[name]
-        if type(value) not in kinds or (value is not None and not _is_possible(name, value)):
-            raise ValueError(f"impossible {name}")
+    facts, digest = read_facts(head["facts"]), bytes.fromhex(head["hash"])
     left: NDArray[np.uint8] = np.frombuffer(bytearray(pixels), np.uint8)
     other = picture = thumbnail = None
     if views.thumbnail:
@@ -144,7 +163,7 @@ def _photo(head: dict[str, Any], pixels: bytes, size: int, views: ExtraViews) ->
     return DecodedPhoto(
         crops[0],
         digest,
-        PhotoFacts(**facts | {"kinds": tuple(facts["kinds"])}),
+        facts,
         crops[1:],
         small,
         other,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, get_args
 
+from tagger.pipeline.cluster_state import ClusterState, ClusterWorker, WorkerState
 from tagger.system.humanize import duration
 from tagger.system.state_dir import read_heartbeat
 from tagger.watch.interfaces import RootStatus, State
@@ -139,8 +140,9 @@ class DaemonStatus:
     were told to, ``notice`` what is worth knowing. ``moving`` is False when one batch of photos
     takes so long that the work must hang. ``unconfined`` is what decoding processes could not do
     to confine themselves, None before the first one. ``queue`` counts photos that were found and
-    are not done, ``incomplete`` those that one of ``networks`` has not seen yet. ``rules`` is None
-    without any in the config. ``memory_mb`` is that of all processes, in 10⁶ bytes.
+    are not done, ``incomplete`` those that one of ``networks`` has not seen yet. ``rules`` and
+    ``cluster`` are None without any in the config. ``memory_mb`` is that of all processes, in
+    10⁶ bytes.
     """
 
     state: str | None = None
@@ -164,6 +166,7 @@ class DaemonStatus:
     progress: ProgressSnapshot | None = None
     last: LastPhoto | None = None
     rules: RulesStatus | None = None
+    cluster: ClusterState | None = None
     roots: tuple[RootStatus, ...] = ()
 
     def root(self, path: str) -> RootStatus | None:
@@ -263,6 +266,32 @@ def _rules(value: Any) -> RulesStatus:
     )
 
 
+def _cluster(value: Any) -> ClusterState:
+    return ClusterState(
+        _text(value["scheduler"]),
+        _yes_no(value["connected"]),
+        _maybe(_text, value.get("problem")),
+        _whole(value["waiting"]),
+        _whole(value["here"]),
+        tuple(_cluster_worker(one) for one in _of(value["workers"], list, tuple)),
+    )
+
+
+def _cluster_worker(value: Any) -> ClusterWorker:
+    state = _text(value["state"])
+    if state not in get_args(WorkerState):
+        raise ValueError(value)
+    return ClusterWorker(
+        _text(value["name"]),
+        _text(value["address"]),
+        state,  # type: ignore[arg-type]
+        _text(value["reason"]),
+        _whole(value["photos"]),
+        _number(value["rate"]),
+        _whole(value["in_work"]),
+    )
+
+
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(one) for one in _of(value, list, tuple))
 
@@ -330,6 +359,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "progress": _progress,
     "last": _last,
     "rules": _rules,
+    "cluster": _cluster,
     "roots": _roots,
     "networks": _networks,
     "int8": _int8,

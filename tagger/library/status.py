@@ -81,6 +81,7 @@ def status_json(config: Config, status: DaemonStatus | None = None) -> dict[str,
         "progress": asdict(now.progress) if now.progress else None,
         "last": asdict(latest.last) if latest.last else None,
         "rules": asdict(now.rules) if now.rules else None,
+        "cluster": asdict(now.cluster) if now.cluster else None,
         "memory_mb": now.memory_mb,
         "daemon": {
             "running": runs,

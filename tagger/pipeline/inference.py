@@ -1,16 +1,15 @@
-"""From decoded photos to predictions: several photos in one run of the network.
+"""From begun photos to predictions, and what a look at decoded photos is.
 
-A photo never waits for a batch: what is decoded already when the network is free goes
-together, and what comes later goes next.
+A photo is looked at once where its centre decides, else at its ends as well.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
+import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,9 @@ from tagger.index.rows import StoredPrediction, unpack_top
 from tagger.pipeline.context import Context
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.pipeline.job import COMPLETED, Job, Recognised
-from tagger.pipeline.look import look_further, stored_subjects, with_picture
+from tagger.pipeline.look import look_further, stored_subjects
 from tagger.pipeline.networks import Networks
+from tagger.pipeline.recognition import Former, Recognition, Seen
 from tagger.records import DecodedPhoto, Outcome, Skipped
 
 if TYPE_CHECKING:
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHARE = 16
-"""Of so many photos one is looked at in fp32 as well, until int8 is proven."""
-FIRST, KEPT = 6, 6
-"""So many photos at first, and at most at once: each has a megabyte."""
-TOGETHER = 8
-"""Photos in one run of the network at most."""
 CERTAIN = 0.9
 """A thumbnail's best class of at least this probability needs no look at the whole picture. With
 MobileNetV2, thumbnails of 320 pixels alone had another best class for 3 of 140 photos where the
@@ -47,44 +41,33 @@ are classified too. On 250 photos of known class MobileNetV2 then gives every ph
 all crops together give it, from 0.8 on, and three of five are done after the first look."""
 
 
-class Sample:
-    """A share of the photos that were classified, to be looked at again in fp32.
+class InferenceStage:
+    """Has photos recognised, and waits for what is seen in them. Used by one thread.
 
-    The first few all are, so that a bad int8 version is found out at once. Used by one thread.
+    ``looked`` is set whenever a photo was looked at.
     """
 
-    def __init__(self) -> None:
-        self.wanted = False
-        self._count = 0
-        self._photos: deque[DecodedPhoto] = deque(maxlen=KEPT)
-
-    def offer(self, photos: Iterable[DecodedPhoto]) -> None:
-        """Take those of ``photos`` that belong to it; none unless they are ``wanted``."""
-        if not self.wanted:
-            return
-        for photo in photos:
-            if not photo.from_thumbnail:  # such a one may be looked at again, as a whole
-                if self._count < FIRST or self._count % SHARE == 0:
-                    self._photos.append(photo)
-                self._count += 1
-
-    def take(self) -> DecodedPhoto | None:
-        """Return one photo; None without any."""
-        return self._photos.popleft() if self._photos else None
-
-
-class InferenceStage:
-    """Waits for decoded photos and classifies them. Used by one thread."""
-
-    def __init__(self, context: Context, networks: Networks, pool: DecodePool) -> None:
+    def __init__(self, context: Context, networks: Networks, recognition: Recognition) -> None:
         self._context = context
         self._networks = networks
-        self._pool = pool
-        self.sample = Sample()
+        self._recognition = recognition
+        self.looked = threading.Event()
 
     def use(self, networks: Networks) -> None:
         """Have the same networks in other precision look at photos from now on."""
         self._networks = networks
+
+    def begin(self, job: Job) -> None:
+        """Have the photo of a job looked at."""
+        candidate = job.candidate
+        if job.row is not None and not job.asked:
+            job.asked, job.former = True, self._context.store.prediction(job.row.id)
+        known = job.former
+        former = Former(known, job.how == COMPLETED) if known is not None else None
+        job.future = self._recognition.submit(
+            candidate.path, root=candidate.root, size=candidate.stat.size, former=former
+        )
+        job.future.add_done_callback(lambda future: self.looked.set())
 
     def run(self, jobs: Sequence[Job]) -> tuple[list[Recognised], list[Outcome]]:
         """Return the predictions of ``jobs``, and the outcomes of those that have none.
@@ -93,41 +76,22 @@ class InferenceStage:
         """
         found: list[Recognised] = []
         outcomes: list[Outcome] = []
-        waiting = deque(jobs)
-        unsure: dict[str, Recognised] = {}
-        while waiting and not self._context.stop.is_set():
-            fresh: list[tuple[Job, DecodedPhoto]] = []
-            while waiting and len(fresh) < TOGETHER and (not fresh or _is_ready(waiting[0])):
-                job = waiting.popleft()
-                try:
-                    known = self._known(job)
-                    if known is not None:
-                        found.append(known)
-                    elif (decoded := self._decoded(job)) is not None:
-                        if (same := self._as_before(job, decoded)) is not None:
-                            found.append(same)
-                        else:
-                            fresh.append((job, decoded))
-                except PhotoVanishedError as error:
+        for job in jobs:
+            if self._context.stop.is_set():
+                break
+            try:
+                one = self._known(job) or self._seen(job)
+            except PhotoVanishedError as error:
+                outcomes.append(Skipped(job.candidate.path, str(error)))
+            except TaggerError as error:
+                if job.how == COMPLETED:  # its tags are no worse than they were
                     outcomes.append(Skipped(job.candidate.path, str(error)))
-                except TaggerError as error:
-                    if job.how == COMPLETED:  # its tags are no worse than they were
-                        outcomes.append(Skipped(job.candidate.path, str(error)))
-                        continue
-                    if (quick := unsure.get(job.candidate.path)) is not None:
-                        found.append(quick)  # its thumbnail is what there is
-                        continue
-                    outcomes.append(refused(self._context, job.candidate, error))
-                except Exception as error:  # noqa: BLE001 - one photo stops no other
-                    outcomes.append(unforeseen(self._context, job.candidate, error))
-            for job, decoded, one in self._classified(fresh, outcomes):
-                # Once: of a file whose header lies, the whole may look like a thumbnail too.
-                if job.candidate.path not in unsure and is_unsure(decoded, one.prediction):
-                    unsure[job.candidate.path] = one
-                    photo = job.candidate
-                    job.future = self._pool.submit(photo.path, root=photo.root, whole=True)
-                    waiting.append(job)
-                else:
+                    continue
+                outcomes.append(refused(self._context, job.candidate, error))
+            except Exception as error:  # noqa: BLE001 - one photo stops no other
+                outcomes.append(unforeseen(self._context, job.candidate, error))
+            else:
+                if one is not None:
                     found.append(one)
         return found, outcomes
 
@@ -138,75 +102,37 @@ class InferenceStage:
         if job.stored is None:
             job.stored = self._context.store.prediction(job.source.id)
         if job.stored is None:
-            job.future = self._pool.submit(job.candidate.path, root=job.candidate.root)
+            self.begin(job)
             return None
         return Recognised(job, job.source.facts, job.stored, True)
 
-    def _decoded(self, job: Job) -> DecodedPhoto | None:
-        """Wait for the decoded photo; None when stopped."""
-        assert job.future is not None
+    def _seen(self, job: Job) -> Recognised | None:
+        """Wait for what is seen in the photo; None when stopped."""
         started = time.perf_counter()
+        while (seen := self._wait(job)) is not None:
+            prediction = seen.prediction
+            if not self._networks.refused.isdisjoint(
+                {prediction.model_id, prediction.scenes_id, prediction.detector_id}
+            ):
+                self.begin(job)  # by an int8 version that was refused meanwhile
+                continue
+            waited = (time.perf_counter() - started) * 1000
+            job.milliseconds["decode"] = max(waited - seen.classify_ms, 0.0)
+            job.milliseconds["classify"] = seen.classify_ms
+            old = job.former
+            same = old is not None and old.crop_hash == prediction.crop_hash
+            return Recognised(job, seen.facts, prediction, same)
+        return None
+
+    def _wait(self, job: Job) -> Seen | None:
+        assert job.future is not None
         while not self._context.stop.is_set():
             try:
-                decoded = job.future.result(timeout=0.2)
+                return job.future.result(timeout=0.2)
             except FutureTimeoutError:
                 if job.future.done():
                     raise
-            else:
-                job.milliseconds["decode"] = _ms(started)
-                return decoded
         return None
-
-    def _as_before(self, job: Job, decoded: DecodedPhoto) -> Recognised | None:
-        """Return the old prediction when only metadata changed, not the picture.
-
-        Networks that have not looked at the photo yet do so.
-        """
-        old = self._former(job)
-        if old is None or old.crop_hash != decoded.crop_hash:
-            return None
-        if job.how != COMPLETED and old.model_id != self._networks.subjects.model_id:
-            return None
-        if old.model_id in self._networks.refused:
-            return None
-        [whole] = look_further([decoded], [old], self._networks.lacking(old))
-        return Recognised(job, decoded.facts, with_picture(whole, decoded), True)
-
-    def _former(self, job: Job) -> StoredPrediction | None:
-        """Return the prediction that the index has of the photo, from when it looked before."""
-        if not job.asked and job.row is not None:
-            job.asked, job.former = True, self._context.store.prediction(job.row.id)
-        return job.former
-
-    def _classified(
-        self, fresh: Sequence[tuple[Job, DecodedPhoto]], outcomes: list[Outcome]
-    ) -> list[tuple[Job, DecodedPhoto, Recognised]]:
-        if not fresh:
-            return []
-        started = time.perf_counter()
-        try:
-            stored = look(self._networks, [decoded for _, decoded in fresh])
-            self.sample.offer(decoded for _, decoded in fresh)
-            found = []
-            for (job, decoded), prediction in zip(fresh, stored, strict=True):
-                job.milliseconds["classify"] = _ms(started) / len(fresh)
-                old = self._former(job)
-                same = old is not None and old.crop_hash == decoded.crop_hash
-                found.append((job, decoded, Recognised(job, decoded.facts, prediction, same)))
-        except Exception as error:  # noqa: BLE001 - one photo stops no other
-            if len(fresh) > 1:  # which of them it is shows when each is alone
-                return [one for each in fresh for one in self._classified([each], outcomes)]
-            outcomes.append(unforeseen(self._context, fresh[0][0].candidate, error))
-            return []
-        return found
-
-
-def _is_ready(job: Job) -> bool:
-    return job.future is None or job.future.done()
-
-
-def _ms(started: float) -> float:
-    return (time.perf_counter() - started) * 1000
 
 
 def is_unsure(photo: DecodedPhoto, prediction: StoredPrediction) -> bool:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError
 from tagger.index.rows import PhotoRow
@@ -24,9 +23,6 @@ from tagger.pipeline.same_content import LARGEST, SameContentFinder
 from tagger.records import Candidate, FileStat, JournalEntry, Outcome, Skipped, Unchanged
 from tagger.system.files import hash_file, photo_stat, sidecar_stat
 
-if TYPE_CHECKING:
-    from tagger.decode.pool import DecodePool
-
 MOST = 32
 """Photos that are begun at a time; a decoded one takes a megabyte."""
 REST_SECONDS = 0.5
@@ -37,15 +33,17 @@ class Intake:
     """Turns candidates into jobs. Used by one thread.
 
     A candidate is deferred, to be offered again once the batches on their way are finished, when
-    the same photo, or a twin of one, is being handled, or its disk refuses.
+    the same photo, or a twin of one, is being handled, or its disk refuses. ``look`` has the photo
+    of a job looked at.
     """
 
-    def __init__(self, context: Context, pool: DecodePool) -> None:
+    def __init__(self, context: Context, look: Callable[[Job], None]) -> None:
         self._context, self._store = context, context.store
-        self._pool = pool
+        self._look = look
         self._twins = SameContentFinder(context)
         self._deferred: list[Candidate] = []
         self._busy: dict[str, bytes] = {}
+        self._behind: dict[bytes, list[Candidate]] = {}
         self._held: dict[str, float] = {}
         self._touched: list[tuple[str, FileStat, FileStat | None]] = []
 
@@ -103,6 +101,7 @@ class Intake:
         """Note that ``jobs`` are no longer on their way."""
         for job in jobs:
             self._busy.pop(job.candidate.path, None)
+            self._deferred += self._behind.pop(job.digest, ())
             if job.future is not None:
                 job.future.cancel()
         self._take_parked()
@@ -110,6 +109,7 @@ class Intake:
     def forget(self) -> None:
         """Drop everything that is on its way; it is found again by the next scan."""
         self._busy.clear()
+        self._behind.clear()
         self._take_parked()
         self._deferred.clear()
         self._held.clear()
@@ -131,7 +131,7 @@ class Intake:
         if current and candidate.incomplete and row.content_hash:
             job = Job(candidate, row.content_hash, row, how=COMPLETED)
             job.previous = self._store.entries(row.id)
-            job.future = self._pool.submit(path, root=candidate.root, later=True)
+            self._look(job)
             return job
         if current and not candidate.rewritten:
             return Unchanged(path)
@@ -161,13 +161,13 @@ class Intake:
         job.milliseconds["hash"] = (time.perf_counter() - started) * 1000
         if digest in self._busy.values():
             # Its twin is being classified right now; afterwards that costs nothing.
-            self._deferred.append(candidate)
+            self._behind.setdefault(digest, []).append(candidate)
             return None
         if not self._twins.find(job):
             return self._defer_held(candidate)
         self._held.pop(path, None)
         if job.source is None:
-            job.future = self._pool.submit(path, root=candidate.root)
+            self._look(job)
         return job
 
     def _defer_held(self, candidate: Candidate) -> Outcome | None:

@@ -6,12 +6,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from tagger.index.rows import PhotoRow, StoredPrediction
-from tagger.records import (
-    Candidate,
-    DecodedPhoto,
-    JournalEntry,
-    PhotoFacts,
-)
+from tagger.pipeline.recognition import Seen
+from tagger.records import Candidate, JournalEntry, PhotoFacts
 
 COMPLETED = "completed"
 """How a photo was handled that only further networks had to look at."""
@@ -32,7 +28,7 @@ class Job:
     row: PhotoRow | None
     source: PhotoRow | None = None
     how: str = "classified"
-    future: Future[DecodedPhoto] | None = None
+    future: Future[Seen] | None = None
     previous: tuple[JournalEntry, ...] = ()
     others: tuple[JournalEntry, ...] = ()
     moved: bool = False

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
@@ -16,9 +16,11 @@ from tagger.labels.chooser import Chooser
 from tagger.pipeline.completion import Completion
 from tagger.pipeline.context import Context
 from tagger.pipeline.grouping import Grouping
-from tagger.pipeline.inference import InferenceStage, Sample
+from tagger.pipeline.inference import InferenceStage
 from tagger.pipeline.intake import Intake
 from tagger.pipeline.job import Job
+from tagger.pipeline.local_recognition import LocalRecognition, Sample
+from tagger.pipeline.recognition import Recognition
 from tagger.pipeline.tagging import Tagging
 from tagger.pipeline.teaching import Teaching
 from tagger.pipeline.writer import WriterStage
@@ -28,15 +30,28 @@ if TYPE_CHECKING:
     from tagger.decode.pool import DecodePool
     from tagger.pipeline.networks import Networks
 
+Shared = Callable[[LocalRecognition], Recognition]
+"""Makes, of this machine's recognition, one that others have a share in."""
+TOGETHER, WRITTEN = 16, 64
+"""Photos of a cluster that are waited for together, and that are written together at most."""
+WAIT_SECONDS, GATHER_SECONDS = 0.5, 0.02
+"""How long the first of them is waited for, and the others then."""
+
 
 class Pipeline:
     """The stages, and the batches in them. Used by one thread; a context manager.
 
-    ``pool`` is closed with it. :attr:`in_work` and :attr:`roots` may be read by any thread.
+    ``pool`` is closed with it; ``shared`` makes the recognition that is used. :attr:`in_work`,
+    :attr:`roots` and :attr:`recognition` are for any thread.
     """
 
     def __init__(
-        self, context: Context, networks: Networks, pool: DecodePool, chooser: Chooser
+        self,
+        context: Context,
+        networks: Networks,
+        pool: DecodePool,
+        chooser: Chooser,
+        shared: Shared | None = None,
     ) -> None:
         self._context, self.networks = context, networks
         self.completion = Completion(context, networks)
@@ -47,9 +62,10 @@ class Pipeline:
         self.teaching = Teaching(
             context, self.tagging.taught, lambda: self.networks.subjects, self.decoded
         )
-        self._pool = pool
-        self._intake = Intake(context, pool)
-        self._inference = InferenceStage(context, networks, pool)
+        self._local = LocalRecognition(networks, pool)
+        self.recognition: Recognition = self._local if shared is None else shared(self._local)
+        self._inference = InferenceStage(context, networks, self.recognition)
+        self._intake = Intake(context, self._inference.begin)
         self._writer = WriterStage(context, self.tagging)
         self._candidates: Sequence[Candidate] = ()
         self._decoding: Sequence[Job] = ()
@@ -78,9 +94,11 @@ class Pipeline:
     def _step(self, candidates: Sequence[Candidate]) -> list[Outcome]:
         self._candidates = candidates
         self._classifying, self._decoding = self._decoding, ()
-        self._decoding, outcomes = self._intake.begin(candidates)
-        self._candidates = ()
+        begun, outcomes = self._intake.begin(candidates)
+        self._decoding, self._candidates = begun, ()
         self._outcomes += outcomes
+        if self.recognition.ahead:
+            self._part([*self._classifying, *begun], wait=not begun)
         recognised, outcomes = self._inference.run(self._classifying)
         self._outcomes += outcomes
         self._take_written()
@@ -88,6 +106,25 @@ class Pipeline:
         self._classifying = ()
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
+
+    def _part(self, jobs: Sequence[Job], *, wait: bool) -> None:
+        """Go on with those that were looked at, in their order; the others stay where they are."""
+        if wait:
+            self._wait(jobs)
+        self._decoding, self._classifying = jobs, ()
+        done = [job for job in jobs if _is_looked_at(job)][:WRITTEN]
+        taken = {id(job) for job in done}
+        self._classifying = done
+        self._decoding = [job for job in jobs if id(job) not in taken]
+
+    def _wait(self, jobs: Sequence[Job]) -> None:
+        """Wait until one of ``jobs`` was looked at, and a moment for some others."""
+        self._inference.looked.clear()
+        looked = sum(map(_is_looked_at, jobs))
+        if not looked:
+            self._inference.looked.wait(WAIT_SECONDS)
+        if looked < min(TOGETHER, len(jobs)):
+            self._context.stop.wait(GATHER_SECONDS)
 
     def _take_written(self) -> None:
         written = self._writer.jobs
@@ -108,30 +145,40 @@ class Pipeline:
         self.forget()
         self._writer.close()
         self.grouping.close()
-        self._pool.close()
+        if self.recognition is not self._local:
+            self.recognition.close()
+        self._local.pool.close()
+        self._local.close()
 
     def use(self, networks: Networks) -> None:
         """Have the same networks in other precision look at photos from now on."""
         refused = self.networks.refused
         self.networks = networks
+        self.recognition.use(networks)
         self._inference.use(networks)
         if networks.refused - refused:
             self.completion = Completion(self._context, networks)
 
     def decoded(self, path: str, root: str) -> Future[DecodedPhoto]:
         """Return the future of a photo outside the batches, after what waits already."""
-        return self._pool.submit(path, root=root, later=True, whole=True)
+        return self._local.pool.submit(path, root=root, later=True, whole=True)
 
     @property
     def sample(self) -> Sample:
         """A share of the photos that were classified."""
-        return self._inference.sample
+        return self._local.sample
 
     @property
     def in_work(self) -> int:
         """How many photos are in a stage."""
         stages = (self._candidates, self._decoding, self._classifying, self._writer.jobs)
         return sum(map(len, stages))
+
+    @property
+    def room(self) -> int | None:
+        """How many more photos may be begun; None: as many as come."""
+        ahead = self.recognition.ahead
+        return max(ahead - len(self._decoding), 0) if ahead else None
 
     @property
     def is_idle(self) -> bool:
@@ -147,4 +194,8 @@ class Pipeline:
     @property
     def unconfined(self) -> list[str] | None:
         """What decoding processes could not do to confine themselves; None when none started."""
-        return self._pool.missing
+        return self._local.pool.missing
+
+
+def _is_looked_at(job: Job) -> bool:
+    return job.future is None or job.future.done()

@@ -64,6 +64,17 @@ SCHEMA: dict[str, Any] = {
         "last_failed_at": (*Number, Maybe),
         "notice": (str, Maybe),
     },
+    "cluster": {
+        "scheduler": str,
+        "connected": bool,
+        "problem": (str, Maybe),
+        "waiting": int,
+        "here": int,
+        "workers": [
+            dict.fromkeys(("name", "address", "state", "reason"), str)
+            | {"photos": int, "rate": Number, "in_work": int}
+        ],
+    },
     "memory_mb": (*Number, Maybe),
     "daemon": {
         "running": bool,
@@ -78,7 +89,7 @@ SCHEMA: dict[str, Any] = {
     },
     "state_dir": str,
 }
-OPTIONAL = {"progress", "last", "rules", "daemon.errors"}
+OPTIONAL = {"progress", "last", "rules", "cluster", "daemon.errors"}
 """Null where there is nothing to say."""
 
 SAID = {
@@ -97,6 +108,14 @@ SAID = {
     ],
     "incomplete": 12,
     "rules": {"waiting": 1, "done": 2, "failed": 0, "notice": "webhooks are off"},
+    "cluster": {"scheduler": "tcp://nas:8786", "connected": True, "problem": None, "waiting": 0}
+    | {
+        "here": 1,
+        "workers": [
+            {"name": "desk", "address": "tcp://desk:1", "state": "ready"}
+            | {"reason": "", "photos": 5, "rate": 0.5, "in_work": 2}
+        ],
+    },
     "problem": None,
     "notice": None,
     "paused_reason": None,
@@ -170,6 +189,7 @@ def test_every_key_is_in_the_documents_and_the_other_way_round():
     [told] = re.findall(r"\* `tagger status`:(.*?)\n\* ", API, re.DOTALL)
     words = set(re.findall(r"`([a-z_8]+)`", told))
     values = {"null", "online", "offline", "missing", "events", "poll"}
+    values |= {"greeted", "ready", "silent", "refused"}
     assert names(SCHEMA) - words == set()
     assert words - names(SCHEMA) - values == set()
 

@@ -17,6 +17,7 @@ from tagger.library.daemon_status import (
     UnexpectedErrors,
     read_status,
 )
+from tagger.pipeline.cluster_state import ClusterState, ClusterWorker
 from tagger.system.state_dir import STATUS_NAME, write_heartbeat
 from tagger.watch.interfaces import RootStatus
 
@@ -47,6 +48,14 @@ FULL = DaemonStatus(
     progress=ProgressSnapshot(12, 3, 1.5, None),
     last=LastPhoto("/p/\udcff.jpg", 1.5, 71.5),
     rules=RulesStatus(1, 2, 3, "dogs, run: it ended with 1", 1.5, "webhooks are off"),
+    cluster=ClusterState(
+        "tcp://nas:8786",
+        True,
+        "no worker is ready",
+        5,
+        1,
+        (ClusterWorker("desk", "tcp://desk:1", "refused", "it has no photos", 7, 0.5, 2),),
+    ),
     roots=(
         RootStatus("/p", "online", "events", "", 1.5, 1, 20, 2, "written by another"),
         RootStatus("/q", "missing", "poll", "there is no such folder", None, 0, 0, 0),
@@ -97,6 +106,7 @@ def test_a_folder_is_found_by_its_path():
         ("queue", True),
         ("memory_mb", 10**400),
         ("errors", {"count": 1}),
+        ("cluster", {"scheduler": "tcp://nas:8786"}),
         ("unconfined", [["no text"]]),
         ("moving", "no"),
         ("of another version", 1),

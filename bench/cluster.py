@@ -1,0 +1,342 @@
+"""What a cluster costs, and how far one coordinator goes.
+
+    python bench/cluster.py [--photos N] [--rounds N] [--workers N,N,…] [--ms MS]
+
+First, photos of 12 megapixels by `tagger run --once` alone, and by turns with one worker on this
+machine with as many threads: the overhead a photo. Then simulated workers, 1 to 64, in a process of
+their own, each of which sleeps ``--ms`` a photo (by default what a photo took on this machine, all
+cores counted as one worker) and answers with evidence of the usual size; photos are small files
+on this disk, hashed, tagged and written by a real run. Of each number of workers: photos a second,
+the share of what as many times one worker would do, and the CPU time a photo of the scheduler and
+of each thread of the daemon. Writes ``cluster.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.harness import PROJECT, Home, Model, cpu_seconds, median, report, tree, wait_until
+from bench.synthetic_photos import write_photos
+
+COUNTS = (1, 2, 4, 8, 16, 32, 64)
+SECONDS = 12.0
+"""Of simulated work, so many for each number of workers, as far as the photos reach."""
+MOST_PHOTOS = 6000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=int, default=160)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", default=",".join(map(str, COUNTS)))
+    parser.add_argument("--ms", type=float)
+    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--coordinate", nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.serve:
+        asyncio.run(serve(given.serve[0], int(given.serve[1]), float(given.serve[2])))
+        return
+    if given.coordinate:
+        coordinate(*given.coordinate)
+        return
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="cluster-") as scratch:
+        model = Model(Path(scratch, "model"), int8=True)
+        ms = given.ms
+        if given.photos:
+            figures["overhead"] = overhead(Path(scratch), model, given.photos, given.rounds)
+            ms = ms or figures["overhead"]["ms"]
+        figures["ms"] = ms = ms or 40.0
+        counts = [int(one) for one in given.workers.split(",") if one]
+        figures["simulated"] = simulate(Path(scratch), model, ms, counts)
+    report(__file__, figures, list(shown(figures)))
+
+
+def overhead(scratch: Path, model: Model, count: int, rounds: int) -> dict[str, float]:
+    """Compare a run alone with one by a worker of this machine."""
+    kind = "JPEG 12 MP"
+    photos = write_photos(scratch / "large", kind, count)
+    rates: dict[str, list[float]] = {"alone": [], "worker": []}
+    threads = len(os.sched_getaffinity(0))
+    with scheduler(scratch) as address, worker(scratch, address, threads):
+        for _ in range(rounds):
+            rates["alone"].append(rate_of(scratch, model, photos))
+            rates["worker"].append(rate_of(scratch, model, photos, address))
+    alone, shared = median(rates["alone"]), median(rates["worker"])
+    shutil.rmtree(scratch / "large")
+    return {
+        "alone": round(alone, 2),
+        "worker": round(shared, 2),
+        "overhead": round(alone / shared - 1, 3),
+        "ms": round(1000 / alone, 1),
+    }
+
+
+def rate_of(scratch: Path, model: Model, photos: Sequence[Path], address: str = "") -> float:
+    """Return photos a second, from the end of the first batch to the end of the last."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        home = Home(Path(folder, "home"), model, int8=True)
+        for path in photos:
+            os.link(path, home.inbox / path.name)
+        time.sleep(2.5)  # links change ctime: until they have settled
+        words = ["run", "--once", *(["--cluster", address] if address else [])]
+        process = home.popen(*words)
+        if process.wait():
+            raise RuntimeError(home.log.read_text()[-2000:])
+        moments = [line for line in home.logged() if line.get("event") == "photo"]
+        if len(moments) != len(photos):
+            raise RuntimeError(f"{len(moments)} of {len(photos)} photos were tagged")
+        times = [stamp(line) for line in moments]
+        first = sum(one - times[0] < 0.02 for one in times)
+        return (len(times) - first) / (times[-1] - times[0])
+
+
+def stamp(line: dict[str, Any]) -> float:
+    """Return when a line was logged, in seconds."""
+    from datetime import datetime
+
+    return datetime.fromisoformat(str(line["time"])).timestamp()
+
+
+@contextlib.contextmanager
+def scheduler(scratch: Path) -> Iterator[str]:
+    """Run a scheduler; give its address."""
+    said = scratch / "scheduler.json"
+    said.unlink(missing_ok=True)
+    words = ("scheduler", "--no-dashboard", "--no-show", "--host", "127.0.0.1", "--port", "0")
+    with dask(*words, "--scheduler-file", str(said)):
+        wait_until(lambda: said.exists() and said.stat().st_size > 10)
+        yield json.loads(said.read_text())["address"]
+
+
+@contextlib.contextmanager
+def worker(scratch: Path, address: str, threads: int) -> Iterator[None]:
+    """Run one worker."""
+    with dask(
+        *("worker", address, "--nthreads", str(threads), "--no-dashboard", "--no-nanny"),
+        *("--local-directory", str(scratch / "dask")),
+        XDG_CACHE_HOME=str(scratch / "cache"),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def dask(*words: str, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dask", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | environ,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def simulate(scratch: Path, model: Model, ms: float, counts: Sequence[int]) -> list[dict[str, Any]]:
+    """Measure each number of sleeping workers."""
+    most = max(min(int(count * SECONDS * 1000 / ms), MOST_PHOTOS) for count in counts)
+    kind = "JPEG 500x375"
+    photos = write_photos(scratch / "small", kind, most)
+    found: list[dict[str, Any]] = []
+    for count in counts:
+        some = photos[: min(int(count * SECONDS * 1000 / ms), MOST_PHOTOS)]
+        found.append({"workers": count} | simulated(scratch, model, ms, count, some))
+        print(json.dumps(found[-1]), file=sys.stderr)
+    one = found[0]["rate"] / found[0]["workers"]
+    for row in found:
+        row["efficiency"] = round(row["rate"] / (row["workers"] * one), 3)
+    return found
+
+
+def simulated(
+    scratch: Path, model: Model, ms: float, count: int, photos: Sequence[Path]
+) -> dict[str, Any]:
+    said = scratch / "scheduler.json"
+    said.unlink(missing_ok=True)
+    words = ("scheduler", "--no-dashboard", "--no-show", "--host", "127.0.0.1", "--port", "0")
+    with (
+        tempfile.TemporaryDirectory(dir=scratch) as folder,
+        dask(*words, "--scheduler-file", str(said)) as central,
+    ):
+        wait_until(lambda: said.exists() and said.stat().st_size > 10)
+        address = json.loads(said.read_text())["address"]
+        home = Home(Path(folder, "home"), model, int8=False, log={"level": "warning"})
+        for path in photos:
+            os.link(path, home.inbox / path.name)
+        time.sleep(2.5)
+        serving = subprocess.Popen(
+            [sys.executable, __file__, "--serve", address, str(count), str(ms)],
+            env=os.environ | {"XDG_CACHE_HOME": str(scratch / "cache")},
+        )
+        try:
+            before = cpu_seconds([central.pid])
+            done = subprocess.run(
+                [sys.executable, __file__, "--coordinate", home.command()[-1], address],
+                stdout=subprocess.PIPE,
+                check=True,
+                cwd=PROJECT,
+                env=home.environ(),
+            )
+            central_cpu = cpu_seconds([central.pid]) - before
+            workers_cpu = cpu_seconds(tree(serving.pid))
+        finally:
+            serving.terminate()
+            serving.wait(20)
+    told = json.loads(done.stdout)
+    total = len(photos)
+    parts = {name: round(value / total * 1000, 2) for name, value in told["cpu"].items()}
+    return {
+        "photos": total,
+        "rate": round(told["rate"], 1),
+        "cpu_ms": {
+            "scheduler": round(central_cpu / total * 1000, 2),
+            "simulated workers": round(workers_cpu / total * 1000, 2),
+            **parts,
+        },
+    }
+
+
+def coordinate(config_path: str, address: str) -> None:
+    """Run the daemon once in this process; print the rate and the CPU seconds of its threads."""
+    from dataclasses import replace
+
+    from tagger.config.loader import load_config
+    from tagger.daemon.daemon import Daemon
+    from tagger.records import Tagged
+    from tagger.system.logs import set_up_logging
+
+    config = load_config(config_path)
+    config = replace(config, cluster=replace(config.cluster, scheduler=address, lost="wait"))
+    set_up_logging("warning", "text")
+    moments: list[float] = []
+    used: dict[str, float] = {}
+    ended = threading.Event()
+
+    def sample() -> None:
+        ticks = os.sysconf("SC_CLK_TCK")
+        while True:
+            for thread in threading.enumerate():
+                with contextlib.suppress(OSError):
+                    text = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+                    fields = text.rpartition(")")[2].split()
+                    used[thread.name] = (int(fields[11]) + int(fields[12])) / ticks
+            if ended.wait(0.1):
+                return
+
+    sampler = threading.Thread(target=sample, name="sampler")
+    sampler.start()
+    Daemon(
+        config,
+        observer=lambda outcome: (
+            moments.append(time.perf_counter()) if isinstance(outcome, Tagged) else None
+        ),
+    ).run_once()
+    ended.set()
+    sampler.join()
+    # The first and the last are left out: workers come, and have nothing more to do.
+    low, high = len(moments) // 10, len(moments) * 9 // 10
+    rate = (high - low) / (moments[high] - moments[low])
+    print(json.dumps({"rate": rate, "cpu": used, "photos": len(moments)}))
+
+
+async def serve(address: str, count: int, ms: float) -> None:
+    """Be so many workers that sleep."""
+    from distributed import Worker
+
+    from tagger.cluster.worker import SIDE
+
+    workers = [Worker(address, nthreads=1, name=f"sleeper{n}") for n in range(count)]
+    for one in workers:
+        setattr(one, SIDE, Sleeper(ms))
+        await one
+    await asyncio.gather(*(one.finished() for one in workers))
+
+
+class Sleeper:
+    """Answers with evidence of the usual size after a sleep, one photo after the other."""
+
+    def __init__(self, ms: float) -> None:
+        self._ms = ms
+        self._lock = threading.Lock()
+        self._ids: tuple[str | None, ...] = ()
+
+    async def greet(self, data: bytes) -> dict[str, Any]:
+        from tagger.cluster.offer import Offer, difference
+
+        said, problem = difference(data)
+        self._ids = Offer.from_said(said).ids if not problem else ()
+        return {"problem": problem} if problem else {"ready": 0}
+
+    def look(self, request: bytes) -> bytes:
+        import hashlib
+
+        import numpy as np
+
+        from tagger.cluster.messages import join, unpack_request
+        from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top
+        from tagger.labels.evidence import Evidence
+        from tagger.pipeline.recognition import Seen
+        from tagger.pipeline.seen_bytes import pack_answer
+        from tagger.records import PhotoFacts
+
+        photos, _ = unpack_request(request)
+        answers = []
+        for photo in photos:
+            digest = hashlib.blake2b(os.fsencode(photo.path), digest_size=16).digest()
+            dice = np.random.default_rng(int.from_bytes(digest[:4], "big"))
+            row = dice.dirichlet(np.full(1000, 0.01)).astype(np.float32)
+            best = np.argsort(-row)[:TOP_KEPT]
+            subjects, scenes, detector = self._ids
+            stored = StoredPrediction(
+                str(subjects),
+                pack_top((int(index), float(row[index])) for index in best),
+                Evidence.of(row).to_bytes(),
+                dice.normal(size=512).astype("<f2").tobytes(),
+                digest,
+                scenes,
+                detector,
+                None,
+                dice.bytes(32),
+            )
+            answers.append(pack_answer(Seen(PhotoFacts("JPEG", 500, 375), stored, self._ms)))
+        with self._lock:
+            time.sleep(self._ms * len(photos) / 1000)
+        return join(answers)
+
+
+def shown(figures: dict[str, Any]) -> Iterator[str]:
+    """Yield the table."""
+    if told := figures.get("overhead"):
+        yield (
+            f"photos a second: {told['alone']} alone, {told['worker']} by one worker of this"
+            f" machine: {told['overhead']:+.1%} a photo"
+        )
+    yield f"simulated workers, {figures['ms']:.0f} ms a photo each"
+    yield "workers  photos/s  efficiency  CPU ms a photo"
+    for row in figures["simulated"]:
+        parts = ", ".join(
+            f"{name} {value}" for name, value in row["cpu_ms"].items() if value >= 0.05
+        )
+        yield f"{row['workers']:7} {row['rate']:9} {row['efficiency']:11.2f}  {parts}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,393 @@
+"""The daemon's end of a cluster: one connection to the scheduler, in an event loop of its own.
+
+Dask carries messages, knows which workers there are and notices when one goes. Which photo goes to
+which worker is decided here, so that a worker has only a few at a time, a photo is blamed for
+nothing, and what a sleeping worker had goes to others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tagger.cluster import worker as worker_side
+from tagger.cluster.greeting import Greeting
+from tagger.cluster.members import Asked, Member, Task, portions, working
+from tagger.cluster.messages import PhotoRequest, pack_request, split
+from tagger.cluster.offer import Offer, mapped
+from tagger.config.cluster import ClusterConfig
+from tagger.errors import PhotoError, PhotoUnreadableError, PhotoVanishedError
+from tagger.pipeline.cluster_state import ClusterState
+from tagger.pipeline.seen_bytes import unpack_answer
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+CONNECT_SECONDS, RETRY_SECONDS = 5.0, 5.0
+ANSWER_SECONDS = 10.0
+"""A scheduler that does not answer for so long is lost."""
+GREET_SECONDS = 600.0
+AGAIN_SECONDS = 60.0
+"""A worker that was refused is greeted again."""
+GRACE_SECONDS = 10.0
+"""So long there may be no worker before the daemon's own processes look at photos."""
+HERE = 16
+"""Photos that these have at a time."""
+GATHER_SECONDS = 0.01
+"""Photos that come within so long go together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What workers are to do: the ``offer`` they are greeted with, and the ``files`` by SHA-256."""
+
+    offer: Offer
+    files: dict[str, str]
+
+
+class Coordinator:
+    """Gives photos to workers. All but :meth:`state` is for the event loop's thread.
+
+    ``here`` has the daemon's own processes look at a photo, and calls back when it did.
+    """
+
+    def __init__(
+        self, config: ClusterConfig, here: Callable[[Asked, Callable[[], None]], None]
+    ) -> None:
+        assert config.scheduler is not None
+        self._config = config
+        self._here = here
+        self._queue: deque[Asked] = deque()
+        self._for_us: deque[Asked] = deque()
+        self._members: dict[str, Member] = {}
+        self._work: Work | None = None
+        self._client: Client | None = None
+        self._greeting: Greeting | None = None
+        self._problem: str | None = None
+        self._without_since = time.monotonic()
+        self._in_work_here = self._done_here = 0
+        self._background: set[asyncio.Task[None]] = set()
+        self._due = False
+        self._state = ClusterState(config.scheduler, False, "it is being connected")
+
+    def state(self) -> ClusterState:
+        """Return how the cluster is. For any thread."""
+        return self._state
+
+    @property
+    def _address(self) -> str:
+        return self._config.scheduler or ""
+
+    @property
+    def wanted(self) -> int:
+        """How many photos it wants to have at a time. For any thread."""
+        members = list(self._members.values())
+        return sum(one.room + one.in_work for one in members if one.state == "ready")
+
+    def use(self, work: Work | None, problem: str = "") -> None:
+        """Have workers greeted with another offer; None: there is none, for a ``problem``."""
+        self._work, self._problem = work, problem or None
+        for member in self._members.values():
+            if member.state != "silent":
+                member.state, member.reason = "greeted", ""
+                self._greet(member)
+        self._dispatch_soon()
+
+    def add(self, asked: Asked) -> None:
+        """Take a photo."""
+        self._queue.append(asked)
+        self._dispatch_soon()
+
+    async def run(self) -> None:
+        """Keep the connection, until this is cancelled."""
+        try:
+            while True:
+                try:
+                    await self._session()
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is tried again
+                    self._lost(f"{type(error).__name__}: {error}")
+                for _ in range(int(RETRY_SECONDS / TICK_SECONDS)):
+                    self._tick()
+                    await asyncio.sleep(TICK_SECONDS)
+        finally:
+            self._due = True  # nothing is given out any more
+            for task in self._background:
+                task.cancel()
+
+    async def _session(self) -> None:
+        """Be connected; raise what ends it."""
+        from distributed import Client
+
+        from tagger.cluster.security import security
+
+        async with asyncio.timeout(CONNECT_SECONDS * 2):
+            client = await Client(
+                self._address,
+                asynchronous=True,
+                set_as_default=False,
+                security=security(self._config),
+                timeout=CONNECT_SECONDS,
+                name="tagger",
+            )
+        try:
+            log.info("connected to the scheduler %s", self._address)
+            self._client, self._greeting = client, Greeting(client)
+            self._without_since = time.monotonic()
+            while True:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    said = await client.scheduler.identity()
+                self._look_at_members(said["workers"])
+                self._tick()
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            self._client = self._greeting = None
+            for member in list(self._members.values()):
+                self._drop(member)
+            with contextlib.suppress(Exception):  # it is gone already, or goes with the loop
+                async with asyncio.timeout(2):
+                    await client.close()
+
+    def _lost(self, reason: str) -> None:
+        problem = (
+            f"the scheduler {self._address} cannot be reached ({reason.splitlines()[0][:200]});"
+            " start it, or correct `cluster.scheduler`"
+        )
+        if self._problem is None:
+            log.warning("%s", problem)
+        self._problem = problem
+
+    def _look_at_members(self, said: dict[str, Any]) -> None:
+        """Note which workers there are now."""
+        now = time.monotonic()
+        if self._work is not None:
+            self._problem = None
+        for address in self._members.keys() - said.keys():
+            log.info("the worker %s is gone", self._members[address].name)
+            self._drop(self._members[address])
+        for address, one in said.items():
+            member = self._members.get(address)
+            if member is None:
+                member = Member(address, str(one["name"]), int(one["nthreads"]), now)
+                self._members[address] = member
+                self._greet(member)
+            before = member.state
+            member.heard(float(one["last_seen"]), now)
+            if member.state == "silent":
+                if before != "silent":
+                    log.warning("the worker %s is silent; others get its photos", member.name)
+                for task in list(member.tasks):
+                    self._again(member.leave(task, lost=True))
+            elif member.state == "refused" and now - member.greeted_at >= AGAIN_SECONDS:
+                self._greet(member)
+            self._again(member.stuck(now))
+
+    def _drop(self, member: Member) -> None:
+        """Forget a worker that is gone; its photos go to others."""
+        self._members.pop(member.address, None)
+        for task in list(member.tasks):
+            self._again(member.leave(task, lost=True))
+            task.stop()
+
+    def _again(self, photos: Sequence[Asked]) -> None:
+        """Have others look at photos: workers, or our own processes after some of them."""
+        self._for_us.extend(one for one in photos if one.for_us)
+        self._queue.extendleft(reversed([one for one in photos if not one.for_us]))
+
+    def _greet(self, member: Member) -> None:
+        if self._work is not None and self._greeting is not None:
+            member.greeted_at = time.monotonic()
+            self._start(self._greeted(member, self._greeting, self._work))
+
+    async def _greeted(self, member: Member, greeting: Greeting, work: Work) -> None:
+        try:
+            async with asyncio.timeout(GREET_SECONDS):
+                problem = await greeting.greet(member, work.offer, work.files)
+        except Exception as error:  # noqa: BLE001 - a worker may raise anything; it is refused
+            problem = (
+                f"{type(error).__name__}: {error}; install there `pip install 'tagger[cluster]'` of"
+                " the same version"
+            )
+        if work is not self._work or self._members.get(member.address) is not member:
+            return
+        if problem:
+            if member.reason != problem:
+                log.warning("the worker %s is refused: %s", member.name, problem)
+            member.refuse(problem)
+        else:
+            if member.state != "ready":
+                log.info("the worker %s is ready, with %d threads", member.name, member.threads)
+            member.state, member.reason, member.unseen = "ready", "", 0
+        self._dispatch_soon()
+
+    def _tick(self) -> None:
+        """Give out what waits, and tell how all is. From time to time."""
+        ready = [one for one in self._members.values() if one.state == "ready"]
+        if ready:  # a photo that none of them sees is for us
+            nowhere = [one for one in self._queue if one.avoid and _is_avoided(one, ready)]
+            self._for_us.extend(nowhere)
+            for asked in nowhere:
+                self._queue.remove(asked)
+        self._dispatch()
+        self._tell(time.monotonic())
+
+    def _dispatch_soon(self) -> None:
+        """Give out what waits, with what comes in a moment."""
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._dispatch)
+
+    def _dispatch(self) -> None:
+        """Give photos to workers that have room, or to the daemon's own processes."""
+        self._due = False
+        now = time.monotonic()
+        members, readers = working(self._members.values(), self._config.readers)
+        if members:
+            self._without_since = now
+        if self._client is not None and self._work is not None:
+            for member, photos in portions(self._queue, members):
+                task = Task(photos, now)
+                member.tasks.add(task)
+                task.stop = self._start(self._look(self._client, member, task, readers)).cancel
+        self._look_here(members, now)
+
+    def _look_here(self, members: Sequence[Member], now: float) -> None:
+        """Have our own processes look at photos: those that no worker can, or all without any."""
+        alone = not members and self._config.lost == "local"
+        alone = alone and now - self._without_since >= self._grace()
+        while self._in_work_here < HERE:
+            waiting = self._for_us or (self._queue if alone else None)
+            if not waiting:
+                break
+            asked = waiting.popleft()
+            if not asked.done:
+                self._in_work_here += 1
+                self._here(asked, self._looked_here)
+
+    def _grace(self) -> float:
+        """Return how long there may be no worker: longer while one is being greeted."""
+        greeted = any(one.state == "greeted" for one in self._members.values())
+        if self._work is None or (self._client is None and self._problem is not None):
+            return 0.0
+        return GREET_SECONDS if greeted else GRACE_SECONDS
+
+    def _looked_here(self) -> None:
+        self._in_work_here -= 1
+        self._done_here += 1
+        self._dispatch_soon()
+
+    async def _look(self, client: Client, member: Member, task: Task, readers: int) -> None:
+        """Have a worker look at photos; take its answers."""
+        paths = self._config.paths
+        request = pack_request(
+            [
+                PhotoRequest(
+                    mapped(one.path, paths),
+                    one.path,
+                    None if one.root is None else mapped(one.root, paths),
+                    one.size,
+                )
+                for one in task.photos
+            ],
+            readers,
+        )
+        future = client.submit(
+            worker_side.look,
+            request,
+            key=f"look-{uuid.uuid4().hex}",
+            workers=[member.address],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+        )
+        try:
+            answers = split(bytes(await future), len(task.photos))
+        except asyncio.CancelledError:
+            self._again(member.leave(task, lost=True))
+        except Exception as error:  # noqa: BLE001 - whatever a worker or Dask raises
+            self._again(member.leave(task, lost=True))
+            log.info("the worker %s failed: %s: %s", member.name, type(error).__name__, error)
+            if self._members.get(member.address) is member and member.state == "ready":
+                member.state = "greeted"
+                self._greet(member)
+        else:
+            self._take(member, task, answers)
+        finally:
+            member.tasks.discard(task)
+            future.release()
+        self._dispatch_soon()
+
+    def _take(self, member: Member, task: Task, answers: Sequence[bytes]) -> None:
+        assert self._work is not None
+        count = 0
+        for asked, answer in zip(task.photos, answers, strict=True):
+            try:
+                seen = unpack_answer(answer)
+            except (PhotoVanishedError, PhotoUnreadableError) as error:
+                self._not_seen(member, asked, error)
+                continue
+            except PhotoError as error:
+                asked.fail(error)
+            except (ValueError, RuntimeError) as error:
+                log.warning("the worker %s said of %s: %s", member.name, asked.path, error)
+                asked.avoid.add(member.address)
+                self._again([asked] if not asked.done else [])
+                continue
+            else:
+                known = seen.prediction
+                if (known.model_id, known.scenes_id, known.detector_id) != self._work.offer.ids:
+                    self._again([asked] if not asked.done else [])  # it has another offer by now
+                    continue
+                asked.answer(seen)
+            count += 1
+        if count:
+            member.saw(count, time.monotonic())
+
+    def _not_seen(self, member: Member, asked: Asked, error: PhotoError) -> None:
+        """Have others look for a photo that a worker does not see, or may not read."""
+        if asked.done:
+            return
+        asked.avoid.add(member.address)
+        self._again([asked])
+        if member.saw_not() and member.state == "ready":
+            member.refuse(f"it does not see photos that are there: {error.message}")
+            log.warning("the worker %s is refused: %s", member.name, member.reason)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    def _tell(self, now: float) -> None:
+        """Note how the cluster is, for other threads."""
+        members = [one.told(now) for one in self._members.values()]
+        problem = self._problem
+        if problem is None and not any(one.state == "ready" for one in members):
+            problem = "no worker is ready"
+        if problem is not None and self._config.lost == "local":
+            problem += "; this machine looks at photos meanwhile"
+        elif problem is not None:
+            problem += "; photos wait for it"
+        self._state = ClusterState(
+            self._address,
+            self._client is not None,
+            problem,
+            len(self._queue) + len(self._for_us),
+            self._done_here,
+            tuple(sorted(members, key=lambda one: one.address)),
+        )
+
+
+def _is_avoided(asked: Asked, members: Sequence[Member]) -> bool:
+    """Whether none of ``members`` is to try a photo."""
+    return all(one.address in asked.avoid for one in members)

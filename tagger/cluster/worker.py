@@ -1,0 +1,185 @@
+"""What runs in a Dask worker: it takes the daemon's offer and its weights, and looks at photos.
+
+The functions here are what the daemon calls; each worker keeps a :class:`WorkerSide`. The config of
+the worker's machine is not used, and photos are only read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tagger.cluster.looker_process import LookerProcess
+from tagger.cluster.messages import join, unpack_request
+from tagger.cluster.offer import Offer, SharedRoot, difference, digest
+from tagger.errors import ModelError
+from tagger.pipeline.portable_networks import is_sound, place_file
+from tagger.watch.root_identity import read_marker
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+log = logging.getLogger(__name__)
+
+SIDE = "tagger_side"
+"""The attribute of a Dask worker under which it keeps what looks at photos."""
+DIGEST_LENGTH = 64
+
+
+class Side(Protocol):
+    """What looks at photos in a worker."""
+
+    async def greet(self, data: bytes) -> dict[str, Any]:
+        """Take an offer; return what is missing, a problem, or that all is ready."""
+        ...
+
+    def look(self, request: bytes) -> bytes:
+        """Return what is seen in some photos."""
+        ...
+
+
+async def greet(data: bytes, dask_worker: Worker) -> bytes:
+    """Take an offer, see :mod:`tagger.cluster.offer`; return JSON.
+
+    That has ``problem`` (why it is no worker for this daemon, and what to do), or ``missing`` (the
+    SHA-256 of files to be sent first), or ``ready``.
+    """
+    return json.dumps(await _side(dask_worker).greet(data)).encode("ascii")
+
+
+async def take_file(file_digest: str, at: int, data: bytes, last: bool) -> bool:
+    """Take a part of a network's file; return whether the file is there, and what it should be.
+
+    ``at`` is the part's place in bytes; False also when other parts are missing.
+    """
+    return await asyncio.to_thread(_store, file_digest, at, data, last)
+
+
+def look(request: bytes) -> bytes:
+    """Look at some photos; the Dask task. It leaves its place to others while it waits."""
+    from distributed import get_worker, secede
+
+    worker = get_worker()
+    secede()
+    return _side(worker).look(request)
+
+
+def _side(worker: Worker) -> Side:
+    side: Side | None = getattr(worker, SIDE, None)
+    if side is None:
+        own = WorkerSide(worker.state.nthreads)
+        weakref.finalize(worker, own.close)
+        setattr(worker, SIDE, own)
+        side = own
+    return side
+
+
+class WorkerSide:
+    """Looks at photos in a process of its own, on ``threads`` cores."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._looker: LookerProcess | None = None
+        self._offer = ""
+        self._lock = asyncio.Lock()
+
+    async def greet(self, data: bytes) -> dict[str, Any]:
+        """Take an offer; see :func:`greet`."""
+        async with self._lock:
+            return await asyncio.to_thread(self._greet, data)
+
+    def _greet(self, data: bytes) -> dict[str, Any]:
+        said, problem = difference(data)
+        if problem:
+            return {"problem": problem}
+        offer = Offer.from_said(said)
+        if problem := "; ".join(filter(None, map(unseen, offer.roots))):
+            return {"problem": problem}
+        if missing := missing_files(offer):
+            return {"missing": missing}
+        if self._looker is None or self._offer != digest(data):
+            self.close()
+            looker = LookerProcess(settings(said, self._threads))
+            try:
+                looker.start()
+            except ModelError as error:
+                return {"problem": str(error)}
+            self._looker, self._offer = looker, digest(data)
+        return {"ready": self._looker.pid}
+
+    def look(self, request: bytes) -> bytes:
+        """Return what is seen in some photos, as :func:`tagger.cluster.messages.join` has it.
+
+        Raise RuntimeError when no process can look at them.
+        """
+        looker = self._looker
+        if looker is None:
+            raise RuntimeError("it took no offer; the daemon greets it again")
+        photos, readers = unpack_request(request)
+        futures = [looker.submit(photo, readers) for photo in photos]
+        return join(future.result() for future in futures)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._looker is not None:
+            self._looker.close()
+        self._looker, self._offer = None, ""
+
+
+def settings(said: Mapping[str, Any], threads: int) -> dict[str, Any]:
+    """Return the settings of :mod:`tagger.cluster.looker` for an offer."""
+    return {"offer": said, "folder": files_folder(), "threads": threads}
+
+
+def unseen(root: SharedRoot) -> str:
+    """Return why the photos of a watched folder are not seen here; empty when they are."""
+    if not os.path.isdir(root.there):
+        return (
+            f"there is no folder {root.there} on it, where {root.path} should be; mount it there,"
+            " or correct `cluster.paths`"
+        )
+    if root.marker is not None and read_marker(root.there) != root.marker:
+        return (
+            f"the folder {root.there} on it is not {root.path}; correct `cluster.paths`, or mount"
+            " the right one there"
+        )
+    if not os.access(root.there, os.R_OK | os.X_OK):
+        return f"it may not read {root.there}; let its user read the photos"
+    return ""
+
+
+def files_folder() -> str:
+    """Return where a worker keeps networks: of a service, its cache directory."""
+    cache = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(cache or os.path.join(home, "tagger"), "networks")
+
+
+def missing_files(offer: Offer) -> list[str]:
+    """Return the SHA-256 of the files of an offer that are not here, or are damaged."""
+    folder = files_folder()
+    return [one for one in dict.fromkeys(offer.files) if not is_sound(folder, one)]
+
+
+def _store(wanted: str, at: int, data: bytes, last: bool) -> bool:
+    if len(wanted) != DIGEST_LENGTH or not set(wanted) <= set("0123456789abcdef"):
+        raise ValueError("no SHA-256")
+    folder = files_folder()
+    os.makedirs(folder, exist_ok=True)
+    part = os.path.join(folder, f"{wanted}.{os.getpid()}.part")
+    with open(part, "r+b" if at else "wb") as file:
+        if os.fstat(file.fileno()).st_size != at:
+            return False
+        file.seek(at)
+        file.write(data)
+        file.flush()
+        if last:
+            os.fsync(file.fileno())
+    if not last:
+        return True
+    return place_file(folder, wanted, part)
