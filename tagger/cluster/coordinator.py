@@ -12,14 +12,13 @@ import contextlib
 import logging
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tagger.cluster import worker as worker_side
 from tagger.cluster.greeting import Greeting
-from tagger.cluster.members import Asked, Member, Task, portions, working
+from tagger.cluster.members import Asked, Member, Task, Waiting, portions, working
 from tagger.cluster.messages import PhotoRequest, pack_request, split
 from tagger.cluster.offer import Offer, mapped
 from tagger.config.cluster import ClusterConfig
@@ -58,17 +57,20 @@ class Work:
 class Coordinator:
     """Gives photos to workers. All but :meth:`state` is for the event loop's thread.
 
-    ``here`` has the daemon's own processes look at a photo, and calls back when it did.
+    ``here`` has the daemon's own processes look at a photo, and calls back when it did; ``changed``
+    is called when a worker comes, goes or is refused, and when the scheduler does.
     """
 
     def __init__(
-        self, config: ClusterConfig, here: Callable[[Asked, Callable[[], None]], None]
+        self,
+        config: ClusterConfig,
+        here: Callable[[Asked, Callable[[], None]], None],
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         assert config.scheduler is not None
         self._config = config
-        self._here = here
-        self._queue: deque[Asked] = deque()
-        self._for_us: deque[Asked] = deque()
+        self._here, self._changed = here, changed
+        self._waiting = Waiting()
         self._members: dict[str, Member] = {}
         self._work: Work | None = None
         self._client: Client | None = None
@@ -105,7 +107,7 @@ class Coordinator:
 
     def add(self, asked: Asked) -> None:
         """Take a photo."""
-        self._queue.append(asked)
+        self._waiting.photos.append(asked)
         self._dispatch_soon()
 
     async def run(self) -> None:
@@ -186,22 +188,17 @@ class Coordinator:
                 if before != "silent":
                     log.warning("the worker %s is silent; others get its photos", member.name)
                 for task in list(member.tasks):
-                    self._again(member.leave(task, lost=True))
+                    self._waiting.again(member.leave(task, lost=True))
             elif member.state == "refused" and now - member.greeted_at >= AGAIN_SECONDS:
                 self._greet(member)
-            self._again(member.stuck(now))
+            self._waiting.again(member.stuck(now))
 
     def _drop(self, member: Member) -> None:
         """Forget a worker that is gone; its photos go to others."""
         self._members.pop(member.address, None)
         for task in list(member.tasks):
-            self._again(member.leave(task, lost=True))
+            self._waiting.again(member.leave(task, lost=True))
             task.stop()
-
-    def _again(self, photos: Sequence[Asked]) -> None:
-        """Have others look at photos: workers, or our own processes after some of them."""
-        self._for_us.extend(one for one in photos if one.for_us)
-        self._queue.extendleft(reversed([one for one in photos if not one.for_us]))
 
     def _greet(self, member: Member) -> None:
         if self._work is not None and self._greeting is not None:
@@ -231,12 +228,7 @@ class Coordinator:
 
     def _tick(self) -> None:
         """Give out what waits, and tell how all is. From time to time."""
-        ready = [one for one in self._members.values() if one.state == "ready"]
-        if ready:  # a photo that none of them sees is for us
-            nowhere = [one for one in self._queue if one.avoid and _is_avoided(one, ready)]
-            self._for_us.extend(nowhere)
-            for asked in nowhere:
-                self._queue.remove(asked)
+        self._waiting.sort_out([one for one in self._members.values() if one.state == "ready"])
         self._dispatch()
         self._tell(time.monotonic())
 
@@ -254,7 +246,7 @@ class Coordinator:
         if members:
             self._without_since = now
         if self._client is not None and self._work is not None:
-            for member, photos in portions(self._queue, members):
+            for member, photos in portions(self._waiting.photos, members):
                 task = Task(photos, now)
                 member.tasks.add(task)
                 task.stop = self._start(self._look(self._client, member, task, readers)).cancel
@@ -265,13 +257,10 @@ class Coordinator:
         alone = not members and self._config.lost == "local"
         alone = alone and now - self._without_since >= self._grace()
         while self._in_work_here < HERE:
-            waiting = self._for_us or (self._queue if alone else None)
-            if not waiting:
+            if (asked := self._waiting.take(any_photo=alone)) is None:
                 break
-            asked = waiting.popleft()
-            if not asked.done:
-                self._in_work_here += 1
-                self._here(asked, self._looked_here)
+            self._in_work_here += 1
+            self._here(asked, self._looked_here)
 
     def _grace(self) -> float:
         """Return how long there may be no worker: longer while one is being greeted."""
@@ -312,9 +301,9 @@ class Coordinator:
         try:
             answers = split(bytes(await future), len(task.photos))
         except asyncio.CancelledError:
-            self._again(member.leave(task, lost=True))
+            self._waiting.again(member.leave(task, lost=True))
         except Exception as error:  # noqa: BLE001 - whatever a worker or Dask raises
-            self._again(member.leave(task, lost=True))
+            self._waiting.again(member.leave(task, lost=True))
             log.info("the worker %s failed: %s: %s", member.name, type(error).__name__, error)
             if self._members.get(member.address) is member and member.state == "ready":
                 member.state = "greeted"
@@ -340,12 +329,14 @@ class Coordinator:
             except (ValueError, RuntimeError) as error:
                 log.warning("the worker %s said of %s: %s", member.name, asked.path, error)
                 asked.avoid.add(member.address)
-                self._again([asked] if not asked.done else [])
+                self._waiting.again([asked] if not asked.done else [])
                 continue
             else:
                 known = seen.prediction
                 if (known.model_id, known.scenes_id, known.detector_id) != self._work.offer.ids:
-                    self._again([asked] if not asked.done else [])  # it has another offer by now
+                    self._waiting.again(
+                        [asked] if not asked.done else []
+                    )  # it has another offer by now
                     continue
                 asked.answer(seen)
             count += 1
@@ -357,7 +348,7 @@ class Coordinator:
         if asked.done:
             return
         asked.avoid.add(member.address)
-        self._again([asked])
+        self._waiting.again([asked])
         if member.saw_not() and member.state == "ready":
             member.refuse(f"it does not see photos that are there: {error.message}")
             log.warning("the worker %s is refused: %s", member.name, member.reason)
@@ -378,16 +369,22 @@ class Coordinator:
             problem += "; this machine looks at photos meanwhile"
         elif problem is not None:
             problem += "; photos wait for it"
-        self._state = ClusterState(
-            self._address,
-            self._client is not None,
-            problem,
-            len(self._queue) + len(self._for_us),
-            self._done_here,
-            tuple(sorted(members, key=lambda one: one.address)),
+        before, self._state = (
+            self._state,
+            ClusterState(
+                self._address,
+                self._client is not None,
+                problem,
+                len(self._waiting),
+                self._done_here,
+                tuple(sorted(members, key=lambda one: one.address)),
+            ),
         )
+        if _essence(before) != _essence(self._state):
+            self._changed()
 
 
-def _is_avoided(asked: Asked, members: Sequence[Member]) -> bool:
-    """Whether none of ``members`` is to try a photo."""
-    return all(one.address in asked.avoid for one in members)
+def _essence(state: ClusterState) -> object:
+    """Return what somebody who waits for a change is to be told of at once."""
+    workers = [(one.address, one.state, one.photos > 0) for one in state.workers]
+    return state.connected, state.problem, workers

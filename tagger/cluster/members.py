@@ -170,6 +170,44 @@ class Member:
         )
 
 
+class Waiting:
+    """The photos that wait: for any worker, or for the daemon's own processes (``ours``)."""
+
+    def __init__(self) -> None:
+        self.photos: deque[Asked] = deque()
+        self.ours: deque[Asked] = deque()
+
+    def __len__(self) -> int:
+        return len(self.photos) + len(self.ours)
+
+    def again(self, photos: Sequence[Asked]) -> None:
+        """Take photos back, that were with a worker: they are the first now."""
+        self.ours.extend(one for one in photos if one.for_us)
+        self.photos.extendleft(reversed([one for one in photos if not one.for_us]))
+
+    def sort_out(self, ready: Sequence[Member]) -> None:
+        """Have those that none of the ``ready`` workers sees looked at by ourselves."""
+        if not ready:
+            return
+        nowhere = [one for one in self.photos if one.avoid and _is_avoided(one, ready)]
+        self.ours.extend(nowhere)
+        for asked in nowhere:
+            self.photos.remove(asked)
+
+    def take(self, *, any_photo: bool) -> Asked | None:
+        """Return the next photo for ourselves; ``any_photo``: one that workers could have, too."""
+        while source := self.ours or (self.photos if any_photo else None):
+            asked = source.popleft()
+            if not asked.done:
+                return asked
+        return None
+
+
+def _is_avoided(asked: Asked, members: Sequence[Member]) -> bool:
+    """Whether none of ``members`` is to try a photo."""
+    return all(one.address in asked.avoid for one in members)
+
+
 def working(members: Iterable[Member], readers: int) -> tuple[list[Member], int]:
     """Return the workers that may be given photos, and how many each may read at a time.
 

@@ -30,17 +30,23 @@ class ClusterRecognition:
 
     See :class:`~tagger.pipeline.recognition.Recognition`. ``local`` looks at those that the index
     knows already, and at all when there is no worker and the config says so; it is not closed.
-    Raise ConfigError without the library.
+    ``changed`` is called, in another thread, when its state is worth telling at once. Raise
+    ConfigError without the library.
     """
 
     def __init__(
-        self, config: Config, networks: Networks, loader: NetworksLoader, local: LocalRecognition
+        self,
+        config: Config,
+        networks: Networks,
+        loader: NetworksLoader,
+        local: LocalRecognition,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         require_distributed()
         self._config, self._loader, self._local = config, loader, local
         self._networks = networks
         self._loop = asyncio.new_event_loop()
-        self._coordinator = Coordinator(config.cluster, self._look_here)
+        self._coordinator = Coordinator(config.cluster, self._look_here, changed)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
         self._thread.start()

@@ -347,8 +347,8 @@ class Worker:
         """Return what gives workers of other machines a share in looking at photos."""
         from tagger.cluster.recognition import ClusterRecognition
 
-        config, loader = self._context.config, self._loader
-        return lambda local: ClusterRecognition(config, networks, loader, local)
+        config, loader, changed = self._context.config, self._loader, self._events.state_changed
+        return lambda local: ClusterRecognition(config, networks, loader, local, changed)
 
 
 class _Activity:

@@ -35,6 +35,12 @@ INSTALL = "tests/machine/test_install.py"  # in a fresh Debian: `make test-insta
 DOWNLOAD = "tests/unit/cli/test_model.py"  # from a server that the test starts
 IMAGE = "tests/machine/test_container_image.py"  # with podman, and with Docker
 
+DASK = [
+    line
+    for line in (PROJECT / "docs" / "cluster.md").read_text(encoding="utf-8").splitlines()
+    if line.startswith(("dask ", "openssl "))
+]
+"""Run, with addresses of the test, by tests/support/clusters.py and tests/unit/cluster."""
 ELSEWHERE = (
     {
         # needs root, apt and a package index
@@ -107,6 +113,23 @@ ELSEWHERE = (
             "tagger retry --all",
         ),
         ("photos of one kind", "tests/end_to_end/test_teach.py"),
+    )
+    | dict.fromkeys(
+        (
+            "pip install 'tagger[cluster]'",
+            "tagger cluster start",
+            "tagger cluster start --workers 2",
+            "tagger run --once --cluster",
+            "tagger run --once --cluster tcp://127.0.0.1:8786",
+            "podman run -d --name tagger-worker --network host --user"
+            ' "$(id -u):$(id -g)" --userns keep-id -v /mnt/nas/photos:/mnt/nas/photos:ro'
+            " --entrypoint dask tagger worker tcp://192.168.1.10:8786 --nthreads 4"
+            " --no-dashboard",
+            "sudo systemctl enable --now tagger-scheduler",
+            "sudo systemctl enable --now tagger-worker",
+            *DASK,
+        ),
+        ("a scheduler and workers", "tests/end_to_end/test_cluster.py"),
     )
     | dict.fromkeys(
         (

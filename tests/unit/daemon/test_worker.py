@@ -137,8 +137,8 @@ def test_a_bad_int8_is_left_and_what_it_did_is_done_again(bench, scenes, eventua
 
 def test_photos_of_the_index_are_judged_by_when_all_is_done(bench, scenes, eventually, monkeypatch):
     monkeypatch.setattr("tagger.daemon.precision_control.JUDGE_SECONDS", 0.01)
-    monkeypatch.setattr("tagger.pipeline.inference.FIRST", 0)
-    monkeypatch.setattr("tagger.pipeline.inference.SHARE", 10**9)
+    monkeypatch.setattr("tagger.pipeline.local_recognition.FIRST", 0)
+    monkeypatch.setattr("tagger.pipeline.local_recognition.SHARE", 10**9)
     work = bench(int8="good")
     for number in range(4):
         work.tag(scenes[number], f"{number}.jpg")
