@@ -264,10 +264,10 @@ class Coordinator:
 
     def _grace(self) -> float:
         """Return how long there may be no worker: longer while one is being greeted."""
-        greeted = any(one.state == "greeted" for one in self._members.values())
         if self._work is None or (self._client is None and self._problem is not None):
             return 0.0
-        return GREET_SECONDS if greeted else GRACE_SECONDS
+        states = {one.state for one in self._members.values()}
+        return GREET_SECONDS if "greeted" in states else 0.0 if states else GRACE_SECONDS
 
     def _looked_here(self) -> None:
         self._in_work_here -= 1

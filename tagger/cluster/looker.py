@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from tagger.cluster.messages import MAX_MESSAGE, PhotoRequest, unpack_request
 from tagger.cluster.offer import Offer
-from tagger.errors import ModelError, PhotoError, PhotoVanishedError
+from tagger.errors import ModelError, PhotoError, PhotoUnreadableError, PhotoVanishedError
 from tagger.pipeline.local_recognition import LocalRecognition, open_recognition
 from tagger.pipeline.portable_networks import open_portable
 from tagger.pipeline.recognition import Seen
@@ -108,12 +108,12 @@ def _look(recognition: LocalRecognition, frame: tuple[int, bytes], tell: Any) ->
 
 def _answer(photo: PhotoRequest, found: Seen | BaseException) -> bytes:
     """Return what is said of a photo; its path as the daemon knows it."""
-    if isinstance(found, Seen) and photo.size:
+    if photo.size and not isinstance(found, PhotoVanishedError | PhotoUnreadableError):
         try:
             size = os.lstat(photo.path).st_size
         except OSError:
             size = -1
-        if size != photo.size:
+        if size != photo.size:  # what was found out is of another version
             found = PhotoVanishedError(
                 f"{photo.path} is not as it was when it was found", "nothing to do"
             )
