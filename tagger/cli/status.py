@@ -140,8 +140,9 @@ def _cluster_lines(cluster: dict[str, Any]) -> Iterator[str]:
     """Yield how the cluster is."""
     state = cluster["problem"] or f"{len(cluster['workers'])} workers"
     waiting = f", {cluster['waiting']:,} photos waiting" if cluster["waiting"] else ""
-    yield f"cluster {cluster['scheduler']}: {state}{waiting}"
+    yield gettext("cluster: %(text)s", text=f"{cluster['scheduler']}, {state}{waiting}")
     for worker in cluster["workers"]:
         reason = f": {worker['reason']}" if worker["reason"] else ""
+        name = f"{worker['name']} ({worker['address']})"
         done = f"{worker['photos']:,} photos, {worker['rate']:.1f} a second"
-        yield f"worker {worker['name']} ({worker['address']}): {worker['state']}{reason}, {done}"
+        yield gettext("worker: %(text)s", text=f"{name}, {worker['state']}{reason}, {done}")
