@@ -24,7 +24,15 @@ pictures: $(VENV)/installed
 	cp build/screenshots/boxes-light.png docs/boxes.png
 	cp build/screenshots/teach-select.png build/screenshots/teach-ask.png docs/
 
-.PHONY: demo test generate pictures test-systemd test-install test-nas test-programs torture lint types check bench clean
+.PHONY: demo dist deb test generate pictures test-systemd test-install test-deb test-nas test-programs torture lint types check bench clean
+
+# An sdist and a wheel in dist/, of what git knows, the same at each build.
+dist: $(VENV)/installed
+	$(BIN)/python -m tools.dist
+
+# Debian packages for bookworm and trixie, amd64 and arm64; ARGS="--suite trixie" for some.
+deb: $(VENV)/installed
+	$(BIN)/python -m tools.deb $(ARGS)
 
 demo: $(VENV)/installed
 	@$(BIN)/tagger demo $(PHOTOS)
@@ -45,6 +53,10 @@ test-install: $(VENV)/installed
 # ten minutes and a network.
 test-nas: $(VENV)/installed
 	TAGGER_NAS=1 $(BIN)/python -m pytest -s -v tests/machine/test_nas.py $(ARGS)
+
+# The Debian packages, installed, upgraded and purged in a bookworm and a trixie; lintian.
+test-deb: $(VENV)/installed
+	TAGGER_DEB=1 $(BIN)/python -m pytest -s -v tests/machine/test_deb.py $(ARGS)
 
 # digiKam, darktable and others in a Debian 13, under a virtual display: debootstrap,
 # systemd-container, root, an hour and a network. It writes build/programs.md.
@@ -84,5 +96,5 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	     $(BIN)/pip install -q -c requirements.lock torch && \
 	     $(BIN)/pip install -q -c requirements.lock torchvision; \
 	fi
-	$(BIN)/pip install -q -c requirements.lock -e '.[dev]'
+	$(BIN)/pip install -q -c requirements.lock -e '.[dev,torch]'
 	@touch $@

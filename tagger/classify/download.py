@@ -97,6 +97,23 @@ def fetch_weights(
     return target
 
 
+def fetch_file(
+    address: str, target: str, *, progress: Progress | None = None, timeout: float = 30.0
+) -> None:
+    """Fetch a file of which nothing is known before; else as :func:`fetch_weights`."""
+    _check_address(address)
+    part = target + ".part"
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with _sole_writer(part) as file:
+            _fetch(address, file, progress, timeout)
+            move_into_place(part, target)
+    except OSError as error:
+        raise DownloadError(
+            f"cannot store {part}: {error.strerror or error}", "check the disk and its rights"
+        ) from error
+
+
 def _check_content(part: str, info: ModelInfo, address: str, expected: str) -> None:
     """Raise DownloadError when what came is not what was wanted; it is removed then."""
     if not file_digest(part).startswith(expected):

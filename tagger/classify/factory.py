@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tagger.classify.child_process import never
+from tagger.classify.torch_installed import torch_installed
 from tagger.errors import ModelError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def load_engine(
     try:
         model = convert(name, weights, state_dir, stop=stop)
     except ExportError as error:
-        if engine == "onnx" or precision == "int8":
+        if engine == "onnx" or precision == "int8" or not torch_installed():
             raise
         log.warning("%s; classifying with torch, which is slower and needs more memory", error)
         return _torch(name, weights, threads)
@@ -91,6 +92,11 @@ def load_converted(
 
 
 def _torch(name: str, weights: str, threads: int) -> Engine:
+    if not torch_installed():
+        raise ModelError(
+            f"the engine torch is to run {weights}, and torch is not installed",
+            "set `model.engine: auto` and `state_dir` in the config, or install `tagger[torch]`",
+        )
     try:
         from tagger.classify.torch_engine import TorchEngine
     except (ImportError, OSError, RuntimeError, AttributeError) as error:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from tagger.classify.child_process import StoppedError, never
 from tagger.classify.digest_cache import DigestCache
-from tagger.classify.download import download
-from tagger.classify.weights import find_weights, models_dir, places
+from tagger.classify.download_thread import DownloadThread
+from tagger.classify.torch_installed import torch_installed
+from tagger.classify.weights import find_weights, models_dir, places, ready_file
 from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
 from tagger.paths import is_model_path
@@ -32,57 +32,6 @@ POLL_SECONDS = 10.0
 DOWNLOAD_RETRY_SECONDS = 900.0
 LOAD_RETRY_SECONDS = 900.0
 """When a file that could not be loaded, and has not changed since, is tried again."""
-SILENCE_SECONDS = 10.0
-"""A server that sends nothing for so long is given up."""
-
-
-class _Download(threading.Thread):
-    """A download that can be left at once, even while its server says nothing."""
-
-    def __init__(self, name: str, state_dir: str) -> None:
-        super().__init__(name="download", daemon=True)
-        self._wanted, self._state_dir = name, state_dir
-        self._left = threading.Event()
-        self._path = ""
-        self._error: BaseException | None = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._path = download(
-                self._wanted,
-                state_dir=self._state_dir,
-                progress=self._go_on,
-                timeout=SILENCE_SECONDS,
-            )
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that waits
-            self._error = error
-
-    def result(self, stop: Callable[[], bool]) -> str:
-        """Wait for the end and return the file's path, or raise what ended it.
-
-        Raise StoppedError as soon as ``stop`` is true.
-        """
-        while self.is_alive():
-            if stop():
-                self._left.set()
-                raise StoppedError("the download was stopped")
-            self.join(0.1)
-        if self._error is not None:
-            raise self._error
-        return self._path
-
-    def wait(self, stop: Callable[[], bool]) -> None:
-        """Wait until the file is no longer written; raise StoppedError as :meth:`result`."""
-        self._left.set()
-        while self.is_alive():
-            if stop():
-                raise StoppedError("the download was stopped")
-            self.join(0.1)
-
-    def _go_on(self, done: int, total: int | None) -> None:
-        if self._left.is_set():
-            raise StoppedError(f"stopped at {done} of {total} bytes")
 
 
 class Loaded(Protocol):
@@ -99,9 +48,12 @@ class NetworkLoader(ABC, Generic[N]):
     """Keeps one network over reloads, and looks for weights every few seconds without one.
 
     ``error`` says why there is none; without an ``optional`` one photos are tagged all the same.
+    ``needs_torch``: what is downloaded has to be converted by torch.
     ``stop`` is asked during a download or a conversion, and ends it when it is true; ``clock``
     is monotonic seconds.
     """
+
+    needs_torch = False
 
     def __init__(
         self,
@@ -119,7 +71,7 @@ class NetworkLoader(ABC, Generic[N]):
         self._clock = clock
         self._key: tuple[Any, ...] = ()
         self._next_try = self._next_download = 0.0
-        self._download: _Download | None = None
+        self._download: DownloadThread | None = None
         self._warned = ""
         self._failed: tuple[tuple[Any, ...], float, ModelError] | None = None
 
@@ -207,15 +159,16 @@ class NetworkLoader(ABC, Generic[N]):
             path = self.find(config)
         except WeightsNotFoundError as missing:
             if (engine := self.open_kept(config)) is not None:
-                log.info("%s loaded with %s; its weights are gone", engine.model_id, engine.name)
+                log.info("%s loaded with %s, without its weights", engine.model_id, engine.name)
                 return engine
-            cannot = not config.model.download or is_model_path(name)
+            useless = is_model_path(name) or (self.needs_torch and not torch_installed())
+            cannot = useless or not config.model.download
             if cannot or self._clock() < self._next_download:
                 raise
             log.info("no weights of %s on this machine; downloading them", name)
             if self._download is not None:
                 self._download.wait(self.stop)
-            self._download = _Download(name, config.state_dir)
+            self._download = DownloadThread(name, config.state_dir)
             try:
                 path = self._download.result(self.stop)
             except DownloadError as error:
@@ -257,6 +210,8 @@ class NetworkLoader(ABC, Generic[N]):
 class EngineLoader(NetworkLoader["Engine"]):
     """Loads classifiers: that of ``model.name``, or by :func:`scenes_config` that of scenes."""
 
+    needs_torch = True
+
     def model_name(self, config: Config) -> str:
         return config.model.name
 
@@ -292,15 +247,50 @@ def open_engine(config: Config, *, stop: Callable[[], bool] = never) -> Engine:
 
 def converted_model(config: Config) -> OnnxModel | None:
     """Return the converted model that the engine of ``config`` runs, if it is there."""
-    from tagger.classify.onnx_store import model_path, read_converted
+    from tagger.classify.onnx_store import kept_conversion, model_path, read_converted
 
     if is_model_path(config.model.name):
         return None
     try:
         digest = DigestCache(models_dir(config.state_dir)).of(_find(config))
     except WeightsNotFoundError:
-        return _kept(config)
+        where = _places(config, config.model.name, os.environ)
+        return kept_conversion(config.model.name, where, config.state_dir)
     return read_converted(model_path(config.model.name, digest, config.state_dir))
+
+
+def network_file(
+    config: Config, name: str, *, environ: Mapping[str, str] = os.environ
+) -> str | None:
+    """Return the file of a classifier's network that needs no weights, if there is one.
+
+    That is one that was converted here, or ``NAME.onnx``, written by ``tagger model convert``,
+    where weights are looked for.
+    """
+    from tagger.classify.onnx_store import kept_conversion
+
+    where = _places(config, name, environ)
+    kept = kept_conversion(name, where, config.state_dir)
+    return kept.path if kept else ready_file(name, where)
+
+
+def ready_network(config: Config, name: str) -> OnnxModel | None:
+    """Return what :func:`network_file` names; ``NAME.onnx`` is imported. Raise ModelError."""
+    from tagger.classify.onnx_store import kept_conversion
+
+    where = _places(config, name, os.environ)
+    if (kept := kept_conversion(name, where, config.state_dir)) is not None:
+        return kept
+    if (file := ready_file(name, where)) is None:
+        return None
+    from tagger.classify.ready_network import import_network
+
+    return import_network(file, config.state_dir)
+
+
+def _places(config: Config, name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    configured = config.model.weights if name == config.model.name else None
+    return places(name, configured=configured, state_dir=config.state_dir, environ=environ)
 
 
 def scenes_config(config: Config) -> Config:
@@ -339,15 +329,20 @@ def _load(config: Config, path: str, stop: Callable[[], bool]) -> Engine:
         own = CustomEngine(name, network, digests, threads=model.threads)
         use_int8(own, own.full, config, stop)
         return own
-    return load_engine(
-        model.name,
-        path,
-        engine=model.engine,
-        precision=model.precision,
-        threads=model.threads,
-        state_dir=config.state_dir,
-        stop=stop,
-    )
+    try:
+        return load_engine(
+            model.name,
+            path,
+            engine=model.engine,
+            precision=model.precision,
+            threads=model.threads,
+            state_dir=config.state_dir,
+            stop=stop,
+        )
+    except ModelError:
+        if torch_installed() or (engine := _load_kept(config, stop)) is None:
+            raise
+        return engine  # made of other weights, on a machine with torch
 
 
 class Quantizable(Protocol):
@@ -372,22 +367,13 @@ def use_int8(
         log.warning("%s; going on with fp32", error)
 
 
-def _kept(config: Config) -> OnnxModel | None:
-    """Return the converted model when its weights are gone."""
-    from tagger.classify.onnx_store import kept_conversion
-
-    model = config.model
-    if is_model_path(model.name):
-        return None
-    where = places(model.name, configured=model.weights, state_dir=config.state_dir)
-    return kept_conversion(model.name, where, config.state_dir)
-
-
 def _load_kept(config: Config, stop: Callable[[], bool]) -> Engine | None:
     from tagger.classify.factory import load_converted
 
     model = config.model
-    if model.engine == "torch" or (kept := _kept(config)) is None:
+    if model.engine == "torch" or is_model_path(model.name):
+        return None
+    if (kept := ready_network(config, model.name)) is None:
         return None
     return load_converted(kept, precision=model.precision, threads=model.threads, stop=stop)
 

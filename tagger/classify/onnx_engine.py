@@ -85,6 +85,18 @@ class OnnxEngine:
         ]
 
 
+def session_metadata(path: str) -> dict[str, str]:
+    """Return the metadata_props of an ONNX file. Raise ModelError when it cannot be loaded."""
+    try:
+        session = onnxruntime.InferenceSession(
+            path, session_options(1), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # it has no common base for them
+        reason = (str(error).splitlines() or [""])[0]
+        raise ModelError(f"{path} is no network: {reason}", "correct the path") from error
+    return dict(session.get_modelmeta().custom_metadata_map)
+
+
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return probabilities float32 (N, C), computed in double precision."""
     wide = logits.astype(np.float64)

@@ -21,7 +21,8 @@ from typing import Any
 
 from tagger.classify.child_process import ChildError, never, run_child
 from tagger.classify.digest_cache import DigestCache
-from tagger.classify.weights import models_dir
+from tagger.classify.torch_installed import torch_installed
+from tagger.classify.weights import BRING, models_dir
 from tagger.errors import ModelError
 from tagger.records import CropSpec
 from tagger.system.files import move_into_place, replace_atomically
@@ -99,6 +100,11 @@ def convert_again(old: OnnxModel, *, stop: Callable[[], bool] = never) -> OnnxMo
 
 
 def _convert(name: str, weights: str, path: str, stop: Callable[[], bool]) -> OnnxModel:
+    if not torch_installed():
+        raise ExportError(
+            f"{weights} has to be converted for ONNX Runtime, and torch is not installed",
+            BRING,
+        )
     log.info("converting %s for ONNX Runtime, once", weights)
     request = {"name": name, "weights": os.path.abspath(weights), "path": path}
     try:

@@ -10,14 +10,20 @@ import fnmatch
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from tagger.classify.catalog import ModelInfo, info_of_file, weights_of
+from tagger.classify.torch_installed import torch_installed
 from tagger.errors import ModelError, WeightsNotFoundError
 from tagger.system.files import replace_atomically
 
 FIRST_DIGEST = ".sha256"
 """Ends the name of the file that keeps the hash of a first download."""
+BRING = (
+    "convert it on a machine with torch (`tagger model convert --to FILE`) and run `tagger model "
+    "import FILE` here, or install torch beside tagger (`tagger[torch]`)"
+)
+"""What to do where weights cannot be converted."""
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 NO_RIGHTS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR})
 
@@ -66,15 +72,31 @@ def find_weights(
     files = [info.file for info in known]
     looked = places(name, configured=configured, state_dir=state_dir, environ=environ)
     for place in looked:
-        found = place if os.path.isfile(place) else _in_folder(name, place, files)
+        a_file = os.path.isfile(place) and not place.endswith(".onnx")
+        found = place if a_file else _in_folder(name, place, files)
         if found:
             _verify(found, info_of_file(name, os.path.basename(found)), digest or file_digest)
             return found
+    if known[0].kind != "detector" and not torch_installed():
+        raise WeightsNotFoundError(
+            f"no converted network of {name} found in {models_dir(state_dir)}, and torch, which "
+            "converts weights, is not installed",
+            BRING,
+        )
     raise WeightsNotFoundError(
         f"no weights of {name} found in {', '.join(looked)}",
         f"run `tagger model download{_named(known[0])}`, or fetch "
         f"{known[0].address} on another machine and put {files[0]} into {models_dir(state_dir)}",
     )
+
+
+def ready_file(name: str, places: Sequence[str]) -> str | None:
+    """Return ``NAME.onnx``, a converted network, in the first of ``places`` that has it."""
+    for place in places:
+        path = place if place.endswith(".onnx") else os.path.join(place, f"{name}.onnx")
+        if os.path.isfile(path):
+            return path
+    return None
 
 
 def _in_folder(name: str, folder: str, files: list[str]) -> str | None:

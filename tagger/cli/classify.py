@@ -52,6 +52,7 @@ def classify_command(
     ctx: click.Context, photos: tuple[str, ...], explain: bool, as_json: bool
 ) -> int:
     """Say what is in each PHOTO. Nothing is written, nothing remembered."""
+    from tagger.classify.torch_installed import torch_installed
     from tagger.decode.pool import decode_pool
     from tagger.labels.vocabulary import own_vocabulary
     from tagger.pipeline.inference import classify_photo
@@ -61,8 +62,9 @@ def classify_command(
     photos = tuple(map(ask_path, photos))
     leave_folder()
     model = config.model
-    # Without a daemon's state directory none is made: torch does it.
-    if model.engine == "onnx" or os.path.isdir(config.state_dir) or is_model_path(model.name):
+    # Without a daemon's state directory none is made: torch does it, where it is installed.
+    stays = os.path.isdir(config.state_dir) or not torch_installed()
+    if model.engine == "onnx" or stays or is_model_path(model.name):
         networks = open_networks(config)
     else:
         if not is_model_path(model.scenes):

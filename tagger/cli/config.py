@@ -7,6 +7,7 @@ import os
 import click
 
 from tagger.cli.common import read_config
+from tagger.config.loader import old_keys
 from tagger.library.rules.check import check_rules
 from tagger.pipeline.preflight import check_config, config_warnings
 from tagger.system.logs import printable
@@ -35,7 +36,7 @@ def check(ctx: click.Context) -> None:
     for root in config.watch:
         if not os.path.isdir(root.path):
             _note(gettext("%(path)s is not there now; it is watched once it is.", path=root.path))
-    for warning in config_warnings(config):
+    for warning in (*old_keys(path), *config_warnings(config)):
         _note(f"{warning}.")
     for finding in check_rules(config):
         if finding.state != "ok":

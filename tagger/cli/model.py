@@ -15,10 +15,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 from rich.table import Table
 
-from tagger.classify.catalog import Kind, list_models
-from tagger.classify.download import download
-from tagger.classify.loader import own_file
-from tagger.classify.weights import find_weights, places
+from tagger.classify.catalog import Kind, list_models, weights_of
+from tagger.classify.download import URL_VARIABLE, download
+from tagger.classify.loader import network_file, own_file
+from tagger.classify.torch_installed import torch_installed
+from tagger.classify.weights import BRING, find_weights, places
 from tagger.cli.common import (
     ask_path,
     config_or_default,
@@ -27,9 +28,10 @@ from tagger.cli.common import (
     print_json,
     print_paths,
 )
+from tagger.cli.model_transfer import convert_command, give_to_owner, import_command
 from tagger.cli.speech import in_words
 from tagger.config.schema import NO_MODEL, Config
-from tagger.errors import DownloadError, ModelError, PhotoVanishedError
+from tagger.errors import DownloadError, ModelError, PhotoVanishedError, WeightsNotFoundError
 from tagger.paths import is_model_path, is_photo_name
 from tagger.system.logs import printable
 from tagger.text.messages import gettext, noop
@@ -40,7 +42,11 @@ MOST_PHOTOS = 1000
 
 @click.group("model")
 def model_command() -> None:
-    """List, fetch, find and optimize model weights."""
+    """List, fetch, find, convert, import and optimize networks."""
+
+
+model_command.add_command(convert_command)
+model_command.add_command(import_command)
 
 
 @model_command.command("list")
@@ -121,11 +127,19 @@ def _own_row(kind: Kind, path: str) -> dict[str, Any]:
 
 
 def find_model(config: Config, name: str) -> str:
-    """Return the file of a model, or the path that the config names; raise ModelError."""
+    """Return the file of a model, or the path that the config names; raise ModelError.
+
+    It is that of the converted network where that has come without its weights.
+    """
     if is_model_path(name):
         return own_file(name)
     configured = config.model.weights if name == config.model.name else None
-    return find_weights(name, configured=configured, state_dir=config.state_dir)
+    try:
+        return find_weights(name, configured=configured, state_dir=config.state_dir)
+    except WeightsNotFoundError:
+        if (network := network_file(config, name)) is None:
+            raise
+        return network
 
 
 @model_command.command("download")
@@ -135,7 +149,8 @@ def find_model(config: Config, name: str) -> str:
 def download_command(ctx: click.Context, name: str | None, url: str | None) -> None:
     """Fetch the weights of NAME into the state directory (default: all that the config names).
 
-    A download that was interrupted goes on where it stopped; its hash is checked.
+    A download that was interrupted goes on where it stopped; its hash is checked. An address that
+    ends in .onnx is that of a network that `tagger model convert` wrote.
     """
     config = config_or_default(ctx)
     names = [name] if name else _to_download(config)
@@ -149,6 +164,7 @@ def download_command(ctx: click.Context, name: str | None, url: str | None) -> N
             if failed is not None:
                 print(f"tagger: {printable(in_words(failed))}", file=sys.stderr)
             failed = error
+    give_to_owner(config.state_dir)
     if failed is not None:
         raise failed
 
@@ -161,18 +177,40 @@ def _to_download(config: Config) -> list[str]:
 
 def _downloaded(config: Config, name: str, url: str | None) -> str:
     """Fetch one file, showing how far it is; return its path."""
+    network = _network_address(name, url)
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
         task = progress.add_task(name, total=None)
-        return download(
-            name,
-            state_dir=config.state_dir,
-            url=url,
-            progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
+
+        def show(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        if network is not None:
+            from tagger.classify.ready_network import download_network
+
+            return download_network(network, name, config.state_dir, progress=show)
+        return download(name, state_dir=config.state_dir, url=url, progress=show)
+
+
+def _network_address(name: str, url: str | None) -> str | None:
+    """Return where a converted network is fetched from; None: weights are, or a detector.
+
+    Raise DownloadError where there is no torch to convert weights.
+    """
+    if weights_of(name)[0].kind == "detector":
+        return None
+    if url and url.endswith(".onnx"):
+        return url
+    if torch_installed():
+        return None
+    if not url and (mirror := os.environ.get(URL_VARIABLE)):
+        return f"{mirror.rstrip('/')}/{name}.onnx"
+    raise DownloadError(
+        f"{name} is published as weights that torch converts, and torch is not installed", BRING
+    )
 
 
 @model_command.command("path")

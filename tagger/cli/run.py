@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import time
@@ -14,12 +15,14 @@ from tagger.cli.common import leave_folder, read_config
 from tagger.cli.invocation import invocation
 from tagger.cli.progress_bar import Bar, wants_bar
 from tagger.config.cluster import check_scheduler
-from tagger.config.loader import load_config
+from tagger.config.loader import load_config, old_keys
 from tagger.config.schema import Config
 from tagger.pipeline.preflight import check_config
 from tagger.system.logs import set_up_logging
 from tagger.system.process import be_nice, give_memory_back, keep_private, raise_descriptors
 from tagger.system.sd_notify import Notifier
+
+log = logging.getLogger(__name__)
 
 
 @click.command("run")
@@ -60,10 +63,16 @@ def run_command(ctx: click.Context, once: bool, take_over: bool, cluster: str | 
         new = load_config(path)
         check_config(new, path)
         _check_cluster(new)
+        tell_old_keys()
         return new
+
+    def tell_old_keys() -> None:
+        for said in old_keys(path):
+            log.warning("%s, %s", path, said)
 
     with Bar() if wants_bar(config.log) else nullcontext() as bar:
         set_up_logging(config.log.level, config.log.format)
+        tell_old_keys()
         show = bar.show if bar else lambda progress: None
         daemon = Daemon(
             config, read_config=again, show=show, notifier=Notifier(), take_over=take_over

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
+from tagger.config.renamed import take_up
 from tagger.config.schedule import DailyWindow
 from tagger.config.schema import Config
 from tagger.config.yaml_text import compose, mistakes_in
@@ -65,6 +66,9 @@ def parse_config(text: str, path: str) -> Config:
     """Parse ``text``, the content of the config file ``path``; see :func:`load_config`."""
     root = compose(text, path)
     binder = _Binder(os.path.dirname(os.path.abspath(path)))
+    for found in take_up(root) if root is not None else ():
+        if found.twice:
+            binder.problem(found.name, found.key.old, f"it is now `{found.key.new}`; keep that one")
     config = Config() if root is None else binder.record(Config, root, "")
     if config is not None:
         binder.check_whole(config, root)
@@ -72,6 +76,15 @@ def parse_config(text: str, path: str) -> Config:
         raise mistakes_in(path, [f"line {line}: {text}" for line, text in sorted(binder.problems)])
     assert config is not None
     return config
+
+
+def old_keys(path: str) -> list[str]:
+    """Return what the config file ``path`` calls as earlier versions did, with the new names."""
+    try:
+        root = compose(Path(path).read_text(encoding="utf-8"), path)
+    except (OSError, UnicodeDecodeError, ConfigError):
+        return []  # reading it as a config tells
+    return [str(found) for found in take_up(root)] if root is not None else []
 
 
 class _Binder:

@@ -72,8 +72,9 @@ class ModelConfig:
         name_or_path=True,
     )
     weights: str | None = setting(
-        "A weights file of `name`, or a folder with one. Unset: $TAGGER_MODEL_DIR, then models/\n"
-        "in the state directory, then torch's cache.",
+        "A weights file of `name`, what `tagger model convert` made of one, or a folder with\n"
+        "either. Unset: $TAGGER_MODEL_DIR, then models/ in the state directory, then torch's\n"
+        "cache.",
         None,
         path=True,
     )

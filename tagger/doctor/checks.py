@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from tagger.config.loader import config_places, find_config, load_config
+from tagger.config.loader import config_places, find_config, load_config, old_keys
 from tagger.config.schema import Config
 from tagger.doctor.daemon import check_daemon, check_metrics, check_page
 from tagger.doctor.folders import check_events, check_folders
@@ -53,6 +53,10 @@ def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Itera
             yield Result("config", "error", text, "correct these, then `tagger config check`")
         else:
             yield _found(path, () if named else config_places(environ))
+            for said in old_keys(path):
+                what, _, until = said.partition("; ")
+                remedy = f"write the new name; {until}"
+                yield Result("config", "warning", f"{path}, {what}", remedy)
             for warning in config_warnings(config):
                 text, _, remedy = warning.rpartition(", ")
                 yield Result("config", "warning", text, remedy)

@@ -11,15 +11,18 @@ from tagger.classify.catalog import Kind, info_of_file
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.int8_agreement import int8_state
 from tagger.classify.int8_files import FullNetwork, full_network, own_network
-from tagger.classify.loader import own_file
+from tagger.classify.loader import network_file, own_file
 from tagger.classify.network_input import NetworkInput
 from tagger.classify.onnx_store import OnnxModel, kept_conversion, model_path, read_converted
+from tagger.classify.torch_installed import torch_installed
 from tagger.classify.weights import (
+    BRING,
     file_digest,
     find_weights,
     first_digest,
     models_dir,
     places,
+    ready_file,
 )
 from tagger.config.schema import NO_MODEL
 from tagger.doctor.report import Installation, Result
@@ -32,7 +35,7 @@ def check_model(patient: Installation) -> Iterator[Result]:
     model, state_dir = patient.config.model, patient.config.state_dir
     if is_model_path(model.name):
         yield _custom("weights", model.name)
-        yield _engine(patient, None)
+        yield _engine(patient, None, own=True)
         yield _int8(patient, _of_description(patient, model.name))
         return
     digest = functools.cache(file_digest)
@@ -51,8 +54,13 @@ def check_model(patient: Installation) -> Iterator[Result]:
         )
         converted = kept_conversion(model.name, where, state_dir)
         if converted is not None:
-            yield Result("weights", "ok", "gone, but converted before; they are not needed")
-        elif model.download:
+            yield Result("weights", "ok", f"not needed: {converted.path} is converted")
+        elif file := ready_file(model.name, where):
+            yield Result("weights", "ok", f"not needed: {file} was converted elsewhere")
+            yield Result("engine", "ok", "the daemon takes that network when it starts")
+            yield _int8(patient, None)
+            return
+        elif model.download and torch_installed():
             text = f"{error.message}; the daemon downloads them if it has a network"
             yield Result("weights", "warning", text, error.remedy)
         else:
@@ -142,10 +150,10 @@ def _further(patient: Installation, kind: Kind, name: str) -> Result:
             name, configured=None, state_dir=state_dir, environ=patient.environ, digest=file_digest
         )
     except WeightsNotFoundError as error:
-        where = places(name, configured=None, state_dir=state_dir, environ=patient.environ)
-        if kind == "scenes" and kept_conversion(name, where, state_dir) is not None:
-            return Result(kind, "ok", "its weights are gone, but converted before")
-        later = "; the daemon downloads it if it has a network" if model.download else ""
+        if kind == "scenes" and network_file(patient.config, name, environ=patient.environ):
+            return Result(kind, "ok", "its weights are not needed: it is converted")
+        comes = model.download and (kind == "detector" or torch_installed())
+        later = "; the daemon downloads it if it has a network" if comes else ""
         said = f"{error.message}; photos are tagged without it{later}"
         return Result(kind, "warning", said, error.remedy)
     info = info_of_file(name, os.path.basename(path))
@@ -162,7 +170,8 @@ def _further(patient: Installation, kind: Kind, name: str) -> Result:
     return Result(kind, "ok", text)
 
 
-def _engine(patient: Installation, converted: OnnxModel | None) -> Result:
+def _engine(patient: Installation, converted: OnnxModel | None, *, own: bool = False) -> Result:
+    """Say what runs the network; ``own``: it is an ONNX file of the user's."""
     model, status = patient.config.model, patient.status
     if patient.runs and status.problem and not status.engine:
         return Result("engine", "error", "the daemon has none yet", "see the daemon's problem")
@@ -179,9 +188,15 @@ def _engine(patient: Installation, converted: OnnxModel | None) -> Result:
             return Result("engine", "warning", f"{text}, which is slower", remedy)
         return Result("engine", "ok", text)
     if model.engine == "torch":
+        if not torch_installed():
+            remedy = "set `model.engine: auto`, or install `tagger[torch]`"
+            return Result("engine", "error", "torch is not installed", remedy)
         return Result("engine", "ok", "torch, as the config says")
-    state = "converted for ONNX Runtime" if converted else "not converted yet; the daemon does it"
-    return Result("engine", "ok", state)
+    if converted or own:
+        return Result("engine", "ok", "an ONNX file" if own else "converted for ONNX Runtime")
+    if not torch_installed():
+        return Result("engine", "error", "not converted yet, and torch is not installed", BRING)
+    return Result("engine", "ok", "not converted yet; the daemon does it")
 
 
 def _int8(patient: Installation, full: FullNetwork | None, check: str = "int8") -> Result:

@@ -84,7 +84,9 @@ def plan_install(
             "a service of yours always runs under your account", "leave out --run-as, or --user"
         )
     unit = _unit_path(user, root, environ)
-    wanted = {unit: unit_text(program(), config_path, user=user)}
+    text = unit_text(program(), config_path, user=user)
+    packaged = not user and _packaged(root) == text
+    wanted = {} if packaged else {unit: text}
     before: list[Command] = []
     notes: list[str] = []
     if not network and (asking := _serving(config)):
@@ -100,6 +102,8 @@ def plan_install(
     else:
         notes += _weights_notes(config, config_path, user)
     files = [_file(path, text) for path, text in wanted.items()]
+    if packaged and os.path.exists(unit):
+        files.append(_file(unit, None))  # it would hide the package's, and its upgrades
     if not network and os.path.exists(old := _dropin(unit, NETWORK)):
         files.append(_file(old, None))
     after: list[Command] = []
@@ -122,12 +126,14 @@ def plan_uninstall(
 ) -> Plan:
     """Return what takes the service away. Raise ServiceError when there is none."""
     unit = _unit_path(user, root, environ)
-    if not os.path.exists(unit):
+    installed = os.path.exists(unit)
+    if not installed and not (not user and _packaged(root)):
         raise ServiceError(
             f"tagger is not installed as a service: there is no {unit}",
             "leave out --user, if it is the system's" if user else "add --user, if it is yours",
         )
-    paths = [unit, *(path for n in (FOLDERS, NETWORK) if os.path.exists(path := _dropin(unit, n)))]
+    places = (*([unit] if installed else []), _dropin(unit, FOLDERS), _dropin(unit, NETWORK))
+    paths = [path for path in places if os.path.exists(path)]
     ctl = _systemctl(user)
     running = _booted(user, root, environ)
     stop = Command((*ctl, "disable", "--now", UNIT), "see its message")
@@ -217,6 +223,11 @@ def _unit_path(user: bool, root: str, environ: Mapping[str, str]) -> str:
         config = environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
         folder = os.path.join(config, "systemd", "user")
     return os.path.join(root, folder.lstrip("/"), UNIT)
+
+
+def _packaged(root: str) -> str | None:
+    """Return the system's unit as a package of the distribution has it; None without one."""
+    return _file(os.path.join(root, "usr/lib/systemd/system", UNIT), None).now
 
 
 def _dropin(unit: str, name: str) -> str:
@@ -318,7 +329,8 @@ def _serving(config: Config) -> str:
 
 def _weights_notes(config: Config, config_path: str, user: bool) -> Iterator[str]:
     """Say so when the service, which has no network, would wait for weights."""
-    from tagger.classify.loader import converted_model
+    from tagger.classify.loader import network_file
+    from tagger.classify.torch_installed import torch_installed
     from tagger.classify.weights import find_weights
 
     # The system's service has no cache of torch's.
@@ -329,8 +341,12 @@ def _weights_notes(config: Config, config_path: str, user: bool) -> Iterator[str
             find_weights(
                 model.name, configured=model.weights, state_dir=config.state_dir, environ=environ
             )
-    except ModelError:
-        if converted_model(config) is None:
+    except ModelError as error:
+        if network_file(config, model.name, environ=environ) is not None:
+            pass
+        elif not torch_installed():
+            yield str(error)
+        else:
             yield (
                 f"there are no weights of {model.name} yet, and the service has no network: run "
                 f"`tagger --config {shlex.quote(config_path)} model download`, or add --network"
@@ -342,6 +358,8 @@ def _weights_notes(config: Config, config_path: str, user: bool) -> Iterator[str
         try:
             find_weights(name, configured=None, state_dir=config.state_dir, environ=environ)
         except ModelError:
+            if name == model.scenes and network_file(config, name, environ=environ):
+                continue
             yield (
                 f"{name} is not there yet, and the service has no network: photos are tagged "
                 f"without it until {command} is run"

@@ -32,9 +32,10 @@ NO_REMEDY = {
 """Why an error has no remedy, or none that can be read from the source; by class or by place."""
 
 VERBS = set(
-    "add ask call change check choose close copy correct delete edit end fetch free give install "
-    "leave listen log make mend mount move name open put raise read reinstall rename repair report "
-    "run save say search see send set start stop take try use wait watch write".split()
+    "add ask call change check choose close convert copy correct delete describe edit end fetch "
+    "free give install leave listen log make mend mount move name open put raise read reinstall "
+    "rename repair report run save say search see send set start stop take try use wait watch "
+    "write".split()
 )
 NOTHING_TO_DO = ("nothing ", "it is ", "it was not copied", "did you mean ", "watched are: ")
 """What a remedy may be else: that tagger sees to it, or what could have been meant."""

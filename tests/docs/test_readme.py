@@ -33,6 +33,8 @@ COMMANDS = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
 CONTAINER = "tests/machine/test_systemd_boot.py"  # under a real systemd: `make test-systemd`
 INSTALL = "tests/machine/test_install.py"  # in a fresh Debian: `make test-install`
 DOWNLOAD = "tests/unit/cli/test_model.py"  # from a server that the test starts
+DEB = "tests/machine/test_deb.py"  # in a bookworm and a trixie: `make test-deb`
+TRANSFER = "tests/unit/cli/test_model_transfer.py"  # in an environment without torch
 IMAGE = "tests/machine/test_container_image.py"  # with podman, and with Docker
 
 DASK = [
@@ -47,10 +49,21 @@ ELSEWHERE = (
         "sudo apt install pipx": ("apt", INSTALL),
         "sudo apt install python3-venv": ("apt", INSTALL),
         'pipx install --pip-args="-c requirements.lock --extra-index-url'
-        ' https://download.pytorch.org/whl/cpu" .': ("a package index", INSTALL),
+        ' https://download.pytorch.org/whl/cpu" ".[torch]"': ("a package index", INSTALL),
         "sudo python3 -m venv /opt/tagger/.venv": ("root", INSTALL),
         "sudo /opt/tagger/.venv/bin/pip install -c requirements.lock --extra-index-url"
-        " https://download.pytorch.org/whl/cpu .": ("a package index", INSTALL),
+        ' https://download.pytorch.org/whl/cpu ".[torch]"': ("a package index", INSTALL),
+        "pipx install ./tagger-0.1.0-py3-none-any.whl": ("a package index", INSTALL),
+        "make dist": ("it builds", "tests/machine/test_dist.py"),
+        "make deb": ("it builds", "tests/machine/test_deb.py"),
+        'make deb ARGS="--suite trixie --architecture arm64"': ("a package index", "tools/deb.py"),
+        "sudo apt install ./tagger_0.1.0-1~deb13u1_arm64.deb": ("apt", DEB),
+        "sudo tagger --config /etc/tagger/config.yaml": ("apt", DEB),
+        "tagger model convert --to FILE": ("torch", TRANSFER),
+        "tagger model import FILE": ("torch", TRANSFER),
+        "tagger model convert --to ~/networks": ("torch", TRANSFER),
+        "tagger model import ~/networks/*.onnx": ("another machine", TRANSFER),
+        "tagger model download resnet18 --url https://…/resnet18.onnx": ("a server", TRANSFER),
         "sudo ln -s /opt/tagger/.venv/bin/tagger /usr/local/bin/": ("root", INSTALL),
         "pipx install --force": ("a package index", INSTALL),
         "pipx uninstall tagger": ("pipx", INSTALL),
@@ -65,6 +78,8 @@ ELSEWHERE = (
         "podman exec tagger tagger query dog": ("an engine", IMAGE),
         "podman healthcheck run tagger": ("an engine", IMAGE),
         "podman stop": ("an engine", IMAGE),
+        "mkdir -p photos tagger syncthing": ("an engine", "compose.yaml"),
+        "docker compose up -d": ("an engine", "compose.yaml"),
         "podman run --rm --entrypoint cat tagger /etc/tagger/config.yaml": ("an engine", IMAGE),
         "podman run -it --rm tagger web password": ("an engine", IMAGE),
         # needs root and a running systemd

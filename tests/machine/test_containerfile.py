@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import re
 import shlex
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
+
+import yaml
 
 from tagger.cli import COMMANDS
 from tagger.config.loader import load_config
@@ -130,8 +134,49 @@ def test_every_build_argument_of_the_document_is_one():
     assert named <= known
 
 
-def test_torch_is_the_one_for_cpus_at_the_versions_tested():
+def test_torch_is_the_one_for_cpus_at_the_versions_tested_and_not_in_the_image():
     [line] = [rest for word, rest in instructions() if "needed.txt" in rest]
     assert "-c requirements.lock" in line
+    [line] = [rest for word, rest in instructions() if " torch torchvision" in rest]
+    assert "-c /src/requirements.lock" in line and "${PIP_OPTIONS}" in line
+    assert not [rest for _, rest in last_stage() if "torch" in rest]
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert not [one for one in project["dependencies"] if "torch" in one]
     assert "whl/cpu" in TEXT
     assert "whl/cpu" in (PROJECT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_compose_file_runs_both_on_the_same_photos(tmp_path):
+    services = yaml.safe_load((PROJECT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    config = written_config(tmp_path)
+    tagger, syncthing = services["tagger"], services["syncthing"]
+    inside = {one.split(":")[1]: one.split(":")[0] for one in tagger["volumes"]}
+    assert set(inside) == {config.watch[0].path, config.state_dir}
+    assert f"{inside[config.watch[0].path]}:/var/syncthing/photos" in syncthing["volumes"]
+    assert tagger["user"] == syncthing["user"] == "${PUID:-1000}:${PGID:-1000}"
+    assert tagger["network_mode"] == "none" and tagger["cap_drop"] == ["ALL"]
+    assert tagger["build"] == {"context": ".", "dockerfile": "Containerfile"}
+    for port in syncthing["ports"]:
+        assert "8384" not in port or port.startswith("127.0.0.1:"), "its page has no password"
+
+
+def test_the_forge_runs_what_the_project_runs():
+    flow = yaml.safe_load((PROJECT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    ran = [step["run"] for job in flow["jobs"].values() for step in job["steps"] if "run" in step]
+    text = "\n".join(ran)
+    for command in ("bash .ci/run", "make dist", "make deb", "podman build"):
+        assert command in text, command
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)) <= targets
+
+
+def test_the_bill_of_materials_names_what_is_installed():
+    done = subprocess.run(
+        [sys.executable, PROJECT / "packaging" / "sbom.py"], check=True, capture_output=True
+    )
+    bill = json.loads(done.stdout)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    names = {one["name"].lower() for one in bill["components"]}
+    assert {"numpy", "onnxruntime", "pillow"} <= names
+    references = [one["bom-ref"] for one in bill["components"]]
+    assert len(references) == len(set(references))

@@ -17,6 +17,8 @@ import click
 import yaml
 
 from tagger.classify.download import download
+from tagger.classify.loader import ready_network
+from tagger.classify.torch_installed import torch_installed
 from tagger.classify.weights import find_weights
 from tagger.cli.common import ask_path, config_or_default, read_config
 from tagger.config.schema import NO_MODEL, Config, ModelConfig
@@ -55,7 +57,8 @@ def demo_command(ctx: click.Context, photos: tuple[str, ...]) -> None:
     folder = tempfile.mkdtemp(prefix="tagger-demo-")
     inbox = os.path.join(folder, "inbox")
     os.mkdir(inbox)
-    config_path = _write_config(folder, inbox, _weights(own, folder), own)
+    state_dir = os.path.join(folder, "state")
+    config_path = _write_config(folder, inbox, _weights(own, folder, state_dir), own)
     if not given:
         from tagger.cli.demo.scenes import write_samples
 
@@ -63,7 +66,6 @@ def demo_command(ctx: click.Context, photos: tuple[str, ...]) -> None:
         os.mkdir(samples)
         given = write_samples(samples)
         click.echo(gettext("Drew %(n)s sample pictures.", n=len(given)))
-    state_dir = os.path.join(folder, "state")
     with _daemon(config_path, folder) as daemon:
         click.echo(gettext("Starting the daemon on %(folder)s ...", folder=inbox))
         _wait_for_start(daemon, state_dir, folder)
@@ -75,15 +77,25 @@ def demo_command(ctx: click.Context, photos: tuple[str, ...]) -> None:
     _say_where(folder, inbox, config_path, given)
 
 
-def _weights(config: Config, folder: str) -> tuple[str, str]:
-    """Return (model, weights file): the real ones, downloaded if need be, or demo weights."""
+def _weights(config: Config, folder: str, state_dir: str) -> tuple[str, str | None]:
+    """Return (model, weights file): the real ones, downloaded if need be, or demo weights.
+
+    The file is None where ``state_dir``, of the demo, was given a converted network instead.
+    """
     model = config.model
     if is_model_path(model.name):  # a network of the user's own knows other things
         model = ModelConfig()
     try:
         found = find_weights(model.name, configured=model.weights, state_dir=config.state_dir)
     except WeightsNotFoundError:
-        pass  # go on: fetch them, or make some
+        if (ready := ready_network(config, model.name)) is not None:
+            from tagger.classify.ready_network import copy_network
+
+            click.echo(gettext("Using the converted network %(file)s.", file=ready.path))
+            copy_network(ready, state_dir)
+            return model.name, None
+        if not torch_installed():
+            raise  # neither weights nor torch to make some
     else:
         click.echo(gettext("Using the weights %(file)s.", file=found))
         return model.name, found
@@ -111,7 +123,7 @@ def _weights(config: Config, folder: str) -> tuple[str, str]:
         return "resnet18", path
 
 
-def _write_config(folder: str, inbox: str, weights: tuple[str, str], own: Config) -> str:
+def _write_config(folder: str, inbox: str, weights: tuple[str, str | None], own: Config) -> str:
     path = os.path.join(folder, "config.yaml")
     settings = {
         "state_dir": os.path.join(folder, "state"),

@@ -305,6 +305,28 @@ def test_uninstalling_takes_away_what_was_written_and_nothing_else(root):
     assert "--user" in caught.value.remedy
 
 
+def test_the_unit_of_a_package_is_used_as_it_is(root):
+    """Only what this config needs is written beside it, so that upgrades of the unit arrive."""
+    config = config_of(WatchRoot("/srv"))
+    script = (os.path.join(os.path.dirname(sys.executable), "tagger"),)
+    packaged = root / "usr" / "lib" / "systemd" / "system" / "tagger.service"
+    packaged.parent.mkdir(parents=True)
+    packaged.write_text(unit_text(script, CONFIG, user=False))
+    own = root / "etc" / "systemd" / "system" / "tagger.service"
+    plan = plan_install(config, CONFIG, run_as="nobody", root=str(root))
+    assert list(texts(plan)) == ["10-folders.conf"]
+    own.parent.mkdir(parents=True)
+    own.write_text("an older installation's")
+    plan = plan_install(config, CONFIG, run_as="nobody", root=str(root))
+    assert texts(plan)["tagger.service"] is None, "it would hide the package's"
+    apply(plan, run=lambda words: None)
+    assert not own.exists() and (root / "etc/systemd/system/tagger.service.d").exists()
+    apply(plan_uninstall(root=str(root)), run=lambda words: None)
+    assert packaged.exists() and not (root / "etc/systemd/system/tagger.service.d").exists()
+    other = plan_install(config, "/etc/tagger/other.yaml", run_as="nobody", root=str(root))
+    assert "tagger.service" in texts(other), "that one is not the package's"
+
+
 def test_where_systemd_does_not_run_the_files_are_written_all_the_same(tmp_path):
     plan = plan_install(
         config_of(WatchRoot("/srv")), CONFIG, run_as="nobody", root=str(tmp_path / "root")

@@ -1,0 +1,189 @@
+"""The Debian packages in a bookworm and a trixie: ``make test-deb``, a quarter of an hour.
+
+Each is built in two versions, checked by lintian, and installed in a Debian that debootstrap makes
+(or a copy of the folder that ``TAGGER_DEB_BOOKWORM`` or ``TAGGER_DEB_TRIXIE`` names) and
+systemd-nspawn boots. Needs root and a network.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT, wait_until
+from tests.machine.test_systemd_boot import Container, _leader
+from tests.support.debian import fresh_debian
+
+PACKAGES = "systemd,systemd-sysv,dbus,python3,adduser,procps"
+CONFIG = "/etc/tagger/config.yaml"
+BEFORE, NOW = "0.0.9", "0.1.0"
+
+pytestmark = pytest.mark.skipif(
+    "TAGGER_DEB" not in os.environ, reason="installs packages in Debians: `make test-deb`"
+)
+
+
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def suite(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def packages(suite: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Build the version before and this one for this machine."""
+    architecture = subprocess.run(
+        ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    folder = tmp_path_factory.mktemp("packages")
+    found = {}
+    for version in (BEFORE, NOW):
+        words = ["--suite", suite, "--architecture", architecture, "--version", version]
+        subprocess.run(
+            [sys.executable, "-m", "tools.deb", "--to", folder, *words], cwd=PROJECT, check=True
+        )
+        [found[version]] = folder.glob(f"tagger_{version}-*.deb")
+    return found
+
+
+def test_lintian_finds_no_errors(packages):
+    if not shutil.which("lintian"):
+        pytest.skip("apt-get install lintian")
+    done = subprocess.run(
+        ["lintian", "--fail-on", "error", "--allow-root", packages[NOW]],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_fits_one_version_of_python_and_holds_no_torch(packages, suite):
+    control = subprocess.run(
+        ["dpkg-deb", "--field", packages[NOW]], check=True, capture_output=True, text=True
+    ).stdout
+    python = {"bookworm": "3.11", "trixie": "3.13"}[suite]
+    assert f"python3 (>= {python}~)" in control
+    listed = subprocess.run(
+        ["dpkg-deb", "--contents", packages[NOW]], check=True, capture_output=True, text=True
+    ).stdout
+    assert f"/usr/lib/tagger/lib/python{python}/site-packages/tagger/labels/" in listed
+    assert "site-packages/torch/" not in listed and "__pycache__" not in listed
+    assert " root/root " in listed.splitlines()[0]
+
+
+@pytest.fixture(scope="module")
+def container(
+    suite: str,
+    packages: dict[str, Path],
+    demo_weights: Path,
+    converted_demo: Callable[[Path], Path],
+    scenes: list[Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Container]:
+    """Boot a Debian with the packages, photos of alice, and a converted network in /root."""
+    from tagger.classify.onnx_store import convert
+    from tagger.classify.ready_network import write_network
+
+    kept = os.environ.get(f"TAGGER_DEB_{suite.upper()}")
+    root = fresh_debian(tmp_path_factory.mktemp(suite), PACKAGES, kept, suite)
+    state = converted_demo(demo_weights).parent
+    made = convert("resnet18", str(demo_weights), str(state))
+    (root / "root" / "networks").mkdir(parents=True)
+    write_network(made, str(root / "root" / "networks" / "resnet18.onnx"))
+    for version, path in packages.items():
+        shutil.copy(path, root / "root" / f"{version}.deb")
+    subprocess.run(["chroot", root, "useradd", "-m", "-s", "/bin/bash", "alice"], check=True)
+    pictures = root / "srv" / "photos"
+    pictures.mkdir()
+    for scene in scenes:
+        shutil.copy(scene, pictures)
+    subprocess.run(["chroot", root, "chown", "-R", "alice:", "/srv/photos"], check=True)
+    log = tmp_path_factory.mktemp("log") / "boot.log"
+    boot = ["systemd-nspawn", "-q", "-D", str(root), "--register=no", "--keep-unit", "--boot"]
+    boot += ["--console=pipe", f"--machine=tagger-deb-{os.getpid()}"]
+    boot += ["--system-call-filter=landlock_create_ruleset landlock_restrict_self"]
+    with log.open("wb") as out:
+        nspawn = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        yield Container(root, _leader(nspawn, log))
+    finally:
+        nspawn.terminate()
+        time.sleep(1)
+        nspawn.terminate()
+        try:
+            nspawn.wait(10)
+        except subprocess.TimeoutExpired:
+            nspawn.kill()
+            nspawn.wait()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def apt(container: Container, *words: str) -> str:
+    environ = ["env", "DEBIAN_FRONTEND=noninteractive"]
+    options = ["-o", "Dpkg::Options::=--force-confold"]
+    return container.run(*environ, "apt-get", "-y", "-q", *options, *words)
+
+
+def missing(container: Container, line: str) -> bool:
+    return container.run("sh", "-c", f"{line} && echo yes || echo no").strip() == "no"
+
+
+def test_it_is_installed_used_upgraded_and_purged(container):
+    """All in one: each step needs what those before have left."""
+    root = container.root
+    apt(container, "install", f"/root/{BEFORE}.deb")
+    assert "tagger" in container.run("tagger", "--version")
+    assert "no folder" in container.run("sh", "-c", f"tagger --config {CONFIG} run 2>&1; true")
+    assert container.property("ActiveState") == "inactive", "it waits for folders"
+    assert container.run("getent", "passwd", "tagger").split(":")[5] == "/var/lib/tagger"
+
+    config = root / CONFIG.lstrip("/")
+    config.write_text(config.read_text().replace("#  - path: /srv", "  - path: /srv"))
+    own = config.read_text()
+    container.run("tagger", "--config", CONFIG, "model", "import", "/root/networks/resnet18.onnx")
+    container.shell(f"tagger --config {CONFIG} service install")
+    wait_until(lambda: container.property("ActiveState") == "active", 90)
+    assert container.property("FragmentPath") == "/usr/lib/systemd/system/tagger.service"
+    photos = root / "srv" / "photos"
+    scenes = len([path for path in photos.iterdir() if not path.name.startswith(".")])
+    wait_until(lambda: len(list(photos.glob("*.xmp"))) == scenes, 120)
+    sidecars = {path: (path.read_bytes(), path.stat()) for path in photos.glob("*.xmp")}
+    uid = int(container.run("id", "-u", "alice"))
+    assert {found.st_uid for _, found in sidecars.values()} == {uid}
+    container.run(
+        "tagger", "--config", CONFIG, "untag", "--label", "beach", "/srv/photos/seaside.jpg"
+    )
+    before = container.property("MainPID")
+
+    apt(container, "install", f"/root/{NOW}.deb")
+    wait_until(lambda: container.property("MainPID") not in ("0", before), 90)
+    wait_until(lambda: container.property("ActiveState") == "active", 90)
+    assert config.read_text() == own
+    assert container.run("dpkg-query", "-W", "-f", "${Version}", "tagger").startswith(NOW)
+    query = ("tagger", "--config", CONFIG, "query", "coast")
+    assert container.run(*query) == "/srv/photos/seaside.jpg\n"
+    assert container.run(*query[:-1], "beach") == "", "what was taken away stays away"
+    seaside = photos / "seaside.jpg.xmp"
+    for path, (data, _) in sidecars.items():
+        assert path == seaside or path.read_bytes() == data
+
+    apt(container, "remove", "tagger")
+    assert missing(container, "pgrep -f tagger/bin/tagger")
+    assert missing(container, "test -e /usr/lib/tagger") and missing(container, "command -v tagger")
+    assert config.read_text() == own and (root / "var/lib/tagger/index.sqlite3").exists()
+    apt(container, "install", f"/root/{NOW}.deb")
+    assert container.run(*query) == "/srv/photos/seaside.jpg\n"
+    apt(container, "purge", "tagger")
+    for place in ("/etc/tagger", "/var/lib/tagger", "/usr/lib/tagger"):
+        assert missing(container, f"test -e {place}"), place
+    units = container.run("sh", "-c", "ls -R /etc/systemd/system | grep -c tagger; true")
+    assert units.strip() == "0"
+    assert len(list(photos.glob("*.xmp"))) == scenes, "photos keep their tags"
