@@ -44,6 +44,9 @@ class Upgraded:
             shutil.copytree(kept / name, home.folder / name)
         for name, mtime in self.told["mtimes"].items():
             os.utime(home.inbox / name, ns=(mtime, mtime))
+        old = MADE_IN + b"/" + os.fsencode(kept.name)
+        for path in (*home.state.glob("*.json*"), *home.state.glob("models/*.json")):
+            path.write_bytes(path.read_bytes().replace(old, os.fsencode(home.folder)))
         self._index(kept)
         own = yaml.safe_load((kept / "config.yaml").read_text())
         weights = home.settings["model"]["weights"]
