@@ -106,6 +106,7 @@ def _environment(home: Path, target: Target, wheel: Path) -> None:
     words += [f"--platform={tag}" for tag in target.platforms()]
     subprocess.run([*words, "-c", str(PROJECT / "requirements.lock"), str(wheel)], check=True)
     shutil.rmtree(site / "bin", ignore_errors=True)  # for this machine's Python
+    shutil.rmtree(site / "share", ignore_errors=True)  # manual pages, which go elsewhere
     for noise in [
         *site.rglob("__pycache__"),
         *site.rglob("direct_url.json"),
@@ -147,6 +148,8 @@ def _files(root: Path, date: int, version: str) -> None:
     entry = f"tagger ({version}) stable; urgency=medium\n\n  * See changelog.gz.\n\n"
     write(f"{doc}/changelog.Debian.gz", _zipped(f"{entry} -- {MAINTAINER}  {when}\n"))
     write(f"{doc}/changelog.gz", _zipped((PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")))
+    for page in sorted((PROJECT / "data/share/man/man1").glob("*.1")):
+        write(f"usr/share/man/man1/{page.name}.gz", _zipped(page.read_text(encoding="utf-8")))
     write("usr/share/lintian/overrides/tagger", (PACKAGING / "lintian-overrides").read_bytes())
     for path in root.rglob("*"):
         if not path.is_symlink():

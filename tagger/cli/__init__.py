@@ -45,7 +45,7 @@ COMMANDS = {
     "rules": ("rules", "Try the rules of the config, see what they did, and undo it."),
     "web": ("web", "Show the web page: drop pictures, look through the library."),
     "backup": ("backup", "Copy the index to a file."),
-    "model": ("model", "List, fetch, find, convert and import networks."),
+    "model": ("model", "List, fetch, find, convert, import and optimize networks."),
     "config": ("config", "Check the config file."),
     "cluster": ("cluster", "Try out a cluster on this machine."),
     "service": ("service", "Run tagger as a systemd service."),

@@ -18,6 +18,7 @@ from tagger.errors import ModelError, WeightsNotFoundError
 from tagger.paths import is_model_path
 from tagger.system.files import move_into_place
 from tagger.system.logs import printable
+from tagger.text.messages import gettext
 
 NETWORK = ".onnx"
 
@@ -40,7 +41,7 @@ def convert_command(ctx: click.Context, name: str | None, to: str | None) -> Non
     target = ask_path(to) if to else None
     folder = target is not None and os.path.isdir(target)
     if target is not None and not folder and not target.endswith(NETWORK):
-        raise click.UsageError(f"--to takes a folder, or a file that ends in {NETWORK}", ctx)
+        raise click.UsageError(gettext("--to takes a folder, or a file that ends in .onnx"), ctx)
     model = config.model
     every = (model.name, model.scenes, model.detector) if folder else (model.name,)
     names = [name] if name else [one for one in every if one != NO_MODEL]
@@ -63,7 +64,7 @@ def _copy_own(config: Config, name: str, asked: bool, place: str | None) -> None
             "copy its file; `tagger model path` says where it is",
         )
     if is_model_path(name):
-        click.echo(f"Note: {printable(name)} is your own; copy it and what it names.", err=True)
+        _note(gettext("%(file)s is your own; copy it and what it names.", file=name))
         return
     found = find_weights(name, configured=None, state_dir=config.state_dir)
     _copy(found, place)
@@ -113,7 +114,11 @@ def import_command(ctx: click.Context, files: tuple[str, ...], name: str | None)
         give_to_owner(config.state_dir)
         print_paths([path])
         for note in _notes(config, network, path):
-            click.echo(f"Note: {printable(note)}.", err=True)
+            _note(note)
+
+
+def _note(text: str) -> None:
+    click.echo(printable(gettext("Note: %(text)s", text=text)), err=True)
 
 
 def give_to_owner(state_dir: str) -> None:
@@ -231,7 +236,10 @@ def _notes(config: Config, name: str, path: str) -> Iterator[str]:
     kind = info.kind
     named = {"subjects": model.name, "scenes": model.scenes, "detector": model.detector}[kind]
     if named != name:
-        yield f"the config names {named}; set `{KEYS[kind]}: {name}` to have this used"
+        key = f"{KEYS[kind]}: {name}"
+        yield gettext(
+            "the config names %(named)s; set `%(key)s` to have this used.", named=named, key=key
+        )
     if kind == "detector":
         return
     configured = model.weights if name == model.name else None
@@ -242,4 +250,7 @@ def _notes(config: Config, name: str, path: str) -> Iterator[str]:
     from tagger.classify.onnx_store import model_path
 
     if path not in (first, model_path(name, file_digest(first), config.state_dir)):
-        yield f"the weights {own_file(first)} come first; move them away to have this used"
+        yield gettext(
+            "the weights %(file)s come first; move them away to have this used.",
+            file=own_file(first),
+        )

@@ -49,15 +49,17 @@ def build(project: Path, folder: Path, **environ: str) -> list[Path]:
 
 def test_all_files_of_the_package_are_in_both(built):
     sdist, wheel = built
-    known = [name for name in dist.known_files(PROJECT) if name.startswith("tagger/")]
+    every = dist.known_files(PROJECT)
+    known = [name for name in every if name.startswith("tagger/")]
     kinds = {Path(name).suffix for name in known}
-    assert {".py", ".yaml", ".json", ".csv", ".txt", ".html", ".js", ".css", ".service"} <= kinds
+    assert {*".py .yaml .json .csv .txt .html .js .css .service .mo".split()} <= kinds
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
         for name in known:
             assert archive.read(name) == (PROJECT / name).read_bytes(), name
         rest = {name for name in inside - set(known) if ".dist-info/" not in name}
-        assert rest == set()
+        manual = {name.removeprefix("data/") for name in every if name.startswith("data/")}
+        assert {name.partition(".data/data/")[2] for name in rest} == manual
     with tarfile.open(sdist) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}
     lacking = set(dist.known_files(PROJECT)) - names
