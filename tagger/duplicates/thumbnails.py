@@ -26,6 +26,8 @@ LEVELS = 15
 PACKED_BYTES = THUMBNAIL_SIDE * THUMBNAIL_SIDE // 2
 VIEW_SIDE = 8
 VIEW_BYTES = VIEW_SIDE * VIEW_SIDE
+_BESIDE = ("-wal", "-shm", "-journal")
+"""How the names of the files end that SQLite has beside an open one."""
 _AT_ONCE = 500
 _PAGE = 16_384
 """Seven thumbnails fit in; of pages of 4 KB, half of each would be empty."""
@@ -68,6 +70,15 @@ class ThumbnailStore:
     def __init__(self, state_dir: str) -> None:
         self._path = os.path.join(state_dir, NAME)
         self._db: sqlite3.Connection | None = None
+
+    def recover(self) -> None:
+        """Take in what a process that was killed has left beside the file."""
+        if any(os.path.exists(self._path + suffix) for suffix in _BESIDE):
+            try:
+                self._opened().execute("SELECT count(*) FROM sqlite_master").fetchone()
+            except sqlite3.Error as error:
+                self._failed(error)
+            self.close()
 
     def add(self, pictures: Iterable[tuple[bytes, bytes]]) -> None:
         """Keep thumbnails, as (picture hash, packed), that are not kept yet."""
@@ -186,7 +197,7 @@ class ThumbnailStore:
         log.debug("the thumbnails in %s cannot be used: %s", self._path, error)
         self.close()
         if type(error) is sqlite3.DatabaseError:  # damaged, or no database: it is made anew
-            for suffix in ("", "-wal", "-shm"):
+            for suffix in ("", *_BESIDE):
                 with contextlib.suppress(OSError):
                     os.unlink(self._path + suffix)
 

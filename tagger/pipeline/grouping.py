@@ -78,6 +78,7 @@ class Grouping:
         self._groups = GroupWriter(store)
         self._due: list[Candidate] = []
         self._thumbnails = ThumbnailStore(state_dir)
+        self._thumbnails.recover()
         self._files = PictureFiles(self._groups, state_dir, self._thumbnails, clock)
         self._clock = clock
         self._matcher: Matcher | None = None

@@ -103,6 +103,14 @@ def test_a_kill_at_each_kind_of_change(
     assert {call for call, _ in killing.points} >= {"write", "fsync", "pwrite64"}
 
 
+def test_a_kill_while_thumbnails_are_stored(home: Home, traced: Tracer, scenes: list[Path]) -> None:
+    """Where nothing is to be compared any more, the file is not opened again."""
+    killing = Killing(home, traced, five_photos(scenes), "sidecar-xmp")
+    chosen = first_of_each(killing.points, home.state / "pictures.sqlite3")
+    problems = {at: wrong for at in (chosen[1], chosen[-1]) if (wrong := killing.killed(at)[1])}
+    assert problems == {}
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("target", ["sidecar-xmp", "embed"])
 def test_a_kill_at_every_change(
