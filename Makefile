@@ -18,11 +18,8 @@ generate: $(VENV)/installed
 # The moving picture of the demo. The README's other pictures are taken by the browser tests.
 pictures: $(VENV)/installed
 	$(BIN)/python -m tools.cast
-	$(BIN)/python -m pytest -n 0 tests/end_to_end/browser/test_pages.py tests/end_to_end/browser/test_teach.py tests/end_to_end/browser/test_boxes.py
-	cp build/screenshots/results-light-1280.png docs/page.png
-	cp build/screenshots/library-light-1280.png docs/library.png
-	cp build/screenshots/boxes-light.png docs/boxes.png
-	cp build/screenshots/teach-select.png build/screenshots/teach-ask.png docs/
+	$(BIN)/python -m pytest -n 0 tests/end_to_end/browser/test_pages.py tests/end_to_end/browser/test_teach.py
+	$(BIN)/python -m tools.screenshots
 
 .PHONY: demo dist deb test generate pictures test-systemd test-install test-deb test-nas test-programs torture lint types check bench clean
 

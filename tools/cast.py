@@ -127,7 +127,8 @@ def svg(lines: Sequence[Shown]) -> str:
         f'<rect width="100%" height="100%" rx="10" fill="{COLOURS["back"]}"/>',
         f'<clipPath id="screen"><rect width="{width}" height="{height - EDGE}"/></clipPath>',
         '<g clip-path="url(#screen)"><g font-family="ui-monospace, Menlo, Consolas, monospace"'
-        f' font-size="14" xml:space="preserve" transform="translate(0 {moves[-1][1]})">',
+        f' font-size="14" xml:space="preserve" style="white-space:pre"'
+        f' transform="translate(0 {moves[-1][1]})">',
         _animated("animateTransform", "transform", moves, total, ' type="translate"', "0 {}"),
     ]
     for number, line in enumerate(lines):

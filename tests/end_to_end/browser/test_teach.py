@@ -51,6 +51,9 @@ def select(page: Page, names: list[str]) -> None:
 
 def test_select_teach_and_answer_ten_questions_by_keyboard(open_page, drawn_site: Site):
     page = open_page("/library", at=drawn_site, viewport={"width": 1100, "height": 800})
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.locator("#photos").evaluate(SHOWN)
+    page.screenshot(path=SHOTS / "library.png")
     page.get_by_role("button", name="Select").click()
     expect(page.get_by_role("button", name="Teach", exact=True)).to_be_disabled()
     select(page, ["lemons 0", "lemons 1"])
@@ -59,8 +62,6 @@ def test_select_teach_and_answer_ten_questions_by_keyboard(open_page, drawn_site
     expect(page.locator("#chosen")).to_have_text("2 photos selected")
     page.get_by_label("These are").fill("Limoni")
     page.get_by_label("under", exact=True).fill("fruit")
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page.locator("#photos").evaluate(SHOWN)
     page.screenshot(path=SHOTS / "teach-select.png")
     page.keyboard.press("Enter")
     expect(page.locator("#taught")).to_contain_text("Limoni has 2 examples.")
