@@ -93,8 +93,7 @@ class Coordinator:
     @property
     def wanted(self) -> int:
         """How many photos it wants to have at a time. For any thread."""
-        members = list(self._members.values())
-        return sum(one.room + one.in_work for one in members if one.state == "ready")
+        return self._waiting.wanted
 
     def use(self, work: Work | None, problem: str = "") -> None:
         """Have workers greeted with another offer; None: there is none, for a ``problem``."""
@@ -250,6 +249,7 @@ class Coordinator:
                 task = Task(photos, now)
                 member.tasks.add(task)
                 task.stop = self._start(self._look(self._client, member, task, readers)).cancel
+        self._waiting.wanted = sum(one.room + one.in_work for one in members)
         self._look_here(members, now)
 
     def _look_here(self, members: Sequence[Member], now: float) -> None:

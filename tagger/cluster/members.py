@@ -171,9 +171,13 @@ class Member:
 
 
 class Waiting:
-    """The photos that wait: for any worker, or for the daemon's own processes (``ours``)."""
+    """The photos that wait: for any worker, or for the daemon's own processes (``ours``).
+
+    ``wanted`` is how many photos workers have and could have, as they were last looked at.
+    """
 
     def __init__(self) -> None:
+        self.wanted = 0
         self.photos: deque[Asked] = deque()
         self.ours: deque[Asked] = deque()
 

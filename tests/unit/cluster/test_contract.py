@@ -34,6 +34,8 @@ def test_each_of_many_gets_its_own_answer(recognition, home, scenes):
         scene = scenes[number % len(scenes)]
         paths.append(str(shutil.copy(scene, home.inbox / f"{number}{scene.suffix}")))
     futures = [recognition.submit(path, root=str(home.inbox)) for path in paths]
+    while not all(future.done() for future in futures):
+        assert recognition.ahead >= 0  # asked in another thread than the work is done in
     hashes = [future.result(WAIT).prediction.crop_hash for future in futures]
     kinds = len(scenes)
     assert len(set(hashes)) == kinds
