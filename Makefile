@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PHOTOS ?=
 BENCHES := bench/label_quality.py bench/home.py bench/embedding.py bench/engine_speed.py bench/decode_agreement.py \
-  bench/throughput.py bench/latency.py bench/startup.py bench/memory.py bench/memory_growth.py \
+  bench/first_photo.py bench/throughput.py bench/latency.py bench/startup.py bench/memory.py bench/memory_growth.py \
   bench/query_startup.py bench/index_scale.py bench/query_planner.py bench/rescan.py \
   bench/predict.py bench/gallery.py bench/teach.py
 

@@ -109,6 +109,11 @@ def _heic(image: Image.Image, exif: bytes) -> bytes:
     return _saved(image, "HEIF", quality=60, exif=exif, enc_params=QUICK)
 
 
+def _heic_in_tiles(image: Image.Image, exif: bytes) -> bytes:
+    """Return a grid of tiles of 512 pixels, as most phones write it."""
+    return _saved(image, "HEIF", quality=60, exif=exif, enc_params=QUICK, tile_size=512)
+
+
 def _heic_with_thumbnail(image: Image.Image, exif: bytes) -> bytes:
     return _saved(image, "HEIF", quality=60, exif=exif, enc_params=QUICK, thumbnails=[320])
 
@@ -141,6 +146,7 @@ KINDS: dict[str, tuple[tuple[int, int], str, Encode, Callable[[bytes, bytes], by
     "JPEG 12 MP": (LARGE, ".jpg", _jpeg, _vary_jpeg),
     "JPEG 500x375": (SMALL, ".jpg", _jpeg, _vary_jpeg),
     "HEIC 12 MP": (LARGE, ".heic", _heic, _vary_heic),
+    "HEIC 12 MP, tiles": (LARGE, ".heic", _heic_in_tiles, _vary_heic),
     "HEIC 12 MP, thumbnail": (LARGE, ".heic", _heic_with_thumbnail, _vary_heic),
     "PNG 12 MP": (LARGE, ".png", _png, _vary_png),
 }

@@ -20,6 +20,11 @@ def is_photo_name(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in PHOTO_SUFFIXES
 
 
+def is_heic_name(path: str) -> bool:
+    """Whether the file's name ends as phones name HEIC photos, in any case."""
+    return os.path.splitext(path)[1].lower() in (".heic", ".heif", ".hif")
+
+
 def sidecar_names(photo: str) -> tuple[str, str, str]:
     """Return how the sidecar of a photo (its name or path) is called, in the order of preference.
 

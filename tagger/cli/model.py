@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,7 +20,6 @@ from tagger.classify.loader import network_file, own_file
 from tagger.classify.torch_installed import torch_installed
 from tagger.classify.weights import BRING, find_weights, places
 from tagger.cli.common import (
-    ask_path,
     config_or_default,
     json_option,
     leave_folder,
@@ -29,10 +27,12 @@ from tagger.cli.common import (
     print_paths,
 )
 from tagger.cli.model_transfer import convert_command, give_to_owner, import_command
+from tagger.cli.model_trial import try_command, use_command
+from tagger.cli.photo_arguments import indexed_photos, photos_in
 from tagger.cli.speech import in_words
 from tagger.config.schema import NO_MODEL, Config
-from tagger.errors import DownloadError, ModelError, PhotoVanishedError, WeightsNotFoundError
-from tagger.paths import is_model_path, is_photo_name
+from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
+from tagger.paths import is_model_path
 from tagger.system.logs import printable
 from tagger.text.messages import gettext, noop
 
@@ -47,6 +47,8 @@ def model_command() -> None:
 
 model_command.add_command(convert_command)
 model_command.add_command(import_command)
+model_command.add_command(try_command)
+model_command.add_command(use_command)
 
 
 @model_command.command("list")
@@ -263,7 +265,7 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
         raise ModelError("the engine torch does not run int8", "set `model.engine: auto`")
     config = replace(config, model=replace(config.model, precision="auto"))
     console = Console(stderr=True)
-    paths = _photos(photos) if photos else _indexed(config.state_dir)
+    paths = photos_in(photos) if photos else indexed_photos(config.state_dir)
     random.Random(0).shuffle(paths)  # noqa: S311 - the same order every time
     leave_folder()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -288,24 +290,3 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
         return
     for one in found:
         click.echo(printable(f"{one.kind} ({one.model}): {one.text}"))
-
-
-def _photos(places: Sequence[str]) -> list[str]:
-    """Return the photos among ``places`` and in the folders among them."""
-    found: list[str] = []
-    for place in map(ask_path, places):
-        if os.path.isdir(place):
-            for folder, _, names in os.walk(place):
-                found += [os.path.join(folder, name) for name in names if is_photo_name(name)]
-        elif os.path.exists(place):
-            found.append(place)
-        else:
-            raise PhotoVanishedError(f"there is no photo {place}", "correct the path")
-    return sorted(set(found))
-
-
-def _indexed(state_dir: str) -> list[str]:
-    from tagger.index.reader import open_reader
-
-    with open_reader(state_dir) as reader:
-        return [path for status in ("tagged", "untagged") for path in reader.paths(status)]

@@ -63,9 +63,7 @@ class ClusterRecognition:
         """Return the future of what is seen; see :meth:`.recognition.Recognition.submit`."""
         if self._ended.is_set():
             raise RuntimeError("the cluster is closed")
-        if former is not None and (
-            former.completes or former.prediction.model_id == self._networks.subjects.model_id
-        ):
+        if former is not None and former.serves(self._networks.subjects.model_id):
             # Mostly nothing but its metadata has changed, or only one network is to look at it.
             return self._local.submit(path, root=root, size=size, former=former)
         asked = Asked(path, root, size, Future())

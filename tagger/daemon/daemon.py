@@ -11,8 +11,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from tagger import __version__
 from tagger.config.schema import Config
@@ -90,6 +91,10 @@ class Daemon:
         """Ask the daemon to read its config again."""
         self._lifecycle.request(signal.SIGHUP)
 
+    def _asked_to_reload(self, request: Mapping[str, Any]) -> str:
+        self.reload()
+        return "the daemon reads its config again"
+
     def run(self) -> None:
         """Watch and tag until :meth:`stop`.
 
@@ -130,7 +135,8 @@ class Daemon:
             session = DaemonResources(config, store, lifecycle, take_over=self._take_over)
             session.repairs.wait()
             lifecycle.raise_error()
-            control = ControlServer(config.state_dir, session.commands.actions())
+            actions = {**session.commands.actions(), "reload": self._asked_to_reload}
+            control = ControlServer(config.state_dir, actions)
             with lifecycle.signals(), session.rebuilding(), control, self._metrics, self._page:
                 yield session
             self._reporter.heartbeat.write(self._status(session, "stopped"), always=True)

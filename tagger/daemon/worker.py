@@ -339,7 +339,8 @@ class Worker:
             self._activity.set(busy=False)
 
         started = time.monotonic()
-        if count := relabel(self._context, pipeline.tagging, handle):
+        present = networks.subjects.model_id
+        if count := relabel(self._context, pipeline.tagging, handle, subjects=present):
             log.info("relabelled %d photos in %.1f s", count, time.monotonic() - started)
         self._events.rescan_wanted()
 

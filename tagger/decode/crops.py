@@ -60,15 +60,22 @@ def shorter_side(spec: CropSpec, views: ExtraViews) -> int:
 
 
 def cut(
-    image: Image.Image, orientation: int, spec: CropSpec, views: ExtraViews, *, more: bool
+    image: Image.Image,
+    orientation: int,
+    spec: CropSpec,
+    views: ExtraViews,
+    *,
+    more: bool,
+    size: tuple[float, float] | None = None,
 ) -> Pieces:
     """Return what is wanted of a decoded picture that is still to be turned.
 
-    ``more``: the squares at both ends as well, of a picture that is clearly not square.
+    ``more``: the squares at both ends as well, of a picture that is clearly not square. ``size``
+    (width, height) is its exact size, when that is no whole number of its pixels.
     """
     mode = image.mode
     # What was not decoded smaller is made so once for all: a large picture's filter is slow.
-    picture = _reduced_for(image, spec, views)
+    picture = _reduced_for(image, size or image.size, spec, views)
     limit = brightest(picture.image, mode) if is_deep(picture.image) else None
     centre, ends = _crops(picture, orientation, spec, limit, more)
     other = whole = None
@@ -92,9 +99,11 @@ class _Picture(NamedTuple):
     height: float
 
 
-def _reduced_for(image: Image.Image, spec: CropSpec, views: ExtraViews) -> _Picture:
+def _reduced_for(
+    image: Image.Image, size: tuple[float, float], spec: CropSpec, views: ExtraViews
+) -> _Picture:
     """Return a picture with whole numbers of pixels made one, as far as that costs no quality."""
-    width, height = image.size
+    width, height = size
     gap = MEMORY_GAP if image.width * image.height > LARGE else GAP
     factors = [min(image.size) // (gap * shorter_side(spec, views))]
     if views.side:

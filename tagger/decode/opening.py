@@ -28,8 +28,9 @@ from tagger.decode import part_limits
 from tagger.decode.crops import cut, shorter_side
 from tagger.decode.descriptors import open_file
 from tagger.decode.facts import read_exif, read_facts, read_kinds, read_orientation
+from tagger.decode.heic import decode_heic
 from tagger.decode.kinds import SAMSUNG_TRAILER, packet_of
-from tagger.decode.pixels import LARGE, Rows, reduced_by, shrink
+from tagger.decode.pixels import LARGE, Loaded, Rows, reduced_by, shrink
 from tagger.errors import (
     DamagedImageError,
     ImageTooLargeError,
@@ -243,7 +244,9 @@ def _decode(
     with open_image(source, path, max_pixels, thumbnail=not whole) as (image, facts):
         draft(image, short, whole=whole)
         small = image.format == "HEIF" and image.size != (facts.width, facts.height)
-        pieces = cut(load(image, source, short), facts.orientation, spec, views, more=more)
+        loaded = load(image, source, short, facts)
+        size = loaded.width, loaded.height
+        pieces = cut(loaded.image, loaded.orientation, spec, views, more=more, size=size)
     digest = hashlib.blake2b(pieces.centre.tobytes(), digest_size=16).digest()
     return DecodedPhoto(
         pieces.centre,
@@ -337,20 +340,31 @@ def draft(image: Image.Image, short: int, *, whole: bool) -> None:
             image.draft(None, (round(width * scale), round(height * scale)))
 
 
-def load(image: Image.Image, source: BinaryIO, short: int) -> Image.Image:
-    """Return the decoded picture; a large one of a HEIF file as :func:`reduced` returns it.
+def load(image: Image.Image, source: BinaryIO, short: int, facts: PhotoFacts) -> Loaded:
+    """Return the decoded picture; that of a HEIF file smaller, if much less is wanted.
 
-    That is done while it is decoded: else its pixels were there twice.
+    Its shorter side stays at least twice as long as ``short``. Made smaller while it is decoded,
+    its pixels are not there twice.
     """
+    width, height = image.size
+    if (
+        image.format == "HEIF"
+        and image.mode in ("L", "RGB")
+        and image.size == (facts.width, facts.height)
+    ):
+        found = decode_heic(source, image.size, short)
+        if found is not None:
+            return found
     factor = shrink(image.size, short)
-    if image.format == "HEIF" and image.width * image.height > LARGE and factor > 1:
+    if image.format == "HEIF" and width * height > LARGE and factor > 1:
         source.seek(0)
         heif = pillow_heif.open_heif(source, remove_stride=False)
         if heif.size == image.size and heif.mode == image.mode:
             pixels = heif.data
-            return reduced_by(Rows(heif.mode, heif.size, pixels, heif.stride), factor)
+            small = reduced_by(Rows(heif.mode, heif.size, pixels, heif.stride), factor)
+            return Loaded(small, width / factor, height / factor, facts.orientation)
     image.load()
-    return image
+    return Loaded(image, *image.size, facts.orientation)
 
 
 def _use_thumbnail(image: Image.Image) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image, ImageCms
 
@@ -15,6 +17,19 @@ BACKGROUND = (255, 255, 255)
 """Under transparent pixels: most pictures with transparency are cut-outs made for a page."""
 
 _BRIGHTEST_LIGHT = 200.0
+
+
+class Loaded(NamedTuple):
+    """A decoded picture; whole numbers of its pixels may have become one.
+
+    ``width`` and ``height`` are its exact size in pixels of its own: the last may be a part.
+    ``orientation`` is EXIF's that is still to be applied.
+    """
+
+    image: Image.Image
+    width: float
+    height: float
+    orientation: int
 
 
 class Rows:

@@ -9,6 +9,8 @@ taken over.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import itertools
 import logging
 import math
@@ -38,6 +40,7 @@ from tagger.decode.sandbox import (
     serve,
 )
 from tagger.errors import DecoderCrashedError, PhotoError
+from tagger.paths import is_heic_name
 from tagger.records import NO_VIEWS, CropSpec, DecodedPhoto, ExtraViews
 from tagger.system.process import cores
 
@@ -223,6 +226,7 @@ class _Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
         self._left = 0
+        self._ffmpeg = False
         self.missing: list[str] | None = None
 
     def close(self) -> None:
@@ -237,6 +241,9 @@ class _Worker:
 
         Raise PhotoError, DecoderCrashedError for a dead process.
         """
+        if not self._ffmpeg and is_heic_name(path) and _has_ffmpeg():
+            self._ffmpeg = True
+            self.end()  # a process can load it only when it starts
         fd = open_file(path, root)
         try:
             try:
@@ -287,7 +294,7 @@ class _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
             target=serve,
-            args=(theirs, self._memory_mb, os.getpid(), self._settings),
+            args=(theirs, self._memory_mb, os.getpid(), self._settings, self._ffmpeg),
             name="tagger-decode",
             daemon=True,
         )
@@ -319,6 +326,12 @@ class _Worker:
         process.kill()
         process.join()
         return process.exitcode
+
+
+@functools.cache
+def _has_ffmpeg() -> bool:
+    """Whether PyAV is installed, by which FFmpeg decodes HEIC."""
+    return importlib.util.find_spec("av") is not None
 
 
 AHEAD = 8

@@ -15,9 +15,13 @@ from PIL import Image, ImageCms
 
 from tagger.decode.opening import draft, is_raw, load, open_image, open_photo, raw_preview
 from tagger.decode.pixels import LARGE, STRIP, brightest, from_deep, is_deep, reduced, to_rgb, turn
+from tagger.records import PhotoFacts
 
 MAX_SIDE = 2048
 """The most that can be asked for: so much fits an answer."""
+
+_ENDS_LEFT, _ENDS_AT_TOP = (2, 3, 6, 7), (3, 4, 7, 8)
+"""With which orientations the end of a stored row or column is at the left, or at the top."""
 
 
 def view(
@@ -37,10 +41,13 @@ def view(
     with open_photo(path, fd) as file:
         source = raw_preview(path, file)[0] if is_raw(path, file) else file
         with open_image(source, path, max_pixels) as (image, facts):
-            return np.asarray(turn(_seen(image, source, side, square), facts.orientation))
+            seen = _seen(image, source, side, square, facts)
+            return np.asarray(turn(seen, facts.orientation))
 
 
-def _seen(image: Image.Image, source: BinaryIO, side: int, square: bool) -> Image.Image:
+def _seen(
+    image: Image.Image, source: BinaryIO, side: int, square: bool, facts: PhotoFacts
+) -> Image.Image:
     """Return the picture as RGB in its final size, still to be turned."""
     width, height = image.size
     scale = min(1.0, side / (min(width, height) if square else max(width, height)))
@@ -48,7 +55,10 @@ def _seen(image: Image.Image, source: BinaryIO, side: int, square: bool) -> Imag
     draft(image, min(wanted), whole=not square)
     width, height = image.size
     profile, mode = image.info.get("icc_profile"), image.mode
-    image = load(image, source, min(wanted))
+    loaded = load(image, source, min(wanted), facts)
+    # Of a HEIC file libheif, and so all sizes here, take the picture as turned already.
+    turned = loaded.orientation if image.format == "HEIF" else 1
+    image = turn(loaded.image, turned)
     if square:
         short = min(image.size)
         left, top = (image.width - short) // 2, (image.height - short) // 2
@@ -57,9 +67,12 @@ def _seen(image: Image.Image, source: BinaryIO, side: int, square: bool) -> Imag
         width, height = image.size
     if image.width * image.height > LARGE:
         image = reduced(image, min(wanted))
-    # What was left over at the end of a side has become a whole pixel.
+    # What was left over at the end of a side has become a whole pixel; that may be turned by now.
     factor = round(width / image.width)
-    box = (0.0, 0.0, width / factor, height / factor)
+    wide, high = width / factor, height / factor
+    x = image.width - wide if turned in _ENDS_LEFT else 0.0
+    y = image.height - high if turned in _ENDS_AT_TOP else 0.0
+    box = (x, y, x + wide, y + high)
     limit = brightest(image, mode) if is_deep(image) else None
     image = _simple(image)
     if (image.width, image.height) != wanted:

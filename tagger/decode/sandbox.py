@@ -86,7 +86,11 @@ _CODECS = (
 
 
 def serve(
-    pipe: Connection, memory_mb: int, parent: int, settings: tuple[CropSpec, int, bool, ExtraViews]
+    pipe: Connection,
+    memory_mb: int,
+    parent: int,
+    settings: tuple[CropSpec, int, bool, ExtraViews],
+    ffmpeg: bool = False,
 ) -> None:
     """Say READY, then answer each path (:func:`os.fsencode`) that comes, until the pipe ends.
 
@@ -97,11 +101,11 @@ def serve(
     :func:`tagger.decode.preview.view`.
 
     ``settings`` are the spec, the limit in pixels, whether end crops are wanted, and what
-    further networks want.
+    further networks want. ``ffmpeg``: HEIC photos will come.
     """
     photos = socket.socket(fileno=os.dup(pipe.fileno()))
     leave_tracker()
-    missing = confine(memory_mb, parent)
+    missing = confine(memory_mb, parent, ffmpeg=ffmpeg)
     from tagger.decode.opening import decode
     from tagger.decode.preview import view
     from tagger.decode.protocol import pack, pack_view
@@ -161,7 +165,7 @@ def leave_tracker() -> None:
         tracker._fd = None
 
 
-def confine(memory_mb: int, parent: int) -> list[str]:
+def confine(memory_mb: int, parent: int, *, ffmpeg: bool = False) -> list[str]:
     """Give up, for this process, all that opening photos does not need.
 
     ``parent`` is the process that it must not outlive. Return what could not be done here, in
@@ -191,7 +195,7 @@ def confine(memory_mb: int, parent: int) -> list[str]:
         resource.setrlimit(resource.RLIMIT_NPROC, (_MAX_TASKS, _MAX_TASKS))
     else:
         attempt(NETWORK, libc.unshare(_CLONE_NEWNET) == 0 or _alone())
-    preload()
+    preload(ffmpeg=ffmpeg)
     _limit_memory(memory_mb)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -211,7 +215,7 @@ def _alone() -> bool:
     return names <= {b"lo"}
 
 
-def preload() -> None:
+def preload(*, ffmpeg: bool = False) -> None:
     """Load, while files can be opened, all that opening photos may need of the system."""
     # Threads of it would be no use, and Landlock holds for those only that are started later.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -220,6 +224,8 @@ def preload() -> None:
     for codec in _CODECS:
         codecs.lookup(codec)
     locale.getpreferredencoding(False)
+    if ffmpeg:
+        importlib.import_module("tagger.decode.heic").load_ffmpeg()
 
 
 def _limit_memory(memory_mb: int) -> None:

@@ -247,17 +247,19 @@ class Lookup(Database):
         *,
         scenes: str | None,
         detector: str | None,
+        subjects: str | None = None,
         refused: Collection[str] = (),
         picture: bool = False,
     ) -> list[PhotoRow]:
-        """Return classified photos that the network ``scenes``, or ``detector``, has not looked at.
+        """Return classified photos that one of the networks named has not looked at.
 
-        Both are model ids, None where there is no such network; in fp32 or in int8 is the same,
-        but what those with the ids ``refused`` said, of subjects too, does not count. With
-        ``picture`` also those without a hash of their picture. By id, those above ``after_id``.
+        ``scenes``, ``detector`` and ``subjects`` are model ids, None where none is asked for; in
+        fp32 or in int8 is the same, but what those with the ids ``refused`` said, of subjects too,
+        does not count. With ``picture`` also those without a hash of their picture. By id, those
+        above ``after_id``.
         """
         found: dict[int, PhotoRow] = {}
-        for column, seen_by in self._others(scenes, detector, refused, picture):
+        for column, seen_by in self._others(subjects, scenes, detector, refused, picture):
             rows = self._rows(
                 "SELECT p.* FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"  # noqa: S608
                 f" WHERE r.{column} IS ? AND r.photo_id > ?"
@@ -272,11 +274,12 @@ class Lookup(Database):
         *,
         scenes: str | None,
         detector: str | None,
+        subjects: str | None = None,
         refused: Collection[str] = (),
         picture: bool = False,
     ) -> int:
         """Return how many photos :meth:`lacking` gives in all."""
-        others = self._others(scenes, detector, refused, picture)
+        others = self._others(subjects, scenes, detector, refused, picture)
         ids = " UNION ".join(
             f"SELECT photo_id FROM predictions WHERE {column} IS ?"  # noqa: S608
             for column, _ in others
@@ -291,17 +294,24 @@ class Lookup(Database):
         return int(rows[0]["n"])
 
     def _others(
-        self, scenes: str | None, detector: str | None, refused: Collection[str], picture: bool
+        self,
+        subjects: str | None,
+        scenes: str | None,
+        detector: str | None,
+        refused: Collection[str],
+        picture: bool,
     ) -> list[tuple[str, str | None]]:
         """Return by column all that it says but the network asked for; few steps in its index."""
         found: list[tuple[str, str | None]] = [("model_id", one) for one in refused]
         if picture:
             found.append(("picture_hash", None))
-        for column, wanted in (("scenes_id", scenes), ("detector_id", detector)):
+        columns = (("model_id", subjects), ("scenes_id", scenes), ("detector_id", detector))
+        for column, wanted in columns:
             if wanted is None:
                 continue
             seen_by: str | None = ""
-            found.append((column, None))
+            if column != "model_id":  # every photo was seen by one of subjects
+                found.append((column, None))
             while seen_by is not None:
                 [row] = self._rows(
                     f"SELECT min({column}) AS least FROM predictions WHERE {column} > ?",  # noqa: S608

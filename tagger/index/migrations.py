@@ -315,6 +315,13 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         ALTER TABLE groups ADD COLUMN kept INTEGER;
         """,
     ),
+    (
+        # A photo that another network of subjects has seen is looked at again, too.
+        "0014_seen_by_subjects",
+        """
+        CREATE INDEX predictions_model ON predictions (model_id);
+        """,
+    ),
 )
 
 

@@ -90,7 +90,8 @@ class Chooser:
     categories are labels of their own. ``calibration`` and ``fusion`` replace the shipped ones.
     Raise ConfigError when the configuration does not fit the vocabulary.
 
-    ``config_hash`` changes whenever the same evidence may give other tags or keywords.
+    ``config_hash`` changes whenever the same evidence may give other tags or keywords;
+    ``class_count`` is that of the subjects' network.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Chooser:
         fusion: FusionCalibration | None = None,
     ) -> None:
         class_count, categories, scenes = outputs
+        self.class_count = class_count
         self._vocabulary = vocabulary
         self._config = config
         calibration = calibration or load_calibration(model_name)

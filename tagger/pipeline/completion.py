@@ -35,6 +35,7 @@ class Completion:
         self, context: Context, networks: Networks, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._context, self._clock = context, clock
+        self._subjects = networks.subjects.model_id
         self._scenes, self._detector = networks.ids
         self._refused = networks.refused
         self._last = self._skipped = 0
@@ -56,6 +57,7 @@ class Completion:
             rows = self._context.store.lacking(
                 self._last,
                 limit,
+                subjects=self._subjects,
                 scenes=self._scenes,
                 detector=self._detector,
                 refused=self._refused,
@@ -77,6 +79,7 @@ class Completion:
 
     def _count(self) -> int:
         return self._context.store.count_lacking(
+            subjects=self._subjects,
             scenes=self._scenes,
             detector=self._detector,
             refused=self._refused,

@@ -187,7 +187,7 @@ class LocalRecognition:
         if asked.former is None or asked.former.prediction.crop_hash != decoded.crop_hash:
             return None
         old = asked.former.prediction
-        if not asked.former.completes and old.model_id != self._networks.subjects.model_id:
+        if not asked.former.serves(self._networks.subjects.model_id):
             return None
         if old.model_id in self._networks.refused:
             return None

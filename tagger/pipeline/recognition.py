@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tagger.index.rows import StoredPrediction
 from tagger.pipeline.cluster_state import ClusterState
-from tagger.records import PhotoFacts
+from tagger.records import PhotoFacts, same_network
 
 if TYPE_CHECKING:
     from tagger.pipeline.networks import Networks
@@ -35,11 +35,16 @@ class Former:
     """What the index has of a photo from before.
 
     It serves again when the picture is the same. ``completes``: only networks that have not
-    looked at the photo are asked, whatever network of subjects did.
+    looked at the photo are asked, that of subjects in fp32 or in int8.
     """
 
     prediction: StoredPrediction
     completes: bool = False
+
+    def serves(self, present: str) -> bool:
+        """Whether it counts where the network of subjects with the id ``present`` looks now."""
+        seen_by = self.prediction.model_id
+        return same_network(seen_by, present) if self.completes else seen_by == present
 
 
 class Recognition(Protocol):

@@ -12,16 +12,24 @@ from tagger.pipeline.photo_lock import photo_locks
 from tagger.pipeline.rebuild import CHUNK
 from tagger.pipeline.tagging import Tagging
 from tagger.pipeline.write_options import keywords_hash, write_options
-from tagger.records import Candidate, Tag
+from tagger.records import Candidate, Tag, same_network
 
 log = logging.getLogger(__name__)
 
 
-def relabel(context: Context, tagging: Tagging, handle: Callable[[list[Candidate]], None]) -> int:
+def relabel(
+    context: Context,
+    tagging: Tagging,
+    handle: Callable[[list[Candidate]], None],
+    *,
+    subjects: str | None = None,
+) -> int:
     """Choose again, from stored predictions, the tags that come from other settings.
 
-    No photo is decoded. Where only the index is concerned it is changed at once, many
-    photos in a transaction; photos whose written keywords differ go to ``handle``.
+    Only what the network with the model id ``subjects`` said counts, if one is given: what other
+    ones saw may be of other classes, and is to be looked at anew. No photo is decoded. Where only
+    the index is concerned it is changed at once, many photos in a transaction; photos whose written
+    keywords differ go to ``handle``.
     Return how many photos were looked at.
     """
     store, seen, last = context.store, 0, 0
@@ -38,7 +46,7 @@ def relabel(context: Context, tagging: Tagging, handle: Callable[[list[Candidate
                 for row in store.stale(tagging.labels_hash, last, CHUNK)
                 if row.id <= rows[-1].id and row.path not in busy
             ]
-            _relabel(context, tagging, free, rewrite)
+            _relabel(context, tagging, free, rewrite, subjects)
         last = rows[-1].id
         # A changed keywords_hash is no change of the file: say that it is due.
         if due := [*busy, *(candidate.path for candidate in rewrite)]:
@@ -54,16 +62,14 @@ def _relabel(
     tagging: Tagging,
     rows: Sequence[PhotoRow],
     rewrite: list[Candidate],
+    subjects: str | None,
 ) -> None:
-    """Change the index where it alone is concerned; put the other photos into ``rewrite``.
-
-    ``has_rules``: rules have given tags to some photo.
-    """
+    """Change the index where it alone is concerned; put the other photos into ``rewrite``."""
     store, config = context.store, context.config
     only_index: list[tuple[int, tuple[Tag, ...] | None]] = []
     for row in rows:
         stored = store.prediction(row.id)
-        if stored is None:
+        if stored is None or not same_network(stored.model_id, subjects or stored.model_id):
             continue
         stones = store.tombstones(row.id) | tagging.companions.tombstones(row.id)
         try:

@@ -215,6 +215,9 @@ class Tagging:
 
     def _choose(self, one: Recognised, stones: frozenset[str]) -> tuple[Tag, ...]:
         evidence = Evidence.from_bytes(one.prediction.evidence)
+        if evidence.subjects is not None and evidence.class_count != self.chooser.class_count:
+            # Of a network with other classes, which is about to be looked at anew.
+            evidence = replace(evidence, subjects=None)
         chosen = self.chooser.choose(evidence, one.facts.kinds)
         chosen = self.taught.added(chosen, one.prediction, evidence)
         if one.job.row is not None:

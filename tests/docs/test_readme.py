@@ -160,6 +160,10 @@ ELSEWHERE = (
         ),
         ("copies of photos", "tests/end_to_end/test_duplicates.py"),
     )
+    | dict.fromkeys(
+        ("tagger model try NAME", "tagger model use NAME", "tagger model use --back"),
+        ("another network", "tests/unit/cli/test_model_trial.py"),
+    )
 )
 """What a command needs that is not here, and where it is run instead."""
 

@@ -18,6 +18,7 @@ from tagger.text.messages import gettext, noop
 from tagger.web import inbox, library
 from tagger.web.routes.api import MAX_PAGE, no_photo, query_text, whole_number
 from tagger.web.routes.duplicates import add_duplicate_pages
+from tagger.web.routes.networks import add_network_pages
 from tagger.web.routes.teach import state_json
 from tagger.web.services import Services, Size
 from tagger.web.teaching import Teaching
@@ -126,6 +127,7 @@ def pages(services: Services, teaching: Teaching) -> Blueprint:
         return render_template("failures.html", failures=shown, count=len(rows))
 
     add_duplicate_pages(routes, services)
+    add_network_pages(routes, services)
 
     def _picture(photo_id: int, size: Size) -> Response:
         with services.reader() as reader:
