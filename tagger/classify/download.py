@@ -164,7 +164,13 @@ def _sole_writer(part: str) -> Iterator[BinaryIO]:
             alone = False
         if not alone:
             raise DownloadError(f"{part} is being downloaded already", "wait until that has ended")
-        yield file
+        try:
+            yield file
+        except BaseException:
+            if not os.fstat(file.fileno()).st_size:  # nothing that a next call could go on from
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(part)
+            raise
 
 
 def _fetch(address: str, file: BinaryIO, progress: Progress | None, timeout: float) -> None:

@@ -195,6 +195,7 @@ def test_nobody_listens(tmp_path):
     with pytest.raises(DownloadError, match="refused") as raised:
         fetch_weights(INFO, url, str(tmp_path))
     assert "check the network" in raised.value.remedy
+    assert os.listdir(tmp_path) == [], "no empty file that a next call would go on from"
 
 
 @pytest.mark.parametrize(
