@@ -159,7 +159,9 @@ def _typed(line: Shown, y: int, total: float) -> str:
 
 
 def _cut(text: str) -> str:
-    return escape(text if len(text) <= COLUMNS else text[: COLUMNS - 1] + "…")
+    """Return a line as wide as the screen; not every browser keeps spaces that stand together."""
+    line = text if len(text) <= COLUMNS else text[: COLUMNS - 1] + "…"
+    return escape(re.sub(r"^ +| {2,}", lambda found: "\u00a0" * len(found[0]), line))
 
 
 def _appears(at: float, total: float) -> str:
