@@ -37,7 +37,8 @@ import sys
 
 from tagger.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that open photos import this file
+    sys.exit(main())
 """
 CONTROL = """Package: tagger
 Version: {version}
@@ -80,7 +81,9 @@ class Target:
         return f"{base}-1~deb{SUITES[self.suite][0]}u1"
 
 
-def build_package(target: Target, wheel: Path, to: Path, base: str, date: int) -> Path:
+def build_package(
+    target: Target, wheel: Path, to: Path, base: str, date: int, compression: str = "xz"
+) -> Path:
     """Build one package into the folder ``to``; return its path."""
     version = target.version(base)
     with tempfile.TemporaryDirectory(prefix="tagger-deb-") as name:
@@ -92,7 +95,14 @@ def build_package(target: Target, wheel: Path, to: Path, base: str, date: int) -
         for path in [*root.rglob("*"), root]:
             os.utime(path, (date, date), follow_symlinks=False)
         path = to / f"tagger_{version}_{target.architecture}.deb"
-        words = ["dpkg-deb", "--root-owner-group", "-Zxz", "-z6", "--build", str(root), str(path)]
+        words = [
+            "dpkg-deb",
+            "--root-owner-group",
+            f"-Z{compression}",
+            "--build",
+            str(root),
+            str(path),
+        ]
         environ = os.environ | {"SOURCE_DATE_EPOCH": str(date)}
         subprocess.run(words, check=True, env=environ, stdout=subprocess.DEVNULL)
     return path
@@ -194,6 +204,7 @@ def main() -> int:
     parser.add_argument("--suite", choices=SUITES, action="append", help="default: all")
     parser.add_argument("--architecture", choices=MACHINES, action="append", help="default: all")
     parser.add_argument("--version", default=__version__, help="another version, for tests")
+    parser.add_argument("--compression", default="xz", choices=("xz", "none"), help="for tests")
     asked = parser.parse_args()
     asked.to.mkdir(parents=True, exist_ok=True)
     date = source_date(PROJECT)
@@ -202,7 +213,9 @@ def main() -> int:
         for suite in asked.suite or SUITES:
             for architecture in asked.architecture or MACHINES:
                 target = Target(suite, architecture)
-                made = build_package(target, wheel, asked.to, asked.version, date)
+                made = build_package(
+                    target, wheel, asked.to, asked.version, date, asked.compression
+                )
                 print(f"{made} ({made.stat().st_size / 1e6:.0f} MB)")
     return 0
 
