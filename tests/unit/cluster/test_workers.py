@@ -163,7 +163,10 @@ def test_decoding_is_confined_in_workers_as_well(config, cluster, home, scenes):
             assert (said["NoNewPrivs"], said["Seccomp"], int(said["CapEff"], 16)) == ("1", "2", 0)
 
 
-def test_a_killed_worker_and_a_sleeping_one_lose_and_blame_nothing(tmp_path, config, home, scenes):
+def test_a_killed_worker_and_a_sleeping_one_lose_and_blame_nothing(
+    tmp_path, config, home, scenes, monkeypatch
+):
+    monkeypatch.setattr("tagger.cluster.members.SILENT_SECONDS", 5.0)
     photos = [
         str(shutil.copy(scenes[number % len(scenes)], home.inbox / f"{number}.jpg"))
         for number in range(90)
