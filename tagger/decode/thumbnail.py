@@ -36,6 +36,8 @@ _FRAMES = 4
 """Borders in one another."""
 _EDGE = 3
 """Lines in which a bar ends; a resized edge is soft."""
+_SMALL = 64
+"""With fewer lines a bar ends in one: within three of them a white sky ends, too."""
 
 
 def thumbnail(image: Image.Image, orientation: int, limit: float | None) -> NDArray[np.uint8]:
@@ -101,7 +103,8 @@ def _bar(lines: NDArray[np.uint8]) -> int:
         if not len(inside):
             break  # it is all of one colour
         end = int(inside[0])
-        before, after = shares[max(end - _EDGE, 0) : end], shares[end : end + _EDGE]
+        edge = 1 if len(lines) < _SMALL else _EDGE
+        before, after = shares[max(end - edge, 0) : end], shares[end : end + edge]
         straight = before.max(initial=0) >= FLAT and after.min() <= PICTURE
         if not straight or end < 2:
             break

@@ -241,7 +241,11 @@ class Matcher:
             others = unpacked(other for _, _, other in seen)
             bits = np.array([pair[2] for pair, _, _ in seen])
             near = np.array([cosines.get(pair[:2], 0.0) for pair, _, _ in seen], np.float32)
-            for at in np.flatnonzero(same_by_hash(ones, others, bits, near)).tolist():
+            same = same_by_hash(ones, others, bits, near)
+            # Of a very small copy an edge is found elsewhere: one may be within the other.
+            left = np.flatnonzero(~same & (bits > CLOSE))
+            same[left] = same_by_view(ones[left], others[left])
+            for at in np.flatnonzero(same).tolist():
                 pair = seen[at][0]
                 found.append(self._match(pair[0], pair[1], pair[2] / 256))
         return found

@@ -63,6 +63,23 @@ def test_a_soft_sky_and_a_picture_of_one_colour_have_none():
     assert content(np.full((200, 256), 90, np.uint8)) == (0, 200, 0, 256)
 
 
+@pytest.mark.parametrize("share", [1, 0.12, 0.1, 0.08])
+def test_a_thing_that_stands_a_little_aslant_before_white_has_no_bars(share):
+    """Of a copy of 10 % its sides were bars, as they end within three lines of so few."""
+    image = Image.new("RGB", (450, 500), "white")
+    image.paste(scene(450, 500), mask=_aslant(image.size))
+    width, height = round(450 * share), round(500 * share)
+    grey = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS).convert("L"))
+    assert content(grey) == (0, height, 0, width)
+
+
+def _aslant(size: tuple[int, int]) -> Image.Image:
+    mask = Image.new("L", size)
+    corners = [(80, 0), (320, 0), (360, size[1]), (120, size[1])]
+    ImageDraw.Draw(mask).polygon(corners, fill=255)
+    return mask
+
+
 def test_a_picture_that_would_be_nearly_nothing_keeps_its_bars():
     image = Image.new("L", (256, 256), 0)
     image.paste(scene(256, 12).convert("L"), (0, 120))
