@@ -21,6 +21,7 @@ from tagger.index.reader import open_reader
 from tagger.library.daemon_status import read_status
 from tagger.library.found import FoundLabels, found_since
 from tagger.system.logs import printable
+from tagger.text.error_texts import in_language
 from tagger.text.messages import gettext, ngettext
 
 START_SECONDS = 900.0
@@ -52,7 +53,10 @@ def tag_first(place: str, count: int, *, runs: bool) -> None:
         except KeyboardInterrupt:
             found = _found(config.state_dir, began)
     if problem := read_status(config.state_dir).problem:
-        click.echo(gettext("Note: %(text)s", text=printable(problem)))
+        said = "; ".join(map(in_language, problem.split("; ")))
+        click.echo(gettext("Note: %(text)s", text=printable(said)))
+        if not (found.photos or found.failed):
+            return
     for line in summary(found, f"tagger --config {shlex.quote(place)}"):
         click.echo(line)
 

@@ -56,3 +56,20 @@ def test_first_photos_are_tagged_at_the_end_of_init(home, scenes, demo_weights):
     assert "The page is then at http://127.0.0.1:5000/" in shown and "█" in shown
     assert load_config(str(place)).web.enabled
     assert list(home.inbox.glob("*.xmp")), "tags were written"
+
+
+def test_without_weights_and_network_init_says_so_and_ends(home, scenes, tmp_path_factory):
+    import sys
+
+    shutil.copy2(scenes[0], home.inbox)
+    place = home.folder / "new" / "config.yaml"
+    command = [sys.executable, "-m", "tagger", "--config", str(place), "init", "--yes"]
+    environ = home.environ() | {
+        "TERM": "dumb",
+        "TAGGER_MODEL_DIR": str(tmp_path_factory.mktemp("none")),
+        "TAGGER_MODEL_URL": "http://127.0.0.1:9/",
+        "XDG_STATE_HOME": str(home.folder / "xdg"),
+    }
+    shown = at_a_terminal([*command, str(home.inbox)], [], environ)
+    assert "Note: no weights of resnet18 found" in shown and "tagger model download" in shown
+    assert "No new photos" not in shown and "Start tagging with:" in shown
