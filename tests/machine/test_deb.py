@@ -56,8 +56,11 @@ def packages(suite: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_lintian_finds_no_errors(packages):
     if not shutil.which("lintian"):
         pytest.skip("apt-get install lintian")
+    # The test's packages alone are not compressed.
+    passed = "uses-no-compression-for-control-tarball,uses-no-compression-for-data-tarball"
+    words = ["lintian", "--fail-on", "error", "--allow-root", "--suppress-tags", passed]
     done = subprocess.run(
-        ["lintian", "--fail-on", "error", "--allow-root", packages[NOW]],
+        [*words, packages[NOW]],
         capture_output=True,
         check=False,
         text=True,
