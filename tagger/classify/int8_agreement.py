@@ -11,7 +11,9 @@ The counts stand in ``….int8-agreement.json`` beside the int8 version.
 
 from __future__ import annotations
 
+import fcntl
 import math
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
@@ -148,7 +150,14 @@ def read_agreement(network: FullNetwork, record: Int8Record) -> Agreement:
 
 def write_agreement(network: FullNetwork, agreement: Agreement) -> None:
     """Keep the counts. Raise OSError."""
-    write_json(_path(network), asdict(agreement))
+    path = _path(network)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # The daemon counts while `tagger model optimize` begins anew.
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        write_json(path, asdict(agreement))
+    finally:
+        os.close(folder)
 
 
 def _path(network: FullNetwork) -> str:

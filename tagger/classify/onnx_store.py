@@ -189,6 +189,8 @@ def sole_writer(folder: str) -> Iterator[None]:
     with open(os.path.join(folder, "convert.lock"), "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in os.listdir(folder):
+            if "-agreement.json" in name:
+                continue  # a daemon may be writing it
             if KEY.match(name) and name.endswith(".part"):
                 os.unlink(os.path.join(folder, name))
             elif name.startswith(SCRATCH):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -95,6 +96,15 @@ def test_counts_survive_a_restart_but_not_another_version(full, tmp_path):
     assert read_agreement(full, RECORD) == found
     other = Int8Record("key", "cpu", 2, 9.0, 3.0, "another file")
     assert read_agreement(full, other) == Agreement("another file")
+
+
+def test_daemon_and_command_may_write_at_once(full, tmp_path):
+    """`tagger model optimize` failed when the daemon wrote its counts at the same moment."""
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(write_agreement, full, counts(40, 41)) for _ in range(400)]
+    assert [one.exception() for one in made] == [None] * len(made)
+    assert read_agreement(full, RECORD) == counts(40, 41)
+    assert [path.name for path in tmp_path.iterdir()] == ["net.int8-agreement.json"]
 
 
 @pytest.mark.parametrize(
