@@ -35,7 +35,8 @@ TICK_SECONDS = 1.0
 CONNECT_SECONDS, RETRY_SECONDS = 5.0, 5.0
 ANSWER_SECONDS = 10.0
 """A scheduler that does not answer for so long is lost."""
-GREET_SECONDS = 600.0
+GREET_SECONDS, GREETED_SECONDS = 600.0, 60.0
+"""So long a greeting may take, with weights to send; and so long photos wait for it."""
 AGAIN_SECONDS = 60.0
 """A worker that was refused is greeted again."""
 GRACE_SECONDS = 10.0
@@ -195,6 +196,7 @@ class Coordinator:
     def _drop(self, member: Member) -> None:
         """Forget a worker that is gone; its photos go to others."""
         self._members.pop(member.address, None)
+        member.stop_greeting()
         for task in list(member.tasks):
             self._waiting.again(member.leave(task, lost=True))
             task.stop()
@@ -202,7 +204,10 @@ class Coordinator:
     def _greet(self, member: Member) -> None:
         if self._work is not None and self._greeting is not None:
             member.greeted_at = time.monotonic()
-            self._start(self._greeted(member, self._greeting, self._work))
+            member.stop_greeting()
+            member.stop_greeting = self._start(
+                self._greeted(member, self._greeting, self._work)
+            ).cancel
 
     async def _greeted(self, member: Member, greeting: Greeting, work: Work) -> None:
         try:
@@ -267,7 +272,7 @@ class Coordinator:
         if self._work is None or (self._client is None and self._problem is not None):
             return 0.0
         states = {one.state for one in self._members.values()}
-        return GREET_SECONDS if "greeted" in states else 0.0 if states else GRACE_SECONDS
+        return GREETED_SECONDS if "greeted" in states else 0.0 if states else GRACE_SECONDS
 
     def _looked_here(self) -> None:
         self._in_work_here -= 1

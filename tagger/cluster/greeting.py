@@ -31,6 +31,10 @@ class Greeting:
         Raise what the worker, or the connection to it, raises.
         """
         data = offer.to_bytes()
+        said = await self._ask(member, data)
+        if not said.get("missing"):
+            return str(said.get("problem", ""))
+        # One that dies meanwhile holds nobody up for long: its greeting is ended.
         async with self._hosts.setdefault(member.host, asyncio.Lock()):
             said = await self._ask(member, data)
             for digest in said.get("missing", ()):

@@ -87,6 +87,7 @@ class Member:
         self.tasks: set[Task] = set()
         self.photos = self.unseen = 0
         self.greeted_at = now
+        self.stop_greeting: Callable[[], object] = lambda: None
         self._heard: tuple[float, float] = (-1.0, now)
         self._done: deque[tuple[float, int]] = deque()
 
