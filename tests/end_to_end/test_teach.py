@@ -244,7 +244,7 @@ def test_questions_are_asked_on_the_command_line(home, library):
         check=True,
     )
     assert "Is this Mimi? y: yes, n: no, s: skip, q: quit" in done.stdout
-    assert "3 answers." in done.stdout
+    assert "Answers: 3." in done.stdout
     asked = re.findall(re.escape(str(home.inbox)) + r"/[^/\n]*\.jpg", done.stdout)
     assert len(set(asked)) == len(asked) == 4
     home.once()
