@@ -43,21 +43,24 @@ class Shot(NamedTuple):
 
 def stack_key(path: str) -> tuple[str, str]:
     """Return the folder and the name that all files of one shot have in common."""
-    folder, name = os.path.split(path)
-    stem = os.path.splitext(name)[0]
-    stem = _VERSION.sub("", stem) or stem
+    folder, stem = _stem(path)
     match = _APPLE.match(stem)
     return folder, ((match[1] + match[3]) if match else stem).casefold()
 
 
 def beginnings(path: str) -> list[str]:
     """Return how the paths of all files of one :func:`stack_key` begin; no digit follows."""
-    folder, name = os.path.split(path)
-    stem = os.path.splitext(name)[0]
-    stem = _VERSION.sub("", stem) or stem
+    folder, stem = _stem(path)
     match = _APPLE.match(stem)
     stems = [match[1] + letter + match[3] for letter in ("", "E", "O")] if match else [stem]
     return [os.path.join(folder, one) for one in dict.fromkeys([stem, *stems])]
+
+
+def _stem(path: str) -> tuple[str, str]:
+    """Return the folder of a file, and its name without the ending and what marks a version."""
+    folder, name = os.path.split(path)
+    stem = os.path.splitext(name)[0]
+    return folder, _VERSION.sub("", stem) or stem
 
 
 def is_raw_name(path: str) -> bool:
@@ -113,15 +116,19 @@ def seconds_of(taken_at: str) -> float | None:
         return None
 
 
-def chains(shots: Iterable[Shot], most: float = SERIES_SECONDS) -> list[list[Shot]]:
-    """Return shots of one camera by time, parted where none was taken for ``most`` seconds."""
+def _timed(shots: Iterable[Shot]) -> list[tuple[float, Shot]]:
+    """Return the shots of which the time is known, with it in seconds, by time."""
     timed = [
         (seconds, shot) for shot in shots if (seconds := seconds_of(shot.taken_at)) is not None
     ]
-    timed.sort(key=lambda one: (one[0], one[1].path))
+    return sorted(timed, key=lambda one: (one[0], one[1].path))
+
+
+def chains(shots: Iterable[Shot], most: float = SERIES_SECONDS) -> list[list[Shot]]:
+    """Return shots of one camera by time, parted where none was taken for ``most`` seconds."""
     found: list[list[Shot]] = []
     last = -math.inf
-    for now, shot in timed:
+    for now, shot in _timed(shots):
         if now - last > most:
             found.append([])
         found[-1].append(shot)
@@ -134,13 +141,9 @@ def series_of(shots: Iterable[Shot], cosine: Callable[[int, int], float]) -> lis
 
     ``cosine`` is of the features of two photos, by id.
     """
-    timed = [
-        (seconds, shot) for shot in shots if (seconds := seconds_of(shot.taken_at)) is not None
-    ]
-    timed.sort(key=lambda one: (one[0], one[1].path))
     running: list[list[tuple[float, Shot]]] = []
     done: list[list[tuple[float, Shot]]] = []
-    for now, shot in timed:
+    for now, shot in _timed(shots):
         still = [series for series in running if now - series[-1][0] <= SERIES_SECONDS]
         done += [series for series in running if series not in still]
         running = still

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -21,6 +19,7 @@ from tagger.classify.loader import ready_network
 from tagger.classify.torch_installed import torch_installed
 from tagger.classify.weights import find_weights
 from tagger.cli.common import ask_path, config_or_default, read_config
+from tagger.cli.daemon_process import start_daemon, stop_daemon, tagger_command
 from tagger.config.schema import NO_MODEL, Config, ModelConfig
 from tagger.errors import (
     DownloadError,
@@ -146,23 +145,14 @@ def _write_config(folder: str, inbox: str, weights: tuple[str, str | None], own:
 def _daemon(config_path: str, folder: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run the daemon in a process of its own; stop it at the end and say how long that took."""
     with open(os.path.join(folder, "daemon.log"), "wb") as log:
-        process = subprocess.Popen(_tagger(config_path, "run"), stderr=log, stdout=log)
+        process = start_daemon(config_path, log)
     try:
         yield process
     finally:
         started = time.monotonic()
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop_daemon(process, STOP_SECONDS)
         seconds = number(time.monotonic() - started, 1)
         click.echo("\n" + gettext("Stopped the daemon in %(seconds)s s.", seconds=seconds))
-
-
-def _tagger(config_path: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tagger", "--config", config_path, *arguments]
 
 
 def _wait_for_start(daemon: subprocess.Popen[bytes], state_dir: str, folder: str) -> None:
@@ -232,7 +222,7 @@ def _query(config_path: str, label: str) -> None:
     command = f"tagger --config {config_path} query {label!r}"
     click.echo(f"\n$ {command}")
     result = subprocess.run(
-        _tagger(config_path, "query", label), capture_output=True, check=False, timeout=60
+        tagger_command(config_path, "query", label), capture_output=True, check=False, timeout=60
     )
     click.echo(
         printable(os.fsdecode(result.stdout).replace("\n", "\0")).replace("\\x00", "\n"), nl=False

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 
 import click
 
+from tagger.cli.daemon_process import start_daemon, stop_daemon
 from tagger.cli.summary import summary
 from tagger.config.loader import load_config
 from tagger.errors import StateError
@@ -65,8 +64,7 @@ def tag_first(place: str, count: int, *, runs: bool) -> None:
 def _daemon(place: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run the daemon in a process of its own, for a while."""
     with tempfile.TemporaryFile() as log:
-        command = [sys.executable, "-m", "tagger", "--config", place, "run"]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = start_daemon(place, log)
         try:
             yield process
             if process.poll() not in (None, 0):
@@ -74,12 +72,7 @@ def _daemon(place: str) -> Iterator[subprocess.Popen[bytes]]:
                 for line in log.read().decode(errors="replace").splitlines()[-3:]:
                     click.echo(f"  {printable(line)}")
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop_daemon(process, STOP_SECONDS)
 
 
 def _wait(
