@@ -21,13 +21,17 @@ Source = Literal["model", "user", "rule", "taught"]
 """Where a tag comes from: the networks, the user himself, his rules or his examples."""
 
 
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+
+
 def clamped(number: int) -> int:
     """Return the whole number of 64 bits, with a sign, that is nearest to ``number``."""
-    return min(max(number, -(1 << 63)), (1 << 63) - 1)
+    if _LEAST <= number <= _MOST:  # nearly always: asked three times for every file of a rescan
+        return number
+    return min(max(number, _LEAST), _MOST)
 
 
-@dataclass(frozen=True, slots=True)
-class FileStat:
+class FileStat(NamedTuple):
     """What tells one version of a file from another.
 
     ``size`` in bytes, ``mtime_ns`` in nanoseconds since the epoch; a date before 1677 or
@@ -35,6 +39,8 @@ class FileStat:
     on file systems whose inode numbers do not survive a remount. ``ctime_ns`` is when anything
     of the file was changed last, which no program can set; 0 where that is not known.
     """
+
+    # A NamedTuple: two are made for every file of a rescan.
 
     size: int
     mtime_ns: int
@@ -84,8 +90,8 @@ class FileStat:
         A program may change it and put its date back, which only the ctime tells; but so does
         every change of rights, name or links. So a touched file may still be the same version.
         """
-        unknown = 0 in (self.ctime_ns, other.ctime_ns)
-        return self.same_version(other) and (unknown or self.ctime_ns == other.ctime_ns)
+        same = self.ctime_ns == other.ctime_ns or not self.ctime_ns or not other.ctime_ns
+        return same and self.same_version(other)
 
 
 @dataclass(frozen=True, slots=True)

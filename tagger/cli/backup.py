@@ -8,8 +8,8 @@ import click
 
 from tagger.cli.common import ask_path, read_config
 from tagger.index.reader import open_reader
-from tagger.system.logs import printable
 from tagger.text.messages import ngettext
+from tagger.text.printable import printable
 
 
 @click.command("backup")

@@ -29,9 +29,9 @@ from tagger.library.serialize import (
     top_json,
 )
 from tagger.paths import is_model_path
-from tagger.system.logs import printable
 from tagger.system.process import cores
 from tagger.text.messages import gettext
+from tagger.text.printable import printable
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine

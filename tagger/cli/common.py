@@ -14,8 +14,8 @@ from tagger.config.loader import config_places, find_config, load_config
 from tagger.config.schema import Config
 from tagger.errors import ConfigError
 from tagger.system.known_paths import known_path
-from tagger.system.logs import ascii_json, printable
 from tagger.text.messages import gettext
+from tagger.text.printable import ascii_json, printable
 
 if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary

@@ -45,7 +45,7 @@ def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) 
     from tagger.cli.common import config_or_default, vocabulary
     from tagger.config.schema import Config
     from tagger.errors import TaggerError
-    from tagger.system.logs import printable
+    from tagger.text.printable import printable
 
     root = ctx.find_root()
     if not isinstance(root.obj, str):  # no command has been called

@@ -10,8 +10,8 @@ from tagger.cli.common import read_config
 from tagger.config.loader import old_keys
 from tagger.library.rules.check import check_rules
 from tagger.pipeline.preflight import check_config, config_warnings
-from tagger.system.logs import printable
 from tagger.text.messages import gettext
+from tagger.text.printable import printable
 
 
 @click.group("config")

@@ -6,7 +6,7 @@ import click
 
 from tagger.cli.common import ask_known, read_config
 from tagger.system.control_socket import send_command
-from tagger.system.logs import printable
+from tagger.text.printable import printable
 
 
 @click.command("pause")

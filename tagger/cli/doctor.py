@@ -10,8 +10,8 @@ import click
 
 from tagger.cli.common import json_option, print_json
 from tagger.cli.terminal import raw
-from tagger.system.logs import printable
 from tagger.text.messages import gettext, ngettext, noop
+from tagger.text.printable import printable
 
 _MARKS = {
     "ok": (noop("ok"), "green"),

@@ -26,9 +26,9 @@ from tagger.cli.terminal import is_terminal, raw
 from tagger.errors import ConfigError, StateError, TaggerError
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
-from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext, ngettext
+from tagger.text.printable import printable
 
 if TYPE_CHECKING:
     from tagger.config.schema import Config

@@ -23,8 +23,8 @@ from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.reader import Found
 from tagger.paths import OWN_PREFIX, is_inside
 from tagger.system.files import open_photo, unreadable
-from tagger.system.logs import printable
 from tagger.system.open_beneath import NOREPLACE, Folder
+from tagger.text.printable import printable
 
 Place = tuple[str, str]
 """A photo's path, and the watched folder that it is in."""

@@ -11,9 +11,9 @@ from tagger.errors import StateError
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.library.serialize import failure_json
-from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext, ngettext
+from tagger.text.printable import printable
 
 
 @click.command("failures")

@@ -33,8 +33,8 @@ from tagger.cli.speech import in_words
 from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
 from tagger.paths import is_model_path
-from tagger.system.logs import printable
 from tagger.text.messages import gettext, noop
+from tagger.text.printable import printable
 
 MOST_PHOTOS = 1000
 """That int8 is judged by."""

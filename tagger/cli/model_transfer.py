@@ -17,8 +17,8 @@ from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import ModelError, WeightsNotFoundError
 from tagger.paths import is_model_path
 from tagger.system.files import move_into_place
-from tagger.system.logs import printable
 from tagger.text.messages import gettext
+from tagger.text.printable import printable
 
 NETWORK = ".onnx"
 

@@ -34,10 +34,10 @@ from tagger.library.network_trial import (
 from tagger.paths import is_model_path
 from tagger.system.control_socket import send_command
 from tagger.system.files import replace_atomically
-from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext
 from tagger.text.parsing import parse_json
+from tagger.text.printable import printable
 
 PHOTOS, SHOWN = 100, 20
 """Photos that are looked at, and that are told of, unless more are asked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -27,9 +27,6 @@ from tagger.index.reader import open_reader
 from tagger.library.search import known_names, with_likeness
 from tagger.library.serialize import facts_json, located, tags_json
 from tagger.text.messages import gettext, ngettext
-
-if TYPE_CHECKING:
-    pass
 
 
 class _Moment(click.ParamType[str]):
@@ -178,7 +175,7 @@ def _check_one_output(wanted: Mapping[str, object]) -> None:
 def _export(photos: list[tuple[str, str]], copy_to: str | None, link_to: str | None) -> int:
     """Copy, link or open photos, and say so; return the exit code."""
     from tagger.cli.export import copy_photos, link_photos, open_photos
-    from tagger.system.logs import printable
+    from tagger.text.printable import printable
 
     if not (copy_to or link_to):
         if photos:

@@ -26,9 +26,9 @@ from tagger.errors import ConfigError, PhotoError, RuleError, StateError, Tagger
 from tagger.index.reader import Reader, open_reader
 from tagger.index.store import Store
 from tagger.pipeline.preflight import check_config
-from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext, ngettext, number
+from tagger.text.printable import printable
 
 if TYPE_CHECKING:
     from tagger.config.rule import Rule

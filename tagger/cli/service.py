@@ -12,8 +12,8 @@ from tagger.cli.common import read_config
 from tagger.cli.speech import agreed, in_words
 from tagger.errors import ConfigError
 from tagger.pipeline.preflight import check_config
-from tagger.system.logs import printable
 from tagger.text.messages import gettext
+from tagger.text.printable import printable
 
 if TYPE_CHECKING:
     from tagger.service.plan import Plan

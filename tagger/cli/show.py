@@ -18,8 +18,8 @@ from tagger.config.schema import Config
 from tagger.errors import StateError
 from tagger.index.reader import Reader, open_reader
 from tagger.library.serialize import photo_json
-from tagger.system.logs import printable
 from tagger.text.messages import gettext
+from tagger.text.printable import printable
 
 
 @click.command("show")

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager
 import click
 
 from tagger.errors import TaggerError
-from tagger.text.error_texts import error_text
 from tagger.text.messages import (
     CATALOGUES,
     DOMAIN,
@@ -88,6 +87,8 @@ def _translated_option(parameter: click.Parameter) -> click.Parameter:
 
 def in_words(error: TaggerError) -> str:
     """Return what an error says, in the language that is spoken."""
+    from tagger.text.error_texts import error_text
+
     return error_text(error.message, error.remedy)
 
 

@@ -15,8 +15,8 @@ from tagger.config.schema import Config
 from tagger.errors import TaggerError
 from tagger.library.daemon_status import ProgressSnapshot
 from tagger.library.status import status_json
-from tagger.system.logs import printable
 from tagger.text.messages import gettext, ngettext, noop, number
+from tagger.text.printable import printable
 
 WATCH_SECONDS = 2.0
 

@@ -10,8 +10,8 @@ from tagger.cli.common import ask_known, read_config
 from tagger.config.schema import Config
 from tagger.errors import ConfigError, StateError
 from tagger.index.store import Store
-from tagger.system.logs import printable
 from tagger.text.messages import gettext, number
+from tagger.text.printable import printable
 
 
 @click.command("take-over")

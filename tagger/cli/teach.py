@@ -23,9 +23,9 @@ from tagger.config.schema import Config
 from tagger.errors import StateError
 from tagger.index.store import Store
 from tagger.system.control_socket import send_command
-from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext, ngettext, noop
+from tagger.text.printable import printable
 
 if TYPE_CHECKING:
     from tagger.library.questions import Question, Questions

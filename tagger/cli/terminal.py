@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO, cast
 
-from tagger.system.logs import escaped, printable
+from tagger.text.printable import escaped, printable
 
 _EXACT = "tagger-exact"
 

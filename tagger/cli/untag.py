@@ -11,9 +11,9 @@ from tagger.cli.common import ask_known, json_option, print_json, read_config, w
 from tagger.cli.speech import in_words
 from tagger.errors import ConfigError, TaggerError
 from tagger.index.store import Store
-from tagger.system.logs import printable
 from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext
+from tagger.text.printable import printable
 
 
 @click.command("untag")

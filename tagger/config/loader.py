@@ -7,7 +7,6 @@ import os
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
@@ -50,7 +49,7 @@ def load_config(path: str) -> Config:
     ConfigError with *all* mistakes, one a line, each with its line and key.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = _read(path)
     except OSError as error:
         raise ConfigError(
             f"cannot read the config file {path}: {error.strerror}", "check the path and its rights"
@@ -81,10 +80,15 @@ def parse_config(text: str, path: str) -> Config:
 def old_keys(path: str) -> list[str]:
     """Return what the config file ``path`` calls as earlier versions did, with the new names."""
     try:
-        root = compose(Path(path).read_text(encoding="utf-8"), path)
+        root = compose(_read(path), path)
     except (OSError, UnicodeDecodeError, ConfigError):
         return []  # reading it as a config tells
     return [str(found) for found in take_up(root)] if root is not None else []
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 class _Binder:

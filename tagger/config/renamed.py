@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import yaml
 
 
-@dataclass(frozen=True, slots=True)
-class Renamed:
+class Renamed(NamedTuple):
     """A key that is called otherwise now; both as ``model.name``, without items of lists.
 
     ``gone`` is the version from which on the old one is unknown.
@@ -24,8 +23,7 @@ RENAMED: tuple[Renamed, ...] = ()
 """No key has been renamed yet. A new entry is all that a renaming needs, besides the schema."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """An old key in a file: where its name stands, and whether the new one stands there, too."""
 
     key: Renamed

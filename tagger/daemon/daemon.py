@@ -7,6 +7,7 @@ due. A reload stops the other two and starts them with the new config.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -161,6 +162,9 @@ class Daemon:
         with self._reporter.guarded():  # whoever waits for READY may read it
             self._reporter.heartbeat.write(self._status(session, "running", run), always=True)
         notifier.ready()
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
         try:
             while not lifecycle.pausing.is_set() and run.working:
                 now = time.monotonic()

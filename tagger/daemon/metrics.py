@@ -20,7 +20,7 @@ from tagger.daemon.metrics_server import serve
 from tagger.errors import StateError
 from tagger.library.daemon_status import STALE_SECONDS, DaemonStatus, ProgressSnapshot
 from tagger.records import Outcome, Tagged
-from tagger.system.logs import printable
+from tagger.text.printable import printable
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram

@@ -12,10 +12,10 @@ from tagger.daemon.metrics import Metrics
 from tagger.index.connection import concerns_index
 from tagger.library.daemon_status import DaemonStatus, ProgressSnapshot
 from tagger.system.files import SpareDescriptor
-from tagger.system.logs import printable
 from tagger.system.process import memory_mb
 from tagger.system.sd_notify import Notifier
 from tagger.system.state_dir import STATUS_NAME, write_heartbeat
+from tagger.text.printable import printable
 
 log = logging.getLogger(__name__)
 

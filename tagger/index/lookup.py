@@ -36,8 +36,8 @@ LEARN_SECONDS = 5.0
 
 _FORBIDDEN = PhotoForbiddenError.__name__
 _VERSION = (
-    "SELECT status, size, mtime_ns, inode, ctime_ns, sidecar_size, sidecar_mtime_ns,"
-    " sidecar_inode, sidecar_ctime_ns, keywords_hash, kind, retry_at"
+    "SELECT status IN ('missing', 'waiting'), size, mtime_ns, inode, ctime_ns, sidecar_size,"
+    " sidecar_mtime_ns, sidecar_inode, sidecar_ctime_ns, keywords_hash, kind, retry_at"
     " FROM photos LEFT JOIN failures ON photo_id = id WHERE path = ?"
 )
 
@@ -60,11 +60,13 @@ class Lookup(Database):
         """Whether nothing is to be done for this version of the photo and its sidecar."""
         # Asked for every photo of a rescan: no more is read than is needed.
         with self._lock:
-            row = self._db.execute(_VERSION, (os.fsencode(path),)).fetchone()
+            # Bytes are storable as they are.
+            found = sqlite3.Connection.execute(self._db, _VERSION, (os.fsencode(path),))
+            row = found.fetchone()
         if row is None:
             return False
-        status, size, mtime_ns, inode, ctime, *beside, kept, failed, due = row
-        if status in ("missing", "waiting"):
+        undone, size, mtime_ns, inode, ctime, *beside, kept, failed, due = row
+        if undone:
             return False
         known = file_stat(size, mtime_ns, inode, 0, ctime)
         if known is None or not stat.untouched(known):

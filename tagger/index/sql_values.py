@@ -11,8 +11,9 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tagger.records import clamped
 from tagger.text.unicode import well_formed
+
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
 
 def storable(value: Any) -> Any:
@@ -27,7 +28,7 @@ def storable(value: Any) -> Any:
     if kind is str:
         return well_formed(value)
     if kind is int:
-        return clamped(value)
+        return min(max(value, _LEAST), _MOST)
     if kind is float:
         return value if math.isfinite(value) else None
     if isinstance(value, bytes | bytearray | memoryview):
@@ -54,6 +55,8 @@ class Connection(sqlite3.Connection):
 def _storable(parameters: Sequence[Any] | Mapping[str, Any]) -> Any:
     if not parameters:
         return parameters
+    if type(parameters) is tuple:  # nearly always
+        return tuple(map(storable, parameters))
     if isinstance(parameters, Mapping):
         return {name: storable(value) for name, value in parameters.items()}
     return tuple(map(storable, parameters))

@@ -7,16 +7,15 @@ its features by network, so that it teaches on when the photo is gone.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING
 
-from tagger.taught import Example, TaughtLabel
-
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from tagger.taught import Example, TaughtLabel
 
 TAUGHT_NAME = "taught.sqlite3"
 """The file in the state directory."""
@@ -130,6 +129,8 @@ def rename_label(old: TaughtLabel, new: TaughtLabel) -> list[Statement]:
 
 def labels(db: sqlite3.Connection) -> tuple[TaughtLabel, ...]:
     """Return all labels, by name."""
+    from tagger.taught import TaughtLabel  # no query needs it: each start would pay for it
+
     rows = db.execute("SELECT path, synonyms FROM taught_labels ORDER BY label").fetchall()
     return tuple(TaughtLabel(tuple(json.loads(row[0])), tuple(json.loads(row[1]))) for row in rows)
 
@@ -139,6 +140,8 @@ def examples(db: sqlite3.Connection, model_id: str = "", label: str | None = Non
 
     In the order in which they were given.
     """
+    from tagger.taught import Example
+
     rows = db.execute(
         "SELECT e.label, e.content_hash, e.path, positive, origin, occasion, features"
         " FROM taught_examples e LEFT JOIN taught_features f"
@@ -178,7 +181,9 @@ def taught_labels(state_dir: str) -> tuple[TaughtLabel, ...]:
         with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as db:
             return labels(db)
     except (sqlite3.Error, ValueError) as error:
-        log.debug("%s cannot be read: %s", path, error)
+        import logging
+
+        logging.getLogger(__name__).debug("%s cannot be read: %s", path, error)
         return ()
 
 

@@ -178,19 +178,21 @@ class Fusion:
         self._people = np.array([kind in ("person", "group") for kind in self.kinds])
         self._kind_numbers = np.array([KINDS.index(kind) for kind in self.kinds])
         self._hints = []
+        told_by_things = [node for node in nodes if node.implied_by and node.hints]
         for n, node in enumerate(nodes):
+            if not node.hints:
+                continue
             own = [number[hint] for hint in node.hints]
             # Of two places that are told by what is there, one speaks against the other.
             against = [
                 number[hint]
-                for other in nodes
-                if other is not node and other.implied_by and node.implied_by
+                for other in told_by_things
+                if other is not node and node.implied_by
                 for hint in other.hints
             ]
-            if own:
-                told = (not has_class[n], not things[n])
-                self._hints.append((n, own, against, told))
-                self.speaks[n, [0, 2]] = True
+            told = (not has_class[n], not things[n])
+            self._hints.append((n, own, against, told))
+            self.speaks[n, [0, 2]] = True
         needs = [(n, thing, nodes[n].at_least) for n, found in enumerate(things) for thing in found]
         self._needs = tuple(np.array(column, np.intp) for column in zip(*needs, strict=True))
         self._most = max((node.at_least for node in nodes), default=1)

@@ -45,6 +45,7 @@ def shipped_words(language: str) -> Words:
     return dict(_words(_ready_form(language)[0]))
 
 
+@functools.lru_cache(maxsize=1024)
 def labels_called(key: str, language: str) -> tuple[str, ...]:
     """Return the labels with a word in a shipped ``language`` whose folded form is ``key``."""
     lines, folded = _ready_form(language)

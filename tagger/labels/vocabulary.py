@@ -13,6 +13,7 @@ import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tagger.errors import ConfigError
 from tagger.labels.compiled import CompiledVocabulary, Node, dump_ready, read_ready
@@ -24,8 +25,10 @@ from tagger.labels.translations import (
     shipped_languages,
     shipped_words,
 )
-from tagger.taught import TaughtLabel
 from tagger.text.unicode import normalized
+
+if TYPE_CHECKING:
+    from tagger.taught import TaughtLabel
 
 _HERE = os.path.dirname(__file__)
 _SHIPPED = os.path.join(_HERE, "imagenet.yaml")

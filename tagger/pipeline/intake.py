@@ -189,7 +189,7 @@ class Intake:
         """
         if row.stat is None or not candidate.stat.same_version(row.stat):
             return False
-        known = replace(candidate.stat, ctime_ns=row.stat.ctime_ns)
+        known = candidate.stat._replace(ctime_ns=row.stat.ctime_ns)
         if not self._store.is_current(row.path, known, candidate.sidecar):
             return self._sidecar_as_before(candidate, row, previous)
         self._touched.append((row.path, candidate.stat, candidate.sidecar))
@@ -204,7 +204,7 @@ class Intake:
             return False
         if now.untouched(before):
             return False  # something else is to be done
-        known = replace(candidate.stat, ctime_ns=row.stat.ctime_ns)
+        known = candidate.stat._replace(ctime_ns=row.stat.ctime_ns)
         if not self._store.is_current(row.path, known, before):
             return False
         there = [one for one in sidecar_paths(row.path) if os.path.lexists(one)]

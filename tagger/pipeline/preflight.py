@@ -37,6 +37,8 @@ def config_warnings(config: Config) -> list[str]:
 
 def _rule_problems(config: Config, known: Vocabulary) -> Iterator[str]:
     """Yield queries that are none, and words that can be no keywords."""
+    if not config.rules:
+        return
     from tagger.index.query_parser import parse
     from tagger.metadata.xmp.keywords import keyword_problem
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tagger.paths import is_inside
 
@@ -29,27 +29,29 @@ That of fuseblk may be exFAT too."""
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One mounted file system."""
+    """One mounted file system.
+
+    ``remote``: changes can be made that this kernel does not see. ``stable_inodes``: a file keeps
+    its inode number when the disk is mounted again. ``keeps_ctime``: a file's ctime tells that it
+    was changed, and is there after a remount too.
+    """
+
+    # Found out once, as they are asked for every file of a rescan.
 
     mountpoint: str
     fstype: str
     source: str = ""
+    remote: bool = field(init=False, repr=False)
+    stable_inodes: bool = field(init=False, repr=False)
+    keeps_ctime: bool = field(init=False, repr=False)
 
-    @property
-    def remote(self) -> bool:
-        """Whether changes can be made that this kernel does not see."""
+    def __post_init__(self) -> None:
+        kind = self.fstype
         # fuseblk (ntfs-3g) sits on a disk of ours; other FUSE may show anything.
-        return self.fstype in _REMOTE or self.fstype.startswith("fuse.") or self.fstype == "fuse"
-
-    @property
-    def stable_inodes(self) -> bool:
-        """Whether a file keeps its inode number when the disk is mounted again."""
-        return not self.remote and self.fstype not in _UNSTABLE_INODES
-
-    @property
-    def keeps_ctime(self) -> bool:
-        """Whether a file's ctime tells that it was changed, and is there after a remount too."""
-        return not self.remote and self.fstype not in _NO_CTIME
+        remote = kind in _REMOTE or kind.startswith("fuse.") or kind == "fuse"
+        object.__setattr__(self, "remote", remote)
+        object.__setattr__(self, "stable_inodes", not remote and kind not in _UNSTABLE_INODES)
+        object.__setattr__(self, "keeps_ctime", not remote and kind not in _NO_CTIME)
 
 
 UNKNOWN = Mount(os.sep, "unknown")

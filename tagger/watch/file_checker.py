@@ -248,6 +248,8 @@ class FileChecker:
             self._overflowed = True
 
     def _together(self, path: str, sidecars: Stats) -> FileStat | None:
+        if not sidecars:
+            return None
         return FileStat.together([self._stat(path, found) for found in sidecars])
 
     def _stat(self, path: str, st: os.stat_result) -> FileStat:

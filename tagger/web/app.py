@@ -21,8 +21,8 @@ from tagger.errors import (
     StateError,
     TaggerError,
 )
-from tagger.system.logs import printable
 from tagger.text.error_texts import in_language
+from tagger.text.printable import printable
 from tagger.web.auth.gate import Gate, wanted_path
 from tagger.web.auth.request_checks import ASKED, protect
 from tagger.web.auth.trusted_proxies import TrustedProxies

@@ -32,8 +32,8 @@ from tagger.index.reader import open_reader
 from tagger.library.daemon_status import read_status
 from tagger.paths import is_model_path
 from tagger.records import Tag
-from tagger.system.logs import printable
 from tagger.text.messages import gettext, number
+from tagger.text.printable import printable
 
 START_SECONDS = 120.0
 PHOTO_SECONDS = 90.0

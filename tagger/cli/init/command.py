@@ -186,7 +186,7 @@ def _made_service(place: str, *, system: bool) -> bool:
     from tagger.config.loader import load_config
     from tagger.errors import TaggerError
     from tagger.service.plan import apply, plan_install
-    from tagger.system.logs import printable
+    from tagger.text.printable import printable
 
     try:
         plan = plan_install(load_config(place), place, user=not system)

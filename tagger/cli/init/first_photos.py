@@ -19,9 +19,9 @@ from tagger.errors import StateError
 from tagger.index.reader import open_reader
 from tagger.library.daemon_status import read_status
 from tagger.library.found import FoundLabels, found_since
-from tagger.system.logs import printable
 from tagger.text.error_texts import in_language
 from tagger.text.messages import gettext, ngettext
+from tagger.text.printable import printable
 
 START_SECONDS = 900.0
 """The networks may have to be fetched first."""

@@ -16,8 +16,8 @@ from tagger.cli.speech import agreed
 from tagger.config.photo_programs import PROGRAMS, PhotoProgram, program
 from tagger.errors import ConfigError
 from tagger.system.humanize import megabytes
-from tagger.system.logs import printable
 from tagger.text.messages import gettext, ngettext, of_environment
+from tagger.text.printable import printable
 
 _NAMES = [one.name for one in PROGRAMS]
 _COMMANDS = {

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from tagger.errors import RuleError
-from tagger.system.logs import printable
+from tagger.text.printable import printable
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from xml.sax.saxutils import escape
+from html import escape
 
 Path = tuple[str, ...]
 _ASSIGNED = "Assigned"
@@ -35,5 +35,5 @@ def _kept(node: ET.Element, above: Path, is_ours: Callable[[Path], bool]) -> str
     inner = "".join(_kept(child, path, is_ours) for child in node)
     if not inner and not assigned:
         return ""
-    start = f'<{node.tag} {_ASSIGNED}="{int(assigned)}">{escape(node.text or "")}'
+    start = f'<{node.tag} {_ASSIGNED}="{int(assigned)}">{escape(node.text or "", quote=False)}'
     return f"{start}{inner}</{node.tag}>"

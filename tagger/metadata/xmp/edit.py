@@ -21,7 +21,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from xml.sax.saxutils import escape
+from html import escape
 
 from tagger.errors import RefusedError
 from tagger.metadata.xmp.packet import Element, Packet, array_of, clean, key, parse
@@ -183,7 +183,7 @@ def _refill(data: bytes, element: Element, body: bytes) -> Edit:
 
 
 def _item(rdf: bytes, value: str, attributes: bytes = b"") -> bytes:
-    return b"<%sli%s>%s</%sli>" % (rdf, attributes, escape(value).encode(), rdf)
+    return b"<%sli%s>%s</%sli>" % (rdf, attributes, escape(value, quote=False).encode(), rdf)
 
 
 def _list(rdf: bytes, kind: str, values: Sequence[str], indent: bytes, unit: bytes) -> bytes:
@@ -201,7 +201,7 @@ def _describe(packet: Packet, fresh: Mapping[str, Sequence[str]]) -> Edit:
         raise RefusedError("its XMP has RDF without a prefix, which few programs can read")
     line = _indent(data, packet.nodes[-1]) if packet.nodes else b"\n  "
     line = line or b"\n"
-    about = escape(_about(packet), {'"': "&quot;"}).encode()
+    about = _quoted(_about(packet))
     prefixes = sorted({name.split(":")[0] for name in fresh})
     tag = b"".join(
         line + b'  xmlns:%s="%s"' % (prefix.encode(), NAMESPACES[prefix].encode())
@@ -214,7 +214,7 @@ def _describe(packet: Packet, fresh: Mapping[str, Sequence[str]]) -> Edit:
         if name in ARRAYS:
             out += [_list(rdf, ARRAYS[name], values, line + b"  ", b""), line, b" "]
         else:
-            out.append(escape(values[0]).encode())
+            out.append(escape(values[0], quote=False).encode())
         out += [b"</", raw, b">"]
     out += [line, b"</%sDescription>" % rdf]
     if packet.rdf.empty:
@@ -261,11 +261,11 @@ def _reworded(packet: Packet, name: str, text: str) -> Iterator[Edit]:
     for node in packet.nodes:
         for prop in node.children:
             if prop.name == full and not prop.children and not prop.empty:
-                yield prop.open_end, prop.close, escape(text).encode()
+                yield prop.open_end, prop.close, escape(text, quote=False).encode()
         raw = [one for one in _attributes(data, node) if not one[1].startswith(b"xmlns")]
         for found, (key_, _) in zip(raw, node.attributes, strict=False):
             if key_ == full and len(raw) == len(node.attributes):
-                yield *found.span(2), b'"' + escape(text, {'"': "&quot;"}).encode() + b'"'
+                yield *found.span(2), b'"' + _quoted(text) + b'"'
 
 
 def _attributes(data: bytes, element: Element) -> Iterator[re.Match[bytes]]:
@@ -353,7 +353,7 @@ def new_packet(toolkit: str) -> bytes:
     """Return a packet that says nothing, made by the program ``toolkit``."""
     return (
         f'<?xpacket begin="\ufeff" id="{PACKET_ID}"?>\n'
-        f'<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="{escape(toolkit)}">\n'
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="{escape(toolkit, quote=False)}">\n'
         f' <rdf:RDF xmlns:rdf="{RDF}">\n'
         " </rdf:RDF>\n"
         "</x:xmpmeta>\n"
@@ -377,3 +377,8 @@ def resize(data: bytes, size: int) -> bytes:
     if length <= len(padding):
         return data[:start] + padding[len(padding) - length :] + data[end:]
     return data[:end] + b" " * (length - len(padding) - 1) + b"\n" + data[end:]
+
+
+def _quoted(text: str) -> bytes:
+    """Return what stands for ``text`` between double quotes."""
+    return escape(text, quote=False).replace('"', "&quot;").encode()

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 
 from tagger.config.schema import Config
-from tagger.system.logs import printable
+from tagger.text.printable import printable
 from tagger.web.auth.passwords import OLD_HASH, Attempts, Password
 from tagger.web.auth.sessions import COOKIE, PROVING, Sessions
 from tagger.web.errors import WebError

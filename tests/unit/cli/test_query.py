@@ -210,6 +210,19 @@ def test_names_that_are_no_text_are_harmless(seen):
     assert seen.run("query", b"camera:\xff") == ""
 
 
+def test_a_query_for_a_label_imports_nothing_that_takes_long(seen):
+    """What a plain query loads is a third of the time that it takes."""
+    script = (
+        "import sys\nfrom tagger.cli import main\n"
+        f"assert main(['--config', {str(seen.config)!r}, 'query', 'dog']) == 0\n"
+        "slow = {'logging', 'pathlib', 'tagger.records', 'tagger.taught', 'urllib.request'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)\n"
+    )
+    # Without `site`: what a test environment puts into its start may import them itself.
+    environ = seen.environ() | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-S", "-c", script], check=True, env=environ)
+
+
 def test_the_parser_is_imported_only_for_more_than_labels(seen):
     script = (
         "import sys\nfrom tagger.cli import main\n"

@@ -19,7 +19,8 @@ import pytest
 
 from tagger.index.store import Store
 from tagger.records import FileStat, Tag
-from tagger.system.logs import JournalFormatter, JsonFormatter, TextFormatter, escaped, printable
+from tagger.system.logs import JournalFormatter, JsonFormatter, TextFormatter
+from tagger.text.printable import escaped, printable
 from tests.unit.cli.conftest import saved
 
 run = functools.partial(subprocess.run, check=False, timeout=60)
@@ -95,7 +96,7 @@ def on_terminal(home, *arguments: str, **environ: str) -> str:
         ["labels", "none" + EVIL],
         ["query", "dog (" + EVIL],
         ["no-such-command" + EVIL],
-        ["query", "--copy-to", "copies" + EVIL],
+        ["query", "--copy-to", "{path}-copies" + EVIL],
         ["classify", "{path}"],
         ["config", "check"],
         ["model", "list"],

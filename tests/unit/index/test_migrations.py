@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import replace
 
 import pytest
 
@@ -129,7 +128,7 @@ def test_ctimes_that_an_old_index_does_not_know_are_learnt_in_passing(tmp_path):
             db.execute("UPDATE photos SET ctime_ns = NULL, sidecar_ctime_ns = NULL")
         away = FileStat(10, 20, 30, 40)  # a file system without
         assert store.is_current("/p/0.jpg", away, None) is False
-        assert store.is_current("/p/0.jpg", away, replace(beside, ctime_ns=0))
+        assert store.is_current("/p/0.jpg", away, beside._replace(ctime_ns=0))
         assert all(store.is_current(photo.path, seen, beside) for photo in photos[:2])
     with Store(state_dir) as store:
         row = store.photo("/p/1.jpg")
@@ -137,12 +136,12 @@ def test_ctimes_that_an_old_index_does_not_know_are_learnt_in_passing(tmp_path):
         assert store.photo("/p/2.jpg").stat.ctime_ns == 0
         # From now on both are noticed.
         assert store.is_current("/p/1.jpg", seen, beside)
-        assert not store.is_current("/p/1.jpg", replace(seen, ctime_ns=51), beside)
-        assert not store.is_current("/p/1.jpg", seen, replace(beside, ctime_ns=6))
+        assert not store.is_current("/p/1.jpg", seen._replace(ctime_ns=51), beside)
+        assert not store.is_current("/p/1.jpg", seen, beside._replace(ctime_ns=6))
         store.remember_stats(
-            [("/p/1.jpg", replace(seen, ctime_ns=51), replace(beside, ctime_ns=6))]
+            [("/p/1.jpg", seen._replace(ctime_ns=51), beside._replace(ctime_ns=6))]
         )
-        assert store.is_current("/p/1.jpg", replace(seen, ctime_ns=51), replace(beside, ctime_ns=6))
+        assert store.is_current("/p/1.jpg", seen._replace(ctime_ns=51), beside._replace(ctime_ns=6))
         # Of another version nothing is remembered.
         store.remember_stats([("/p/1.jpg", FileStat(11, 20, 30, 40, ctime_ns=99), None)])
         assert store.photo("/p/1.jpg").stat.ctime_ns == 51

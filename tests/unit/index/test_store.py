@@ -31,7 +31,7 @@ def entry(file: str = "/photos/a.jpg.xmp", after: bytes = b"after") -> JournalEn
 
 
 def test_a_photo_that_could_not_be_read_is_due_as_soon_as_it_can_be(store, tmp_path):
-    path, stat = tmp_path / "a.jpg", replace(STAT, size=0)
+    path, stat = tmp_path / "a.jpg", STAT._replace(size=0)
     for kind, again in (("PhotoForbiddenError", True), ("PhotoUnreadableError", False)):
         fail(store, str(path), stat, kind=kind)
         assert store.is_current(str(path), stat, None) and store.due() == []
@@ -46,9 +46,9 @@ def test_what_is_saved_is_current_until_photo_or_sidecar_change(store, make_phot
     photo = make_photo("/photos/a.jpg", "dog", sidecar=FileStat(1, 2, 3))
     store.save([photo])
     assert store.is_current(photo.path, photo.stat, photo.sidecar)
-    assert store.is_current(photo.path, replace(photo.stat, inode=0, device=9), photo.sidecar)
-    assert not store.is_current(photo.path, replace(photo.stat, size=1), photo.sidecar)
-    assert not store.is_current(photo.path, replace(photo.stat, inode=99), photo.sidecar)
+    assert store.is_current(photo.path, photo.stat._replace(inode=0, device=9), photo.sidecar)
+    assert not store.is_current(photo.path, photo.stat._replace(size=1), photo.sidecar)
+    assert not store.is_current(photo.path, photo.stat._replace(inode=99), photo.sidecar)
     assert not store.is_current(photo.path, photo.stat, None)
     assert not store.is_current(photo.path, photo.stat, FileStat(1, 99, 3))
     assert not store.is_current("/photos/b.jpg", photo.stat, photo.sidecar)
@@ -95,7 +95,7 @@ def test_a_permanent_failure_waits_for_the_file_to_change(store, clock):
     assert fail(store, permanent=True).retry_at is None
     clock.now += 10 * MAX_BACKOFF
     assert store.is_current("/photos/a.jpg", STAT, None)
-    assert not store.is_current("/photos/a.jpg", replace(STAT, mtime_ns=99), None)
+    assert not store.is_current("/photos/a.jpg", STAT._replace(mtime_ns=99), None)
     assert store.due() == []
     assert store.retry() == 1
     assert store.due() == ["/photos/a.jpg"]
@@ -104,7 +104,7 @@ def test_a_permanent_failure_waits_for_the_file_to_change(store, clock):
 def test_three_crashes_are_enough(store):
     tries = [fail(store, kind="DecoderCrashedError") for _ in range(3)]
     assert [failure.retry_at is None for failure in tries] == [False, False, True]
-    other = fail(store, kind="DecoderCrashedError", stat=replace(STAT, size=1))
+    other = fail(store, kind="DecoderCrashedError", stat=STAT._replace(size=1))
     assert (other.tries, other.retry_at is None) == (1, False)
 
 

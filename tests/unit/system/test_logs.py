@@ -7,7 +7,8 @@ import logging
 import subprocess
 import sys
 
-from tagger.system.logs import JsonFormatter, Once, TextFormatter, printable
+from tagger.system.logs import JsonFormatter, Once, TextFormatter
+from tagger.text.printable import printable
 
 PATH = "/photos/a\nb\udce9\x1b[31m.jpg"
 
