@@ -16,6 +16,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
+import hashlib
 import json
 import os
 import shutil
@@ -25,13 +27,24 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.harness import PROJECT, Home, Model, cpu_seconds, median, report, tree, wait_until
 from bench.synthetic_photos import write_photos
+from tagger.cluster.messages import join, unpack_request
+from tagger.cluster.offer import Offer, difference
+from tagger.duplicates.thumbnails import PACKED_BYTES
+from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top
+from tagger.labels.evidence import Evidence
+from tagger.pipeline.recognition import Seen
+from tagger.pipeline.seen_bytes import pack_answer
+from tagger.records import PhotoFacts
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64)
 SECONDS = 12.0
@@ -68,42 +81,74 @@ def main() -> None:
 
 
 def overhead(scratch: Path, model: Model, count: int, rounds: int) -> dict[str, float]:
-    """Compare a run alone with one by a worker of this machine."""
+    """Compare a run alone with one by a worker of this machine, in rate and in CPU time."""
     kind = "JPEG 12 MP"
     photos = write_photos(scratch / "large", kind, count)
-    rates: dict[str, list[float]] = {"alone": [], "worker": []}
+    found: dict[str, list[tuple[float, float]]] = {"alone": [], "worker": []}
     threads = len(os.sched_getaffinity(0))
-    with scheduler(scratch) as address, worker(scratch, address, threads):
-        for _ in range(rounds):
-            rates["alone"].append(rate_of(scratch, model, photos))
-            rates["worker"].append(rate_of(scratch, model, photos, address))
-    alone, shared = median(rates["alone"]), median(rates["worker"])
+    with (
+        scheduler(scratch) as (address, central),
+        worker(scratch, address, threads) as working,
+    ):
+        pids = (central.pid, working.pid)
+        start = run_of(scratch, model, photos[:1])[1]
+        run_of(scratch, model, photos[:1], address, pids)  # weights are sent once
+        for number in range(rounds):
+            alone, shared = ("alone", ""), ("worker", address)
+            for name, where in (alone, shared) if number % 2 else (shared, alone):
+                rate, cpu = run_of(scratch, model, photos, where, pids if where else ())
+                found[name].append((rate, (cpu - start) / (count - 1)))
+                print(name, f"{rate:.2f} photos/s, CPU ms {found[name][-1][1] * 1000:.1f}",
+                      file=sys.stderr)  # fmt: skip
+    rates = {name: median([rate for rate, _ in rows]) for name, rows in found.items()}
+    cpus = {name: median([cpu for _, cpu in rows]) for name, rows in found.items()}
     shutil.rmtree(scratch / "large")
     return {
-        "alone": round(alone, 2),
-        "worker": round(shared, 2),
-        "overhead": round(alone / shared - 1, 3),
-        "ms": round(1000 / alone, 1),
+        "alone": round(rates["alone"], 2),
+        "worker": round(rates["worker"], 2),
+        "overhead": round(rates["alone"] / rates["worker"] - 1, 3),
+        "alone_cpu_ms": round(cpus["alone"] * 1000, 1),
+        "worker_cpu_ms": round(cpus["worker"] * 1000, 1),
+        "cpu_overhead": round(cpus["worker"] / cpus["alone"] - 1, 3),
+        "ms": round(1000 / rates["alone"], 1),
     }
 
 
-def rate_of(scratch: Path, model: Model, photos: Sequence[Path], address: str = "") -> float:
-    """Return photos a second, from the end of the first batch to the end of the last."""
+def run_of(
+    scratch: Path,
+    model: Model,
+    photos: Sequence[Path],
+    address: str = "",
+    others: Sequence[int] = (),
+) -> tuple[float, float]:
+    """Return photos a second, and CPU seconds with those of the trees of ``others``.
+
+    The rate is from the end of the first batch to the end of the last.
+    """
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         home = Home(Path(folder, "home"), model, int8=True)
         for path in photos:
             os.link(path, home.inbox / path.name)
         time.sleep(2.5)  # links change ctime: until they have settled
         words = ["run", "--once", *(["--cluster", address] if address else [])]
+        before = used_by(others)
         process = home.popen(*words)
-        if process.wait():
+        _, status, usage = os.wait4(process.pid, 0)  # of it and all that it has started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
             raise RuntimeError(home.log.read_text()[-2000:])
+        cpu = usage.ru_utime + usage.ru_stime + used_by(others) - before
         moments = [line for line in home.logged() if line.get("event") == "photo"]
         if len(moments) != len(photos):
             raise RuntimeError(f"{len(moments)} of {len(photos)} photos were tagged")
         times = [stamp(line) for line in moments]
         first = sum(one - times[0] < 0.02 for one in times)
-        return (len(times) - first) / (times[-1] - times[0])
+        return (len(times) - first) / max(times[-1] - times[0], 1e-3), cpu
+
+
+def used_by(pids: Sequence[int]) -> float:
+    """Return the CPU seconds of processes and of all that they have started and that runs."""
+    return sum(cpu_seconds(tree(pid)) for pid in pids)
 
 
 def stamp(line: dict[str, Any]) -> float:
@@ -114,25 +159,25 @@ def stamp(line: dict[str, Any]) -> float:
 
 
 @contextlib.contextmanager
-def scheduler(scratch: Path) -> Iterator[str]:
-    """Run a scheduler; give its address."""
+def scheduler(scratch: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run a scheduler; give its address and its process."""
     said = scratch / "scheduler.json"
     said.unlink(missing_ok=True)
     words = ("scheduler", "--no-dashboard", "--no-show", "--host", "127.0.0.1", "--port", "0")
-    with dask(*words, "--scheduler-file", str(said)):
+    with dask(*words, "--scheduler-file", str(said)) as process:
         wait_until(lambda: said.exists() and said.stat().st_size > 10)
-        yield json.loads(said.read_text())["address"]
+        yield json.loads(said.read_text())["address"], process
 
 
 @contextlib.contextmanager
-def worker(scratch: Path, address: str, threads: int) -> Iterator[None]:
-    """Run one worker."""
+def worker(scratch: Path, address: str, threads: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run one worker; give its process."""
     with dask(
         *("worker", address, "--nthreads", str(threads), "--no-dashboard", "--no-nanny"),
         *("--local-directory", str(scratch / "dask")),
         XDG_CACHE_HOME=str(scratch / "cache"),
-    ):
-        yield
+    ) as process:
+        yield process
 
 
 @contextlib.contextmanager
@@ -169,15 +214,10 @@ def simulate(scratch: Path, model: Model, ms: float, counts: Sequence[int]) -> l
 def simulated(
     scratch: Path, model: Model, ms: float, count: int, photos: Sequence[Path]
 ) -> dict[str, Any]:
-    said = scratch / "scheduler.json"
-    said.unlink(missing_ok=True)
-    words = ("scheduler", "--no-dashboard", "--no-show", "--host", "127.0.0.1", "--port", "0")
     with (
         tempfile.TemporaryDirectory(dir=scratch) as folder,
-        dask(*words, "--scheduler-file", str(said)) as central,
+        scheduler(scratch) as (address, central),
     ):
-        wait_until(lambda: said.exists() and said.stat().st_size > 10)
-        address = json.loads(said.read_text())["address"]
         home = Home(Path(folder, "home"), model, int8=False, log={"level": "warning"})
         for path in photos:
             os.link(path, home.inbox / path.name)
@@ -187,7 +227,7 @@ def simulated(
             env=os.environ | {"XDG_CACHE_HOME": str(scratch / "cache")},
         )
         try:
-            before = cpu_seconds([central.pid])
+            before = cpu_seconds([central.pid]), cpu_seconds([serving.pid])
             done = subprocess.run(
                 [sys.executable, __file__, "--coordinate", home.command()[-1], address],
                 stdout=subprocess.PIPE,
@@ -195,8 +235,8 @@ def simulated(
                 cwd=PROJECT,
                 env=home.environ(),
             )
-            central_cpu = cpu_seconds([central.pid]) - before
-            workers_cpu = cpu_seconds(tree(serving.pid))
+            central_cpu = cpu_seconds([central.pid]) - before[0]
+            workers_cpu = cpu_seconds([serving.pid]) - before[1]
         finally:
             serving.terminate()
             serving.wait(20)
@@ -216,8 +256,6 @@ def simulated(
 
 def coordinate(config_path: str, address: str) -> None:
     """Run the daemon once in this process; print the rate and the CPU seconds of its threads."""
-    from dataclasses import replace
-
     from tagger.config.loader import load_config
     from tagger.daemon.daemon import Daemon
     from tagger.records import Tagged
@@ -254,16 +292,28 @@ def coordinate(config_path: str, address: str) -> None:
     # The first and the last are left out: workers come, and have nothing more to do.
     low, high = len(moments) // 10, len(moments) * 9 // 10
     rate = (high - low) / (moments[high] - moments[low])
+    used["other threads"] = max(time.process_time() - sum(used.values()), 0.0)
     print(json.dumps({"rate": rate, "cpu": used, "photos": len(moments)}))
 
 
 async def serve(address: str, count: int, ms: float) -> None:
     """Be so many workers that sleep."""
+    import dask
     from distributed import Worker
 
     from tagger.cluster.worker import SIDE
 
-    workers = [Worker(address, nthreads=1, name=f"sleeper{n}") for n in range(count)]
+    # What each worker does on a machine of its own is not to be done here for all of them.
+    dask.config.set(
+        {
+            "distributed.admin.tick.interval": "60s",
+            "distributed.admin.system-monitor.interval": "60s",
+            "distributed.worker.profile.enabled": False,
+        }
+    )
+    workers = [
+        Worker(address, nthreads=1, name=f"sleeper{n}", memory_limit=0) for n in range(count)
+    ]
     for one in workers:
         setattr(one, SIDE, Sleeper(ms))
         await one
@@ -276,50 +326,52 @@ class Sleeper:
     def __init__(self, ms: float) -> None:
         self._ms = ms
         self._lock = threading.Lock()
-        self._ids: tuple[str | None, ...] = ()
+        self._stored: list[StoredPrediction] = []
 
     async def greet(self, data: bytes) -> dict[str, Any]:
-        from tagger.cluster.offer import Offer, difference
-
         said, problem = difference(data)
-        self._ids = Offer.from_said(said).ids if not problem else ()
-        return {"problem": problem} if problem else {"ready": 0}
+        if problem:
+            return {"problem": problem}
+        self._stored = invented(Offer.from_said(said).ids)
+        return {"ready": 0}
 
     def look(self, request: bytes) -> bytes:
-        import hashlib
-
-        import numpy as np
-
-        from tagger.cluster.messages import join, unpack_request
-        from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top
-        from tagger.labels.evidence import Evidence
-        from tagger.pipeline.recognition import Seen
-        from tagger.pipeline.seen_bytes import pack_answer
-        from tagger.records import PhotoFacts
-
         photos, _ = unpack_request(request)
         answers = []
         for photo in photos:
-            digest = hashlib.blake2b(os.fsencode(photo.path), digest_size=16).digest()
-            dice = np.random.default_rng(int.from_bytes(digest[:4], "big"))
-            row = dice.dirichlet(np.full(1000, 0.01)).astype(np.float32)
-            best = np.argsort(-row)[:TOP_KEPT]
-            subjects, scenes, detector = self._ids
-            stored = StoredPrediction(
-                str(subjects),
-                pack_top((int(index), float(row[index])) for index in best),
-                Evidence.of(row).to_bytes(),
-                dice.normal(size=512).astype("<f2").tobytes(),
-                digest,
-                scenes,
-                detector,
-                None,
-                dice.bytes(32),
+            digest = hashlib.blake2b(os.fsencode(photo.path), digest_size=48).digest()
+            stored = replace(
+                self._stored[digest[0] % len(self._stored)],
+                crop_hash=digest[:16],
+                picture_hash=digest[16:],
             )
             answers.append(pack_answer(Seen(PhotoFacts("JPEG", 500, 375), stored, self._ms)))
         with self._lock:
             time.sleep(self._ms * len(photos) / 1000)
         return join(answers)
+
+
+@functools.cache
+def invented(ids: tuple[str | None, str | None, str | None]) -> list[StoredPrediction]:
+    """Return what networks with these ids might say of some photos."""
+    dice = np.random.default_rng(7)
+    found = []
+    for _ in range(64):
+        row = dice.dirichlet(np.full(1000, 0.01)).astype(np.float32)
+        best = np.argsort(-row)[:TOP_KEPT]
+        found.append(
+            StoredPrediction(
+                str(ids[0]),
+                pack_top((int(index), float(row[index])) for index in best),
+                Evidence.of(row).to_bytes(),
+                dice.normal(size=512).astype("<f2").tobytes(),
+                b"",
+                ids[1],
+                ids[2],
+                thumbnail=dice.bytes(PACKED_BYTES),
+            )
+        )
+    return found
 
 
 def shown(figures: dict[str, Any]) -> Iterator[str]:
@@ -328,6 +380,10 @@ def shown(figures: dict[str, Any]) -> Iterator[str]:
         yield (
             f"photos a second: {told['alone']} alone, {told['worker']} by one worker of this"
             f" machine: {told['overhead']:+.1%} a photo"
+        )
+        yield (
+            f"CPU ms a photo: {told['alone_cpu_ms']} alone, {told['worker_cpu_ms']} with scheduler"
+            f" and worker: {told['cpu_overhead']:+.1%}"
         )
     yield f"simulated workers, {figures['ms']:.0f} ms a photo each"
     yield "workers  photos/s  efficiency  CPU ms a photo"

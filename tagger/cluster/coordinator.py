@@ -11,20 +11,25 @@ import asyncio
 import contextlib
 import logging
 import time
-import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tagger.cluster import worker as worker_side
+from tagger.cluster.exchange import ask, take_answers
 from tagger.cluster.greeting import Greeting
-from tagger.cluster.members import Asked, Member, Task, Waiting, portions, working
-from tagger.cluster.messages import PhotoRequest, pack_request, split
-from tagger.cluster.offer import Offer, mapped
+from tagger.cluster.members import (
+    Asked,
+    Member,
+    Task,
+    Waiting,
+    elsewhere,
+    least_together,
+    portions,
+    working,
+)
+from tagger.cluster.offer import Offer
 from tagger.config.cluster import ClusterConfig
-from tagger.errors import PhotoError, PhotoUnreadableError, PhotoVanishedError
 from tagger.pipeline.cluster_state import ClusterState
-from tagger.pipeline.seen_bytes import unpack_answer
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -43,7 +48,7 @@ GRACE_SECONDS = 10.0
 """So long there may be no worker before the daemon's own processes look at photos."""
 HERE = 16
 """Photos that these have at a time."""
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.02
 """Photos that come within so long go together."""
 
 
@@ -65,7 +70,7 @@ class Coordinator:
     def __init__(
         self,
         config: ClusterConfig,
-        here: Callable[[Asked, Callable[[], None]], None],
+        here: Callable[[Asked, Callable[[Asked], None]], None],
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         assert config.scheduler is not None
@@ -107,7 +112,7 @@ class Coordinator:
 
     def add(self, asked: Asked) -> None:
         """Take a photo."""
-        self._waiting.photos.append(asked)
+        self._waiting.add(asked)
         self._dispatch_soon()
 
     async def run(self) -> None:
@@ -154,7 +159,7 @@ class Coordinator:
         finally:
             self._client = self._greeting = None
             for member in list(self._members.values()):
-                self._drop(member)
+                self._drop(member, lost=False)  # no fault of theirs
             with contextlib.suppress(Exception):  # it is gone already, or goes with the loop
                 async with asyncio.timeout(2):
                     await client.close()
@@ -184,21 +189,24 @@ class Coordinator:
                 self._greet(member)
             before = member.state
             member.heard(float(one["last_seen"]), now)
-            if member.state == "silent":
+            if member.state == "greeted" and before == "silent":
+                self._greet(member)
+            elif member.state == "silent":
                 if before != "silent":
                     log.warning("the worker %s is silent; others get its photos", member.name)
+                    member.stop_greeting()
                 for task in list(member.tasks):
                     self._waiting.again(member.leave(task, lost=True))
             elif member.state == "refused" and now - member.greeted_at >= AGAIN_SECONDS:
                 self._greet(member)
             self._waiting.again(member.stuck(now))
 
-    def _drop(self, member: Member) -> None:
+    def _drop(self, member: Member, *, lost: bool = True) -> None:
         """Forget a worker that is gone; its photos go to others."""
         self._members.pop(member.address, None)
         member.stop_greeting()
         for task in list(member.tasks):
-            self._waiting.again(member.leave(task, lost=True))
+            self._waiting.again(member.leave(task, lost=lost))
             task.stop()
 
     def _greet(self, member: Member) -> None:
@@ -213,6 +221,8 @@ class Coordinator:
         try:
             async with asyncio.timeout(GREET_SECONDS):
                 problem = await greeting.greet(member, work.offer, work.files)
+        except TimeoutError:
+            problem = f"it took more than {GREET_SECONDS:.0f} s to get ready; see its log"
         except Exception as error:  # noqa: BLE001 - a worker may raise anything; it is refused
             problem = (
                 f"{type(error).__name__}: {error}; install there `pip install 'tagger[cluster]'` of"
@@ -231,10 +241,14 @@ class Coordinator:
         self._dispatch_soon()
 
     def _tick(self) -> None:
-        """Give out what waits, and tell how all is. From time to time."""
-        self._waiting.sort_out([one for one in self._members.values() if one.state == "ready"])
-        self._dispatch()
-        self._tell(time.monotonic())
+        """Give out what waits, and tell how all is. Once a second; it raises nothing."""
+        try:
+            self._waiting.measure(time.monotonic())
+            self._waiting.sort_out([one for one in self._members.values() if one.state == "ready"])
+            self._dispatch()
+            self._tell(time.monotonic())
+        except Exception:
+            log.exception("photos cannot be given to workers now; it is tried again")
 
     def _dispatch_soon(self) -> None:
         """Give out what waits, with what comes in a moment."""
@@ -250,12 +264,24 @@ class Coordinator:
         if members:
             self._without_since = now
         if self._client is not None and self._work is not None:
-            for member, photos in portions(self._waiting.photos, members):
-                task = Task(photos, now)
-                member.tasks.add(task)
-                task.stop = self._start(self._look(self._client, member, task, readers)).cancel
+            waiting, client = self._waiting, self._client
+            self._send(client, elsewhere(waiting.unseen, members), readers, now)
+            least = least_together(waiting.rate)
+            self._send(client, portions(waiting.photos, members, least), readers, now)
         self._waiting.wanted = sum(one.room + one.in_work for one in members)
         self._look_here(members, now)
+
+    def _send(
+        self,
+        client: Client,
+        some: Sequence[tuple[Member, list[Asked]]],
+        readers: int,
+        now: float,
+    ) -> None:
+        for member, photos in some:
+            task = Task(photos, now)
+            member.tasks.add(task)
+            task.stop = self._start(self._look(client, member, task, readers)).cancel
 
     def _look_here(self, members: Sequence[Member], now: float) -> None:
         """Have our own processes look at photos: those that no worker can, or all without any."""
@@ -274,89 +300,53 @@ class Coordinator:
         states = {one.state for one in self._members.values()}
         return GREETED_SECONDS if "greeted" in states else 0.0 if states else GRACE_SECONDS
 
-    def _looked_here(self) -> None:
+    def _looked_here(self, asked: Asked) -> None:
         self._in_work_here -= 1
         self._done_here += 1
+        if asked.done and not asked.seen.cancelled() and asked.seen.exception() is None:
+            self._was_there(asked)
         self._dispatch_soon()
 
     async def _look(self, client: Client, member: Member, task: Task, readers: int) -> None:
         """Have a worker look at photos; take its answers."""
-        paths = self._config.paths
-        request = pack_request(
-            [
-                PhotoRequest(
-                    mapped(one.path, paths),
-                    one.path,
-                    None if one.root is None else mapped(one.root, paths),
-                    one.size,
-                )
-                for one in task.photos
-            ],
-            readers,
-        )
-        future = client.submit(
-            worker_side.look,
-            request,
-            key=f"look-{uuid.uuid4().hex}",
-            workers=[member.address],
-            allow_other_workers=False,
-            pure=False,
-            retries=0,
-        )
         try:
-            answers = split(bytes(await future), len(task.photos))
+            answers = await ask(client, member.address, task.photos, self._config.paths, readers)
+            taken = take_answers(member.address, task, answers, self._ids)
         except asyncio.CancelledError:
             self._waiting.again(member.leave(task, lost=True))
         except Exception as error:  # noqa: BLE001 - whatever a worker or Dask raises
-            self._waiting.again(member.leave(task, lost=True))
+            # Without the scheduler it is no fault of the worker.
+            self._waiting.again(member.leave(task, lost=client.status == "running"))
             log.info("the worker %s failed: %s: %s", member.name, type(error).__name__, error)
-            if self._members.get(member.address) is member and member.state == "ready":
-                member.state = "greeted"
-                self._greet(member)
+            self._greet_again(member)
         else:
-            self._take(member, task, answers)
+            self._waiting.again(taken.again)
+            for asked in taken.unseen:
+                self._was_there(asked)
+            if taken.count:
+                member.saw(taken.count, time.monotonic())
+            if taken.outdated:
+                self._greet_again(member)
         finally:
             member.tasks.discard(task)
-            future.release()
         self._dispatch_soon()
 
-    def _take(self, member: Member, task: Task, answers: Sequence[bytes]) -> None:
-        assert self._work is not None
-        count = 0
-        for asked, answer in zip(task.photos, answers, strict=True):
-            try:
-                seen = unpack_answer(answer)
-            except (PhotoVanishedError, PhotoUnreadableError) as error:
-                self._not_seen(member, asked, error)
-                continue
-            except PhotoError as error:
-                asked.fail(error)
-            except (ValueError, RuntimeError) as error:
-                log.warning("the worker %s said of %s: %s", member.name, asked.path, error)
-                asked.avoid.add(member.address)
-                self._waiting.again([asked] if not asked.done else [])
-                continue
-            else:
-                known = seen.prediction
-                if (known.model_id, known.scenes_id, known.detector_id) != self._work.offer.ids:
-                    self._waiting.again(
-                        [asked] if not asked.done else []
-                    )  # it has another offer by now
-                    continue
-                asked.answer(seen)
-            count += 1
-        if count:
-            member.saw(count, time.monotonic())
+    @property
+    def _ids(self) -> tuple[str | None, str | None, str | None] | None:
+        return None if self._work is None else self._work.offer.ids
 
-    def _not_seen(self, member: Member, asked: Asked, error: PhotoError) -> None:
-        """Have others look for a photo that a worker does not see, or may not read."""
-        if asked.done:
-            return
-        asked.avoid.add(member.address)
-        self._waiting.again([asked])
-        if member.saw_not() and member.state == "ready":
-            member.refuse(f"it does not see photos that are there: {error.message}")
-            log.warning("the worker %s is refused: %s", member.name, member.reason)
+    def _greet_again(self, member: Member) -> None:
+        if self._members.get(member.address) is member and member.state == "ready":
+            member.state = "greeted"
+            self._greet(member)
+
+    def _was_there(self, asked: Asked) -> None:
+        """Note who did not see a photo that was seen at last."""
+        for address, reason in asked.avoid.items():
+            member = self._members.get(address)
+            if member is not None and member.saw_not() and member.state == "ready":
+                member.refuse(f"it does not see photos that others see: {reason}")
+                log.warning("the worker %s is refused: %s", member.name, member.reason)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -30,6 +30,8 @@ BLAMED = 2
 """A photo that was alone with so many processes when they died is not tried again now."""
 STARTS = 3
 """So many processes in a row may die before they are ready."""
+START_SECONDS = 300.0
+"""One that takes longer to be ready is killed."""
 COMMAND = (sys.executable, "-P", "-m", "tagger.cluster.looker")
 
 
@@ -62,6 +64,11 @@ class LookerProcess:
         process = self._process
         return process.pid if process is not None else None
 
+    @property
+    def broken(self) -> str:
+        """Why no process can be started any more; empty while one can."""
+        return self._broken
+
     def submit(self, photo: PhotoRequest, readers: int = 0) -> Future[bytes]:
         """Return the future of the answer, see :mod:`tagger.pipeline.seen_bytes`.
 
@@ -91,11 +98,16 @@ class LookerProcess:
             if self._closed:
                 process.kill()
         assert process.stdin is not None and process.stdout is not None
+        limit = threading.Timer(START_SECONDS, process.kill)
+        limit.daemon = True
+        limit.start()
         try:
             write_frame(process.stdin, 0, self._settings)
             frame = read_frame(process.stdout)
         except (OSError, ValueError):
             frame = None
+        finally:
+            limit.cancel()
         if frame is None:
             code = _ended(process)
             raise ModelError(

@@ -5,6 +5,7 @@ Pure decisions: time is passed in, in monotonic seconds.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
@@ -27,19 +28,24 @@ MOST_LOST = 3
 MOST_UNSEEN = 2
 """One that so many workers do not see, too."""
 UNSEEN_IN_A_ROW = 8
-"""A worker that does not see so many photos in a row is refused for a while."""
+"""A worker that does not see so many photos in a row, which others see, is refused for a while."""
+TASKS_A_SECOND = 40
+"""About so many are sent at most: each costs the scheduler and the daemon some milliseconds."""
 
 
 @dataclass(slots=True, eq=False)
 class Asked:
-    """A photo that waits for what is seen in it. ``avoid`` are addresses that do not see it."""
+    """A photo that waits for what is seen in it.
+
+    ``avoid``: the addresses of workers that do not see it, or failed, with what they said.
+    """
 
     path: str
     root: str | None
     size: int
     seen: Future[Seen]
     lost: int = 0
-    avoid: set[str] = field(default_factory=set)
+    avoid: dict[str, str] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
@@ -68,11 +74,15 @@ class Asked:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """Photos that were sent to a worker together, at a time. ``left``: they went to others."""
+    """Photos that were sent to a worker together, at a time.
+
+    ``left``: they went to others; ``lost``: because it stood still, or is gone.
+    """
 
     photos: Sequence[Asked]
     since: float
     left: bool = False
+    lost: bool = False
     stop: Callable[[], object] = lambda: None
     """Ends the wait for its answer."""
 
@@ -109,12 +119,15 @@ class Member:
         return max(TOGETHER * (self.threads + BATCHES) - self.in_work, 0)
 
     def heard(self, last_seen: float, now: float) -> None:
-        """Note when the scheduler heard it last, by the scheduler's own clock."""
+        """Note when the scheduler heard it last, by the scheduler's own clock.
+
+        One that was silent is to be greeted anew: the offer may be another one by now.
+        """
         if last_seen != self._heard[0]:
             self._heard = (last_seen, now)
             if self.state == "silent":
-                self.state, self.reason = "ready", ""
-        elif self.state == "ready" and now - self._heard[1] >= SILENT_SECONDS:
+                self.state, self.reason = "greeted", ""
+        elif self.state in ("ready", "greeted") and now - self._heard[1] >= SILENT_SECONDS:
             self.state = "silent"
             self.reason = "it was not heard; its photos went to others"
 
@@ -129,12 +142,13 @@ class Member:
         self._done.append((now, count))
 
     def saw_not(self) -> bool:
-        """Note that it does not see a photo; return whether that were too many."""
+        """Note a photo that others saw, and it did not; return whether that were too many."""
         self.unseen += 1
         return self.unseen >= UNSEEN_IN_A_ROW
 
     def leave(self, task: Task, *, lost: bool) -> list[Asked]:
         """Return the photos of a task that others are to look at; ``lost``: it cannot any more."""
+        task.lost |= lost
         if task.left:
             return []
         task.left = True
@@ -172,7 +186,7 @@ class Member:
 
 
 class Waiting:
-    """The photos that wait: for any worker, or for the daemon's own processes (``ours``).
+    """The photos that wait: for any worker, for one that sees them, or for this machine (``ours``).
 
     ``wanted`` is how many photos workers have and could have, as they were last looked at.
     """
@@ -180,37 +194,55 @@ class Waiting:
     def __init__(self) -> None:
         self.wanted = 0
         self.photos: deque[Asked] = deque()
+        self.unseen: deque[Asked] = deque()
+        """Those that not every worker is to try."""
         self.ours: deque[Asked] = deque()
+        self.rate = 0.0
+        """Photos a second that came lately."""
+        self._came, self._since = 0, 0.0
+
+    def add(self, asked: Asked) -> None:
+        """Take a new photo."""
+        self.photos.append(asked)
+        self._came += 1
+
+    def measure(self, now: float) -> None:
+        """Note how many photos a second came since this was last called."""
+        if now > self._since:
+            self.rate = self._came / (now - self._since)
+            self._came, self._since = 0, now
 
     def __len__(self) -> int:
-        return len(self.photos) + len(self.ours)
+        return len(self.photos) + len(self.unseen) + len(self.ours)
 
     def again(self, photos: Sequence[Asked]) -> None:
         """Take photos back, that were with a worker: they are the first now."""
-        self.ours.extend(one for one in photos if one.for_us)
-        self.photos.extendleft(reversed([one for one in photos if not one.for_us]))
+        for asked in reversed(photos):
+            if asked.done:
+                continue
+            queue = self.ours if asked.for_us else self.unseen if asked.avoid else self.photos
+            queue.appendleft(asked)
 
     def sort_out(self, ready: Sequence[Member]) -> None:
         """Have those that none of the ``ready`` workers sees looked at by ourselves."""
         if not ready:
             return
-        nowhere = [one for one in self.photos if one.avoid and _is_avoided(one, ready)]
-        self.ours.extend(nowhere)
-        for asked in nowhere:
-            self.photos.remove(asked)
+        for asked in [one for one in self.unseen if not _able(one, ready)]:
+            self.unseen.remove(asked)
+            self.ours.append(asked)
 
     def take(self, *, any_photo: bool) -> Asked | None:
         """Return the next photo for ourselves; ``any_photo``: one that workers could have, too."""
-        while source := self.ours or (self.photos if any_photo else None):
+        while source := self.ours or (self.unseen or self.photos if any_photo else None):
             asked = source.popleft()
             if not asked.done:
                 return asked
         return None
 
 
-def _is_avoided(asked: Asked, members: Sequence[Member]) -> bool:
-    """Whether none of ``members`` is to try a photo."""
-    return all(one.address in asked.avoid for one in members)
+def _able(asked: Asked, members: Iterable[Member]) -> list[Member]:
+    """Return those of ``members`` that are to try a photo."""
+    return [one for one in members if one.address not in asked.avoid]
 
 
 def working(members: Iterable[Member], readers: int) -> tuple[list[Member], int]:
@@ -226,33 +258,55 @@ def working(members: Iterable[Member], readers: int) -> tuple[list[Member], int]
     return ready, readers // len(ready)
 
 
-def portions(queue: deque[Asked], members: Sequence[Member]) -> list[tuple[Member, list[Asked]]]:
+def least_together(rate: float) -> int:
+    """Return how many photos a task has at least while so many a second are sent."""
+    return min(max(math.ceil(rate / TASKS_A_SECOND), 1), TOGETHER)
+
+
+def portions(
+    queue: deque[Asked], members: Sequence[Member], least: int = 1
+) -> list[tuple[Member, list[Asked]]]:
     """Take photos from ``queue`` for the workers that have room, the least busy first.
 
-    Few photos are shared out among all. Those that are not wanted any more are dropped; one that
-    none of them is to try stays.
+    Few photos are shared out among all, in portions of ``least`` as far as they reach. Those that
+    are not wanted any more are dropped.
     """
     found: list[tuple[Member, list[Asked]]] = []
-    given = {id(one): 0 for one in members}
-    kept: deque[Asked] = deque()
-    while queue:
-        free = [one for one in members if one.room - given[id(one)] > 0]
-        if not free:
-            break
-        member = min(free, key=lambda one: one.in_work + given[id(one)])
-        share = -(-len(queue) // len(free))
-        count = min(TOGETHER, member.room - given[id(member)], share)
+    busy = {one: one.in_work for one in members}
+    room = {one: one.room for one in members if one.room}
+    while queue and room:
+        member = min(room, key=busy.__getitem__)
+        share = max(-(-len(queue) // len(room)), least)
+        count = min(TOGETHER, room[member], share)
         some: list[Asked] = []
         while queue and len(some) < count:
             asked = queue.popleft()
-            if asked.done:
-                continue
-            if member.address in asked.avoid:
-                kept.append(asked)
-                continue
-            some.append(asked)
+            if not asked.done:
+                some.append(asked)
         if some:
-            given[id(member)] += len(some)
             found.append((member, some))
-    queue.extendleft(reversed(kept))
+            busy[member] += len(some)
+            room[member] -= len(some)
+            if not room[member]:
+                del room[member]
+    return found
+
+
+def elsewhere(queue: deque[Asked], members: Sequence[Member]) -> list[tuple[Member, list[Asked]]]:
+    """Take those photos from ``queue`` that a worker with room can try which has not yet.
+
+    Each goes alone, to the least busy one. The others stay.
+    """
+    found: list[tuple[Member, list[Asked]]] = []
+    busy = {one: one.in_work for one in members}
+    room = {one: one.room for one in members}
+    for asked in list(queue):
+        able = [one for one in _able(asked, members) if room[one]]
+        if able or asked.done:
+            queue.remove(asked)
+        if able and not asked.done:
+            member = min(able, key=busy.__getitem__)
+            busy[member] += 1
+            room[member] -= 1
+            found.append((member, [asked]))
     return found

@@ -105,7 +105,7 @@ class ClusterRecognition:
         )
         return Work(Offer(sent, config.decode, config.labels.crops, roots), files)
 
-    def _look_here(self, asked: Asked, done: Callable[[], None]) -> None:
+    def _look_here(self, asked: Asked, done: Callable[[Asked], None]) -> None:
         """Have this machine look at a photo."""
 
         def answer(found: Future[Seen]) -> None:
@@ -116,7 +116,7 @@ class ClusterRecognition:
             else:
                 asked.answer(found.result())
             if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(done)
+                self._loop.call_soon_threadsafe(done, asked)
 
         self._local.submit(asked.path, root=asked.root, size=asked.size).add_done_callback(answer)
 

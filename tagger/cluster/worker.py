@@ -102,7 +102,7 @@ class WorkerSide:
             return {"problem": problem}
         if missing := missing_files(offer):
             return {"missing": missing}
-        if self._looker is None or self._offer != digest(data):
+        if self._looker is None or self._looker.broken or self._offer != digest(data):
             self.close()
             looker = LookerProcess(settings(said, self._threads))
             try:

@@ -65,6 +65,8 @@ log = logging.getLogger(__name__)
 MAX_WORKERS = 4
 TASKS_PER_WORKER = 1000
 """A worker is replaced after so many photos: what a library leaks stays small."""
+SLICE_SECONDS = 1.0
+"""A wait for a process is made of such; of one that takes longer no more counts."""
 LATER = 32
 """So many photos that are asked for after one that has time go before it: a new photo need not
 wait, and in a long backlog it still gets its turn."""
@@ -277,7 +279,7 @@ class _Worker:
         pipe.send_bytes(kind + os.fsencode(path))
         with socket.socket(fileno=os.dup(pipe.fileno())) as photos:
             socket.send_fds(photos, [b"\0"], [fd])
-        if not pipe.poll(self._timeout):
+        if not _comes(pipe, self._timeout):
             self.end()
             raise DecoderCrashedError(
                 f"{path} took more than {self._timeout:g} s to open",
@@ -304,7 +306,7 @@ class _Worker:
             process.start()
             self._process, self._pipe, self._left = process, ours, TASKS_PER_WORKER
         theirs.close()  # so that its death ends the pipe
-        said = ours.recv_bytes(MAX_READY) if ours.poll(START_SECONDS) else b""
+        said = ours.recv_bytes(MAX_READY) if _comes(ours, START_SECONDS) else b""
         if not said.startswith(READY):
             raise EOFError
         if missing := said[len(READY) :].strip().decode("ascii", "replace"):
@@ -326,6 +328,20 @@ class _Worker:
         process.kill()
         process.join()
         return process.exitcode
+
+
+def _comes(pipe: Connection, seconds: float) -> bool:
+    """Whether something comes within so many ``seconds`` in which this process runs.
+
+    One that is stopped meanwhile, or whose machine sleeps, has those that decode stopped as well:
+    that is no fault of the photo.
+    """
+    while seconds > 0:
+        before = time.monotonic()
+        if pipe.poll(min(seconds, SLICE_SECONDS)):
+            return True
+        seconds -= min(time.monotonic() - before, SLICE_SECONDS)
+    return False
 
 
 @functools.cache

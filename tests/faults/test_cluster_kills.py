@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -36,6 +37,7 @@ if "looker" in " ".join(open("/proc/self/cmdline").read().split("\\0")):
     m.LocalRecognition.submit = submit
 """
 WORKERS = 3
+NO_PROGRESS_SECONDS = 300
 
 
 def fill(home: Home, scenes, count: int) -> None:
@@ -58,13 +60,13 @@ def test_workers_are_killed_and_stopped(
     for one in (plain, home):
         fill(one, scenes, photos)
     plain.use_converted_model()
-    done = subprocess.run(
+    alone = subprocess.run(
         [sys.executable, "-m", "tagger", "--config", str(plain.config), "run", "--once"],
         env=plain.environ(),
         capture_output=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert alone.returncode == 0, alone.stderr[-2000:]
     shutil.copy(scenes[0], home.inbox / "bomb.jpg")
     with (home.inbox / "bomb.jpg").open("ab") as bomb:
         bomb.write(b"bomb")
@@ -87,56 +89,89 @@ def test_workers_are_killed_and_stopped(
             stdout=subprocess.DEVNULL,
             stderr=output,
         )
-        told = _trouble(run, cluster, kills, stops, stopped_seconds, environ)
-        assert run.wait(1800) == 0, (tmp_path / "run.log").read_text()[-3000:]
-    log = (tmp_path / "run.log").read_text().splitlines()
-    events = [line for line in log if '"event": "photo"' in line]
-    assert len(events) == photos, "each is done once"
+        trouble = Trouble(cluster, kills, stops, stopped_seconds, environ)
+        log = tmp_path / "run.log"
+        try:
+            trouble.make(run, photos, log)
+        finally:
+            run.kill()
+        assert run.wait() == 0, log.read_text()[-3000:]
+        alive = [one for one in cluster.workers.values() if one.poll() is None]
+        assert len(alive) == len(cluster.workers), "no worker ended that was not killed"
+    assert len(done(log)) == photos, "each is done once"
     assert rows(home) == rows(plain)
     assert sidecars(home) == sidecars(plain)
     assert [one["path"] for one in home.json("failures")] == [str(home.inbox / "bomb.jpg")]
-    figure("cluster", f"{photos} photos, {told}: none lost, doubled or wrongly blamed; the bomb"
+    figure("cluster", f"{photos} photos, {trouble}: none lost, doubled or wrongly blamed; the bomb"
            f" ended {len(bombed.read_text())} processes and no worker")  # fmt: skip
     assert len(bombed.read_text()) <= 3 * 3, "three for each of at most three tries"
 
 
-def _trouble(
-    run: subprocess.Popen[bytes],
-    cluster: Cluster,
-    kills: int,
-    stops: int,
-    seconds: float,
-    environ: dict[str, str],
-) -> str:
-    """Kill and stop workers while a run is at work; say how often."""
-    dice = random.Random(7)
-    events = ["kill"] * kills + ["stop"] * stops
-    dice.shuffle(events)
-    asleep: dict[str, float] = {}
-    counts = {"kill": 0, "stop": 0}
-    started = kills + stops
-    while run.poll() is None:
-        for name, since in list(asleep.items()):
-            if time.monotonic() - since >= seconds:
-                _signal(cluster, name, signal.SIGCONT)
-                del asleep[name]
-        awake = [name for name in cluster.workers if name not in asleep]
-        if events and len(awake) > 1:
-            time.sleep(dice.uniform(0.3, 1.5))
-            event, name = events.pop(), dice.choice(awake)
-            counts[event] += 1
-            if event == "kill":
-                cluster.kill(name)
-                started += 1
-                cluster.start_worker(f"worker{started}", **environ)
-            else:
-                _signal(cluster, name, signal.SIGSTOP)
-                asleep[name] = time.monotonic()
-        else:
+def done(log: Path) -> list[str]:
+    """Return the lines of a log that say that a photo is done."""
+    return [line for line in log.read_text().splitlines() if '"event": "photo"' in line]
+
+
+class Trouble:
+    """Kills and stops workers while a run is at work, spread over its photos."""
+
+    def __init__(
+        self, cluster: Cluster, kills: int, stops: int, seconds: float, environ: dict[str, str]
+    ) -> None:
+        self._cluster, self._seconds, self._environ = cluster, seconds, environ
+        self._dice = random.Random(7)
+        self._events = ["kill"] * (kills + stops)
+        # None so late that the run is done before the worker is continued.
+        for at in self._dice.sample(range(-(-len(self._events) * 3 // 5)), stops):
+            self._events[at] = "stop"
+        self._asleep: dict[str, float] = {}
+        self._started = 0
+        self.killed = self.stopped = self.woken = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.killed} workers killed and {self.stopped} stopped, {self.woken} of them"
+            f" continued after {self._seconds:.0f} s"
+        )
+
+    def make(self, run: subprocess.Popen[bytes], photos: int, log: Path) -> None:
+        """Make trouble until a run ends."""
+        step = photos / (len(self._events) + 1)
+        count, ends = 0, time.monotonic() + NO_PROGRESS_SECONDS
+        while run.poll() is None:
+            before, count = count, len(done(log))
+            if count > before:
+                ends = time.monotonic() + NO_PROGRESS_SECONDS
+            elif time.monotonic() > ends:
+                raise AssertionError(f"{self}: {count} photos are done, and no more:"
+                                     f" {log.read_text()[-3000:]}")  # fmt: skip
+            for name, since in list(self._asleep.items()):
+                if time.monotonic() - since >= self._seconds:
+                    self._wake(name)
+                    self.woken += 1
+            if (self.killed + self.stopped + 1) * step <= count and self._events:
+                self._next(self._events.pop(0))
             time.sleep(0.2)
-    for name in asleep:
-        _signal(cluster, name, signal.SIGCONT)
-    return f"{counts['kill']} kills, {counts['stop']} stops of {seconds:.0f} s"
+        for name in list(self._asleep):
+            self._wake(name)
+
+    def _next(self, event: str) -> None:
+        awake = [name for name in self._cluster.workers if name not in self._asleep]
+        name = self._dice.choice(awake)
+        if event == "kill":
+            self._cluster.kill(name)
+            self.killed += 1
+        else:
+            _signal(self._cluster, name, signal.SIGSTOP)
+            self._asleep[name] = time.monotonic()
+            self.stopped += 1
+        if len(awake) <= WORKERS:
+            self._started += 1
+            self._cluster.start_worker(f"further{self._started}", **self._environ)
+
+    def _wake(self, name: str) -> None:
+        _signal(self._cluster, name, signal.SIGCONT)
+        del self._asleep[name]
 
 
 def _signal(cluster: Cluster, name: str, number: int) -> None:

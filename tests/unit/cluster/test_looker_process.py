@@ -31,7 +31,8 @@ settings = json.loads(settings)
 with open(settings["log"], "a") as log: log.write("start\\n")
 if settings.get("error"):
     write(number, json.dumps({"error": settings["error"]}).encode()); sys.exit()
-if settings.get("dead"): os._exit(3)
+if settings.get("dead") or os.path.exists(settings["log"] + ".dead"): os._exit(3)
+if settings.get("asleep"): time.sleep(60)
 write(number, b"{}")
 while True:
     number, data = read()
@@ -131,3 +132,22 @@ def test_after_its_end_nothing_is_taken(looker):
     for late in (future, one.submit(photo("b"))):
         with pytest.raises(RuntimeError, match="closed"):
             late.result(5)
+
+
+def test_one_that_cannot_start_again_is_broken_and_says_so(looker, tmp_path):
+    one = looker(seconds=5)
+    one.start()
+    future = one.submit(photo("a"))
+    (tmp_path / "log.dead").touch()
+    os.kill(one.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match=r"before it was ready \(code 3\)"):
+        future.result(20)
+    assert "before it was ready" in one.broken
+    with pytest.raises(RuntimeError, match="before it was ready"):
+        one.submit(photo("b")).result(5)
+
+
+def test_one_that_is_never_ready_is_given_up(looker, monkeypatch):
+    monkeypatch.setattr("tagger.cluster.looker_process.START_SECONDS", 0.5)
+    with pytest.raises(ModelError, match=r"before it was ready \(code -9\)"):
+        looker(asleep=True).start()

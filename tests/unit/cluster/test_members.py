@@ -16,6 +16,9 @@ from tagger.cluster.members import (
     Asked,
     Member,
     Task,
+    Waiting,
+    elsewhere,
+    least_together,
     portions,
     working,
 )
@@ -67,11 +70,54 @@ def test_what_nobody_wants_any_more_is_dropped():
     assert give(queue, [member("1")]) == [2]
 
 
-def test_a_photo_does_not_go_where_it_is_not_seen():
-    queue, (one, two) = asked(2), [member("1"), member("2")]
-    queue[0].avoid.add(one.address)
-    assert give(queue, [one]) == [1] and len(queue) == 1
-    assert give(queue, [two]) == [1] and not queue
+def test_many_photos_a_second_are_not_sent_one_by_one():
+    queue, members = asked(12), [member(str(n)) for n in range(12)]
+    assert give(queue, members) == [1] * 12
+    queue, members = asked(12), [member(str(n)) for n in range(12)]
+    found = [len(photos) for _, photos in portions(queue, members, least_together(300.0))]
+    assert found == [8, 4]
+    assert [least_together(rate) for rate in (0.0, 39.0, 100.0, 10_000.0)] == [1, 1, 3, TOGETHER]
+
+
+def test_a_photo_goes_to_who_has_not_tried_it_even_if_another_one_is_idle():
+    waiting, (one, two, three) = Waiting(), [member(str(n)) for n in range(3)]
+    two.tasks.add(Task(list(asked(9)), 0.0))
+    (photo,) = asked(1)
+    photo.avoid[one.address] = "it is not there"
+    waiting.again([photo])
+    assert len(waiting) == 1 and not waiting.photos
+    assert elsewhere(waiting.unseen, [one]) == [] and len(waiting) == 1
+    assert elsewhere(waiting.unseen, [one, two]) == [(two, [photo])] and not len(waiting)
+    waiting.again([photo])
+    assert elsewhere(waiting.unseen, [one, two, three]) == [(three, [photo])]
+    photo.avoid[three.address] = "it is not there"
+    waiting.again([photo])
+    assert list(waiting.ours) == [photo], "two are enough"
+
+
+def test_a_photo_that_no_worker_there_sees_is_ours():
+    waiting, one = Waiting(), member("1")
+    (photo,) = asked(1)
+    photo.avoid[one.address] = "it is not there"
+    waiting.again([photo])
+    waiting.sort_out([])
+    assert not waiting.ours
+    waiting.sort_out([one, member("2")])
+    assert not waiting.ours
+    waiting.sort_out([one])
+    assert waiting.take(any_photo=False) is photo and not len(waiting)
+
+
+def test_the_rate_is_that_of_new_photos():
+    waiting = Waiting()
+    waiting.measure(10.0)
+    for photo in asked(30):
+        waiting.add(photo)
+    waiting.again([waiting.photos.popleft()])
+    waiting.measure(12.0)
+    assert waiting.rate == 15.0 and len(waiting) == 30
+    waiting.measure(13.0)
+    assert waiting.rate == 0.0
 
 
 def test_readers_are_shared_out_and_never_more():
@@ -91,7 +137,9 @@ def test_a_worker_that_is_not_heard_is_silent_until_it_is_heard_again():
     one.heard(100.0, SILENT_SECONDS)
     assert one.state == "silent" and not one.room
     one.heard(101.0, SILENT_SECONDS + 5)
-    assert one.state == "ready"
+    assert one.state == "greeted", "the offer may be another one by now"
+    one.heard(101.0, 2 * SILENT_SECONDS + 5)
+    assert one.state == "silent", "it may stop while it is greeted, too"
 
 
 def test_photos_of_a_lost_worker_go_to_others_once_and_are_ours_after_some():

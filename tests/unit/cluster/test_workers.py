@@ -188,6 +188,68 @@ def test_a_killed_worker_and_a_sleeping_one_lose_and_blame_nothing(
         assert recognition.state().here == 0
 
 
+HELD = """
+import asyncio, sys
+if "worker" in open("/proc/self/cmdline").read().split("\0"):
+    import distributed.worker
+    async def get_data(self, *args, **how):
+        await asyncio.sleep(600)
+    distributed.worker.Worker.get_data = get_data
+"""
+
+
+def test_a_worker_whose_answers_cannot_be_fetched_holds_up_no_other(
+    tmp_path, config, home, scenes, monkeypatch
+):
+    monkeypatch.setattr("tagger.cluster.members.STUCK_SECONDS", 5.0)
+    with (
+        running(tmp_path / "c", 0) as cluster,
+        shared(config, cluster.address, lost="wait") as recognition,
+    ):
+        cluster.start_worker("held", threads=4, **patched(tmp_path / "held", HELD))
+        cluster.start_worker("free")
+        wait_for(lambda: ready(recognition, 2))
+        photos = [
+            str(shutil.copy(scenes[number % len(scenes)], home.inbox / f"{number}.jpg"))
+            for number in range(60)
+        ]
+        futures = [recognition.submit(path, root=str(home.inbox)) for path in photos]
+        assert all(future.result(WAIT).facts.format for future in futures)
+        by = {one.name: one.photos for one in recognition.state().workers}
+        assert by["held"] == 0 and recognition.state().here == 0
+
+
+BROKEN = """
+import os
+if "looker" in open("/proc/self/cmdline").read() and os.path.exists(os.environ["BROKEN"]):
+    os._exit(3)
+"""
+
+
+def test_a_worker_that_can_look_at_nothing_any_more_is_refused_until_it_can(
+    tmp_path, config, scenes, monkeypatch
+):
+    monkeypatch.setattr("tagger.cluster.coordinator.AGAIN_SECONDS", 2.0)
+    broken = tmp_path / "broken"
+    environ = patched(tmp_path / "site", BROKEN) | {"BROKEN": str(broken)}
+    with (
+        running(tmp_path / "c", **environ) as cluster,
+        shared(config, cluster.address, lost="wait") as recognition,
+    ):
+        wait_for(lambda: ready(recognition))
+        assert recognition.submit(str(scenes[0])).result(WAIT).facts.format
+        broken.touch()
+        for one in tree(cluster.workers["worker0"]):
+            if "tagger.cluster.looker" in one.cmdline():
+                one.kill()
+        future = recognition.submit(str(scenes[1]))
+        assert "ended before it was ready (code 3)" in refused(recognition)
+        assert not future.done()
+        broken.unlink()
+        assert future.result(WAIT).facts.format
+        assert recognition.state().here == 0
+
+
 @pytest.mark.parametrize("lost", ["local", "wait"])
 def test_without_the_scheduler_photos_are_looked_at_here_or_wait(tmp_path, config, scenes, lost):
     with (

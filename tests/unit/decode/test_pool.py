@@ -34,6 +34,7 @@ from tagger.errors import (
     PhotoVanishedError,
 )
 from tagger.records import CropSpec, ExtraViews
+from tests.conftest import PROJECT
 from tests.support.pictures import encoded, exif, png, quarters
 
 Eventually = Callable[..., Any]
@@ -193,6 +194,43 @@ def test_what_takes_too_long_is_ended(photo: str) -> None:
             slow.result(20)
         assert gone(pid)
         assert following.result(20).facts.height == 600
+
+
+STOPPED = """
+import multiprocessing, os, signal, sys
+from tagger.decode import pool
+from tagger.records import CropSpec
+if __name__ == "__main__":
+    pool.SLICE_SECONDS = 0.1
+    with pool.DecodePool(CropSpec(), workers=1, timeout=3.0) as made:
+        made.submit(sys.argv[1]).result(20)
+        [child] = multiprocessing.active_children()
+        os.kill(child.pid, signal.SIGSTOP)
+        future = made.submit(sys.argv[1])
+        print(child.pid, flush=True)
+        try:
+            print(future.result(30).facts.height)
+        except Exception as error:
+            print(error)
+"""
+
+
+def test_time_in_which_all_is_stopped_counts_for_nothing(photo: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(STOPPED)
+    with subprocess.Popen(
+        [sys.executable, str(script), photo],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+    ) as process:
+        assert process.stdout is not None
+        decoder = int(process.stdout.readline())
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(4)  # longer than the limit
+        process.send_signal(signal.SIGCONT)
+        os.kill(decoder, signal.SIGCONT)
+        assert process.stdout.read().split() == ["600"]
 
 
 def test_what_takes_too_much_memory_is_refused(photo: str, large: str) -> None:
