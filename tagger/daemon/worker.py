@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH = 16
+SHARED_BATCH = 32
+"""With workers elsewhere, which have many at a time: what a batch costs is shared by more."""
 FEW = 8
 """Photos that are completed at a time, so that a new one need not wait long."""
 DISK_FULL_SECONDS = 10.0
@@ -221,7 +223,9 @@ class Worker:
             if self._until is not None:
                 rest.append(ASK_SECONDS)
             wait = min(rest, default=None)
-            batch = self._candidates.take(BATCH, wait if mode is _Mode.IDLE else 0.0)
+            room = pipeline.room
+            most = BATCH if room is None else min(room, SHARED_BATCH)
+            batch = self._candidates.take(most, wait if mode is _Mode.IDLE else 0.0)
             if mode is _Mode.IDLE and not batch:
                 self.precision.idle(pipeline)
         if mode is _Mode.WORK or batch:

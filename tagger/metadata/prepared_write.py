@@ -60,9 +60,26 @@ class PreparedWrite:
         """What of ours is in which file afterwards."""
         return tuple(part.entry for part in self.parts if part.entry is not None)
 
-    def commit(self) -> WriteReceipt:
+    def sync(self) -> None:
+        """Let the new content reach the disk. Raise WriteFailedError; then discard it."""
+        for one in self._staged():
+            one.sync()
+
+    def sync_folders(self, known: set[tuple[int, int]]) -> None:
+        """Let the new names reach the disk, except in ``known`` folders (device, inode).
+
+        Those are known then.
+        """
+        for one in self._staged():
+            found = os.fstat(one.folder.fd)
+            if one.done and (key := (found.st_dev, found.st_ino)) not in known:
+                one.sync_folder()
+                known.add(key)
+
+    def commit(self, *, sync_folders: bool = True) -> WriteReceipt:
         """Make the new content visible, durably; return what is there then.
 
+        Without ``sync_folders`` it is durable only with :meth:`sync_folders`.
         Raise PhotoChangedError when photo or sidecar have changed since they were read,
         WriteFailedError when the disk or the rights refuse.
         """
@@ -74,7 +91,7 @@ class PreparedWrite:
                 )
             for part in self.parts:
                 if part.staged is not None:
-                    part.staged.commit()
+                    part.staged.commit(sync_folder=sync_folders)
         finally:
             self.discard()
         inside = [intent.after for intent in self.intents if intent.file == self.path]

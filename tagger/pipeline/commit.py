@@ -1,13 +1,15 @@
 """Making prepared writes visible: the one order that makes a crash harmless.
 
-Sidecar or photo are written beside the old ones and fsynced already. Then the intention is
-committed to the index, then the files are renamed into place, then the row is written. A crash
-in between leaves a pending intention, which :func:`settle` confirms or drops.
+Sidecar or photo are written beside the old ones already, and are fsynced first. Then the intention
+is committed to the index, then the files are renamed into place and their folders fsynced, then
+the row is written. A crash in between leaves a pending intention, which :func:`settle` confirms or
+drops. A batch is fsynced together: a disk does that for many files in nearly the time of one.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -21,6 +23,8 @@ from tagger.records import JournalEntry, WriteReceipt
 
 log = logging.getLogger(__name__)
 
+SYNC_THREADS = 16
+"""So many files are fsynced at a time."""
 Pending = tuple[int, str, JournalEntry]
 """A write that was not confirmed: its number in the journal, the photo, and what it is."""
 
@@ -62,7 +66,9 @@ def commit(store: Store, ready: Sequence[T], failed: OnFailure[T]) -> list[T]:
     waiting = list(ready)
     done: list[T] = []
     try:
+        unwritten = _sync(ready)
         writes = [one for one in ready if one.write is not None and one.write.intents]
+        writes = [one for one in writes if one not in unwritten]
         intended = _each(lambda some: _intend(store, some), writes, failed)
         for one in writes:
             if one not in intended:
@@ -71,8 +77,11 @@ def commit(store: Store, ready: Sequence[T], failed: OnFailure[T]) -> list[T]:
         while waiting:
             one = waiting.pop(0)
             try:
+                if one in unwritten:
+                    raise unwritten[one]
                 if one.write is not None:
-                    one.saved = _as_written(one.saved, one.write.commit())
+                    receipt = one.write.commit(sync_folders=False)
+                    one.saved = _as_written(one.saved, receipt)
             except Exception as error:  # noqa: BLE001 - one photo stops no other
                 one.discard()
                 if not failed(one, error):
@@ -81,12 +90,46 @@ def commit(store: Store, ready: Sequence[T], failed: OnFailure[T]) -> list[T]:
     finally:
         for one in waiting:
             one.discard()
+    folders: set[tuple[int, int]] = set()
+    for one in ready:
+        if one.write is not None:
+            one.write.sync_folders(folders)
     done = _each(lambda some: _save(store, some), done, failed)
     if left := {one.saved.path: one.saved.root for one in intended if one not in done}:
         for pending in store.pending():
             if (root := left.get(pending[1])) is not None:
                 settle(store, pending, root)
     return done
+
+
+def _sync(ready: Sequence[T]) -> dict[T, Exception]:
+    """Let all that was prepared reach the disk; return those for which that failed, and why."""
+    errors: dict[T, Exception] = {}
+    left, lock = list(ready), threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                if not left:
+                    return
+                one = left.pop()
+            try:
+                if one.write is not None:
+                    one.write.sync()
+            except Exception as error:  # noqa: BLE001 - one photo stops no other
+                errors[one] = error
+
+    # Daemons: the interpreter does not wait for a disk that never answers.
+    threads = [
+        threading.Thread(target=work, name="sync", daemon=True)
+        for _ in range(min(len(ready), SYNC_THREADS) - 1)
+    ]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+    return errors
 
 
 def commit_one(store: Store, ready: ReadyPhoto) -> None:

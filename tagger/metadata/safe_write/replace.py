@@ -1,7 +1,8 @@
 """Replacing a file so that there is never a third state: the old file or the new one.
 
 The new content goes to a temporary file beside the old one, with its owner, mode, extended
-attributes, ACL and (if wanted) its date, and is fsynced; only then the two change places.
+attributes, ACL and (if wanted) its date, and is fsynced (:meth:`Staged.sync`, of several files at
+once if need be); only then the two change places.
 Where the kernel can swap two names in one step, what was replaced is looked at once more
 afterwards, and swapped back when it is not what was read: an edit by another program in
 the last microsecond is not lost.
@@ -69,6 +70,7 @@ class Staged:
     going: bool = False
     temporary: str = ""
     nameless: int = -1
+    written: int = -1
     done: bool = field(default=False)
     placed: os.stat_result | None = None
 
@@ -77,13 +79,37 @@ class Staged:
         """The file's name in its folder."""
         return os.path.basename(self.path)
 
-    def commit(self) -> None:
-        """Put the new content in place, durably.
+    def sync(self) -> None:
+        """Let the new content reach the disk, once. For any thread, one at a time.
+
+        Raise WriteFailedError; nothing is left behind then.
+        """
+        if self.written < 0:
+            return
+        fd, self.written = self.written, -1
+        try:
+            try:
+                _fsync(fd)
+            finally:
+                if fd != self.nameless:
+                    os.close(fd)
+            # Linux's client of SMB takes the time of the next close for the date of a file that was
+            # written: let that close be this one, and not that of whoever looks at the photo.
+            if self.temporary:
+                with contextlib.suppress(PermissionError):  # its mode may let nobody read it
+                    os.close(self.folder.open(self.temporary))
+        except OSError as error:
+            self.discard()
+            raise failed("write", self.path, error) from error
+
+    def commit(self, *, sync_folder: bool = True) -> None:
+        """Put the new content in place, durably; without ``sync_folder`` only with that.
 
         Raise PhotoChangedError when the file is not the one that was read any more, and
         WriteFailedError; the file is then untouched and nothing is left behind.
         """
         try:
+            self.sync()
             self._check_unchanged(self.name)
             if self.going:
                 self._disappear()
@@ -98,7 +124,8 @@ class Staged:
                 else:
                     self._replace()
                 self.placed = self._as_placed(made)
-            self._fsync_folder()
+            if sync_folder:
+                self.sync_folder()
             self.done = True
         except OSError as error:
             raise failed("write", self.path, error) from error
@@ -122,6 +149,9 @@ class Staged:
 
     def discard(self) -> None:
         """Remove the temporary file."""
+        if self.written >= 0 and self.written != self.nameless:
+            os.close(self.written)
+        self.written = -1
         if self.temporary:
             remove_temporary(self.folder, self.temporary)
             self.temporary = ""
@@ -214,7 +244,7 @@ class Staged:
         else:
             self.folder.rename(foreign, self.name)
 
-    def _fsync_folder(self) -> None:
+    def sync_folder(self) -> None:
         """Let the new name reach the disk. The file has it already: what fails here is told."""
         try:
             self.folder.fsync()
@@ -288,23 +318,18 @@ def _fill(staged: Staged, data: Content, dress: FileAttributes) -> None:
     """Put the content into a new file beside the old one."""
     # Where chmod is refused, a file may still be made with the mode that it shall have.
     for mode, last in ((0o600, False), (dress.mode, True)):
-        fd = _new_file(staged, mode)
+        fd, fits = _new_file(staged, mode), False
         try:
             _put(fd, data, staged.path)
             fits = dress.put_on(fd, last=last)
-            if fits:
-                _fsync(fd)
         finally:
-            if fd != staged.nameless:
+            if fits:
+                staged.written = fd
+            elif fd != staged.nameless:
                 os.close(fd)
         if fits:
             break
         staged.discard()
-    # Linux's client of SMB takes the time of the next close for the date of a file that was
-    # written: let that close be this one, and not that of whoever looks at the photo.
-    if staged.temporary:
-        with contextlib.suppress(PermissionError):  # its mode may let nobody read it
-            os.close(staged.folder.open(staged.temporary))
 
 
 def _new_file(staged: Staged, mode: int) -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
 from tagger.config.loader import load_config
-from tagger.errors import PhotoChangedError
+from tagger.errors import PhotoChangedError, WriteFailedError
 from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
 from tagger.metadata.options import Provenance, WriteOptions
@@ -136,6 +139,53 @@ def test_a_photo_that_changed_meanwhile_is_not_written(home, scenes, store, inde
     assert not _tagged(a.saved.path) and _tagged(b.saved.path)
     assert store.pending() == [] and strays(home) == []
     assert store.photo(a.saved.path).status == ("tagged" if index_only else "waiting")
+
+
+class Disk:
+    """Notes what is fsynced among the steps of a store; of some files that fails."""
+
+    def __init__(self, store, monkeypatch):
+        self._store, self._fsync, self._lock = store, os.fsync, threading.Lock()
+        self.fails = frozenset()
+        monkeypatch.setattr(os, "fsync", self)
+
+    def __call__(self, fd):
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
+        with self._lock:
+            self._store.steps.append(("fsync", name, os.fstat(fd).st_ino))
+        if os.fstat(fd).st_ino in self.fails:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._fsync(fd)
+
+
+def test_files_are_on_the_disk_before_they_are_renamed_and_names_before_rows(
+    home, scenes, store, monkeypatch
+):
+    photos = ready(home, scenes, "a.jpg", "b.jpg", "c.jpg")
+    disk = Disk(store, monkeypatch)
+    assert commit(store, photos, Failures()) == photos
+    what = [step[0] for step in store.steps]
+    assert what == ["fsync"] * 3 + ["intend", "fsync", "save"], "the folder once for all"
+    files = {step[2] for step in store.steps[:3]}
+    assert files == {os.stat(f"{one.saved.path}.xmp").st_ino for one in photos}
+    assert store.steps[4][1] == home.inbox.name
+    assert disk.fails == frozenset()
+
+
+@pytest.mark.parametrize("index_only", [False, True])
+def test_a_file_that_does_not_reach_the_disk_is_not_renamed(
+    home, scenes, store, monkeypatch, index_only
+):
+    a, b = ready(home, scenes, "a.jpg", "b.jpg")
+    disk = Disk(store, monkeypatch)
+    [staged] = [part.staged for part in a.write.parts if part.staged]
+    disk.fails = {os.fstat(staged.written).st_ino}
+    failures = Failures(index_only=index_only)
+    assert commit(store, [a, b], failures) == ([a, b] if index_only else [b])
+    assert failures.told == [("a.jpg", WriteFailedError)]
+    assert not _tagged(a.saved.path) and _tagged(b.saved.path)
+    assert store.pending() == [] and strays(home) == []
+    assert ("intend", ["b.jpg"], [False]) in store.steps
 
 
 def test_a_decision_made_meanwhile_leaves_the_photo_due(home, scenes, store):

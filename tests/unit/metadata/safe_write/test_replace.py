@@ -339,6 +339,17 @@ def test_one_in_use_by_ourselves_is_no_leftover(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["new"]
 
 
+@pytest.mark.parametrize("end", ["sync", "commit", "discard"])
+def test_what_was_written_is_closed_at_the_end(tmp_path: Path, end: str) -> None:
+    open_before = os.listdir("/proc/self/fd")
+    staged = stage(str(tmp_path / "new"), b"x", None)
+    getattr(staged, end)()
+    assert staged.written == -1
+    staged.discard()
+    staged.folder.close()
+    assert os.listdir("/proc/self/fd") == open_before
+
+
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to("fifo")
