@@ -25,15 +25,21 @@ pytest.importorskip("distributed")
 
 BOMB = """
 import os
-if "looker" in " ".join(open("/proc/self/cmdline").read().split("\\0")):
+words = open("/proc/self/cmdline").read().split("\0")
+if "tagger.cluster.looker" in words or "run" in words:
     import tagger.pipeline.local_recognition as m
+    from tagger.errors import DecoderCrashedError
     old = m.LocalRecognition.submit
     def submit(self, path, **how):
-        if "bomb" in path:
-            with open(os.environ["BOMBED"], "a") as file:
-                file.write("x")
-            os._exit(9)
-        return old(self, path, **how)
+        if "bomb" not in path:
+            return old(self, path, **how)
+        if "run" in words:  # the daemon, after three workers were killed that had it
+            found = m.Future()
+            found.set_exception(DecoderCrashedError("the process that opened it died", "wait"))
+            return found
+        with open(os.environ["BOMBED"], "a") as file:
+            file.write("x")
+        os._exit(9)
     m.LocalRecognition.submit = submit
 """
 WORKERS = 3
@@ -85,7 +91,7 @@ def test_workers_are_killed_and_stopped(
                 *(sys.executable, "-m", "tagger", "--config", str(home.config)),
                 *("run", "--once", "--cluster", cluster.address),
             ],
-            env=home.environ(),
+            env=home.environ() | environ,
             stdout=subprocess.DEVNULL,
             stderr=output,
         )
