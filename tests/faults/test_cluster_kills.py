@@ -25,7 +25,7 @@ pytest.importorskip("distributed")
 
 BOMB = """
 import os
-words = open("/proc/self/cmdline").read().split("\0")
+words = open("/proc/self/cmdline").read().split("\\0")
 if "tagger.cluster.looker" in words or "run" in words:
     import tagger.pipeline.local_recognition as m
     from tagger.errors import DecoderCrashedError

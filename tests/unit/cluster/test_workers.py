@@ -190,7 +190,7 @@ def test_a_killed_worker_and_a_sleeping_one_lose_and_blame_nothing(
 
 HELD = """
 import asyncio, sys
-if "worker" in open("/proc/self/cmdline").read().split("\0"):
+if "worker" in open("/proc/self/cmdline").read().split("\\0"):
     import distributed.worker
     async def get_data(self, *args, **how):
         await asyncio.sleep(600)
