@@ -39,17 +39,17 @@ from bench.harness import PROJECT, Home, Model, cpu_seconds, median, report, tre
 from bench.synthetic_photos import write_photos
 from tagger.cluster.messages import join, unpack_request
 from tagger.cluster.offer import Offer, difference
-from tagger.duplicates.thumbnails import PACKED_BYTES
+from tagger.duplicates.thumbnails import packed
 from tagger.index.rows import TOP_KEPT, StoredPrediction, pack_top
 from tagger.labels.evidence import Evidence
 from tagger.pipeline.recognition import Seen
 from tagger.pipeline.seen_bytes import pack_answer
-from tagger.records import PhotoFacts
+from tagger.records import THUMBNAIL_SIDE, PhotoFacts
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64)
 SECONDS = 12.0
 """Of simulated work, so many for each number of workers, as far as the photos reach."""
-MOST_PHOTOS = 6000
+MOST_PHOTOS = 4000
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--workers", default=",".join(map(str, COUNTS)))
     parser.add_argument("--ms", type=float)
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--coordinate", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--coordinate", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve:
         asyncio.run(serve(given.serve[0], int(given.serve[1]), float(given.serve[2])))
@@ -85,21 +85,15 @@ def overhead(scratch: Path, model: Model, count: int, rounds: int) -> dict[str, 
     kind = "JPEG 12 MP"
     photos = write_photos(scratch / "large", kind, count)
     found: dict[str, list[tuple[float, float]]] = {"alone": [], "worker": []}
-    threads = len(os.sched_getaffinity(0))
-    with (
-        scheduler(scratch) as (address, central),
-        worker(scratch, address, threads) as working,
-    ):
-        pids = (central.pid, working.pid)
-        start = run_of(scratch, model, photos[:1])[1]
-        run_of(scratch, model, photos[:1], address, pids)  # weights are sent once
-        for number in range(rounds):
-            alone, shared = ("alone", ""), ("worker", address)
-            for name, where in (alone, shared) if number % 2 else (shared, alone):
-                rate, cpu = run_of(scratch, model, photos, where, pids if where else ())
-                found[name].append((rate, (cpu - start) / (count - 1)))
-                print(name, f"{rate:.2f} photos/s, CPU ms {found[name][-1][1] * 1000:.1f}",
-                      file=sys.stderr)  # fmt: skip
+    one = photos[:1]
+    run_of(scratch, model, one, shared=True)  # weights are sent once
+    start = {name: run_of(scratch, model, one, shared=name == "worker")[1] for name in found}
+    for number in range(rounds):
+        for name in list(found) if number % 2 else reversed(list(found)):
+            rate, cpu = run_of(scratch, model, photos, shared=name == "worker")
+            found[name].append((rate, (cpu - start[name]) / (count - 1)))
+            print(f"{name}: {rate:.2f} photos/s, CPU ms {found[name][-1][1] * 1000:.1f}",
+                  file=sys.stderr)  # fmt: skip
     rates = {name: median([rate for rate, _ in rows]) for name, rows in found.items()}
     cpus = {name: median([cpu for _, cpu in rows]) for name, rows in found.items()}
     shutil.rmtree(scratch / "large")
@@ -115,29 +109,30 @@ def overhead(scratch: Path, model: Model, count: int, rounds: int) -> dict[str, 
 
 
 def run_of(
-    scratch: Path,
-    model: Model,
-    photos: Sequence[Path],
-    address: str = "",
-    others: Sequence[int] = (),
+    scratch: Path, model: Model, photos: Sequence[Path], *, shared: bool
 ) -> tuple[float, float]:
-    """Return photos a second, and CPU seconds with those of the trees of ``others``.
+    """Return photos a second, and CPU seconds; ``shared``: with a new scheduler and worker.
 
     The rate is from the end of the first batch to the end of the last.
     """
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(dir=scratch))
         home = Home(Path(folder, "home"), model, int8=True)
         for path in photos:
             os.link(path, home.inbox / path.name)
         time.sleep(2.5)  # links change ctime: until they have settled
-        words = ["run", "--once", *(["--cluster", address] if address else [])]
-        before = used_by(others)
+        words, others = ["run", "--once"], []
+        if shared:
+            address, central = stack.enter_context(scheduler(scratch))
+            threads = len(os.sched_getaffinity(0))
+            others = [central.pid, stack.enter_context(worker(scratch, address, threads)).pid]
+            words += ["--cluster", address]
         process = home.popen(*words)
         _, status, usage = os.wait4(process.pid, 0)  # of it and all that it has started
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise RuntimeError(home.log.read_text()[-2000:])
-        cpu = usage.ru_utime + usage.ru_stime + used_by(others) - before
+        cpu = usage.ru_utime + usage.ru_stime + used_by(others)
         moments = [line for line in home.logged() if line.get("event") == "photo"]
         if len(moments) != len(photos):
             raise RuntimeError(f"{len(moments)} of {len(photos)} photos were tagged")
@@ -227,73 +222,93 @@ def simulated(
             env=os.environ | {"XDG_CACHE_HOME": str(scratch / "cache")},
         )
         try:
-            before = cpu_seconds([central.pid]), cpu_seconds([serving.pid])
             done = subprocess.run(
-                [sys.executable, __file__, "--coordinate", home.command()[-1], address],
+                [
+                    *(sys.executable, __file__, "--coordinate", home.command()[-1], address),
+                    *(str(len(photos)), str(central.pid), str(serving.pid)),
+                ],
                 stdout=subprocess.PIPE,
                 check=True,
                 cwd=PROJECT,
                 env=home.environ(),
             )
-            central_cpu = cpu_seconds([central.pid]) - before[0]
-            workers_cpu = cpu_seconds([serving.pid]) - before[1]
         finally:
             serving.terminate()
             serving.wait(20)
-    told = json.loads(done.stdout)
-    total = len(photos)
-    parts = {name: round(value / total * 1000, 2) for name, value in told["cpu"].items()}
+    found = json.loads(done.stdout)
     return {
-        "photos": total,
-        "rate": round(told["rate"], 1),
-        "cpu_ms": {
-            "scheduler": round(central_cpu / total * 1000, 2),
-            "simulated workers": round(workers_cpu / total * 1000, 2),
-            **parts,
-        },
+        "photos": len(photos),
+        "rate": round(found["rate"], 1),
+        "cpu_ms": {name: round(value * 1000, 2) for name, value in found["cpu"].items()},
     }
 
 
-def coordinate(config_path: str, address: str) -> None:
-    """Run the daemon once in this process; print the rate and the CPU seconds of its threads."""
+def coordinate(config_path: str, address: str, photos: str, *pids: str) -> None:
+    """Run the daemon once in this process; print the rate, and the CPU seconds a photo by part.
+
+    ``pids`` are those of the scheduler and of the process with the workers.
+    """
+    others = dict(zip(("scheduler", "simulated workers"), map(int, pids), strict=True))
     from tagger.config.loader import load_config
     from tagger.daemon.daemon import Daemon
-    from tagger.records import Tagged
+    from tagger.records import Outcome, Tagged
     from tagger.system.logs import set_up_logging
 
     config = load_config(config_path)
     config = replace(config, cluster=replace(config.cluster, scheduler=address, lost="wait"))
     set_up_logging("warning", "text")
     moments: list[float] = []
-    used: dict[str, float] = {}
+    threads: dict[int | None, tuple[str, float]] = {}  # those that have ended, too
+    used: list[tuple[float, dict[str, float]]] = []
     ended = threading.Event()
 
     def sample() -> None:
-        ticks = os.sysconf("SC_CLK_TCK")
-        while True:
-            for thread in threading.enumerate():
-                with contextlib.suppress(OSError):
-                    text = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
-                    fields = text.rpartition(")")[2].split()
-                    used[thread.name] = (int(fields[11]) + int(fields[12])) / ticks
-            if ended.wait(0.1):
-                return
+        while not ended.wait(0.25):
+            now = {name: cpu_seconds([pid]) for name, pid in others.items()}
+            used.append((time.perf_counter(), now | by_part(threads)))
+        print(json.dumps(told(moments, used)), flush=True)
+        os._exit(0)
 
-    sampler = threading.Thread(target=sample, name="sampler")
-    sampler.start()
-    Daemon(
-        config,
-        observer=lambda outcome: (
-            moments.append(time.perf_counter()) if isinstance(outcome, Tagged) else None
-        ),
-    ).run_once()
-    ended.set()
-    sampler.join()
-    # The first and the last are left out: workers come, and have nothing more to do.
+    def noted(outcome: Outcome) -> None:
+        if isinstance(outcome, Tagged):
+            moments.append(time.perf_counter())
+            if len(moments) == int(photos):  # the rest is to compare pictures
+                ended.set()
+
+    threading.Thread(target=sample, name="sampler", daemon=True).start()
+    Daemon(config, observer=noted).run_once()
+    raise RuntimeError(f"{len(moments)} of {photos} photos were tagged")
+
+
+def told(
+    moments: Sequence[float], used: Sequence[tuple[float, dict[str, float]]]
+) -> dict[str, Any]:
+    """Return the rate, and the CPU seconds a photo by part.
+
+    The first and the last tenth are left out: workers come, and have nothing more to do.
+    """
     low, high = len(moments) // 10, len(moments) * 9 // 10
     rate = (high - low) / (moments[high] - moments[low])
-    used["other threads"] = max(time.process_time() - sum(used.values()), 0.0)
-    print(json.dumps({"rate": rate, "cpu": used, "photos": len(moments)}))
+    first, last = (min(used, key=lambda one: abs(one[0] - moments[at])) for at in (low, high))
+    spent = {name: value - first[1].get(name, 0.0) for name, value in last[1].items()}
+    shares = {name: value / (last[0] - first[0]) / rate for name, value in spent.items()}
+    return {"rate": rate, "cpu": shares}
+
+
+def by_part(threads: dict[int | None, tuple[str, float]]) -> dict[str, float]:
+    """Return the CPU seconds of this process's threads, by their names; ``threads`` are kept."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    total = time.process_time()
+    for thread in threading.enumerate():
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+            fields = text.rpartition(")")[2].split()
+            name = thread.name.partition(" ")[0]
+            threads[thread.native_id] = name, (int(fields[11]) + int(fields[12])) / ticks
+    found: dict[str, float] = {}
+    for name, seconds in threads.values():
+        found[name] = found.get(name, 0.0) + seconds
+    return found | {"other threads": total - sum(found.values())}
 
 
 async def serve(address: str, count: int, ms: float) -> None:
@@ -309,6 +324,7 @@ async def serve(address: str, count: int, ms: float) -> None:
             "distributed.admin.tick.interval": "60s",
             "distributed.admin.system-monitor.interval": "60s",
             "distributed.worker.profile.enabled": False,
+            "distributed.admin.tick.limit": "1h",
         }
     )
     workers = [
@@ -344,6 +360,7 @@ class Sleeper:
                 self._stored[digest[0] % len(self._stored)],
                 crop_hash=digest[:16],
                 picture_hash=digest[16:],
+                thumbnail=thumbnail(digest),
             )
             answers.append(pack_answer(Seen(PhotoFacts("JPEG", 500, 375), stored, self._ms)))
         with self._lock:
@@ -368,10 +385,16 @@ def invented(ids: tuple[str | None, str | None, str | None]) -> list[StoredPredi
                 b"",
                 ids[1],
                 ids[2],
-                thumbnail=dice.bytes(PACKED_BYTES),
             )
         )
     return found
+
+
+def thumbnail(seed: bytes) -> bytes:
+    """Return one of a picture of large patches, which is like no other."""
+    patches = np.frombuffer(hashlib.blake2b(seed).digest(), np.uint8).reshape(8, 8)
+    side = THUMBNAIL_SIDE // 8
+    return packed(patches.repeat(side, 0).repeat(side, 1))
 
 
 def shown(figures: dict[str, Any]) -> Iterator[str]:

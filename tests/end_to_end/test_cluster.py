@@ -71,8 +71,9 @@ def test_it_gives_the_same_index_and_sidecars(tmp_path, home, other, scenes):
         assert "is ready" in other.err
     assert rows(other) == rows(home)
     assert sidecars(other) == sidecars(home) and len(sidecars(home)) > 20
-    failed = [[line["path"].rpartition("/")[2] for line in one.json("failures")] for one in
-              (home, other)]  # fmt: skip
+    failed = [
+        {line["path"].rpartition("/")[2] for line in one.json("failures")} for one in (home, other)
+    ]
     assert failed[0] == failed[1] and failed[0]
     before = sidecars(other)
     with running(tmp_path / "again") as cluster:
