@@ -59,6 +59,8 @@ async def ask(
             raise error
         # Awaited itself, the future fetches its result together with those of other workers, a few
         # times at once: a worker that stands still just then would hold up all.
+        if client.scheduler is None:
+            raise RuntimeError("the scheduler is gone")
         said = await client.scheduler.gather(keys=[future.key])
         if said["status"] != "OK":
             raise RuntimeError("its answer was gone before it was fetched")
