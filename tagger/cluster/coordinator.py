@@ -223,11 +223,10 @@ class Coordinator:
                 problem = await greeting.greet(member, work.offer, work.files)
         except TimeoutError:
             problem = f"it took more than {GREET_SECONDS:.0f} s to get ready; see its log"
+        except (ImportError, AttributeError) as error:
+            problem = f"{error}; install there `pip install 'tagger[cluster]'` of the same version"
         except Exception as error:  # noqa: BLE001 - a worker may raise anything; it is refused
-            problem = (
-                f"{type(error).__name__}: {error}; install there `pip install 'tagger[cluster]'` of"
-                " the same version"
-            )
+            problem = f"{type(error).__name__}: {error}; see its log, it is asked again soon"
         if work is not self._work or self._members.get(member.address) is not member:
             return
         if problem:
