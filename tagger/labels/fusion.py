@@ -5,8 +5,8 @@ classes or scenes below it, or the best score of the detector's boxes. A label b
 the detector's (``tabby`` below ``cat``) is read with that thing's score, because it cannot be
 there without it. The numbers are joined by logistic regression in log-odds: what a label's
 kind needs for a start, and for each network that speaks and has seen the photo a constant and
-a weight. A network that is missing adds nothing. A parent is at least as probable as what is
-below it. ``tools/calibrate/fit_home.py`` finds the weights on photos of homes.
+a weight. A network that is missing adds nothing. ``tools/calibrate/fit_home.py`` finds the weights
+on photos of homes.
 """
 
 from __future__ import annotations
@@ -196,12 +196,6 @@ class Fusion:
         needs = [(n, thing, nodes[n].at_least) for n, found in enumerate(things) for thing in found]
         self._needs = tuple(np.array(column, np.intp) for column in zip(*needs, strict=True))
         self._most = max((node.at_least for node in nodes), default=1)
-        levels = sorted({len(path) for path in paths} - {1}, reverse=True)
-        self._upward = [
-            (np.array(below), np.array([parents[n] for n in below]))
-            for level in levels
-            for below in [[n for n, path in enumerate(paths) if len(path) == level]]
-        ]
 
     def _scene_matrix(
         self, vocabulary: Vocabulary, number: Mapping[str, int], scenes: Sequence[str] | None
@@ -321,7 +315,7 @@ class Fusion:
     def probabilities(
         self, readings: Readings, calibration: FusionCalibration
     ) -> NDArray[np.float64]:
-        """Return the probability of each label, (N,), each parent's at least its children's."""
+        """Return the probability of each label, (N,), by what is said of it."""
         weights = np.array([calibration.weights[kind] for kind in KINDS])[self._kind_numbers]
         odds = (self.terms(readings) * weights).sum(axis=1)
         found = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
@@ -329,8 +323,6 @@ class Fusion:
         found[~(readings.parts >= SILENT).any(axis=1)] = 0.0
         # A coat may hang in a wardrobe: people have to be seen.
         found[self._people & ~(readings.parts[:, 2] >= SILENT)] = 0.0
-        for nodes, parents in self._upward:
-            np.maximum.at(found, parents, found[nodes])
         return np.asarray(found)
 
 

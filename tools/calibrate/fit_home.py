@@ -5,11 +5,14 @@
    right. Every photo is used with each choice of networks, so that the weights hold where one
    is missing; those with all of them count most. The weights of the networks' log-odds are
    drawn towards 1 and kept from becoming negative, all others are drawn towards 0.
-2. *Thresholds.* Photos are left out in turn (:data:`FOLDS`), their labels' probabilities taken
-   from weights fitted to the others. The threshold of a kind for a precision is the least from
-   which on its labels are right that often: the mean of the share that was right and the share
-   that their probabilities promise, less half of :data:`ERRORS` standard errors, because only
-   the half that was counted scatters.
+2. *Thresholds.* Kinds that ImageNet's photos show plenty of (:data:`BY_DOUBT`) are given from the
+   probability on whose odds are :data:`DOUBT` times worse than those of the precision, because
+   most labels are far surer than they have to be. For all others photos are left out in turn
+   (:data:`FOLDS`), their labels' probabilities taken from weights fitted to the others. The
+   threshold of a kind for a precision is the least from which on its labels are right that
+   often on photos of homes: the mean of the share that was right and the share that their
+   probabilities promise, less half of :data:`ERRORS` standard errors, because only the half that
+   was counted scatters.
 """
 
 from __future__ import annotations
@@ -38,10 +41,13 @@ LEAST_PROBABLE = 0.1
 COMMON_DOUBT: dict[FusedKind, float] = {"person": 0.6, "group": 0.6, "outdoors": 0.5}
 """What kinds that are asked of every photo are allowed of the doubt that others are: a wrong one
 is a false alarm wherever there is none."""
-OF_CLASSES: dict[FusedKind, float] = {"beast": 0.5, "animal": 0.5, "object": 2.0}
-"""Kinds for which ImageNet's photos count: of others they tell only what is right. And what one
-counts for thresholds beside a photo of a home: things that only the subjects' network knows are
-rare there, too rare to say from where on they are right."""
+OF_HOMES = frozenset(("person", "group", "indoors", "outdoors"))
+"""Kinds of which ImageNet's photos tell nothing: there may be people, whatever the photo is of."""
+SEEN_BESIDE = 0.25
+"""From this number of another network on, a label may be right of an ImageNet photo that is of
+something else."""
+BY_DOUBT: frozenset[FusedKind] = frozenset(("beast", "animal", "vague", "family", "object"))
+DOUBT = 4.75
 STRENGTH = 1.0
 """How strongly the weights are drawn to where they start from."""
 PRECISIONS = (0.5, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.999)
@@ -114,24 +120,32 @@ class HomeFit:
         sums = self.sums(evidence)
         return self.fusion.read(sums, evidence.scenes, evidence.boxes, self.temperature)
 
+    def _verdicts(self, photo: HomePhoto) -> NDArray[np.float64]:
+        """Return for each label 1 where it is right, 0 where it is wrong, NaN where unknown."""
+        known = [photo.verdict(label, self.vocabulary) for label in self.labels]
+        found = np.array([np.nan if one is None else float(one) for one in known])
+        if photo.judged == "class":
+            # What the subjects' network alone says there is, is right only of the photo's class.
+            parts = self.read(photo.evidence).parts
+            beside = np.nan_to_num(parts[:, 1:]).max(axis=1) >= SEEN_BESIDE
+            above = self.tree.above[beside]
+            beside[above[above < len(beside)]] = True
+            told = ~np.isnan(parts[:, 0]) & ~beside & ~np.isin(self.fusion.kinds, list(OF_HOMES))
+            found[np.isnan(found) & told] = 0.0
+        return found
+
     def _examples(self) -> dict[FusedKind, Examples]:
         rows: dict[FusedKind, list[tuple[NDArray[np.float64], float, float, int]]]
         rows = {kind: [] for kind in KINDS}
         for place, photo in enumerate(self.photos):
-            verdicts: dict[int, bool | None] = {}
+            verdicts = self._verdicts(photo)
             for subset in SUBSETS:
-                evidence = only(photo.evidence, subset)
-                readings = self.read(evidence)
+                readings = self.read(only(photo.evidence, subset))
                 said = np.nan_to_num(readings.parts, nan=0.0).max(axis=1)
                 terms = self.fusion.terms(readings)
-                for n in np.flatnonzero(said >= LEAST_SAID).tolist():
-                    if n not in verdicts:
-                        verdicts[n] = photo.verdict(self.labels[n], self.vocabulary)
-                    verdict = verdicts[n]
-                    kind = self.fusion.kinds[n]
-                    if verdict is not None and (photo.judged != "class" or kind in OF_CLASSES):
-                        row = (terms[n], float(verdict), _COUNTS[len(subset)], place)
-                        rows[kind].append(row)
+                for n in np.flatnonzero((said >= LEAST_SAID) & ~np.isnan(verdicts)).tolist():
+                    row = (terms[n], float(verdicts[n]), _COUNTS[len(subset)], place)
+                    rows[self.fusion.kinds[n]].append(row)
         return {
             kind: Examples(*map(np.array, zip(*found, strict=True))) for kind, found in rows.items()
         }
@@ -152,22 +166,23 @@ class HomeFit:
 
     @functools.cached_property
     def outcomes(self) -> dict[FusedKind, Outcomes]:
-        """By kind what became of its labels, each from weights found without its photo."""
+        """By kind what became of its labels on photos of homes, each from weights found without
+        its photo."""
         rows: dict[FusedKind, list[tuple[float, bool, int]]] = {kind: [] for kind in KINDS}
         for place, photo in enumerate(self.photos):
-            if photo.judged == "people":
+            if photo.judged != "all":
                 continue
             calibration = FusionCalibration(self.temperature, self.left_out[self.fold[place]], {})
             readings = self.read(photo.evidence)
             found = self.fusion.probabilities(readings, calibration)
             for n in np.flatnonzero(found >= LEAST_PROBABLE).tolist():
                 verdict = photo.verdict(self.labels[n], self.vocabulary)
-                kind = self.fusion.kinds[n]
-                if verdict is not None and (photo.judged == "all" or kind in OF_CLASSES):
-                    rows[kind].append((float(found[n]), verdict, place))
+                if verdict is not None:
+                    rows[self.fusion.kinds[n]].append((float(found[n]), verdict, place))
         return {
             kind: Outcomes(*(np.array(column) for column in zip(*found, strict=True)))
             for kind, found in rows.items()
+            if kind not in BY_DOUBT
         }
 
     def curves(
@@ -178,17 +193,15 @@ class HomeFit:
         ``known`` (a mask) says which photos are used; all by default.
         """
         thresholds = 1 / (1 + np.exp(-ODDS))
-        curves = {}
+        plain = [precision / (precision + DOUBT * (1 - precision)) for precision in PRECISIONS]
+        limited = np.clip(plain, thresholds[0], thresholds[-1]).round(4).tolist()
+        curves: dict[FusedKind, tuple[tuple[float, float], ...]] = {
+            kind: tuple(zip(PRECISIONS, limited, strict=True)) for kind in KINDS if kind in BY_DOUBT
+        }
         for kind, outcomes in self.outcomes.items():
             used = np.ones(len(outcomes.photos), bool) if known is None else known[outcomes.photos]
             sure, right = outcomes.probabilities[used], outcomes.right[used]
-            weight = np.array(
-                [
-                    OF_CLASSES.get(kind, 1.0) if self.photos[n].judged == "class" else 1.0
-                    for n in outcomes.photos[used]
-                ]
-            )
-            clears = (sure >= thresholds[:, None]) * weight
+            clears = sure >= thresholds[:, None]
             count = np.maximum(clears.sum(axis=1), 1)
             share, promised = (
                 (clears * right).sum(axis=1) / count,

@@ -121,23 +121,60 @@ def test_at_most_a_few_places_and_subjects_are_given(joint_chooser, evidence, sc
     assert MOST_PLACES == 2
 
 
-def test_vague_roots_are_given_alone_only_when_nearly_certain(joint_chooser, evidence, boxes):
-    def found(share):
-        seen = evidence(hammerhead_shark=share, tarantula=share, pug=share, tabby=share)
-        kinds = boxes(("bird", 0.0))
-        return labels(joint_chooser().choose(replace(seen, boxes=kinds)))
+def evenly(evidence, boxes, total, *names):
+    """Return that the subjects' network spreads ``total`` over the classes ``names``."""
+    return replace(evidence(**dict.fromkeys(names, total / len(names))), boxes=boxes())
 
-    assert found(0.235) == []
-    assert found(0.2475) == ["animal"]
-    explained = joint_chooser().explain(
-        replace(
-            evidence(hammerhead_shark=0.235, tarantula=0.235, pug=0.235, tabby=0.235),
-            boxes=boxes(),
-        )
-    )
-    [animal] = [row for row in explained if row.path == ("animal",)]
-    assert (animal.given, animal.reason) == (False, "says too little alone")
-    assert animal.threshold == pytest.approx(0.98)
+
+@pytest.mark.parametrize(
+    ("root", "least", "names"),
+    [
+        ("vehicle", 0.96, ("unicycle", "rickshaw", "forklift", "snowmobile")),
+        ("animal", 0.94, ("hammerhead_shark", "tarantula", "gecko", "koala")),
+        ("landscape", 0.997, ("geyser", "coral_reef", "cliff", "volcano")),
+        ("tool", 0.86, ("axe", "shovel", "compass", "padlock")),
+    ],
+)
+def test_roots_are_given_alone_only_when_surer(joint_chooser, evidence, boxes, root, least, names):
+    made = joint_chooser()
+
+    def found(total):
+        return set(labels(made.choose(evenly(evidence, boxes, total, *names)))) - {"outdoors"}
+
+    assert found(least - 0.01) == set()
+    assert found(min(least + 0.01, 1.0)) == ({root} if least < 0.99 else set())
+    explained = made.explain(evenly(evidence, boxes, least - 0.01, *names))
+    [row] = [row for row in explained if row.path == (root,)]
+    assert (row.given, row.reason) == (False, "says too little alone")
+    assert row.threshold == pytest.approx(least)
+
+
+def test_a_label_that_is_not_given_makes_none_above_it_sure(joint_chooser, boxes):
+    made = joint_chooser()
+    assert labels(made.choose(Evidence(None, None, boxes(("cake", 0.9))))) == [
+        "cake",
+        "dessert",
+        "food",
+    ]
+    unsure = Evidence(None, None, boxes(("cake", 0.75)))
+    assert made.choose(unsure) == ()
+    assert "food" not in {row.path[-1] for row in made.explain(unsure)}
+
+
+def test_a_reluctant_label_leaves_the_one_above_it(joint_chooser, evidence, boxes):
+    seen = replace(evidence(stage_curtain=0.9), boxes=boxes())
+    assert labels(joint_chooser().choose(seen)) == ["curtain", "household", "indoors"]
+
+
+def test_a_costume_is_told_of_a_person_who_fills_the_picture(joint_chooser, evidence, boxes):
+    person = boxes(("person", 0.9, LARGE))
+    for name, path in {"kimono": ["kimono", "robe", "clothing"], "sombrero": ["sombrero"]}.items():
+        sure = replace(evidence(**{name: 0.92}), boxes=person)
+        assert set(path) < set(labels(joint_chooser().choose(sure)))
+        unsure = replace(sure, subjects=evidence(**{name: 0.85}).subjects)
+        assert labels(joint_chooser().choose(unsure)) == ["person"]
+        small = replace(unsure, boxes=boxes(("person", 0.9, (0, 0, 0.2, 0.3))))
+        assert set(path) < set(labels(joint_chooser().choose(small)))
 
 
 def test_a_person_who_fills_the_picture_explains_the_clothes(joint_chooser, evidence, boxes):

@@ -230,6 +230,45 @@ def test_paths_run_from_the_root_down(vocabulary, path):
     assert vocabulary.path(path[-1]) == path
 
 
+@pytest.mark.parametrize(
+    ("label", "not_seen_with_it"),
+    [
+        ("sink", "bathroom"),  # most are in kitchens
+        ("flowerpot", "garden"),
+        ("park bench", "garden"),
+        ("patio", "garden"),  # of a restaurant
+        ("spotlight", "theater"),
+        ("stage curtain", "theater"),
+        ("candle", "lamp"),
+        ("clock", "household"),  # on a tower
+        ("window", "household"),
+        ("restaurant", "architecture"),  # seen from within
+        ("bakery", "building"),
+        ("toy shop", "building"),
+        ("aquarium", "building"),
+        ("flower shop", "shop"),  # flowers close by
+    ],
+)
+def test_what_stands_above_a_label_is_there_whenever_it_is(vocabulary, label, not_seen_with_it):
+    assert not_seen_with_it in vocabulary.nodes
+    assert not_seen_with_it not in vocabulary.path(label)
+
+
+@pytest.mark.parametrize(
+    ("label", "above"),
+    [
+        ("mobile home", "house"),
+        ("shower curtain", "curtain"),
+        ("stage curtain", "curtain"),
+        ("flower shop", "flower"),
+        ("park bench", "bench"),
+        ("flowerpot", "potted plant"),
+    ],
+)
+def test_what_is_mistaken_for_another_has_one_label_with_it(vocabulary, label, above):
+    assert vocabulary.nodes[label].parent == above
+
+
 def test_imagenets_doubles_are_one_label_and_its_homonyms_two(vocabulary):
     for one, other in [(638, 639), (836, 837), (657, 744), (435, 876), (620, 681), (987, 998)]:
         assert vocabulary.leaf_of(one) == vocabulary.leaf_of(other)
