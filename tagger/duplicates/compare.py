@@ -274,11 +274,15 @@ def same_by_hash(
     ``bits`` up to FAR. ``cosines`` (N,) are of their features, 0 where there are none.
     """
     agreed = correlations(one, other)
-    alike = (agreed >= ALIKE) | ((agreed >= NEARLY_ALIKE) & (cosines >= SAME_SUBJECT))
-    documents, text = _texts(one, other)
-    exact = ~documents | (text >= DOCUMENTS_ALIKE)
-    exact |= (bits <= SURER) | ((bits <= SURE) & (text >= SURER_DETAILS))
-    found: NDArray[np.bool_] = ((bits <= CLOSE) | alike) & exact
+    found: NDArray[np.bool_] = (agreed >= ALIKE) | (
+        (agreed >= NEARLY_ALIKE) & (cosines >= SAME_SUBJECT)
+    )
+    found |= bits <= CLOSE
+    left = np.flatnonzero(found & (bits > SURER))
+    if len(left):
+        documents, text = _texts(one[left], other[left])
+        exact = (text >= DOCUMENTS_ALIKE) | ((bits[left] <= SURE) & (text >= SURER_DETAILS))
+        found[left] = ~documents | exact
     return found
 
 

@@ -2,11 +2,12 @@
 
 Nothing but arrays of NumPy: the hashes in 72 bytes a photo, features in 32 numbers each, along the
 directions in which they differ most, and 64 grey values of the picture. Every new picture is held
-against all others.
+against all others; two that are in one group already are not compared.
 """
 
 from __future__ import annotations
 
+import collections
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -19,12 +20,17 @@ from tagger.duplicates.compare import (
     CLOSE,
     FAR,
     PLAIN,
+    SURER,
+    TEXT,
     UNSEEN,
+    Floats,
     agreements,
     same_by_hash,
     same_by_view,
+    text_blocks,
     turned_back,
 )
+from tagger.duplicates.joining import Joining
 from tagger.duplicates.picture_hash import (
     TURNS,
     bit_count,
@@ -39,7 +45,7 @@ KEY_BITS = 22
 """Of the 64 bits that no mirroring changes so many differ at most in hashes that differ in FAR."""
 DIRECTIONS = 32
 LEARNT = 2_000
-"""Photos from whose features the directions are learnt."""
+"""So many photos are enough to learn the directions from."""
 NEAR = 0.87
 """The cosine along these directions from which on pictures are candidates…"""
 NEIGHBOURS = 6
@@ -51,8 +57,7 @@ _TOGETHER, _BLOCK = 64, 65_536
 """Photos of which so many others are looked through at a time: 16 MB."""
 _KEYS, _PAIRS = 8, 131_072
 """Keys that are held against others at a time, and how many pairs: they stay in the cache."""
-_COMPARED = 256
-"""Pairs that are compared at a time; each takes some 0.2 MB."""
+_ROUNDS = 6
 _ROUNDED = 0.02
 """By how much the agreement of rounded views is wrong at most."""
 
@@ -65,12 +70,21 @@ class Picture(NamedTuple):
     features: NDArray[np.float32] | None
 
 
-class Match(NamedTuple):
-    """Two photos that show the same picture; the less ``difference``, the surer."""
+class Candidates(NamedTuple):
+    """Pairs of pictures that may be the same: places, and of these also the hashes' difference.
 
-    one: int
-    other: int
-    difference: float
+    In ``bits`` (N,) the hashes differ when the first is in a ``turns`` (N,) of those of
+    :func:`~.picture_hash.turned`.
+    """
+
+    ones: NDArray[np.int64]
+    others: NDArray[np.int64]
+    bits: NDArray[np.int64]
+    turns: NDArray[np.int64]
+
+    def at(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> Candidates:
+        """Return some of the pairs."""
+        return Candidates(*(column[which] for column in self))
 
 
 class Matcher:
@@ -94,6 +108,7 @@ class Matcher:
         self._parts = np.empty((0, 4), np.uint64)
         self._keys = np.empty(0, np.uint64)
         self._views = np.empty((0, VIEW_BYTES), np.uint8)
+        self._texts = np.empty(0, np.int8)
         self._reduced = np.empty((0, DIRECTIONS), np.float32)
         self._mean: NDArray[np.float32] | None = None
         self._directions = np.empty((0, 0), np.float32)
@@ -101,10 +116,28 @@ class Matcher:
     def __len__(self) -> int:
         return self._count
 
+    def learn(self, pictures: Iterable[Picture]) -> None:
+        """Learn in which directions features differ, from some photos, before any is added."""
+        every = [one.features for one in pictures if one.features is not None]
+        sizes = collections.Counter(map(len, every)).most_common(1)
+        rows = [row for row in every if len(row) == sizes[0][0]]
+        if len(rows) < 2:
+            return
+        features = np.stack(rows).astype(np.float32)
+        self._mean = features.mean(0)
+        features -= self._mean
+        # The first of the singular vectors, by iterating on a few more than are wanted (N. Halko
+        # et al., "Finding Structure with Randomness", 2011): all of them would take a second.
+        size = features.shape[1]
+        basis = np.random.default_rng(1).standard_normal((size, min(2 * DIRECTIONS, size)))
+        for _ in range(_ROUNDS):
+            basis = features.T @ (features @ np.linalg.qr(basis.astype(np.float32))[0])
+        basis = np.linalg.qr(basis)[0]
+        turn = np.linalg.svd(features @ basis, full_matrices=False)[2].T
+        self._directions = (basis @ turn)[:, :DIRECTIONS].astype(np.float32)
+
     def add(self, pictures: Sequence[Picture]) -> None:
         """Take pictures, each instead of what was known of its photo."""
-        if self._mean is None:
-            self._learn(pictures)
         known = [one for one in pictures if one.id in self._places]
         fresh = [one for one in pictures if one.id not in self._places]
         self._grow(len(fresh))
@@ -122,35 +155,48 @@ class Matcher:
         kept = self._kept_views(one.hash for one in both if one.hash)
         views = b"".join(kept.get(one.hash, bytes(VIEW_BYTES)) for one in both)
         self._views[places] = np.frombuffer(views, np.uint8).reshape(-1, VIEW_BYTES)
+        self._texts[places] = -1
         self._reduced[places] = self._along(both)
 
-    def matches(self, ids: Sequence[int]) -> list[Match]:
-        """Return the pairs that show the same picture, one of them among ``ids``."""
+    def join(self, ids: Sequence[int], joining: Joining) -> None:
+        """Join those that show the same picture, one of them among ``ids``, the surest first."""
         places = np.array([self._places[one] for one in ids if one in self._places], np.int64)
-        found: list[Match] = []
-        for first in range(0, len(places), _TOGETHER):
-            found += self._matches(places[first : first + _TOGETHER])
-        return list(dict.fromkeys(found))
+        parts = [places[at : at + _TOGETHER] for at in range(0, len(places), _TOGETHER)]
+        if not parts:
+            return
+        found = [self._by_hash(part) for part in parts]
+        pairs = Candidates(*(np.concatenate(column) for column in zip(*found, strict=True)))
+        codes = self._codes(pairs.ones, pairs.others)
+        # The turn with the fewest bits, of a picture that is like the other in several.
+        order = np.lexsort((codes, pairs.bits))
+        order = order[np.sort(np.unique(codes[order], return_index=True)[1])]
+        pairs, codes = pairs.at(order), codes[order]
+        decided = pairs.bits <= CLOSE  # what is found within the other has other hashes
 
-    def _matches(self, places: NDArray[np.int64]) -> list[Match]:
-        close, far = self._by_hash(places)
-        near = self._by_features(places)
-        return self._compared_by_hash([*close, *far]) + self._compared_by_view(
-            near, {(one, other) for one, other, _, _ in close}
-        )
+        def same(asked: list[int]) -> list[bool]:
+            some = np.array(asked)
+            holds = self._same_by_hash(pairs.at(some))
+            decided[some] |= pairs.turns[some] == 0
+            return holds.tolist()
 
-    def _by_hash(
-        self, places: NDArray[np.int64]
-    ) -> tuple[list[tuple[int, int, int, int]], list[tuple[int, int, int, int]]]:
-        """Return pairs as (one, other, bits that differ, turn): those that are close, and others.
+        joining.settle(self._links(pairs.ones, pairs.others), same)
+        near = np.concatenate([self._by_features(part) for part in parts], axis=1)
+        self._join_by_view(near, codes[decided], joining)
 
-        Both as places; the turn is that of the first that makes it like the other.
-        """
+    def _codes(self, ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return a number for each pair, whichever of the two is first."""
+        return np.minimum(ones, others) * self._count + np.maximum(ones, others)
+
+    def _links(self, ones: NDArray[np.int64], others: NDArray[np.int64]) -> list[tuple[int, int]]:
+        ids = self._ids[ones].tolist(), self._ids[others].tolist()
+        return list(zip(*ids, strict=True))
+
+    def _by_hash(self, places: NDArray[np.int64]) -> Candidates:
+        """Return of each picture those whose hashes are near, the nearest NEAREST."""
         places = places[self._words[places].any(1)]
-        close: list[tuple[int, int, int, int]] = []
-        far: list[tuple[int, int, int, int]] = []
         if not len(places):
-            return close, far
+            none = np.empty(0, np.int64)
+            return Candidates(none, none, none, none)
         # Of each picture as it is, and turned by a quarter: (2 x P, 4).
         turns = turned(self._words[places])[:: TURNS // 2]
         wanted = np.concatenate([parts_of(half) for half in turns])
@@ -164,13 +210,8 @@ class Matcher:
         # Of each the nearest.
         first = np.searchsorted(numbers[hits], np.arange(len(places)))
         hits = hits[np.arange(len(hits)) - first[numbers[hits]] < NEAREST]
-        for place, other, differ, half, in_half in zip(
-            places[numbers[hits]].tolist(), others[hits].tolist(), least[hits].tolist(),
-            halves[hits].tolist(), bits[hits].argmin(1).tolist(), strict=True,
-        ):  # fmt: skip
-            pair = (place, other, differ, TURNS // 2 * half + in_half)
-            (close if differ <= CLOSE else far).append(pair)
-        return close, far
+        turn = TURNS // 2 * halves[hits] + bits[hits].argmin(1)
+        return Candidates(places[numbers[hits]], others[hits], least[hits].astype(np.int64), turn)
 
     def _with_like_keys(
         self, keys: NDArray[np.uint64]
@@ -219,109 +260,111 @@ class Matcher:
             found.append(np.stack([np.full(len(mine), place), mine]))
         return np.concatenate(found, axis=1)
 
-    def _compared_by_hash(self, pairs: Sequence[tuple[int, int, int, int]]) -> list[Match]:
-        found: list[Match] = []
-        # The turn with the fewest bits, of a picture that is like the other in several.
-        ordered = sorted(pairs, key=lambda pair: -pair[2])
-        some = list({(min(pair[:2]), max(pair[:2])): pair for pair in ordered}.values())
-        for first in range(0, len(some), _COMPARED):
-            part = some[first : first + _COMPARED]
-            kept, cosines = self._known_of(part)
-            seen = []
-            for pair in part:
-                hashes = self._hash(pair[0]), self._hash(pair[1])
-                if hashes[0] in kept and hashes[1] in kept:
-                    seen.append((pair, kept[hashes[0]], kept[hashes[1]]))
-                elif pair[2] <= UNSEEN:
-                    found.append(self._match(pair[0], pair[1], pair[2] / 256))
-            if not seen:
-                continue
-            turns = np.array([pair[3] for pair, _, _ in seen])
-            ones = turned_back(unpacked(one for _, one, _ in seen), turns)
-            others = unpacked(other for _, _, other in seen)
-            bits = np.array([pair[2] for pair, _, _ in seen])
-            near = np.array([cosines.get(pair[:2], 0.0) for pair, _, _ in seen], np.float32)
-            same = same_by_hash(ones, others, bits, near)
-            # Of a very small copy an edge is found elsewhere: one may be within the other.
-            left = np.flatnonzero(~same & (bits > CLOSE))
-            same[left] = same_by_view(ones[left], others[left])
-            for at in np.flatnonzero(same).tolist():
-                pair = seen[at][0]
-                found.append(self._match(pair[0], pair[1], pair[2] / 256))
+    def _same_by_hash(self, pairs: Candidates) -> NDArray[np.bool_]:
+        """Return which pairs (N,) are the same picture, one perhaps turned."""
+        same = pairs.bits <= SURER
+        close = ~same & (pairs.bits <= CLOSE)
+        # Documents are both, or none: mostly one of them is known already to be none.
+        for column in (pairs.ones, pairs.others):
+            unknown = close & ~self._is_no_text(pairs.ones) & ~self._is_no_text(pairs.others)
+            self._count_text(column[unknown])
+        plain = self._is_no_text(pairs.ones) | self._is_no_text(pairs.others)
+        same |= close & plain
+        left = np.flatnonzero(~same)
+        if not len(left):
+            return same
+        pairs = pairs.at(left)
+        there, first, second = self._seen(pairs.ones, pairs.others)
+        same[left[~there]] = pairs.bits[~there] <= UNSEEN
+        left, pairs = left[there], pairs.at(there)
+        if not len(left):
+            return same
+        first = turned_back(first, pairs.turns)
+        found = same_by_hash(first, second, pairs.bits, self._cosines(pairs.ones, pairs.others))
+        # Of a very small copy an edge is found elsewhere: one may be within the other.
+        within = np.flatnonzero(~found & (pairs.bits > CLOSE))
+        found[within] = same_by_view(first[within], second[within])
+        same[left] = found
+        return same
+
+    def _is_no_text(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which pictures are known to be no documents."""
+        counted = self._texts[places]
+        found: NDArray[np.bool_] = (counted >= 0) & (counted < TEXT)
         return found
 
-    def _compared_by_view(
-        self, pairs: NDArray[np.int64], decided: set[tuple[int, int]]
-    ) -> list[Match]:
-        found: list[Match] = []
-        codes = np.unique(pairs.min(0) * self._count + pairs.max(0))
-        ones, others = np.divmod(codes, self._count)
-        agreed = agreements(self._views[ones], self._views[others])
-        left = np.flatnonzero(agreed >= PLAIN - _ROUNDED)
-        some = list(zip(ones[left].tolist(), others[left].tolist(), strict=True))
-        some = [pair for pair in some if pair not in decided and pair[::-1] not in decided]
-        for first in range(0, len(some), _COMPARED):
-            part = some[first : first + _COMPARED]
-            kept, cosines = self._known_of(part)
-            seen = [
-                pair
-                for pair in part
-                if cosines.get(pair, 0.0) >= CANDIDATE
-                and self._hash(pair[0]) in kept
-                and self._hash(pair[1]) in kept
-            ]
-            if not seen:
-                continue
-            wholes = unpacked(kept[self._hash(one)] for one, _ in seen)
-            parts = unpacked(kept[self._hash(other)] for _, other in seen)
-            for at in np.flatnonzero(same_by_view(wholes, parts)).tolist():
-                one, other = seen[at]
-                found.append(self._match(one, other, 1.0 - cosines[seen[at]] / 2))
-        return found
+    def _count_text(self, places: NDArray[np.int64]) -> None:
+        """Find out in how many parts of pictures there is text, of those with a thumbnail."""
+        places = np.unique(places[self._texts[places] < 0])
+        kept = self._thumbnails({self._hash(place) for place in places})
+        places = np.array([one for one in places if self._hash(one) in kept], np.int64)
+        if len(places):
+            pictures = unpacked(kept[self._hash(place)] for place in places)
+            self._texts[places] = text_blocks(pictures).sum(1)
 
-    def _known_of(
-        self, pairs: Sequence[tuple[int, ...]]
-    ) -> tuple[dict[bytes, bytes], dict[tuple[int, ...], float]]:
-        """Return the thumbnails of pairs of places by hash, and the cosines of the pairs."""
-        places = {place for pair in pairs for place in pair[:2]}
-        numbers = {int(self._ids[place]) for place in places}
-        features = self._features(numbers)
-        cosines: dict[tuple[int, ...], float] = {}
-        for pair in pairs:
-            one = features.get(int(self._ids[pair[0]]))
-            other = features.get(int(self._ids[pair[1]]))
-            if one is not None and other is not None and len(one) == len(other):
-                cosines[pair[:2]] = float(one @ other)
-        return self._thumbnails({self._hash(place) for place in places}), cosines
+    def _join_by_view(
+        self, pairs: NDArray[np.int64], decided: NDArray[np.int64], joining: Joining
+    ) -> None:
+        """Join pairs (2, N) of which one is found within the other."""
+        codes = np.unique(self._codes(*pairs))
+        codes = codes[~np.isin(codes, decided)]
+        ones, others = np.divmod(codes, max(self._count, 1))
+        alike = agreements(self._views[ones], self._views[others]) >= PLAIN - _ROUNDED
+        ones, others = ones[alike], others[alike]
+        links = self._links(ones, others)
+        joining.expect(itertools.chain.from_iterable(links))
+        apart = np.array([not joining.is_settled(*link) for link in links], np.bool_)
+        ones, others = ones[apart], others[apart]
+        cosines = self._cosines(ones, others)
+        order = np.argsort(-cosines, kind="stable")
+        order = order[cosines[order] >= CANDIDATE]
+        ones, others = ones[order], others[order]
+
+        def same(asked: list[int]) -> list[bool]:
+            there, wholes, parts = self._seen(ones[asked], others[asked])
+            holds = np.zeros(len(asked), np.bool_)
+            if there.any():
+                holds[there] = same_by_view(wholes, parts)
+            return holds.tolist()
+
+        joining.settle(self._links(ones, others), same)
+
+    def _seen(
+        self, ones: NDArray[np.int64], others: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], Floats, Floats]:
+        """Return of which pairs (N,) both thumbnails are kept, and these, (K, S, S) twice."""
+        columns = [[self._hash(place) for place in column] for column in (ones, others)]
+        pairs = list(zip(*columns, strict=True))
+        kept = self._thumbnails(set(itertools.chain.from_iterable(pairs)))
+        there = np.array([one in kept and other in kept for one, other in pairs], np.bool_)
+        seen = [pair for pair in pairs if pair[0] in kept and pair[1] in kept]
+        first, second = (unpacked(kept[pair[side]] for pair in seen) for side in (0, 1))
+        return there, first, second
+
+    def _cosines(self, ones: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the cosines of the features of pairs (N,), 0 where there are none."""
+        links = self._links(ones, others)
+        features = self._features(set(itertools.chain.from_iterable(links)))
+        found = np.zeros(len(links), np.float32)
+        for at, (one, other) in enumerate(links):
+            first, second = features.get(one), features.get(other)
+            if first is not None and second is not None and len(first) == len(second):
+                found[at] = first @ second
+        return found
 
     def _hash(self, place: int) -> bytes:
         return bytes(self._words[place].astype("<u8").data)
-
-    def _match(self, one: int, other: int, difference: float) -> Match:
-        first, second = sorted((int(self._ids[one]), int(self._ids[other])))
-        return Match(first, second, difference)
 
     def _grow(self, more: int) -> None:
         room = len(self._ids)
         if self._count + more <= room:
             return
         new = max(self._count + more, room + room // 2)
-        for name in ("_ids", "_words", "_parts", "_keys", "_views", "_reduced"):
+        for name in ("_ids", "_words", "_parts", "_keys", "_views", "_texts", "_reduced"):
             old = getattr(self, name)
             wider = np.zeros((new, *old.shape[1:]), old.dtype)
             wider[: self._count] = old[: self._count]
             setattr(self, name, wider)
-
-    def _learn(self, pictures: Sequence[Picture]) -> None:
-        """Learn in which directions features differ, from the first that come."""
-        rows = [one.features for one in pictures if one.features is not None][:LEARNT]
-        rows = [row for row in rows if len(row) == len(rows[0])]
-        if len(rows) < 2:
-            return
-        features = np.stack(rows).astype(np.float32)
-        self._mean = features.mean(0)
-        directions = np.linalg.svd(features - self._mean, full_matrices=False)[2]
-        self._directions = directions[:DIRECTIONS].T.astype(np.float32)
 
     def _along(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
         """Return features along the learnt directions, of length 1; 0 where there are none."""

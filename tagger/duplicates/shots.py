@@ -15,6 +15,8 @@ SERIES_SECONDS = 60
 SERIES_ALIKE = 0.70
 """The cosine of a shot's features with those of one of the last LAST of its series."""
 LAST = 3
+COUNTED_ON = 100
+"""By how much the numbers of shots of one second differ at most."""
 
 _VERSION = re.compile(
     r"(~\d{1,3}|[-_ ](edited|edit|bearbeitet|modifié|editado|effects|enhanced(-nr)?)(-\d+)?"
@@ -83,29 +85,49 @@ def one_shot(one: Shot, other: Shot, *, alike: bool) -> bool:
     return len(stems) > 1 or is_raw_name(one.path) or is_raw_name(other.path)
 
 
-def different_shots(one: Shot, other: Shot) -> bool:
-    """Whether two photos are surely two shots, however alike they look.
+class Frame(NamedTuple):
+    """What tells a shot from others: when a camera took it, and how it was counted.
+
+    ``name`` is that of its :func:`stack_key`, ``number`` the last number in it, -1 for none, and
+    ``prefix`` what is before that. ``sides`` are the shorter and the longer one.
+    """
+
+    taken_at: str
+    camera: str
+    name: str
+    prefix: str
+    number: int
+    sides: tuple[int, int]
+
+
+def frame_of(shot: Shot) -> Frame | None:
+    """Return what tells a shot from others; None where no camera tells the time."""
+    if not shot.taken_at or not shot.camera:
+        return None
+    name = stack_key(shot.path)[1]
+    number = _NUMBER.search(name)
+    return Frame(
+        shot.taken_at,
+        shot.camera,
+        name,
+        name[: number.start()] if number else "",
+        int(number[1]) if number else -1,
+        (min(shot.width, shot.height), max(shot.width, shot.height)),
+    )
+
+
+def different_frames(one: Frame, other: Frame) -> bool:
+    """Whether two frames are surely two shots, however alike they look.
 
     A camera that tells the time tells it of both, and it is another; or it counted on within the
     same second.
     """
-    if not (one.taken_at and other.taken_at and one.camera and other.camera):
-        return False
-    if (one.taken_at, one.camera) != (other.taken_at, other.camera):
+    if one.taken_at != other.taken_at or one.camera != other.camera:
         return True
-    if stack_key(one.path)[1] == stack_key(other.path)[1]:
+    if one.name == other.name or one.number < 0 or other.number < 0:
         return False
-    numbers = [_NUMBER.search(stack_key(shot.path)[1]) for shot in (one, other)]
-    if numbers[0] is None or numbers[1] is None:
-        return False
-    prefixes = {
-        stack_key(shot.path)[1][: match.start()]
-        for shot, match in zip((one, other), numbers, strict=True)
-        if match
-    }
-    sizes = {frozenset((shot.width, shot.height)) for shot in (one, other)}
-    apart = abs(int(numbers[0][1]) - int(numbers[1][1]))
-    return len(prefixes) == 1 and len(sizes) == 1 and 0 < apart <= 100
+    alike = one.prefix == other.prefix and one.sides == other.sides
+    return alike and 0 < abs(one.number - other.number) <= COUNTED_ON
 
 
 def seconds_of(taken_at: str) -> float | None:
@@ -136,66 +158,27 @@ def chains(shots: Iterable[Shot], most: float = SERIES_SECONDS) -> list[list[Sho
     return found
 
 
-def series_of(shots: Iterable[Shot], cosine: Callable[[int, int], float]) -> list[list[Shot]]:
+def series_of(
+    shots: Iterable[Shot], alike: Callable[[list[int]], Sequence[Sequence[bool | int]]]
+) -> list[list[Shot]]:
     """Return the series among shots of one camera, each two shots at least, by time.
 
-    ``cosine`` is of the features of two photos, by id.
+    A shot joins the first series of whose last LAST it looks like one. ``alike`` gives for each of
+    some photos, by id, whether it looks like each of them.
     """
-    running: list[list[tuple[float, Shot]]] = []
-    done: list[list[tuple[float, Shot]]] = []
-    for now, shot in _timed(shots):
-        still = [series for series in running if now - series[-1][0] <= SERIES_SECONDS]
-        done += [series for series in running if series not in still]
-        running = still
+    timed = _timed(shots)
+    rows = alike([shot.id for _, shot in timed])
+    running: list[list[int]] = []
+    found: list[list[int]] = []
+    for at, (now, _) in enumerate(timed):
+        running = [one for one in running if now - timed[one[-1]][0] <= SERIES_SECONDS]
+        row = rows[at]
         for series in running:
-            recent = [other for then, other in series[-LAST:] if now - then <= SERIES_SECONDS]
-            if any(cosine(shot.id, other.id) >= SERIES_ALIKE for other in recent):
-                series.append((now, shot))
+            recent = [one for one in series[-LAST:] if row[one]]
+            if recent and now - timed[recent[-1]][0] <= SERIES_SECONDS:
+                series.append(at)
                 break
         else:
-            running.append([(now, shot)])
-    return [[shot for _, shot in series] for series in done + running if len(series) > 1]
-
-
-def joined(
-    links: Sequence[tuple[int, int]],
-    members: Callable[[int], set[int]],
-    apart: Callable[[int, int], bool],
-) -> list[set[int]]:
-    """Return the groups that links make, the surest link first, as sets of ids.
-
-    ``members`` is the group that a photo is in already, with itself. Two groups are not joined
-    when two photos in them must stay ``apart``: a copy without a date is like every frame of a
-    burst, and would make one picture of them.
-    """
-    groups: dict[int, set[int]] = {}
-    refused: dict[int, set[int]] = {}
-    """Groups that stay apart, by their identity: each pair is gone through once."""
-    merged: list[set[int]] = []  # kept, so that no other group gets the identity of one of them
-
-    def group(photo_id: int) -> set[int]:
-        if photo_id not in groups:
-            found = set(members(photo_id))
-            for one in found:
-                groups.setdefault(one, found)
-        return groups[photo_id]
-
-    for one, other in links:
-        first, second = group(one), group(other)
-        if first is second or id(second) in refused.get(id(first), ()):
-            continue
-        if any(apart(a, b) for a in first for b in second):
-            refused.setdefault(id(first), set()).add(id(second))
-            refused.setdefault(id(second), set()).add(id(first))
-            continue
-        if len(first) < len(second):
-            first, second = second, first
-        first |= second
-        for moved in second:
-            groups[moved] = first
-        for third in refused.pop(id(second), ()):
-            refused.setdefault(id(first), set()).add(third)
-            refused[third].add(id(first))
-        merged.append(second)
-    unique = {id(found): found for found in groups.values()}
-    return [found for found in unique.values() if len(found) > 1]
+            running.append([at])
+            found.append(running[-1])
+    return [[timed[at][1] for at in series] for series in found if len(series) > 1]

@@ -68,18 +68,19 @@ class Groups:
         )
         return int(self._rows(sql, ())[0][0])
 
-    def same_bytes(self, ids: Iterable[int]) -> list[tuple[int, int]]:
-        """Return pairs of photos with the same bytes, the first of them among ``ids``."""
-        found: list[tuple[int, int]] = []
-        for part in _parts(ids):
+    def firsts(self, digests: Iterable[bytes]) -> dict[bytes, int]:
+        """Return the first photo with the same bytes, by their digest, of those that are there."""
+        found: dict[bytes, int] = {}
+        every = [*digests]
+        for first in range(0, len(every), _AT_ONCE):
+            part = every[first : first + _AT_ONCE]
             rows = self._rows(
-                "SELECT o.id, p.id FROM photos o CROSS JOIN photos p"
-                " ON p.content_hash = o.content_hash"
-                " WHERE o.id IN (SELECT value FROM json_each(?)) AND p.id != o.id"
-                f" AND o.content_hash != x'' AND {_THERE}",
-                (json.dumps(part),),
+                f"WITH wanted (digest) AS (VALUES {', '.join(['(?)'] * len(part))})"
+                " SELECT digest, (SELECT min(p.id) FROM photos p WHERE p.content_hash = digest"
+                f" AND {_THERE}) FROM wanted",
+                tuple(part),
             )
-            found += [(row[0], row[1]) for row in rows]
+            found.update((row[0], row[1]) for row in rows if row[1] is not None)
         return found
 
     def every(self, kind: Kind) -> dict[int, list[int]]:
@@ -171,12 +172,37 @@ class Groups:
             found.update((row["id"], _shot(row)) for row in rows)
         return found
 
+    def shots_of(self, kind: Kind, group: int) -> list[ShotRow]:
+        """Return what is known of the files of one group, those that are there."""
+        rows = self._rows(
+            f"{_COLUMNS} FROM groups g CROSS JOIN photos p ON p.id = g.photo_id"
+            f" WHERE g.{kind} = ? AND {_THERE}",
+            (group,),
+        )
+        return [_shot(row) for row in rows]
+
     def shots_between(self, camera: str, since: str, until: str, limit: int) -> list[ShotRow]:
         """Return what a camera took from one moment to another, by time."""
         rows = self._rows(
             f"{_SHOT} WHERE p.sort_at BETWEEN ? AND ? AND p.camera = ? AND p.taken_at IS NOT NULL"
             f" AND {_THERE} ORDER BY p.sort_at, p.path LIMIT ?",
             (since, until, camera, limit),
+        )
+        return [_shot(row) for row in rows]
+
+    def shots_beside(self, photo_id: int, until: str, limit: int, *, back: bool) -> list[ShotRow]:
+        """Return what the camera of a photo took next after it, or before it, up to a moment.
+
+        In the order in which the index has those of one moment, so that none is read in vain.
+        """
+        beyond, end, order = ("<", ">=", "DESC") if back else (">", "<=", "ASC")
+        rows = self._rows(
+            f"{_COLUMNS} FROM photos o CROSS JOIN photos p"
+            f" ON (p.sort_at, p.status, p.id) {beyond} (o.sort_at, o.status, o.id)"
+            f" WHERE o.id = ? AND p.sort_at {end} ? AND p.camera = o.camera"
+            f" AND p.taken_at IS NOT NULL AND {_THERE}"
+            f" ORDER BY p.sort_at {order}, p.status {order}, p.id {order} LIMIT ?",
+            (photo_id, until, limit),
         )
         return [_shot(row) for row in rows]
 
@@ -209,6 +235,18 @@ class Groups:
                 found[row["photo_id"]] = {k: row[k] for k in KINDS if row[k] is not None}
         return found
 
+    def numbers(self, kind: Kind, ids: Iterable[int]) -> dict[int, int | None]:
+        """Return the group of a kind that photos are in, None for none, of those that are there."""
+        found: dict[int, int | None] = {}
+        for part in _parts(ids):
+            rows = self._rows(
+                f"SELECT p.id, g.{kind} FROM photos p LEFT JOIN groups g ON g.photo_id = p.id"
+                f" WHERE p.id IN (SELECT value FROM json_each(?)) AND {_THERE}",
+                (json.dumps(part),),
+            )
+            found.update((row[0], row[1]) for row in rows)
+        return found
+
     def kept(self, ids: Iterable[int]) -> set[int]:
         """Return those of the photos that the user chose to keep of their picture."""
         found: set[int] = set()
@@ -238,11 +276,18 @@ class GroupWriter(Groups):
         super().__init__(store.read)
         self._store = store
 
-    def save(self, kind: Kind, groups: Mapping[int, int | None]) -> None:
-        """Write in which group of a kind photos are from now on, by id; None: in none."""
-        if not groups:
+    def save(self, kind: Kind, groups: Mapping[int, int | None], moved: Mapping[int, int]) -> None:
+        """Write in which group of a kind photos are from now on, by id; None: in none.
+
+        Before that groups are ``moved`` as a whole, to other numbers.
+        """
+        if not groups and not moved:
             return
         with self._store.transaction() as db:
+            db.executemany(
+                f"UPDATE groups SET {kind} = ? WHERE {kind} = ?",
+                [(number, former) for former, number in moved.items()],
+            )
             db.executemany(
                 "INSERT OR IGNORE INTO groups (photo_id)"  # not of a photo that is gone
                 " SELECT id FROM photos WHERE id = ?",
@@ -257,6 +302,23 @@ class GroupWriter(Groups):
                 " AND picture IS NULL AND series IS NULL AND stack IS NULL",
                 [(one,) for one, group in groups.items() if group is None],
             )
+
+    def leave(self, kind: Kind, ids: Iterable[int]) -> None:
+        """Give those groups another number whose number is one of ``ids``, which may leave them."""
+        for part in _parts(ids):
+            leaving = json.dumps(part)
+            theirs = "(SELECT value FROM json_each(?))"
+            rows = self._rows(
+                f"SELECT {kind}, min(photo_id) FROM groups"
+                f" WHERE {kind} IN {theirs} AND photo_id NOT IN {theirs} GROUP BY {kind}",
+                (leaving, leaving),
+            )
+            if rows:
+                with self._store.transaction() as db:
+                    db.executemany(
+                        f"UPDATE groups SET {kind} = ? WHERE {kind} = ?",
+                        [(number, former) for former, number in rows],
+                    )
 
     def keep(self, photo_id: int) -> bool:
         """Note that a photo is the one to keep of its picture; return whether it has copies."""

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tagger.duplicates.joining import Joining
 from tagger.duplicates.shots import (
-    SERIES_SECONDS,
+    Frame,
     Shot,
     beginnings,
-    chains,
-    different_shots,
-    joined,
+    frame_of,
     one_shot,
-    seconds_of,
-    series_of,
     stack_key,
 )
 from tagger.duplicates.thumbnails import ThumbnailStore
@@ -32,6 +29,7 @@ from tagger.index.groups import GroupWriter, Kind, PictureRow
 from tagger.index.store import Store
 from tagger.pipeline.companions import SHARED
 from tagger.pipeline.picture_files import PictureFiles
+from tagger.pipeline.series import SeriesFinder
 from tagger.records import Candidate
 
 if TYPE_CHECKING:
@@ -49,12 +47,10 @@ STEP_SECONDS = 0.5
 """How long a step may take, so that a stop is not waited for: 268 copies of one photo, all
 compared in one, took 24 s."""
 READ_AT_ONCE = 2_000
+OUTGROWN, FEW = 4, 64
+"""How photos differ is learnt anew with so many times as many as there were; FEW at least."""
 KEPT_SECONDS = 3600.0
 """After so long without anything to compare the memory is given back."""
-CHAIN = 1_000
-"""Photos that are looked through for one series, each within a minute of the next."""
-TOGETHER = 3_600.0
-"""Photos are looked up together that were taken no longer than so many seconds after another."""
 STACK = 40
 """Files of one shot; more of them are not compared with each other."""
 
@@ -80,8 +76,10 @@ class Grouping:
         self._thumbnails = ThumbnailStore(state_dir)
         self._thumbnails.recover()
         self._files = PictureFiles(self._groups, state_dir, self._thumbnails, clock)
+        self._series = SeriesFinder(self._groups, self._features)
         self._clock = clock
         self._matcher: Matcher | None = None
+        self._outgrown = math.inf
         self._used = 0.0
         self._at_once = FIRST_AT_ONCE
 
@@ -121,8 +119,9 @@ class Grouping:
                 self.close()
             return 0
         self._used = self._clock()
+        rows = self._groups.pictures(ids)
         try:
-            self._join(ids)
+            self._join(ids, rows)
         except Exception as error:
             if concerns_index(error):
                 raise
@@ -130,18 +129,20 @@ class Grouping:
                 return self.step(1)
             log.exception("photo %d cannot be compared with the others", ids[0])
             self.close()
-        self._files.changed(self._groups.pictures(ids))
+        self._files.changed(rows)
         self._groups.compared(ids)
         if limit is None:
             slow = self._clock() - self._used > STEP_SECONDS
             self._at_once = max(self._at_once // 2, 1) if slow else min(self._at_once * 2, AT_ONCE)
         return len(ids)
 
-    def _join(self, ids: Sequence[int]) -> None:
-        shots = {number: Shot(*row) for number, row in self._groups.shots(ids).items()}
-        self._join_pictures(ids)
+    def _join(self, ids: Sequence[int], rows: Sequence[PictureRow]) -> None:
+        shots = self._read_shots(ids)
+        self._groups.leave("series", ids)
+        self._groups.leave("stack", ids)
+        self._join_pictures(rows, shots)
         self._join_stacks(shots.values())
-        self._join_series(shots.values())
+        self._write("series", *self._series.around(shots.values()))
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Compare all photos that have not been compared yet, until ``stop`` says so."""
@@ -154,40 +155,43 @@ class Grouping:
         self._files.close()
         self._thumbnails.close()
 
-    def _join_pictures(self, ids: Sequence[int]) -> None:
-        """Write down which photos show the same picture as one of ``ids``."""
-        matcher = self._loaded(ids)
-        matches = sorted(matcher.matches(ids), key=lambda match: match.difference)
-        identical = self._groups.same_bytes(ids)
-        concerned = {one for match in matches for one in match[:2]} | set(ids)
-        concerned.update(other for _, other in identical)
-        shots = {number: Shot(*row) for number, row in self._groups.shots(concerned).items()}
-        fresh = set(ids)
-        former = self._groups.of(concerned)
-        kept: dict[int, set[int]] = {}
+    def _read_shots(self, ids: Iterable[int]) -> dict[int, Shot]:
+        return {number: Shot(*row) for number, row in self._groups.shots(ids).items()}
 
-        def members(photo_id: int) -> set[int]:
-            """Return the group of a photo without those that are compared anew."""
-            group = former.get(photo_id, {}).get("picture")
-            if photo_id in fresh or group is None:
-                return {photo_id}
-            if group not in kept:
-                kept[group] = self._groups.members("picture", group) - fresh | {photo_id}
-                rows = self._groups.shots(kept[group] - shots.keys())
-                shots.update((number, Shot(*row)) for number, row in rows.items())
-            return kept[group]
+    def _join_pictures(self, rows: Sequence[PictureRow], shots: Mapping[int, Shot]) -> None:
+        """Write down which photos show the same picture as one of ``rows``, whose ``shots``."""
+        fresh = shots.keys()
+        former = self._groups.numbers("picture", fresh).values()
+        left = [
+            self._groups.members("picture", number) - fresh
+            for number in set(former)
+            if number is not None
+        ]
+        firsts = self._groups.firsts({shot.content_hash for shot in shots.values()} - {b""})
 
-        def apart(one: int, other: int) -> bool:
-            if one not in shots or other not in shots:
-                return False
-            digest = shots[one].content_hash
-            if digest and digest == shots[other].content_hash:
-                return False
-            return different_shots(shots[one], shots[other])
+        def numbers(photos: Iterable[int]) -> dict[int, int | None]:
+            new = dict.fromkeys(fresh & set(photos))
+            return new | self._groups.numbers("picture", set(photos) - fresh)
 
-        links = [*identical, *((match.one, match.other) for match in matches)]
-        links = [link for link in links if link[0] in shots and link[1] in shots]
-        self._write("picture", ids, joined(links, members, apart))
+        def photo_frames(photo_id: int) -> list[tuple[Frame, bytes]]:
+            own = shots.get(photo_id)
+            return _frames([own] if own else self._read_shots([photo_id]).values())
+
+        def group_frames(number: int) -> list[tuple[Frame, bytes]]:
+            return _frames(map(Shot._make, self._groups.shots_of("picture", number)))
+
+        joining = Joining(numbers, photo_frames, group_frames)
+        for members in left:
+            joining.hold(members)
+        joining.settle([(one, firsts.get(shot.content_hash, one)) for one, shot in shots.items()])
+        self._loaded(rows).join([row.id for row in rows], joining)
+        wanted: dict[int, int | None] = dict.fromkeys(fresh | set().union(*left))
+        moved: dict[int, int] = {}
+        for photos, numbers in joining.found():
+            number = min([*photos, *numbers])
+            wanted.update(dict.fromkeys(photos, number))
+            moved.update((one, number) for one in numbers if one != number)
+        self._write("picture", wanted, moved)
 
     def _join_stacks(self, shots: Iterable[Shot]) -> None:
         """Write down which files beside photos are of the same shot."""
@@ -210,95 +214,24 @@ class Grouping:
             for one, other in itertools.combinations(list(beside.values())[:STACK], 2)
             if one_shot(one, other, alike=alike(one, other))
         ]
-        self._write("stack", ids, joined(links, lambda one: {one}, lambda one, other: False))
-
-    def _join_series(self, shots: Iterable[Shot]) -> None:
-        """Write down the series around photos; of a stack or a picture one counts."""
-        near = self._around(shots)
-        groups = self._groups.of(shot.id for chain in near for shot in chain)
-        counted: list[list[Shot]] = []
-        for chain in near:
-            leaders: dict[tuple[str, int], Shot] = {}
-            for one in sorted(chain, key=lambda one: one.path):
-                mine = groups.get(one.id, {})
-                name = ("stack", mine["stack"]) if "stack" in mine else ("photo", one.id)
-                if "picture" in mine and "stack" not in mine:
-                    name = ("picture", mine["picture"])
-                leaders.setdefault(name, one)
-            counted.append(list(leaders.values()))
-        features = self._features(
-            shot.id for leaders in counted if len(leaders) > 1 for shot in leaders
-        )
-
-        def cosine(one: int, other: int) -> float:
-            first, second = features.get(one), features.get(other)
-            if first is None or second is None or len(first) != len(second):
-                return 0.0
-            return float(first @ second)
-
-        found = [series for leaders in counted for series in series_of(leaders, cosine)]
-        ids = [shot.id for chain in near for shot in chain]
-        self._write("series", ids, [{one.id for one in series} for series in found])
-
-    def _around(self, shots: Iterable[Shot]) -> list[list[Shot]]:
-        """Return what the cameras of shots took within a minute of them, or of one of such."""
-        cameras: dict[str, list[Shot]] = {}
-        for shot in shots:
-            if shot.camera and seconds_of(shot.taken_at) is not None:
-                cameras.setdefault(shot.camera, []).append(shot)
-        found: list[list[Shot]] = []
-        for camera, some in cameras.items():
-            # At one go what was taken within hours, then each chain of it.
-            for near in chains(some, TOGETHER):
-                ids = {shot.id for shot in near}
-                rows = self._between(camera, near[0].taken_at, near[-1].taken_at, CHAIN)
-                all_read = len(rows) < CHAIN
-                parts = chains(rows) if all_read else [[shot] for shot in near]
-                done: set[int] = set()
-                for part in parts:
-                    if ids.isdisjoint(shot.id for shot in part) or part[0].id in done:
-                        continue
-                    begins = part is not parts[0] or part[0].id in ids
-                    ends = part is not parts[-1] or part[-1].id in ids
-                    chain = part
-                    if not (all_read and begins and ends):  # it may go on beyond what was read
-                        chain = self._chain(next(shot for shot in part if shot.id in ids))
-                    done.update(shot.id for shot in chain)
-                    found.append(chain)
-        return found
-
-    def _chain(self, shot: Shot) -> list[Shot]:
-        """Return what a camera took within a minute of a shot, or within one of such."""
-        found = {shot.id: shot}
-        since = until = shot.taken_at
-        while len(found) < CHAIN:
-            rows = self._between(shot.camera, since, until, CHAIN)
-            more = {row.id: row for row in rows if row.id not in found}
-            if not more:
-                break
-            found.update(more)
-            since = min(one.taken_at for one in found.values())
-            until = max(one.taken_at for one in found.values())
-        return list(found.values())
-
-    def _between(self, camera: str, since: str, until: str, limit: int) -> list[Shot]:
-        """Return what a camera took from a minute before one moment to one after another."""
-        rows = self._groups.shots_between(
-            camera, _moved(since, -SERIES_SECONDS), _moved(until, SERIES_SECONDS), limit
-        )
-        return [Shot(*row) for row in rows]
-
-    def _write(self, kind: Kind, ids: Iterable[int], groups: Iterable[set[int]]) -> None:
-        """Write the groups of a kind that ``ids`` are in; of those in none, that they are not."""
+        joining = Joining(dict.fromkeys, lambda one: (), lambda one: ())
+        joining.settle(links)
         wanted: dict[int, int | None] = dict.fromkeys(ids)
-        for group in groups:
-            wanted.update(dict.fromkeys(group, min(group)))
-        before = self._groups.of(wanted)
-        former = {one: before.get(one, {}).get(kind) for one in wanted}
-        changed = {one: new for one, new in wanted.items() if former[one] != new}
-        self._groups.save(kind, changed)
-        if self._stacks and kind in SHARED and changed:
-            self._make_due({*changed.values(), *(former[one] for one in changed)}, kind, changed)
+        for stack, _ in joining.found():
+            wanted.update(dict.fromkeys(stack, min(stack)))
+        self._write("stack", wanted)
+
+    def _write(
+        self, kind: Kind, wanted: Mapping[int, int | None], moved: Mapping[int, int] | None = None
+    ) -> None:
+        """Write in which groups of a kind photos are, and which groups others have ``moved`` to."""
+        former = {one: mine.get(kind) for one, mine in self._groups.of(wanted).items()}
+        changed = {one: new for one, new in wanted.items() if former.get(one) != new}
+        moved = moved or {}
+        self._groups.save(kind, changed, moved)
+        if self._stacks and kind in SHARED and (changed or moved):
+            groups = {*changed.values(), *(former.get(one) for one in changed), *moved.values()}
+            self._make_due(groups, kind, changed)
 
     def _make_due(self, groups: Iterable[int | None], kind: Kind, changed: Iterable[int]) -> None:
         """Have the photos of changed groups be tagged anew."""
@@ -315,16 +248,22 @@ class Grouping:
             if row.stat is not None and row.path not in known
         ]
 
-    def _loaded(self, ids: Sequence[int]) -> Matcher:
-        """Return the matcher with all photos that were compared, and ``ids`` as they are now.
+    def _loaded(self, rows: Sequence[PictureRow]) -> Matcher:
+        """Return the matcher with all photos that were compared, and ``rows``.
 
         Those that are still to be compared are held against these then: each pair once.
         """
-        from tagger.duplicates.matcher import Matcher
+        from tagger.duplicates.matcher import LEARNT, Matcher
 
-        rows = self._groups.pictures(ids)
+        if self._matcher is not None and len(self._matcher) >= self._outgrown:
+            self._matcher = None
         if self._matcher is None:
             self._matcher = Matcher(self._thumbnails.get, self._thumbnails.views, self._features)
+            newest = self._groups.newest()
+            some = self._groups.pictures(range(1, newest + 1, -(-newest // LEARNT)))
+            self._matcher.learn(_picture(row) for row in some)
+            enough = len(some) >= LEARNT
+            self._outgrown = math.inf if enough else OUTGROWN * max(self._groups.count(), FEW)
             after = 0
             while some := self._groups.all_pictures(after, READ_AT_ONCE):
                 after = some[-1].id
@@ -342,6 +281,11 @@ class Grouping:
         return found
 
 
+def _frames(shots: Iterable[Shot]) -> list[tuple[Frame, bytes]]:
+    framed = ((frame_of(shot), shot.content_hash) for shot in shots)
+    return [(frame, digest) for frame, digest in framed if frame is not None]
+
+
 def _picture(row: PictureRow) -> Picture:
     import numpy as np
 
@@ -354,10 +298,3 @@ def _picture(row: PictureRow) -> Picture:
         if np.isfinite(length) and length > 0:
             features = stored / np.float32(length)
     return Picture(row.id, row.hash, features)
-
-
-def _moved(moment: str, seconds: int) -> str:
-    try:
-        return (datetime.fromisoformat(moment) + timedelta(seconds=seconds)).isoformat()
-    except (ValueError, OverflowError):
-        return moment

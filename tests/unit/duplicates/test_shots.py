@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable
 
 import pytest
 
 from tagger.duplicates.shots import (
     Shot,
-    different_shots,
-    joined,
+    different_frames,
+    frame_of,
     one_shot,
     series_of,
     stack_key,
@@ -61,6 +61,11 @@ def test_a_name_alone_does_not_make_one_shot_of_two_pictures():
     assert not one_shot(shot("a.heic", "T", "Pixel"), shot("a.jpg", "T", "iPhone"), alike=True)
 
 
+def different_shots(one: Shot, other: Shot) -> bool:
+    frames = frame_of(one), frame_of(other)
+    return frames[0] is not None and frames[1] is not None and different_frames(*frames)
+
+
 def test_a_camera_tells_shots_apart():
     first = shot("IMG_0001.jpg", "2024-01-01T10:00:00", "Pixel")
     assert different_shots(first, shot("IMG_0002.jpg", "2024-01-01T10:00:01", "Pixel"))
@@ -87,73 +92,40 @@ def at(second: int) -> str:
     return f"2024-01-01T10:{second // 60:02d}:{second % 60:02d}"
 
 
+def alike(cosine: Callable[[int, int], bool]) -> Callable[[list[int]], list[list[bool]]]:
+    return lambda ids: [[cosine(one, other) for other in ids] for one in ids]
+
+
 def frames(*seconds: int) -> list[Shot]:
     return [shot(f"{n}.jpg", at(second), "Pixel", n) for n, second in enumerate(seconds)]
 
 
 def test_a_series_goes_on_as_long_as_the_next_is_near_and_alike():
-    found = series_of(frames(0, 30, 85, 140, 300), lambda one, other: 0.9)
+    found = series_of(frames(0, 30, 85, 140, 300), alike(lambda one, other: True))
     assert [[one.id for one in series] for series in found] == [[0, 1, 2, 3]]
 
 
 def test_a_stranger_in_between_does_not_end_it():
     strange = {2, 3}
 
-    def cosine(one: int, other: int) -> float:
-        return 0.8 if (one in strange) == (other in strange) else 0.4
-
-    found = series_of(frames(0, 5, 10, 15, 20, 25), cosine)
+    view = alike(lambda one, other: (one in strange) == (other in strange))
+    found = series_of(frames(0, 5, 10, 15, 20, 25), view)
     assert sorted([one.id for one in series] for series in found) == [[0, 1, 4, 5], [2, 3]]
 
 
 def test_it_is_held_together_by_its_last_three():
-    def cosine(one: int, other: int) -> float:
-        return 0.8 if abs(one - other) == 3 else 0.1
+    view = alike(lambda one, other: abs(one - other) == 3)
+    assert series_of(frames(0, 1, 2, 3), view) != []
+    assert series_of(frames(0, 1, 2), view) == []
 
-    assert series_of(frames(0, 1, 2, 3), cosine) != []
-    assert series_of(frames(0, 1, 2), cosine) == []
+
+def test_only_what_is_within_a_minute_holds_it_together():
+    """The one a minute before is like it, but a stranger of its series is nearer."""
+    view = alike(lambda one, other: {one, other} in ({0, 1}, {1, 2}, {0, 3}))
+    found = series_of(frames(0, 30, 55, 70), view)
+    assert [[one.id for one in series] for series in found] == [[0, 1, 2]]
 
 
 def test_no_date_no_series():
-    assert series_of([shot("a.jpg", "", "Pixel", 1)] * 2, lambda one, other: 1.0) == []
-    assert series_of([shot("a.jpg", "soon", "Pixel", 1)] * 2, lambda one, other: 1.0) == []
-
-
-def alone(one: int) -> set[int]:
-    return {one}
-
-
-def test_links_make_groups():
-    assert joined([(1, 2), (2, 3), (4, 5)], alone, lambda one, other: False) == [{1, 2, 3}, {4, 5}]
-    assert joined([], alone, lambda one, other: False) == []
-    former = {1: {1, 9}, 9: {1, 9}}
-    found = joined([(1, 2)], lambda one: set(former.get(one, {one})), lambda one, other: False)
-    assert found == [{1, 2, 9}]
-
-
-def test_a_copy_joins_the_frame_that_it_is_most_like_and_no_other():
-    frames_apart = set(itertools.permutations((1, 2, 3), 2))
-    found = joined([(2, 9), (1, 9), (3, 9)], alone, lambda one, other: (one, other) in frames_apart)
-    assert found == [{2, 9}]
-
-
-def test_two_groups_that_stay_apart_are_gone_through_once():
-    """As often as it had copies, each new copy with another date was held against all of them."""
-    asked = []
-
-    def apart(one: int, other: int) -> bool:
-        asked.append((one, other))
-        return 100 in (one, other) and 49 in (one, other)
-
-    whole = set(range(50))
-    links = [*((100, one) for one in range(50)), (100, 200), *((200, one) for one in range(50))]
-    found = joined(links, lambda one: set(whole) if one in whole else {one}, apart)
-    assert found == [{100, 200}, whole]
-    assert len(asked) <= 50 + 1
-
-
-def test_what_a_group_stays_apart_from_also_the_group_stays_that_it_joins():
-    def apart(one: int, other: int) -> bool:
-        return {one, other} == {1, 9}
-
-    assert joined([(1, 9), (1, 2), (2, 9), (9, 3), (3, 2)], alone, apart) == [{1, 2}, {9, 3}]
+    assert series_of([shot("a.jpg", "", "Pixel", 1)] * 2, alike(lambda one, other: True)) == []
+    assert series_of([shot("a.jpg", "soon", "Pixel", 1)] * 2, alike(lambda one, other: True)) == []

@@ -13,6 +13,7 @@ from tagger.duplicates.thumbnails import ThumbnailStore, packed
 from tagger.index.groups import GroupWriter
 from tagger.index.rows import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
+from tagger.pipeline import series
 from tagger.pipeline.grouping import KEPT_SECONDS, Grouping
 from tagger.records import FileStat, PhotoFacts
 from tests.unit.duplicates.test_picture_hash import picture
@@ -99,6 +100,39 @@ def test_a_photo_that_became_another_leaves_its_group(shelf):
     assert shelf.found() == [["b.jpg", "c.jpg"]]
 
 
+def test_one_whose_number_a_group_has_leaves_it_for_another(shelf):
+    """The group is called by its least id: the others would have been in the new one as well."""
+    shelf.put("a.jpg", 1)
+    shelf.put("b.jpg", 2)
+    shelf.put("c.jpg", 1)
+    shelf.put("d.jpg", 1)
+    assert shelf.found() == [["a.jpg", "c.jpg", "d.jpg"]]
+    shelf.put("a.jpg", 2)
+    assert shelf.found() == [["a.jpg", "b.jpg"], ["c.jpg", "d.jpg"]]
+
+
+def test_one_whose_number_a_series_has_leaves_it_for_another(shelf):
+    def frame(name, minute, features):
+        at = f"2024-01-01T10:{minute:02d}:00"
+        shelf.put(name, len(name), taken_at=at, camera="Pixel", features=features)
+
+    for name, minute in (("a.jpg", 0), ("bb.jpg", 1), ("ccc.jpg", 30), ("dddd.jpg", 1)):
+        frame(name, minute, 1)
+    assert shelf.found("series") == [["a.jpg", "bb.jpg", "dddd.jpg"]]
+    frame("a.jpg", 31, 1)
+    assert shelf.found("series") == [["a.jpg", "ccc.jpg"], ["bb.jpg", "dddd.jpg"]]
+
+
+def test_two_groups_become_one_by_a_photo_that_is_like_both(shelf):
+    for name, seed in (("a", 1), ("b", 2), ("c", 1), ("d", 2), ("e", 1)):
+        shelf.put(f"{name}.jpg", seed)
+    assert shelf.found() == [["a.jpg", "c.jpg", "e.jpg"], ["b.jpg", "d.jpg"]]
+    with shelf.store.transaction() as db:  # as if it had not been found
+        db.execute("UPDATE groups SET picture = 2 WHERE photo_id = 5")
+    shelf.put("f.jpg", 1)
+    assert shelf.found() == [["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]]
+
+
 def test_what_is_missing_is_in_no_group_and_in_it_again_when_it_is_back(shelf):
     shelf.put("a.jpg", 1)
     shelf.put("b.jpg", 1)
@@ -143,6 +177,41 @@ def test_a_series_grows_and_ends_with_the_minute_and_the_view(shelf):
     frame("other camera.jpg", 60, camera="iPhone")
     frame("other view.jpg", 70, features=9)
     assert shelf.found("series") == [["a.jpg", "b.jpg", "c.jpg", "d0.jpg", "d1.jpg"]]
+
+
+def test_many_shots_of_one_moment_are_looked_through_around_the_new_ones(shelf, monkeypatch):
+    """20,000 scans with one date took ever longer: each new one was held against a thousand."""
+    monkeypatch.setattr(series, "AT_ONCE", 12)
+    monkeypatch.setattr(series, "BESIDE", 4)
+    read = []
+    real = series.SeriesFinder._onward
+
+    def onward(self, shot, *, back):
+        found = real(self, shot, back=back)
+        read.append(len(found.shots))
+        return found
+
+    monkeypatch.setattr(series.SeriesFinder, "_onward", onward)
+    for number in range(40):
+        at = "2000-01-01T00:00:00"
+        features = number // 10
+        shelf.put(f"{number:02d}.jpg", number, taken_at=at, camera="Epson", features=features)
+    found = shelf.found("series")
+    assert [[one[0] for one in names] for names in found] == [[str(ten)] * 10 for ten in range(4)]
+    assert max(read) <= 4
+    shelf.put("later.jpg", 99, taken_at=at, camera="Epson", features=3)
+    assert "later.jpg" in shelf.found("series")[-1] and len(shelf.found("series")[-1]) == 11
+
+
+def test_a_long_series_goes_on_whatever_is_read_of_it(shelf, monkeypatch):
+    monkeypatch.setattr(series, "AT_ONCE", 8)
+    monkeypatch.setattr(series, "BESIDE", 3)
+    for number in range(30):
+        at = f"2024-01-01T10:{number:02d}:00"
+        shelf.put(f"{number:02d}.jpg", number, taken_at=at, camera="Pixel", features=1)
+        shelf.grouping.run()
+    [names] = shelf.found("series")
+    assert len(names) == 30
 
 
 def test_files_of_one_shot_are_a_stack_and_count_once_in_a_series(shelf):
@@ -209,15 +278,15 @@ def test_one_photo_that_cannot_be_compared_stops_no_other(shelf, monkeypatch, ca
     shelf.put("a.jpg", 1)
     shelf.put("b.jpg", 2)
     shelf.put("c.jpg", 1)
-    real = matching.Matcher.matches
+    real = matching.Matcher.join
     bad = shelf.store.photo("/p/b.jpg").id
 
-    def matches(self, ids):
+    def join(self, ids, joining):
         if bad in ids:
             raise ValueError("nobody foresaw it")
-        return real(self, ids)
+        return real(self, ids, joining)
 
-    monkeypatch.setattr(matching.Matcher, "matches", matches)
+    monkeypatch.setattr(matching.Matcher, "join", join)
     assert shelf.found() == [["a.jpg", "c.jpg"]]
     assert "cannot be compared" in caplog.text
 
