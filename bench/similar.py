@@ -2,6 +2,7 @@
 
     python -m bench.similar [--count N]      copies of photos in ../shared by 33 edits
     python -m bench.similar --scale [N]      the time for N photos (100,000) on one core
+    python -m bench.similar --copies [N]     the time for N photos (20,000), ten of each picture
     python -m bench.similar --search [N]     photos that look alike among N (1,000,000)
 
 The first writes the photos and their copies into a folder for a while, and takes them the same way
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -43,6 +45,7 @@ from tagger.decode.opening import decode
 from tagger.duplicates.picture_hash import picture_hash
 from tagger.duplicates.thumbnails import ThumbnailStore, packed
 from tagger.errors import PhotoError
+from tagger.index.groups import GroupWriter
 from tagger.index.reader import open_reader
 from tagger.index.rows import SavedPhoto, StoredPrediction
 from tagger.index.store import Store
@@ -67,11 +70,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--count", type=int, default=1000)
     options.add_argument("--scale", type=int, nargs="?", const=100_000)
+    options.add_argument("--copies", type=int, nargs="?", const=20_000)
     options.add_argument("--search", type=int, nargs="?", const=1_000_000)
     asked = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if asked.scale:
             figures: dict[str, Any] = scale(Path(name), asked.scale)
+        elif asked.copies:
+            figures = copies(Path(name), asked.copies)
         elif asked.search:
             figures = search(Path(name), asked.search)
         else:
@@ -277,14 +283,7 @@ def scale(folder: Path, count: int) -> dict[str, Any]:
         store.save(saved)
         thumbnails.add(kept)
     grouping = Grouping(store, str(folder))
-    started, wall = time.process_time(), time.monotonic()
-    grouping.run()
-    figures = {
-        "photos": count,
-        "seconds_of_one_core": round(time.process_time() - started, 1),
-        "seconds": round(time.monotonic() - wall, 1),
-    }
-    figures |= _index_bytes(folder, store, count)
+    figures = {"photos": count} | _run(grouping) | _index_bytes(folder, store, count)
     later = []
     for number in range(count, count + 100):
         row = base[number % 200] + rng.random(512, np.float32) ** 3 * 0.8
@@ -293,6 +292,68 @@ def scale(folder: Path, count: int) -> dict[str, Any]:
         grouping.step()
         later.append(time.process_time() - started)
     return figures | {"one_more_ms": round(1000 * float(np.median(later)), 2)}
+
+
+def copies(folder: Path, count: int) -> dict[str, Any]:
+    """Return how long it takes to compare so many photos, ten of each picture, and one more.
+
+    Their cameras' dates are as those of ``bench/synthetic_photos.py``: 28 in all.
+    """
+    rng = np.random.default_rng(1)
+    store, thumbnails = Store(str(folder)), ThumbnailStore(str(folder))
+    pictures = max(count // 10, 1)
+
+    def draw(first: int, many: int) -> None:
+        saved, kept = [], []
+        for number in range(first, first + many):
+            picture = number % pictures
+            own = np.random.default_rng(picture)
+            grey = _waves() @ own.normal(size=(9, 9)) @ _waves().T + own.normal(size=(64, 64)) * 0.3
+            grey = grey * rng.uniform(18, 30) + 128 + rng.normal(size=(64, 64)) * rng.uniform(0, 8)
+            turned = np.rot90(grey, rng.choice([0, 0, 0, 1, 2]))
+            thumbnail = np.ascontiguousarray(turned.clip(0, 255).astype(np.uint8))
+            made = picture_hash(thumbnail)
+            row = own.random(512, np.float32) ** 4 + rng.random(512, np.float32) * 0.05
+            kept.append((made, packed(thumbnail)))
+            at = f"2026-01-{picture % 28 + 1:02d}T12:00:00"
+            saved.append(_drawn_photo(number, made, row, at))
+        store.save(saved)
+        thumbnails.add(kept)
+
+    for first in range(0, count, 2000):
+        draw(first, min(2000, count - first))
+    grouping = Grouping(store, str(folder))
+    figures = {"photos": count, "pictures": pictures} | _run(grouping)
+    figures["ms_a_photo"] = round(1000 * figures["seconds_of_one_core"] / count, 2)
+    later = []
+    for number in range(count, count + 50):
+        draw(number, 1)
+        started = time.process_time()
+        grouping.step()
+        later.append(time.process_time() - started)
+    sizes = collections.Counter(len(ids) for ids in GroupWriter(store).every("picture").values())
+    return figures | {
+        "one_more_ms": round(1000 * float(np.median(later)), 2),
+        "groups": sum(sizes.values()),
+        "photos_in_a_group": dict(sorted(sizes.items())),
+    }
+
+
+@functools.cache
+def _waves() -> Any:
+    """Return nine soft waves along a line, (64, 9)."""
+    angles = (np.arange(64) + 0.5) * np.arange(9)[:, np.newaxis] * np.pi / 64
+    return (np.cos(angles) / (1 + np.arange(9)[:, np.newaxis])).T
+
+
+def _run(grouping: Grouping) -> dict[str, Any]:
+    """Return how long it takes to compare all photos."""
+    started, wall = time.process_time(), time.monotonic()
+    grouping.run()
+    return {
+        "seconds_of_one_core": round(time.process_time() - started, 1),
+        "seconds": round(time.monotonic() - wall, 1),
+    }
 
 
 def _index_bytes(folder: Path, store: Store, count: int) -> dict[str, float]:
@@ -319,11 +380,12 @@ def _index_bytes(folder: Path, store: Store, count: int) -> dict[str, float]:
     }
 
 
-def _drawn_photo(number: int, made: bytes, row: Any) -> SavedPhoto:
+def _drawn_photo(number: int, made: bytes, row: Any, taken_at: str = "") -> SavedPhoto:
     stored = StoredPrediction("m", b"", b"", row.astype("<f2").tobytes(), b"", picture_hash=made)
     # Five shots within ten seconds, then ten minutes without any.
     at = datetime(2000, 1, 1) + timedelta(minutes=10 * (number // 5), seconds=2 * (number % 5))
-    facts = PhotoFacts("JPEG", 4000, 3000, 1, at.isoformat(), f"Camera {number // 50_000}")
+    taken_at = taken_at or at.isoformat()
+    facts = PhotoFacts("JPEG", 4000, 3000, 1, taken_at, f"Camera {number // 50_000}")
     path = f"/photos/{number // 1000:04d}/IMG_{number:06d}.jpg"
     return SavedPhoto(
         path, "/photos", FileStat(1, 1), None, number.to_bytes(16, "big"), b"", facts, (),

@@ -175,9 +175,8 @@ class Matcher:
 
         def same(asked: list[int]) -> list[bool]:
             some = np.array(asked)
-            holds = self._same_by_hash(pairs.at(some))
             decided[some] |= pairs.turns[some] == 0
-            return holds.tolist()
+            return [bool(one) for one in self._same_by_hash(pairs.at(some))]
 
         joining.settle(self._links(pairs.ones, pairs.others), same)
         near = np.concatenate([self._by_features(part) for part in parts], axis=1)
@@ -325,7 +324,7 @@ class Matcher:
             holds = np.zeros(len(asked), np.bool_)
             if there.any():
                 holds[there] = same_by_view(wholes, parts)
-            return holds.tolist()
+            return [bool(one) for one in holds]
 
         joining.settle(self._links(ones, others), same)
 

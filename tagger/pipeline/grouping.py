@@ -187,10 +187,10 @@ class Grouping:
         self._loaded(rows).join([row.id for row in rows], joining)
         wanted: dict[int, int | None] = dict.fromkeys(fresh | set().union(*left))
         moved: dict[int, int] = {}
-        for photos, numbers in joining.found():
-            number = min([*photos, *numbers])
+        for photos, merged in joining.found():
+            number = min([*photos, *merged])
             wanted.update(dict.fromkeys(photos, number))
-            moved.update((one, number) for one in numbers if one != number)
+            moved.update((one, number) for one in merged if one != number)
         self._write("picture", wanted, moved)
 
     def _join_stacks(self, shots: Iterable[Shot]) -> None:
@@ -216,10 +216,10 @@ class Grouping:
         ]
         joining = Joining(dict.fromkeys, lambda one: (), lambda one: ())
         joining.settle(links)
-        wanted: dict[int, int | None] = dict.fromkeys(ids)
+        stacks: dict[int, int | None] = dict.fromkeys(ids)
         for stack, _ in joining.found():
-            wanted.update(dict.fromkeys(stack, min(stack)))
-        self._write("stack", wanted)
+            stacks.update(dict.fromkeys(stack, min(stack)))
+        self._write("stack", stacks)
 
     def _write(
         self, kind: Kind, wanted: Mapping[int, int | None], moved: Mapping[int, int] | None = None
