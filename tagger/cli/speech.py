@@ -69,6 +69,7 @@ def help_text(text: str) -> str:
 def _translated(command: click.Command) -> click.Command:
     """Return a copy of ``command`` whose help is translated."""
     made = copy.copy(command)
+    made._help_option = None  # click keeps the one that it made, in whatever language that was
     if made.help:
         made.help = help_text(inspect.cleandoc(made.help))
     made.params = [_translated_option(one) for one in command.params]

@@ -90,7 +90,7 @@ def test_every_answer_is_as_described(client, site, document):
     number = site.add("dog.jpg", "beagle", data=jpeg(), camera="Pixel", latitude=1.0, longitude=2.5)
     other = site.add("cat.jpg", "cat")
     with Store(str(site.state)) as store:
-        GroupWriter(store).save("picture", {number: number, other: number})
+        GroupWriter(store).save("picture", {number: number, other: number}, {})
     schemas = document["components"]["schemas"]
     for path, item in document["paths"].items():
         url = path.replace("{photo_id}", str(number))
