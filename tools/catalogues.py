@@ -11,9 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import io
-import itertools
 import json
-import re
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -27,7 +25,7 @@ from babel.messages.pofile import read_po, write_po
 from tagger.cli import COMMANDS, cli
 from tagger.text.error_texts import CONTEXT
 from tagger.text.messages import CATALOGUES, DOMAIN, ENGLISH, LANGUAGES
-from tools import generate_error_docs
+from tools.wordings import wordings
 
 PROJECT = Path(__file__).resolve().parents[1]
 SOURCE = PROJECT / "tagger"
@@ -177,7 +175,7 @@ def catalogue(language: str) -> PlainCatalog:
 
 @cache
 def errors() -> dict[str, str]:
-    """Return the wordings of errors that are translated, with a file that each is in.
+    """Return the wordings that are translated, with a file that each is in.
 
     They are those of the source that one of the catalogues has.
     """
@@ -187,31 +185,6 @@ def errors() -> dict[str, str]:
             with place(language).open("rb") as file:
                 chosen.update(str(one.id) for one in read_po(file) if one.context == CONTEXT)
     return {wording: file for wording, file in wordings().items() if wording in chosen}
-
-
-@cache
-def wordings() -> dict[str, str]:
-    """Return every wording of an error that the source makes, with a file that it is in."""
-    found: dict[str, str] = {}
-    for one in generate_error_docs.made():
-        texts = [one.message or "", *(one.remedies or ())]
-        for text in " / ".join(texts).split(" / "):
-            if text:
-                found.setdefault(as_message(text), one.file)
-    for path in sorted((SOURCE / "index").glob("query_*.py")):
-        for text in generate_error_docs.texts_of_calls(path, "error_at"):
-            found.setdefault(as_message(text), str(path.relative_to(PROJECT)))
-    return found
-
-
-def as_message(text: str) -> str:
-    """Return a wording of docs/errors.md, ``<name>`` for values, as catalogues have it."""
-    numbers = itertools.count(1)
-
-    def named(match: re.Match[str]) -> str:
-        return f"%({match[1] if match[1] != '…' else f'value{next(numbers)}'})s"
-
-    return re.sub(r"<(\w+|…)>", named, text.replace("%", "%%"))
 
 
 def _flags(key: MessageId) -> tuple[str, ...]:

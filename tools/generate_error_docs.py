@@ -126,6 +126,13 @@ def _texts(node: ast.expr, scope: ast.AST, module: ast.Module) -> tuple[str, ...
     return None
 
 
+def text_of(node: ast.expr) -> str | None:
+    """Return a text that stands in the source, None for another expression."""
+    if isinstance(node, ast.Constant | ast.JoinedStr):
+        return (_texts(node, node, ast.Module([], [])) or (None,))[0]
+    return None
+
+
 def _part(node: ast.expr) -> str:
     if isinstance(node, ast.Constant):
         return str(node.value)

@@ -10,7 +10,7 @@ import click
 
 from tagger.cli.common import json_option, print_json
 from tagger.cli.terminal import raw
-from tagger.text.messages import gettext, ngettext, noop
+from tagger.text.messages import ENGLISH, gettext, ngettext, noop, speaking
 from tagger.text.printable import printable
 
 _MARKS = {
@@ -18,6 +18,18 @@ _MARKS = {
     "warning": (noop("warning"), "yellow"),
     "error": (noop("ERROR"), "red"),
 }
+_CHECKS = frozenset(
+    (
+        *(noop("config"), noop("daemon"), noop("work"), noop("problem"), noop("notice")),
+        *(noop("heartbeat"), noop("folders"), noop("folder"), noop("events")),
+        *(noop("programs"), noop("weights"), noop("engine"), noop("scenes")),
+        *(noop("int8 of scenes"), noop("detector"), noop("int8 of detector"), noop("decoding")),
+        *(noop("state directory"), noop("disks"), noop("disk"), noop("index"), noop("old index")),
+        *(noop("failures"), noop("rules"), noop("rule"), noop("clock")),
+        *(noop("metrics"), noop("page")),
+    )
+)
+"""The names of checks; behind one of them there may be what it is about."""
 
 
 @click.command("doctor")
@@ -31,28 +43,36 @@ def doctor_command(ctx: click.Context, as_json: bool) -> int:
     """
     from tagger.doctor.checks import examine
 
+    if as_json:
+        with speaking(ENGLISH):
+            results = list(examine(ctx.find_root().obj, os.environ))
+        print_json([asdict(result) for result in results])
+        return 1 if any(result.state == "error" for result in results) else 0
     results = []
     for result in examine(ctx.find_root().obj, os.environ):
         results.append(result)
-        if as_json:
-            continue
         mark, color = _MARKS[result.state]
         lines = [printable(line) for line in result.message.split("\n")]
         click.secho(f"{gettext(mark):<8} ", raw(sys.stdout), nl=False, fg=color)
-        click.echo(f"{printable(result.name)}: {lines[0]}")
+        click.echo(f"{printable(_name(result.name))}: {lines[0]}")
         for line in lines[1:]:
             click.echo(f"           {line}")
         if result.remedy:
             click.echo(f"           -> {printable(result.remedy)}")
-    if as_json:
-        print_json([asdict(result) for result in results])
     errors = sum(result.state == "error" for result in results)
-    if not as_json:
-        warnings = sum(result.state == "warning" for result in results)
-        said = (
-            ngettext("%(n)s error", "%(n)s errors", errors),
-            ngettext("%(n)s warning", "%(n)s warnings", warnings),
-            ngettext("%(n)s check", "%(n)s checks", len(results)),
-        )
-        click.echo(", ".join(said))
+    warnings = sum(result.state == "warning" for result in results)
+    said = (
+        ngettext("%(n)s error", "%(n)s errors", errors),
+        ngettext("%(n)s warning", "%(n)s warnings", warnings),
+        ngettext("%(n)s check", "%(n)s checks", len(results)),
+    )
+    click.echo(", ".join(said))
     return 1 if errors else 0
+
+
+def _name(name: str) -> str:
+    """Return the name of a check in the language that is spoken."""
+    if name in _CHECKS:
+        return gettext(name)
+    kind, space, what = name.partition(" ")
+    return f"{gettext(kind)}{space}{what}" if kind in _CHECKS else name

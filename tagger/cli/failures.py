@@ -12,6 +12,7 @@ from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.library.serialize import failure_json
 from tagger.system.state_dir import daemon_runs
+from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext, ngettext
 from tagger.text.printable import printable
 
@@ -32,7 +33,7 @@ def failures_command(ctx: click.Context, as_json: bool) -> None:
             moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(failure.retry_at))
             again = gettext("at %(moment)s", moment=moment)
         times = ngettext("%(n)s try", "%(n)s tries", failure.tries)
-        click.echo(f"{printable(failure.path)}\n  {printable(failure.reason)}")
+        click.echo(f"{printable(failure.path)}\n  {printable(all_in_language(failure.reason))}")
         click.echo("  " + gettext("%(tries)s; tried again %(when)s", tries=times, when=again))
 
 

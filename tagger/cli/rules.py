@@ -27,6 +27,7 @@ from tagger.index.reader import Reader, open_reader
 from tagger.index.store import Store
 from tagger.pipeline.preflight import check_config
 from tagger.system.state_dir import daemon_runs
+from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext, ngettext, number
 from tagger.text.printable import printable
 
@@ -66,7 +67,7 @@ def test(ctx: click.Context, photos: tuple[str, ...], as_json: bool) -> int:
         for rule in one["rules"]:
             click.echo("  " + printable(gettext("rule %(rule)s", rule=rule["rule"])))
             for action, what in rule["actions"].items():
-                click.echo(printable(f"    {action}: {what}"))
+                click.echo(printable(f"    {action}: {all_in_language(what)}"))
         if not one["rules"]:
             click.echo("  " + gettext("meets no rule"))
     return 2 if failed else 0
@@ -197,7 +198,8 @@ def list_rules(ctx: click.Context, as_json: bool) -> None:
     for one in failed:
         again = f", {gettext('tried again')}" if one["again"] else ""
         failure = gettext(
-            "failed: %(what)s", what=f"{one['rule']}, {one['action']}: {one['reason']}"
+            "failed: %(what)s",
+            what=f"{one['rule']}, {one['action']}: {all_in_language(one['reason'])}",
         )
         click.echo(printable(failure + again))
     if not rules:

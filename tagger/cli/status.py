@@ -15,6 +15,8 @@ from tagger.config.schema import Config
 from tagger.errors import TaggerError
 from tagger.library.daemon_status import ProgressSnapshot
 from tagger.library.status import status_json
+from tagger.system.humanize import duration
+from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext, ngettext, noop, number
 from tagger.text.printable import printable
 
@@ -25,8 +27,9 @@ SHOWN_WORDS = (
     *(noop("online"), noop("offline"), noop("not watched")),
     *(noop("subjects"), noop("scenes"), noop("detector")),
     *(noop("due"), noop("done"), noop("undone")),
+    *(noop("greeted"), noop("ready"), noop("silent"), noop("refused")),
 )
-"""Words of the status that are shown as they are: states of photos, folders and rules, networks."""
+"""Words of the status that are shown as they are: states of photos, folders, rules, workers."""
 
 
 @click.command("status")
@@ -73,9 +76,9 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     else:
         yield gettext("not running; start it with `tagger run`")
     if daemon["problem"]:
-        yield gettext("problem: %(what)s", what=printable(daemon["problem"]))
+        yield gettext("problem: %(what)s", what=_said(daemon["problem"]))
     if daemon["paused_reason"]:
-        yield printable(daemon["paused_reason"])
+        yield _said(daemon["paused_reason"])
     if errors := daemon["errors"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(errors["at"]))
         yield gettext(
@@ -85,16 +88,16 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
             last=printable(errors["last"]),
         )
     if daemon["notice"]:
-        yield gettext("note: %(text)s", text=printable(daemon["notice"]))
+        yield gettext("note: %(text)s", text=_said(daemon["notice"]))
     model = f"{printable(str(status['model']))} ({status['engine']})"
     yield gettext("model: %(model)s", model=model)
     for network in status["networks"]:
-        why = network["problem"] or gettext("it is being loaded")
+        why = all_in_language(network["problem"] or "") or gettext("it is being loaded")
         state = network["model"] or gettext("not there: %(why)s", why=why)
         yield printable(f"{gettext(network['kind'])}: {state}")
     for one in status["int8"]:
         name = gettext("int8 of the %(network)s", network=gettext(one["kind"]))
-        yield printable(f"{name}: {one['text']}")
+        yield f"{name}: {_said(one['text'])}"
     if status["incomplete"]:
         yield ngettext(
             "to be completed: %(n)s photo, which a network has not seen yet",
@@ -105,7 +108,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     yield gettext("photos: %(counts)s", counts=states)
     progress = ProgressSnapshot(**status["progress"]) if status["progress"] else ProgressSnapshot()
     if progress.remaining:
-        yield gettext("progress: %(text)s", text=progress)
+        yield gettext("progress: %(text)s", text=_progress(progress))
     if last := status["last"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
         what = f"{printable(last['path'])} ({when}, {last['milliseconds']:.0f} ms)"
@@ -118,17 +121,17 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
             waiting=number(rules["waiting"]),
         )
         if rules["notice"]:
-            yield printable(gettext("rules: %(text)s", text=rules["notice"]))
+            yield gettext("rules: %(text)s", text=_said(rules["notice"]))
         if rules["last_failure"]:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(rules["last_failed_at"]))
-            why = rules["last_failure"]
-            yield printable(gettext("rules: failed last at %(when)s: %(why)s", when=when, why=why))
+            why = _said(rules["last_failure"])
+            yield gettext("rules: failed last at %(when)s: %(why)s", when=when, why=why)
     if cluster := status["cluster"]:
         yield from map(printable, _cluster_lines(cluster))
     if status["memory_mb"]:
         yield gettext("memory: %(n)s MB", n=number(status["memory_mb"]))
     for root in status["roots"]:
-        reason = f", {root['reason']}" if root.get("reason") else ""
+        reason = f", {all_in_language(root['reason'])}" if root.get("reason") else ""
         mode = f" ({root['mode']})" if root.get("mode") else ""
         what = f"{root['path']}: {gettext(root['state'])}{mode}{reason}"
         yield printable(gettext("folder: %(what)s", what=what))
@@ -138,11 +141,31 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
 
 def _cluster_lines(cluster: dict[str, Any]) -> Iterator[str]:
     """Yield how the cluster is."""
-    state = cluster["problem"] or f"{len(cluster['workers'])} workers"
-    waiting = f", {cluster['waiting']:,} photos waiting" if cluster["waiting"] else ""
-    yield gettext("cluster: %(text)s", text=f"{cluster['scheduler']}, {state}{waiting}")
+    workers = ngettext("%(n)s worker", "%(n)s workers", len(cluster["workers"]))
+    parts = [cluster["scheduler"], all_in_language(cluster["problem"] or "") or workers]
+    if waiting := cluster["waiting"]:
+        parts.append(ngettext("%(n)s photo waiting", "%(n)s photos waiting", waiting))
+    yield gettext("cluster: %(text)s", text=", ".join(parts))
     for worker in cluster["workers"]:
-        reason = f": {worker['reason']}" if worker["reason"] else ""
+        reason = f": {all_in_language(worker['reason'])}" if worker["reason"] else ""
         name = f"{worker['name']} ({worker['address']})"
-        done = f"{worker['photos']:,} photos, {worker['rate']:.1f} a second"
-        yield gettext("worker: %(text)s", text=f"{name}, {worker['state']}{reason}, {done}")
+        done = ngettext("%(n)s photo", "%(n)s photos", worker["photos"])
+        rate = gettext("%(n)s a second", n=number(worker["rate"], 1))
+        said = f"{name}, {gettext(worker['state'])}{reason}, {done}, {rate}"
+        yield gettext("worker: %(text)s", text=said)
+
+
+def _said(text: str) -> str:
+    """Return what the daemon stored, in the language that is spoken."""
+    return printable(all_in_language(text))
+
+
+def _progress(progress: ProgressSnapshot) -> str:
+    """Return how far the work is, in a line."""
+    done, n = number(progress.done), number(progress.remaining)
+    parts = [gettext("%(done)s photos done, %(n)s to go", done=done, n=n)]
+    if progress.rate is not None:
+        parts.append(gettext("%(n)s a second", n=number(progress.rate, 1)))
+    if progress.seconds_left is not None:
+        parts.append(gettext("about %(time)s left", time=duration(progress.seconds_left)))
+    return ", ".join(parts)

@@ -24,6 +24,7 @@ from tagger.errors import StateError
 from tagger.index.store import Store
 from tagger.system.control_socket import send_command
 from tagger.system.state_dir import daemon_runs
+from tagger.text.error_texts import in_language
 from tagger.text.messages import gettext, ngettext, noop
 from tagger.text.printable import printable
 
@@ -270,7 +271,10 @@ def _list(teacher: Teacher, as_json: bool) -> None:
         click.echo(f"  {counts}")
         if one.missing:
             click.echo(
-                "  " + gettext("nothing is tagged by itself yet: %(why)s", why=shown(one.missing))
+                "  "
+                + gettext(
+                    "nothing is tagged by itself yet: %(why)s", why=shown(in_language(one.missing))
+                )
             )
 
 

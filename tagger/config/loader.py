@@ -72,7 +72,7 @@ def parse_config(text: str, path: str) -> Config:
     if config is not None:
         binder.check_whole(config, root)
     if binder.problems:
-        raise mistakes_in(path, [f"line {line}: {text}" for line, text in sorted(binder.problems)])
+        raise mistakes_in(path, [f"line {line}: {what}" for line, what in sorted(binder.problems)])
     assert config is not None
     return config
 
@@ -104,10 +104,10 @@ class _Binder:
     def record(self, kind: type[Any], node: yaml.Node, key: str) -> Any:
         """Return a ``kind`` made from a mapping node, or None after noting what is wrong."""
         if not isinstance(node, yaml.MappingNode):
-            what = "the file" if not key else "it"
             if _is_null(node):
                 return self._built(kind, node, key, {})
-            self.problem(node, key, f"{what} must hold `key: value` lines")
+            what = "it must hold `key: value` lines"
+            self.problem(node, key, what if key else "the file must hold `key: value` lines")
             return None
         hints = typing.get_type_hints(kind)
         fields = {f.name: f for f in dataclasses.fields(kind)}
@@ -175,8 +175,9 @@ class _Binder:
             if str(choice) == text:
                 return choice
         near = _nearest(text or "", [str(a) for a in allowed], 0.6)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        self.problem(node, key, f"must be one of {', '.join(map(str, allowed))}{hint}")
+        known = ", ".join(map(str, allowed))
+        hint = f"did you mean `{near[0]}`?" if near else ""
+        self.problem(node, key, "; ".join(filter(None, (f"must be one of {known}", hint))))
         return _BAD
 
     def _sequence(self, hint: Any, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
@@ -221,7 +222,7 @@ class _Binder:
             return _BAD
         whole = hint is int
         if isinstance(loaded, bool) or not isinstance(loaded, int if whole else (int, float)):
-            self.problem(node, key, f"must be a {'whole ' if whole else ''}number")
+            self.problem(node, key, "must be a whole number" if whole else "must be a number")
             return _BAD
         low, high = limits["min"], limits["max"]
         if not low <= loaded <= high:  # also false for NaN
@@ -246,9 +247,11 @@ class _Binder:
             zip(_items(root, "rules"), config.rules, strict=True)
         ):
             if rule.key in names:
-                what = f"`name` of rules[{names[rule.key]}]; give each its own"
-                what = what if rule.name else f"query of rules[{names[rule.key]}]; give both a name"
-                self.problem(node, f"rules[{number}]", f"it has the {what}")
+                other = names[rule.key]
+                what = f"it has the query of rules[{other}]; give both a name"
+                if rule.name:
+                    what = f"it has the `name` of rules[{other}]; give each its own"
+                self.problem(node, f"rules[{number}]", what)
             names.setdefault(rule.key, number)
 
 

@@ -32,4 +32,6 @@ def compose(text: str, path: str) -> yaml.Node | None:
 def mistakes_in(path: str, mistakes: Sequence[str]) -> ConfigError:
     """Return the error that tells all ``mistakes`` in ``path``, a line for each."""
     count, lines = len(mistakes), "".join(f"\n  {mistake}" for mistake in mistakes)
-    return ConfigError(f"{path} has {count} mistake{'s'[: count > 1]}:{lines}")
+    if count == 1:
+        return ConfigError(f"{path} has 1 mistake:{lines}")
+    return ConfigError(f"{path} has {count} mistakes:{lines}")

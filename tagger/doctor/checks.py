@@ -20,11 +20,13 @@ from tagger.doctor.machine import (
 )
 from tagger.doctor.model import check_detector, check_model, check_scenes
 from tagger.doctor.programs import check_programs
-from tagger.doctor.report import Installation, Result, State
+from tagger.doctor.report import Installation, Result, State, failed
 from tagger.doctor.rules import check_rules
 from tagger.doctor.sandbox import check_decoding
 from tagger.errors import ConfigError, TaggerError
 from tagger.pipeline.preflight import config_problems, config_warnings
+from tagger.text.error_texts import all_in_language, in_language
+from tagger.text.messages import gettext
 
 Check = Callable[[Installation], Iterable[Result]]
 
@@ -34,7 +36,7 @@ def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Itera
     try:
         path = find_config(named, environ)
     except ConfigError as error:
-        yield Result("config", "error", error.message, error.remedy)
+        yield failed("config", "error", error)
         if named or environ.get("TAGGER_CONFIG"):
             return
         config, found = Config(), False
@@ -44,22 +46,23 @@ def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Itera
             problems = config_problems(config)
         except TaggerError as error:
             # Checks of another state directory, or of none, would not help.
-            remedy = error.remedy or "correct these lines; config.example.yaml has every key"
-            yield Result("config", "error", error.message, remedy)
+            remedy = gettext("correct these lines; config.example.yaml has every key")
+            yield failed("config", "error", error, remedy)
             return
         found = True
         if problems:
-            text = f"{path}: {'; '.join(problems)}"
-            yield Result("config", "error", text, "correct these, then `tagger config check`")
+            text = f"{path}: {'; '.join(map(all_in_language, problems))}"
+            remedy = gettext("correct these, then `tagger config check`")
+            yield Result("config", "error", text, remedy)
         else:
             yield _found(path, () if named else config_places(environ))
             for said in old_keys(path):
-                what, _, until = said.partition("; ")
-                remedy = f"write the new name; {until}"
-                yield Result("config", "warning", f"{path}, {what}", remedy)
+                what, _, until = all_in_language(said).partition("; ")
+                remedy = f"{gettext('write the new name')}; {until}"
+                yield Result("config", "warning", f"{path}, {what.strip()}", remedy)
             for warning in config_warnings(config):
-                text, _, remedy = warning.rpartition(", ")
-                yield Result("config", "warning", text, remedy)
+                text, _, remedy = all_in_language(warning).rpartition("; ")
+                yield Result("config", "warning", text.strip(), remedy)
     yield from checks(Installation(config, environ=environ), folders=found)
 
 
@@ -102,9 +105,10 @@ def _guarded(name: str, check: Check, patient: Installation) -> Iterator[Result]
         # What only another user may see is not wrong for that.
         hidden = isinstance(error.__cause__, PermissionError) and patient.user != os.geteuid()
         state: State = "warning" if hidden else "error"
-        yield Result(name, state, error.message, error.remedy or "see the log of the daemon")
+        yield failed(name, state, error, gettext("see the log of the daemon"))
     except (OSError, sqlite3.Error) as error:
-        yield Result(name, "error", f"the check failed: {error}", "run this with sudo")
+        text = gettext("the check failed: %(error)s", error=in_language(str(error)))
+        yield Result(name, "error", text, gettext("run this with sudo"))
 
 
 def _found(path: str, places: Iterable[str]) -> Result:
@@ -112,5 +116,6 @@ def _found(path: str, places: Iterable[str]) -> Result:
     hidden = [place for place in places if os.path.isfile(place) and os.path.abspath(place) != path]
     if not hidden:
         return Result("config", "ok", path)
-    text = f"{path} is used, and not {', '.join(hidden)}"
-    return Result("config", "warning", text, "delete the one, or name the other with --config")
+    text = gettext("%(path)s is used, and not %(others)s", path=path, others=", ".join(hidden))
+    remedy = gettext("delete the one, or name the other with --config")
+    return Result("config", "warning", text, remedy)

@@ -9,63 +9,84 @@ from collections.abc import Iterator
 
 from tagger import __version__
 from tagger.config.addresses import Address
-from tagger.doctor.report import Installation, Result, name_of
+from tagger.doctor.report import Installation, Result, name_of, run_as
 from tagger.library.daemon_status import STALE_SECONDS
 from tagger.system.humanize import duration
 from tagger.system.state_dir import LOCK_NAME
+from tagger.text.error_texts import all_in_language, in_language
+from tagger.text.messages import gettext, noop
 
 START_SECONDS = 120.0
 ASK_SECONDS = 5.0
-_NOBODY = "see the log of the daemon; as a service, run `tagger service install` again"
+_NOBODY = noop("see the log of the daemon; as a service, run `tagger service install` again")
 
 
 def check_daemon(patient: Installation) -> Iterator[Result]:
     """Yield whether the daemon runs, and how it fares."""
     status = patient.status
     if not patient.runs and not _may_ask(patient.config.state_dir):
-        text = f"{name_of(os.geteuid())} may not look into {patient.config.state_dir}"
-        owner = name_of(patient.user)
-        yield Result("daemon", "warning", text, f"run this as {owner}, or with sudo")
+        text = gettext(
+            "%(user)s may not look into %(folder)s",
+            user=name_of(os.geteuid()),
+            folder=patient.config.state_dir,
+        )
+        yield Result("daemon", "warning", text, run_as(name_of(patient.user)))
         return
     if not patient.runs:
-        text = "not running"
+        text = gettext("not running")
         if at := status.updated_at:
-            text += f"; last heartbeat {time.strftime('%Y-%m-%d %H:%M', time.localtime(at))}"
-        yield Result("daemon", "warning", text, "start it with `tagger run`, or its service")
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+            text += "; " + gettext("last heartbeat %(when)s", when=when)
+        remedy = in_language("start it with `tagger run`, or its service")
+        yield Result("daemon", "warning", text, remedy)
         return
     if patient.seen.starting:
         yield _starting(patient)
         return
     if status.version != __version__:
-        text = f"version {status.version} runs, and this is {__version__}"
-        yield Result("daemon", "error", text, "restart it: systemctl restart tagger")
+        text = gettext(
+            "version %(old)s runs, and this is %(new)s", old=status.version, new=__version__
+        )
+        remedy = gettext("restart it: %(command)s", command="systemctl restart tagger")
+        yield Result("daemon", "error", text, remedy)
     else:
-        text = f"running, version {status.version}, process {status.pid}"
+        text = gettext(
+            "running, version %(version)s, process %(pid)s",
+            version=status.version,
+            pid=status.pid,
+        )
         yield Result("daemon", "ok", text)
     yield _heartbeat(patient.now - (status.updated_at or 0.0))
     if not status.moving:
-        text = "the work hangs: one batch of photos takes too long"
-        yield Result("work", "error", text, "see the log of the daemon, then restart it")
+        text = gettext("the work hangs: one batch of photos takes too long")
+        remedy = gettext("see the log of the daemon, then restart it")
+        yield Result("work", "error", text, remedy)
     if status.problem:
-        remedy = "do that; the daemon goes on by itself then"
-        yield Result("problem", "error", status.problem, remedy)
+        remedy = gettext("do that; the daemon goes on by itself then")
+        yield Result("problem", "error", all_in_language(status.problem), remedy)
     if status.notice:
-        remedy = "see the log of the daemon; this goes when it is done"
-        yield Result("notice", "warning", status.notice, remedy)
+        remedy = gettext("see the log of the daemon; this goes when it is done")
+        yield Result("notice", "warning", all_in_language(status.notice), remedy)
     if status.paused_reason:
-        yield Result("work", "ok", status.paused_reason)
+        yield Result("work", "ok", all_in_language(status.paused_reason))
 
 
 def _heartbeat(age: float) -> Result:
     """Judge when the daemon last said something, ``age`` seconds ago."""
     if age > STALE_SECONDS:
-        text = f"no heartbeat for {duration(age)}: it hangs, or its disk is full"
-        remedy = "make room in the state directory, see its log, then restart it"
+        text = gettext(
+            "no heartbeat for %(time)s: it hangs, or its disk is full", time=duration(age)
+        )
+        remedy = gettext("make room in the state directory, see its log, then restart it")
         return Result("heartbeat", "error", text, remedy)
     if age < -STALE_SECONDS:
-        text = f"its last heartbeat is {duration(-age)} in the future: the clock was set back"
-        return Result("heartbeat", "warning", text, "see clock; it is right again after a minute")
-    return Result("heartbeat", "ok", f"{max(age, 0.0):.0f} s ago")
+        text = gettext(
+            "its last heartbeat is %(time)s in the future: the clock was set back",
+            time=duration(-age),
+        )
+        remedy = gettext("see the clock below; it is right again after a minute")
+        return Result("heartbeat", "warning", text, remedy)
+    return Result("heartbeat", "ok", gettext("%(n)s s ago", n=f"{max(age, 0.0):.0f}"))
 
 
 def _may_ask(state_dir: str) -> bool:
@@ -82,9 +103,14 @@ def _may_ask(state_dir: str) -> bool:
 def _starting(patient: Installation) -> Result:
     """Judge a daemon that has said nothing yet: the lock is written when it starts."""
     age = patient.now - os.stat(os.path.join(patient.config.state_dir, LOCK_NAME)).st_mtime
-    text = f"process {patient.seen.process} starts, since {duration(max(age, 0.0))}"
+    text = gettext(
+        "process %(pid)s starts, since %(time)s",
+        pid=patient.seen.process,
+        time=duration(max(age, 0.0)),
+    )
     if age > START_SECONDS:
-        return Result("daemon", "warning", text, "see its log; a damaged index takes long to mend")
+        remedy = gettext("see its log; a damaged index takes long to mend")
+        return Result("daemon", "warning", text, remedy)
     return Result("daemon", "ok", text)
 
 
@@ -96,20 +122,19 @@ def check_metrics(patient: Installation) -> Iterator[Result]:
     try:
         status, text = _ask(address, "/healthz")
     except (OSError, http.client.HTTPException) as error:
-        yield Result(
-            "metrics",
-            "error",
-            f"no answer at {listen}: {error}",
-            _NOBODY,
-        )
+        yield Result("metrics", "error", _silent(listen, error), gettext(_NOBODY))
         return
     if status == 200:
         yield Result("metrics", "ok", f"http://{listen}/metrics")
     elif status == 503:
-        yield Result("metrics", "error", text, "see the log of the daemon, then restart it")
+        remedy = gettext("see the log of the daemon, then restart it")
+        yield Result("metrics", "error", text, remedy)
     else:
-        text = f"something else answers at {listen} ({status})"
-        yield Result("metrics", "error", text, "use another port for `metrics.listen`")
+        text = gettext(
+            "something else answers at %(address)s (%(status)s)", address=listen, status=status
+        )
+        remedy = gettext("use another port for `metrics.listen`")
+        yield Result("metrics", "error", text, remedy)
 
 
 def check_page(patient: Installation) -> Iterator[Result]:
@@ -120,10 +145,15 @@ def check_page(patient: Installation) -> Iterator[Result]:
     try:
         _ask(web.address, "/")
     except (OSError, http.client.HTTPException) as error:
-        yield Result("page", "error", f"no answer at {web.listen}: {error}", _NOBODY)
+        yield Result("page", "error", _silent(web.listen, error), gettext(_NOBODY))
         return
     # (When another program had the port, the daemon's notice says so.)
     yield Result("page", "ok", f"http://{web.listen}/")
+
+
+def _silent(listen: str, error: Exception) -> str:
+    why = (isinstance(error, OSError) and error.strerror) or str(error)
+    return gettext("no answer at %(address)s: %(why)s", address=listen, why=in_language(why))
 
 
 def _ask(address: Address, path: str) -> tuple[int, str]:

@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterator
 
 from tagger.config.schema import Config, WatchRoot
-from tagger.doctor.report import Installation, Result, name_of
+from tagger.doctor.report import Installation, Result, name_of, run_as
 from tagger.metadata.safe_write.folder_capabilities import refusals
+from tagger.text.error_texts import all_in_language, in_language
+from tagger.text.messages import gettext
 from tagger.watch.interfaces import RootStatus
 from tagger.watch.root_owner import writers_of
 
@@ -28,9 +30,8 @@ def writes(config: Config, root: WatchRoot) -> bool:
 def check_folders(patient: Installation) -> Iterator[Result]:
     """Yield how each watched folder is."""
     if not patient.config.watch:
-        yield Result(
-            "folders", "error", "no folder is watched", "add one under `watch:` in the config"
-        )
+        remedy = gettext("add one under `watch:` in the config")
+        yield Result("folders", "error", gettext("no folder is watched"), remedy)
     for root in patient.config.watch:
         yield _folder(patient, root)
 
@@ -40,44 +41,54 @@ def _folder(patient: Installation, root: WatchRoot) -> Result:
     try:
         st = os.stat(path)
     except OSError as error:
-        return Result(
-            name, "error", f"{error.strerror}", "mount its disk, or correct `watch` in the config"
-        )
+        remedy = gettext("mount its disk, or correct `watch` in the config")
+        return Result(name, "error", in_language(str(error.strerror)), remedy)
     if not os.path.isdir(path):
-        return Result(name, "error", "it is a file", "name a folder under `watch` in the config")
+        remedy = gettext("name a folder under `watch` in the config")
+        return Result(name, "error", gettext("it is a file"), remedy)
     mount = patient.mounts.of(os.path.realpath(path))
     user, wanted = name_of(patient.user), writes(patient.config, root)
-    of = f"belongs to {name_of(st.st_uid)}, {mount.fstype} mounted at {mount.mountpoint}"
+    of = gettext(
+        "belongs to %(owner)s, %(fstype)s mounted at %(mountpoint)s",
+        owner=name_of(st.st_uid),
+        fstype=mount.fstype,
+        mountpoint=mount.mountpoint,
+    )
     told = _told(patient, root)
     if told and told.state != "online":
-        why = told.reason or told.state
-        remedy = "mount its disk again; nothing is forgotten meanwhile"
-        return Result(name, "error", f"{of}; the daemon reports it offline: {why}", remedy)
+        why = all_in_language(told.reason) if told.reason else gettext(told.state)
+        remedy = gettext("mount its disk again; nothing is forgotten meanwhile")
+        offline = gettext("the daemon reports it offline: %(why)s", why=why)
+        return Result(name, "error", f"{of}; {offline}", remedy)
     if wanted and (foreign := writers_of(patient.config.state_dir).foreign(path, path)):
-        text, _, remedy = foreign.rpartition("; ")
-        return Result(name, "warning", f"{of}; {text}; those of this one are in its index", remedy)
+        text, _, remedy = all_in_language(foreign).rpartition("; ")
+        own = gettext("those of this one are in its index")
+        return Result(name, "warning", f"{of}; {text.strip()}; {own}", remedy)
     if wanted and os.statvfs(path).f_flag & os.ST_RDONLY:
-        return Result(
-            name,
-            "error",
-            f"{of}, read-only, so that no tag can be written there",
-            "mount it for writing, or give it `read_only: true` in the config",
-        )
+        readonly = gettext("read-only, so that no tag can be written there")
+        remedy = gettext("mount it for writing, or give it `read_only: true` in the config")
+        return Result(name, "error", f"{of}, {readonly}", remedy)
     for write in (False, True) if wanted else (False,):
         may = patient.may(path, write=write)
         if may is None:
-            remedy = f"run this as {user}, or with sudo"
-            return Result(name, "warning", f"{of}; what {user} may do there is not known", remedy)
+            unknown = gettext("what %(user)s may do there is not known", user=user)
+            return Result(name, "warning", f"{of}; {unknown}", run_as(user))
         if not may:
             rights = "rwX" if wanted else "rX"
             who = f"u:{user.removeprefix('user ')}:{rights}"
-            return Result(
-                name,
-                "error",
-                f"{of}; {user} may not {'write to' if write else 'read'} it",
-                f"setfacl -R -m {who},d:{who} {shlex.quote(path)}",
+            barred = (
+                gettext("%(user)s may not write to it", user=user)
+                if write
+                else gettext("%(user)s may not read it", user=user)
             )
-    text = f"{of}; {user} may {'read and write' if wanted else 'read'} it"
+            remedy = f"setfacl -R -m {who},d:{who} {shlex.quote(path)}"
+            return Result(name, "error", f"{of}; {barred}", remedy)
+    allowed = (
+        gettext("%(user)s may read and write it", user=user)
+        if wanted
+        else gettext("%(user)s may read it", user=user)
+    )
+    text = f"{of}; {allowed}"
     return _refused(name, path, text) if wanted else Result(name, "ok", text)
 
 
@@ -86,18 +97,20 @@ def _refused(name: str, path: str, text: str) -> Result:
     try:
         refused = refusals(path)
     except OSError as error:
-        remedy = "see whether it is immutable (`lsattr -d`), and how it is mounted"
-        return Result(name, "error", f"{text}, but no file can be made: {error.strerror}", remedy)
+        remedy = gettext("see whether it is immutable (`lsattr -d`), and how it is mounted")
+        why = in_language(str(error.strerror))
+        barred = gettext("but no file can be made: %(why)s", why=why)
+        return Result(name, "error", f"{text}, {barred}", remedy)
     if not refused:
         return Result(name, "ok", text)
-    text += f", but it refuses {', '.join(refused)}"
+    text += ", " + gettext("but it refuses %(what)s", what=", ".join(refused))
     if {"rename", "delete"} & {*refused}:
-        remedy = (
+        remedy = gettext(
             "mount it so that files can be renamed and deleted, or set `read_only: true` for it: "
             "tags may be in the index only"
         )
         return Result(name, "warning", text, remedy)
-    return Result(name, "ok", f"{text}: sidecars are written without that")
+    return Result(name, "ok", f"{text}: {gettext('sidecars are written without that')}")
 
 
 def _told(patient: Installation, root: WatchRoot) -> RootStatus | None:
@@ -116,19 +129,23 @@ def check_events(patient: Installation) -> Iterator[Result]:
             reason = told.reason if told.mode == "poll" else None
             if reason is not None:
                 reason = reason.removesuffix(told.not_written).removesuffix("; ")
-            by = "by the running daemon"
+            by = gettext("by the running daemon")
         else:
             reason, by = _prove(patient, root)
         if reason is None:
-            yield Result(name, "ok", f"changes are noticed at once ({by})")
+            yield Result(name, "ok", gettext("changes are noticed at once (%(by)s)", by=by))
             continue
-        text = f"scanned every {patient.config.rescan_seconds:.0f} s: {reason}"
+        text = gettext(
+            "scanned every %(n)s s: %(why)s",
+            n=f"{patient.config.rescan_seconds:.0f}",
+            why=all_in_language(reason),
+        )
         if reason.startswith(_BY_CHOICE):
             yield Result(name, "ok", text)
             continue
-        remedy = "use `mode: poll` if it stays so"
+        remedy = gettext("use `mode: poll` if it stays so")
         if "raise " in reason:
-            remedy = "raise the limit, see inotify"
+            remedy = gettext("raise the limit, see inotify")
         yield Result(name, "warning", text, remedy)
 
 
@@ -153,7 +170,8 @@ def _prove(patient: Installation, root: WatchRoot) -> tuple[str | None, str]:
         feed.disarm()
     if feed.mode == "poll":
         return feed.reason, ""
-    return None, "proved by a test file" if asked else "not proven: nothing written there"
+    proved = gettext("proved by a test file")
+    return None, proved if asked else gettext("not proven: nothing written there")
 
 
 def count_folders(root: WatchRoot) -> int:

@@ -14,6 +14,8 @@ from tagger.index.connection import index_path
 from tagger.index.migrations import MIGRATIONS
 from tagger.system.humanize import megabytes
 from tagger.system.state_dir import daemon_runs
+from tagger.text.error_texts import all_in_language, in_language
+from tagger.text.messages import gettext, ngettext, number
 
 DAMAGED_PREFIX = "index.damaged-"
 
@@ -99,27 +101,34 @@ def check_index(patient: Installation, found: Findings) -> Iterator[Result]:
     """Yield how the index is."""
     state_dir = patient.config.state_dir
     known = {name for name, _ in MIGRATIONS}
-    restart = "restart the daemon, which keeps what can be read of it and builds it anew"
+    restart = gettext("restart the daemon, which keeps what can be read of it and builds it anew")
     photos = sum(found.counts.values())
     if not found.there:
-        yield Result("index", "ok", "there is none yet; the daemon makes it")
+        yield Result("index", "ok", gettext("there is none yet; the daemon makes it"))
     elif found.steps - known:
-        text = f"it was written by a newer tagger ({max(found.steps - known)})"
-        yield Result("index", "error", text, "use that version")
+        step = max(found.steps - known)
+        text = gettext("it was written by a newer tagger (%(step)s)", step=step)
+        yield Result("index", "error", text, in_language("use that version"))
     elif found.damage:
-        yield Result("index", "error", f"it is damaged: {found.damage}", restart)
+        text = gettext("it is damaged: %(what)s", what=in_language(found.damage))
+        yield Result("index", "error", text, restart)
     elif known - found.steps and patient.runs:
-        yield Result("index", "ok", "it is being brought up to date by the daemon")
+        yield Result("index", "ok", gettext("it is being brought up to date by the daemon"))
     elif known - found.steps:
-        text = "it was written by an older tagger"
-        yield Result("index", "warning", text, "start the daemon, which brings it up to date")
+        text = gettext("it was written by an older tagger")
+        remedy = gettext("start the daemon, which brings it up to date")
+        yield Result("index", "warning", text, remedy)
     else:
-        yield Result("index", "ok", f"sound, {photos:,} photos, {megabytes(found.size)}")
+        size = megabytes(found.size)
+        text = gettext("sound, %(n)s photos, %(size)s", n=number(photos), size=size)
+        yield Result("index", "ok", text)
     with contextlib.suppress(OSError):
         old = [n for n in os.listdir(state_dir) if n.startswith(DAMAGED_PREFIX)]
         if old := sorted(n for n in old if n.endswith(".sqlite3")):
-            text = f"damaged ones were set aside: {', '.join(old)}"
-            remedy = f"when all photos are found again, delete them in {state_dir}"
+            text = gettext("damaged ones were set aside: %(files)s", files=", ".join(old))
+            remedy = gettext(
+                "when all photos are found again, delete them in %(folder)s", folder=state_dir
+            )
             yield Result("old index", "warning", text, remedy)
 
 
@@ -128,9 +137,12 @@ def check_failures(patient: Installation, found: Findings) -> Iterator[Result]:
     if not found.there:
         return
     if not found.failures:
-        yield Result("failures", "ok", "none")
+        yield Result("failures", "ok", gettext("none"))
         return
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.failures.items())
+    kinds = ", ".join(f"{number(count)} {kind}" for kind, count in found.failures.items())
     total = sum(found.failures.values())
-    text = f"{total:,} photo{'s'[: total != 1]} ({kinds}); last {found.last_failure}"
-    yield Result("failures", "warning", text, "see `tagger failures`; `tagger retry` tries again")
+    photos = ngettext("%(n)s photo", "%(n)s photos", total)
+    path, colon, reason = found.last_failure.partition(": ")
+    last = gettext("last %(what)s", what=f"{path}{colon}{all_in_language(reason)}")
+    remedy = gettext("see `tagger failures`; `tagger retry` tries again")
+    yield Result("failures", "warning", f"{photos} ({kinds}); {last}", remedy)

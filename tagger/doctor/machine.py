@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 
 from tagger.doctor.folders import count_folders, writes
-from tagger.doctor.report import Installation, Result, name_of
+from tagger.doctor.report import Installation, Result, name_of, run_as
 from tagger.metadata.containers.exiftool import find_exiftool
 from tagger.system.humanize import duration, megabytes
+from tagger.text.messages import gettext, ngettext, number
 
 LEAST, LITTLE = 50e6, 500e6
 """Bytes on a disk: with less than the first nothing can be relied on to be written."""
@@ -27,29 +28,30 @@ def check_inotify(patient: Installation) -> Iterator[Result]:
             with open(f"{patient.proc}/sys/fs/inotify/{limit}", encoding="ascii") as file:
                 limits[limit] = int(file.read())
         except (OSError, ValueError):
-            remedy = "use a Linux with inotify; folders are looked at regularly meanwhile"
-            yield Result("inotify", "warning", f"there is no limit {limit} to be read", remedy)
+            text = gettext("there is no limit %(limit)s to be read", limit=limit)
+            remedy = gettext("use a Linux with inotify; folders are looked at regularly meanwhile")
+            yield Result("inotify", "warning", text, remedy)
             return
     roots = [root for root in patient.config.watch if root.mode != "poll"]
     roots = [root for root in roots if not patient.mounts.of(os.path.realpath(root.path)).remote]
     counts = [count_folders(root) for root in roots if os.path.isdir(root.path)]
     folders = sum(counts)
     watches, queued = limits["max_user_watches"], limits["max_queued_events"]
-    text = (
-        f"{folders:,} folder{'s'[: folders != 1]};"
-        f" max_user_watches {watches:,}, max_queued_events {queued:,}"
-    )
+    counted = ngettext("%(n)s folder", "%(n)s folders", folders)
+    text = f"{counted}; max_user_watches {number(watches)}, max_queued_events {number(queued)}"
     if folders > watches:
-        more = f"{text}: not all can be watched"
+        more = f"{text}: {gettext('not all can be watched')}"
         yield Result("inotify", "error", more, _raise("max_user_watches", folders * 4))
     elif max(counts, default=0) > queued // 2:
-        more = f"{text}: too short a queue to look at all of them after an overflow"
+        short = gettext("too short a queue to look at all of them after an overflow")
+        more = f"{text}: {short}"
         yield Result("inotify", "warning", more, _raise("max_queued_events", folders * 4))
     elif folders * 2 > watches:
-        more = f"{text}: other programs need watches too"
+        more = f"{text}: {gettext('other programs need watches too')}"
         yield Result("inotify", "warning", more, _raise("max_user_watches", folders * 4))
     elif limits["max_user_instances"] < 4 * len(roots):
-        more = f"max_user_instances is only {limits['max_user_instances']:,}"
+        instances = number(limits["max_user_instances"])
+        more = gettext("%(limit)s is only %(n)s", limit="max_user_instances", n=instances)
         yield Result("inotify", "warning", more, _raise("max_user_instances", 512))
     else:
         yield Result("inotify", "ok", text)
@@ -83,14 +85,17 @@ def check_disks(patient: Installation) -> Iterator[Result]:
 
 def _room(path: str, free: float, files: int | None) -> Result:
     """Judge ``free`` bytes and ``files`` more files (None: without a limit)."""
-    name, text = f"disk {path}", f"{megabytes(free)} are free"
+    name, text = f"disk {path}", gettext("%(size)s are free", size=megabytes(free))
     if free < LEAST:
-        return Result(name, "error", f"{text}: too little to write anything", "make room on it")
+        said = f"{text}: {gettext('too little to write anything')}"
+        return Result(name, "error", said, gettext("make room on it"))
     if files is not None and files < 100:
-        remedy = "delete files: it can hold no more of them, whatever their size"
-        return Result(name, "error", f"{text}, but room for {files} more files only", remedy)
+        remedy = gettext("delete files: it can hold no more of them, whatever their size")
+        said = gettext("but room for %(n)s more files only", n=files)
+        return Result(name, "error", f"{text}, {said}", remedy)
     if free < LITTLE:
-        return Result(name, "warning", f"{text}, which is not much", "make room on it")
+        said = f"{text}, {gettext('which is not much')}"
+        return Result(name, "warning", said, gettext("make room on it"))
     return Result(name, "ok", text)
 
 
@@ -100,24 +105,36 @@ def check_state_dir(patient: Installation) -> Iterator[Result]:
     name = "state directory"
     mount = patient.mounts.of(os.path.realpath(path))
     if mount.remote:
-        text = f"{path} is on a network file system ({mount.fstype}), where an index gets damaged"
-        yield Result(name, "error", text, "set `state_dir` to a folder on a local disk")
+        text = gettext(
+            "%(path)s is on a network file system (%(fstype)s), where an index gets damaged",
+            path=path,
+            fstype=mount.fstype,
+        )
+        remedy = gettext("set `state_dir` to a folder on a local disk")
+        yield Result(name, "error", text, remedy)
         return
     if not os.path.isdir(path):
         over = _there(path)
         if not os.path.isdir(over) or not os.access(over, os.W_OK):
-            text = f"{path} is not there, and cannot be made in {over}"
-            yield Result(name, "error", text, "correct `state_dir`, or make it for the daemon")
+            text = gettext(
+                "%(path)s is not there, and cannot be made in %(folder)s", path=path, folder=over
+            )
+            remedy = gettext("correct `state_dir`, or make it for the daemon")
+            yield Result(name, "error", text, remedy)
         else:
-            yield Result(name, "ok", f"{path} is not there yet; the daemon makes it")
+            text = gettext("%(path)s is not there yet; the daemon makes it", path=path)
+            yield Result(name, "ok", text)
     elif not patient.may(path, write=True):
         who = name_of(patient.user)
         if patient.may(path, write=True) is None:
-            text = f"{path} belongs to {who}, so not much can be told"
-            yield Result(name, "warning", text, f"run this as {who}, or with sudo")
+            text = gettext(
+                "%(path)s belongs to %(user)s, so not much can be told", path=path, user=who
+            )
+            yield Result(name, "warning", text, run_as(who))
         else:
-            text = f"{path} cannot be written to by {who}"
-            yield Result(name, "error", text, "correct `state_dir`, or the rights of the folder")
+            text = gettext("%(path)s cannot be written to by %(user)s", path=path, user=who)
+            remedy = gettext("correct `state_dir`, or the rights of the folder")
+            yield Result(name, "error", text, remedy)
     else:
         yield Result(name, "ok", f"{path} ({mount.fstype})")
 
@@ -131,13 +148,18 @@ def _there(path: str) -> str:
 
 def check_clock(patient: Installation, newest: float | None = None) -> Iterator[Result]:
     """Yield whether the clock can be right; ``newest`` is when a photo was tagged last."""
-    remedy = "set it: sudo timedatectl set-ntp true"
+    remedy = gettext("set it: %(command)s", command="sudo timedatectl set-ntp true")
     text = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(patient.now))
     if patient.now < FIRST_YEAR:
-        yield Result("clock", "error", f"it says {text}, which cannot be", remedy)
+        more = gettext("it says %(time)s, which cannot be", time=text)
+        yield Result("clock", "error", more, remedy)
     elif newest is not None and patient.now < newest - CLOCK_SECONDS:
         behind = duration(newest - patient.now)
-        more = f"it says {text}, {behind} before the newest photo was tagged"
+        more = gettext(
+            "it says %(time)s, %(behind)s before the newest photo was tagged",
+            time=text,
+            behind=behind,
+        )
         yield Result("clock", "error", more, remedy)
     else:
         yield Result("clock", "ok", text)
@@ -147,16 +169,18 @@ def check_exiftool(patient: Installation) -> Iterator[Result]:
     """Yield whether exiftool is there when the config asks for it."""
     write, found = patient.config.write, find_exiftool()
     if not write.exiftool:
-        yield Result("exiftool", "ok", "not asked for (`write.exiftool`)")
+        yield Result("exiftool", "ok", gettext("not asked for (`write.exiftool`)"))
     elif found is None:
-        yield Result(
-            "exiftool",
-            "error",
-            "not installed, so HEIC, AVIF and TIFF photos get sidecars",
-            "sudo apt install libimage-exiftool-perl, or set `write.exiftool: false`",
-        )
+        text = gettext("not installed, so HEIC, AVIF and TIFF photos get sidecars")
+        remedy = gettext("sudo apt install libimage-exiftool-perl, or set `write.exiftool: false`")
+        yield Result("exiftool", "error", text, remedy)
     elif write.target != "embed":
-        text = f"{found} is not used: `write.target` is {write.target}"
-        yield Result("exiftool", "warning", text, "set `write.target: embed`, if you want that")
+        text = gettext(
+            "%(program)s is not used: `write.target` is %(target)s",
+            program=found,
+            target=write.target,
+        )
+        remedy = gettext("set `write.target: embed`, if you want that")
+        yield Result("exiftool", "warning", text, remedy)
     else:
         yield Result("exiftool", "ok", found)

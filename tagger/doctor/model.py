@@ -25,9 +25,11 @@ from tagger.classify.weights import (
     ready_file,
 )
 from tagger.config.schema import NO_MODEL
-from tagger.doctor.report import Installation, Result
+from tagger.doctor.report import Installation, Result, failed
 from tagger.errors import WeightsNotFoundError
 from tagger.paths import is_model_path
+from tagger.text.error_texts import all_in_language, in_language
+from tagger.text.messages import gettext
 
 
 def check_model(patient: Installation) -> Iterator[Result]:
@@ -54,21 +56,26 @@ def check_model(patient: Installation) -> Iterator[Result]:
         )
         converted = kept_conversion(model.name, where, state_dir)
         if converted is not None:
-            yield Result("weights", "ok", f"not needed: {converted.path} is converted")
+            text = gettext("not needed: %(file)s is converted", file=converted.path)
+            yield Result("weights", "ok", text)
         elif file := ready_file(model.name, where):
-            yield Result("weights", "ok", f"not needed: {file} was converted elsewhere")
-            yield Result("engine", "ok", "the daemon takes that network when it starts")
+            text = gettext("not needed: %(file)s was converted elsewhere", file=file)
+            yield Result("weights", "ok", text)
+            text = gettext("the daemon takes that network when it starts")
+            yield Result("engine", "ok", text)
             yield _int8(patient, None)
             return
         elif model.download and torch_installed():
-            text = f"{error.message}; the daemon downloads them if it has a network"
-            yield Result("weights", "warning", text, error.remedy)
+            later = gettext("the daemon downloads them if it has a network")
+            text = f"{in_language(error.message)}; {later}"
+            yield Result("weights", "warning", text, in_language(error.remedy))
         else:
-            yield Result("weights", "error", error.message, error.remedy)
+            yield failed("weights", "error", error)
     else:
         info = info_of_file(model.name, path.rpartition("/")[2])
         official = info.file == path.rpartition("/")[2]
-        proof = "its SHA-256 is that of its name" if official else "of your own, not verified"
+        own = gettext("of your own, not verified")
+        proof = gettext("its SHA-256 is that of its name") if official else own
         yield Result("weights", "ok", f"{path} ({proof})")
         converted = read_converted(model_path(model.name, digest(path), state_dir))
     yield _engine(patient, converted)
@@ -98,15 +105,20 @@ def _custom(check: str, description: str) -> Result:
     from tagger.classify.custom_network import read_network
 
     network = read_network(own_file(description))
-    classes = len(network.categories)
-    return Result(check, "ok", f"{own_file(network.path)} ({classes} classes, your own)")
+    text = gettext(
+        "%(file)s (%(n)s classes, your own)",
+        file=own_file(network.path),
+        n=len(network.categories),
+    )
+    return Result(check, "ok", text)
 
 
 def check_detector(patient: Installation) -> Iterator[Result]:
     """Yield how the detector is. Raise ModelError."""
     name = patient.config.model.detector
     if is_model_path(name):
-        yield Result("detector", "ok", f"{own_file(name)} (your own, not verified)")
+        proof = gettext("of your own, not verified")
+        yield Result("detector", "ok", f"{own_file(name)} ({proof})")
         yield _int8(patient, _of_file(patient, name), "int8 of detector")
         return
     yield _further(patient, "detector", name)
@@ -141,7 +153,7 @@ def _of_description(patient: Installation, description: str) -> FullNetwork:
 def _further(patient: Installation, kind: Kind, name: str) -> Result:
     """Say how a published network besides the first is; without it photos are tagged, too."""
     if name == NO_MODEL:
-        return Result(kind, "ok", "not asked for")
+        return Result(kind, "ok", gettext("not asked for"))
     model, state_dir = patient.config.model, patient.config.state_dir
     known = patient.status.networks if patient.runs else ()
     problem = next((one.problem for one in known if one.kind == kind), None)
@@ -151,22 +163,26 @@ def _further(patient: Installation, kind: Kind, name: str) -> Result:
         )
     except WeightsNotFoundError as error:
         if kind == "scenes" and network_file(patient.config, name, environ=patient.environ):
-            return Result(kind, "ok", "its weights are not needed: it is converted")
+            text = gettext("its weights are not needed: it is converted")
+            return Result(kind, "ok", text)
         comes = model.download and (kind == "detector" or torch_installed())
-        later = "; the daemon downloads it if it has a network" if comes else ""
-        said = f"{error.message}; photos are tagged without it{later}"
-        return Result(kind, "warning", said, error.remedy)
+        said = f"{in_language(error.message)}; {gettext('photos are tagged without it')}"
+        if comes:
+            said += "; " + gettext("the daemon downloads it if it has a network")
+        return Result(kind, "warning", said, in_language(error.remedy))
     info = info_of_file(name, os.path.basename(path))
     if info.file != os.path.basename(path):
-        proof = "of your own, not verified"
+        proof = gettext("of your own, not verified")
     elif info.hash_prefix:
-        proof = "its SHA-256 is the published one"
+        proof = gettext("its SHA-256 is the published one")
+    elif first_digest(path):
+        proof = gettext("its SHA-256 is that of the first download")
     else:
-        first = first_digest(path)
-        proof = "its SHA-256 is that of the first download" if first else "not verified"
+        proof = gettext("not verified")
     text = f"{path} ({proof}; {info.origin.licence})"
     if problem:
-        return Result(kind, "warning", f"{text}: {problem}", "see the log of the daemon")
+        remedy = gettext("see the log of the daemon")
+        return Result(kind, "warning", f"{text}: {all_in_language(problem)}", remedy)
     return Result(kind, "ok", text)
 
 
@@ -174,44 +190,50 @@ def _engine(patient: Installation, converted: OnnxModel | None, *, own: bool = F
     """Say what runs the network; ``own``: it is an ONNX file of the user's."""
     model, status = patient.config.model, patient.status
     if patient.runs and status.problem and not status.engine:
-        return Result("engine", "error", "the daemon has none yet", "see the daemon's problem")
+        remedy = gettext("see the daemon's problem")
+        return Result("engine", "error", gettext("the daemon has none yet"), remedy)
     if model.engine != "torch" and importlib.util.find_spec("onnxruntime") is None:
-        state = "ONNX Runtime is not installed"
-        remedy = "pip install onnxruntime, or set `model.engine: torch`"
+        state = gettext("ONNX Runtime is not installed")
+        remedy = gettext("pip install onnxruntime, or set `model.engine: torch`")
         if model.engine == "onnx":
             return Result("engine", "error", state, remedy)
-        return Result("engine", "warning", f"{state}; torch is used, which is slower", remedy)
+        slower = gettext("torch is used, which is slower")
+        return Result("engine", "warning", f"{state}; {slower}", remedy)
     if patient.runs and status.engine:
-        text = f"{status.engine} runs {status.model}"
+        text = gettext("%(engine)s runs %(model)s", engine=status.engine, model=status.model)
         if model.engine == "auto" and status.engine == "torch":
-            remedy = "see the log of the daemon for why the network was not converted"
-            return Result("engine", "warning", f"{text}, which is slower", remedy)
+            remedy = gettext("see the log of the daemon for why the network was not converted")
+            return Result("engine", "warning", f"{text}, {gettext('which is slower')}", remedy)
         return Result("engine", "ok", text)
     if model.engine == "torch":
         if not torch_installed():
-            remedy = "set `model.engine: auto`, or install `tagger[torch]`"
-            return Result("engine", "error", "torch is not installed", remedy)
-        return Result("engine", "ok", "torch, as the config says")
-    if converted or own:
-        return Result("engine", "ok", "an ONNX file" if own else "converted for ONNX Runtime")
+            remedy = gettext("set `model.engine: auto`, or install `tagger[torch]`")
+            return Result("engine", "error", gettext("torch is not installed"), remedy)
+        return Result("engine", "ok", gettext("torch, as the config says"))
+    if own:
+        return Result("engine", "ok", gettext("an ONNX file"))
+    if converted:
+        return Result("engine", "ok", gettext("converted for ONNX Runtime"))
     if not torch_installed():
-        return Result("engine", "error", "not converted yet, and torch is not installed", BRING)
-    return Result("engine", "ok", "not converted yet; the daemon does it")
+        text = gettext("not converted yet, and torch is not installed")
+        return Result("engine", "error", text, in_language(BRING))
+    return Result("engine", "ok", gettext("not converted yet; the daemon does it"))
 
 
 def _int8(patient: Installation, full: FullNetwork | None, check: str = "int8") -> Result:
     """Say how the int8 version of a network is; None: the network is not there yet."""
     model = patient.config.model
     if model.precision == "fp32" or model.engine == "torch":
-        return Result(check, "ok", "not asked for")
+        return Result(check, "ok", gettext("not asked for"))
     state = int8_state(full) if full is not None else None
     if state is None or state.state == "missing":
-        return Result(check, "ok", "not made yet; the daemon does it")
+        return Result(check, "ok", gettext("not made yet; the daemon does it"))
+    text, remedy = in_language(str(state)), gettext("set `model.precision: auto`")
     if state.state == "useless" and model.precision == "int8" and check == "int8":
-        return Result(check, "error", str(state), "set `model.precision: auto`")
+        return Result(check, "error", text, remedy)
     if state.state == "refused" and model.precision == "int8":
-        return Result(check, "warning", str(state), "set `model.precision: auto`")
-    return Result(check, "ok", str(state))
+        return Result(check, "warning", text, remedy)
+    return Result(check, "ok", text)
 
 
 def _of_file(patient: Installation, path: str) -> FullNetwork:

@@ -12,6 +12,7 @@ from tagger.config.photo_programs import PhotoProgram, program
 from tagger.config.schema import WatchRoot, WriteConfig
 from tagger.doctor.report import Installation, Result
 from tagger.paths import RAW_SUFFIXES, is_photo_name
+from tagger.text.messages import gettext, ngettext
 from tagger.watch.walk import WalkRules
 
 WALK_SECONDS = 10.0
@@ -71,8 +72,8 @@ def check_programs(patient: Installation) -> Iterator[Result]:
                 one = found.setdefault(name, Found(program(name)))
                 (one.long if is_photo_name(path[: -len(".xmp")]) else one.short).append(path)
     if not found:
-        named = "digiKam, darktable or Lightroom"
-        yield Result("programs", "ok", f"no sidecars of {named} in the watched folders")
+        text = gettext("no sidecars of digiKam, darktable or Lightroom in the watched folders")
+        yield Result("programs", "ok", text)
     for one in found.values():
         yield _judged(patient.config.write, one, flat_photo)
 
@@ -91,24 +92,36 @@ def _judged(write: WriteConfig, one: Found, flat_photo: str) -> Result:
     """Judge the config by what a program reads; ``flat_photo`` is one that is not camera RAW."""
     title = one.program.title
     count = len(one.long) + len(one.short)
-    said = f"{title} wrote {count} sidecar{'s'[: count > 1]}, such as {one.example}"
+    said = ngettext(
+        "%(program)s wrote %(n)s sidecar, such as %(example)s",
+        "%(program)s wrote %(n)s sidecars, such as %(example)s",
+        count,
+        program=title,
+        example=one.example,
+    )
     name = f"programs {title}"
     short = len(one.short) > len(one.long)
     if write.target in ("none", "sidecar-json"):
-        said += f", and does not see tags with `write.target: {write.target}`"
-        better = "embed" if one.program.sidecar == "none" else "sidecar-xmp"
-        remedy = f"set `write.target: {better}`"
+        but = gettext("does not see tags with `write.target: %(target)s`", target=write.target)
+        setting = f"write.target: {'embed' if one.program.sidecar == 'none' else 'sidecar-xmp'}"
     elif write.sidecar_name == ("long" if short else "short"):
-        other = "photo.jpg.xmp" if short else "photo.xmp"
-        said += f", and does not read {other} (`write.sidecar_name: {write.sidecar_name}`)"
-        remedy = "set `write.sidecar_name: auto`"
+        but = gettext(
+            "does not read %(file)s (`write.sidecar_name: %(name)s`)",
+            file="photo.jpg.xmp" if short else "photo.xmp",
+            name=write.sidecar_name,
+        )
+        setting = "write.sidecar_name: auto"
     elif write.target == "sidecar-xmp" and one.program.sidecar == "none" and flat_photo:
-        said += f", and reads a sidecar of camera RAW only, not of {flat_photo}"
-        remedy = "set `write.target: embed`"
+        but = gettext("reads a sidecar of camera RAW only, not of %(photo)s", photo=flat_photo)
+        setting = "write.target: embed"
     else:
-        advice = f"; for photos that it has: {one.program.advice}" if one.program.advice else ""
-        return Result(name, "ok", f"{said}, and sees the tags{advice}")
-    return Result(name, "warning", said, remedy)
+        text = gettext("%(said)s, and %(more)s", said=said, more=gettext("sees the tags"))
+        if one.program.advice:
+            advice = gettext(one.program.advice)
+            text += "; " + gettext("for photos that it has: %(advice)s", advice=advice)
+        return Result(name, "ok", text)
+    text = gettext("%(said)s, and %(more)s", said=said, more=but)
+    return Result(name, "warning", text, gettext("set `%(setting)s`", setting=setting))
 
 
 def _files(root: WatchRoot, deadline: float) -> Iterator[tuple[str, bool]]:

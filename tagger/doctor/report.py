@@ -11,16 +11,22 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tagger.config.schema import Config
+from tagger.errors import TaggerError
 from tagger.library.daemon_status import DaemonStatus
 from tagger.library.status import SeenDaemon, see_daemon
 from tagger.system.mounts import Mounts, read_mountinfo
+from tagger.text.error_texts import in_language
+from tagger.text.messages import gettext
 
 State = Literal["ok", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one check found; ``remedy`` is empty only when all is well."""
+    """What one check found; ``remedy`` is empty only when all is well.
+
+    ``name`` is English, the others are in the language that is spoken.
+    """
 
     name: str
     state: State
@@ -90,9 +96,19 @@ class Installation:
         return done.returncode == 0
 
 
+def failed(name: str, state: State, error: TaggerError, remedy: str = "") -> Result:
+    """Return what an error says of a check; ``remedy`` where it says none itself."""
+    return Result(name, state, in_language(error.message), in_language(error.remedy) or remedy)
+
+
 def name_of(user: int) -> str:
     """Return the name of a user, the number of one without an account."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return f"user {user}"
+
+
+def run_as(user: str) -> str:
+    """Say that only a user, or root, may see more."""
+    return gettext("run this as %(user)s, or with sudo", user=user)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from tagger.doctor.report import Installation, Result
 from tagger.library.rules import check
+from tagger.text.error_texts import all_in_language
+from tagger.text.messages import gettext, number
 
 
 def check_rules(patient: Installation) -> Iterator[Result]:
@@ -16,14 +18,18 @@ def check_rules(patient: Installation) -> Iterator[Result]:
         patient.config, may=lambda folder: patient.may(folder, write=True), no_network=no_network
     )
     for one in found:
-        yield Result(f"rule {one.rule}", one.state, one.message, one.remedy)
+        said, remedy = all_in_language(one.message), all_in_language(one.remedy)
+        yield Result(f"rule {one.rule}", one.state, said, remedy)
     if running is None:
         return
     if running.notice:
-        yield Result("rules", "warning", running.notice, "see docs/rules.md for what allows it")
+        remedy = all_in_language("see docs/rules.md for what allows it")
+        yield Result("rules", "warning", all_in_language(running.notice), remedy)
     if running.failed:
-        text = (
-            f"{running.failed:,} actions failed since the start, the last: {running.last_failure}"
+        text = gettext(
+            "%(n)s actions failed since the start, the last: %(last)s",
+            n=number(running.failed),
+            last=all_in_language(running.last_failure or ""),
         )
-        remedy = "see `tagger rules list`; `tagger rules retry` tries them again"
+        remedy = gettext("see `tagger rules list`; `tagger rules retry` tries them again")
         yield Result("rules", "warning", text, remedy)

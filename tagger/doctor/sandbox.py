@@ -8,24 +8,30 @@ from collections.abc import Collection, Iterator
 from tagger.decode.sandbox import CAPABILITIES, FILTER, LANDLOCK, NETWORK
 from tagger.decode.sandbox_check import SandboxCheck, ask
 from tagger.doctor.report import Installation, Result
+from tagger.text.messages import gettext, noop
 
-_SCOPE = ((6, "files, TCP, sockets, signals"), (4, "files, TCP"), (1, "files"))
+_SCOPE = (
+    (6, noop("files, TCP, sockets, signals")),
+    (4, noop("files, TCP")),
+    (1, noop("files")),
+)
 """What Landlock bars from which version on, see landlock(7)."""
-_OVER = "a photo that takes over the process that opens it"
-
 _REFUSALS = {
     errno.ENOSYS: (
-        "the kernel or the container does not know Landlock",
-        "use Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK; a container needs a recent runtime",
+        noop("the kernel or the container does not know Landlock"),
+        noop(
+            "use Linux 5.13 or newer with CONFIG_SECURITY_LANDLOCK;"
+            " a container needs a recent runtime"
+        ),
     ),
     errno.EOPNOTSUPP: (
-        "Landlock is turned off in the kernel",
-        "add landlock to `lsm=` on the kernel's command line",
+        noop("Landlock is turned off in the kernel"),
+        noop("add landlock to `lsm=` on the kernel's command line"),
     ),
 }
 _FORBIDDEN = (
-    "the service or container forbids Landlock",
-    "run `tagger service install` again, or update the container's runtime",
+    noop("the service or container forbids Landlock"),
+    noop("run `tagger service install` again, or update the container's runtime"),
 )
 _SWITCHES = (
     ("kernel/unprivileged_userns_clone", 0),
@@ -45,8 +51,9 @@ def check_decoding(patient: Installation) -> Iterator[Result]:
     try:
         walls = ask(patient.config.decode.memory_mb)
     except ChildProcessError as error:
-        remedy = "raise `decode.memory_mb`, or see what the log of `tagger run` says"
-        yield Result("decoding", "error", f"a decoding process does not start: {error}", remedy)
+        text = gettext("a decoding process does not start: %(error)s", error=error)
+        remedy = gettext("raise `decode.memory_mb`, or see what the log of `tagger run` says")
+        yield Result("decoding", "error", text, remedy)
         return
     told = patient.status.unconfined if patient.runs else None
     yield judge(walls, walls.missing if told is None else told, patient.proc)
@@ -56,19 +63,25 @@ def judge(walls: SandboxCheck, missing: Collection[str], proc: str = "/proc") ->
     """Return what follows from what one process found, and from what is ``missing``."""
     name = "decoding"
     if not walls.passed:
-        text = "no open file can be passed to a decoding process, so that no photo is read"
-        remedy = "let the container, AppArmor or SELinux allow that (sendmsg with SCM_RIGHTS)"
+        text = gettext("no open file can be passed to a decoding process, so that no photo is read")
+        remedy = gettext(
+            "let the container, AppArmor or SELinux allow that (sendmsg with SCM_RIGHTS)"
+        )
         return Result(name, "error", text, remedy)
     if walls.reached and not {LANDLOCK, FILTER} <= set(walls.missing):
-        text = "a decoding process can open files, although the kernel says it cannot"
-        return Result(name, "error", text, "report it, with the kernel's version (`uname -a`)")
+        text = gettext("a decoding process can open files, although the kernel says it cannot")
+        remedy = gettext("report it, with the kernel's version (`uname -a`)")
+        return Result(name, "error", text, remedy)
     lacks = [_lack(what, walls, missing, proc) for what in missing]
     if not lacks:
-        scope = next((what for since, what in _SCOPE if walls.landlock >= since), "in the daemon")
-        text = (
-            f"{_OVER} reaches nothing else: filtered system calls,"
-            f" Landlock {walls.landlock or ''} ({scope}), no network, no capabilities,"
-            " photos passed open"
+        bars = noop("in the daemon")
+        scope = next((what for since, what in _SCOPE if walls.landlock >= since), bars)
+        text = gettext(
+            "a photo that takes over the process that opens it reaches nothing else: filtered"
+            " system calls, Landlock %(version)s (%(scope)s), no network, no capabilities, photos"
+            " passed open",
+            version=walls.landlock or "",
+            scope=gettext(scope),
         )
         return Result(name, "ok", text)
     return Result(
@@ -83,19 +96,32 @@ def _lack(what: str, walls: SandboxCheck, missing: Collection[str], proc: str) -
         why, remedy = _FORBIDDEN
         if not walls.landlock:
             why, remedy = _REFUSALS.get(walls.refusal, _FORBIDDEN)
-        alone = "the filter of system calls alone keeps files out of reach"
-        return f"{why}: {alone if filtered else f'{_OVER} reaches all that tagger does'}", remedy
+        means = gettext("the filter of system calls alone keeps files out of reach")
+        if not filtered:
+            means = gettext(
+                "a photo that takes over the process that opens it reaches all that tagger does"
+            )
+        return f"{gettext(why)}: {means}", gettext(remedy)
     if what == FILTER:
-        means = f"{_OVER} may start programs and change modes and dates"
-        remedy = "use a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or aarch64 (64 bit)"
-        return f"system calls are not filtered: {means}", remedy
+        text = gettext(
+            "system calls are not filtered: a photo that takes over the process that opens it may"
+            " start programs and change modes and dates"
+        )
+        remedy = gettext("use a kernel with CONFIG_SECCOMP_FILTER, on x86-64 or aarch64 (64 bit)")
+        return text, remedy
     if what == NETWORK:
-        means = "the filter alone bars it" if filtered else f"{_OVER} may use it"
-        remedy = "use the system's service, or a container with `--network none`; both have none"
-        return f"the network cannot be left, {_why_not(proc)}: {means}", remedy
+        means = gettext("the filter alone bars it")
+        if not filtered:
+            means = gettext("a photo that takes over the process that opens it may use it")
+        left = gettext("the network cannot be left, %(why)s", why=_why_not(proc))
+        remedy = gettext(
+            "use the system's service, or a container with `--network none`; both have none"
+        )
+        return f"{left}: {means}", remedy
     if what == CAPABILITIES:
-        return "capabilities are kept", "run tagger as another user than root"
-    return f"it cannot {what}", "let the service or container allow prctl(2)"
+        return gettext("capabilities are kept"), gettext("run tagger as another user than root")
+    lack = gettext("it cannot %(what)s", what=what)
+    return lack, gettext("let the service or container allow prctl(2)")
 
 
 def _why_not(proc: str) -> str:
@@ -107,5 +133,5 @@ def _why_not(proc: str) -> str:
         except (OSError, ValueError):
             continue
         if found == off:
-            return f"as {name.replace('/', '.')} is {off}"
-    return "as the service or container forbids namespaces"
+            return gettext("as %(name)s is %(value)s", name=name.replace("/", "."), value=off)
+    return gettext("as the service or container forbids namespaces")

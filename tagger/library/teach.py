@@ -360,10 +360,12 @@ def present_network(store: Store) -> str:
 def _missing(positive: int, fit: LabelFit | None) -> str:
     if positive < LEAST_EXAMPLES:
         count = LEAST_EXAMPLES - positive
-        return f"{count} more example{'s' if count > 1 else ''}"
+        return "1 more example" if count == 1 else f"{count} more examples"
     if fit is None:
         return "it is still to be learned"
     if math.isfinite(fit.thresholds.write):
         return ""
-    count = max(fit.thresholds.missing, 1)
-    return f"{count} more answer{'s' if count > 1 else ''} (`tagger teach {fit.label.label} --ask`)"
+    count, label = max(fit.thresholds.missing, 1), fit.label.label
+    if count == 1:
+        return f"1 more answer (`tagger teach {label} --ask`)"
+    return f"{count} more answers (`tagger teach {label} --ask`)"

@@ -108,7 +108,7 @@ def plan_install(
         files.append(_file(old, None))
     after: list[Command] = []
     ctl = _systemctl(user)
-    log = f"see `journalctl {'--user ' if user else ''}-u tagger -n 20`"
+    log = "see `journalctl --user -u tagger -n 20`" if user else "see `journalctl -u tagger -n 20`"
     if _booted(user, root, environ):
         after += [Command((*ctl, "daemon-reload"), "see its message")]
         after += [Command((*ctl, "enable", UNIT), "see its message")]

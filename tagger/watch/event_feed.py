@@ -188,8 +188,9 @@ class EventFeed:
         path = os.path.realpath(self.root.path)
         for mount in (mounts.of(path), *mounts.below(path)):
             if mount.remote:
-                where = "" if mount.mountpoint == "/" else f" at {mount.mountpoint}"
-                return f"no events from others on {mount.fstype}{where}"
+                if mount.mountpoint == "/":
+                    return f"no events from others on {mount.fstype}"
+                return f"no events from others on {mount.fstype} at {mount.mountpoint}"
         return ""
 
     def _limit_reached(self) -> str:

@@ -42,7 +42,6 @@ _LOCK_TRIES, _LOCK_STEP = 20, 0.05
 _LINE = re.compile(r"writer ([0-9a-f]{32}) ([0-9a-f]{16}|-) ([0-9a-f]{16}) ([\w.-]{1,64})", re.A)
 _CONTAINERS = ("/.dockerenv", "/run/.containerenv")
 _IN_CONTAINERS = ("container", "KUBERNETES_SERVICE_HOST")
-_REMEDY = "`tagger take-over {}` lets this one write instead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +145,7 @@ class RootOwners:
     def _refusal(self, mark: Mark, own: Mark, root: str) -> str:
         if is_same(mark, own):
             return ""
-        remedy = _REMEDY.format(root)
+        remedy = f"`tagger take-over {root}` lets this one write instead"
         if mark.id == own.id:
             return (
                 f"not written to: this tagger's own state, when it was on another machine"

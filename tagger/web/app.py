@@ -29,7 +29,7 @@ from tagger.web.auth.trusted_proxies import TrustedProxies
 from tagger.web.body import FormParser
 from tagger.web.errors import WebError
 from tagger.web.http.request import Refusal
-from tagger.web.language import speak_to_reader
+from tagger.web.language import for_page, speak_to_reader
 from tagger.web.routes.api import api
 from tagger.web.routes.duplicates import add_duplicate_routes
 from tagger.web.routes.library import add_library_routes
@@ -209,7 +209,11 @@ def _answer(status: int, message: str, remedy: str, retry_after: int | None = No
             )
         response = make_response(body)
     else:
-        response = jsonify({"error": printable(message), "remedy": remedy, "status": status})
+        told: dict[str, Any] = {"error": printable(message), "remedy": remedy, "status": status}
+        if for_page():
+            said = {"error": in_language(message), "remedy": in_language(remedy)}
+            told["said"] = {name: printable(text) for name, text in said.items()}
+        response = jsonify(told)
     response.status_code = status
     if status == 401:  # not "Basic", for which a browser would ask in a window of its own
         response.headers["WWW-Authenticate"] = 'Bearer realm="tagger"'

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response, has_request_context, request
 
-from tagger.text.error_texts import in_language
+from tagger.text.error_texts import all_in_language, in_language
 from tagger.text.messages import (
     ENGLISH,
     best_of,
@@ -14,6 +14,19 @@ from tagger.text.messages import (
     translated,
     translated_plural,
 )
+
+FOR_PAGE = "X-Tagger-Page"
+"""A header that the page's own scripts send: they show what is said, in the reader's language.
+
+To others JSON is the same in every language. Where no header can be sent, it is ``page=yes``.
+"""
+
+
+def for_page() -> bool:
+    """Whether a script of the page asks, which shows what it is told."""
+    if not has_request_context():
+        return False
+    return FOR_PAGE in request.headers or request.args.get("page") == "yes"
 
 
 def speak_to_reader(app: Flask, otherwise: str) -> None:
@@ -28,6 +41,7 @@ def speak_to_reader(app: Flask, otherwise: str) -> None:
     )
     app.jinja_env.filters["number"] = number
     app.jinja_env.filters["in_language"] = in_language
+    app.jinja_env.filters["all_in_language"] = all_in_language
     app.context_processor(lambda: {"language": language()})
     last = best_of([otherwise]) or ENGLISH
 

@@ -17,7 +17,8 @@ NO_REMEDY = {
     "RefusedError": SIDECAR,
     "StoppedError": STOPPED,
     "WaitsError": PASSED_ON,
-    ("tagger/config/yaml_text.py", "<path> has <count> mistake<…>:<lines>"): LINES,
+    ("tagger/config/yaml_text.py", "<path> has 1 mistake:<lines>"): LINES,
+    ("tagger/config/yaml_text.py", "<path> has <count> mistakes:<lines>"): LINES,
     ("tagger/service/plan.py", "cannot run <…>: <strerror>"): "plan.apply adds the command's own",
     ("tagger/service/plan.py", "`<…>` failed: <…>"): "plan.apply adds the command's own",
     (

@@ -32,6 +32,7 @@ from tagger.index.reader import open_reader
 from tagger.library.daemon_status import read_status
 from tagger.paths import is_model_path
 from tagger.records import Tag
+from tagger.text.error_texts import in_language
 from tagger.text.messages import gettext, number
 from tagger.text.printable import printable
 
@@ -109,7 +110,7 @@ def _weights(config: Config, folder: str, state_dir: str) -> tuple[str, str | No
 
         path = os.path.join(folder, "demo-weights.pth")
         click.echo(
-            printable(error.message)
+            printable(in_language(error.message))
             + "\n"
             + gettext(
                 "So this demo uses DEMO WEIGHTS made on the spot. They know nothing but the\n"

@@ -25,6 +25,7 @@ from tagger.config.photo_programs import (
 )
 from tagger.errors import ConfigError
 from tagger.paths import is_inside
+from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext
 
 _NAMES = [one.name for one in PROGRAMS]
@@ -195,7 +196,7 @@ def _made_service(place: str, *, system: bool) -> bool:
         click.echo(gettext("Note: %(text)s", text=printable(in_words(error))))
         return False
     for note in (*plan.notes, *problems):
-        click.echo(gettext("Note: %(text)s", text=printable(note)))
+        click.echo(gettext("Note: %(text)s", text=printable(all_in_language(note))))
     return bool(plan.after) and not problems
 
 

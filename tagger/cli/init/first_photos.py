@@ -19,7 +19,7 @@ from tagger.errors import StateError
 from tagger.index.reader import open_reader
 from tagger.library.daemon_status import read_status
 from tagger.library.found import FoundLabels, found_since
-from tagger.text.error_texts import in_language
+from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext, ngettext
 from tagger.text.printable import printable
 
@@ -52,8 +52,8 @@ def tag_first(place: str, count: int, *, runs: bool) -> None:
         except KeyboardInterrupt:
             found = _found(config.state_dir, began)
     if problem := read_status(config.state_dir).problem:
-        said = "; ".join(map(in_language, problem.split("; ")))
-        click.echo(gettext("Note: %(text)s", text=printable(said)))
+        said = printable(all_in_language(problem))
+        click.echo(gettext("Note: %(text)s", text=said))
         if not (found.photos or found.failed):
             return
     for line in summary(found, f"tagger --config {shlex.quote(place)}"):

@@ -156,7 +156,7 @@ def _program(rule: Rule) -> Iterator[Finding]:
         yield Finding(
             rule.key,
             "error",
-            f"run: {name} " + ("may not be run" if there else "is not there"),
+            f"run: {name} may not be run" if there else f"run: {name} is not there",
             f"make it executable: `chmod +x {name}`" if there else "name a program by its path",
         )
 

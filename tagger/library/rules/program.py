@@ -85,9 +85,10 @@ def run_program(
         if said:
             log.info("%s printed: %s", words[0], said)
     if code:
-        what = f"ended by signal {-code}" if code < 0 else f"ended with {code}"
+        name = words[0]
+        text = f"{name} ended by signal {-code}" if code < 0 else f"{name} ended with {code}"
         last = f": {said[-200:]}" if said else ""
-        raise RuleError(f"{words[0]} {what}{last}", "see what it prints", permanent=True)
+        raise RuleError(text + last, "see what it prints", permanent=True)
 
 
 def _wait(

@@ -21,7 +21,10 @@ from tagger.index.conditions import And, Query
 from tagger.index.connection import index_path
 from tagger.library.search import ByIds
 from tagger.system.state_dir import STATUS_NAME, daemon_runs
+from tagger.text.error_texts import all_in_language
+from tagger.text.messages import language, speaking
 from tagger.web.errors import WebError
+from tagger.web.language import for_page
 from tagger.web.library import gallery_photo_json
 from tagger.web.services import Services
 
@@ -46,6 +49,8 @@ WAITING = 500
 """New photos that wait to be tagged, of which that is told."""
 
 _DONE = ("tagged", "untagged")
+_TOLD = ("problem", "notice", "paused_reason")
+"""What the daemon says of itself; a page gets it in its reader's language, as ``said``."""
 
 
 class EventStream:
@@ -94,6 +99,8 @@ class Stream:
         self._woken = threading.Event()
         self._waiting: set[int] = set()
         self._runs, self._runs_at = False, -RUNS_SECONDS
+        # That of the request, whose thread goes on to others; None: nobody is shown it.
+        self._language = language() if for_page() else None
         self._lock = threading.Lock()
         self._closed: Callable[[], None] | None = closed
         self._events = self._told()
@@ -179,10 +186,14 @@ class Stream:
 
     def _status(self) -> dict[str, Any] | None:
         try:
-            return self._services.status()
+            status = self._services.status()
         except (StateError, sqlite3.OperationalError) as error:
             log.debug("the status is not told: %s", error)  # when it can be read again
             return None
+        if self._language is None:
+            return status
+        with speaking(self._language):
+            return status | {"said": {name: all_in_language(status[name] or "") for name in _TOLD}}
 
     def _event(self, name: str, data: dict[str, Any]) -> bytes:
         # What the browser sends when it comes again: what still waits is looked at once more.

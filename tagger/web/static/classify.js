@@ -95,6 +95,7 @@
       request.open("POST", url);
       request.responseType = "json";
       request.setRequestHeader("Accept", "application/json");
+      request.setRequestHeader("X-Tagger-Page", "yes");
       request.upload.addEventListener("progress", (event) => sent(event.loaded / event.total));
       request.addEventListener("load", () => {
         if (request.status === 401) location.reload();  // the login page
@@ -134,9 +135,14 @@
         continue;
       }
       if (answer.ok) show(file, shown, answer.said, performance.now() - started);
-      else fail(shown, answer.said.error, answer.said.remedy);
+      else fail(shown, words(answer.said).error, words(answer.said).remedy);
       return;
     }
+  }
+
+  /** Return what an error says, in the reader's language. */
+  function words(error) {
+    return error.said || error;
   }
 
   function fail(shown, what, remedy) {
@@ -195,7 +201,7 @@
     for (const tag of said.tags) {
       if (!tag.reason) continue;
       const sure = `${number(100 * tag.confidence, 1)} %`;
-      why.append(make("li", "", `${tag.path.join(" › ")}, ${sure}: ${tag.reason}`));
+      why.append(make("li", "", `${tag.path.join(" › ")}, ${sure}: ${tag.said}`));
     }
     why.parentElement.hidden = why.childElementCount === 0;
   }
@@ -249,7 +255,7 @@
         const { ok, said } = await post(form.dataset.inbox, fields, () => {});
         heard.textContent = ok
           ? gettext("Kept as %(path)s", { path: said.path })
-          : `${said.error}: ${said.remedy}`;
+          : `${words(said).error}: ${words(said).remedy}`;
         if (ok) folders.hidden = button.hidden = true;
       } catch (error) {
         heard.textContent = `${error.message}: ${gettext("see whether tagger runs")}`;

@@ -29,9 +29,11 @@
     loading = true;
     try {
       const asked = new URLSearchParams({ q: list.dataset.q, after: more.dataset.after });
-      const response = await fetch(`${list.dataset.url}?${asked}`);
+      const response = await fetch(`${list.dataset.url}?${asked}`, {
+        headers: { "X-Tagger-Page": "yes" },
+      });
       const said = await response.json();
-      if (!response.ok) throw new Error(said.error);
+      if (!response.ok) throw new Error((said.said || said).error);
       list.append(...fresh(said.photos));
       if (said.next === null) {
         seen.disconnect();

@@ -13,13 +13,17 @@
     place.title = text;
   }
 
+  function capital(text) {
+    return text[0].toUpperCase() + text.slice(1);
+  }
+
   function show(said) {
     const failed = said.counts.failed;
     const rest = said.progress ? said.progress.remaining : 0;
     if (!said.running) say(gettext("No daemon runs"), "bad");
-    else if (said.problem) say(said.problem, "bad");
-    else if (said.notice) say(said.notice[0].toUpperCase() + said.notice.slice(1), "busy");
-    else if (said.paused_reason) say(said.paused_reason, "rest");
+    else if (said.problem) say(said.said.problem, "bad");
+    else if (said.notice) say(capital(said.said.notice), "busy");
+    else if (said.paused_reason) say(said.said.paused_reason, "rest");
     else if (rest > 0) {
       say(ngettext("Looking at %(n)s more photo", "Looking at %(n)s more photos", rest), "busy");
     }
@@ -34,7 +38,7 @@
   function listen() {
     clearTimeout(timer);
     if (source || document.hidden) return;
-    const asked = new URLSearchParams();
+    const asked = new URLSearchParams({ page: "yes" });
     if (place.dataset.q) asked.set("q", place.dataset.q);
     if (last) asked.set("after", last);
     source = new EventSource(`${place.dataset.events}?${asked}`);

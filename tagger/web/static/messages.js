@@ -12,10 +12,11 @@ const messages = (() => {
 
   async function send(method, url) {
     try {
-      const answer = await fetch(url, { method });
+      const answer = await fetch(url, { method, headers: { "X-Tagger-Page": "yes" } });
       const body = await answer.json();
       if (answer.ok) return body;
-      tell(mistake, `${body.error}: ${body.remedy}`);
+      const { error, remedy } = body.said || body;
+      tell(mistake, `${error}: ${remedy}`);
     } catch (error) {
       tell(mistake, gettext("The page could not be reached: %(why)s", { why: error.message }));
     }

@@ -79,11 +79,15 @@
     if (form.elements.under.value.trim()) asked.set("under", form.elements.under.value.trim());
     if (form.elements.extend.checked) asked.set("extend", "yes");
     try {
-      const answer = await fetch(`${form.action}?${asked}`, { method: "POST" });
+      const answer = await fetch(`${form.action}?${asked}`, {
+        method: "POST",
+        headers: { "X-Tagger-Page": "yes" },
+      });
       const body = await answer.json();
-      if (!answer.ok) return tell(`${body.error}: ${body.remedy}`);
+      const { error, remedy } = body.said || body;
+      if (!answer.ok) return tell(`${error}: ${remedy}`);
       const missing = body.missing
-        ? ` ${gettext("Still needed: %(what)s.", { what: body.missing.split(" (")[0] })}`
+        ? ` ${gettext("Still needed: %(what)s.", { what: body.said.split(" (")[0] })}`
         : "";
       const has = ngettext(
         "%(label)s has %(n)s example.", "%(label)s has %(n)s examples.",

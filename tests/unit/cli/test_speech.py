@@ -93,6 +93,53 @@ def test_what_is_said_of_the_daemon_is_in_the_language(spoken):
     assert "not running; start it with `tagger run`" in spoken("C.UTF-8", "status")
 
 
+def test_what_doctor_finds_is_said_in_the_language_and_its_json_in_english(spoken, home):
+    english = json.loads(spoken("C.UTF-8", "doctor", "--json", code=1))
+    others = json.loads(spoken("de_DE.UTF-8", "doctor", "--json", code=1))
+    assert [one["name"] for one in others] == [one["name"] for one in english]
+    assert [one["remedy"] for one in others] == [one["remedy"] for one in english]
+    messages = {one["name"]: one["message"] for one in english}
+    assert messages["daemon"] == "not running"
+    german = spoken("de_DE.UTF-8", "doctor", code=1)
+    lines = german.splitlines()
+    assert "Warnung  Dienst: läuft nicht" in lines
+    assert "           -> ihn mit `tagger run` oder als Dienst starten" in lines
+    assert "ok       Index: es gibt noch keinen; der Dienst legt ihn an" in lines
+    assert f"Ordner {home.inbox}: gehört " in german
+    assert "FEHLER   Gewichte: keine Gewichte von resnet18 gefunden in " in german
+    for one in english:  # no finding is left in English
+        if one["message"] not in (home.config, str(home.config)) and " " in one["message"]:
+            assert one["message"].splitlines()[0] not in german, one
+    for locale, word in (
+        ("fr_FR.UTF-8", "à l’arrêt"),
+        ("es_ES.UTF-8", "no está en marcha"),
+        ("ja_JP.UTF-8", "動作していません"),
+        ("zh_CN.UTF-8", "未运行"),
+    ):
+        assert word in spoken(locale, "doctor", code=1)
+
+
+def test_stored_reasons_are_said_in_the_language_and_kept_in_english(spoken, home):
+    from tagger.index.store import Store
+    from tagger.records import FileStat
+
+    photo = str(home.inbox / "a.jpg")
+    reason = f"{photo} is empty; copy it again, if it should not be"
+    with Store(str(home.state)) as store:
+        store.fail(
+            photo, str(home.inbox), FileStat(1, 1), None, kind="K", reason=reason, permanent=True
+        )
+    assert "a.jpg ist leer; noch einmal kopieren" in spoken("de_DE.UTF-8", "failures")
+    assert "a.jpg is empty; copy it again" in spoken("de_DE.UTF-8", "failures", "--json")
+
+
+def test_mistakes_of_the_config_are_said_in_the_language(spoken, home):
+    home.configure(model={"precision": "int9"})
+    spoken("de_DE.UTF-8", "config", "check", code=2)
+    assert "hat 1 Fehler:" in home.err
+    assert "model.precision: muss eines von diesen sein: auto, fp32, int8" in home.err
+
+
 def test_what_programs_read_is_the_same_in_every_language(spoken, home):
     from tagger.index.store import Store
 

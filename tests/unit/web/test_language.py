@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 
 import pytest
+
+from tagger.index.store import Store
+from tagger.library.status import page_status_json
+from tagger.records import FileStat
 
 PAGES = ("/", "/library", "/duplicates", "/labels", "/taught", "/failures")
 
@@ -81,6 +87,48 @@ def test_json_is_the_same_in_every_language(site, client):
         plain, german = client.get(path), client.get(path, headers={"Accept-Language": "de"})
         assert plain.json == german.json and plain.status_code == german.status_code
         assert "Content-Language" not in german.headers
+
+
+def test_only_the_pages_own_scripts_are_told_errors_in_the_language(site, client):
+    site.add("a.jpg")
+    asked = {"Accept-Language": "de", "X-Tagger-Page": "yes"}
+    told = client.get("/api/v1/photos/99", headers=asked).json
+    assert told["said"]["error"] == "dieses Foto gibt es nicht"
+    assert told["said"]["remedy"] == "es noch einmal suchen"
+    assert told["error"] == "there is no such photo"
+    assert "said" not in client.get("/api/v1/photos/99").json
+
+
+def test_what_the_daemon_says_of_itself_is_told_to_a_page_in_the_language(site, open_site):
+    site.add("a.jpg")
+    status = page_status_json(site.config) | {
+        "problem": "the index cannot be written: database or disk is full; it is tried again soon",
+        "paused_reason": "paused until `tagger resume`",
+    }
+    client = open_site(status=lambda: status)
+    text = client.get("/api/v1/events?page=yes", headers={"Accept-Language": "es"}).text
+    told = json.loads(text.split("data: ")[1].split("\n")[0])
+    assert told["problem"] == status["problem"]
+    assert told["said"] == {
+        "problem": "no se puede escribir en el índice: la base de datos o el disco están llenos;"
+        " se intentará de nuevo pronto",
+        "notice": "",
+        "paused_reason": "en pausa hasta `tagger resume`",
+    }
+    plain = client.get("/api/v1/events", headers={"Accept-Language": "es"}).text
+    assert '"said"' not in plain
+
+
+def test_why_photos_failed_is_on_the_page_in_the_language(site, client):
+    number = site.add("a.jpg")
+    with Store(str(site.state)) as store:
+        path = store.read("SELECT path FROM photos WHERE id = ?", (number,))[0]["path"]
+        store.fail(
+            os.fsdecode(path), str(site.inbox), FileStat(1, 1), None, kind="K",
+            reason="cannot read /p/a.jpg: Input/output error; check the disk", permanent=False,
+        )  # fmt: skip
+    assert "无法读取 /p/a.jpg：输入/输出错误; 请检查磁盘" in shown(client, "/failures", "zh").text
+    assert "Input/output error" in shown(client, "/failures", "en").text
 
 
 def test_what_a_message_names_cannot_bring_markup(site, client):

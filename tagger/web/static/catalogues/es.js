@@ -8,9 +8,9 @@ window.catalogue = {
   "%(done)s de %(n)s imágenes examinadas"
  ],
  "%(keyword)s is learned from %(n)s photo.": [
-  "%(keyword)s se aprende de %(n)s foto.",
-  "%(keyword)s se aprende de %(n)s fotos.",
-  "%(keyword)s se aprende de %(n)s fotos."
+  "%(keyword)s se aprende a partir de %(n)s foto.",
+  "%(keyword)s se aprende a partir de %(n)s fotos.",
+  "%(keyword)s se aprende a partir de %(n)s fotos."
  ],
  "%(keyword)s: on %(n)s photo; about %(percent)s %% of them would be found": [
   "%(keyword)s: en %(n)s foto; se encontraría cerca del %(percent)s %% de ellas",
@@ -43,8 +43,8 @@ window.catalogue = {
   "%(n)s fotos seleccionadas"
  ],
  "%(name)s is forgotten.": "%(name)s está olvidada.",
- "%(percent)s %% alike": "parecida al %(percent)s %%",
- "%(percent)s %% likely": "probable al %(percent)s %%",
+ "%(percent)s %% alike": "parecido del %(percent)s %%",
+ "%(percent)s %% likely": "probabilidad del %(percent)s %%",
  "%(word)s is your keyword of this photo": "%(word)s es ahora su palabra clave de esta foto",
  "Answer questions": "Responder preguntas",
  "Boxes around: %(labels)s": "Marcos en torno a: %(labels)s",

@@ -8,9 +8,9 @@ window.catalogue = {
   "%(done)s images sur %(n)s examinées"
  ],
  "%(keyword)s is learned from %(n)s photo.": [
-  "%(keyword)s est appris de %(n)s photo.",
-  "%(keyword)s est appris de %(n)s photos.",
-  "%(keyword)s est appris de %(n)s photos."
+  "%(keyword)s est appris à partir de %(n)s photo.",
+  "%(keyword)s est appris à partir de %(n)s photos.",
+  "%(keyword)s est appris à partir de %(n)s photos."
  ],
  "%(keyword)s: on %(n)s photo; about %(percent)s %% of them would be found": [
   "%(keyword)s : sur %(n)s photo ; environ %(percent)s %% en seraient trouvées",
@@ -28,9 +28,9 @@ window.catalogue = {
   "%(n)s réponses"
  ],
  "%(n)s answer about %(label)s; tagger learns from it now.": [
-  "%(n)s réponse sur %(label)s ; tagger en apprend maintenant.",
-  "%(n)s réponses sur %(label)s ; tagger en apprend maintenant.",
-  "%(n)s réponses sur %(label)s ; tagger en apprend maintenant."
+  "%(n)s réponse sur %(label)s ; tagger s’en sert maintenant pour apprendre.",
+  "%(n)s réponses sur %(label)s ; tagger s’en sert maintenant pour apprendre.",
+  "%(n)s réponses sur %(label)s ; tagger s’en sert maintenant pour apprendre."
  ],
  "%(n)s photo": [
   "%(n)s photo",
@@ -43,7 +43,7 @@ window.catalogue = {
   "%(n)s photos sélectionnées"
  ],
  "%(name)s is forgotten.": "%(name)s est oublié.",
- "%(percent)s %% alike": "ressemble à %(percent)s %%",
+ "%(percent)s %% alike": "ressemblance de %(percent)s %%",
  "%(percent)s %% likely": "probable à %(percent)s %%",
  "%(word)s is your keyword of this photo": "%(word)s est maintenant votre mot-clé pour cette photo",
  "Answer questions": "Répondre aux questions",

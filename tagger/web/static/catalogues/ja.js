@@ -3,7 +3,7 @@
 window.catalogue = {
  "%(all)s ms: %(open)s to open it, %(recognise)s to recognise": "%(all)s ミリ秒: 開くのに %(open)s、認識に %(recognise)s",
  "%(done)s of %(n)s picture looked at": [
-  "%(n)s 枚中 %(done)s 枚を見ました"
+  "%(n)s 枚中 %(done)s 枚を調べました"
  ],
  "%(keyword)s is learned from %(n)s photo.": [
   "写真 %(n)s 枚から %(keyword)s を学習します。"
@@ -39,13 +39,13 @@ window.catalogue = {
  "Kept as %(path)s": "%(path)s として保存しました",
  "Larger than %(most)s MB": "%(most)s MB を超えています",
  "Looking at %(n)s more photo": [
-  "あと %(n)s 枚を見ています"
+  "あと %(n)s 枚を調べています"
  ],
  "Looking …": "探しています …",
  "More photos": "写真をもっと表示",
  "No daemon runs": "デーモンが動作していません",
  "No tag would be written": "タグは書き込まれません",
- "None is on three photos that were looked at.": "見た写真のうち 3 枚に付いているものはありません。",
+ "None is on three photos that were looked at.": "調べた写真のうち 3 枚に付いているものはありません。",
  "Only the first %(most)s are taken.": "最初の %(most)s 枚だけを使います。",
  "Preview of %(name)s": "%(name)s のプレビュー",
  "Still needed: %(what)s.": "あと必要なもの: %(what)s。",
@@ -60,7 +60,7 @@ window.catalogue = {
  "Up to date, %(n)s failed": [
   "最新です。失敗 %(n)s 枚"
  ],
- "being looked at…": "見ています…",
+ "being looked at…": "調べています…",
  "choose a smaller picture": "より小さい画像を選んでください",
  "failed": "失敗",
  "missing": "行方不明",

@@ -3,10 +3,10 @@
 window.catalogue = {
  "%(all)s ms: %(open)s to open it, %(recognise)s to recognise": "%(all)s 毫秒：打开 %(open)s，识别 %(recognise)s",
  "%(done)s of %(n)s picture looked at": [
-  "已查看 %(done)s / %(n)s 张图片"
+  "已识别 %(done)s / %(n)s 张图片"
  ],
  "%(keyword)s is learned from %(n)s photo.": [
-  "%(keyword)s 正从 %(n)s 张照片中学习。"
+  "正在从 %(n)s 张照片学习 %(keyword)s。"
  ],
  "%(keyword)s: on %(n)s photo; about %(percent)s %% of them would be found": [
   "%(keyword)s：用于 %(n)s 张照片；约能找到其中 %(percent)s %%"
@@ -45,16 +45,16 @@ window.catalogue = {
  "More photos": "更多照片",
  "No daemon runs": "后台服务未运行",
  "No tag would be written": "不会写入任何标签",
- "None is on three photos that were looked at.": "没有一个用于三张已看过的照片。",
+ "None is on three photos that were looked at.": "没有一个用在三张已识别的照片上。",
  "Only the first %(most)s are taken.": "只取前 %(most)s 张。",
  "Preview of %(name)s": "%(name)s 的预览",
  "Still needed: %(what)s.": "还需要：%(what)s。",
  "Tags": "标签",
- "Teach": "教学",
- "Teach %(keyword)s": "教学 %(keyword)s",
+ "Teach": "让它学习",
+ "Teach %(keyword)s": "让它学习 %(keyword)s",
  "That was no answer": "没有得到有效的回答",
- "The page could not be reached": "无法连接到页面",
- "The page could not be reached: %(why)s": "无法连接到页面：%(why)s",
+ "The page could not be reached": "无法连接到网页",
+ "The page could not be reached: %(why)s": "无法连接到网页：%(why)s",
  "There is nothing more to ask about %(label)s.": "关于 %(label)s 没有更多问题了。",
  "Up to date": "已是最新",
  "Up to date, %(n)s failed": [
@@ -66,7 +66,7 @@ window.catalogue = {
  "missing": "缺失",
  "no preview": "无预览",
  "pasted picture": "粘贴的图片",
- "reload the page": "请重新加载页面",
+ "reload the page": "请重新加载网页",
  "see whether tagger runs": "请确认 tagger 正在运行",
  "sending, %(percent)s %%": "正在发送，%(percent)s %%",
  "tagged": "已加标签",
