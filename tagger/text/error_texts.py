@@ -18,7 +18,9 @@ CONTEXT = "error"
 _PLACE = re.compile(r"%\((\w+)\)s")
 _KEY = re.compile(r"([a-z_]+(?:[.\[][\w.\[\]]*)?): (.+)", re.DOTALL)
 """What is said of a key of the config."""
-_ITS_KEY = re.compile(r"([a-z_]+(?:\.(?:[a-z_]+|%\(name\)s))*|%\(key\)s)\s?[:：]\s?(?!//|\d)")
+_ITS_KEY = re.compile(
+    r"([a-z_]+(?:\.(?:[a-z_]+|%\((?:name|word)\)s))*|%\((?:key|where)\)s)\s?[:：]\s?(?!//|\d)"
+)
 _LINE = re.compile(r"line \d+: ")
 NESTED = frozenset(
     (
@@ -85,11 +87,14 @@ def _line(text: str) -> str:
     indent = text[: len(text) - len(text.lstrip())]
     if indent:
         return indent + _line(text.lstrip())
+    key = _KEY.fullmatch(text)
+    if key is not None and not key[1].isidentifier():
+        return f"{key[1]}: {_line(key[2])}"
     if not _LINE.match(text) and "; " in text and (said := _sequence(text)) is not None:
         return said
     if (said := _known(text)) is not None:
         return said
-    if (key := _KEY.fullmatch(text)) is not None:
+    if key is not None:
         return f"{key[1]}: {_line(key[2])}"
     first, semicolon, others = text.partition("; ")
     return f"{first}; {_line(others)}" if semicolon else text
