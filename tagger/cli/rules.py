@@ -199,7 +199,7 @@ def list_rules(ctx: click.Context, as_json: bool) -> None:
         again = f", {gettext('tried again')}" if one["again"] else ""
         failure = gettext(
             "failed: %(what)s",
-            what=f"{one['rule']}, {one['action']}: {all_in_language(one['reason'])}",
+            what=f"{one['rule']}, {one['action']}: {all_in_language(str(one['reason']))}",
         )
         click.echo(printable(failure + again))
     if not rules:

@@ -122,7 +122,7 @@ def check_metrics(patient: Installation) -> Iterator[Result]:
     try:
         status, text = _ask(address, "/healthz")
     except (OSError, http.client.HTTPException) as error:
-        yield Result("metrics", "error", _silent(listen, error), gettext(_NOBODY))
+        yield Result("metrics", "error", _silent(listen or "", error), gettext(_NOBODY))
         return
     if status == 200:
         yield Result("metrics", "ok", f"http://{listen}/metrics")
