@@ -54,7 +54,9 @@ def test_what_is_better_done_otherwise_is_noted(home):
     assert "Note: labels.prefix: digiKam keeps its own automatic tags under `auto`" in out
     results = [r for r in json.loads(home.run("doctor", "--json")) if r["name"] == "config"]
     assert [r["state"] for r in results] == ["ok", "warning"]
-    assert results[1]["remedy"] == "such as `AI|`"
+    assert results[1]["remedy"] == (
+        "where digiKam reads the photos, choose another root, such as `AI|`"
+    )
 
 
 def test_rules_are_checked(home):
