@@ -6,7 +6,7 @@ import os
 import sys
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.index.rows import StoredPrediction
     from tagger.labels.chooser import Chooser
+    from tagger.labels.evidence import Evidence
+    from tagger.pipeline.taught_reasons import TaughtReasons
     from tagger.pipeline.taught_tags import TaughtTags
     from tagger.records import DecodedPhoto
 
@@ -72,7 +74,8 @@ def classify_command(
         networks = with_further(_torch_engine(config), config)
     engine = networks.subjects
     chooser = networks.chooser(config, own_vocabulary(config.state_dir))
-    taught = _taught(config, chooser)
+    taught, reasons = _taught(config, chooser, explain)
+    why = _Why(chooser, reasons) if explain else None
     results: list[dict[str, Any]] = []
     failed = False
     workers = min(config.decode.workers or cores(), len(photos))
@@ -90,7 +93,7 @@ def classify_command(
                 results.append({"path": photo, "tags": [], "error": str(error)})
                 continue
             stored = classify_photo(networks, pool, photo, decoded)
-            result = _classified(photo, decoded, stored, taught, chooser, config, explain)
+            result = _classified(photo, decoded, stored, taught, chooser, config, why)
             results.append(result)
             if not as_json:
                 _print(result, len(photos) > 1)
@@ -114,20 +117,36 @@ def _torch_engine(config: Config) -> Engine:
     )
 
 
-def _taught(config: Config, chooser: Chooser) -> TaughtTags | None:
-    """Return what gives a photo its taught labels; None where there are none."""
+class _Why(NamedTuple):
+    """What explains the tags of a photo."""
+
+    chooser: Chooser
+    taught: TaughtReasons | None
+
+    def lines(self, stored: StoredPrediction, evidence: Evidence) -> list[str]:
+        """Return why each tag was given, or not."""
+        taught = self.taught.of(stored, evidence) if self.taught else []
+        return [*map(str, self.chooser.explain(evidence)), *map(str, taught)]
+
+
+def _taught(
+    config: Config, chooser: Chooser, explain: bool
+) -> tuple[TaughtTags | None, TaughtReasons | None]:
+    """Return what gives a photo its taught labels, and explains them; None where there are none."""
     from tagger.index.taught_tables import TAUGHT_NAME
 
     if not os.path.exists(os.path.join(config.state_dir, TAUGHT_NAME)):
-        return None
+        return None, None
     from tagger.index.reader import open_reader
+    from tagger.pipeline.taught_reasons import TaughtReasons
     from tagger.pipeline.taught_tags import TaughtTags
 
     try:
         with open_reader(config.state_dir) as reader:
-            return TaughtTags(reader.read, config, chooser)
+            tags = TaughtTags(reader.read, config, chooser)
+            return tags, TaughtReasons(reader.read, tags) if explain else None
     except StateError:
-        return None  # there is no index, or it is an older tagger's
+        return None, None  # there is no index, or it is an older tagger's
 
 
 def _classified(
@@ -137,7 +156,7 @@ def _classified(
     taught: TaughtTags | None,
     chooser: Chooser,
     config: Config,
-    explain: bool,
+    why: _Why | None,
 ) -> dict[str, Any]:
     from tagger.labels.evidence import Evidence
 
@@ -154,8 +173,8 @@ def _classified(
         "people": stored.people,
         "boxes": boxes_json(stored.evidence) if stored.detector_id else None,
     }
-    if explain:
-        result["explain"] = [str(line) for line in chooser.explain(evidence)]
+    if why is not None:
+        result["explain"] = why.lines(stored, evidence)
     return result
 
 

@@ -23,6 +23,7 @@ from tagger.doctor.programs import check_programs
 from tagger.doctor.report import Installation, Result, State, failed
 from tagger.doctor.rules import check_rules
 from tagger.doctor.sandbox import check_decoding
+from tagger.doctor.taught import check_taught
 from tagger.errors import ConfigError, TaggerError
 from tagger.pipeline.preflight import config_problems, config_warnings
 from tagger.text.error_texts import all_in_language, in_language
@@ -91,6 +92,8 @@ def checks(patient: Installation, *, folders: bool = True) -> Iterator[Result]:
     yield from _guarded("index", index, patient)
     if patient.config.rules:
         yield from _guarded("rules", check_rules, patient)
+    if patient.config.teach:
+        yield from _guarded("teach", check_taught, patient)
     yield from _guarded("clock", lambda one: check_clock(one, found.newest), patient)
     yield from _guarded("exiftool", check_exiftool, patient)
     yield from _guarded("metrics", check_metrics, patient)

@@ -322,6 +322,17 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX predictions_model ON predictions (model_id);
         """,
     ),
+    (
+        # Mean and second moments of the features of the photos up to an id, by network.
+        "0015_taught_statistics",
+        """
+        CREATE TABLE taught_statistics (
+            model_id TEXT PRIMARY KEY,
+            last_id INTEGER NOT NULL,
+            moments BLOB NOT NULL
+        );
+        """,
+    ),
 )
 
 

@@ -13,9 +13,9 @@ from tagger.index import taught_tables as tables
 from tagger.index.rows import PhotoRow
 from tagger.index.store import Store
 from tagger.index.taught_store import ask
+from tagger.labels.personal.belief import Belief
 from tagger.labels.personal.learner import Lesson
 from tagger.labels.personal.questions import next_question
-from tagger.labels.personal.thresholds import Belief
 from tagger.library.teach import Teacher, present_network
 from tagger.paths import is_inside
 from tagger.pipeline.lessons import lesson, walk
@@ -97,7 +97,8 @@ class Questions:
                 return None
             scores = found.model.scores_of([blob for _, blob in left])[:, number]
             order = np.argsort(-scores, kind="stable")
-            place = next_question(scores[order], found.falls[number], found.answers[number])
+            known = (found.falls[number], found.answers[number], found.shown[number])
+            place = next_question(scores[order], *known)
             if place is None:
                 return None
             photo_id, _ = left[int(order[place])]
@@ -105,7 +106,8 @@ class Questions:
                 skipped.add(photo_id)
                 self._skipped.add(photo_id)
                 continue
-            belief = Belief(found.falls[number], scores[order], found.answers[number])
+            fall, answers, shown = known
+            belief = Belief(fall, scores[order], answers, shown)
             likely = float(belief.probabilities(scores[order][place : place + 1])[0])
             return Question(row.id, row.path, likely)
         return None

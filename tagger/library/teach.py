@@ -315,7 +315,8 @@ class Teacher:
 
     def suggestions(self) -> list[Suggestion]:
         """Return the user's keywords that could be taught, those first that are learned best."""
-        from tagger.pipeline.lessons import lesson, sample
+        from tagger.pipeline.lessons import lesson
+        from tagger.pipeline.library_features import sample
 
         taken = {one.label.casefold() for one in self.labels()}
         model_id = present_network(self._store)

@@ -11,8 +11,7 @@ import json
 import logging
 import math
 import os
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -23,8 +22,11 @@ from tagger.index.store import Store
 from tagger.index.taught_store import ask, number, record
 from tagger.labels.evidence import Evidence
 from tagger.labels.personal.learner import Lesson, learn
-from tagger.labels.personal.model import CHUNK, TaughtModel
-from tagger.labels.personal.whitening import rows_of
+from tagger.labels.personal.model import TaughtModel
+from tagger.labels.personal.moments import Moments
+from tagger.labels.personal.stored_features import rows_of
+from tagger.labels.personal.whitening import Whitening
+from tagger.pipeline.library_features import features, moments, sample, update_moments
 from tagger.pipeline.taught_tags import TaughtTags
 from tagger.taught import Example, TaughtLabel
 
@@ -33,13 +35,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SAMPLE = 8192
-"""Photos of the library that tell what is usual in it."""
 ALL_KEPT = 20_000
 """In a larger library only the highest scores are looked at: those of three in a hundred photos."""
 KEPT_SHARE = 0.03
 GROWTH = 1.25
-"""When the library has grown so many times, it is learned anew."""
+"""When the library has grown so many times, it is learned anew, and what is usual in it with it."""
 GATE_SHARE, GATE_EXAMPLES = 0.9, 3
 """A label above is a gate when so many examples, and so large a share of them, pass it."""
 _TOGETHER = 500
@@ -66,42 +66,6 @@ def key_of(store: Store, model_id: str, precision: float) -> str:
     photos = max(store.classified(10**9), 1)
     size = int(math.log(photos) / math.log(GROWTH))
     return f"{number(store)} {model_id} {precision} {size}"
-
-
-def sample(store: Store, model_id: str, seed: int = 0) -> list[bytes]:
-    """Return the features of a random sample of the photos that a network has seen."""
-    last = store.read("SELECT coalesce(max(photo_id), 0) AS last FROM predictions")[0]["last"]
-    if last <= 2 * SAMPLE:
-        rows = store.read("SELECT features FROM predictions WHERE model_id = ?", (model_id,))
-        blobs = [bytes(row["features"]) for row in rows]
-        return random.Random(seed).sample(blobs, min(len(blobs), SAMPLE))  # noqa: S311
-    picked = random.Random(seed).sample(range(1, last + 1), 2 * SAMPLE)  # noqa: S311
-    found: list[bytes] = []
-    for at in range(0, len(picked), _TOGETHER):
-        part = picked[at : at + _TOGETHER]
-        rows = store.read(
-            f"SELECT features FROM predictions WHERE photo_id IN ({', '.join('?' * len(part))})"  # noqa: S608
-            " AND model_id = ?",
-            (*part, model_id),
-        )
-        found += [bytes(row["features"]) for row in rows]
-        if len(found) >= SAMPLE:
-            break
-    return found[:SAMPLE]
-
-
-def features(store: Store, model_id: str) -> Iterator[tuple[list[int], list[bytes]]]:
-    """Yield ids and features of the photos that a network has seen, some thousand at a time."""
-    last = 0
-    while rows := store.read(
-        "SELECT photo_id, model_id, features FROM predictions WHERE photo_id > ?"
-        " ORDER BY photo_id LIMIT ?",
-        (last, CHUNK),
-    ):
-        last = rows[-1]["photo_id"]
-        own = [row for row in rows if row["model_id"] == model_id]
-        if own:
-            yield [row["photo_id"] for row in own], [bytes(row["features"]) for row in own]
 
 
 def take_features(store: Store, model_ids: Sequence[str]) -> None:
@@ -145,16 +109,30 @@ def lesson(
     library = [blob for blob in drawn if len(blob) == 2 * size]
     if not size or not library:
         return None
-    white = before.whitening if before and before.whitening.size == size else None
+    usual_moments = moments(store, model_id)
     return learn(
         labels,
         examples,
         rows_of(library, size),
         model_id=model_id,
         precision=precision,
-        whitening=white,
+        whitening=_whitening(size, before.whitening if before else None, usual_moments),
         count=store.classified(10**9),
     )
+
+
+def _whitening(size: int, before: Whitening | None, library: Moments | None) -> Whitening | None:
+    """Return the whitening by the library's moments: the one before, while it has not grown much.
+
+    None where nothing is known of the library.
+    """
+    if before is not None and before.size == size:
+        count = library.count if library is not None else 0
+        if count <= GROWTH * before.count or not before.count:
+            return before
+    if library is not None and len(library.mean) == size:
+        return Whitening.of(library)
+    return None
 
 
 def walk(store: Store, found: Lesson, stop: Callable[[], bool] = lambda: False) -> Scores:
@@ -249,13 +227,18 @@ class Lessons:
         due += self._forgotten()
         if gone := set(stored) - set(wanted):
             with store.transaction() as db:
-                db.executemany("DELETE FROM taught_models WHERE model_id = ?", [(m,) for m in gone])
+                for table in ("taught_models", "taught_statistics"):
+                    db.executemany(
+                        f"DELETE FROM {table} WHERE model_id = ?",  # noqa: S608 - our own names
+                        [(model_id,) for model_id in gone],
+                    )
         if due or gone or wanted != stored:
             self._tags.load()
         return due
 
     def _learn(self, model_id: str, key: str) -> list[str]:
         store = self._store
+        update_moments(store, model_id)
         found = lesson(store, model_id, self._precision, before=self._tags.models.get(model_id))
         if found is None:
             return []

@@ -154,8 +154,10 @@ def test_a_new_photo_gets_it_as_it_comes(home, library):
     new.write_bytes(commented(photos[0].read_bytes(), "another"))
     lines = home.once()
     assert "Mimi" in next(line for line in lines if line["path"] == str(new))["tags"]
-    [seen] = home.json("classify", str(new))
+    [seen] = home.json("classify", "--explain", str(new))
     assert ("Mimi", "taught") in [(tag["label"], tag["source"]) for tag in seen["tags"]]
+    [why] = [line for line in seen["explain"] if line.startswith("Mimi: taught, score ")]
+    assert re.search(r"needs \d\.\d+\), tagged: .*nearest examples: mountain \d\.jpg \d", why)
 
 
 def test_it_survives_retry_and_a_lost_index_and_can_be_carried_elsewhere(home, library, tmp_path):

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from tagger.index.rows import SavedPhoto, StoredPrediction
+from tagger.labels.evidence import Evidence
+from tagger.records import FileStat, PhotoFacts
 from tagger.taught import Example
 
 SIZE = 512
+EVIDENCE = Evidence.of(np.full(1000, 0.001)).to_bytes()
 
 
 @dataclass
@@ -35,3 +39,19 @@ def example(
     """Return an example of a photo with these features."""
     blob = features.tobytes()
     return Example(label, blob[:16], "/p.jpg", positive, features=blob, **more)  # type: ignore[arg-type]
+
+
+def saved_with_features(number: int, features: bytes, model_id: str = "net") -> SavedPhoto:
+    """Return a photo of a library that a network has seen."""
+    return SavedPhoto(
+        path=f"/p/{number:04}.jpg",
+        root="/p",
+        stat=FileStat(100 + number, 5),
+        sidecar=None,
+        content_hash=number.to_bytes(16, "big"),
+        source_hash=number.to_bytes(16, "big"),
+        facts=PhotoFacts(),
+        tags=(),
+        prediction=StoredPrediction(model_id, b"", EVIDENCE, features, b""),
+        keywords_hash="written",
+    )

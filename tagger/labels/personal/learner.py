@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tagger.labels.personal.fall import Fall, fall_of
 from tagger.labels.personal.model import LabelFit, TaughtModel
+from tagger.labels.personal.moments import Moments
 from tagger.labels.personal.ridge import Ridge
-from tagger.labels.personal.thresholds import Fall, Thresholds, fall_of, thresholds
-from tagger.labels.personal.whitening import SHRINKAGES, Whitening, rows_of
+from tagger.labels.personal.stored_features import rows_of
+from tagger.labels.personal.thresholds import Thresholds, thresholds
+from tagger.labels.personal.whitening import SHRINKAGES, Whitening
 from tagger.taught import Example, TaughtLabel
 
 if TYPE_CHECKING:
@@ -42,7 +45,8 @@ class Lesson:
 
     ``answers`` has for each label (score, yes) of what the user answered, ``refused`` the scores of
     what the user named as not showing it, ``doubtful`` its keywords that were left out,
-    ``left_out`` the scores of its examples: as if each, with all of its occasion, were unknown.
+    ``left_out`` the scores of its examples: as if each, with all of its occasion, were unknown;
+    ``shown`` those of the examples that the user chose himself.
     """
 
     model: TaughtModel
@@ -51,6 +55,7 @@ class Lesson:
     refused: tuple[tuple[float, ...], ...]
     doubtful: tuple[tuple[Example, ...], ...]
     left_out: tuple[tuple[float, ...], ...]
+    shown: tuple[tuple[float, ...], ...]
 
     def finished(self, best: Sequence[NDArray[np.float32]], precision: float) -> TaughtModel:
         """Return the model with its thresholds; ``best`` has for each label the library's highest
@@ -70,7 +75,7 @@ class Lesson:
         fall = self.falls[number]
         if len(self.left_out[number]) < 2:
             return Thresholds(float("inf"), fall.cut - 3 * fall.width, 1)
-        found = thresholds(fall, best, self.answers[number], precision)
+        found = thresholds(fall, best, self.answers[number], precision, self.shown[number])
         if not self.answers[number] and self.refused[number]:
             highest = max(self.refused[number]) + fall.width
             found = replace(found, write=max(found.write, highest))
@@ -94,7 +99,7 @@ def learn(
     ``library`` (N, F) are features of a random sample of the library's ``count`` photos, N from 1
     on; ``whitening`` that of an earlier lesson. ``seed`` decides which photos are counter-examples.
     """
-    whitening = whitening or Whitening.of(library)
+    whitening = whitening or Whitening.of(Moments.of(library))
     size = whitening.size
     seen = [one for one in examples if len(one.features) == 2 * size and one.positive is not None]
     table = _Table(labels, _limited(seen, labels), library, size, seed)
@@ -124,6 +129,7 @@ def learn(
         tuple(tuple(table.refused(n, left_out[:, n])) for n in range(len(labels))),
         tuple(tuple(some) for some in doubtful),
         tuple(tuple(left_out[table.positive(n), n].tolist()) for n in range(len(labels))),
+        tuple(tuple(table.shown(n, left_out[:, n])) for n in range(len(labels))),
     )
 
 
@@ -242,6 +248,15 @@ class _Table:
             for one in self.examples
             if one.origin == "answer" and self._number(one) == number
         ]
+
+    def shown(self, number: int, left_out: NDArray[np.float64]) -> list[float]:
+        """Return the scores, left out, of photos that the user chose as showing a label."""
+        rows = {
+            self._rows[one.features]: None
+            for one in self.examples
+            if one.positive and one.origin != "answer" and self._number(one) == number
+        }
+        return left_out[list(rows)].tolist() if rows else []
 
     def refused(self, number: int, left_out: NDArray[np.float64]) -> list[float]:
         """Return the scores, left out, of photos that were named as not showing a label."""

@@ -12,8 +12,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from tagger.labels.personal.stored_features import rooted, rows_of
 from tagger.labels.personal.thresholds import Thresholds
-from tagger.labels.personal.whitening import Whitening, rooted, rows_of
+from tagger.labels.personal.whitening import Whitening
 from tagger.taught import TaughtLabel
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 4096
 """Photos whose scores are found at a time; they take some 10 MB."""
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +124,7 @@ class TaughtModel:
             mean=white.mean,
             directions=white.directions,
             spreads=white.spreads,
-            levels=np.array([white.rest, white.average]),
+            levels=np.array([white.rest, white.average, white.count]),
             weights=np.array([fit.weights for fit in self.fits], np.float32).reshape(-1, size),
             said=rows_of(list(self.said), size),
             unbiased=rows_of(list(self.unbiased), size),
@@ -152,8 +153,9 @@ class TaughtModel:
                 )
                 for number, one in enumerate(described["labels"])
             )
-            rest, average = data["levels"].tolist()
-            whitening = Whitening(data["mean"], data["directions"], data["spreads"], rest, average)
+            whitening = Whitening(
+                data["mean"], data["directions"], data["spreads"], *data["levels"].tolist()
+            )
             pairs = iter(described["said"])
             said = {
                 row.tobytes(): {

@@ -8,15 +8,15 @@ largest, all directions count as equally wide, so that a million photos are read
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from tagger.labels.personal.moments import Moments
+from tagger.labels.personal.stored_features import rooted
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHRINKAGES = (0.3, 0.6, 0.9)
@@ -26,32 +26,12 @@ MOST_DIRECTIONS = 256
 LEAST_SPREAD = 1e-6
 
 
-@functools.cache
-def _roots() -> NDArray[np.float32]:
-    """Return the square root of every float16, of what is negative or no number 0."""
-    values = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.sqrt(np.maximum(values, 0)).astype(np.float32)
-
-
-def rooted(features: NDArray[np.float16]) -> NDArray[np.float32]:
-    """Return the square roots of stored features, (N, F)."""
-    found: NDArray[np.float32] = np.take(_roots(), features.view("<u2"))
-    return found
-
-
-def rows_of(blobs: Sequence[bytes], size: int) -> NDArray[np.float16]:
-    """Return stored features as rows, (N, ``size``); a blob of another length is all 0."""
-    sound = [blob if len(blob) == 2 * size else bytes(2 * size) for blob in blobs]
-    return np.frombuffer(b"".join(sound), "<f2").reshape(-1, size)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Whitening:
     """The library's ``mean`` (F,), its K main ``directions`` (F, K) and its spread along them.
 
     ``spreads`` (K,) are variances, ``rest`` that of each of all other directions, ``average`` the
-    average of all F. All float32.
+    average of all F. All float32. ``count`` is how many photos the library had.
     """
 
     mean: NDArray[np.float32]
@@ -59,27 +39,23 @@ class Whitening:
     spreads: NDArray[np.float32]
     rest: float
     average: float
+    count: float = 0
 
     @classmethod
-    def of(cls, library: NDArray[np.float16]) -> Whitening:
-        """Return the whitening of a library's features (N, F), N from 1 on."""
-        roots = rooted(library)
-        count, size = roots.shape
-        mean = roots.mean(axis=0, dtype=np.float64)
-        products = np.zeros((size, size))
-        for at in range(0, count, 4096):  # the whole in float64 would be large
-            part = roots[at : at + 4096] - mean.astype(np.float32)
-            products += part.T @ part
-        spreads, directions = np.linalg.eigh(products / count)
+    def of(cls, library: Moments) -> Whitening:
+        """Return the whitening of a library."""
+        size = len(library.mean)
+        spreads, directions = np.linalg.eigh(library.covariance)
         spreads, directions = np.maximum(spreads[::-1], 0), directions[:, ::-1]
         kept = max(1, min(MOST_DIRECTIONS, size // 4))
         rest = float(spreads[kept:].mean()) if kept < size else float(spreads[-1])
         return cls(
-            mean.astype(np.float32),
+            library.mean.astype(np.float32),
             np.ascontiguousarray(directions[:, :kept], np.float32),
             spreads[:kept].astype(np.float32),
             max(rest, LEAST_SPREAD),
             max(float(spreads.mean()), LEAST_SPREAD),
+            library.count,
         )
 
     @property

@@ -7,26 +7,24 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from tagger.config.schema import Config
 from tagger.index import taught_tables as tables
-from tagger.index.rows import SavedPhoto, StoredPrediction
+from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
 from tagger.index.taught_store import ask, record
 from tagger.labels.evidence import Evidence
 from tagger.pipeline.examples import UnseenExamples, known_example
 from tagger.pipeline.lessons import Lessons, lesson, walk
 from tagger.pipeline.taught_tags import TaughtTags
-from tagger.records import FileStat, PhotoFacts, Tag
+from tagger.records import Tag
 from tagger.taught import Example, TaughtLabel
 from tests.conftest import PROJECT
-from tests.support.taught import Subjects
+from tests.support.taught import Subjects, saved_with_features
 
 MIMI = TaughtLabel(("animal", "cat", "Mimi"))
 EACH, COUNT = 12, 30
-EVIDENCE = Evidence.of(np.full(1000, 0.001)).to_bytes()
 
 
 class Likely:
@@ -40,19 +38,7 @@ class Likely:
 
 
 def saved(number: int, features: bytes, model_id: str = "net", **changes: object) -> SavedPhoto:
-    photo = SavedPhoto(
-        path=f"/p/{number:04}.jpg",
-        root="/p",
-        stat=FileStat(100 + number, 5),
-        sidecar=None,
-        content_hash=number.to_bytes(16, "big"),
-        source_hash=number.to_bytes(16, "big"),
-        facts=PhotoFacts(),
-        tags=(),
-        prediction=StoredPrediction(model_id, b"", EVIDENCE, features, b""),
-        keywords_hash="written",
-    )
-    return replace(photo, **changes)  # type: ignore[arg-type]
+    return replace(saved_with_features(number, features, model_id), **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -220,6 +206,26 @@ def test_the_label_above_is_a_gate_only_where_examples_pass_it(store, make):
     lessons, tags = make(0.05)
     lessons.update()
     assert tags.models["net"].fits[0].gate == ""
+
+
+def test_what_is_usual_is_learned_anew_only_when_the_library_has_grown(store, make, subjects):
+    def come(first, count):
+        rows = subjects.photos([n % COUNT for n in range(count)])
+        store.save([saved(first + n, row.tobytes()) for n, row in enumerate(rows)])
+
+    teach(store, [0, 1, 2, 3])
+    lessons, tags = make()
+    lessons.update()
+    first = tags.models["net"].whitening
+    assert first.count == COUNT * EACH
+    come(1000, 36)
+    teach(store, [4])
+    lessons.update()
+    assert tags.models["net"].whitening.count == COUNT * EACH
+    come(2000, 180)
+    assert lessons.is_due(sizes=True)
+    lessons.update()
+    assert tags.models["net"].whitening.count == COUNT * EACH + 36 + 180
 
 
 def test_a_walk_gives_the_best_first(store):

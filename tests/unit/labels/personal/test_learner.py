@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tagger.labels.personal.fall import NEVER, Fall, fall_of
 from tagger.labels.personal.learner import DOUBTFUL_SHARE, learn
 from tagger.labels.personal.model import TaughtModel
+from tagger.labels.personal.moments import Moments
 from tagger.labels.personal.occasion import occasion_of
 from tagger.labels.personal.questions import next_question
-from tagger.labels.personal.thresholds import MOST_MISSING, NEVER, Fall, fall_of, thresholds
+from tagger.labels.personal.thresholds import MOST_MISSING, thresholds
 from tagger.labels.personal.whitening import Whitening
 from tagger.taught import TaughtLabel
 from tests.support.taught import Subjects, example
@@ -30,7 +32,7 @@ def library(subjects):
 
 @pytest.fixture(scope="module")
 def whitening(library):
-    return Whitening.of(library)
+    return Whitening.of(Moments.of(library))
 
 
 def taught(labels, examples, library, whitening, precision=0.95):
