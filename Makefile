@@ -18,7 +18,8 @@ generate: $(VENV)/installed
 # The moving picture of the demo. The README's other pictures are taken by the browser tests.
 pictures: $(VENV)/installed
 	$(BIN)/python -m tools.cast
-	$(BIN)/python -m pytest -n 0 tests/end_to_end/browser/test_pages.py tests/end_to_end/browser/test_teach.py
+	$(BIN)/python -m pytest -n 0 tests/end_to_end/browser/test_pages.py tests/end_to_end/browser/test_teach.py \
+	  tests/end_to_end/browser/test_boxes.py
 	$(BIN)/python -m tools.screenshots
 
 .PHONY: demo dist deb test generate pictures test-systemd test-install test-deb test-nas test-programs torture lint types check bench clean
@@ -42,7 +43,8 @@ test: $(VENV)/installed
 test-systemd: $(VENV)/installed
 	TAGGER_SYSTEMD=1 $(BIN)/python -m pytest -s -v tests/machine/test_systemd_boot.py $(ARGS)
 
-# README's chapter "Install" in a fresh Debian, likewise; ten minutes and a network.
+# docs/install.md in a fresh bookworm and a fresh trixie, likewise; it takes a network.
+# ARGS="-k without_torch" for the small way.
 test-install: $(VENV)/installed
 	TAGGER_INSTALL=1 $(BIN)/python -m pytest -s -v tests/machine/test_install.py $(ARGS)
 

@@ -14,6 +14,7 @@ from PIL import Image
 PROJECT = Path(__file__).resolve().parents[1]
 PICTURES = {
     "library.png": "library.png",
+    "boxes.png": "boxes.png",
     "teach-select.png": "teach-select.png",
     "teach-ask.png": "teach-ask.png",
     "results-light-1280.png": "page.png",

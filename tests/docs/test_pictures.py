@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.conftest import PROJECT
 from tools.cast import COLUMNS, PLACE, Shown, svg
+from tools.screenshots import PICTURES
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -43,7 +44,7 @@ def test_lines_appear_when_they_were_printed_and_scroll():
     )
 
 
-@pytest.mark.parametrize("name", ["library.png", "page.png", "teach-ask.png", "teach-select.png"])
+@pytest.mark.parametrize("name", PICTURES.values())
 def test_a_picture_of_the_page_is_there_and_light(name):
     with Image.open(PROJECT / "docs" / name) as picture:
         assert picture.width >= 800

@@ -8,6 +8,7 @@ systemd-nspawn boots. Needs root and a network.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,13 @@ import pytest
 from tests.conftest import PROJECT, wait_until
 from tests.machine.test_systemd_boot import Container, _leader
 from tests.support.debian import fresh_debian
+from tools.deb import MACHINES, SUITES
 
 PACKAGES = "systemd,systemd-sysv,dbus,python3,adduser,procps"
 CONFIG = "/etc/tagger/config.yaml"
 BEFORE, NOW = "0.0.9", "0.1.0"
+ELF_MACHINE = {"amd64": 62, "arm64": 183}
+"""Of the header of an ELF file, see elf.h: EM_X86_64, EM_AARCH64."""
 
 pytestmark = pytest.mark.skipif(
     "TAGGER_DEB" not in os.environ, reason="installs packages in Debians: `make test-deb`"
@@ -35,6 +39,15 @@ def suite(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def build(folder: Path, suite: str, architecture: str, version: str = NOW) -> Path:
+    """Build a package, not compressed, as xz takes a minute of each; return its path."""
+    words = ["--suite", suite, "--architecture", architecture, "--version", version]
+    words += ["--compression", "none", "--to", str(folder)]
+    subprocess.run([sys.executable, "-m", "tools.deb", *words], cwd=PROJECT, check=True)
+    [path] = folder.glob(f"tagger_{version}-*_{architecture}.deb")
+    return path
+
+
 @pytest.fixture(scope="module")
 def packages(suite: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Build the version before and this one for this machine."""
@@ -42,15 +55,39 @@ def packages(suite: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True
     ).stdout.strip()
     folder = tmp_path_factory.mktemp("packages")
-    found = {}
-    for version in (BEFORE, NOW):
-        words = ["--suite", suite, "--architecture", architecture, "--version", version]
-        words += ["--compression", "none"]  # xz takes a minute of each
-        subprocess.run(
-            [sys.executable, "-m", "tools.deb", "--to", folder, *words], cwd=PROJECT, check=True
-        )
-        [found[version]] = folder.glob(f"tagger_{version}-*.deb")
-    return found
+    return {version: build(folder, suite, architecture, version) for version in (BEFORE, NOW)}
+
+
+@pytest.mark.parametrize("architecture", MACHINES)
+def test_all_that_is_compiled_fits_the_machine_and_its_python(suite, architecture, tmp_path):
+    """The other architecture's package is not run here, but looked through."""
+    package = build(tmp_path, suite, architecture)
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "root"], check=True)
+    home = tmp_path / "root" / "usr" / "lib" / "tagger"
+    python = SUITES[suite][1]
+    assert [path.name for path in (home / "lib").iterdir()] == [f"python{python}"]
+    files = [path for path in home.rglob("*") if path.is_file() and not path.is_symlink()]
+    heads = {path: path.read_bytes()[:20] for path in files}
+    compiled = {path: head for path, head in heads.items() if head.startswith(b"\x7fELF")}
+    names = {path.relative_to(home / "lib" / f"python{python}").parts[1] for path in compiled}
+    assert {"numpy", "onnxruntime", "PIL", "av"} <= names, names
+    for path, head in compiled.items():
+        assert int.from_bytes(head[18:20], "little") == ELF_MACHINE[architecture], path
+        if found := re.search(r"\.cpython-(\d+)-", path.name):
+            assert found[1] == python.replace(".", ""), path
+    for path in home.rglob("*.dist-info/WHEEL"):
+        tags = re.findall(r"^Tag: (\S+)", path.read_text(), re.MULTILINE)
+        assert any(fits(tag, python, MACHINES[architecture]) for tag in tags), (path, tags)
+
+
+def fits(tag: str, python: str, machine: str) -> bool:
+    """Whether a wheel's tag (PEP 425) is one that this Python takes on this machine."""
+    version, abi, platform = tag.split("-")
+    number = python.replace(".", "")
+    pure = version in ("py3", "py2.py3", f"py{number}") and abi == "none"
+    own = version == f"cp{number}" and abi in (f"cp{number}", "none")
+    stable = abi == "abi3" and int(version[3:]) <= int(number[1:])
+    return (pure or own or stable) and (platform == "any" or platform.endswith(f"_{machine}"))
 
 
 def test_lintian_finds_no_errors(packages):
@@ -73,7 +110,7 @@ def test_it_fits_one_version_of_python_and_holds_no_torch(packages, suite):
     control = subprocess.run(
         ["dpkg-deb", "--field", packages[NOW]], check=True, capture_output=True, text=True
     ).stdout
-    python = {"bookworm": "3.11", "trixie": "3.13"}[suite]
+    python = SUITES[suite][1]
     assert f"python3 (>= {python}~)" in control
     listed = subprocess.run(
         ["dpkg-deb", "--contents", packages[NOW]], check=True, capture_output=True, text=True
@@ -155,7 +192,9 @@ def test_it_is_installed_used_upgraded_and_purged(container):
     container.run("tagger", "--config", CONFIG, "model", "import", "/root/networks/resnet18.onnx")
     container.shell(f"tagger --config {CONFIG} service install")
     wait_until(lambda: container.property("ActiveState") == "active", 90)
-    assert container.property("FragmentPath") == "/usr/lib/systemd/system/tagger.service"
+    # bookworm's systemd names it by the old path of the folder.
+    unit = container.property("FragmentPath")
+    assert unit.removeprefix("/usr") == "/lib/systemd/system/tagger.service"
     photos = root / "srv" / "photos"
     scenes = len([path for path in photos.iterdir() if not path.name.startswith(".")])
     wait_until(lambda: len(list(photos.glob("*.xmp"))) == scenes, 120)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +11,14 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
-from tests.conftest import wait_until
+from tests.conftest import PROJECT, wait_until
 from tests.end_to_end.browser.conftest import Site
 from tests.support.detectors import output_of, save_network
 from tests.support.pictures import BLUE, GREEN
+from tests.support.street import SIZE, THINGS, Box, street
+
+SHOTS = Path(os.environ.get("TAGGER_SCREENSHOTS") or PROJECT / "build" / "screenshots")
+"""The README's picture of a photo comes from there."""
 
 ROTATED = 6
 """EXIF's orientation of a phone held upright: shown turned by 90 degrees clockwise."""
@@ -90,3 +95,43 @@ def test_boxes_are_drawn_over_a_picture_that_is_dropped(open_page, boxed: Site, 
     assert abs(drawn["width"] - view["width"] / 2) <= 4
     page.locator("#results").get_by_role("checkbox", name="Boxes").uncheck()
     expect(page.locator("#results svg.boxes")).to_be_hidden()
+
+
+@pytest.fixture(scope="module")
+def crossing(make_site: Callable[..., Site], shared: Path) -> Site:
+    """A page whose detector is YOLOX-Nano itself, with a street."""
+    site = make_site(
+        lambda inbox: street().save(inbox / "crossing.jpg", quality=92),
+        detector=shared / "models" / "yolox_nano.onnx",
+    )
+    wait_until(lambda: site.ask("/api/v1/count?q=%22stop+sign%22")["count"] == 1, 60)
+    return site
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Return the intersection of two boxes over their union."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    both = max(0.0, width) * max(0.0, height)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return both / (areas - both)
+
+
+def test_what_the_detector_finds_on_a_street_has_boxes_around_it(open_page, crossing: Site):
+    [photo] = crossing.ask("/api/v1/photos")["photos"]
+    page = open_page(f"/photos/{photo['id']}", at=crossing, viewport={"width": 1100, "height": 560})
+    view, boxes = page.locator("#view"), page.locator(".boxes rect")
+    expect(boxes).to_have_count(len(THINGS))
+    assert view.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
+    shown = view.bounding_box()
+    assert shown is not None
+    scale = SIZE[0] / shown["width"]
+    for box in boxes.all():
+        drawn = box.bounding_box()
+        assert drawn is not None
+        left, top = (drawn["x"] - shown["x"]) * scale, (drawn["y"] - shown["y"]) * scale
+        found = (left, top, left + drawn["width"] * scale, top + drawn["height"] * scale)
+        label = (box.locator("title").text_content() or "").rpartition(" ")[0].rpartition(" ")[0]
+        assert overlap(found, THINGS[label]) > 0.7, label
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "boxes.png")  # the facts, with the path, are below it
