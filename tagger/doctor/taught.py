@@ -11,6 +11,8 @@ from tagger.labels.vocabulary import Vocabulary, own_vocabulary
 from tagger.library.teach import LEAST_EXAMPLES
 from tagger.paths import is_photo_name
 from tagger.pipeline.examples import label_path
+from tagger.text.error_texts import in_language
+from tagger.text.messages import gettext, ngettext
 
 
 def check_taught(patient: Installation) -> Iterator[Result]:
@@ -33,16 +35,21 @@ def _folder(patient: Installation, name: str, folder: str) -> Result | None:
     try:
         photos = _photos(folder)
     except NotADirectoryError:
-        return Result(name, "error", f"{folder} is a file", "name a folder under `teach`")
+        text = f"{folder}: {gettext('it is a file')}"
+        return Result(name, "error", text, gettext("name a folder under `teach`"))
     except OSError as error:
-        remedy = "mount its disk, or correct `teach` in the config; what was learned stays"
-        return Result(name, "error", f"{folder}: {error.strerror}", remedy)
+        remedy = gettext("mount its disk, or correct `teach` in the config; what was learned stays")
+        return Result(name, "error", f"{folder}: {in_language(str(error.strerror))}", remedy)
     if patient.may(folder, write=False) is False:
-        remedy = f"let {user} read it (`setfacl -R -m u:{user}:rX`)"
-        return Result(name, "error", f"{folder}: {user} may not read it", remedy)
+        remedy = gettext("let %(user)s read it (`setfacl -R -m u:%(user)s:rX`)", user=user)
+        text = gettext("%(folder)s: %(user)s may not read it", folder=folder, user=user)
+        return Result(name, "error", text, remedy)
     if photos < LEAST_EXAMPLES:
-        text = f"{folder} has {photos or 'no'} photo{'' if photos == 1 else 's'}"
-        remedy = f"put at least {LEAST_EXAMPLES} there; three from different days are better"
+        text = _well(name, folder).message
+        remedy = gettext(
+            "put at least %(least)d there; three from different days are better",
+            least=LEAST_EXAMPLES,
+        )
         return Result(name, "warning", text, remedy)
     return None
 
@@ -58,16 +65,24 @@ def _place(
     there = tree.named(above[-1])
     if there is None:
         near = tree.nearest(above[-1])
-        remedy = f"did you mean `{near}`?" if near else "see `tagger labels --all`"
-        return Result(name, "warning", f"there is no label {above[-1]!r} to be above it", remedy)
+        remedy = (
+            gettext("did you mean `%(label)s`?", label=near)
+            if near
+            else gettext("see `tagger labels --all`")
+        )
+        text = gettext("there is no label %(label)r to be above it", label=above[-1])
+        return Result(name, "warning", text, remedy)
     if (place := tree.path(there)) != above:
-        text = f"{there!r} is in another place of the tree"
-        return Result(name, "warning", text, f"write `{' > '.join((*place, path[-1]))}`")
+        text = gettext("%(label)r is in another place of the tree", label=there)
+        remedy = gettext("write `%(path)s`", path=" > ".join((*place, path[-1])))
+        return Result(name, "warning", text, remedy)
     return None
 
 
 def _well(name: str, folder: str) -> Result:
-    return Result(name, "ok", f"{_photos(folder):,} photos in {folder}")
+    count = _photos(folder)
+    text = ngettext("%(n)s photo in %(folder)s", "%(n)s photos in %(folder)s", count, folder=folder)
+    return Result(name, "ok", text)
 
 
 def _photos(folder: str) -> int:

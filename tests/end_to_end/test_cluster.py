@@ -97,8 +97,8 @@ def test_the_daemon_says_how_its_workers_are(tmp_path, home, scenes):
         [worker] = wait_for(told)["workers"]
         assert (worker["name"], worker["state"], worker["photos"]) == ("worker0", "ready", 1)
         text = home.run("status")
-        assert f"cluster: {cluster.address}, 1 workers" in text
-        assert f"worker: worker0 ({worker['address']}), ready, 1 photos" in text
+        assert f"cluster: {cluster.address}, 1 worker" in text
+        assert f"worker: worker0 ({worker['address']}), ready, 1 photo, " in text
         cluster.close()
         wait_for(lambda: "cannot be reached" in home.run("status"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -108,7 +109,8 @@ def test_what_doctor_finds_is_said_in_the_language_and_its_json_in_english(spoke
     assert f"Ordner {home.inbox}: gehört " in german
     assert "FEHLER   Gewichte: keine Gewichte von resnet18 gefunden in " in german
     for one in english:  # no finding is left in English
-        if one["message"] not in (home.config, str(home.config)) and " " in one["message"]:
+        words = re.search("[a-z]", one["message"])  # of a moment nothing is to be translated
+        if words and one["message"] != str(home.config) and " " in one["message"]:
             assert one["message"].splitlines()[0] not in german, one
     for locale, word in (
         ("fr_FR.UTF-8", "à l’arrêt"),
