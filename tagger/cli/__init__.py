@@ -67,7 +67,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"tagger.cli.{COMMANDS[cmd_name][0]}")
-        if not gc.isenabled():
+        if not gc.isenabled() and cmd_name != "run":  # whose daemon does so when it is ready
             gc.freeze()  # modules last until the end
             gc.enable()
         command = getattr(module, f"{cmd_name.replace('-', '_')}_command")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import shlex
@@ -58,7 +57,6 @@ def run_command(ctx: click.Context, once: bool, take_over: bool, cluster: str | 
     raise_descriptors()
     be_nice(config.priority.nice, config.priority.io)
 
-    gc.disable()  # until the daemon is ready: what is imported is no garbage
     from tagger.daemon.daemon import Daemon
 
     def again() -> Config:
