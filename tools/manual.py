@@ -13,6 +13,7 @@ from functools import partial
 import click
 
 from tagger.cli import COMMANDS, cli
+from tagger.cli.speech import anew
 from tagger.index.query_fields import FIELDS_HELP
 
 FOLDER = "data/share/man/man1"
@@ -137,7 +138,7 @@ def _text(command: click.Command) -> Iterator[str]:
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
-    for parameter in command.get_params(context):
+    for parameter in anew(command).get_params(context):
         if isinstance(parameter, click.Option):
             record = parameter.get_help_record(context)
             if record is not None:

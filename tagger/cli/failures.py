@@ -7,12 +7,12 @@ import time
 import click
 
 from tagger.cli.common import ask_known, config_or_default, json_option, print_json, when_done
+from tagger.cli.speech import stored_text
 from tagger.errors import StateError
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.library.serialize import failure_json
 from tagger.system.state_dir import daemon_runs
-from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext, ngettext
 from tagger.text.printable import printable
 
@@ -33,7 +33,7 @@ def failures_command(ctx: click.Context, as_json: bool) -> None:
             moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(failure.retry_at))
             again = gettext("at %(moment)s", moment=moment)
         times = ngettext("%(n)s try", "%(n)s tries", failure.tries)
-        click.echo(f"{printable(failure.path)}\n  {printable(all_in_language(failure.reason))}")
+        click.echo(f"{printable(failure.path)}\n  {stored_text(failure.reason)}")
         click.echo("  " + gettext("%(tries)s; tried again %(when)s", tries=times, when=again))
 
 

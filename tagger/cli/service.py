@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tagger.cli.common import read_config
-from tagger.cli.speech import agreed, in_words
+from tagger.cli.speech import agreed, in_words, stored_text
 from tagger.errors import ConfigError
 from tagger.pipeline.preflight import check_config
-from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext
 from tagger.text.printable import printable
 
@@ -162,7 +161,7 @@ def _tell(plan: Plan) -> None:
 
 def _notes(plan: Plan) -> None:
     for note in plan.notes:
-        click.echo(gettext("Note: %(text)s", text=printable(all_in_language(note))))
+        click.echo(gettext("Note: %(text)s", text=stored_text(note)))
 
 
 def _agreed() -> bool:
@@ -181,4 +180,4 @@ def _act(plan: Plan) -> None:
     from tagger.service.plan import apply
 
     for problem in apply(plan):
-        click.echo(gettext("Note: %(text)s", text=printable(all_in_language(problem))))
+        click.echo(gettext("Note: %(text)s", text=stored_text(problem)))

@@ -13,12 +13,12 @@ from tagger.cli.common import (
     print_json,
     vocabulary,
 )
+from tagger.cli.speech import stored_text
 from tagger.cli.terminal import shown as visible
 from tagger.config.schema import Config
 from tagger.errors import StateError
 from tagger.index.reader import Reader, open_reader
 from tagger.library.serialize import photo_json
-from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext
 from tagger.text.printable import printable
 
@@ -57,7 +57,7 @@ def _print(shown: dict[str, Any]) -> None:
     click.echo(printable(shown["path"]))
     _line(gettext("status"), gettext(shown["status"]))
     if shown["failure"]:
-        _line(gettext("failure"), printable(all_in_language(shown["failure"])))
+        _line(gettext("failure"), stored_text(shown["failure"]))
     for tag in shown["tags"]:
         other = {"user": f" ({gettext('yours')})", "rule": f" ({gettext('by a rule')})"}
         own = other.get(tag["source"]) or f" {tag['confidence']:.2f}"
@@ -71,7 +71,7 @@ def _print(shown: dict[str, Any]) -> None:
     ):
         if shown[key]:
             value = str(shown[key])
-            _line(name, printable(all_in_language(value) if key == "note" else value))
+            _line(name, stored_text(value) if key == "note" else printable(value))
     if shown["kinds"]:
         _line(gettext("kind"), ", ".join(shown["kinds"]))
     for raw in shown["top"]:
@@ -88,7 +88,7 @@ def _print(shown: dict[str, Any]) -> None:
         for name, values in entry["added"].items():
             click.echo(f"    {visible(name)}: {visible(', '.join(values))}")
         if entry["reason"]:
-            why = printable(all_in_language(entry["reason"]))
+            why = stored_text(entry["reason"])
             if entry["reason"] not in (OVERWRITTEN, PUT_BACK):
                 why = gettext("not embedded: %(why)s", why=why)
             click.echo(f"    {why}")

@@ -22,6 +22,7 @@ from tagger.text.messages import (
     speaking,
     translated,
 )
+from tagger.text.printable import printable
 
 _FILLER = "\ue000"
 """Follows a character of two columns while help is laid out, so that it counts as two."""
@@ -66,10 +67,19 @@ def help_text(text: str) -> str:
     )
 
 
+def anew(command: click.Command) -> click.Command:
+    """Return a copy of ``command`` that says of ``--help`` what is said in the present language.
+
+    click keeps the option that it made first, in whatever language was spoken then.
+    """
+    made = copy.copy(command)
+    made._help_option = None
+    return made
+
+
 def _translated(command: click.Command) -> click.Command:
     """Return a copy of ``command`` whose help is translated."""
-    made = copy.copy(command)
-    made._help_option = None  # click keeps the one that it made, in whatever language that was
+    made = anew(command)
     if made.help:
         made.help = help_text(inspect.cleandoc(made.help))
     made.params = [_translated_option(one) for one in command.params]
@@ -91,6 +101,13 @@ def in_words(error: TaggerError) -> str:
     from tagger.text.error_texts import error_text
 
     return error_text(error.message, error.remedy)
+
+
+def stored_text(text: str) -> str:
+    """Return what was stored in English (a reason, a notice), as it is printed: translated."""
+    from tagger.text.error_texts import all_in_language
+
+    return printable(all_in_language(text))
 
 
 def agreed(question: str, *, default: bool = False) -> bool:

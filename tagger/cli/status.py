@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import config_or_default, json_option, print_json
-from tagger.cli.speech import in_words
+from tagger.cli.speech import in_words, stored_text
 from tagger.config.schema import Config
 from tagger.errors import TaggerError
 from tagger.library.daemon_status import ProgressSnapshot
@@ -76,9 +76,9 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     else:
         yield gettext("not running; start it with `tagger run`")
     if daemon["problem"]:
-        yield gettext("problem: %(what)s", what=_said(daemon["problem"]))
+        yield gettext("problem: %(what)s", what=stored_text(daemon["problem"]))
     if daemon["paused_reason"]:
-        yield _said(daemon["paused_reason"])
+        yield stored_text(daemon["paused_reason"])
     if errors := daemon["errors"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(errors["at"]))
         yield gettext(
@@ -88,7 +88,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
             last=printable(errors["last"]),
         )
     if daemon["notice"]:
-        yield gettext("note: %(text)s", text=_said(daemon["notice"]))
+        yield gettext("note: %(text)s", text=stored_text(daemon["notice"]))
     model = f"{printable(str(status['model']))} ({status['engine']})"
     yield gettext("model: %(model)s", model=model)
     for network in status["networks"]:
@@ -97,7 +97,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         yield printable(f"{gettext(network['kind'])}: {state}")
     for one in status["int8"]:
         name = gettext("int8 of the %(network)s", network=gettext(one["kind"]))
-        yield f"{name}: {_said(one['text'])}"
+        yield f"{name}: {stored_text(one['text'])}"
     if status["incomplete"]:
         yield ngettext(
             "to be completed: %(n)s photo, which a network has not seen yet",
@@ -121,10 +121,10 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
             waiting=number(rules["waiting"]),
         )
         if rules["notice"]:
-            yield gettext("rules: %(text)s", text=_said(rules["notice"]))
+            yield gettext("rules: %(text)s", text=stored_text(rules["notice"]))
         if rules["last_failure"]:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(rules["last_failed_at"]))
-            why = _said(rules["last_failure"])
+            why = stored_text(rules["last_failure"])
             yield gettext("rules: failed last at %(when)s: %(why)s", when=when, why=why)
     if cluster := status["cluster"]:
         yield from map(printable, _cluster_lines(cluster))
@@ -153,11 +153,6 @@ def _cluster_lines(cluster: dict[str, Any]) -> Iterator[str]:
         rate = gettext("%(n)s a second", n=number(worker["rate"], 1))
         said = f"{name}, {gettext(worker['state'])}{reason}, {done}, {rate}"
         yield gettext("worker: %(text)s", text=said)
-
-
-def _said(text: str) -> str:
-    """Return what the daemon stored, in the language that is spoken."""
-    return printable(all_in_language(text))
 
 
 def _progress(progress: ProgressSnapshot) -> str:

@@ -8,11 +8,10 @@ from typing import Any
 import click
 
 from tagger.cli.common import ask_known, json_option, print_json, read_config, when_done
-from tagger.cli.speech import in_words
+from tagger.cli.speech import in_words, stored_text
 from tagger.errors import ConfigError, TaggerError
 from tagger.index.store import Store
 from tagger.system.state_dir import daemon_runs
-from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext
 from tagger.text.printable import printable
 
@@ -79,7 +78,7 @@ def _print(one: dict[str, Any], dry_run: bool) -> None:
                 had = gettext("had from tagger, %(field)s", field=name)
                 click.echo(f"    {had}: {printable(', '.join(values))}")
     if one["reason"]:
-        click.echo(f"  {printable(all_in_language(one['reason']))}")
+        click.echo(f"  {stored_text(one['reason'])}")
     elif not one["files"]:
         click.echo("  " + gettext("nothing of tagger's is in any file"))
 

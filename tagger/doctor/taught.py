@@ -22,15 +22,14 @@ def check_taught(patient: Installation) -> Iterator[Result]:
     own = [*map(label_path, config.teach), *(one.path for one in taught_labels(config.state_dir))]
     for text, folder in config.teach.items():
         name = f"teach {text}"
-        yield (
-            _folder(patient, name, folder)
-            or _place(name, label_path(text), tree, own)
-            or _well(name, folder)
-        )
+        found = _folder(patient, name, folder)
+        if found.state == "ok":
+            found = _place(name, label_path(text), tree, own) or found
+        yield found
 
 
-def _folder(patient: Installation, name: str, folder: str) -> Result | None:
-    """Return what is wrong with a folder; None when nothing is."""
+def _folder(patient: Installation, name: str, folder: str) -> Result:
+    """Return how a folder is, and how many photos it has."""
     user = name_of(patient.user)
     try:
         photos = _photos(folder)
@@ -44,14 +43,16 @@ def _folder(patient: Installation, name: str, folder: str) -> Result | None:
         remedy = gettext("let %(user)s read it (`setfacl -R -m u:%(user)s:rX`)", user=user)
         text = gettext("%(folder)s: %(user)s may not read it", folder=folder, user=user)
         return Result(name, "error", text, remedy)
+    text = ngettext(
+        "%(n)s photo in %(folder)s", "%(n)s photos in %(folder)s", photos, folder=folder
+    )
     if photos < LEAST_EXAMPLES:
-        text = _well(name, folder).message
         remedy = gettext(
             "put at least %(least)d there; three from different days are better",
             least=LEAST_EXAMPLES,
         )
         return Result(name, "warning", text, remedy)
-    return None
+    return Result(name, "ok", text)
 
 
 def _place(
@@ -77,12 +78,6 @@ def _place(
         remedy = gettext("write `%(path)s`", path=" > ".join((*place, path[-1])))
         return Result(name, "warning", text, remedy)
     return None
-
-
-def _well(name: str, folder: str) -> Result:
-    count = _photos(folder)
-    text = ngettext("%(n)s photo in %(folder)s", "%(n)s photos in %(folder)s", count, folder=folder)
-    return Result(name, "ok", text)
 
 
 def _photos(folder: str) -> int:

@@ -184,11 +184,9 @@ class Fusion:
                 continue
             own = [number[hint] for hint in node.hints]
             # Of two places that are told by what is there, one speaks against the other.
+            others = told_by_things if node.implied_by else ()
             against = [
-                number[hint]
-                for other in told_by_things
-                if other is not node and node.implied_by
-                for hint in other.hints
+                number[hint] for other in others if other is not node for hint in other.hints
             ]
             told = (not has_class[n], not things[n])
             self._hints.append((n, own, against, told))

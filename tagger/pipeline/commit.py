@@ -105,24 +105,24 @@ def commit(store: Store, ready: Sequence[T], failed: OnFailure[T]) -> list[T]:
 def _sync(ready: Sequence[T]) -> dict[T, Exception]:
     """Let all that was prepared reach the disk; return those for which that failed, and why."""
     errors: dict[T, Exception] = {}
-    left, lock = list(ready), threading.Lock()
+    left = [(one, one.write) for one in ready if one.write is not None]
+    lock = threading.Lock()
 
     def work() -> None:
         while True:
             with lock:
                 if not left:
                     return
-                one = left.pop()
+                one, write = left.pop()
             try:
-                if one.write is not None:
-                    one.write.sync()
+                write.sync()
             except Exception as error:  # noqa: BLE001 - one photo stops no other
                 errors[one] = error
 
     # Daemons: the interpreter does not wait for a disk that never answers.
     threads = [
         threading.Thread(target=work, name="sync", daemon=True)
-        for _ in range(min(len(ready), SYNC_THREADS) - 1)
+        for _ in range(min(len(left), SYNC_THREADS) - 1)
     ]
     for thread in threads:
         thread.start()

@@ -329,15 +329,12 @@ def _wanted(store: Store, label: str, given: set[int]) -> set[int]:
 
 def _note_due(store: Store, photo_ids: Sequence[int]) -> list[str]:
     """Note that other tags are to be written to photos; return their paths."""
-    paths: list[str] = []
-    for at in range(0, len(photo_ids), _TOGETHER):
-        part = photo_ids[at : at + _TOGETHER]
-        rows = store.read(
-            f"SELECT path FROM photos WHERE id IN ({', '.join('?' * len(part))})"  # noqa: S608
-            " AND status IN ('tagged', 'untagged')",
-            part,
-        )
-        some = [os.fsdecode(row["path"]) for row in rows]
-        store.forget_keywords(some)
-        paths += some
+    rows = store.read(
+        "SELECT path FROM photos WHERE id IN (SELECT value FROM json_each(?))"
+        " AND status IN ('tagged', 'untagged')",
+        (json.dumps(list(photo_ids)),),
+    )
+    paths = [os.fsdecode(row["path"]) for row in rows]
+    for at in range(0, len(paths), _TOGETHER):
+        store.forget_keywords(paths[at : at + _TOGETHER])
     return paths

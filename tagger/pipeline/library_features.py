@@ -6,6 +6,7 @@ the library is.
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 from collections.abc import Iterator
@@ -44,9 +45,9 @@ def sample(store: Store, model_id: str, seed: int = 0, after: int = 0) -> list[b
     for at in range(0, len(picked), _TOGETHER):
         part = picked[at : at + _TOGETHER]
         rows = store.read(
-            f"SELECT features FROM predictions WHERE photo_id IN ({', '.join('?' * len(part))})"  # noqa: S608
-            " AND model_id = ?",
-            (*part, model_id),
+            "SELECT features FROM predictions"
+            " WHERE photo_id IN (SELECT value FROM json_each(?)) AND model_id = ?",
+            (json.dumps(part), model_id),
         )
         found += [bytes(row["features"]) for row in rows]
         if len(found) >= SAMPLE:
@@ -70,12 +71,19 @@ def features(store: Store, model_id: str) -> Iterator[tuple[list[int], list[byte
 
 def moments(store: Store, model_id: str) -> Moments | None:
     """Return the moments of the photos that a network has seen, as they were kept last."""
-    rows = store.read("SELECT moments FROM taught_statistics WHERE model_id = ?", (model_id,))
+    return _kept(store, model_id)[0]
+
+
+def _kept(store: Store, model_id: str) -> tuple[Moments | None, int]:
+    """Return the moments that were kept, and the last photo that they are of."""
+    rows = store.read(
+        "SELECT moments, last_id FROM taught_statistics WHERE model_id = ?", (model_id,)
+    )
     try:
-        return Moments.from_bytes(rows[0]["moments"]) if rows else None
+        return (Moments.from_bytes(rows[0]["moments"]), rows[0]["last_id"]) if rows else (None, 0)
     except ValueError as error:  # they are made anew
         log.debug("statistics of %s: %s", model_id, error)
-        return None
+        return None, 0
 
 
 def update_moments(store: Store, model_id: str) -> Moments | None:
@@ -83,12 +91,10 @@ def update_moments(store: Store, model_id: str) -> Moments | None:
 
     Of many new photos a sample stands for all.
     """
-    known, last = moments(store, model_id), 0
+    known, last = _kept(store, model_id)
     count = _count(store, model_id, 0)
     new = count
     if known is not None:
-        rows = store.read("SELECT last_id FROM taught_statistics WHERE model_id = ?", (model_id,))
-        last = rows[0]["last_id"]
         new = _count(store, model_id, last)
         if abs(count - new - known.count) > MOST_GONE * known.count:
             known, last, new = None, 0, count

@@ -29,6 +29,11 @@ def for_page() -> bool:
     return FOR_PAGE in request.headers or request.args.get("page") == "yes"
 
 
+def with_said(text: str | None) -> dict[str, str]:
+    """Return, for the page's scripts, what a field of JSON says in the reader's language."""
+    return {"said": in_language(text or "")} if for_page() else {}
+
+
 def speak_to_reader(app: Flask, otherwise: str) -> None:
     """Have the pages of ``app`` speak their reader's language.
 

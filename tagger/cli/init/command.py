@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import ask_path
-from tagger.cli.speech import in_words
+from tagger.cli.speech import in_words, stored_text
 from tagger.cli.terminal import is_terminal
 from tagger.config.example import example_config
 from tagger.config.loader import config_places
@@ -25,7 +25,6 @@ from tagger.config.photo_programs import (
 )
 from tagger.errors import ConfigError
 from tagger.paths import is_inside
-from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext
 
 _NAMES = [one.name for one in PROGRAMS]
@@ -196,7 +195,7 @@ def _made_service(place: str, *, system: bool) -> bool:
         click.echo(gettext("Note: %(text)s", text=printable(in_words(error))))
         return False
     for note in (*plan.notes, *problems):
-        click.echo(gettext("Note: %(text)s", text=printable(all_in_language(note))))
+        click.echo(gettext("Note: %(text)s", text=stored_text(note)))
     return bool(plan.after) and not problems
 
 

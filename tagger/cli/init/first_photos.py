@@ -13,13 +13,13 @@ from collections.abc import Iterator
 import click
 
 from tagger.cli.daemon_process import start_daemon, stop_daemon
+from tagger.cli.speech import stored_text
 from tagger.cli.summary import summary
 from tagger.config.loader import load_config
 from tagger.errors import StateError
 from tagger.index.reader import open_reader
 from tagger.library.daemon_status import read_status
 from tagger.library.found import FoundLabels, found_since
-from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext, ngettext
 from tagger.text.printable import printable
 
@@ -52,7 +52,7 @@ def tag_first(place: str, count: int, *, runs: bool) -> None:
         except KeyboardInterrupt:
             found = _found(config.state_dir, began)
     if problem := read_status(config.state_dir).problem:
-        said = printable(all_in_language(problem))
+        said = stored_text(problem)
         click.echo(gettext("Note: %(text)s", text=said))
         if not (found.photos or found.failed):
             return

@@ -16,11 +16,10 @@ from tagger.library.serialize import (
     label_trees_json,
     tags_json,
 )
-from tagger.text.error_texts import in_language
 from tagger.web import inbox as keeping
 from tagger.web import library
 from tagger.web.errors import WebError
-from tagger.web.language import for_page
+from tagger.web.language import with_said
 from tagger.web.routes.openapi import openapi
 from tagger.web.services import Guess, Services
 
@@ -146,7 +145,9 @@ def api(services: Services) -> Blueprint:
                 for label, probability in guess.classes[:count]
             ],
             "tags": [
-                tag | _reason_json(guess.reasons.get(tag["label"])) for tag in tags_json(guess.tags)
+                tag | {"reason": reason, **with_said(reason)}
+                for tag in tags_json(guess.tags)
+                for reason in [guess.reasons.get(tag["label"])]
             ],
             "keywords": [list(keyword) for keyword in guess.keywords],
             **facts_json(guess.facts),
@@ -160,11 +161,6 @@ def api(services: Services) -> Blueprint:
 
 def _percent(probability: float) -> float:
     return round(100 * probability, 1)
-
-
-def _reason_json(reason: str | None) -> dict[str, str | None]:
-    said = {"said": in_language(reason or "")} if for_page() else {}
-    return {"reason": reason, **said}
 
 
 def _folder_json(folder: keeping.Folder) -> dict[str, Any]:

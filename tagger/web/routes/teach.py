@@ -11,9 +11,8 @@ from tagger.library import search
 from tagger.library.questions import Question
 from tagger.library.teach import LabelState
 from tagger.metadata.xmp.keywords import MAX_LENGTH
-from tagger.text.error_texts import in_language
 from tagger.web.errors import WebError
-from tagger.web.language import for_page
+from tagger.web.language import with_said
 from tagger.web.routes.api import no_photo, whole_number
 from tagger.web.services import Services
 from tagger.web.teaching import ANSWERS, MOST_PHOTOS, Teaching
@@ -82,7 +81,6 @@ def add_teaching_routes(routes: Blueprint, services: Services, teaching: Teachin
 
 def state_json(state: LabelState) -> dict[str, Any]:
     """Return how a taught label fares."""
-    said = {"said": in_language(state.missing)} if for_page() else {}
     return {
         "label": state.label.label,
         "path": list(state.label.path),
@@ -92,7 +90,7 @@ def state_json(state: LabelState) -> dict[str, Any]:
         "answers": state.answers,
         "photos": state.photos,
         "missing": state.missing or None,
-        **said,
+        **with_said(state.missing),
     }
 
 
