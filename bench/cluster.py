@@ -251,7 +251,7 @@ def coordinate(config_path: str, address: str, photos: str, *pids: str) -> None:
     others = dict(zip(("scheduler", "simulated workers"), map(int, pids), strict=True))
     from tagger.config.loader import load_config
     from tagger.daemon.daemon import Daemon
-    from tagger.records import Outcome, Tagged
+    from tagger.pipeline.outcome import Outcome, Tagged
     from tagger.system.logs import set_up_logging
 
     config = load_config(config_path)

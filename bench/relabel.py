@@ -103,9 +103,9 @@ def _relabel(store: Store, config: Config) -> tuple[int, int, int]:
     """Return how many photos were looked at, how many got another sidecar, and failures."""
     from tagger.pipeline.context import Context
     from tagger.pipeline.networks import Networks
+    from tagger.pipeline.outcome import Tagged
     from tagger.pipeline.pipeline import Pipeline
     from tagger.pipeline.relabel import relabel
-    from tagger.records import Tagged
 
     chooser = Chooser(load_vocabulary(), config.labels, model_name=MODEL)
     closed: Any = Closed()

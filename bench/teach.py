@@ -32,7 +32,7 @@ from bench.teach_simulated import made_up, stored
 from tagger.labels.personal.learner import learn
 from tagger.labels.personal.moments import Moments
 from tagger.labels.personal.whitening import Whitening
-from tagger.taught import Example, TaughtLabel
+from tagger.records import Example, TaughtLabel
 
 PARTS = ("speed", "made-up", "stored", "examples", "answers", "keywords")
 ANSWERS = {GROCERIES: (3, (0, 6, 13)), CLOTHING: (10, (0, 6, 15)), HOME: (10, (0, 6, 15))}

@@ -20,7 +20,7 @@ from bench.teach_photos import CLOTHING, HOME, MODEL, Library
 from tagger.labels.personal.learner import learn
 from tagger.labels.personal.stored_features import rooted
 from tagger.labels.personal.whitening import Whitening
-from tagger.taught import Example, TaughtLabel
+from tagger.records import Example, TaughtLabel
 
 FALSE_POSITIVES = 0.001
 EXAMPLES = (1, 3, 10)

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tagger.labels.personal.learner import Lesson, learn
 from tagger.labels.personal.questions import next_question
 from tagger.labels.personal.whitening import Whitening
-from tagger.taught import Example, Origin, TaughtLabel
+from tagger.records import Example, Origin, TaughtLabel
 
 WORD = "word"
 PRECISION = 0.95

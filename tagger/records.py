@@ -296,6 +296,17 @@ class JournalEntry:
     seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+OVERWRITTEN = (
+    "another program wrote the file anew, without our tags: they are in the index only, until"
+    " `tagger restore` lets them be written again"
+)
+"""The ``reason`` in the journal of a file that is left to the other program."""
+PUT_BACK = "written again after the file was put back as it was before"
+"""That of a file that another program or the user put back."""
+ANOTHER_TAGGER = "another tagger may have written here meanwhile"
+"""That of files that are written anew after a change of sides."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteReceipt:
     """The outcome of writing one photo's tags.
@@ -312,43 +323,6 @@ class WriteReceipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Tagged:
-    """The photo was handled; ``tags`` may be empty. ``how``: classified, copied, moved, known."""
-
-    path: str
-    tags: tuple[Tag, ...]
-    how: str
-    milliseconds: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Unchanged:
-    """Nothing was to be done."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Not handled now: gone, changing, or waiting for something."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The photo cannot be handled; ``failure`` is what the index remembers."""
-
-    path: str
-    error: Exception
-    failure: Failure
-
-
-Outcome = Tagged | Unchanged | Skipped | Failed
-
-
-@dataclass(frozen=True, slots=True)
 class Failure:
     """One row of ``tagger failures``; ``retry_at`` None: not until the file changes."""
 
@@ -361,5 +335,40 @@ class Failure:
     retry_at: float | None
 
 
-ANOTHER_TAGGER = "another tagger may have written here meanwhile"
-"""The ``reason`` in the journal of files that are written anew after a change of sides."""
+Origin = Literal["given", "folder", "keyword", "answer"]
+"""Where an example comes from: named by the user, found in a folder of the config, taken over
+from a keyword of the user's, or the answer to a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaughtLabel:
+    """A label of the user's own. ``path`` leads from the root of the tree down to it.
+
+    ``synonyms`` are further words by which it is found.
+    """
+
+    path: tuple[str, ...]
+    synonyms: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name, the last of the path."""
+        return self.path[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What the user said of one photo: it shows the label, or not; None: he did not say.
+
+    ``content_hash`` is the digest of the photo's bytes before anything was written to it, ``path``
+    where it was. Examples of one ``occasion`` (the same hour and place) are judged together; empty:
+    it stands alone. ``features`` are a network's, float16; empty: it has not seen the photo.
+    """
+
+    label: str
+    content_hash: bytes
+    path: str
+    positive: bool | None
+    origin: Origin = "given"
+    occasion: str = ""
+    features: bytes = field(default=b"", repr=False)

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tagger.config.schema import NO_MODEL
+from tagger.config.schema import NO_MODEL, is_model_path
 from tagger.errors import ModelError
-from tagger.paths import is_model_path
 from tagger.records import CropSpec
 
 BASE_URL = "https://download.pytorch.org/models/"

@@ -32,8 +32,8 @@ from typing import Any
 import yaml
 
 from tagger.classify.catalog import places365
+from tagger.config.schema import is_model_path
 from tagger.errors import ModelError
-from tagger.paths import is_model_path
 from tagger.records import CropSpec
 from tagger.text.parsing import compose_yaml
 

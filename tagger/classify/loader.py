@@ -15,9 +15,8 @@ from tagger.classify.digest_cache import DigestCache
 from tagger.classify.download_thread import DownloadThread
 from tagger.classify.torch_installed import torch_installed
 from tagger.classify.weights import find_weights, models_dir, places, ready_file
-from tagger.config.schema import NO_MODEL, Config
+from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
-from tagger.paths import is_model_path
 from tagger.records import INT8_ENDING, INT8_NAME
 
 if TYPE_CHECKING:

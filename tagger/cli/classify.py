@@ -19,7 +19,7 @@ from tagger.cli.common import (
     vocabulary,
 )
 from tagger.cli.speech import in_words
-from tagger.config.schema import NO_MODEL, Config
+from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import PhotoError, StateError
 from tagger.library.serialize import (
     boxes_json,
@@ -28,7 +28,6 @@ from tagger.library.serialize import (
     tags_json,
     top_json,
 )
-from tagger.paths import is_model_path
 from tagger.system.process import cores
 from tagger.text.messages import gettext
 from tagger.text.printable import printable
@@ -55,8 +54,7 @@ def classify_command(
 ) -> int:
     """Say what is in each PHOTO. Nothing is written, nothing remembered."""
     from tagger.classify.torch_installed import torch_installed
-    from tagger.decode.pool import decode_pool
-    from tagger.labels.vocabulary import own_vocabulary
+    from tagger.pipeline.decoding import decode_pool
     from tagger.pipeline.inference import classify_photo
     from tagger.pipeline.networks import open_networks, with_further
 
@@ -73,7 +71,7 @@ def classify_command(
             config = replace(config, model=replace(model, scenes=NO_MODEL))
         networks = with_further(_torch_engine(config), config)
     engine = networks.subjects
-    chooser = networks.chooser(config, own_vocabulary(config.state_dir))
+    chooser = networks.chooser(config)
     taught, reasons = _taught(config, chooser, explain)
     why = _Why(chooser, reasons) if explain else None
     results: list[dict[str, Any]] = []
@@ -164,14 +162,15 @@ def _classified(
     tags = chooser.choose(evidence, decoded.facts.kinds)
     if taught is not None:
         tags = taught.added(tags, stored, evidence)
+    known = vocabulary(config)
     result: dict[str, Any] = {
         "path": path,
         "tags": tags_json(tags),
         **facts_json(decoded.facts),
-        "top": top_json(stored.top, config.labels.top_k, class_names(vocabulary(config))),
+        "top": top_json(stored.top, config.labels.top_k, class_names(known)),
         "model": stored.model_id,
         "people": stored.people,
-        "boxes": boxes_json(stored.evidence) if stored.detector_id else None,
+        "boxes": boxes_json(stored.evidence, known.things) if stored.detector_id else None,
     }
     if why is not None:
         result["explain"] = why.lines(stored, evidence)

@@ -21,9 +21,9 @@ from typing import BinaryIO, TextIO
 from tagger.cli.speech import in_words
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.reader import Found
-from tagger.paths import OWN_PREFIX, is_inside
 from tagger.system.files import open_photo, unreadable
 from tagger.system.open_beneath import NOREPLACE, Folder
+from tagger.system.paths import OWN_PREFIX, is_inside
 from tagger.text.printable import printable
 
 Place = tuple[str, str]

@@ -30,9 +30,8 @@ from tagger.cli.model_transfer import convert_command, give_to_owner, import_com
 from tagger.cli.model_trial import try_command, use_command
 from tagger.cli.photo_arguments import indexed_photos, photos_in
 from tagger.cli.speech import in_words
-from tagger.config.schema import NO_MODEL, Config
+from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
-from tagger.paths import is_model_path
 from tagger.text.messages import gettext, noop
 from tagger.text.printable import printable
 
@@ -255,9 +254,8 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
     both versions say what they see, until it is proven that int8 gives the same answer for 98 %
     of those where the full network is sure, or that it does not.
     """
-    from tagger.decode.pool import decode_pool, decoded_photos
-    from tagger.labels.vocabulary import own_vocabulary
     from tagger.library.daemon_status import Int8Status
+    from tagger.pipeline.decoding import decode_pool, decoded_photos
     from tagger.pipeline.int8_judge import made_judge
 
     config = config_or_default(ctx)
@@ -270,7 +268,7 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
     leave_folder()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         making = progress.add_task("int8", total=None)
-        judge, states = made_judge(config, own_vocabulary(config.state_dir))
+        judge, states = made_judge(config)
         progress.remove_task(making)
         if judge is not None:
             networks = judge.networks

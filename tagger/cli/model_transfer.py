@@ -13,9 +13,8 @@ from tagger.classify.catalog import KEYS, ModelInfo, info_of_file, list_models, 
 from tagger.classify.loader import own_file, ready_network
 from tagger.classify.weights import file_digest, find_weights, models_dir
 from tagger.cli.common import ask_path, config_or_default, print_paths
-from tagger.config.schema import NO_MODEL, Config
+from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import ModelError, WeightsNotFoundError
-from tagger.paths import is_model_path
 from tagger.system.files import move_into_place
 from tagger.text.messages import gettext
 from tagger.text.printable import printable

@@ -19,7 +19,7 @@ from tagger.cli.common import json_option, leave_folder, print_json, read_config
 from tagger.cli.photo_arguments import indexed_photos, photos_in
 from tagger.cli.speech import in_words
 from tagger.config.edit import with_value
-from tagger.config.schema import NO_MODEL, Config
+from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import ConfigError, ModelError, StateError, WeightsNotFoundError
 from tagger.library.network_trial import (
     FIELDS,
@@ -31,7 +31,6 @@ from tagger.library.network_trial import (
     try_network,
     with_network,
 )
-from tagger.paths import is_model_path
 from tagger.system.control_socket import send_command
 from tagger.system.files import replace_atomically
 from tagger.system.state_dir import daemon_runs

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tagger.cli.common import ask_path
 from tagger.errors import PhotoVanishedError
-from tagger.paths import is_photo_name
+from tagger.system.paths import is_photo_name
 
 
 def photos_in(places: Sequence[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +76,7 @@ def _tested(
     config: Config, reader: Reader | None, paths: list[str]
 ) -> tuple[list[dict[str, Any]], bool]:
     from tagger.library.rules.matching import rules_met
-    from tagger.library.rules.preview import photos_met, would_do
+    from tagger.library.rules.preview import photos_met, would_do, would_save
 
     known = vocabulary(config)
     found: dict[str, tuple[list[str], list[Rule]]] = {}
@@ -90,7 +89,12 @@ def _tested(
         for path, row in there.items():
             found[path] = ([tag.label for tag in reader.tags(row.id)], met[row.id])
     others = list(dict.fromkeys(path for path in paths if path not in there))
-    saved, failed = _classified(config, others) if others else ([], False)
+    saved: list[SavedPhoto] = []
+    for one in would_save(config, others):
+        if isinstance(one, PhotoError):
+            print(f"tagger: {printable(in_words(one))}", file=sys.stderr)
+        else:
+            saved.append(one)
     for photo, rules in zip(saved, photos_met(reader, config, known, saved), strict=True):
         found[photo.path] = ([tag.label for tag in photo.tags], rules)
     told = []
@@ -107,54 +111,7 @@ def _tested(
                 "rules": [{"rule": one.rule, "actions": dict(one.actions)} for one in would],
             }
         )
-    return told, failed
-
-
-def _classified(config: Config, paths: list[str]) -> tuple[list[SavedPhoto], bool]:
-    """Return what the index would have of photos; say why one has nothing."""
-    from tagger.decode.pool import decode_pool
-    from tagger.index.rows import SavedPhoto
-    from tagger.labels.evidence import Evidence
-    from tagger.labels.vocabulary import own_vocabulary
-    from tagger.metadata.read import read_keywords
-    from tagger.pipeline.inference import classify_photo
-    from tagger.pipeline.networks import open_networks
-    from tagger.records import Tag
-    from tagger.system.files import photo_stat, sidecar_stat
-
-    networks = open_networks(config)
-    chooser = networks.chooser(config, own_vocabulary(config.state_dir))
-    made: list[SavedPhoto] = []
-    failed = False
-    with decode_pool(config, networks.subjects.spec, workers=1, views=networks.views) as pool:
-        for path in paths:
-            watched = config.root_of(path)
-            root = watched.path if watched is not None else os.path.dirname(path)
-            try:
-                decoded = pool.submit(os.path.realpath(path)).result()
-                stored = classify_photo(networks, pool, path, decoded)
-                own = read_keywords(path, root)
-                stat, beside = photo_stat(path), sidecar_stat(path)
-            except PhotoError as error:
-                failed = True
-                print(f"tagger: {printable(in_words(error))}", file=sys.stderr)
-                continue
-            chosen = chooser.choose(Evidence.from_bytes(stored.evidence), decoded.facts.kinds)
-            users = tuple(Tag(words[-1], 1.0, words, "user") for words in own if words)
-            made.append(
-                SavedPhoto(
-                    path=path,
-                    root=root,
-                    stat=stat,
-                    sidecar=beside,
-                    content_hash=b"",
-                    source_hash=b"",
-                    facts=decoded.facts,
-                    tags=(*chosen, *users),
-                    prediction=stored,
-                )
-            )
-    return made, failed
+    return told, len(saved) < len(others)
 
 
 @rules_command.command("list")

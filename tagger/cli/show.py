@@ -52,7 +52,7 @@ def show_json(reader: Reader, path: str, config: Config) -> dict[str, Any]:
 
 
 def _print(shown: dict[str, Any]) -> None:
-    from tagger.metadata.user_edits import OVERWRITTEN, PUT_BACK
+    from tagger.records import OVERWRITTEN, PUT_BACK
 
     click.echo(printable(shown["path"]))
     _line(gettext("status"), gettext(shown["status"]))

@@ -7,7 +7,6 @@ import contextlib
 import click
 
 from tagger.cli.common import ask_known, read_config
-from tagger.config.schema import Config
 from tagger.errors import ConfigError, StateError
 from tagger.index.store import Store
 from tagger.text.messages import gettext, number
@@ -23,6 +22,7 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
     Of several taggers on one folder only one writes tags to its files; the others keep theirs in
     the index. The other one notices within seconds, and writes there no more.
     """
+    from tagger.library.take_over import take_over
     from tagger.records import ANOTHER_TAGGER
     from tagger.system.control_socket import send_command
     from tagger.system.state_dir import daemon_runs
@@ -36,37 +36,10 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
     wanted = wanted or [root.path for root in config.watch if not root.read_only]
     with Store(config.state_dir) as store:
         for folder in wanted:
-            _take(config, folder)
+            take_over(config, folder)
             count = store.write_anew(folder, ANOTHER_TAGGER)
             said = gettext("this tagger writes the tags of %(n)s photo(s)", n=number(count))
             click.echo(f"{printable(folder)}: {said}")
     if daemon_runs(config.state_dir):
         with contextlib.suppress(StateError):  # it looks itself, a little later
             send_command(config.state_dir, "scan", paths=wanted)
-
-
-def _take(config: Config, folder: str) -> None:
-    """Make this installation the writer of a folder. Raise ConfigError, StateError."""
-    from tagger.watch.root_identity import read_marker, write_marker
-    from tagger.watch.root_owner import is_same, read_writer, writers_of
-
-    root = config.root_of(folder)
-    if root is None:
-        watched = ", ".join(one.path for one in config.watch)
-        raise ConfigError(f"{folder} is not watched", f"watched are: {watched}")
-    if root.read_only:
-        raise ConfigError(
-            f"{root.path} is `read_only` in the config", "take that away, and try again"
-        )
-    if folder != root.path and read_writer(folder) is None:
-        raise ConfigError(f"no tagger watches {folder} itself", f"take over {root.path}")
-    if folder == root.path and read_marker(folder) is None:
-        write_marker(folder)
-    writers = writers_of(config.state_dir)
-    writers.claim(folder, take_over=True)
-    now = read_writer(folder)
-    if now is None or not is_same(now, writers.own()):
-        raise StateError(
-            f"the marker of {folder} cannot be written",
-            "see whether its disk is mounted for writing, and the rights of the folder",
-        )

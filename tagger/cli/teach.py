@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tagger.library.questions import Question, Questions
     from tagger.library.teach import Teacher
     from tagger.pipeline.examples import Look
-    from tagger.taught import TaughtLabel
+    from tagger.records import TaughtLabel
 
 _MOST_FILE_BYTES = 1 << 30
 
@@ -211,7 +211,7 @@ def _looking(config: Config) -> Any:
 
 @contextlib.contextmanager
 def _network(config: Config) -> Any:
-    from tagger.decode.pool import decode_pool
+    from tagger.pipeline.decoding import decode_pool
     from tagger.pipeline.inference import predict
     from tagger.pipeline.networks import open_networks
 

@@ -43,7 +43,7 @@ def pictures(config: Config) -> Iterator[Callable[[str], None]]:
     if kind is None:
         yield lambda path: None
         return
-    from tagger.decode.pool import decode_pool
+    from tagger.pipeline.decoding import decode_pool
 
     with decode_pool(config, CropSpec(), workers=1) as pool:
 

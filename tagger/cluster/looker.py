@@ -17,8 +17,10 @@ from typing import IO, Any
 
 from tagger.cluster.messages import MAX_MESSAGE, PhotoRequest, unpack_request
 from tagger.cluster.offer import Offer
+from tagger.config.schema import Config, LabelsConfig
 from tagger.errors import ModelError, PhotoError, PhotoUnreadableError, PhotoVanishedError
-from tagger.pipeline.local_recognition import LocalRecognition, open_recognition
+from tagger.pipeline.decoding import decode_pool
+from tagger.pipeline.local_recognition import LocalRecognition
 from tagger.pipeline.portable_networks import open_portable
 from tagger.pipeline.recognition import Seen
 from tagger.pipeline.seen_bytes import pack_answer
@@ -89,7 +91,9 @@ def _opened(settings: dict[str, Any]) -> LocalRecognition:
     threads = 0 if threads >= cores() else threads
     networks = open_portable(offer.networks, settings["folder"], threads=threads)
     workers = min(threads or cores(), MOST_DECODERS)
-    return open_recognition(networks, offer.decode, crops=offer.crops, workers=workers)
+    config = Config(decode=offer.decode, labels=LabelsConfig(crops=3 if offer.crops > 1 else 1))
+    spec, views = networks.subjects.spec, networks.views
+    return LocalRecognition(networks, decode_pool(config, spec, workers=workers, views=views))
 
 
 def _look(recognition: LocalRecognition, frame: tuple[int, bytes], tell: Any) -> None:

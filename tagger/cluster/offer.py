@@ -14,8 +14,8 @@ from typing import Any
 from tagger import __version__
 from tagger.cluster.messages import PROTOCOL
 from tagger.config.schema import DecodeConfig
-from tagger.paths import is_inside
 from tagger.pipeline.portable_networks import PortableNetwork
+from tagger.system.paths import is_inside
 from tagger.text.parsing import parse_json
 
 LIBRARIES = ("pillow", "pillow_heif", "rawpy", "onnxruntime")

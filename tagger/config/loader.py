@@ -13,10 +13,9 @@ import yaml
 
 from tagger.config.renamed import take_up
 from tagger.config.schedule import DailyWindow
-from tagger.config.schema import Config
+from tagger.config.schema import Config, is_model_path
 from tagger.config.yaml_text import compose, mistakes_in
 from tagger.errors import ConfigError
-from tagger.paths import is_model_path
 
 
 def config_places(environ: Mapping[str, str]) -> tuple[str, ...]:

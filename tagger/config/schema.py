@@ -17,7 +17,6 @@ from tagger.config.cluster import ClusterConfig
 from tagger.config.rule import Rule
 from tagger.config.setting import setting
 from tagger.errors import ConfigError
-from tagger.paths import is_inside
 
 NO_MODEL = "none"
 """As the name of a model: no such network is to look at photos."""
@@ -358,8 +357,13 @@ class Config:
 
     def root_of(self, path: str) -> WatchRoot | None:
         """Return the innermost watched folder that holds ``path``, if any does."""
-        inside = [root for root in self.watch if is_inside(path, root.path)]
+        inside = [one for one in self.watch if f"{path}/".startswith(one.path.rstrip("/") + "/")]
         return max(inside, key=lambda root: len(root.path), default=None)
+
+
+def is_model_path(name: str) -> bool:
+    """Whether what the config says of a model is a file's path, not the name of a known one."""
+    return "/" in name or name.endswith((".yaml", ".yml", ".onnx"))
 
 
 def default_state_dir(environ: Mapping[str, str]) -> str:

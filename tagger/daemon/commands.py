@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tagger.config.schema import Config
     from tagger.index.store import Store
     from tagger.library.daemon_status import DaemonStatus
-    from tagger.records import Outcome
+    from tagger.pipeline.outcome import Outcome
     from tagger.watch.watcher import Watcher
 
 

@@ -33,7 +33,7 @@ from tagger.library.daemon_status import (
     UnexpectedErrors,
 )
 from tagger.pipeline.networks import NetworksLoader
-from tagger.records import Outcome
+from tagger.pipeline.outcome import Outcome
 from tagger.system.control_socket import ControlServer
 from tagger.system.logs import Unforeseen, set_up_logging
 from tagger.system.sd_notify import Notifier

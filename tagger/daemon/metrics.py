@@ -19,7 +19,7 @@ from tagger.config.schema import MetricsConfig
 from tagger.daemon.metrics_server import serve
 from tagger.errors import StateError
 from tagger.library.daemon_status import STALE_SECONDS, DaemonStatus, ProgressSnapshot
-from tagger.records import Outcome, Tagged
+from tagger.pipeline.outcome import Outcome, Tagged
 from tagger.text.printable import printable
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tagger.library.rules.worker import RuleWorker
 from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.pipeline.context import Context, RootHealth, WorkerEvents
 from tagger.pipeline.networks import NetworksLoader
-from tagger.records import Outcome
+from tagger.pipeline.outcome import Outcome
 from tagger.watch.context import WatchSettings
 from tagger.watch.watcher import Watcher
 

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from tagger.daemon.candidate_queue import CandidateQueue
 from tagger.daemon.precision_control import PrecisionControl
 from tagger.daemon.progress import Progress
-from tagger.decode.pool import decode_pool
 from tagger.errors import ConfigError, ModelError
 from tagger.index.connection import concerns_index
 from tagger.library.daemon_status import LastPhoto, ProgressSnapshot
 from tagger.pipeline.cluster_state import ClusterState
 from tagger.pipeline.context import Context, WorkerEvents
+from tagger.pipeline.decoding import decode_pool
 from tagger.pipeline.networks import Networks, NetworksLoader
-from tagger.records import Candidate, Outcome, Tagged, Unchanged
+from tagger.pipeline.outcome import Outcome, Tagged, Unchanged
+from tagger.records import Candidate
 from tagger.system.process import trim_memory
 
 if TYPE_CHECKING:
@@ -319,7 +320,6 @@ class Worker:
 
     def _start_pipeline(self) -> None:
         """Make the pipeline if there is an engine, and choose anew what other settings chose."""
-        from tagger.labels.vocabulary import own_vocabulary
         from tagger.pipeline.pipeline import Pipeline
         from tagger.pipeline.relabel import relabel
 
@@ -327,8 +327,7 @@ class Worker:
         if networks is None:
             return
         config = self._context.config
-        known, store = own_vocabulary(config.state_dir), self._context.store
-        chooser = networks.chooser(config, known, store)
+        chooser = networks.chooser(config, store=self._context.store)
         pool = decode_pool(config, networks.subjects.spec, views=networks.views)
         shared = self._shared(networks) if config.cluster.scheduler else None
         pipeline = Pipeline(self._context, networks, pool, chooser, shared)

@@ -37,9 +37,9 @@ from tagger.errors import (
     NotAnImageError,
     PhotoError,
 )
-from tagger.paths import RAW_SUFFIXES
 from tagger.records import NO_VIEWS, CropSpec, DecodedPhoto, ExtraViews, PhotoFacts
 from tagger.system.files import unreadable
+from tagger.system.paths import is_raw_name
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
 """All that is opened; Pillow knows many more, each with its own bugs. MPO opens as JPEG."""
@@ -148,7 +148,7 @@ def open_photo(path: str, fd: int | None = None) -> Iterator[BinaryIO]:
 
 def is_raw(path: str, file: BinaryIO) -> bool:
     """Whether it is a camera RAW file, by its name, and its beginning does not deny it."""
-    if os.path.splitext(path)[1].lower() not in RAW_SUFFIXES:
+    if not is_raw_name(path):
         return False
     head = file.read(16)
     file.seek(0)

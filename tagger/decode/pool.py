@@ -40,25 +40,13 @@ from tagger.decode.sandbox import (
     serve,
 )
 from tagger.errors import DecoderCrashedError, PhotoError
-from tagger.paths import is_heic_name
 from tagger.records import NO_VIEWS, CropSpec, DecodedPhoto, ExtraViews
+from tagger.system.paths import is_heic_name
 from tagger.system.process import cores
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
-
-from tagger.config.schema import Config
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from tagger.records import CropSpec
-
 
 log = logging.getLogger(__name__)
 
@@ -348,50 +336,3 @@ def _comes(pipe: Connection, seconds: float) -> bool:
 def _has_ffmpeg() -> bool:
     """Whether PyAV is installed, by which FFmpeg decodes HEIC."""
     return importlib.util.find_spec("av") is not None
-
-
-AHEAD = 8
-"""Photos that are given to the decoding processes before the first is asked for."""
-
-
-def decode_pool(
-    config: Config, spec: CropSpec, *, workers: int = 0, views: ExtraViews = NO_VIEWS
-) -> DecodePool:
-    """Return the decoding processes that ``config`` asks for; ``workers`` instead of its own."""
-
-    decode = config.decode
-    return DecodePool(
-        spec,
-        workers=workers or decode.workers,
-        max_pixels=decode.max_megapixels * 1_000_000,
-        timeout=decode.timeout_seconds,
-        memory_mb=decode.memory_mb,
-        more=config.labels.crops > 1,
-        views=views,
-    )
-
-
-def decoded_photos(
-    pool: DecodePool, paths: Iterable[str], stop: Callable[[], bool] = lambda: False
-) -> Iterator[DecodedPhoto]:
-    """Yield each photo that can be decoded, by the whole picture.
-
-    A few are decoded ahead. Ends early when ``stop`` is true.
-    """
-    left = iter(paths)
-    futures: deque[Future[DecodedPhoto]] = deque()
-
-    def submit(count: int) -> None:
-        some = itertools.islice(left, count)
-        futures.extend(pool.submit(path, later=True, whole=True) for path in some)
-
-    submit(AHEAD)
-    while futures and not stop():
-        future = futures.popleft()
-        submit(1)
-        try:
-            yield future.result()
-        except PhotoError as error:
-            log.debug("passed over: %s", error)
-    for future in futures:
-        future.cancel()

@@ -68,23 +68,21 @@ _FACTS: dict[str, tuple[type, ...]] = {
 
 def pack(answer: DecodedPhoto | Exception) -> bytes:
     """Return the bytes for a photo, or for the error it gave."""
-    if isinstance(answer, errors.PhotoError):
-        return _head(**error_head(answer))
     if isinstance(answer, Exception):
-        return _head(failure=f"{type(answer).__name__}: {answer}"[:500])
+        return head_line(error_head(answer))
     pieces = (answer.crop, answer.more, answer.other, answer.picture, answer.thumbnail)
-    head = _head(
-        facts=dataclasses.asdict(answer.facts),
-        hash=answer.crop_hash.hex(),
-        from_thumbnail=answer.from_thumbnail,
-        picture=None if answer.picture is None else answer.picture.shape[:2],
-    )
-    return b"".join([head, *(piece.tobytes() for piece in pieces if piece is not None)])
+    head = {
+        "facts": dataclasses.asdict(answer.facts),
+        "hash": answer.crop_hash.hex(),
+        "from_thumbnail": answer.from_thumbnail,
+        "picture": None if answer.picture is None else answer.picture.shape[:2],
+    }
+    return b"".join([head_line(head), *(piece.tobytes() for piece in pieces if piece is not None)])
 
 
 def pack_view(pixels: NDArray[np.uint8]) -> bytes:
     """Return the bytes for a picture to look at, (H, W, 3)."""
-    return _head(height=pixels.shape[0], width=pixels.shape[1]) + pixels.tobytes()
+    return head_line({"height": pixels.shape[0], "width": pixels.shape[1]}) + pixels.tobytes()
 
 
 def unpack(data: bytes, size: int, views: ExtraViews = NO_VIEWS) -> DecodedPhoto:
@@ -93,38 +91,49 @@ def unpack(data: bytes, size: int, views: ExtraViews = NO_VIEWS) -> DecodedPhoto
     ``views`` is what else was asked for. Raise ValueError for anything that :func:`pack` does
     not write for such a photo, which is also what an unexpected error becomes.
     """
-    return _unpacked(data, lambda head, pixels: _photo(head, pixels, size, views))
+    return read_answer(data, lambda head, pixels: _photo(head, pixels, size, views))
 
 
 def unpack_view(data: bytes, side: int) -> NDArray[np.uint8]:
     """Return a picture of at most ``side`` pixels a side; raise as :func:`unpack`."""
-    return _unpacked(data, lambda head, pixels: _view(head, pixels, side))
+    return read_answer(data, lambda head, pixels: _view(head, pixels, side))
 
 
-def _unpacked(data: bytes, made: Callable[[dict[str, Any], bytes], T]) -> T:
-    line, _, pixels = data.partition(b"\n")
+def read_answer(
+    data: bytes,
+    made: Callable[[dict[str, Any], bytes], T],
+    failed: Callable[[str], Exception] = ValueError,
+) -> T:
+    """Return what is made of the values in the first line and of the bytes that follow it.
+
+    Raise the photo's PhotoError, what ``failed`` makes of an unexpected error, or ValueError for
+    what is no answer.
+    """
+    line, _, rest = data.partition(b"\n")
     try:
         head = parse_json(line)
         if "error" in head:
-            error = read_error(head)
+            said = str(head["message"])[:MAX_MESSAGE], str(head["remedy"])[:MAX_MESSAGE]
+            error: Exception = _ERRORS[head["error"]](*said)
         elif "failure" in head:
-            raise ValueError(str(head["failure"]))
+            error = failed(str(head["failure"]))
         else:
-            return made(head, pixels)
+            return made(head, rest)
     except (TypeError, KeyError, AttributeError) as problem:
         raise ValueError(f"unknown answer: {problem!r}") from problem
     raise error
 
 
-def error_head(error: errors.PhotoError) -> dict[str, str]:
-    """Return an error as :func:`read_error` reads it, in values of JSON."""
-    return {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}
+def error_head(error: BaseException) -> dict[str, str]:
+    """Return an error in values of JSON, of which :func:`read_answer` makes it again."""
+    if isinstance(error, errors.PhotoError):
+        return {"error": type(error).__name__, "message": error.message, "remedy": error.remedy}
+    return {"failure": f"{type(error).__name__}: {error}"[:500]}
 
 
-def read_error(head: dict[str, Any]) -> errors.PhotoError:
-    """Return the error of a photo. Raise KeyError or TypeError for another one."""
-    said = str(head["message"])[:MAX_MESSAGE], str(head["remedy"])[:MAX_MESSAGE]
-    return _ERRORS[head["error"]](*said)
+def head_line(values: dict[str, Any]) -> bytes:
+    """Return the first line of an answer."""
+    return json.dumps(values).encode("ascii") + b"\n"
 
 
 def read_facts(facts: dict[str, Any]) -> PhotoFacts:
@@ -137,10 +146,6 @@ def read_facts(facts: dict[str, Any]) -> PhotoFacts:
         if type(value) not in kinds or (value is not None and not _is_possible(name, value)):
             raise ValueError(f"impossible {name}")
     return PhotoFacts(**facts | {"kinds": tuple(facts["kinds"])})
-
-
-def _head(**values: Any) -> bytes:
-    return json.dumps(values).encode("ascii") + b"\n"
 
 
 def _photo(head: dict[str, Any], pixels: bytes, size: int, views: ExtraViews) -> DecodedPhoto:

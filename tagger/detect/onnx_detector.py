@@ -8,8 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tagger.detect.coco import COCO_NAMES
-from tagger.detect.yolox import cell_count, letterbox, read_boxes
+from tagger.detect.yolox import CLASSES, cell_count, letterbox, read_boxes
 from tagger.errors import ModelError
 from tagger.records import INT8_ENDING, INT8_NAME, Box
 from tagger.system.process import cores
@@ -60,12 +59,12 @@ class OnnxDetector:
         if len(inputs) == len(outputs) == 1 and len(shapes[0]) == 4:
             side = shapes[0][3]
             if isinstance(side, int) and side % 32 == 0 and inputs[0].type == "tensor(float)":
-                wanted = [[1, 3, side, side], [1, cell_count(side), 5 + len(COCO_NAMES)]]
+                wanted = [[1, 3, side, side], [1, cell_count(side), 5 + CLASSES]]
                 if side > 0 and shapes == wanted:
                     self._output = outputs[0].name
                     return side, inputs[0].name
         raise ModelError(
-            f"{path} is no YOLOX network for the {len(COCO_NAMES)} classes of COCO: its inputs and"
+            f"{path} is no YOLOX network for the {CLASSES} classes of COCO: its inputs and"
             f" outputs have the shapes {', '.join(map(str, shapes))}",
             "name one of the official release 0.1.1rc0 as `model.detector`, or `none`",
         )

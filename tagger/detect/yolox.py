@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from tagger.records import Box
 
+CLASSES = 80
+"""Of COCO 2017; the vocabulary has their names."""
 STRIDES = (8, 16, 32)
 """Pixels a side of one cell, by grid."""
 GREY = 114

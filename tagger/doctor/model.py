@@ -24,10 +24,9 @@ from tagger.classify.weights import (
     places,
     ready_file,
 )
-from tagger.config.schema import NO_MODEL
+from tagger.config.schema import NO_MODEL, is_model_path
 from tagger.doctor.report import Installation, Result, failed
 from tagger.errors import WeightsNotFoundError
-from tagger.paths import is_model_path
 from tagger.text.error_texts import all_in_language, in_language
 from tagger.text.messages import gettext
 

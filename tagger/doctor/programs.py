@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tagger.config.photo_programs import PhotoProgram, program
 from tagger.config.schema import WatchRoot, WriteConfig
 from tagger.doctor.report import Installation, Result
-from tagger.paths import RAW_SUFFIXES, is_photo_name
+from tagger.system.paths import is_photo_name, is_raw_name
 from tagger.text.messages import gettext, ngettext
 from tagger.watch.walk import WalkRules
 
@@ -65,7 +65,7 @@ def check_programs(patient: Installation) -> Iterator[Result]:
             continue  # by choice, no program gets the tags
         for path, is_sidecar in _files(root, deadline):
             if not is_sidecar:
-                if not path.lower().endswith(tuple(RAW_SUFFIXES)):
+                if not is_raw_name(path):
                     flat_photo = flat_photo or path
                 continue
             for name in programs_of(path):

@@ -9,8 +9,8 @@ from tagger.doctor.report import Installation, Result, name_of
 from tagger.index.taught_tables import taught_labels
 from tagger.labels.vocabulary import Vocabulary, own_vocabulary
 from tagger.library.teach import LEAST_EXAMPLES
-from tagger.paths import is_photo_name
 from tagger.pipeline.examples import label_path
+from tagger.system.paths import is_photo_name
 from tagger.text.error_texts import in_language
 from tagger.text.messages import gettext, ngettext
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from tagger.paths import RAW_SUFFIXES
+from tagger.system.paths import is_raw_name
 
 SERIES_SECONDS = 60
 SERIES_ALIKE = 0.70
@@ -63,11 +63,6 @@ def _stem(path: str) -> tuple[str, str]:
     folder, name = os.path.split(path)
     stem = os.path.splitext(name)[0]
     return folder, _VERSION.sub("", stem) or stem
-
-
-def is_raw_name(path: str) -> bool:
-    """Whether a file is a camera's RAW file, by its name."""
-    return os.path.splitext(path)[1].lower() in RAW_SUFFIXES
 
 
 def one_shot(one: Shot, other: Shot, *, alike: bool) -> bool:

@@ -19,9 +19,9 @@ from tagger.index.rows import (
     file_stat,
     photo_row,
 )
-from tagger.paths import is_inside
 from tagger.records import FileStat, JournalEntry, Tag, same_network
 from tagger.system.files import is_readable, is_writable
+from tagger.system.paths import is_inside
 from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tagger.taught import Example, TaughtLabel
+    from tagger.records import Example, TaughtLabel
 
 TAUGHT_NAME = "taught.sqlite3"
 """The file in the state directory."""
@@ -129,7 +129,7 @@ def rename_label(old: TaughtLabel, new: TaughtLabel) -> list[Statement]:
 
 def labels(db: sqlite3.Connection) -> tuple[TaughtLabel, ...]:
     """Return all labels, by name."""
-    from tagger.taught import TaughtLabel  # no query needs it: each start would pay for it
+    from tagger.records import TaughtLabel  # no query needs it: each start would pay for it
 
     rows = db.execute("SELECT path, synonyms FROM taught_labels ORDER BY label").fetchall()
     return tuple(TaughtLabel(tuple(json.loads(row[0])), tuple(json.loads(row[1]))) for row in rows)
@@ -140,7 +140,7 @@ def examples(db: sqlite3.Connection, model_id: str = "", label: str | None = Non
 
     In the order in which they were given.
     """
-    from tagger.taught import Example
+    from tagger.records import Example
 
     rows = db.execute(
         "SELECT e.label, e.content_hash, e.path, positive, origin, occasion, features"

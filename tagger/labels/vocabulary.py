@@ -28,7 +28,7 @@ from tagger.labels.translations import (
 from tagger.text.unicode import normalized
 
 if TYPE_CHECKING:
-    from tagger.taught import TaughtLabel
+    from tagger.records import TaughtLabel
 
 _HERE = os.path.dirname(__file__)
 _SHIPPED = os.path.join(_HERE, "imagenet.yaml")

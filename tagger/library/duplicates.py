@@ -5,7 +5,6 @@ Nothing is ever deleted: the others are linked to, or moved, with a way back.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +17,9 @@ from tagger.index.rows import PhotoRow
 from tagger.index.rule_tasks import RuleTasks
 from tagger.index.store import Store
 from tagger.library.rules.transfer import Transfer
-from tagger.paths import RAW_SUFFIXES, is_inside
 from tagger.pipeline.grouping import Grouping
 from tagger.system.files import photo_stat
+from tagger.system.paths import is_inside, is_raw_name
 
 MOVER = "tagger duplicates"
 """As what the moves are written down, where those of rules are."""
@@ -109,8 +108,7 @@ def _group(reader: Reader, number: int, rows: Sequence[PhotoRow]) -> Group:
 def _worth(row: PhotoRow) -> tuple[object, ...]:
     """Return the key that sorts the best first: pixels, format, bytes, the oldest, its path."""
     pixels = (row.facts.width or 0) * (row.facts.height or 0)
-    raw = os.path.splitext(row.path)[1].lower() in RAW_SUFFIXES
-    quality = 5 if raw else _QUALITY.get(row.facts.format, 0)
+    quality = 5 if is_raw_name(row.path) else _QUALITY.get(row.facts.format, 0)
     size = row.stat.size if row.stat else 0
     age = row.facts.taken_at or "~", row.stat.mtime_ns if row.stat else 0
     return -pixels, -quality, -size, age, row.path

@@ -29,7 +29,6 @@ from tagger.metadata.prepare import prepare
 from tagger.metadata.prepared_write import PreparedWrite
 from tagger.metadata.program_knowledge import LOST
 from tagger.metadata.recovery import recover
-from tagger.metadata.user_edits import OVERWRITTEN
 from tagger.metadata.xmp.keywords import keyword_problem
 from tagger.metadata.xmp.packet import clean, key
 from tagger.pipeline.commit import ReadyPhoto, commit_one
@@ -37,7 +36,7 @@ from tagger.pipeline.companions import Companions
 from tagger.pipeline.photo_lock import WAIT_SECONDS, photo_locks
 from tagger.pipeline.tagging import whose
 from tagger.pipeline.write_options import keywords_hash, write_options
-from tagger.records import Candidate, JournalEntry, Keyword, Tag
+from tagger.records import OVERWRITTEN, Candidate, JournalEntry, Keyword, Tag
 from tagger.system.files import hash_file, photo_stat, sidecar_stat
 
 ATTEMPTS = 3

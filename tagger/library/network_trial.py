@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tagger.classify.catalog import Kind, check_model_name, list_models
 from tagger.classify.weights import models_dir
-from tagger.config.schema import NO_MODEL, Config
-from tagger.decode.pool import decode_pool
-from tagger.errors import ModelError, PhotoError
+from tagger.config.schema import NO_MODEL, Config, is_model_path
+from tagger.errors import ModelError
 from tagger.labels.evidence import Evidence
-from tagger.labels.vocabulary import own_vocabulary
-from tagger.paths import is_model_path
+from tagger.pipeline.decoding import decode_pool, decoded_by_each
 from tagger.pipeline.inference import look
 from tagger.pipeline.networks import Networks, open_networks
 from tagger.system.files import replace_atomically
 from tagger.text.parsing import parse_json
 
 if TYPE_CHECKING:
-    from tagger.decode.pool import DecodePool
     from tagger.labels.chooser import Chooser
     from tagger.records import DecodedPhoto
-
-log = logging.getLogger(__name__)
 
 TRIAL_NAME = "network-trial.json"
 """The file in the state directory that keeps the last comparison."""
@@ -165,8 +159,7 @@ def try_network(
     plain = replace(config, model=replace(config.model, precision="fp32", download=False))
     configs = plain, with_network(plain, kind, name)
     networks = open_networks(configs[0]), open_tried(configs[1], kind, name)
-    known = own_vocabulary(config.state_dir)
-    choosers = [one.chooser(own, known) for own, one in zip(configs, networks, strict=True)]
+    choosers = [one.chooser(own) for own, one in zip(configs, networks, strict=True)]
     photos: list[TriedPhoto] = []
     wall: list[list[float]] = [[], []]
     cpu: list[list[float]] = [[], []]
@@ -176,7 +169,7 @@ def try_network(
             stack.enter_context(decode_pool(own, one.subjects.spec, workers=1, views=one.views))
             for own, one in zip(configs, networks, strict=True)
         ]
-        for number, (path, pair) in enumerate(_decoded(pools, paths)):
+        for number, (path, pair) in enumerate(decoded_by_each(pools, paths)):
             done(number + 1)
             if pair is None:
                 failed += 1
@@ -200,19 +193,6 @@ def try_network(
         failed,
         time.time(),
     )
-
-
-def _decoded(
-    pools: Sequence[DecodePool], paths: Sequence[str]
-) -> Iterator[tuple[str, list[DecodedPhoto] | None]]:
-    """Yield each path and its photo as each pool decodes it; None if it cannot be opened."""
-    for path in paths:
-        futures = [pool.submit(path, whole=True) for pool in pools]
-        try:
-            yield path, [future.result() for future in futures]
-        except PhotoError as error:
-            log.debug("passed over: %s", error)
-            yield path, None
 
 
 def _labels(networks: Networks, chooser: Chooser, photo: DecodedPhoto) -> tuple[str, ...]:

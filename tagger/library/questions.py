@@ -17,9 +17,9 @@ from tagger.labels.personal.belief import Belief
 from tagger.labels.personal.learner import Lesson
 from tagger.labels.personal.questions import next_question
 from tagger.library.teach import Teacher, present_network
-from tagger.paths import is_inside
 from tagger.pipeline.lessons import lesson, walk
-from tagger.taught import TaughtLabel
+from tagger.records import TaughtLabel
+from tagger.system.paths import is_inside
 
 POOL = 2000
 """The best photos of the library, of which one is asked about after the other."""

@@ -5,7 +5,7 @@ Imported by every query command: nothing heavy at the top.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +83,12 @@ def top_json(blob: bytes, count: int, names: Mapping[int, str]) -> list[dict[str
     ]
 
 
-def boxes_json(evidence: bytes) -> list[dict[str, Any]] | None:
+def boxes_json(evidence: bytes, things: Sequence[str]) -> list[dict[str, Any]] | None:
     """Return the boxes in stored evidence that the detector is sure of, as the documented JSON.
 
-    None when no detector has looked, or the evidence is of another version.
+    ``things`` are the names of what it knows, as ``Vocabulary.things``. None when no detector has
+    looked, or the evidence is of another version.
     """
-    from tagger.detect.coco import COCO_NAMES
     from tagger.labels.evidence import SURE_SCORE, Evidence
 
     try:
@@ -100,7 +100,7 @@ def boxes_json(evidence: bytes) -> list[dict[str, Any]] | None:
     seen = zip(boxes.classes.tolist(), boxes.scores.tolist(), boxes.rects.tolist(), strict=True)
     return [
         {
-            "label": COCO_NAMES[index] if index < len(COCO_NAMES) else f"class {index}",
+            "label": things[index] if index < len(things) else f"class {index}",
             "score": round(score, 3),
             "box": [round(share, 4) for share in rect],
         }
@@ -121,7 +121,9 @@ def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) ->
     return {
         "top": top_json(stored.top, top_k, class_names(known)) if stored else [],
         "model": stored.model_id if stored else None,
-        "boxes": boxes_json(stored.evidence) if stored and stored.detector_id else None,
+        "boxes": (
+            boxes_json(stored.evidence, known.things) if stored and stored.detector_id else None
+        ),
         "people": stored.people if stored else None,
         "status": row.status,
         "tagged_at": moment(row.tagged_at),

@@ -20,7 +20,7 @@ from tagger.index import taught_tables as tables
 from tagger.index.store import Store
 from tagger.index.taught_store import ask, record
 from tagger.labels.yaml_reader import name_problem
-from tagger.taught import Example, Origin, TaughtLabel
+from tagger.records import Example, Origin, TaughtLabel
 from tagger.text.messages import noop
 from tagger.text.parsing import parse_json
 

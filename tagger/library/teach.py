@@ -16,7 +16,7 @@ from tagger.index.taught_store import ask, record
 from tagger.labels.yaml_reader import name_problem
 from tagger.library.taught_words import known_words
 from tagger.pipeline.examples import Look, known_example, label_path, new_example
-from tagger.taught import Example, Origin, TaughtLabel
+from tagger.records import Example, Origin, TaughtLabel
 
 if TYPE_CHECKING:
     from tagger.labels.personal.model import LabelFit

@@ -8,10 +8,10 @@ from tagger.errors import MetadataError
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.original import MAX_SIDECAR, read_original
 from tagger.metadata.safe_write.replace import stage
-from tagger.paths import sidecar_paths
 from tagger.records import JournalEntry
 from tagger.system.files import is_absent
 from tagger.system.open_beneath import Beneath
+from tagger.system.paths import sidecar_paths
 
 
 def remove_sidecars(

@@ -35,9 +35,7 @@ from tagger.metadata.targets import (
     Target,
     XmpSidecar,
     exiftool_format,
-    is_raw_name,
 )
-from tagger.metadata.user_edits import OVERWRITTEN, PUT_BACK
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.keywords import (
     KeywordPath,
@@ -46,10 +44,18 @@ from tagger.metadata.xmp.keywords import (
     user_paths,
     user_words,
 )
-from tagger.paths import sidecar_paths
-from tagger.records import ANOTHER_TAGGER, Candidate, FileStat, JournalEntry, Keyword
+from tagger.records import (
+    ANOTHER_TAGGER,
+    OVERWRITTEN,
+    PUT_BACK,
+    Candidate,
+    FileStat,
+    JournalEntry,
+    Keyword,
+)
 from tagger.system.files import leads_out
 from tagger.system.open_beneath import Beneath
+from tagger.system.paths import is_raw_name, sidecar_paths
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from tagger.errors import PhotoChangedError
 from tagger.metadata.safe_write.replace import Staged
 from tagger.metadata.xmp.keywords import KeywordPath
-from tagger.paths import sidecar_paths
 from tagger.records import FileStat, JournalEntry, WriteReceipt
 from tagger.system.files import photo_stat
+from tagger.system.paths import sidecar_paths
 
 
 @dataclass(slots=True)

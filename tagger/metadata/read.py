@@ -20,8 +20,8 @@ from tagger.metadata.sidecar_path import sidecars_of
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.keywords import KeywordPath, merged, user_paths, with_parents
 from tagger.metadata.xmp.packet import remembering
-from tagger.paths import sidecar_paths
 from tagger.system.open_beneath import Beneath
+from tagger.system.paths import sidecar_paths
 
 
 @remembering()

@@ -13,8 +13,8 @@ from tagger.metadata.safe_write.original import MAX_SIDECAR, read_original
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp.packet import Packet
 from tagger.metadata.xmp.properties import SIDECAR_FOR
-from tagger.paths import PHOTO_SUFFIXES, RAW_SUFFIXES, sidecar_paths, spellings
 from tagger.system.open_beneath import Beneath
+from tagger.system.paths import PHOTO_SUFFIXES, RAW_SUFFIXES, sidecar_paths, spellings
 
 _CAMERA_RAW = "http://ns.adobe.com/camera-raw-settings/1.0/"
 _MAX_HEAD = 400

@@ -7,7 +7,6 @@ business of :mod:`~tagger.metadata.xmp`, when it is written that of
 
 from __future__ import annotations
 
-import os
 from typing import Protocol
 
 from tagger.errors import RefusedError
@@ -15,7 +14,7 @@ from tagger.metadata.containers import base, exif, exiftool, splice
 from tagger.metadata.containers.heif_reader import has_base_offset
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.content import Content, Spliced, joined
-from tagger.paths import RAW_SUFFIXES
+from tagger.system.paths import is_raw_name
 
 _HEIF_BRANDS = frozenset(
     {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -165,11 +164,6 @@ class ByExiftool:
 
     def exif_names(self, data: Content | None, names: tuple[str, ...]) -> tuple[str, ...]:
         return ()
-
-
-def is_raw_name(path: str) -> bool:
-    """Whether a photo is called like a camera RAW file: it is never written to."""
-    return os.path.splitext(path)[1].lower() in RAW_SUFFIXES
 
 
 def embedding_place(

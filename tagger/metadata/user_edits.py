@@ -42,14 +42,8 @@ from tagger.metadata.xmp import properties
 from tagger.metadata.xmp.keywords import PATHS, YOURS, is_internal
 from tagger.metadata.xmp.packet import Packet, key
 from tagger.metadata.xmp.properties import steps_of
-from tagger.records import JournalEntry
+from tagger.records import OVERWRITTEN, JournalEntry
 
-OVERWRITTEN = (
-    "another program wrote the file anew, without our tags: they are in the index only, until"
-    " `tagger restore` lets them be written again"
-)
-"""The ``reason`` in the journal of a file that is left to the other program."""
-PUT_BACK = "written again after the file was put back as it was before"
 WAITS = "an empty file may be half written: it is looked at again soon"
 YOUNG_SECONDS = 60.0
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from tagger.config.schema import Config
 from tagger.index.store import Store
 from tagger.pipeline.blocked_roots import BlockedRoots
-from tagger.records import Candidate, Outcome
+from tagger.pipeline.outcome import Outcome
+from tagger.records import Candidate
 
 
 class RootHealth:

@@ -15,10 +15,9 @@ from tagger.index import taught_tables as tables
 from tagger.index.store import Store
 from tagger.index.taught_store import ask, record
 from tagger.labels.personal.occasion import occasion_of
-from tagger.paths import is_photo_name
-from tagger.records import PhotoFacts
+from tagger.records import Example, Origin, PhotoFacts, TaughtLabel
 from tagger.system.files import hash_file, photo_stat
-from tagger.taught import Example, Origin, TaughtLabel
+from tagger.system.paths import is_photo_name
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from tagger.errors import PhotoError, TaggerError
 from tagger.index.connection import concerns_index
 from tagger.index.store import Store
 from tagger.pipeline.context import Context
-from tagger.records import Candidate, Failed, Failure, Outcome, Skipped
+from tagger.pipeline.outcome import Failed, Outcome, Skipped
+from tagger.records import Candidate, Failure
 from tagger.system.files import no_descriptors
 
 log = logging.getLogger(__name__)

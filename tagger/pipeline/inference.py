@@ -22,8 +22,9 @@ from tagger.pipeline.failures import refused, unforeseen
 from tagger.pipeline.job import COMPLETED, Job, Recognised
 from tagger.pipeline.look import look_further, stored_subjects
 from tagger.pipeline.networks import Networks
+from tagger.pipeline.outcome import Outcome, Skipped
 from tagger.pipeline.recognition import Former, Recognition, Seen
-from tagger.records import DecodedPhoto, Outcome, Skipped
+from tagger.records import DecodedPhoto
 
 if TYPE_CHECKING:
     from tagger.classify.engine import Engine

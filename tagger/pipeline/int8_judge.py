@@ -29,7 +29,6 @@ from tagger.records import DecodedPhoto
 if TYPE_CHECKING:
     from tagger.config.schema import Config
     from tagger.labels.chooser import Chooser
-    from tagger.labels.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -254,9 +253,7 @@ def fp32_opener(loaders: Mapping[str, Any]) -> Callable[[str], Any]:
     return opened
 
 
-def made_judge(
-    config: Config, vocabulary: Vocabulary
-) -> tuple[Int8Judge | None, dict[str, Int8State]]:
+def made_judge(config: Config) -> tuple[Int8Judge | None, dict[str, Int8State]]:
     """Make the int8 versions of all networks that are on this machine; judge those anew.
 
     Return the judge, None when there is none to judge, and how those are that are not used.
@@ -287,5 +284,5 @@ def made_judge(
     trials = open_trials(loaders)
     if networks is None or not trials:
         return None, states
-    chooser = networks.chooser(config, vocabulary)
+    chooser = networks.chooser(config)
     return Int8Judge(networks, trials, chooser, fp32_opener(loaders)), states

@@ -14,14 +14,15 @@ from dataclasses import replace
 from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError
 from tagger.index.rows import PhotoRow
 from tagger.metadata.recovery import recover
-from tagger.paths import sidecar_paths
 from tagger.pipeline.context import Context
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.pipeline.job import COMPLETED, Job
+from tagger.pipeline.outcome import Outcome, Skipped, Unchanged
 from tagger.pipeline.photo_lock import WAIT_SECONDS
 from tagger.pipeline.same_content import LARGEST, SameContentFinder
-from tagger.records import Candidate, FileStat, JournalEntry, Outcome, Skipped, Unchanged
+from tagger.records import Candidate, FileStat, JournalEntry
 from tagger.system.files import hash_file, photo_stat, sidecar_stat
+from tagger.system.paths import sidecar_paths
 
 MOST = 32
 """Photos that are begun at a time; a decoded one takes a megabyte."""

@@ -28,7 +28,7 @@ from tagger.labels.personal.stored_features import rows_of
 from tagger.labels.personal.whitening import Whitening
 from tagger.pipeline.library_features import features, moments, sample, update_moments
 from tagger.pipeline.taught_tags import TaughtTags
-from tagger.taught import Example, TaughtLabel
+from tagger.records import Example, TaughtLabel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING
 
-from tagger.config.schema import DecodeConfig
 from tagger.errors import TaggerError
 from tagger.index.rows import StoredPrediction
 from tagger.pipeline.inference import is_unsure, look
@@ -218,27 +217,6 @@ class LocalRecognition:
                 self._decode(asked)
             else:
                 asked.answer(seen)
-
-
-def open_recognition(
-    networks: Networks, decode: DecodeConfig, *, crops: int, workers: int
-) -> LocalRecognition:
-    """Return the recognition by ``networks``, with a pool of ``workers`` processes of its own.
-
-    ``crops`` is as ``labels.crops`` of the config.
-    """
-    from tagger.decode.pool import DecodePool
-
-    pool = DecodePool(
-        networks.subjects.spec,
-        workers=workers,
-        max_pixels=decode.max_megapixels * 1_000_000,
-        timeout=decode.timeout_seconds,
-        memory_mb=decode.memory_mb,
-        more=crops > 1,
-        views=networks.views,
-    )
-    return LocalRecognition(networks, pool)
 
 
 class _Asked:

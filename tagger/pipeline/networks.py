@@ -29,10 +29,10 @@ from tagger.classify.loader import (
     use_int8,
 )
 from tagger.classify.weights import find_weights, models_dir
-from tagger.config.schema import NO_MODEL, Config
+from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import ModelError
 from tagger.labels.chooser import make_chooser
-from tagger.paths import is_model_path
+from tagger.labels.vocabulary import own_vocabulary
 from tagger.records import ExtraViews, same_network
 
 if TYPE_CHECKING:
@@ -75,10 +75,11 @@ class Networks:
         return ExtraViews(crop, self.detector.side if self.detector else 0, thumbnail=True)
 
     def chooser(
-        self, config: Config, vocabulary: Vocabulary, store: Store | None = None
+        self, config: Config, vocabulary: Vocabulary | None = None, store: Store | None = None
     ) -> Chooser:
         """Return what chooses tags from the evidence of these networks.
 
+        ``vocabulary`` is that of the state directory, unless it is given.
         It is the same before a network of scenes has come: tags are not chosen anew for that.
         ``store`` remembers what that of the user's own means while its description is away.
         """
@@ -91,7 +92,8 @@ class Networks:
             kept = store is None or scenes is None or scenes == store.meta_texts(SCENES_KEY)
             if store is not None and not kept:
                 store.set_meta(SCENES_KEY, json.dumps(scenes))
-        return make_chooser(self.subjects.categories, config, vocabulary, scenes)
+        known = vocabulary or own_vocabulary(config.state_dir)
+        return make_chooser(self.subjects.categories, config, known, scenes)
 
     def lacking(self, stored: StoredPrediction) -> Networks:
         """Return the networks without those that have looked at a photo already."""

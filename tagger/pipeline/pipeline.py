@@ -20,11 +20,12 @@ from tagger.pipeline.inference import InferenceStage
 from tagger.pipeline.intake import Intake
 from tagger.pipeline.job import Job
 from tagger.pipeline.local_recognition import LocalRecognition, Sample
+from tagger.pipeline.outcome import Outcome
 from tagger.pipeline.recognition import Recognition
 from tagger.pipeline.tagging import Tagging
 from tagger.pipeline.teaching import Teaching
 from tagger.pipeline.writer import WriterStage
-from tagger.records import Candidate, DecodedPhoto, Outcome
+from tagger.records import Candidate, DecodedPhoto
 
 if TYPE_CHECKING:
     from tagger.decode.pool import DecodePool

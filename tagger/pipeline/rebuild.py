@@ -12,8 +12,8 @@ from tagger.config.schema import WatchRoot
 from tagger.index.connection import concerns_index
 from tagger.index.store import Store
 from tagger.metadata.read import read_tags
-from tagger.paths import is_inside
 from tagger.records import Tag
+from tagger.system.paths import is_inside
 from tagger.watch.walk import WalkReport, WalkRules, walk
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from tagger.errors import PhotoError
 from tagger.index.rows import PhotoRow
 from tagger.metadata.recovery import recover
-from tagger.paths import moved_file
 from tagger.pipeline.context import Context
 from tagger.pipeline.job import Job
 from tagger.pipeline.photo_lock import photo_locks
@@ -17,6 +16,7 @@ from tagger.records import JournalEntry
 from tagger.system.files import former_path, hash_file, is_absent, photo_stat, sidecar_stat
 from tagger.system.logs import Once
 from tagger.system.open_beneath import move
+from tagger.system.paths import moved_file
 from tagger.watch.root_owner import writers_of
 
 log = logging.getLogger(__name__)

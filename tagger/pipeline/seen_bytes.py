@@ -6,16 +6,13 @@ It comes from processes that have looked at strangers' files, so it is read stri
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
-from tagger.decode.protocol import error_head, read_error, read_facts
-from tagger.errors import PhotoError
+from tagger.decode.protocol import error_head, head_line, read_answer, read_facts
 from tagger.index.rows import StoredPrediction
 from tagger.labels.evidence import Evidence
 from tagger.pipeline.recognition import Seen
-from tagger.text.parsing import parse_json
 
 MOST_ID, MOST_BLOB = 200, 1 << 20
 """Characters of a model id; bytes of one part of what was seen."""
@@ -25,10 +22,8 @@ _REQUIRED = _BLOBS[:4]
 
 def pack_answer(answer: Seen | BaseException) -> bytes:
     """Return what is said of one photo."""
-    if isinstance(answer, PhotoError):
-        return _head(error_head(answer))
     if isinstance(answer, BaseException):
-        return _head({"failure": f"{type(answer).__name__}: {answer}"[:500]})
+        return head_line(error_head(answer))
     stored = answer.prediction
     blobs = [getattr(stored, name) for name in _BLOBS]
     head = {
@@ -38,7 +33,7 @@ def pack_answer(answer: Seen | BaseException) -> bytes:
         "ms": round(answer.classify_ms, 3),
         "lengths": [None if blob is None else len(blob) for blob in blobs],
     }
-    return b"".join([_head(head), *(blob for blob in blobs if blob is not None)])
+    return b"".join([head_line(head), *(blob for blob in blobs if blob is not None)])
 
 
 def unpack_answer(data: bytes) -> Seen:
@@ -46,18 +41,7 @@ def unpack_answer(data: bytes) -> Seen:
 
     Raise RuntimeError for a failure that nobody foresaw there, ValueError for what is no answer.
     """
-    line, _, rest = data.partition(b"\n")
-    try:
-        head = parse_json(line)
-        if "error" in head:
-            error = read_error(head)
-        elif "failure" in head:
-            raise RuntimeError(f"on a worker: {str(head['failure'])[:1000]}")
-        else:
-            return _seen(head, rest)
-    except (TypeError, KeyError, AttributeError) as problem:
-        raise ValueError(f"unknown answer: {problem!r}") from problem
-    raise error
+    return read_answer(data, _seen, lambda text: RuntimeError(f"on a worker: {text[:1000]}"))
 
 
 def _seen(head: dict[str, Any], rest: bytes) -> Seen:
@@ -93,7 +77,3 @@ def _seen(head: dict[str, Any], rest: bytes) -> Seen:
         **blobs,  # type: ignore[arg-type]  # the required ones are bytes
     )
     return Seen(read_facts(head["facts"]), prediction, float(head["ms"]))
-
-
-def _head(values: dict[str, Any]) -> bytes:
-    return json.dumps(values).encode("ascii") + b"\n"

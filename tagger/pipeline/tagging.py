@@ -22,7 +22,6 @@ from tagger.metadata.prepared_write import PreparedWrite
 from tagger.metadata.read import read_keywords, read_tags, read_taken_at
 from tagger.metadata.safe_write.folder_capabilities import REFUSED
 from tagger.metadata.tag_owner import TagOwner, still_held
-from tagger.metadata.user_edits import OVERWRITTEN
 from tagger.metadata.xmp.packet import clean
 from tagger.pipeline.commit import ReadyPhoto
 from tagger.pipeline.companions import Companions
@@ -31,7 +30,7 @@ from tagger.pipeline.job import Job, Recognised
 from tagger.pipeline.same_content import knows_content
 from tagger.pipeline.taught_tags import TaughtTags
 from tagger.pipeline.write_options import digest_of, keywords_hash, write_options
-from tagger.records import Candidate, Keyword, Tag
+from tagger.records import OVERWRITTEN, Candidate, Keyword, Tag
 from tagger.system.files import is_absent, is_writable, no_descriptors
 from tagger.system.logs import Once
 

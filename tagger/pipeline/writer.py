@@ -13,10 +13,10 @@ from tagger.pipeline.commit import commit
 from tagger.pipeline.context import Context
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.pipeline.job import Job, Recognised
+from tagger.pipeline.outcome import Outcome, Skipped, Tagged
 from tagger.pipeline.photo_lock import PhotoLocks, photo_locks
 from tagger.pipeline.serial_executor import SerialExecutor
 from tagger.pipeline.tagging import TaggedJob, Tagging, WaitsError
-from tagger.records import Outcome, Skipped, Tagged
 
 log = logging.getLogger(__name__)
 

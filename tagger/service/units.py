@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tagger
-from tagger.config.schema import Config
+from tagger.config.schema import Config, is_model_path
 from tagger.errors import ModelError, TaggerError
-from tagger.paths import is_inside, is_model_path
+from tagger.system.paths import is_inside
 
 STATE = "/var/lib/tagger"
 """Where the system's service keeps its index, unless the config says otherwise."""

@@ -17,10 +17,10 @@ from tagger.errors import (
     PhotoUnreadableError,
     PhotoVanishedError,
 )
-from tagger.paths import OWN_PREFIX, sidecar_paths
 from tagger.records import FileStat
 from tagger.system.open_beneath import LEADS_AWAY, open_regular
 from tagger.system.path_spelling import is_spelled_so
+from tagger.system.paths import OWN_PREFIX, sidecar_paths
 
 CANARY_PREFIX = OWN_PREFIX + "canary-"
 """How the names of empty files begin that are made to be heard of, or to ask a folder what it

@@ -12,8 +12,8 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 
-from tagger.paths import is_inside
 from tagger.system.path_spelling import spelled
+from tagger.system.paths import is_inside
 
 ANSWER_SECONDS = 2.0
 """For so long disks are asked where links lead; one that is away may not answer at all."""

@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from tagger.paths import is_inside
+from tagger.system.paths import is_inside
 
 MOUNTINFO = "/proc/self/mountinfo"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from tagger.paths import is_inside
 from tagger.records import Candidate
+from tagger.system.paths import is_inside
 from tagger.watch.context import RootContext
 from tagger.watch.deletions import DeletionGuard
 

@@ -31,8 +31,8 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from tagger.config.schema import WatchRoot
-from tagger.paths import OWN_PREFIX, is_inside, is_photo_name, is_sidecar_name
 from tagger.system.files import CANARY_PREFIX
+from tagger.system.paths import OWN_PREFIX, is_inside, is_photo_name, is_sidecar_name
 
 _OVERFLOW_LOGGERS = ("watchdog.observers.inotify_c", "watchdog.observers.inotify")
 # Modified events come by the thousand while a file grows; its closing says the same.

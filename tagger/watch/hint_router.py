@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterable
 from itertools import chain
 
-from tagger.paths import is_inside, is_photo_name, is_sidecar_name, photos_of_sidecar
 from tagger.system.files import is_absent
 from tagger.system.path_spelling import ignores_case, spelled
+from tagger.system.paths import is_inside, is_photo_name, is_sidecar_name, photos_of_sidecar
 from tagger.watch.context import RootContext
 from tagger.watch.deletions import PendingDeletions
 from tagger.watch.events import Hint, HintQueue, Kind

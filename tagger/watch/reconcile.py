@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 
-from tagger.paths import is_inside
 from tagger.system.files import is_absent
+from tagger.system.paths import is_inside
 from tagger.watch.context import RootContext
 from tagger.watch.deletions import DeletionGuard, away
 from tagger.watch.file_checker import FileChecker

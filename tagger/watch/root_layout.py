@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tagger.config.schema import WatchRoot
-from tagger.paths import is_inside
+from tagger.system.paths import is_inside
 
 log = logging.getLogger(__name__)
 

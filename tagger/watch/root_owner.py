@@ -25,9 +25,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tagger.paths import is_inside
 from tagger.system.files import replace_atomically
 from tagger.system.open_beneath import Folder, open_regular
+from tagger.system.paths import is_inside
 from tagger.text.parsing import parse_json
 from tagger.watch.root_identity import MARKER, MARKER_TEXT
 

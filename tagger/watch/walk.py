@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tagger.config.schema import WatchRoot
-from tagger.paths import (
+from tagger.system.files import stats_of
+from tagger.system.path_spelling import same_letters
+from tagger.system.paths import (
     is_inside,
     is_photo_name,
     is_sidecar_name,
     sidecar_names,
     spellings,
 )
-from tagger.system.files import stats_of
-from tagger.system.path_spelling import same_letters
 
 IGNORED_FOLDERS = frozenset(
     {

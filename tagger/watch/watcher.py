@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tagger.config.schema import WatchRoot
-from tagger.paths import is_inside
+from tagger.system.paths import is_inside
 from tagger.watch.context import WatchSettings
 from tagger.watch.interfaces import CandidateSink, KnownPhotos, RootStatus
 from tagger.watch.root_identity import RootMemory

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import IO
 
 from tagger.config.schema import Config, WatchRoot
-from tagger.paths import OWN_PREFIX, PHOTO_SUFFIXES, sidecar_paths
 from tagger.system.files import is_writable
+from tagger.system.paths import OWN_PREFIX, PHOTO_SUFFIXES, sidecar_paths
 from tagger.web.errors import WebError
 from tagger.web.services import TagCommands
 from tagger.web.uploads import copy_limited, not_a_picture, sniff

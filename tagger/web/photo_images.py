@@ -13,11 +13,11 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, BinaryIO
 
 from tagger.config.schema import Config, WatchRoot
-from tagger.decode.pool import decode_pool
 from tagger.errors import PhotoError
 from tagger.index.rows import PhotoRow
-from tagger.paths import RAW_SUFFIXES
+from tagger.pipeline.decoding import decode_pool
 from tagger.records import CropSpec, FileStat
+from tagger.system.paths import is_raw_name
 from tagger.web.errors import WebError
 from tagger.web.services import Picture, Size
 from tagger.web.thumbnail_cache import ThumbnailCache
@@ -134,8 +134,7 @@ class PhotoImages:
                 "too many pictures are being made", "try again", status=503, retry_after=5
             )
         try:
-            suffix = os.path.splitext(path)[1].lower()
-            suffix = suffix if suffix in RAW_SUFFIXES else ""
+            suffix = os.path.splitext(path)[1].lower() if is_raw_name(path) else ""
             with self._spool.file(photo, suffix=suffix, limit=MAX_BYTES) as copy:
                 try:
                     square = size == "thumbnail"

@@ -15,7 +15,8 @@ from tagger.index.store import Store
 from tagger.labels.vocabulary import Vocabulary
 from tagger.library.daemon_status import DaemonStatus
 from tagger.library.taught_words import with_taught
-from tagger.records import Outcome, PhotoFacts, Tag
+from tagger.pipeline.outcome import Outcome
+from tagger.records import PhotoFacts, Tag
 
 if TYPE_CHECKING:
     from tagger.web.auth.gate import Gate

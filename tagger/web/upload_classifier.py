@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from tagger.config.schema import Config
-from tagger.decode.pool import decode_pool
 from tagger.errors import (
     DecoderCrashedError,
     ImageTooLargeError,
@@ -24,6 +23,7 @@ from tagger.errors import (
 from tagger.index.rows import unpack_top
 from tagger.labels.vocabulary import Vocabulary
 from tagger.library.serialize import boxes_json
+from tagger.pipeline.decoding import decode_pool
 from tagger.pipeline.networks import Networks
 from tagger.web.errors import WebError
 from tagger.web.services import Guess
@@ -231,6 +231,7 @@ class UploadClassifier:
         for index, probability in unpack_top(stored.top):
             # Several classes may go by one everyday name.
             sums[labels[index]] = sums.get(labels[index], 0.0) + probability
+        things = self._vocabulary.things
         ended = time.perf_counter()
         return Guess(
             classes=tuple(sorted(sums.items(), key=lambda item: -item[1])),
@@ -244,7 +245,7 @@ class UploadClassifier:
                 "classify": (ended - classifying) * 1000,
                 "total": (ended - started) * 1000,
             },
-            boxes=boxes_json(stored.evidence) if stored.detector_id else None,
+            boxes=boxes_json(stored.evidence, things) if stored.detector_id else None,
         )
 
     def _ready(self) -> _Loaded:

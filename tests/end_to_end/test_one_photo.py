@@ -12,7 +12,8 @@ from tagger.config.loader import load_config
 from tagger.index.store import Store
 from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.pipeline.context import Context, RootHealth
-from tagger.records import Candidate, Failed, FileStat, Tagged
+from tagger.pipeline.outcome import Failed, Tagged
+from tagger.records import Candidate, FileStat
 
 
 @pytest.fixture
@@ -108,9 +109,9 @@ class Odd(Store):
 def pipeline(two, scenes):
     """The pipeline on an index that can be odd, and the candidates of three photos."""
     from tagger.classify.loader import EngineLoader
-    from tagger.decode.pool import decode_pool
     from tagger.labels.chooser import make_chooser
     from tagger.labels.vocabulary import own_vocabulary
+    from tagger.pipeline.decoding import decode_pool
     from tagger.pipeline.networks import Networks
     from tagger.pipeline.pipeline import Pipeline
 

@@ -17,7 +17,8 @@ from tagger.index.store import Store
 from tagger.pipeline.blocked_roots import LOOK_SECONDS, SINGLE_SECONDS, BlockedRoots
 from tagger.pipeline.context import Context, RootHealth
 from tagger.pipeline.failures import refused, unforeseen
-from tagger.records import Candidate, FileStat, Skipped
+from tagger.pipeline.outcome import Skipped
+from tagger.records import Candidate, FileStat
 from tests.support.disks import Disk
 
 

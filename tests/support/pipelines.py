@@ -9,13 +9,14 @@ from typing import Any
 
 from tagger.classify.loader import EngineLoader
 from tagger.config.loader import load_config
-from tagger.decode.pool import decode_pool
 from tagger.index.store import Store
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.pipeline.context import Context
+from tagger.pipeline.decoding import decode_pool
 from tagger.pipeline.networks import Networks
+from tagger.pipeline.outcome import Outcome
 from tagger.pipeline.pipeline import Pipeline
-from tagger.records import Candidate, FileStat, Outcome
+from tagger.records import Candidate, FileStat
 from tagger.system.files import sidecar_stat
 from tests.conftest import Home
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from tagger.index.rows import SavedPhoto, StoredPrediction
 from tagger.labels.evidence import Evidence
-from tagger.records import FileStat, PhotoFacts
-from tagger.taught import Example
+from tagger.records import Example, FileStat, PhotoFacts
 
 SIZE = 512
 EVIDENCE = Evidence.of(np.full(1000, 0.001)).to_bytes()

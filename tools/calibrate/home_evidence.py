@@ -26,10 +26,10 @@ from tagger.decode.opening import decode
 from tagger.detect.onnx_detector import OnnxDetector
 from tagger.errors import PhotoError
 from tagger.labels.evidence import Evidence, Ranking
-from tagger.paths import is_photo_name
 from tagger.pipeline.inference import predict
 from tagger.pipeline.look import too_small
 from tagger.records import CropSpec, ExtraViews
+from tagger.system.paths import is_photo_name
 from tools.calibrate.home_photos import CACHE, MODEL, SETS
 from tools.calibrate.photos import SHARED, load
 

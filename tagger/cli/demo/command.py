@@ -20,7 +20,7 @@ from tagger.classify.torch_installed import torch_installed
 from tagger.classify.weights import find_weights
 from tagger.cli.common import ask_path, config_or_default, read_config
 from tagger.cli.daemon_process import start_daemon, stop_daemon, tagger_command
-from tagger.config.schema import NO_MODEL, Config, ModelConfig
+from tagger.config.schema import NO_MODEL, Config, ModelConfig, is_model_path
 from tagger.errors import (
     DownloadError,
     PhotoVanishedError,
@@ -30,7 +30,6 @@ from tagger.errors import (
 )
 from tagger.index.reader import open_reader
 from tagger.library.daemon_status import read_status
-from tagger.paths import is_model_path
 from tagger.records import Tag
 from tagger.text.error_texts import in_language
 from tagger.text.messages import gettext, number

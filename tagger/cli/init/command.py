@@ -24,7 +24,7 @@ from tagger.config.photo_programs import (
     program,
 )
 from tagger.errors import ConfigError
-from tagger.paths import is_inside
+from tagger.system.paths import is_inside
 from tagger.text.messages import gettext
 
 _NAMES = [one.name for one in PROGRAMS]

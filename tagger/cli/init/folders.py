@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tagger.paths import is_inside, is_photo_name
+from tagger.system.paths import is_inside, is_photo_name
 
 SECONDS = 5.0
 """So long is looked; what was counted until then is said."""

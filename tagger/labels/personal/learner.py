@@ -21,7 +21,7 @@ from tagger.labels.personal.ridge import Ridge
 from tagger.labels.personal.stored_features import rows_of
 from tagger.labels.personal.thresholds import Thresholds, thresholds
 from tagger.labels.personal.whitening import SHRINKAGES, Whitening
-from tagger.taught import Example, TaughtLabel
+from tagger.records import Example, TaughtLabel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

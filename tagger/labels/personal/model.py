@@ -15,7 +15,7 @@ import numpy as np
 from tagger.labels.personal.stored_features import rooted, rows_of
 from tagger.labels.personal.thresholds import Thresholds
 from tagger.labels.personal.whitening import Whitening
-from tagger.taught import TaughtLabel
+from tagger.records import TaughtLabel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

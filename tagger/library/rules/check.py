@@ -20,7 +20,7 @@ from tagger.library.rules import webhook
 from tagger.library.rules.matching import rule_query, unknown_words
 from tagger.library.rules.program import PATH
 from tagger.library.taught_words import known_words
-from tagger.paths import is_inside
+from tagger.system.paths import is_inside
 
 May = Callable[[str], bool | None]
 """Whether the daemon's user may write to a folder; None: that cannot be told."""

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tagger.config.rule import ACTIONS, Rule
 from tagger.config.schema import Config
+from tagger.errors import PhotoError
 from tagger.index.reader import Reader, open_reader
 from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
+from tagger.labels.evidence import Evidence
 from tagger.labels.vocabulary import Vocabulary
 from tagger.library.rules import webhook
 from tagger.library.rules.matching import rules_met
 from tagger.library.rules.program import arguments
-from tagger.paths import is_inside
+from tagger.metadata.read import read_keywords
+from tagger.pipeline.decoding import decode_pool
+from tagger.pipeline.inference import classify_photo
+from tagger.pipeline.networks import open_networks
+from tagger.records import Tag
 from tagger.system.file_transfer import numbered_names
+from tagger.system.files import photo_stat, sidecar_stat
+from tagger.system.paths import is_inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,39 @@ class Would:
 
     rule: str
     actions: Mapping[str, str]
+
+
+def would_save(config: Config, paths: Sequence[str]) -> Iterator[SavedPhoto | PhotoError]:
+    """Yield what the index would have of each photo, or why it has nothing. Raise ModelError."""
+    if not paths:
+        return
+    networks = open_networks(config)
+    chooser = networks.chooser(config)
+    with decode_pool(config, networks.subjects.spec, workers=1, views=networks.views) as pool:
+        for path in paths:
+            watched = config.root_of(path)
+            root = watched.path if watched is not None else os.path.dirname(path)
+            try:
+                decoded = pool.submit(os.path.realpath(path)).result()
+                stored = classify_photo(networks, pool, path, decoded)
+                own = read_keywords(path, root)
+                stat, beside = photo_stat(path), sidecar_stat(path)
+            except PhotoError as error:
+                yield error
+                continue
+            chosen = chooser.choose(Evidence.from_bytes(stored.evidence), decoded.facts.kinds)
+            users = tuple(Tag(words[-1], 1.0, words, "user") for words in own if words)
+            yield SavedPhoto(
+                path=path,
+                root=root,
+                stat=stat,
+                sidecar=beside,
+                content_hash=b"",
+                source_hash=b"",
+                facts=decoded.facts,
+                tags=(*chosen, *users),
+                prediction=stored,
+            )
 
 
 def photos_met(

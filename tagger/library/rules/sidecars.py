@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Collection
 
-from tagger.paths import is_photo_name
+from tagger.system.paths import is_photo_name
 
 _OF_NAME = frozenset(
     ".xmp .tags.json .pp3 .out.pp3 .dop .arp .json .supplemental-metadata.json".split()

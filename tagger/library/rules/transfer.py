@@ -21,7 +21,6 @@ from tagger.errors import RuleError, TaggerError
 from tagger.index.rule_tasks import RuleTasks, Task, TaskFile
 from tagger.library.rules.shot_film import is_of_shot
 from tagger.library.rules.sidecars import films_among, renamed, sidecars_among
-from tagger.paths import OWN_PREFIX, is_inside
 from tagger.pipeline.photo_lock import photo_locks
 from tagger.records import FileStat
 from tagger.system.file_transfer import (
@@ -33,6 +32,7 @@ from tagger.system.file_transfer import (
 )
 from tagger.system.files import photo_stat, sidecar_stat
 from tagger.system.open_beneath import Folder
+from tagger.system.paths import OWN_PREFIX, is_inside
 from tagger.watch.walk import WalkRules
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import tempfile
 from tagger.errors import MetadataError, RefusedError
 from tagger.metadata.containers import image_digest
 from tagger.metadata.xmp.edit import PACKET_ID
-from tagger.paths import PHOTO_SUFFIXES
+from tagger.system.paths import PHOTO_SUFFIXES
 
 SECONDS = 60.0
 

@@ -8,9 +8,9 @@ import secrets
 import stat
 import time
 
-from tagger.paths import OWN_PREFIX
 from tagger.system.files import CANARY_PREFIX
 from tagger.system.open_beneath import Folder
+from tagger.system.paths import OWN_PREFIX
 
 STRAY_SECONDS = 3600.0
 """From this age on a temporary file of an unknown process is taken for a leftover."""

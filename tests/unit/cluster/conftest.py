@@ -12,7 +12,7 @@ import pytest
 from tagger.config.cluster import ClusterConfig
 from tagger.config.loader import load_config
 from tagger.config.schema import Config
-from tagger.decode.pool import decode_pool
+from tagger.pipeline.decoding import decode_pool
 from tagger.pipeline.local_recognition import LocalRecognition
 from tagger.pipeline.networks import NetworksLoader
 from tagger.pipeline.recognition import Recognition

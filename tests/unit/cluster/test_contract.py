@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from tagger.classify.loader import open_engine
-from tagger.decode.pool import decode_pool
 from tagger.errors import DamagedImageError, NotAnImageError, PhotoVanishedError
+from tagger.pipeline.decoding import decode_pool
 from tagger.pipeline.inference import classify_photo
 from tagger.pipeline.networks import Networks
 from tagger.pipeline.recognition import Former

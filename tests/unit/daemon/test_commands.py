@@ -10,7 +10,7 @@ from tagger.config.schema import Config, WatchRoot
 from tagger.daemon.commands import DaemonCommands
 from tagger.errors import StateError
 from tagger.index.store import Store
-from tagger.records import Outcome, Skipped
+from tagger.pipeline.outcome import Outcome, Skipped
 from tagger.watch.watcher import Watcher
 
 

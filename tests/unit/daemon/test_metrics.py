@@ -29,7 +29,8 @@ from tagger.library.daemon_status import (
     RulesStatus,
     UnexpectedErrors,
 )
-from tagger.records import Failed, Failure, Skipped, Tag, Tagged, Unchanged
+from tagger.pipeline.outcome import Failed, Skipped, Tagged, Unchanged
+from tagger.records import Failure, Tag
 from tagger.watch.interfaces import RootStatus
 from tests.conftest import PROJECT
 

@@ -18,8 +18,9 @@ from tagger.errors import ModelError
 from tagger.index.store import Store
 from tagger.pipeline.context import Context, WorkerEvents
 from tagger.pipeline.networks import NetworksLoader
+from tagger.pipeline.outcome import Tagged
 from tagger.pipeline.pipeline import Pipeline
-from tagger.records import Candidate, FileStat, Tagged
+from tagger.records import Candidate, FileStat
 from tagger.system.logs import Unforeseen
 from tests.conftest import wait_until
 from tests.support.int8_versions import converted_in, plant_int8

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tagger.detect.coco import COCO_NAMES
 from tagger.detect.yolox import cell_count, letterbox, read_boxes, surest
 from tests.support.detectors import CELLS, SIDE, cell, output_of
 
@@ -48,7 +47,7 @@ def test_cells_of_all_grids() -> None:
 def test_a_box_is_where_it_was_put(stride: int) -> None:
     output = output_of([((35.0, 20.0), (30.0, 24.0), 15, 0.8, 0.9)], stride)
     [box] = read_boxes(output, SIDE, WHOLE)
-    assert box.class_index == 15 and COCO_NAMES[15] == "cat"
+    assert box.class_index == 15
     assert box.score == pytest.approx(0.72)
     assert [n * SIDE for n in box[2:]] == pytest.approx([20, 8, 30, 24], abs=1e-3)
 

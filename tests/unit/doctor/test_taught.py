@@ -13,7 +13,7 @@ from tagger.doctor.taught import check_taught
 from tagger.index.store import Store
 from tagger.index.taught_store import record
 from tagger.index.taught_tables import add_label
-from tagger.taught import TaughtLabel
+from tagger.records import TaughtLabel
 from tests.support.installations import NOBODY, ROOT, only
 
 

@@ -18,7 +18,7 @@ from tagger.index.reader import open_reader
 from tagger.index.salvage import open_sound
 from tagger.index.taught_store import ask, number, record
 from tagger.index.taught_tables import TAUGHT_NAME, taught_labels
-from tagger.taught import Example, TaughtLabel
+from tagger.records import Example, TaughtLabel
 from tests.conftest import PROJECT
 
 MIMI = TaughtLabel(("animal", "cat", "Mimi"), ("Mimi the cat",))
@@ -139,7 +139,7 @@ def test_a_kill_between_file_and_index_loses_nothing(store, state_dir):
 import os, signal, sqlite3
 from tagger.index import taught_store, taught_tables as tables
 from tagger.index.store import Store
-from tagger.taught import Example
+from tagger.records import Example
 with Store({str(state_dir)!r}) as store:
     taught_store._put_number = lambda db, new: os.kill(os.getpid(), signal.SIGKILL)
     one = Example("Mimi", b"9" * 16, "/p/k.jpg", True)

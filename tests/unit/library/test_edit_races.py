@@ -15,7 +15,7 @@ from tagger.library.edit import TagEditor
 from tagger.metadata.managed_file import container_packet
 from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp import properties
-from tagger.records import Tagged
+from tagger.pipeline.outcome import Tagged
 from tests.support.pipelines import candidate, opened, through
 
 TARGETS = pytest.mark.parametrize("target", ["sidecar-xmp", "embed"])

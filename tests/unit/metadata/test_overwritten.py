@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import RefusedError
-from tagger.metadata.user_edits import OVERWRITTEN, WAITS
+from tagger.metadata.user_edits import WAITS
+from tagger.records import OVERWRITTEN
 from tests.support import jpegs
 from tests.support.metadata_tools import EMBED, JSON, SIDECAR, Tagger, exiftool
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from tagger.metadata.program_knowledge import LOST, WordTimes
-from tagger.metadata.user_edits import OVERWRITTEN, overwritten_labels
-from tagger.records import Keyword
+from tagger.metadata.user_edits import overwritten_labels
+from tagger.records import OVERWRITTEN, Keyword
 from tests.support.metadata_tools import keywords_in
 from tests.support.photo_programs import Darktable, DigiKam, Xmp, immich, packet_in, stamp
 from tests.support.tagged_photo import TAGS, Case

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tagger.metadata.user_edits import OVERWRITTEN
+from tagger.records import OVERWRITTEN
 from tests.support.metadata_tools import keywords_in
 from tests.support.photo_programs import (
     Darktable,

@@ -13,7 +13,7 @@ from tagger.labels.evidence import Evidence
 from tagger.pipeline.completion import AGAIN_SECONDS, Completion
 from tagger.pipeline.context import Context, RootHealth
 from tagger.pipeline.networks import Networks
-from tagger.records import Skipped, Tagged, Unchanged
+from tagger.pipeline.outcome import Skipped, Tagged, Unchanged
 from tests.support.networks import FakeDetector, FakeScenes
 from tests.support.pipelines import candidate, opened, through
 

@@ -18,8 +18,7 @@ from tagger.labels.evidence import Evidence
 from tagger.pipeline.examples import UnseenExamples, known_example
 from tagger.pipeline.lessons import Lessons, lesson, walk
 from tagger.pipeline.taught_tags import TaughtTags
-from tagger.records import Tag
-from tagger.taught import Example, TaughtLabel
+from tagger.records import Example, Tag, TaughtLabel
 from tests.conftest import PROJECT
 from tests.support.taught import Subjects, saved_with_features
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from tagger.index.store import Store
-from tagger.records import Tagged, Unchanged
+from tagger.pipeline.outcome import Tagged, Unchanged
 from tests.conftest import Home
 from tests.support.pipelines import candidate, opened, through
 

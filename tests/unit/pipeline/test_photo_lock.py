@@ -10,9 +10,9 @@ import time
 
 import pytest
 
+from tagger.pipeline.outcome import Tagged
 from tagger.pipeline.photo_lock import photo_locks
 from tagger.pipeline.relabel import relabel
-from tagger.records import Tagged
 from tests.support.pipelines import candidate, opened, through
 
 HOLDER = """

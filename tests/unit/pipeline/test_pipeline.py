@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tagger.index.store import Store
-from tagger.records import Tagged, Unchanged
+from tagger.pipeline.outcome import Tagged, Unchanged
 from tests.support.pipelines import candidate, opened, through
 
 

@@ -17,7 +17,7 @@ from tagger.labels.personal.learner import learn
 from tagger.labels.personal.thresholds import Thresholds
 from tagger.pipeline.taught_reasons import TaughtReasons
 from tagger.pipeline.taught_tags import TaughtTags
-from tagger.taught import Example, TaughtLabel
+from tagger.records import Example, TaughtLabel
 from tests.support.taught import Subjects
 
 MIMI, TOM = TaughtLabel(("animal", "cat", "Mimi")), TaughtLabel(("Tom",))

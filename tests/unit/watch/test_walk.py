@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tagger.config.schema import WatchRoot
-from tagger.paths import photos_of_sidecar, sidecar_paths
 from tagger.records import FileStat
 from tagger.system import files
 from tagger.system.files import sidecar_stats
+from tagger.system.paths import photos_of_sidecar, sidecar_paths
 from tagger.watch.walk import WalkReport, WalkRules, walk
 
 

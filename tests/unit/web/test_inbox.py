@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tagger.config.schema import WatchRoot
-from tagger.paths import is_photo_name
+from tagger.system.paths import is_photo_name
 from tagger.web import inbox as keeping
 from tagger.web.inbox import MAX_NAME, SUFFIXES, safe_name
 from tests.unit.web.conftest import Site, jpeg, multipart

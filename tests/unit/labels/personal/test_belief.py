@@ -12,7 +12,7 @@ from tagger.labels.personal.moments import Moments
 from tagger.labels.personal.questions import next_question
 from tagger.labels.personal.thresholds import thresholds
 from tagger.labels.personal.whitening import Whitening
-from tagger.taught import TaughtLabel
+from tagger.records import TaughtLabel
 from tests.support.taught import Subjects, example
 
 WORD = TaughtLabel(("garden",))

@@ -13,7 +13,7 @@ from tagger.labels.personal.occasion import occasion_of
 from tagger.labels.personal.questions import next_question
 from tagger.labels.personal.thresholds import MOST_MISSING, thresholds
 from tagger.labels.personal.whitening import Whitening
-from tagger.taught import TaughtLabel
+from tagger.records import TaughtLabel
 from tests.support.taught import Subjects, example
 
 MIMI, TOM = TaughtLabel(("animal", "cat", "Mimi")), TaughtLabel(("Tom",))

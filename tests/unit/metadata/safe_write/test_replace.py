@@ -20,8 +20,8 @@ from tagger.metadata.safe_write import replace
 from tagger.metadata.safe_write.original import read_original
 from tagger.metadata.safe_write.replace import stage
 from tagger.metadata.safe_write.temporary import clean_strays
-from tagger.paths import OWN_PREFIX
 from tagger.system.open_beneath import Folder
+from tagger.system.paths import OWN_PREFIX
 from tests.support import jpegs, packets
 from tests.support.metadata_tools import DOG, EMBED, SIDECAR, Tagger, left_behind
 

@@ -17,7 +17,7 @@ from tagger.index.conditions import And
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.library.status import page_status_json
-from tagger.records import Unchanged
+from tagger.pipeline.outcome import Unchanged
 from tagger.web.errors import WebError
 from tagger.web.routes import events as live
 from tagger.web.routes.events import EventStream

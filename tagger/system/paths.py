@@ -20,6 +20,11 @@ def is_photo_name(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in PHOTO_SUFFIXES
 
 
+def is_raw_name(path: str) -> bool:
+    """Whether the file's name ends like that of a camera's RAW file, in any case."""
+    return os.path.splitext(path)[1].lower() in RAW_SUFFIXES
+
+
 def is_heic_name(path: str) -> bool:
     """Whether the file's name ends as phones name HEIC photos, in any case."""
     return os.path.splitext(path)[1].lower() in (".heic", ".heif", ".hif")
@@ -101,8 +106,3 @@ def photos_of_sidecar(path: str) -> list[str]:
                 both = (str.lower, str.upper)
                 return [stem + case(s) for s in sorted(PHOTO_SUFFIXES) for case in both]
     return []
-
-
-def is_model_path(name: str) -> bool:
-    """Whether what the config says of a model is a file's path, not the name of a known one."""
-    return "/" in name or name.endswith((".yaml", ".yml", ".onnx"))
