@@ -73,11 +73,8 @@ def fetch_weights(
     beside the file: what comes under this name later has to have it too. What ``progress``
     raises ends the download. ``timeout`` is in seconds without a byte. Raise DownloadError.
     """
-    _check_address(address)
     target = os.path.join(folder, info.file)
-    part = target + ".part"
-    try:
-        os.makedirs(folder, exist_ok=True)
+    with _storing(address, target) as part:
         expected = info.hash_prefix or first_digest(target)
         if os.path.isfile(target) and file_digest(target).startswith(expected):
             return target
@@ -87,13 +84,6 @@ def fetch_weights(
             move_into_place(part, target)
             if not expected:
                 keep_digest(target)
-    except OSError as error:
-        remedy = "check the disk"
-        if error.errno in NO_SPACE:
-            remedy = "free some space"
-        elif error.errno in NO_RIGHTS:
-            remedy = "check the rights of the folder"
-        raise DownloadError(f"cannot store {part}: {error.strerror or error}", remedy) from error
     return target
 
 
@@ -101,17 +91,26 @@ def fetch_file(
     address: str, target: str, *, progress: Progress | None = None, timeout: float = 30.0
 ) -> None:
     """Fetch a file of which nothing is known before; else as :func:`fetch_weights`."""
+    with _storing(address, target) as part, _sole_writer(part) as file:
+        _fetch(address, file, progress, timeout)
+        move_into_place(part, target)
+
+
+@contextlib.contextmanager
+def _storing(address: str, target: str) -> Iterator[str]:
+    """Yield the name of what ``target`` will be. Raise DownloadError as the disk refuses."""
     _check_address(address)
     part = target + ".part"
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with _sole_writer(part) as file:
-            _fetch(address, file, progress, timeout)
-            move_into_place(part, target)
+        yield part
     except OSError as error:
-        raise DownloadError(
-            f"cannot store {part}: {error.strerror or error}", "check the disk and its rights"
-        ) from error
+        remedy = "check the disk"
+        if error.errno in NO_SPACE:
+            remedy = "free some space"
+        elif error.errno in NO_RIGHTS:
+            remedy = "check the rights of the folder"
+        raise DownloadError(f"cannot store {part}: {error.strerror or error}", remedy) from error
 
 
 def _check_content(part: str, info: ModelInfo, address: str, expected: str) -> None:

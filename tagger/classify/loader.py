@@ -244,20 +244,6 @@ def open_engine(config: Config, *, stop: Callable[[], bool] = never) -> Engine:
     return _load(config, path, stop)
 
 
-def converted_model(config: Config) -> OnnxModel | None:
-    """Return the converted model that the engine of ``config`` runs, if it is there."""
-    from tagger.classify.onnx_store import kept_conversion, model_path, read_converted
-
-    if is_model_path(config.model.name):
-        return None
-    try:
-        digest = DigestCache(models_dir(config.state_dir)).of(_find(config))
-    except WeightsNotFoundError:
-        where = _places(config, config.model.name, os.environ)
-        return kept_conversion(config.model.name, where, config.state_dir)
-    return read_converted(model_path(config.model.name, digest, config.state_dir))
-
-
 def network_file(
     config: Config, name: str, *, environ: Mapping[str, str] = os.environ
 ) -> str | None:

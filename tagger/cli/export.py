@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
-import itertools
 import os
 import re
 import secrets
@@ -21,6 +20,7 @@ from typing import BinaryIO, TextIO
 from tagger.cli.speech import in_words
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.reader import Found
+from tagger.system.file_transfer import numbered_names
 from tagger.system.files import open_photo, unreadable
 from tagger.system.open_beneath import NOREPLACE, Folder
 from tagger.system.paths import OWN_PREFIX, is_inside
@@ -79,7 +79,7 @@ def link_photos(photos: Iterable[Place], folder: str) -> Exported:
             except PhotoError as error:
                 _tell(error, done)
                 continue
-            for name in _names(path):
+            for name in numbered_names(path):
                 try:
                     os.symlink(path, name, dir_fd=album.fd)
                     break
@@ -199,7 +199,7 @@ def _copy(source: BinaryIO, target: BinaryIO, path: str) -> None:
 
 def _give_name(album: Folder, partial: str, path: str) -> None:
     """Give a complete copy the first name for the photo that is free."""
-    for name in _names(path):
+    for name in numbered_names(path):
         try:
             album.rename2(partial, name, NOREPLACE)
             return
@@ -220,7 +220,7 @@ def _give_name(album: Folder, partial: str, path: str) -> None:
 def _has_copy(source: BinaryIO, path: str, album: Folder) -> bool:
     """Whether a file with the photo's bytes is in the folder under one of its names."""
     size = os.fstat(source.fileno()).st_size
-    for name in _names(path):
+    for name in numbered_names(path):
         try:
             with open(album.open(name), "rb") as other:
                 found = os.fstat(other.fileno())
@@ -237,15 +237,6 @@ def _has_copy(source: BinaryIO, path: str, album: Folder) -> bool:
         except OSError:
             continue  # a link, or none of ours to read
     return False
-
-
-def _names(path: str) -> Iterator[str]:
-    """Yield names for a photo in another folder: its own, then `name (2).jpg` and on."""
-    name = os.path.basename(path)
-    stem, suffix = os.path.splitext(name)
-    yield name
-    for number in itertools.count(2):
-        yield f"{stem} ({number}){suffix}"
 
 
 @contextmanager

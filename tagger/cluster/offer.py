@@ -20,7 +20,6 @@ from tagger.text.parsing import parse_json
 
 LIBRARIES = ("pillow", "pillow_heif", "rawpy", "onnxruntime")
 """What decodes photos and runs networks: other versions may see another picture, or say else."""
-MOST_OFFER = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,11 +111,3 @@ def _counts() -> NDArray[np.uint8]:
     bits = np.unpackbits(numbers.view(np.uint8).reshape(-1, 2), axis=1)
     found: NDArray[np.uint8] = bits.sum(1).astype(np.uint8)
     return found
-
-
-def distances(one: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Return in how many bits one hash (WORDS,), in any turn, differs from each of (N, WORDS)."""
-    turns = turned(one[np.newaxis])[:, 0]
-    counted = [bit_count(others ^ turn).sum(1, dtype=np.int64) for turn in turns]
-    found: NDArray[np.int64] = np.minimum.reduce(counted)
-    return found

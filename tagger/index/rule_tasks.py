@@ -22,9 +22,6 @@ from tagger.records import FileStat
 from tagger.system.files import parted_path
 from tagger.text.parsing import parse_json
 
-KEPT_SECONDS = 90 * 86400.0
-"""For how long it is remembered that a program ran, or a webhook was sent."""
-
 
 class TaskFile(NamedTuple):
     """One file of a task: ``how`` is "move" or "copy", ``digest`` that of a copy, in hex."""
@@ -55,7 +52,6 @@ class Task:
     tries: int
     made_at: float
     due_at: float | None
-    ended_at: float | None
     reason: str
 
 
@@ -197,15 +193,6 @@ class RuleTasks:
             return db.execute(
                 "UPDATE rule_tasks SET state = 'due', due_at = 0, tries = 0"
                 " WHERE state = 'failed' OR (due_at IS NOT NULL AND tries > 0)"
-            ).rowcount
-
-    def forget_old(self) -> int:
-        """Forget programs and webhooks that were done long ago; return how many."""
-        with self._store.transaction() as db:
-            return db.execute(
-                "DELETE FROM rule_tasks WHERE action IN ('run', 'webhook') AND due_at IS NULL"
-                " AND ended_at < ?",
-                (self._store.now() - KEPT_SECONDS,),
             ).rowcount
 
     # Files that are copied or moved
@@ -373,6 +360,5 @@ def task_of(row: sqlite3.Row) -> Task:
         tries=row["tries"],
         made_at=row["made_at"],
         due_at=row["due_at"],
-        ended_at=row["ended_at"],
         reason=row["reason"],
     )

@@ -76,14 +76,13 @@ class Store(Lookup):
                 if photo.is_new:
                     db.execute("INSERT OR IGNORE INTO rule_photos VALUES (?, ?)", (photo_id, now))
 
-    def relabel(self, photo_id: int, tags: Sequence[Tag], labels_hash: str) -> None:
-        """Replace our tags of a photo, keeping the user's; files are not concerned."""
-        self.relabel_many([(photo_id, tags)], labels_hash)
-
     def relabel_many(
         self, photos: Iterable[tuple[int, Sequence[Tag] | None]], labels_hash: str
     ) -> None:
-        """:meth:`relabel` for many, in one transaction; None: the tags stay as they are."""
+        """Replace our tags of photos, keeping the user's; None: the tags stay as they are.
+
+        In one transaction; files are not concerned.
+        """
         with self.transaction() as db:
             for photo_id, tags in photos:
                 if tags is not None:

@@ -10,10 +10,9 @@ import json
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from tagger.labels.yaml_parser import Policy
+Policy = Literal["normal", "reluctant", "never"]
 
 
 class Node(NamedTuple):

@@ -87,12 +87,6 @@ class Vocabulary:
         """Return the label that stands for the model's output ``class_index``."""
         return self._leaves[class_index]
 
-    @functools.cached_property
-    def scene_labels(self) -> tuple[str, ...]:
-        """By scene of Places365 the label that it stands for."""
-        found = {index: node.label for node in self.nodes.values() for index in node.scenes}
-        return tuple(found[index] for index in range(len(self.scenes)))
-
     def wnid(self, class_index: int) -> str:
         """Return the WordNet 3.0 id of the class, such as ``n02123045``."""
         return self.wnids[class_index]
@@ -243,14 +237,14 @@ def _key(word: str) -> str:
     return " ".join(fold_word(normalized("NFKC", word)).split())
 
 
-def load_vocabulary(*, extra_dirs: Sequence[str] = ()) -> Vocabulary:
-    """Return the shipped vocabulary with its translations.
+def load_vocabulary(path: str = _SHIPPED, *, extra_dirs: Sequence[str] = ()) -> Vocabulary:
+    """Return the shipped vocabulary, or that of another tree file, with its translations.
 
     A translation of the user's own is a file ``<language>.yaml`` in one of ``extra_dirs`` (which
     need not exist); a later one overrides an earlier one's names, and those that are shipped.
     Raise ConfigError with all mistakes of a file. The result is cached.
     """
-    return _load(_SHIPPED, tuple(extra_dirs))
+    return _load(path, tuple(extra_dirs))
 
 
 def own_vocabulary(state_dir: str) -> Vocabulary:
@@ -258,22 +252,22 @@ def own_vocabulary(state_dir: str) -> Vocabulary:
     return load_vocabulary(extra_dirs=(os.path.join(state_dir, "names"),))
 
 
-def load_vocabulary_file(path: str, extra_dirs: Sequence[str] = ()) -> Vocabulary:
-    """Return the vocabulary of another tree file; see :func:`load_vocabulary`."""
-    return _load(path, tuple(extra_dirs))
-
-
 def ready_made(path: str = _SHIPPED) -> str:
     """Return the content of the ready-made form of a tree file, made from its YAML anew."""
+    from tagger.labels.yaml_parser import parse_tree
+
     text = _read(path)
-    made = _parsed(path, text)
+    made = parse_tree(text, path)
     return dump_ready(made._replace(words=_made(made, "")._words), text)
 
 
 @functools.lru_cache(maxsize=8)
 def _load(path: str, name_dirs: tuple[str, ...]) -> Vocabulary:
     text = _read(path)
-    tree = read_ready(path, text) or _parsed(path, text)
+    if (tree := read_ready(path, text)) is None:
+        from tagger.labels.yaml_parser import parse_tree
+
+        tree = parse_tree(text, path)
     files = [file for folder in name_dirs for file in _names_in(folder)]
     if not files:
         return _made(tree, path)
@@ -304,34 +298,6 @@ def _names_in(folder: str) -> Iterable[str]:
     if not os.path.isdir(folder):
         return ()
     return sorted(os.path.join(folder, n) for n in os.listdir(folder) if n.endswith(".yaml"))
-
-
-def _parsed(path: str, text: str) -> CompiledVocabulary:
-    """Return what the YAML says; the words are left to :class:`Vocabulary`."""
-    import hashlib
-
-    from tagger.labels.yaml_parser import parse_tree
-
-    tree = parse_tree(text, path)
-    nodes = [
-        Node(
-            raw.label,
-            {language: found[0] for language, found in raw.words.items()},
-            {language: found[1:] for language, found in raw.words.items() if found[1:]},
-            raw.parent,
-            raw.children,
-            raw.classes,
-            raw.policy,
-            raw.scenes,
-            raw.things,
-            raw.implied_by,
-            raw.at_least,
-            raw.hints,
-        )
-        for raw in tree.nodes.values()
-    ]
-    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return CompiledVocabulary(digest, tree.wnids, nodes, None, tree.scenes, tree.things)
 
 
 def _translated(node: Node, names: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Node:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 import yaml
 
 from tagger.config.yaml_text import compose
+from tagger.labels.compiled import CompiledVocabulary, Node, Policy
 from tagger.labels.yaml_reader import YamlReader, name_problem, raise_problems
-
-Policy = Literal["normal", "reluctant", "never"]
 
 MAX_LEVELS = 4
 REQUIRED_LANGUAGES = ("zh",)
@@ -38,40 +37,8 @@ _WNID = re.compile(r"n\d{8}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
-@dataclass(frozen=True, slots=True)
-class RawNode:
-    """One label as the file has it; ``words`` holds per language the name, then synonyms.
-
-    ``classes``, ``scenes`` and ``things`` are what of ImageNet, of Places365 and of COCO it
-    stands for, ``implied_by`` further scenes that show it, as indices; ``at_least`` is how
-    many of a thing there must be; ``hints`` are labels that tell that one is here.
-    """
-
-    label: str
-    words: Mapping[str, tuple[str, ...]]
-    parent: str | None
-    children: tuple[str, ...]
-    classes: tuple[int, ...]
-    policy: Policy
-    scenes: tuple[int, ...] = ()
-    things: tuple[int, ...] = ()
-    implied_by: tuple[int, ...] = ()
-    at_least: int = 1
-    hints: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RawTree:
-    """The content of the vocabulary file: nodes in the file's order, parents first."""
-
-    nodes: Mapping[str, RawNode]
-    wnids: tuple[str, ...]
-    scenes: tuple[str, ...] = ()
-    things: tuple[str, ...] = ()
-
-
-def parse_tree(text: str, path: str, class_count: int = 1000) -> RawTree:
-    """Parse ``text``, the content of the vocabulary file ``path``.
+def parse_tree(text: str, path: str, class_count: int = 1000) -> CompiledVocabulary:
+    """Parse ``text``, the content of the vocabulary file ``path``; its ``words`` are left out.
 
     Raise ConfigError with all mistakes: unknown or missing or repeated classes, scenes and
     things, missing languages, cycles, names used twice, unknown keys, too many levels.
@@ -92,7 +59,9 @@ def parse_tree(text: str, path: str, class_count: int = 1000) -> RawTree:
     reader.check_whole()
     raise_problems(path, reader.problems)
     scenes, things = (tuple(reader.names[key]) for key in ("scenes", "things"))
-    return RawTree(reader.nodes, tuple(reader.wnids), scenes, things)
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    nodes = tuple(reader.nodes.values())
+    return CompiledVocabulary(digest, tuple(reader.wnids), nodes, None, scenes, things)
 
 
 def parse_names(text: str, path: str, labels: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -128,7 +97,7 @@ class _TreeReader(YamlReader):
     def __init__(self, class_count: int) -> None:
         super().__init__()
         self.class_count = class_count
-        self.nodes: dict[str, RawNode] = {}
+        self.nodes: dict[str, Node] = {}
         self.wnids: list[str] = []
         self.used: dict[str, dict[str, str]] = {"en": {}}
         self.class_of: dict[int, str] = {}
@@ -220,9 +189,10 @@ class _TreeReader(YamlReader):
         scenes = self.outputs(keys, "scene", label, self.scene_of)
         # Several labels may stand for several of a thing, one for the thing itself.
         things = self.outputs(keys, "thing", label, self.thing_of if at_least == 1 else {})
-        node_of = RawNode(
+        found = Node(
             label,
-            words,
+            {language: every[0] for language, every in words.items()},
+            {language: every[1:] for language, every in words.items() if every[1:]},
             parent,
             (),
             classes,
@@ -234,7 +204,7 @@ class _TreeReader(YamlReader):
             tuple(name for name, _ in self._named(keys.get("hints"))),
         )
         # Reserve the place first: the mapping lists parents before their children.
-        self.nodes[label] = node_of
+        self.nodes[label] = found
         if "class" in keys and "below" in keys:
             self.problem(line, f"`{label}` must have either `class` or `below`")
         if not {"below", "where", *_SOURCES} & set(keys):
@@ -245,7 +215,7 @@ class _TreeReader(YamlReader):
             self.problem(line, f"cycle: `{label}`.below holds itself")
         elif "below" in keys:
             children = self.read_level(keys["below"], label, level + 1, above)
-            self.nodes[label] = replace(node_of, children=children)
+            self.nodes[label] = found._replace(children=children)
             if not children:
                 self.problem(line, f"`{label}` has nothing below it")
 

@@ -87,16 +87,6 @@ def _order(group: Group) -> tuple[int, int]:
     return -len(group.photos), group.number
 
 
-def group_of(reader: Reader, photo_id: int, kind: Kind) -> Group | None:
-    """Return the group of a kind that a photo is in; None when it is in none."""
-    number = reader.groups.of([photo_id]).get(photo_id, {}).get(kind)
-    if number is None:
-        return None
-    rows = [reader.photo_of(one) for one in reader.groups.members(kind, number)]
-    group = _group(reader, number, [row for row in rows if row is not None])
-    return group if len(group.photos) > 1 else None
-
-
 def _group(reader: Reader, number: int, rows: Sequence[PhotoRow]) -> Group:
     """Return photos in the order in which they are kept: the one that the user chose first."""
     kept = reader.groups.kept(row.id for row in rows)

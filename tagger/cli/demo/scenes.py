@@ -16,7 +16,6 @@ import numpy as np
 import piexif
 from PIL import Image, ImageDraw, ImageFilter
 
-Canvas = tuple[Image.Image, ImageDraw.ImageDraw, random.Random]
 Colour = tuple[int, int, int]
 
 SIZE = (800, 600)

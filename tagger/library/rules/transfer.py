@@ -41,7 +41,6 @@ LOCK_SECONDS = 5.0
 """So long a task waits for somebody else who is changing the photo; it then comes later."""
 TRY_SECONDS = 60.0
 """After so long a task is tried again whose disk refused, and twice as long after each try."""
-MOST_NAMES = 10_000
 
 
 class BusyError(RuleError):

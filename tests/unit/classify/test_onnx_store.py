@@ -19,8 +19,14 @@ from tagger.classify.child_process import ChildError, StoppedError, run_child
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.export_worker import main
 from tagger.classify.factory import load_engine
-from tagger.classify.loader import converted_model, open_engine
-from tagger.classify.onnx_store import EXPORTER, convert, kept_conversion, read_converted
+from tagger.classify.loader import open_engine
+from tagger.classify.onnx_store import (
+    EXPORTER,
+    convert,
+    kept_conversion,
+    model_path,
+    read_converted,
+)
 from tagger.classify.weights import file_digest
 from tagger.config.schema import Config, ModelConfig
 from tagger.errors import ModelError
@@ -129,10 +135,8 @@ def test_the_file_of_another_exporter_is_not_used(state, random_squeezenet):
     for ending in (".onnx", ".json"):
         path = state / "models" / name.replace(".onnx", ending)
         path.rename(path.with_name(old.replace(".onnx", ending)))
-    config = Config(
-        state_dir=str(state), model=ModelConfig(name=NAME, weights=str(random_squeezenet))
-    )
-    assert converted_model(config) is None
+    digest = file_digest(str(random_squeezenet))
+    assert read_converted(model_path(NAME, digest, str(state))) is None
     assert kept_conversion(NAME, [str(random_squeezenet)], str(state)) is None
     assert onnx_files(state) == [old]
 
@@ -173,7 +177,6 @@ def test_weights_may_go_once_they_are_converted(random_squeezenet, tmp_path, no_
     weights.unlink()
     second = open_engine(config)
     assert second.name == "onnx" and second.model_id == first.model_id
-    assert converted_model(config) is not None
     for other in (
         ModelConfig(name=NAME, engine="torch"),
         ModelConfig(name=NAME, weights="/not/those.pth"),

@@ -10,8 +10,9 @@ from tagger.decode.thumbnail import thumbnail
 from tagger.duplicates.compare import CLOSE, FAR
 from tagger.duplicates.joining import Joining
 from tagger.duplicates.matcher import NEAREST, Matcher, Picture
-from tagger.duplicates.picture_hash import distances, picture_hash, words_of
+from tagger.duplicates.picture_hash import picture_hash, words_of
 from tagger.duplicates.thumbnails import packed
+from tests.support.hashes import distances
 from tests.unit.duplicates.test_compare import cut, receipt, scene
 
 HASH = bytes(range(1, 33))

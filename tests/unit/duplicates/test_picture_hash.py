@@ -15,13 +15,13 @@ from tagger.duplicates.picture_hash import (
     HASH_BYTES,
     TURNS,
     bit_count,
-    distances,
     mirrored_distances,
     parts_of,
     turned,
     words_of,
 )
 from tagger.duplicates.thumbnails import NAME, ThumbnailStore, packed, unpacked
+from tests.support.hashes import distances
 
 
 def picture(seed: int = 0) -> np.ndarray:

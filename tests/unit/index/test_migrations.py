@@ -92,7 +92,7 @@ def test_it_is_as_if_the_photos_were_saved_now(tmp_path):
             tags = old.tags(row.id)
             new.mark_waiting([(path, "/p")])
             model = [tag for tag in tags if tag.source == "model"]
-            new.relabel(new.photo(path).id, model or tags, "now")
+            new.relabel_many([(new.photo(path).id, model or tags)], "now")
     query = (
         "SELECT p.path, n.path, n.word, n.label, source, confidence, alone FROM tags"
         " JOIN names n ON n.id = name_id JOIN photos p ON p.id = photo_id ORDER BY 1, 2"

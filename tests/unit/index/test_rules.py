@@ -14,7 +14,7 @@ from tagger.index.reader import open_reader
 from tagger.index.rows import SavedPhoto
 from tagger.index.rule_photos import RulePhotos
 from tagger.index.rule_reports import failed_tasks, task_counts
-from tagger.index.rule_tasks import KEPT_SECONDS, RuleTasks, Task
+from tagger.index.rule_tasks import RuleTasks, Task
 from tagger.index.salvage import salvage, set_aside
 from tagger.index.store import Store
 from tagger.records import Tag
@@ -93,8 +93,6 @@ def test_tasks_wait_and_are_tried_again(store: Store, clock: FakeClock, make_pho
     assert last is not None
     assert last.tries == 0
     tasks.end(last)
-    clock.now += KEPT_SECONDS + 1
-    assert tasks.forget_old() == 1
 
 
 def test_what_waits_has_a_bound(

@@ -8,7 +8,7 @@ import pytest
 
 import tagger.labels
 from tagger.errors import ConfigError
-from tagger.labels.vocabulary import load_vocabulary_file
+from tagger.labels.vocabulary import load_vocabulary
 from tagger.labels.yaml_parser import parse_names, parse_tree
 from tagger.labels.yaml_reader import name_problem
 
@@ -26,12 +26,14 @@ tree:
 
 def test_a_good_file_is_read():
     tree = parse_tree(GOOD, "v.yaml", 3)
-    assert list(tree.nodes) == ["animal", "dog", "cat", "food"]
-    dog = tree.nodes["dog"]
+    nodes = {node.label: node for node in tree.nodes}
+    assert list(nodes) == ["animal", "dog", "cat", "food"]
+    dog = nodes["dog"]
     assert (dog.parent, dog.classes, dog.policy) == ("animal", (0,), "normal")
-    assert dog.words == {"en": ("dog", "puppy"), "zh": ("狗", "小狗")}
-    assert tree.nodes["animal"].children == ("dog", "cat")
-    assert tree.nodes["cat"].policy == "reluctant"
+    assert dog.names == {"en": "dog", "zh": "狗"}
+    assert dog.synonyms == {"en": ("puppy",), "zh": ("小狗",)}
+    assert nodes["animal"].children == ("dog", "cat")
+    assert nodes["cat"].policy == "reluctant"
 
 
 MISTAKES = {
@@ -101,7 +103,7 @@ def test_scenes_and_things_are_read():
     tree = parse_tree(PLACES, "v.yaml", 1)
     assert tree.scenes == ("beach", "living room")
     assert tree.things == ("person", "wine glass")
-    nodes = tree.nodes
+    nodes = {node.label: node for node in tree.nodes}
     assert (nodes["coast"].scenes, nodes["coast"].children) == ((0,), ("crab",))
     assert (nodes["person"].things, nodes["person"].at_least) == ((0,), 1)
     assert (nodes["people"].things, nodes["people"].at_least) == ((0,), 3)
@@ -174,7 +176,7 @@ def test_the_shipped_file_is_not_read_with_a_slip(tmp_path):
     shipped = Path(tagger.labels.__file__).with_name("imagenet.yaml").read_text(encoding="utf-8")
     copy = tmp_path / "imagenet.yaml"
     copy.write_text(shipped, encoding="utf-8")
-    assert len(load_vocabulary_file(str(copy)).wnids) == 1000
+    assert len(load_vocabulary(str(copy)).wnids) == 1000
     for old, new, said in [
         ("class: 207,", "class: 208,", "class 208 is given twice"),
         (
@@ -188,15 +190,15 @@ def test_the_shipped_file_is_not_read_with_a_slip(tmp_path):
         copy = tmp_path / f"{len(said)}.yaml"  # another path: what was read is kept
         copy.write_text(shipped.replace(old, new, 1), encoding="utf-8")
         with pytest.raises(ConfigError, match=said):
-            load_vocabulary_file(str(copy))
+            load_vocabulary(str(copy))
 
 
 def test_a_file_that_cannot_be_read_is_said_so(tmp_path):
     with pytest.raises(ConfigError, match="cannot read"):
-        load_vocabulary_file(str(tmp_path / "none.yaml"))
+        load_vocabulary(str(tmp_path / "none.yaml"))
     (tmp_path / "latin.yaml").write_bytes("tree: {Bär: {}}".encode("latin-1"))
     with pytest.raises(ConfigError, match="is not UTF-8"):
-        load_vocabulary_file(str(tmp_path / "latin.yaml"))
+        load_vocabulary(str(tmp_path / "latin.yaml"))
 
 
 def test_translations_are_checked_too():

@@ -19,7 +19,7 @@ def stocked(site):
     with Store(str(site.state)) as store:
         row = store.photo(str(site.inbox / "a.jpg"))
         tags = [Tag(word, 1.0, (word,), "user") for word in ("Beate", "Oma Käthe", 'the "best"')]
-        store.relabel(row.id, [*store.tags(row.id), *tags], "")
+        store.relabel_many([(row.id, [*store.tags(row.id), *tags])], "")
     return site
 
 
