@@ -9,11 +9,13 @@ else, and of whatever is damaged, for libheif knows much more. The reader of met
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO, NamedTuple
+
+from tagger.system.iso_items import boxes, items, places, references
 
 MAX_META = 4 << 20
 """Bytes of all tables."""
@@ -107,7 +109,7 @@ class _Items:
         self._start, self._data = self._meta()
         data = self._data
         self._boxes: dict[bytes, Span] = {}
-        for kind, at, end in _boxes(data, 4, len(data)):
+        for kind, at, end in boxes(data, 4, len(data)):
             if kind in self._boxes:
                 raise UnusualError("a table twice")
             self._boxes[kind] = (at, end)
@@ -195,73 +197,47 @@ class _Items:
         return found
 
     def _read_kinds(self, at: int, end: int) -> dict[int, bytes]:
-        data = self._data
         found: dict[int, bytes] = {}
-        for kind, start, _ in _boxes(data, at + (8 if data[at] else 6), end):
-            if kind != b"infe" or data[start] not in (2, 3):
+        for one in items(self._data, at, end):
+            if one is None:
                 raise UnusualError("items of another version")
-            letter = ">I" if data[start] == 3 else ">H"
-            number = struct.unpack_from(letter, data, start + 4)[0]
-            place = start + 4 + struct.calcsize(letter)
-            protected, name = struct.unpack_from(">H4s", data, place)
-            found[number] = b"" if protected else name
+            found[one.number] = b"" if one.protected else one.kind
         return found
 
     def _read_parts(self, main: int, at: int, end: int) -> list[int]:
         """Return the items of which a grid is made."""
-        data, letter = self._data, "I" if self._data[at] else "H"
-        for kind, start, stop in _boxes(data, at + 4, end):
-            number, count = struct.unpack_from(f">{letter}H", data, start)
+        for kind, number, parts in references(self._data, at, end):
             if (kind, number) == (b"dimg", main):
-                place = start + struct.calcsize(f">{letter}H")
-                if place + count * struct.calcsize(letter) > stop:
-                    break
-                return list(struct.unpack_from(f">{count}{letter}", data, place))
+                return parts
         raise UnusualError("a grid without tiles")
 
     def _read_places(self, at: int, end: int) -> dict[int, tuple[Span, ...]]:
-        data, version = self._data, self._data[at]
-        widths = (data[at + 4] >> 4, data[at + 4] & 15, data[at + 5] >> 4, data[at + 5] & 15)
-        offset_size, length_size, base_size, index_size = widths
-        idat = self._boxes.get(b"idat", (0, 0))
-        place = at + 6
-
-        def take(size: int) -> int:
-            nonlocal place
-            place += size
-            if place > end:
-                raise UnusualError("places beyond their table")
-            return int.from_bytes(data[place - size : place])
-
+        first, last = self._boxes.get(b"idat", (0, 0))
         found: dict[int, tuple[Span, ...]] = {}
-        for _ in range(min(take(4 if version == 2 else 2), _MAX_ITEMS)):
-            number = take(4 if version == 2 else 2)
-            method = take(2) & 15 if version else 0
-            elsewhere, base, count = take(2), take(base_size), take(2)
-            spans: list[Span] = []
-            if count > _MAX_PIECES:
+        for place in itertools.islice(places(self._data, at, end), _MAX_ITEMS):
+            if len(place.pieces) > _MAX_PIECES:
                 raise UnusualError("an item in very many pieces")
-            for _ in range(count):
-                take(index_size if version else 0)
-                offset, length = base + take(offset_size), take(length_size)
-                if method == 1:
-                    if offset + length > idat[1] - idat[0]:
+            spans: list[Span] = []
+            for _, start, length in place.pieces:
+                offset = place.base + start
+                if place.method == 1:
+                    if offset + length > last - first:
                         offset = length = 0
-                    offset += self._start + idat[0]
+                    offset += self._start + first
                 spans.append((offset, length))
             # An item without a length reaches to the end: of no picture.
-            if not elsewhere and method in (0, 1) and all(length for _, length in spans):
-                found[number] = tuple(spans)
+            if not place.elsewhere and place.method in (0, 1) and all(one for _, one in spans):
+                found[place.number] = tuple(spans)
         return found
 
     def _read_properties(self, at: int, end: int) -> dict[int, list[Property]]:
         data = self._data
         tables: dict[bytes, Span] = {}
-        for kind, start, stop in _boxes(data, at, end):
+        for kind, start, stop in boxes(data, at, end):
             if kind in tables:
                 raise UnusualError("a table twice")
             tables[kind] = (start, stop)
-        known = [(kind, data[a:b]) for kind, a, b in _boxes(data, *tables[b"ipco"])]
+        known = [(kind, data[a:b]) for kind, a, b in boxes(data, *tables[b"ipco"])]
         place, stop = tables[b"ipma"]
         version, flags = data[place], data[place + 3]
         (count,) = struct.unpack_from(">I", data, place + 4)
@@ -281,21 +257,6 @@ class _Items:
                 if word % top:  # 0 says nothing
                     found[number].append(Property(*known[word % top - 1], bool(word & top)))
         return found
-
-
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the kind, the start of the content and the end of each box."""
-    while at + 8 <= end:
-        size, kind = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if size == 1:
-            size, head = struct.unpack_from(">Q", data, at + 8)[0], 16
-        elif size == 0:
-            size = end - at
-        if size < head or at + size > end:
-            raise UnusualError("a box beyond the end")
-        yield kind, at + head, at + size
-        at += size
 
 
 def _one(properties: tuple[Property, ...] | list[Property], kind: bytes) -> bytes:

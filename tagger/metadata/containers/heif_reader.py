@@ -7,19 +7,21 @@ what). CR3 as exiftool and LibRaw know it.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tagger.metadata.containers.bounded_reader import MAX_PART, Source
+from tagger.system.iso_items import boxes, items, places, references
 
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CANON_UUID = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
 _XMP_TYPE = b"application/rdf+xml"
 _MAX_ITEMS = 20_000
-_MAX_PIECES, _MAX_ALL_PIECES = 1000, 100_000
+_MAX_PIECES = 1000
 _MAX_META = 4 << 20
-"""Pieces of one item and of all, which may take no bytes each; bytes of all tables."""
+"""Bytes of all tables."""
 _MAX_DEPTH = 4
 _MAX_TOP = 10_000
 
@@ -99,20 +101,6 @@ def _canon(source: Source, start: int, end: int) -> list[bytes]:
     return found
 
 
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    while at + 8 <= end:
-        size, kind = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if size == 1:
-            size, head = struct.unpack_from(">Q", data, at + 8)[0], 16
-        elif size == 0:
-            size = end - at
-        if size < head or at + size > end:
-            raise ValueError("a box beyond the end")
-        yield kind, at + head, at + size
-        at += size
-
-
 class _Meta:
     """The ``meta`` box of a file, which says what items there are and where."""
 
@@ -124,7 +112,7 @@ class _Meta:
         self._boxes: dict[bytes, tuple[int, int]] = {}
         # A full box begins with its version; QuickTime's is none.
         first = 4 if data[:4] == b"\0\0\0\0" else 0
-        for kind, at, stop in _boxes(data, first, len(data)):
+        for kind, at, stop in boxes(data, first, len(data)):
             self._boxes.setdefault(kind, (at, stop))
         self._main = 0
         self._references: list[tuple[bytes, int, list[int]]] = []
@@ -135,25 +123,24 @@ class _Meta:
         """Whether any item's place is counted from a base. Raise as the constructor does."""
         if b"iloc" not in self._boxes:
             return False
-        self._read_places(*self._boxes[b"iloc"])
+        self._read_places()
         return self._based
 
     def take(self, found: HeifParts) -> None:
         """Add what belongs to the primary item."""
         if b"iinf" not in self._boxes or b"iloc" not in self._boxes:
             return
-        items = self._items(*self._boxes[b"iinf"])
+        known = self._items()
         if b"pitm" in self._boxes:
             at, end = self._boxes[b"pitm"]
             self._main = int.from_bytes(self._data[at + 4 : min(end, at + 8)])
-        if b"iref" in self._boxes:
-            self._references = self._read_references(*self._boxes[b"iref"])
-        self._places = self._read_places(*self._boxes[b"iloc"])
+        self._references = self._read_references()
+        self._places = self._read_places()
         described: dict[int, list[int]] = {}
         for kind, number, targets in self._references:
             if kind == b"cdsc":
                 described.setdefault(number, []).extend(targets)
-        for number, item in items.items():
+        for number, item in known.items():
             if self._main not in described.get(number, [self._main]):
                 continue  # a gain map's, a thumbnail's
             with contextlib.suppress(ValueError, IndexError):
@@ -169,71 +156,35 @@ class _Meta:
             offset = int.from_bytes(block[:4])
             found.exif = block[4 + offset :] if offset < len(block) else b""
 
-    def _items(self, at: int, end: int) -> dict[int, _Item]:
-        data, found = self._data, dict[int, _Item]()
-        for kind, start, stop in _boxes(data, at + (8 if data[at] else 6), end):
-            version = data[start]
-            if kind != b"infe" or version not in (2, 3):
+    def _items(self) -> dict[int, _Item]:
+        found = dict[int, _Item]()
+        for one in items(self._data, *self._boxes[b"iinf"]):
+            if one is None:
                 continue
-            letter = ">I" if version == 3 else ">H"
-            number = struct.unpack_from(letter, data, start + 4)[0]
-            place = start + 6 + struct.calcsize(letter)
-            names = data[place + 4 : stop].split(b"\0")
-            item = _Item(data[place : place + 4])
+            item = _Item(one.kind)
             if item.kind == b"mime":
+                names = one.rest.split(b"\0")
                 item.type = names[1].strip().lower() if len(names) > 1 else b""
                 item.encoding = names[2].strip().lower() if len(names) > 2 else b""
-            found.setdefault(number, item)
+            found.setdefault(one.number, item)
             if len(found) > _MAX_ITEMS:
                 raise ValueError("too many items")
         return found
 
-    def _read_references(self, at: int, end: int) -> list[tuple[bytes, int, list[int]]]:
-        data, letter = self._data, "I" if self._data[at] else "H"
-        found = []
-        for kind, start, stop in _boxes(data, at + 4, end):
-            source, count = struct.unpack_from(f">{letter}H", data, start)
-            place = start + struct.calcsize(f">{letter}H")
-            if place + count * struct.calcsize(letter) > stop:
-                raise ValueError("a reference beyond its end")
-            if kind in (b"cdsc", b"iloc"):
-                found.append(
-                    (kind, source, list(struct.unpack_from(f">{count}{letter}", data, place)))
-                )
-        return found
+    def _read_references(self) -> list[tuple[bytes, int, list[int]]]:
+        every = references(self._data, *self._boxes[b"iref"]) if b"iref" in self._boxes else ()
+        return [one for one in every if one[0] in (b"cdsc", b"iloc")]
 
-    def _read_places(self, at: int, end: int) -> dict[int, list[Piece]]:
-        data, version = self._data, self._data[at]
-        sizes = (data[at + 4] >> 4, data[at + 4] & 15, data[at + 5] >> 4, data[at + 5] & 15)
-        offset_size, length_size, base_size, index_size = sizes
-        at += 6
-
-        def take(size: int) -> int:
-            nonlocal at
-            at += size
-            if at > end:
-                raise ValueError("beyond the end")
-            return int.from_bytes(data[at - size : at])
-
+    def _read_places(self) -> dict[int, list[Piece]]:
         found: dict[int, list[Piece]] = {}
-        total = 0
-        for _ in range(min(take(4 if version == 2 else 2), _MAX_ITEMS)):
-            number = take(4 if version == 2 else 2)
-            method = take(2) & 15 if version else 0
-            elsewhere = take(2)
-            base = take(base_size)
-            self._based |= base > 0
-            pieces: list[Piece] = []
-            count = take(2)
-            total += count
-            if total > _MAX_ALL_PIECES:
-                raise ValueError("too many pieces")
-            for _ in range(count):
-                index = take(index_size) if version else 0
-                offset = take(offset_size)
-                pieces.append((method, index or 1, base + offset, take(length_size)))
-            if not elsewhere and len(pieces) <= _MAX_PIECES:
-                found.setdefault(number, pieces)
+        for one in itertools.islice(places(self._data, *self._boxes[b"iloc"]), _MAX_ITEMS):
+            self._based |= one.base > 0
+            if not one.elsewhere and len(one.pieces) <= _MAX_PIECES:
+                pieces = [
+                    (one.method, index or 1, one.base + offset, length)
+                    for index, offset, length in one.pieces
+                ]
+                found.setdefault(one.number, pieces)
         return found
 
     def _content(self, number: int, depth: int = 0) -> bytes:
