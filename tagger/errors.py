@@ -25,6 +25,7 @@
     ├── ModelError             model weights: not found, damaged, of another model
     │   ├── WeightsNotFoundError
     │   └── DownloadError
+    ├── StoppedError           the work was ended, for the daemon stops
     ├── ServiceError           the systemd service (in tagger.service)
     └── WebError               a request to the page that is refused (in tagger.web)
 
@@ -152,3 +153,7 @@ class WeightsNotFoundError(ModelError):
 
 class DownloadError(ModelError):
     """The download of the weights failed; what was fetched is kept for resuming."""
+
+
+class StoppedError(TaggerError):
+    """The work was ended because the daemon stops; what was finished is kept."""

@@ -13,15 +13,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tagger.errors import ModelError, TaggerError
+from tagger.errors import ModelError, StoppedError
 from tagger.system.process import CONVERTER, offer_to_end
 from tagger.text.parsing import parse_json
 
 POLL_SECONDS = 0.05
-
-
-class StoppedError(TaggerError):
-    """The work was ended because the daemon stops; what was finished is kept."""
 
 
 class ChildError(ModelError):

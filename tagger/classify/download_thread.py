@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from tagger.classify.child_process import StoppedError
 from tagger.classify.download import download
+from tagger.errors import StoppedError
 
 SILENCE_SECONDS = 10.0
 """A server that sends nothing for so long is given up."""

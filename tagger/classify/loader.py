@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from tagger.classify.child_process import StoppedError, never
+from tagger.classify.child_process import never
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.download_thread import DownloadThread
 from tagger.classify.torch_installed import torch_installed
 from tagger.classify.weights import find_weights, models_dir, places, ready_file
 from tagger.config.schema import NO_MODEL, Config, is_model_path
-from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
+from tagger.errors import DownloadError, ModelError, StoppedError, WeightsNotFoundError
 from tagger.records import INT8_ENDING, INT8_NAME
 
 if TYPE_CHECKING:

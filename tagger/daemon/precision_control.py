@@ -10,8 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from tagger.classify.child_process import StoppedError
-from tagger.errors import ModelError, PhotoError, TaggerError
+from tagger.errors import ModelError, PhotoError, StoppedError, TaggerError
 from tagger.library.daemon_status import Int8Status, ProgressSnapshot
 from tagger.pipeline.context import Context
 from tagger.pipeline.networks import NetworksLoader

@@ -28,6 +28,7 @@ from tagger.classify.loader import (
     scenes_config,
     use_int8,
 )
+from tagger.classify.shared_engine import SharedEngine
 from tagger.classify.weights import find_weights, models_dir
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import ModelError
@@ -94,6 +95,10 @@ class Networks:
                 store.set_meta(SCENES_KEY, json.dumps(scenes))
         known = vocabulary or own_vocabulary(config.state_dir)
         return make_chooser(self.subjects.categories, config, known, scenes)
+
+    def for_many_threads(self) -> Networks:
+        """Return the same, for many threads that ask at once."""
+        return replace(self, subjects=SharedEngine(self.subjects))
 
     def lacking(self, stored: StoredPrediction) -> Networks:
         """Return the networks without those that have looked at a photo already."""

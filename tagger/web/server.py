@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 from waitress.receiver import FixedStreamReceiver
 from waitress.utilities import Error
 
-from tagger.classify.child_process import StoppedError
 from tagger.config.addresses import parse_address
 from tagger.config.schema import Config
-from tagger.errors import ConfigError, ModelError, StateError
+from tagger.errors import ConfigError, ModelError, StateError, StoppedError
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.library.status import page_status_json
 from tagger.pipeline.networks import Networks, open_networks
@@ -36,7 +35,6 @@ from tagger.web.upload_classifier import PENDING, UploadClassifier
 from tagger.web.uploads import Spool
 
 if TYPE_CHECKING:
-    from tagger.classify.engine import Engine
     from tagger.web.services import TagCommands
 
 log = logging.getLogger(__name__)
@@ -113,7 +111,7 @@ class WebServer:
         self,
         config: Config,
         *,
-        load: Callable[[], Networks | Engine] | None = None,
+        load: Callable[[], Networks] | None = None,
         manager: TagCommands | None = None,
     ) -> None:
         listen = config.web.listen

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from dataclasses import replace
@@ -30,22 +28,14 @@ from tagger.web.services import Guess
 from tagger.web.uploads import Spool, closing, decode, not_a_picture, sniff
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from tagger.classify.engine import Engine
     from tagger.decode.pool import DecodePool
     from tagger.labels.chooser import Chooser
-    from tagger.records import DecodedPhoto, Prediction
+    from tagger.records import DecodedPhoto
 
 log = logging.getLogger(__name__)
 
 PENDING = 24
 """Pictures in work at once. More are refused, so that nobody waits for minutes."""
-
-TOGETHER = 4
-"""Crops of several pictures in one run of the network at most: ONNX Runtime takes no more at
-once, and the first need not wait for all."""
 
 RETRY_SECONDS = 10.0
 """A model that could not be loaded is not tried again sooner."""
@@ -54,74 +44,6 @@ REST_SECONDS = 300.0
 """After so long without a picture the decoding processes are ended, and started when one comes."""
 
 _MB = 1_000_000
-
-
-class _Asked:
-    """Crops of one picture, and what the network says of them."""
-
-    __slots__ = ("crops", "error", "found")
-
-    def __init__(self, crops: NDArray[np.uint8]) -> None:
-        self.crops = crops
-        self.found: list[Prediction] | None = None
-        self.error: Exception | None = None
-
-
-class _Together:
-    """An engine for many threads that takes together what waits for it.
-
-    The network uses all cores for one run, so that another has to wait; what has come
-    meanwhile goes in one run, which costs less. Nothing waits for others to come.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self.shared = engine
-        self.name, self.model_id = engine.name, engine.model_id
-        self.categories, self.spec = engine.categories, engine.spec
-        self._one = threading.Lock()
-        self._waiting: deque[_Asked] = deque()
-
-    def predict(self, crops: NDArray[np.uint8]) -> list[Prediction]:
-        """See :class:`~tagger.classify.engine.Engine`."""
-        asked = _Asked(crops)
-        self._waiting.append(asked)
-        with self._one:
-            # Another may have done it meanwhile.
-            while asked.found is None and asked.error is None:
-                self._run()
-        if asked.error is not None:
-            raise asked.error
-        assert asked.found is not None
-        return asked.found
-
-    def _run(self) -> None:
-        """Classify those that have waited longest, and at least one."""
-        taken = [self._waiting.popleft()]
-        count = len(taken[0].crops)
-        while self._waiting and count + len(self._waiting[0].crops) <= TOGETHER:
-            taken.append(self._waiting.popleft())
-            count += len(taken[-1].crops)
-        if len(taken) > 1:
-            try:
-                self._answer(taken)
-            except Exception as error:  # noqa: BLE001 - each is tried alone, and hears of its own
-                log.debug("%d pictures could not be classified together: %s", len(taken), error)
-            else:
-                return
-        for asked in taken:
-            try:
-                self._answer([asked])
-            except Exception as error:  # noqa: BLE001 - raised in the thread that asked
-                asked.error = error
-
-    def _answer(self, taken: list[_Asked]) -> None:
-        import numpy as np
-
-        alone = len(taken) == 1
-        crops = taken[0].crops if alone else np.concatenate([asked.crops for asked in taken])
-        found = iter(self.shared.predict(crops))
-        for asked in taken:
-            asked.found = list(itertools.islice(found, len(asked.crops)))
 
 
 class _Loaded(NamedTuple):
@@ -135,7 +57,7 @@ class _Loaded(NamedTuple):
 
 
 class UploadClassifier:
-    """Classifies uploads with what ``load`` gives, networks or one engine, when needed.
+    """Classifies uploads with the networks that ``load`` gives when they are needed.
 
     ``pending`` pictures are taken at once. For any thread. ``clock`` is monotonic seconds.
     ``shared``: they are another's, who may change them, and has them loaded already.
@@ -145,7 +67,7 @@ class UploadClassifier:
         self,
         config: Config,
         vocabulary: Vocabulary,
-        load: Callable[[], Networks | Engine],
+        load: Callable[[], Networks],
         spool: Spool,
         *,
         pending: int = PENDING,
@@ -266,8 +188,7 @@ class UploadClassifier:
                 raise
             return self._loaded
 
-    def _made(self, loaded: Networks | Engine, before: _Loaded | None) -> _Loaded:
-        given = loaded if isinstance(loaded, Networks) else Networks(loaded)
+    def _made(self, given: Networks, before: _Loaded | None) -> _Loaded:
         if before is not None and before.given == given:
             return before
         config, known, engine = self._config, self._vocabulary, given.subjects
@@ -283,8 +204,7 @@ class UploadClassifier:
             # An upload is compared with no photo.
             views = replace(given.views, thumbnail=False)
             pool = decode_pool(config, engine.spec, views=views)
-        networks = replace(given, subjects=_Together(engine))
-        return _Loaded(given, networks, pool, given.chooser(config, known), labels)
+        return _Loaded(given, given.for_many_threads(), pool, given.chooser(config, known), labels)
 
 
 def _decoded(pool: DecodePool, path: str, *, ends: bool) -> DecodedPhoto:

@@ -12,7 +12,6 @@ import onnx
 import onnxruntime
 import pytest
 
-from tagger.classify.child_process import StoppedError
 from tagger.classify.factory import load_engine
 from tagger.classify.int8_agreement import Agreement, int8_state, int8_to_use, write_agreement
 from tagger.classify.int8_files import (
@@ -28,7 +27,7 @@ from tagger.classify.int8_worker import quantize
 from tagger.classify.network_input import NetworkInput
 from tagger.classify.onnx_engine import softmax
 from tagger.classify.onnx_store import read_converted
-from tagger.errors import ModelError
+from tagger.errors import ModelError, StoppedError
 from tests.support.checkpoints import photo_crops, random_crops
 from tests.support.classifiers import save_convolutional
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from tagger.classify import onnx_store
-from tagger.classify.child_process import ChildError, StoppedError, run_child
+from tagger.classify.child_process import ChildError, run_child
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.export_worker import main
 from tagger.classify.factory import load_engine
@@ -29,7 +29,7 @@ from tagger.classify.onnx_store import (
 )
 from tagger.classify.weights import file_digest
 from tagger.config.schema import Config, ModelConfig
-from tagger.errors import ModelError
+from tagger.errors import ModelError, StoppedError
 from tests.support.checkpoints import random_crops, random_model
 
 NAME = "squeezenet1_1"

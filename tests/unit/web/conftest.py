@@ -21,6 +21,7 @@ from tagger.index.rows import SavedPhoto, StoredPrediction, pack_top
 from tagger.index.store import Store
 from tagger.labels.vocabulary import load_vocabulary
 from tagger.library.status import page_status_json
+from tagger.pipeline.networks import Networks
 from tagger.records import CropSpec, FileStat, JournalEntry, PhotoFacts, Prediction, Tag
 from tagger.web.app import create_app
 from tagger.web.auth.request_checks import allowed_hosts
@@ -60,6 +61,11 @@ class FakeEngine:
         probabilities[[GOLDEN_RETRIEVER, LABRADOR, TABBY]] = 0.80, 0.1514, 0.0186
         features = np.zeros(512, np.float32)
         return [Prediction(probabilities, features, self.model_id) for _ in crops]
+
+
+def fake_networks() -> Networks:
+    """Return networks of which the only one is a :class:`FakeEngine`."""
+    return Networks(FakeEngine())
 
 
 def jpeg(size: tuple[int, int] = (640, 480), colour: str = "teal", *, turned: int = 0) -> bytes:
@@ -161,7 +167,7 @@ def classifier(
     """Return one for a module's tests, so that its decoding process starts once."""
     folder = tmp_path_factory.mktemp("classifier")
     config = Config(state_dir=str(folder), web=WebConfig(max_upload_mb=1))
-    made = UploadClassifier(config, load_vocabulary(), FakeEngine, spool)
+    made = UploadClassifier(config, load_vocabulary(), fake_networks, spool)
     yield made
     made.close()
 

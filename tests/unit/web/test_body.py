@@ -18,11 +18,12 @@ import pytest
 from PIL import Image
 from werkzeug.formparser import FormDataParser
 
+from tagger.classify.shared_engine import TOGETHER, SharedEngine
 from tagger.config.schema import Config, WebConfig
+from tagger.pipeline.networks import Networks
 from tagger.records import Prediction
 from tagger.web.body import Body, spooled
 from tagger.web.server import WebServer
-from tagger.web.upload_classifier import TOGETHER, _Together
 from tagger.web.uploads import Spool
 from tests.unit.web.conftest import GOLDEN_RETRIEVER, TABBY, FakeEngine, jpeg
 
@@ -118,7 +119,7 @@ class Telling(FakeEngine):
 
 def test_what_waits_goes_together_and_each_hears_of_its_own(eventually):
     engine = Telling()
-    together = _Together(engine)
+    together = SharedEngine(engine)
 
     def ask(shade: int) -> int | str:
         try:
@@ -145,7 +146,7 @@ def test_what_waits_goes_together_and_each_hears_of_its_own(eventually):
 def test_more_crops_than_go_together_go_alone():
     engine = Telling()
     engine.go_on.set()
-    assert len(_Together(engine).predict(np.zeros((9, 224, 224, 3), np.uint8))) == 9
+    assert len(SharedEngine(engine).predict(np.zeros((9, 224, 224, 3), np.uint8))) == 9
     assert engine.runs == [9]
 
 
@@ -165,7 +166,8 @@ def served(tmp_path: Path) -> Iterator[tuple[int, str]]:
     engine = Telling()
     engine.go_on.set()
     web = WebConfig(listen="127.0.0.1:0", max_upload_mb=2)
-    with WebServer(Config(state_dir=str(tmp_path), web=web), load=lambda: engine) as server:
+    config = Config(state_dir=str(tmp_path), web=web)
+    with WebServer(config, load=lambda: Networks(engine)) as server:
         thread = threading.Thread(target=server.run)
         thread.start()
         yield int(server.url.rsplit(":", 1)[1].strip("/")), server._spool._folder.name

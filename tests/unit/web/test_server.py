@@ -20,9 +20,10 @@ import pytest
 
 from tagger.config.schema import Config, WebConfig
 from tagger.errors import ConfigError, ModelError, StateError
+from tagger.pipeline.networks import Networks
 from tagger.web.auth.passwords import make_hash
 from tagger.web.server import WebServer
-from tests.unit.web.conftest import FakeEngine, jpeg
+from tests.unit.web.conftest import fake_networks, jpeg
 
 BOUNDARY = "XbX"
 
@@ -128,7 +129,7 @@ def test_too_large_is_told_as_json_before_it_is_read(small):
 
 def test_sixteen_at_once_are_all_answered(tmp_path):
     config = Config(state_dir=str(tmp_path), web=WebConfig(listen="127.0.0.1:0"))
-    with WebServer(config, load=FakeEngine) as server:
+    with WebServer(config, load=fake_networks) as server:
         runs = threading.Thread(target=server.run)
         runs.start()
         port = int(server.url.rsplit(":", 1)[1].strip("/"))
@@ -142,7 +143,7 @@ def test_sixteen_at_once_are_all_answered(tmp_path):
 def test_closing_ends_what_waits_for_a_model(tmp_path):
     asked = threading.Event()
 
-    def load() -> FakeEngine:
+    def load() -> Networks:
         asked.set()
         assert server._stopping.wait(20)
         raise ModelError("the page is being closed", "try again")
@@ -178,7 +179,7 @@ def test_without_weights_it_says_so(small):
 
 def test_with_a_password_it_listens_to_other_machines(tmp_path):
     web = WebConfig(listen="0.0.0.0:0", password=make_hash("correct horse", cost=10))
-    with WebServer(Config(state_dir=str(tmp_path), web=web), load=FakeEngine) as server:
+    with WebServer(Config(state_dir=str(tmp_path), web=web), load=fake_networks) as server:
         runs = threading.Thread(target=server.run)
         runs.start()
         port = int(server.url.rsplit(":", 1)[1].strip("/"))

@@ -28,7 +28,7 @@ from tagger.web.http.request import SMALL_BODY
 from tagger.web.inbox import MAX_NAME, safe_name
 from tagger.web.server import WebServer
 from tests.conftest import wait_until
-from tests.unit.web.conftest import FakeEngine, jpeg
+from tests.unit.web.conftest import fake_networks, jpeg
 from tests.unit.web.test_server import BOUNDARY, ask, classify, form
 
 PASSWORD = "correct horse"
@@ -43,7 +43,7 @@ def secured(tmp_path_factory) -> Iterator[tuple[WebServer, int]]:
     state = tmp_path_factory.mktemp("state")
     Store(str(state)).close()
     web = WebConfig(listen="127.0.0.1:0", password=make_hash(PASSWORD, cost=10))
-    with WebServer(Config(state_dir=str(state), web=web), load=FakeEngine) as server:
+    with WebServer(Config(state_dir=str(state), web=web), load=fake_networks) as server:
         thread = threading.Thread(target=server.run)
         thread.start()
         yield server, int(server.url.rsplit(":", 1)[1].strip("/"))

@@ -12,7 +12,7 @@ from tagger.web.auth.passwords import BURST, make_hash
 from tagger.web.auth.sessions import COOKIE
 from tagger.web.auth.trusted_proxies import TrustedProxies
 from tagger.web.server import WebServer
-from tests.unit.web.conftest import FakeEngine
+from tests.unit.web.conftest import fake_networks
 from tests.unit.web.test_server import ask
 
 PROXY, STRANGER, CLIENT = "10.0.0.1", "10.0.1.1", "203.0.113.7"
@@ -81,7 +81,7 @@ def test_behind_a_proxy_with_tls_logging_in_works_and_is_counted_by_client(tmp_p
         hosts=("photos.example",),
         trusted_proxies=("127.0.0.1",) if trusted else (),
     )
-    with WebServer(Config(state_dir=str(tmp_path), web=web), load=FakeEngine) as server:
+    with WebServer(Config(state_dir=str(tmp_path), web=web), load=fake_networks) as server:
         runs = threading.Thread(target=server.run)
         runs.start()
         try:

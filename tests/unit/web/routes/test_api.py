@@ -17,10 +17,11 @@ from PIL import Image
 
 from tagger.errors import WeightsNotFoundError
 from tagger.labels.vocabulary import load_vocabulary
+from tagger.pipeline.networks import Networks
 from tagger.records import Prediction
 from tagger.web.upload_classifier import REST_SECONDS, UploadClassifier
 from tagger.web.uploads import Spool
-from tests.unit.web.conftest import FakeEngine, jpeg, multipart
+from tests.unit.web.conftest import FakeEngine, fake_networks, jpeg, multipart
 
 
 def encoded(kind: str, **options: object) -> bytes:
@@ -159,7 +160,7 @@ def test_the_whole_of_a_heic_is_looked_at_when_its_thumbnail_leaves_a_doubt(site
     picture = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
     heic = pillow_heif.from_pillow(Image.fromarray(picture))
     heic.save(out, quality=40, thumbnails=[320])
-    doubting = UploadClassifier(site.config, load_vocabulary(), Unsure, spool)
+    doubting = UploadClassifier(site.config, load_vocabulary(), lambda: Networks(Unsure()), spool)
     try:
         client = open_site(classifier=doubting)
         answer = client.post("/predict", **multipart(out.getvalue()))
@@ -208,10 +209,10 @@ def test_what_a_killed_page_left_is_removed_at_the_next_start(tmp_path, monkeypa
 def test_too_busy_is_503_with_retry_after(site, spool, open_site):
     loading, go_on = threading.Event(), threading.Event()
 
-    def slow() -> FakeEngine:
+    def slow() -> Networks:
         loading.set()
         assert go_on.wait(20)
-        return FakeEngine()
+        return fake_networks()
 
     busy = UploadClassifier(site.config, load_vocabulary(), slow, spool, pending=1)
     client = open_site(classifier=busy)
@@ -238,9 +239,9 @@ def test_too_busy_is_503_with_retry_after(site, spool, open_site):
 def test_what_nobody_uses_is_given_back_and_made_again(site, spool, open_site):
     now, made = [0.0], []
 
-    def load() -> FakeEngine:
+    def load() -> Networks:
         made.append(now[0])
-        return FakeEngine()
+        return fake_networks()
 
     resting = UploadClassifier(site.config, load_vocabulary(), load, spool, clock=lambda: now[0])
     client = open_site(classifier=resting)
@@ -268,7 +269,7 @@ def test_what_nobody_uses_is_given_back_and_made_again(site, spool, open_site):
 def test_without_a_model_it_says_what_to_do_and_tries_again_later(site, spool, open_site):
     now, asked = [0.0], []
 
-    def load() -> FakeEngine:
+    def load() -> Networks:
         asked.append(now[0])
         raise WeightsNotFoundError("no weights of resnet18", "bring them")
 

@@ -23,7 +23,7 @@ from tagger.web.routes import events as live
 from tagger.web.routes.events import EventStream
 from tagger.web.server import WebServer
 from tagger.web.services import Services
-from tests.unit.web.conftest import FakeEngine
+from tests.unit.web.conftest import fake_networks
 
 LISTENS = {"Accept": "text/event-stream"}
 
@@ -188,7 +188,7 @@ def test_a_real_server_tells_and_ends_at_once_when_it_is_closed(tmp_path):
     with Store(str(tmp_path)) as store:
         store.mark_waiting([(str(tmp_path / "a.jpg"), str(tmp_path))])
     config = Config(state_dir=str(tmp_path), web=WebConfig(listen="127.0.0.1:0"))
-    server = WebServer(config, load=FakeEngine)
+    server = WebServer(config, load=fake_networks)
     runs = threading.Thread(target=server.run)
     runs.start()
     connection = http.client.HTTPConnection("127.0.0.1", int(server.url.split(":")[2].strip("/")))
