@@ -28,6 +28,7 @@ from tagger.classify.int8_files import (
 )
 from tagger.classify.onnx_store import read_json, write_json
 from tagger.errors import ModelError
+from tagger.text import json_records
 
 AGREEMENT = 0.98
 """The share of photos with the same answer, of those where fp32 is sure, that is to be proven."""
@@ -137,13 +138,11 @@ def _at_most(most: int, count: int, chance: float) -> float:
 def read_agreement(network: FullNetwork, record: Int8Record) -> Agreement:
     """Return the counts of the int8 version that ``record`` tells of; none yet: zeros."""
     try:
-        known = read_json(_path(network))
-        found = Agreement(**known | {"seen": tuple(map(str, known["seen"]))})
-        whole = (found.judged, found.sure, found.same, found.same_tags)
+        found = json_records.read_record(Agreement, read_json(_path(network)))
         ordered = 0 <= found.same <= found.sure <= found.judged >= found.same_tags >= 0
-        if found.sha256 == record.sha256 and all(type(n) is int for n in whole) and ordered:
+        if found.sha256 == record.sha256 and ordered:
             return found
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError):
         pass
     return Agreement(record.sha256)
 

@@ -26,6 +26,7 @@ from tagger.classify.onnx_store import SCRATCH, OnnxModel, read_json, sole_write
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
 from tagger.system.files import move_into_place
+from tagger.text import json_records
 
 QUANTIZER = 3
 """Version of how it is quantized: what another one made does not count."""
@@ -115,8 +116,8 @@ def cpu_kind() -> str:
 def read_record(network: FullNetwork) -> Int8Record | None:
     """Return how the int8 version was made for this kind of CPU; None: it was not."""
     try:
-        record = Int8Record(**read_json(network.record_path))
-    except (OSError, ValueError, TypeError):
+        record = json_records.read_record(Int8Record, read_json(network.record_path))
+    except (OSError, ValueError):
         return None
     wanted = (network.key, cpu_kind(), QUANTIZER)
     return record if (record.key, record.cpu, record.quantizer) == wanted else None

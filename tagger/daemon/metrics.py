@@ -18,7 +18,7 @@ from tagger import __version__
 from tagger.config.schema import MetricsConfig
 from tagger.daemon.metrics_server import serve
 from tagger.errors import StateError
-from tagger.library.daemon_status import STALE_SECONDS, DaemonStatus, ProgressSnapshot
+from tagger.library.daemon_status import NO_PROGRESS, STALE_SECONDS, DaemonStatus
 from tagger.pipeline.outcome import Outcome, Tagged
 from tagger.text.printable import printable
 
@@ -177,7 +177,7 @@ class _Numbers:
         from prometheus_client.core import InfoMetricFamily
 
         status = self._status()
-        progress = status.progress or ProgressSnapshot()
+        progress = status.progress or NO_PROGRESS
         errors = status.errors.count if status.errors else 0
         yield InfoMetricFamily(
             "tagger",

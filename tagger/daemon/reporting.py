@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from tagger.daemon.metrics import Metrics
 from tagger.index.connection import concerns_index
-from tagger.library.daemon_status import DaemonStatus, ProgressSnapshot
+from tagger.library.daemon_status import NO_PROGRESS, DaemonStatus, ProgressSnapshot
 from tagger.system.files import SpareDescriptor
 from tagger.system.process import memory_mb
 from tagger.system.sd_notify import Notifier
@@ -126,7 +126,7 @@ class StatusReporter:
         """
         self._metrics.show(status)
         with self.guarded():
-            self._show(status.progress or ProgressSnapshot())
+            self._show(status.progress or NO_PROGRESS)
         with self.guarded():
             self.heartbeat.write(status, always=always)
         with self.guarded():

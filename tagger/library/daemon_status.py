@@ -6,19 +6,19 @@ whoever asks from outside reads it from the file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
-from tagger.pipeline.cluster_state import ClusterState, ClusterWorker, WorkerState
+from tagger.pipeline.cluster_state import ClusterState
 from tagger.system.humanize import duration
 from tagger.system.state_dir import read_heartbeat
-from tagger.watch.interfaces import RootStatus, State
+from tagger.text.json_records import Moment, hints_of, read_value
+from tagger.watch.interfaces import RootStatus
 
 STALE_SECONDS = 180.0
 """The record is made at least once a minute: when it is three times as old, the daemon hangs."""
-_LATEST = 1e11
-"""Seconds since the epoch; what is later is no time that can be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class ProgressSnapshot:
     are None while there is nothing to go by.
     """
 
-    done: int = 0
-    remaining: int = 0
+    done: int
+    remaining: int
     rate: float | None = None
     seconds_left: float | None = None
 
@@ -44,12 +44,15 @@ class ProgressSnapshot:
         return ", ".join(parts)
 
 
+NO_PROGRESS = ProgressSnapshot(0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class LastPhoto:
     """The photo that was handled last: when, in seconds since the epoch, and what it took."""
 
     path: str
-    at: float
+    at: Moment
     milliseconds: float
 
 
@@ -59,7 +62,7 @@ class UnexpectedErrors:
 
     count: int
     last: str
-    at: float
+    at: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class RulesStatus:
     done: int = 0
     failed: int = 0
     last_failure: str | None = None
-    last_failed_at: float | None = None
+    last_failed_at: Moment | None = None
     notice: str | None = None
 
 
@@ -148,8 +151,8 @@ class DaemonStatus:
     state: str | None = None
     pid: int | None = None
     version: str | None = None
-    started_at: float | None = None
-    updated_at: float | None = None
+    started_at: Moment | None = None
+    updated_at: Moment | None = None
     memory_mb: float | None = None
     model: str | None = None
     engine: str | None = None
@@ -190,177 +193,14 @@ class DaemonStatus:
         The file may come from another version, or have been cut off by a full disk.
         """
         found = {}
-        for name, read in _READERS.items():
-            if value.get(name) is None:
-                continue
-            try:
-                found[name] = read(value[name])
-            except (KeyError, OverflowError, TypeError, ValueError):
-                continue  # as if it was not there
+        for name, hint in hints_of(DaemonStatus).items():
+            if value.get(name) is not None:
+                # What is malformed is as if it was not there.
+                with contextlib.suppress(ValueError):
+                    found[name] = read_value(hint, value[name])
         return DaemonStatus(**found)
 
 
 def read_status(state_dir: str) -> DaemonStatus:
     """Return the last record of the daemon; without any value when it never ran."""
     return DaemonStatus.from_json(read_heartbeat(state_dir))
-
-
-def _text(value: Any) -> str:
-    return str(_of(value, str))
-
-
-def _whole(value: Any) -> int:
-    return int(_of(value, int))
-
-
-def _yes_no(value: Any) -> bool:
-    return bool(_of(value, bool))
-
-
-def _number(value: Any) -> float:
-    return float(_of(value, int, float))
-
-
-def _of(value: Any, *kinds: type) -> Any:
-    """Return ``value``; raise TypeError unless it is exactly of one of the ``kinds``."""
-    if type(value) not in kinds:
-        raise TypeError(value)
-    return value
-
-
-def _moment(value: Any) -> float:
-    if not 0 <= _number(value) < _LATEST:
-        raise ValueError(value)
-    return float(value)
-
-
-def _maybe(read: Callable[[Any], Any], value: Any) -> Any:
-    return None if value is None else read(value)
-
-
-def _errors(value: Any) -> UnexpectedErrors:
-    return UnexpectedErrors(_whole(value["count"]), _text(value["last"]), _moment(value["at"]))
-
-
-def _progress(value: Any) -> ProgressSnapshot:
-    return ProgressSnapshot(
-        _whole(value["done"]),
-        _whole(value["remaining"]),
-        _maybe(_number, value.get("rate")),
-        _maybe(_number, value.get("seconds_left")),
-    )
-
-
-def _last(value: Any) -> LastPhoto:
-    return LastPhoto(_text(value["path"]), _moment(value["at"]), _number(value["milliseconds"]))
-
-
-def _rules(value: Any) -> RulesStatus:
-    return RulesStatus(
-        _whole(value["waiting"]),
-        _whole(value["done"]),
-        _whole(value["failed"]),
-        _maybe(_text, value.get("last_failure")),
-        _maybe(_moment, value.get("last_failed_at")),
-        _maybe(_text, value.get("notice")),
-    )
-
-
-def _cluster(value: Any) -> ClusterState:
-    return ClusterState(
-        _text(value["scheduler"]),
-        _yes_no(value["connected"]),
-        _maybe(_text, value.get("problem")),
-        _whole(value["waiting"]),
-        _whole(value["here"]),
-        tuple(_cluster_worker(one) for one in _of(value["workers"], list, tuple)),
-    )
-
-
-def _cluster_worker(value: Any) -> ClusterWorker:
-    state = _text(value["state"])
-    if state not in get_args(WorkerState):
-        raise ValueError(value)
-    return ClusterWorker(
-        _text(value["name"]),
-        _text(value["address"]),
-        state,  # type: ignore[arg-type]
-        _text(value["reason"]),
-        _whole(value["photos"]),
-        _number(value["rate"]),
-        _whole(value["in_work"]),
-    )
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(_text(one) for one in _of(value, list, tuple))
-
-
-def _networks(value: Any) -> tuple[NetworkStatus, ...]:
-    return tuple(
-        NetworkStatus(
-            _text(one["kind"]),
-            _text(one["name"]),
-            _maybe(_text, one.get("model")),
-            _maybe(_text, one.get("problem")),
-        )
-        for one in _of(value, list, tuple)
-    )
-
-
-def _int8(value: Any) -> tuple[Int8Status, ...]:
-    return tuple(
-        Int8Status(
-            _text(one["kind"]),
-            _text(one["model"]),
-            _text(one["state"]),
-            _whole(one["judged"]),
-            _whole(one["sure"]),
-            _whole(one["same"]),
-            _whole(one["same_tags"]),
-            _number(one["lower"]),
-            _number(one["upper"]),
-            _text(one["text"]),
-        )
-        for one in _of(value, list, tuple)
-    )
-
-
-def _roots(value: Any) -> tuple[RootStatus, ...]:
-    return tuple(_root(one) for one in _of(value, list, tuple))
-
-
-def _root(value: Any) -> RootStatus:
-    state, mode = _text(value["state"]), _text(value.get("mode", "events"))
-    if state not in get_args(State) or mode not in ("events", "poll"):
-        raise ValueError(value)
-    return RootStatus(
-        _text(value["path"]),
-        state,  # type: ignore[arg-type]
-        mode,  # type: ignore[arg-type]
-        _text(value.get("reason", "")),
-        _maybe(_moment, value.get("last_scan")),
-        _whole(value.get("waiting", 0)),
-        _whole(value.get("seen", 0)),
-        _whole(value.get("missing_unconfirmed", 0)),
-        _text(value.get("not_written", "")),
-    )
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("state", "version", "model", "engine"), _text),
-    **dict.fromkeys(("problem", "notice", "paused_reason"), _text),
-    **dict.fromkeys(("started_at", "updated_at"), _moment),
-    **dict.fromkeys(("pid", "queue", "incomplete"), _whole),
-    "memory_mb": _number,
-    "moving": _yes_no,
-    "errors": _errors,
-    "unconfined": _texts,
-    "progress": _progress,
-    "last": _last,
-    "rules": _rules,
-    "cluster": _cluster,
-    "roots": _roots,
-    "networks": _networks,
-    "int8": _int8,
-}

@@ -21,6 +21,7 @@ from tagger.pipeline.decoding import decode_pool, decoded_by_each
 from tagger.pipeline.inference import look
 from tagger.pipeline.networks import Networks, open_networks
 from tagger.system.files import replace_atomically
+from tagger.text.json_records import read_record
 from tagger.text.parsing import parse_json
 
 if TYPE_CHECKING:
@@ -230,19 +231,6 @@ def kept_trial(state_dir: str) -> NetworkTrial | None:
     """Return the last comparison; None if there is none that can be read."""
     try:
         with open(os.path.join(state_dir, TRIAL_NAME), encoding="ascii") as file:
-            said = parse_json(file.read())
-        photos = tuple(
-            TriedPhoto(str(one["path"]), _texts(one["present"]), _texts(one["other"]))
-            for one in said.pop("photos")
-        )
-        pairs = {
-            name: (said[name][0], said[name][1])
-            for name in ("names", "milliseconds", "cpu_milliseconds")
-        }
-        return NetworkTrial(**said | pairs, photos=photos)
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+            return read_record(NetworkTrial, parse_json(file.read()))
+    except (OSError, ValueError):
         return None
-
-
-def _texts(values: Sequence[object]) -> tuple[str, ...]:
-    return tuple(str(value) for value in values)

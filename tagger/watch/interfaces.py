@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tagger.records import Candidate, FileStat
+from tagger.text.json_records import Moment
 
 Clock = Callable[[], float]
 """Seconds that never go back, like :func:`time.monotonic`."""
@@ -98,10 +99,10 @@ class RootStatus:
 
     path: str
     state: State
-    mode: Literal["events", "poll"]
-    reason: str
-    last_scan: float | None
-    waiting: int
-    seen: int
-    missing_unconfirmed: int
+    mode: Literal["events", "poll"] = "events"
+    reason: str = ""
+    last_scan: Moment | None = None
+    waiting: int = 0
+    seen: int = 0
+    missing_unconfirmed: int = 0
     not_written: str = ""

@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from tagger.system.files import CANARY_PREFIX, replace_atomically
 from tagger.system.mounts import Mounts
 from tagger.system.open_beneath import Folder, open_regular
+from tagger.text.json_records import read_record
 from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
@@ -240,18 +241,10 @@ def _load(path: str) -> dict[str, RootRecord]:
     try:
         with open(path, encoding="utf-8") as file:
             stored = parse_json(file.read())
-        return {
-            root: RootRecord(
-                value["marker"],
-                Place(**value["place"]),
-                tuple(value.get("crossings", ())),
-                str(value.get("foreign", "")),
-            )
-            for root, value in stored.items()
-        }
+        return {root: read_record(RootRecord, value) for root, value in stored.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         log.warning("%s cannot be read and is started afresh: %s", path, error)
         return {}
 

@@ -18,7 +18,7 @@ log = logging.getLogger("tagger.x")
 print("wants", wants_bar(LogConfig()), wants_bar(LogConfig(format="json")), flush=True)
 with Bar() as bar:
     set_up_logging()
-    bar.show(ProgressSnapshot())
+    bar.show(ProgressSnapshot(0, 0))
     log.info("first %s", "/photos/" + "x" * 100 + " [bold]y[/bold].jpg")
     bar.show(ProgressSnapshot(5, 1995, 12.5, 159.6))
     log.info("second")
