@@ -37,13 +37,7 @@ from tagger.metadata.targets import (
     exiftool_format,
 )
 from tagger.metadata.xmp import packet as xmp_packet
-from tagger.metadata.xmp.keywords import (
-    KeywordPath,
-    OwnKeywords,
-    merged,
-    user_paths,
-    user_words,
-)
+from tagger.metadata.xmp.keywords import KeywordPath, OwnKeywords, merged, user_paths, user_words
 from tagger.records import (
     ANOTHER_TAGGER,
     OVERWRITTEN,

@@ -32,7 +32,7 @@ def read_record(kind: type[T], value: Any) -> T:
     """
     if not isinstance(value, Mapping):
         raise ValueError(f"{kind.__name__}: it is no object")
-    hints = hints_of(kind)
+    hints = hints_of(kind)  # type: ignore[arg-type]
     for one in fields(kind):  # type: ignore[arg-type]
         if one.name not in value and one.default is one.default_factory is MISSING:
             raise ValueError(f"{kind.__name__}: there is no {one.name}")
