@@ -106,8 +106,8 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         )
     states = ", ".join(f"{number(n)} {gettext(name)}" for name, n in counts.items())
     yield gettext("photos: %(counts)s", counts=states)
-    progress = ProgressSnapshot(**status["progress"]) if status["progress"] else ProgressSnapshot()
-    if progress.remaining:
+    progress = ProgressSnapshot(**status["progress"]) if status["progress"] else None
+    if progress and progress.remaining:
         yield gettext("progress: %(text)s", text=_progress(progress))
     if last := status["last"]:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
