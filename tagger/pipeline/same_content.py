@@ -39,7 +39,7 @@ class SameContentFinder:
         """Find a photo with the bytes of ``job``: itself touched, moved here, or a copy.
 
         Return False when the photo, or the one that it was, is being changed by somebody else:
-        it is to be offered again.
+        it is to be offered again. Raise PhotoVanishedError when it has been moved on meanwhile.
         """
         path = job.candidate.path
         twins = self._store.same_content(job.digest)
@@ -60,6 +60,9 @@ class SameContentFinder:
         names = {path} if left is None else {path, left.path, former_path(left.path)}
         with photo_locks(self._context.config.state_dir) as locks:
             if not all(locks.take(name, LOCK_SECONDS) for name in sorted(names)):
+                return False
+            # A rule that held them may have moved it on: no row goes where no photo is.
+            if not photo_stat(path).same_version(job.candidate.stat):
                 return False
             return self._take_name(job, left or twins[0], moved=left is not None)
 
