@@ -1,9 +1,9 @@
 """Measures how long after its file is closed a photo is in the index and has its sidecar.
 
-    python bench/latency.py [PHOTOS] [--int8]
+    python bench/latency.py [PHOTOS] [--fp32]
 
 PHOTOS files of 12 MP (default 24) in each way that files arrive, one after another, into an
-idle daemon with the default config, in fp32 or int8, and the networks that ``harness.py`` tells.
+idle daemon with the default config (int8, or fp32), and the networks that ``harness.py`` tells.
 On a local disk a whole file that is closed and that nobody holds open needs no settling, so nothing
 is subtracted. The first photo, which starts a decoding process, is told apart. Writes
 ``latency.json``.
@@ -94,15 +94,15 @@ def measure(home: Home, paths: list[Path], count: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=int, nargs="?", default=24)
-    parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--fp32", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tagger-bench-") as name:
         scratch = Path(name)
-        model = Model(scratch / "model", int8=options.int8)
+        model = Model(scratch / "model", int8=not options.fp32)
         paths = write_photos(
             scratch / "photos", "JPEG 12 MP", 1 + options.photos * len(WAYS), originals=1
         )
-        home = Home(scratch / "home", model, int8=options.int8)
+        home = Home(scratch / "home", model, int8=not options.fp32)
         with home.daemon():
             found = measure(home, paths, options.photos)
         told: dict[str, list[float]] = {}
