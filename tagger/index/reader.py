@@ -163,12 +163,15 @@ class Reader:
             (after, model_id),
         )
 
-    def waiting_features(self, model_id: str, upto: int) -> Iterator[tuple[int, bytes]]:
-        """Yield what :meth:`features` does of photos up to an id that are to be compared."""
+    def waiting_features(self, model_id: str, upto: int, limit: int) -> Iterator[tuple[int, bytes]]:
+        """Yield what :meth:`features` does of photos up to an id that are to be compared.
+
+        The first ``limit`` by id at most: those that changed come before those that are new.
+        """
         yield from self._db.execute(
             "SELECT p.id, r.features FROM photos p CROSS JOIN predictions r ON r.photo_id = p.id"
-            " WHERE p.grouped IS NULL AND p.id <= ? AND r.model_id = ?",
-            (upto, model_id),
+            " WHERE p.grouped IS NULL AND p.id <= ? AND r.model_id = ? ORDER BY p.id LIMIT ?",
+            (upto, model_id, limit),
         )
 
     def newest_id(self) -> int:

@@ -28,6 +28,9 @@ LIKE, LIKE_LEAST = 500, 0.75
 """Of `like:` in a query: photos at most, and the cosine that they have at least."""
 MANY = 4_096
 """Photos that are read for a question rather than added to the file first."""
+CHANGED = 4_096
+"""Of those that are to be compared so many are read for a question at most: a million of them took
+4 s. The file has the others as they were when it was made."""
 
 _CHUNK = 4096
 _EXACT = 8
@@ -59,7 +62,7 @@ def most_alike(
         # What is not in the file is read first: it may be in the file afterwards, and twice here.
         rest = itertools.chain(
             reader.features(own.model_id, covered),
-            reader.waiting_features(own.model_id, covered),
+            reader.waiting_features(own.model_id, covered, CHANGED),
         )
         near = {number for number, _ in _best(rest, wanted, count)}
         if file is not None and known:

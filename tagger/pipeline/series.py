@@ -103,10 +103,12 @@ class SeriesFinder:
             # At one go what was taken within hours, then each chain of it.
             for near in chains(some, TOGETHER):
                 since, until = near[0].taken_at, near[-1].taken_at
+                # A scanner may give thousands of photos one second: of few new ones few are read.
+                most = min(BESIDE * (len(near) + 1), AT_ONCE)
                 rows = self._groups.shots_between(
-                    camera, _moved(since, -SERIES_SECONDS), _moved(until, SERIES_SECONDS), AT_ONCE
+                    camera, _moved(since, -SERIES_SECONDS), _moved(until, SERIES_SECONDS), most
                 )
-                if len(rows) < AT_ONCE:
+                if len(rows) < most:
                     found += self._completed(chains(map(Shot._make, rows)), near)
                 else:
                     found += self._each(near)

@@ -88,6 +88,26 @@ def test_new_and_changed_photos_count_at_once(site, monkeypatch):
     assert nearest() == 21
 
 
+def test_of_a_library_that_is_still_to_be_compared_the_file_knows_most(site, monkeypatch):
+    """Else a question about a million photos reads them all."""
+    monkeypatch.setattr(similar, "CHANGED", 5)
+    monkeypatch.setattr(similar, "MANY", 10)
+    rows = features(60)
+    put(site, rows)
+    make_file(str(site.state))
+    with open_reader(str(site.state)) as reader:
+        read = []
+        real = reader.waiting_features
+        monkeypatch.setattr(
+            reader,
+            "waiting_features",
+            lambda *asked: (read.append(one) or one for one in real(*asked)),
+        )
+        found = most_alike(reader, str(site.state), 1, 12)
+    assert [number for number, _ in read] == [1, 2, 3, 4, 5]
+    assert ids(found) == ids(expected(rows, 0, 12))
+
+
 def test_of_many_photos_few_of_the_nearest_are_lost(site):
     rng = np.random.default_rng(4)
     heads = np.maximum(rng.normal(0.2, 1, (120, SIZE)), 0)

@@ -203,6 +203,29 @@ def test_many_shots_of_one_moment_are_looked_through_around_the_new_ones(shelf, 
     assert "later.jpg" in shelf.found("series")[-1] and len(shelf.found("series")[-1]) == 11
 
 
+def test_of_few_new_shots_few_are_read_around_them(shelf, monkeypatch):
+    """Of 20,000 scans each new one was held against all 700 of its second."""
+    monkeypatch.setattr(series, "BESIDE", 4)
+    read = []
+    real = GroupWriter.shots_between
+
+    def shots_between(self, *asked):
+        found = real(self, *asked)
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(GroupWriter, "shots_between", shots_between)
+    at = "2000-01-01T00:00:00"
+    for number in range(30):
+        shelf.put(f"{number:02d}.jpg", number, taken_at=at, camera="Epson", features=1)
+    shelf.grouping.run()
+    read.clear()
+    shelf.put("later.jpg", 99, taken_at=at, camera="Epson", features=1)
+    [names] = shelf.found("series")
+    assert len(names) == 31
+    assert read == [2 * 4]
+
+
 def test_a_long_series_goes_on_whatever_is_read_of_it(shelf, monkeypatch):
     monkeypatch.setattr(series, "AT_ONCE", 8)
     monkeypatch.setattr(series, "BESIDE", 3)
