@@ -19,7 +19,7 @@ from tagger.index.decision_sync import deciding
 from tagger.index.row_writes import copy_decisions, path_of, set_stat
 from tagger.index.store import Store
 from tagger.records import FileStat
-from tagger.system.files import parted_path
+from tagger.system.files import former_path, parted_path
 from tagger.text.parsing import parse_json
 
 
@@ -302,7 +302,7 @@ class RuleTasks:
         if row is None:
             return
         if root is None:  # it leaves; by its bytes it is known again
-            old = path_of(db, photo_id)
+            old = former_path(path_of(db, photo_id))  # it has left already, if a crash came between
             path = parted_path(old, row["content_hash"] or row["source_hash"] or b"")
         with deciding(db, os.path.dirname(self._store.path), [os.fsdecode(row["path"]), path]):
             for other in db.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from tagger.errors import PhotoError, TaggerError
+from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.connection import concerns_index
 from tagger.index.store import Store
 from tagger.pipeline.context import Context
@@ -26,6 +26,18 @@ def refused(context: Context, candidate: Candidate, error: TaggerError) -> Outco
     if context.health.park(candidate, error):
         return Skipped(candidate.path, str(error))
     return record_failure(context.store, candidate, error)
+
+
+def vanished(context: Context, candidate: Candidate, error: PhotoVanishedError) -> Skipped:
+    """Let a photo that is gone again before it was handled wait no longer.
+
+    Else it counts as waiting until the next look at its folder; a rule that a kill interrupted
+    moves a photo on just when it has been found.
+    """
+    row = context.store.photo(candidate.path)
+    if row is not None and row.status == "waiting":
+        context.store.mark_missing([candidate.path])
+    return Skipped(candidate.path, str(error))
 
 
 def _without_descriptors(context: Context, candidate: Candidate, error: Exception) -> Skipped:

@@ -18,7 +18,7 @@ import numpy as np
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.rows import StoredPrediction, unpack_top
 from tagger.pipeline.context import Context
-from tagger.pipeline.failures import refused, unforeseen
+from tagger.pipeline.failures import refused, unforeseen, vanished
 from tagger.pipeline.job import COMPLETED, Job, Recognised
 from tagger.pipeline.look import look_further, stored_subjects
 from tagger.pipeline.networks import Networks
@@ -83,7 +83,7 @@ class InferenceStage:
             try:
                 one = self._known(job) or self._seen(job)
             except PhotoVanishedError as error:
-                outcomes.append(Skipped(job.candidate.path, str(error)))
+                outcomes.append(vanished(self._context, job.candidate, error))
             except TaggerError as error:
                 if job.how == COMPLETED:  # its tags are no worse than they were
                     outcomes.append(Skipped(job.candidate.path, str(error)))

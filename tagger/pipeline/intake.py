@@ -15,7 +15,7 @@ from tagger.errors import ImageTooLargeError, PhotoError, PhotoVanishedError
 from tagger.index.rows import PhotoRow
 from tagger.metadata.recovery import recover
 from tagger.pipeline.context import Context
-from tagger.pipeline.failures import refused, unforeseen
+from tagger.pipeline.failures import refused, unforeseen, vanished
 from tagger.pipeline.job import COMPLETED, Job
 from tagger.pipeline.outcome import Outcome, Skipped, Unchanged
 from tagger.pipeline.photo_lock import WAIT_SECONDS
@@ -79,7 +79,7 @@ class Intake:
             try:
                 found = self._begin(candidate)
             except PhotoVanishedError as error:
-                outcomes.append(Skipped(candidate.path, str(error)))
+                outcomes.append(vanished(self._context, candidate, error))
             except PhotoError as error:
                 outcomes.append(refused(self._context, candidate, error))
             except Exception as error:  # noqa: BLE001 - one photo stops no other

@@ -11,7 +11,7 @@ from tagger.duplicates.thumbnails import ThumbnailStore
 from tagger.errors import MetadataError, PhotoVanishedError, TaggerError
 from tagger.pipeline.commit import commit
 from tagger.pipeline.context import Context
-from tagger.pipeline.failures import refused, unforeseen
+from tagger.pipeline.failures import refused, unforeseen, vanished
 from tagger.pipeline.job import Job, Recognised
 from tagger.pipeline.outcome import Outcome, Skipped, Tagged
 from tagger.pipeline.photo_lock import PhotoLocks, photo_locks
@@ -133,7 +133,9 @@ class WriterStage:
         return outcomes
 
     def _failure(self, job: Job, error: Exception) -> Outcome:
-        if isinstance(error, PhotoVanishedError | WaitsError):
+        if isinstance(error, PhotoVanishedError):
+            return vanished(self._context, job.candidate, error)
+        if isinstance(error, WaitsError):
             return Skipped(job.candidate.path, str(error))
         if isinstance(error, TaggerError):
             return refused(self._context, job.candidate, error)

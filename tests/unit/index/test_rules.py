@@ -18,6 +18,7 @@ from tagger.index.rule_tasks import RuleTasks, Task
 from tagger.index.salvage import salvage, set_aside
 from tagger.index.store import Store
 from tagger.records import Tag
+from tagger.system.files import former_path
 from tests.unit.index.conftest import FakeClock
 
 Make = Callable[..., SavedPhoto]
@@ -141,3 +142,18 @@ def test_a_damaged_index_knows_no_folder_as_looked_through(
         salvage(new, old)
         assert RulePhotos(new).scanned() == set()
         assert task_counts(new) == {"r": {"due": 1}}
+
+
+def test_a_move_that_is_begun_again_remembers_where_the_photo_was(
+    store: Store, make_photo: Make
+) -> None:
+    """A kill between the two: the name that it is remembered by was made of itself."""
+    store.save([make_photo("/photos/a.jpg", content_hash=b"digest")])
+    task, row = decided(store, "/photos/a.jpg", "move_to"), store.photo("/photos/a.jpg")
+    assert row is not None
+    tasks = RuleTasks(store)
+    for _ in range(2):
+        task = tasks.begin(task, "/elsewhere/a.jpg", [], None)
+        [twin] = store.same_content(b"digest")
+        assert twin.id == row.id and twin.path != "/photos/a.jpg"
+        assert former_path(twin.path) == "/photos/a.jpg"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tagger.index.store import Store
-from tagger.pipeline.outcome import Tagged, Unchanged
+from tagger.pipeline.outcome import Skipped, Tagged, Unchanged
 from tests.support.pipelines import candidate, opened, through
 
 
@@ -117,3 +117,14 @@ def test_an_index_that_cannot_be_written_ends_a_step_and_no_outcome_is_lost(home
         outcomes = through(pipeline, [a, b, c])
     assert names(outcomes[:1]) == ["d"] and isinstance(outcomes[0], Unchanged)
     assert names(outcomes[1:]) == ["a", "b", "c"]
+
+
+def test_what_is_gone_before_it_was_handled_waits_no_longer(home, photos):
+    """As one that a rule, interrupted by a kill, moves on while the networks are loaded."""
+    with opened(home) as (pipeline, context):
+        context.store.mark_waiting((one.path, one.root) for one in photos[:2])
+        Path(photos[0].path).unlink()
+        [outcome] = through(pipeline, photos[:1])
+        assert isinstance(outcome, Skipped)
+        counts = context.store.counts()
+    assert (counts["waiting"], counts["missing"]) == (1, 0)
