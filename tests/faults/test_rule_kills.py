@@ -102,11 +102,12 @@ class Moving:
             found += [f"left: {path.name}" for path in folder.glob(".tagger-rule*")]
         with sqlite3.connect(self.home.state / "index.sqlite3") as db:
             tasks = db.execute("SELECT action, state FROM rule_tasks ORDER BY action").fetchall()
+            rows = db.execute("SELECT id, path, status, size, content_hash FROM photos").fetchall()
         if tasks != [("copy_to", "done"), ("move_to", "done"), ("tag", "done")]:
             found.append(f"tasks: {tasks}")
         counts = self.home.json("status")["counts"]
         if any(counts.values()):
-            found.append(f"the library still has {counts}")
+            found.append(f"the library still has {counts}: {rows}")
         return found
 
 
@@ -132,6 +133,7 @@ def test_a_kill_at_every_change(
     for at in range(1, len(moving.points) + 1):
         if wrong := moving.killed(at):
             problems[at, moving.points[at - 1]] = wrong
+            print(at, moving.points[at - 1], wrong, home.log.read_text()[-5000:], flush=True)
     figure(
         f"rule-kills-{target.parent.name}",
         f"{len(moving.points)} kill points: {len(problems)} with anything harmed or done twice",
