@@ -170,7 +170,11 @@ def container(
 def apt(container: Container, *words: str) -> str:
     environ = ["env", "DEBIAN_FRONTEND=noninteractive"]
     options = ["-o", "Dpkg::Options::=--force-confold"]
-    return container.run(*environ, "apt-get", "-y", "-q", *options, *words)
+    began = time.monotonic()
+    # It compiles all modules, for minutes on a busy machine.
+    said = container.run(*environ, "apt-get", "-y", "-q", *options, *words, timeout=900)
+    print(f"{time.monotonic() - began:6.1f} s  apt-get {' '.join(words)}")
+    return said
 
 
 def missing(container: Container, line: str) -> bool:

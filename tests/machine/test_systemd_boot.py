@@ -50,7 +50,7 @@ class Container:
         self.root = root
         self.leader = leader
 
-    def run(self, *words: str, check: bool = True, user: str = "root") -> str:
+    def run(self, *words: str, check: bool = True, user: str = "root", timeout: float = 120) -> str:
         """Run a command in there; return what it printed."""
         home = "/root" if user == "root" else f"/home/{user}"
         environ = [f"HOME={home}", "LANG=C.UTF-8"]
@@ -64,7 +64,7 @@ class Container:
             capture_output=True,
             check=False,
             text=True,
-            timeout=120,
+            timeout=timeout,
         )
         assert not check or done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
         return done.stdout

@@ -16,8 +16,8 @@ def fresh_debian(folder: Path, packages: str, kept: str | None, suite: str | Non
     """Return a folder in ``folder`` with a Debian that has ``packages``.
 
     ``kept`` names a folder with one to be copied, or without, where it is made and stays for the
-    next time. ``suite`` is the name of the Debian, this machine's by default. Skip the test where
-    that cannot be.
+    next time. ``suite`` is the name of the Debian, this machine's by default. Skip the test
+    without root or a command that it needs.
     """
     if os.geteuid() != 0:
         pytest.skip("only root can boot a container")
@@ -30,11 +30,22 @@ def fresh_debian(folder: Path, packages: str, kept: str | None, suite: str | Non
         )
         own = known.get("VERSION_CODENAME", "stable") if known["ID"] == "debian" else "stable"
         suite = suite or own
-        words = ["debootstrap", "--variant=minbase", f"--include={packages}", suite, str(base)]
-        made = subprocess.run(words, capture_output=True, check=False, text=True)
-        if made.returncode:
-            shutil.rmtree(base, ignore_errors=True)
-            pytest.skip(f"debootstrap failed: {made.stdout.strip().splitlines()[-1:]}")
+        # With --include it cannot install packages that need others configured before (trixie's
+        # systemd); apt can.
+        words = ["debootstrap", "--variant=minbase", suite, str(base)]
+        _made(words, base)
+        enter = ["systemd-nspawn", "-q", "-D", str(base), "--register=no", "--keep-unit", "--pipe"]
+        enter += ["--setenv=DEBIAN_FRONTEND=noninteractive", "apt-get", "-y", "-q"]
+        _made([*enter, "update"], base)
+        _made([*enter, "install", "--no-install-recommends", *packages.split(",")], base)
     root = folder / "root"
     subprocess.run(["cp", "-a", str(base), str(root)], check=True)
     return root
+
+
+def _made(words: list[str], base: Path) -> None:
+    """Run what makes ``base``; where that fails, take it away again, and the test fails."""
+    done = subprocess.run(words, capture_output=True, check=False, text=True)
+    if done.returncode:
+        shutil.rmtree(base, ignore_errors=True)
+        pytest.fail(f"{words[0]} failed: {(done.stdout + done.stderr).strip().splitlines()[-3:]}")
