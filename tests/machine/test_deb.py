@@ -151,8 +151,13 @@ def container(
     boot = ["systemd-nspawn", "-q", "-D", str(root), "--register=no", "--keep-unit", "--boot"]
     boot += ["--console=pipe", f"--machine=tagger-deb-{os.getpid()}"]
     boot += ["--system-call-filter=landlock_create_ruleset landlock_restrict_self"]
+    # As a machine with that Debian has it: trixie's systemd does not start under cgroup v1, which
+    # nspawn takes over from a host that has it.
+    environ = os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
     with log.open("wb") as out:
-        nspawn = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        nspawn = subprocess.Popen(
+            boot, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environ
+        )
     try:
         yield Container(root, _leader(nspawn, log))
     finally:
