@@ -24,7 +24,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED = PROJECT.parent / "shared"
-COMMAND_SECONDS = 120
+COMMAND_SECONDS = 600
 
 # What is said is compared with English; a test of another language sets one.
 os.environ["LANG"] = "C.UTF-8"

@@ -15,7 +15,7 @@ import fcntl
 import math
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
 from tagger.classify.child_process import never
@@ -138,9 +138,11 @@ def _at_most(most: int, count: int, chance: float) -> float:
 def read_agreement(network: FullNetwork, record: Int8Record) -> Agreement:
     """Return the counts of the int8 version that ``record`` tells of; none yet: zeros."""
     try:
-        found = json_records.read_record(Agreement, read_json(_path(network)))
+        value = read_json(_path(network))
+        found = json_records.read_record(Agreement, value)
+        whole = value.keys() == {field.name for field in fields(Agreement)}
         ordered = 0 <= found.same <= found.sure <= found.judged >= found.same_tags >= 0
-        if found.sha256 == record.sha256 and ordered:
+        if found.sha256 == record.sha256 and whole and ordered:
             return found
     except (OSError, ValueError):
         pass

@@ -46,7 +46,7 @@ class User:
             capture_output=True,
             check=False,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         said = f"{step.typed}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == step.code, said
