@@ -8,10 +8,11 @@ XMP metadata" and "Motion Photo format 1.0"; ExifTool's Samsung.pm and tag names
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 
@@ -56,8 +57,11 @@ _EDITORS = re.compile(
     re.IGNORECASE,
 )
 _FRONT = re.compile(r"\bfront\b.*\bcamera\b", re.IGNORECASE)
-SAMSUNG_TRAILER = 4096
+_TRAILER = 4096
 """Bytes at the end of a JPEG in which the directory of Samsung's trailer lies."""
+_DESCRIBED = 1 << 16
+"""Bytes at the beginning of a HEIF file with the boxes that describe what it holds."""
+_MOST_BOXES = 64
 _MOTION = 0x0A30
 _MATTE = b"urn:com:apple:photo:2018:aux:portraiteffectsmatte"
 
@@ -72,8 +76,7 @@ def kinds_of(
     """Return what the photo says it is, in the order of :data:`PHOTO_KINDS`.
 
     ``name`` is the file's, ``main`` and ``details`` are the first directory of its EXIF block
-    and its Exif directory, ``packet`` its XMP, ``parts`` the beginning of a HEIF file with the
-    boxes that describe what it holds, or the end of a JPEG (:data:`SAMSUNG_TRAILER` bytes).
+    and its Exif directory, ``packet`` its XMP, ``parts`` what :func:`parts_of` returns.
     """
     found: set[str] = set()
     stem = name.rpartition(".")[0].casefold() or name.casefold()
@@ -102,6 +105,41 @@ def packet_of(image: Image.Image) -> bytes:
     """Return the XMP packet of an opened image, empty when it has none."""
     packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     return packet.encode("utf-8", "replace") if isinstance(packet, str) else bytes(packet)
+
+
+def parts_of(image_format: str | None, source: BinaryIO) -> bytes:
+    """Return what tells the parts of a file, which stays where it is read.
+
+    Of HEIF it is the beginning and the types of all its boxes: a film stands in one behind the
+    picture. Of a JPEG it is the end.
+    """
+    at = source.tell()
+    try:
+        if image_format in ("HEIF", "AVIF"):
+            source.seek(0)
+            return source.read(_DESCRIBED) + b" ".join(_box_types(source))
+        if image_format in ("JPEG", "MPO"):
+            size = source.seek(0, os.SEEK_END)
+            source.seek(max(0, size - _TRAILER))
+            return source.read()
+        return b""
+    finally:
+        source.seek(at)
+
+
+def _box_types(source: BinaryIO) -> Iterator[bytes]:
+    """Yield the types of the outermost boxes of a file (ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    for _ in range(_MOST_BOXES):
+        source.seek(at)
+        head = source.read(16)
+        length = int.from_bytes(head[:4])
+        if length == 1:
+            length = int.from_bytes(head[8:16])
+        yield head[4:8]
+        at += length
+        if length < 8 or at >= 1 << 62:  # it is the last one, or none
+            return
 
 
 def _text(value: object) -> str:

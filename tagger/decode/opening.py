@@ -29,7 +29,7 @@ from tagger.decode.crops import cut, shorter_side
 from tagger.decode.descriptors import open_file
 from tagger.decode.facts import read_exif, read_facts, read_kinds, read_orientation
 from tagger.decode.heic import decode_heic
-from tagger.decode.kinds import SAMSUNG_TRAILER, packet_of
+from tagger.decode.kinds import packet_of, parts_of
 from tagger.decode.pixels import LARGE, Loaded, Rows, reduced_by, shrink
 from tagger.errors import (
     DamagedImageError,
@@ -50,7 +50,6 @@ TURNED = ("HEIF", "TIFF")
 _JPEG_FACTOR = 4
 
 MAX_SCANS = 100
-_DESCRIBED = 1 << 16
 """Of a progressive JPEG, with those of the pictures in its metadata; encoders make about ten."""
 
 _BROKEN = (
@@ -286,7 +285,9 @@ def open_image(
             image_format="JPEG" if image.format == "MPO" else image.format or "",
             size=(width, height),
             orientation=orientation,
-            kinds=read_kinds(exif, os.path.basename(path), packet_of(image), _parts(image, source)),
+            kinds=read_kinds(
+                exif, os.path.basename(path), packet_of(image), parts_of(image.format, source)
+            ),
         )
         if image.info.get("progressive") and _scans(source) > MAX_SCANS:
             raise DamagedImageError(
@@ -294,22 +295,6 @@ def open_image(
                 "leave it untagged, it is no camera's",
             )
         yield image, facts
-
-
-def _parts(image: Image.Image, source: BinaryIO) -> bytes:
-    """Return what tells the parts of a file: the boxes at the beginning of HEIF, a JPEG's end."""
-    at = source.tell()
-    try:
-        if image.format in ("HEIF", "AVIF"):
-            source.seek(0)
-            return source.read(_DESCRIBED)
-        if image.format in ("JPEG", "MPO"):
-            size = source.seek(0, os.SEEK_END)
-            source.seek(max(0, size - SAMSUNG_TRAILER))
-            return source.read()
-        return b""
-    finally:
-        source.seek(at)
 
 
 def _scans(source: BinaryIO) -> int:

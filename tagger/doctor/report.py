@@ -73,6 +73,18 @@ class Installation:
                 continue
         return os.geteuid()
 
+    def as_seen(self, path: str) -> str:
+        """Return where the daemon finds ``path``: a service has its own view of the folders.
+
+        Without a daemon, or for who may not look there, it is the path itself.
+        """
+        place = f"{self.proc}/{self.seen.process}/root"
+        try:
+            os.scandir(place).close()
+        except OSError:
+            return path
+        return place + os.path.realpath(path)
+
     def may(self, path: str, *, write: bool) -> bool | None:
         """Whether the daemon's user may use the folder ``path``; None if it cannot be told."""
         if self.user == os.geteuid():

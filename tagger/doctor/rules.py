@@ -15,7 +15,10 @@ def check_rules(patient: Installation) -> Iterator[Result]:
     running = patient.status.rules if patient.runs else None
     no_network = None if running is None else ""  # the daemon knows better than we do
     found = check.check_rules(
-        patient.config, may=lambda folder: patient.may(folder, write=True), no_network=no_network
+        patient.config,
+        may=lambda folder: patient.may(folder, write=True),
+        see=patient.as_seen,
+        no_network=no_network,
     )
     for one in found:
         said, remedy = all_in_language(one.message), all_in_language(one.remedy)

@@ -195,6 +195,15 @@ class RuleTasks:
                 " WHERE state = 'failed' OR (due_at IS NOT NULL AND tries > 0)"
             ).rowcount
 
+    def resume(self, action: str) -> None:
+        """Make what waits, and was never tried, due now: what it waits for may be there."""
+        with self._store.transaction() as db:
+            db.execute(
+                "UPDATE rule_tasks SET due_at = 0"
+                " WHERE action = ? AND tries = 0 AND due_at IS NOT NULL",
+                (action,),
+            )
+
     # Files that are copied or moved
 
     def begin(self, task: Task, target: str, files: Sequence[TaskFile], root: str | None) -> Task:

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tagger.config.rule import Rule
 from tagger.config.schema import Config
@@ -24,6 +24,9 @@ from tagger.system.paths import is_inside
 
 May = Callable[[str], bool | None]
 """Whether the daemon's user may write to a folder; None: that cannot be told."""
+See = Callable[[str], str]
+"""Where something is as the daemon sees it: a service does not see all, nor may it write to all."""
+OPEN = "run `tagger service install` again, which opens it to the service"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,16 @@ def may_write(folder: str) -> bool:
 
 
 def check_rules(
-    config: Config, *, may: May = may_write, no_network: str | None = None
+    config: Config,
+    *,
+    may: May = may_write,
+    see: See = os.path.abspath,
+    no_network: str | None = None,
 ) -> Iterator[Finding]:
     """Yield what is found of each rule, at least one for each.
 
-    ``may`` asks for the user that the daemon runs as. ``no_network`` is why the daemon has none,
-    None: as this process has.
+    ``may`` asks for the user that the daemon runs as, ``see`` says where that daemon finds a path.
+    ``no_network`` is why the daemon has none, None: as this process has.
     """
     if not config.rules:
         return
@@ -55,19 +62,26 @@ def check_rules(
     problem = webhook.no_network() if no_network is None else no_network
     try:
         with open_reader(config.state_dir) as reader:
-            yield from _all(config, known, reader, may, problem)
+            yield from _all(config, known, reader, _Machine(may, see), problem)
     except (StateError, sqlite3.Error):  # there is none yet
-        yield from _all(config, known, None, may, problem)
+        yield from _all(config, known, None, _Machine(may, see), problem)
+
+
+class _Machine(NamedTuple):
+    """What may be asked of the daemon's side of this machine."""
+
+    may: May
+    see: See
 
 
 def _all(
-    config: Config, known: Vocabulary, reader: Reader | None, may: May, problem: str
+    config: Config, known: Vocabulary, reader: Reader | None, machine: _Machine, problem: str
 ) -> Iterator[Finding]:
     for rule in config.rules:
         found = [
             *_words(config, known, reader, rule),
-            *_folders(config, rule, may),
-            *_program(rule),
+            *_folders(config, rule, machine),
+            *_program(rule, machine.see),
             *_address(rule, problem),
         ]
         yield from found or [Finding(rule.key, "ok", f"{', '.join(rule.actions)}")]
@@ -89,7 +103,7 @@ def _words(
         yield Finding(rule.key, "error", error.message, error.remedy)
 
 
-def _folders(config: Config, rule: Rule, may: May) -> Iterator[Finding]:
+def _folders(config: Config, rule: Rule, machine: _Machine) -> Iterator[Finding]:
     for key in ("copy_to", "move_to"):
         folder = getattr(rule, key)
         if not folder:
@@ -99,8 +113,10 @@ def _folders(config: Config, rule: Rule, may: May) -> Iterator[Finding]:
                 rule.key, "error", f"{key}: {folder} is not there", "make it, or mount its disk"
             )
             continue
-        allowed = may(folder)
-        if allowed is None:
+        allowed = machine.may(folder)
+        if _is_shut(folder, machine.see):
+            yield Finding(rule.key, "error", f"{key}: the daemon may not write to {folder}", OPEN)
+        elif allowed is None:
             yield Finding(
                 rule.key,
                 "warning",
@@ -146,7 +162,16 @@ def _folders(config: Config, rule: Rule, may: May) -> Iterator[Finding]:
             )
 
 
-def _program(rule: Rule) -> Iterator[Finding]:
+def _is_shut(folder: str, see: See) -> bool:
+    """Whether a folder that is there is hidden from the daemon, or read-only for it alone."""
+    try:
+        inside = os.statvfs(see(folder)).f_flag
+    except OSError:
+        return True
+    return bool(inside & ~os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+def _program(rule: Rule, see: See) -> Iterator[Finding]:
     if not rule.run:
         return
     name = rule.run[0]
@@ -159,6 +184,8 @@ def _program(rule: Rule) -> Iterator[Finding]:
             f"run: {name} may not be run" if there else f"run: {name} is not there",
             f"make it executable: `chmod +x {name}`" if there else "name a program by its path",
         )
+    elif not os.access(see(found), os.F_OK):
+        yield Finding(rule.key, "error", f"run: the daemon does not see {name}", OPEN)
 
 
 def _address(rule: Rule, problem: str) -> Iterator[Finding]:

@@ -132,9 +132,13 @@ class RuleWorker:
         stop = self._context.stop
         if self._status.notice:
             log.warning("%s", self._status.notice)
+        first = True
         while not stop.is_set():
             seconds = POLL_SECONDS
             try:
+                if first:
+                    self._tasks.resume("webhook")  # they were off, perhaps, and are not now
+                    first = False
                 self._look()
                 if self._held() is None:
                     seconds = self._work()

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import io
-import struct
 
 import pytest
-from PIL import ExifTags, Image
+from PIL import Image
 
 from tagger.decode.kinds import kinds_of, packet_of
 from tagger.decode.opening import decode
 from tagger.records import PHOTO_KINDS, CropSpec
 from tests.support import jpegs
-
-IFD = ExifTags.Base
-
-
-def apple(*entries: tuple[int, int, int, int]) -> bytes:
-    """Return a MakerNote as iOS writes it: (tag, type, count, value)."""
-    note = b"Apple iOS\0\0\1MM" + struct.pack(">H", len(entries))
-    for tag, kind, count, value in entries:
-        note += struct.pack(">HHI", tag, kind, count)
-        note += struct.pack(">HH", value, 0) if kind == 3 else struct.pack(">I", value)
-    return note + bytes(64)
-
-
-def xmp(inside: str) -> bytes:
-    return (
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description ' + inside + "/></rdf:RDF>"
-        "</x:xmpmeta>"
-    ).encode()
+from tests.support.kind_files import FILES, IFD, apple_note, packet
 
 
 @pytest.mark.parametrize(
@@ -91,12 +73,12 @@ def test_names_that_people_give_tell_nothing(name):
         ({}, {IFD.UserComment: b"UNICODE\0" + "Screenshot".encode("utf-16-be")}, "screenshot"),
         ({}, {IFD.CustomRendered: 6}, "panorama"),
         ({}, {IFD.CustomRendered: 8}, "portrait"),
-        ({}, {IFD.MakerNote: apple((0x14, 9, 1, 2))}, "portrait"),
+        ({}, {IFD.MakerNote: apple_note((0x14, 9, 1, 2))}, "portrait"),
         ({}, {IFD.LensModel: "iPhone 12 front camera 2.71mm f/2.2"}, "selfie"),
         ({}, {IFD.LensModel: "iPhone 14 Pro front TrueDepth camera 2.69mm f/1.9"}, "selfie"),
         ({}, {IFD.LensModel: "Pixel 7 front camera 2.74mm f/2.2"}, "selfie"),
-        ({}, {IFD.MakerNote: apple((1, 9, 1, 14), (0x0B, 2, 37, 200))}, "burst"),
-        ({}, {IFD.MakerNote: apple((0x11, 2, 37, 200))}, "motion photo"),
+        ({}, {IFD.MakerNote: apple_note((1, 9, 1, 14), (0x0B, 2, 37, 200))}, "burst"),
+        ({}, {IFD.MakerNote: apple_note((0x11, 2, 37, 200))}, "motion photo"),
         ({IFD.Software: "Adobe Lightroom 6.0 (Macintosh)"}, {}, "edited"),
         ({IFD.Software: "Snapseed 2.0\0"}, {}, "edited"),
     ],
@@ -139,7 +121,7 @@ def test_other_exif_tells_nothing(main, details):
     ],
 )
 def test_xmp_tells_it(inside, kind):
-    assert kinds_of("a.jpg", {}, {}, xmp(inside)) == (kind,)
+    assert kinds_of("a.jpg", {}, {}, packet(inside)) == (kind,)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +129,7 @@ def test_xmp_tells_it(inside, kind):
     ['GCamera:MotionPhoto="0"', 'crs:HasSettings="False"', 'dc:description="a GCamera panorama"'],
 )
 def test_other_xmp_tells_nothing(inside):
-    assert kinds_of("a.jpg", {}, {}, xmp(inside)) == ()
+    assert kinds_of("a.jpg", {}, {}, packet(inside)) == ()
 
 
 def test_what_a_heif_file_holds_tells_it():
@@ -186,6 +168,18 @@ def test_samsungs_trailer_tells_of_a_film(trailer, kinds, tmp_path):
     assert decode(str(photo), CropSpec()).facts.kinds == kinds
 
 
+@pytest.mark.parametrize("who", FILES)
+def test_a_file_tells_it_whatever_its_name_is(who, tmp_path):
+    kind, suffix, make = FILES[who]
+    photo = tmp_path / f"a.{suffix}"
+    photo.write_bytes(make(jpegs.picture(3, (320, 240))))
+    assert decode(str(photo), CropSpec()).facts.kinds == (kind,)
+
+
+def test_there_is_a_file_of_every_kind():
+    assert {kind for kind, _, _ in FILES.values()} == set(PHOTO_KINDS)
+
+
 def test_several_are_told_in_one_order():
     found = kinds_of(
         "PXL_20210102_101112345.PORTRAIT.jpg",
@@ -198,17 +192,17 @@ def test_several_are_told_in_one_order():
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_the_packet_of_a_file_is_found(form):
-    packet = xmp('GPano:UsePanoramaViewer="True"')
+    said = packet('GPano:UsePanoramaViewer="True"')
     file = io.BytesIO()
     picture = Image.new("RGB", (8, 8))
     if form == "PNG":
         from PIL.PngImagePlugin import PngInfo
 
         info = PngInfo()
-        info.add_itxt("XML:com.adobe.xmp", packet.decode())
+        info.add_itxt("XML:com.adobe.xmp", said.decode())
         picture.save(file, form, pnginfo=info)
     else:
-        picture.save(file, form, xmp=packet)
+        picture.save(file, form, xmp=said)
     with Image.open(file) as image:
         assert kinds_of("a.jpg", {}, {}, packet_of(image)) == ("panorama",)
     with Image.open(io.BytesIO(file.getvalue())) as image:

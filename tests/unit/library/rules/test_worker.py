@@ -21,6 +21,8 @@ from tagger.library.rules.worker import GIVE_UP_SECONDS, UNSEEN_SECONDS, RuleWor
 from tagger.pipeline.context import Context
 from tagger.records import Candidate, PhotoFacts, Tag
 from tagger.system.files import photo_stat
+from tests.conftest import wait_until
+from tests.support.webhook_listener import Listener
 
 
 class Work:
@@ -211,6 +213,29 @@ def test_without_network_webhooks_wait_and_it_is_said(
     one.now += GIVE_UP_SECONDS + 1
     one.round()
     assert one.states() == {"dog webhook": "failed"}
+
+
+def test_what_waited_for_the_network_is_sent_when_the_daemon_starts_with_one(
+    work: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = Listener()
+    monkeypatch.setattr(webhook, "no_network", lambda: "the service may not use the network (X)")
+    one = work(Rule("dog", webhook=listener.url))
+    one.add("a.jpg", "dog")
+    one.round()
+    assert one.states() == {"dog webhook": "due"}
+    monkeypatch.setattr(webhook, "no_network", lambda: "")
+    again = RuleWorker(one.context, one.found.append)
+    thread = threading.Thread(target=again.run)
+    thread.start()
+    try:
+        wait_until(lambda: one.states() == {"dog webhook": "done"})
+        assert [body["path"] for body in listener.bodies] == [str(one.folder / "a.jpg")]
+    finally:
+        one.context.stop.set()
+        again.wake()
+        thread.join()
+        listener.close()
 
 
 def test_a_rule_that_is_gone_does_nothing(work: Make) -> None:
