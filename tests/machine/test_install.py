@@ -62,7 +62,9 @@ class Machine:
 
     def size(self, *places: str) -> None:
         """Print what is in folders of alice's, in megabytes."""
-        self.types(f"du -sm --apparent-size {' '.join(places)} | sed 's/^/    MB: /'", printed="MB")
+        print(
+            self.types(f"du -sm --apparent-size {' '.join(places)}").replace("\t", " MB "), end=""
+        )
 
 
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])

@@ -41,7 +41,7 @@ FLAGS = (
 ).split()
 _FAILED = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=60_000)
 
 
 def missing(what: str) -> None:
@@ -83,7 +83,7 @@ class Site:
         self.home = home
         home.daemons = []
         home.start()
-        said = wait_until(self._address, 60)
+        said = wait_until(self._address, 300)
         self.url = said.rstrip("/")
 
     def _address(self) -> str | None:
@@ -150,8 +150,8 @@ def site(make_site: Callable[..., Site], scenes: list[Path]) -> Site:
         (inbox / "broken.jpg").write_bytes(b"\xff\xd8\xff" + bytes(100))
 
     made = make_site(fill)
-    wait_until(lambda: made.ask("/api/v1/count")["count"] == PHOTOS, 60)
-    wait_until(lambda: made.ask("/api/v1/failures"), 60)
+    wait_until(lambda: made.ask("/api/v1/count")["count"] == PHOTOS, 300)
+    wait_until(lambda: made.ask("/api/v1/failures"), 300)
     return made
 
 
