@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tagger.errors import ModelError, StoppedError
-from tagger.system.process import CONVERTER, offer_to_end
+from tagger.system.process import CONVERTER, give_memory_back, offer_to_end
 from tagger.text.parsing import parse_json
 
 POLL_SECONDS = 0.05
@@ -73,6 +73,7 @@ def run_child(
 def answer(main: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Answer the request on the command line with what ``main`` returns, as JSON."""
     offer_to_end(CONVERTER)
+    give_memory_back()
     # Libraries print what they please: to standard error, so that the answer stays alone.
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)

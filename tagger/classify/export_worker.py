@@ -2,23 +2,29 @@
 
 The TorchScript exporter is used: it needs no package besides torch and onnx, takes half a
 second for a ResNet-18, and was seen to convert every kind of network in torchvision.
+
+Little memory is to be taken: torch's network is gone before ONNX Runtime loads the converted one.
 """
 
 from __future__ import annotations
 
+import gc
 import warnings
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 
 from tagger.classify.child_process import answer
 from tagger.classify.onnx_engine import OnnxEngine
 from tagger.classify.onnx_store import OnnxModel, store_converted
 from tagger.classify.torch_engine import TorchEngine
 from tagger.classify.weights import file_digest
+from tagger.records import Prediction
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -31,22 +37,25 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     Raise ModelError for weights that are not the model's.
     """
     name, weights, path = request["name"], request["weights"], request["path"]
-    reference = TorchEngine(name, weights)
+    loaded = [TorchEngine(name, weights)]
 
     def write(part: str) -> dict[str, Any]:
+        reference = loaded.pop()
+        spec, categories = reference.spec, reference.categories
         export(reference, part)
-        converted = OnnxModel(
-            part, name, file_digest(weights), weights, reference.spec, reference.categories
-        )
-        difference = largest_difference(reference, OnnxEngine(converted))
+        expected = [reference.predict(batch) for batch in _batches(spec.size)]
+        del reference
+        gc.collect()
+        converted = OnnxModel(part, name, file_digest(weights), weights, spec, categories)
+        difference = largest_difference(expected, OnnxEngine(converted))
         if not difference <= TOLERANCE:  # true for NaN as well
             raise RuntimeError(f"the probabilities differ from torch's by {difference:.2g}")
         return {
             "name": name,
             "digest": converted.digest,
             "source": weights,
-            "spec": list(astuple(reference.spec)),
-            "categories": reference.categories,
+            "spec": list(astuple(spec)),
+            "categories": categories,
             "sha256": file_digest(part),
             "difference": difference,
             "torch": torch.__version__,
@@ -75,12 +84,8 @@ def export(engine: TorchEngine, path: str) -> None:
         )
 
 
-def largest_difference(one: TorchEngine, other: OnnxEngine) -> float:
-    """Return the largest difference of any probability on a few pictures, in batches too.
-
-    Features count as well, relative to the largest.
-    """
-    size = one.spec.size
+def _batches(size: int) -> tuple[NDArray[np.uint8], ...]:
+    """Return a few pictures to compare by, together and one of them alone."""
     dice = np.random.default_rng(0)
     coarse = dice.integers(0, 256, (3, size // 16 + 1, size // 16 + 1, 3), dtype=np.uint8)
     crops = np.concatenate(
@@ -89,9 +94,17 @@ def largest_difference(one: TorchEngine, other: OnnxEngine) -> float:
             coarse.repeat(16, 1).repeat(16, 2)[:, :size, :size],
         ]
     )
+    return crops, crops[:1]
+
+
+def largest_difference(expected: Sequence[Sequence[Prediction]], engine: OnnxEngine) -> float:
+    """Return the largest difference of any probability from what torch said of the batches.
+
+    Features count as well, relative to the largest.
+    """
     worst = 0.0
-    for batch in (crops, crops[:1]):
-        for ours, theirs in zip(one.predict(batch), other.predict(batch), strict=True):
+    for batch, reference in zip(_batches(engine.spec.size), expected, strict=True):
+        for ours, theirs in zip(reference, engine.predict(batch), strict=True):
             probability = np.abs(ours.probabilities - theirs.probabilities).max()
             scale = max(float(np.abs(ours.features).max()), 1e-12)
             feature = np.abs(ours.features - theirs.features).max() / scale

@@ -6,13 +6,18 @@ and the import ends with ``operator torchvision::nms does not exist``. tagger ne
 models, the weights' metadata and the transforms, none of which use these operators; so
 when, and only when, the plain import fails for that reason, the import is tried again with
 those registrations allowed to fail. ``torch.library.register_fake`` is restored afterwards.
+
+torchvision also asks torch's compiler, ``torch._dynamo``, whether it could compile an operator of
+detectors. Importing that takes 70 MB (with sympy and others) and half of all the time; so a module
+that says no stands in its place meanwhile. A torchvision that wants more of it gets the real one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +25,7 @@ from tagger.errors import ModelError
 
 _LOCK = threading.Lock()
 _MISSING = "operator torchvision::"
+_COMPILER = "torch._dynamo"
 _REMEDY = (
     "reinstall both of the same release, as `pip install -c requirements.lock torch torchvision`"
 )
@@ -39,18 +45,51 @@ def import_torchvision() -> ModuleType:
 
 
 def _import() -> ModuleType:
+    try:
+        with _without_compiler():
+            return _plain_import()
+    except (ImportError, AttributeError) as error:
+        if _COMPILER not in str(error):
+            raise
+    _forget()
+    return _plain_import()
+
+
+def _plain_import() -> ModuleType:
     import torchvision
 
     assert isinstance(torchvision, ModuleType)
     return torchvision
 
 
+def _forget() -> None:
+    """Forget what a failed import left behind: it would be taken for whole."""
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Have nothing but a function that says no in the place of torch's compiler."""
+    if _COMPILER in sys.modules:
+        yield
+        return
+    compiler, functions = ModuleType(_COMPILER), ModuleType(f"{_COMPILER}.utils")
+    compiler.__path__ = []
+    vars(functions)["is_compile_supported"] = lambda device: False
+    stand_ins = {module.__name__: module for module in (compiler, functions)}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
+
+
 def _import_without_operators() -> ModuleType:
     import torch
 
-    # What the failed import left behind would be taken for whole.
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-        del sys.modules[name]
+    _forget()
     original = torch.library.register_fake
     torch.library.register_fake = _tolerant(original)
     try:

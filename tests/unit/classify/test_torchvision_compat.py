@@ -42,6 +42,8 @@ print(json.dumps({
     "imports": getattr(torch, "imports", None),
     "patched": [function is not original for function in getattr(torch, "seen", [])],
     "end": getattr(module, "end", None),
+    "compiler": "torch._dynamo" in sys.modules,
+    "answer": getattr(module, "answer", None),
 }))
 """
 
@@ -67,7 +69,7 @@ def run(script: str, folder: Path | None = None):
         capture_output=True,
         check=False,
         env=os.environ | {"PYTHONPATH": path},
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout.splitlines()[-1])
@@ -127,6 +129,22 @@ def test_other_failures_are_not_hidden(stand_in, text, said, imports):
     assert "reinstall" in ours["remedy"]
     assert ours["imports"] == imports
     assert ours["restored"]
+
+
+def test_torchs_compiler_is_not_imported_to_say_no(stand_in):
+    """It takes more memory than all of torchvision."""
+    asks = "from torch._dynamo.utils import is_compile_supported\n"
+    folder = stand_in(f"{asks}import torchvision\ntorchvision.answer = is_compile_supported('cpu')")
+    ours = run(OURS, folder)
+    assert (ours["error"], ours["end"], ours["imports"]) == (None, "whole", 1)
+    assert ours["answer"] is False
+    assert not ours["compiler"]
+
+
+def test_what_else_is_wanted_of_the_compiler_is_the_real_one(stand_in):
+    ours = run(OURS, stand_in("from torch._dynamo.exc import TorchDynamoException\n"))
+    assert (ours["error"], ours["end"], ours["imports"]) == (None, "whole", 2)
+    assert ours["compiler"]
 
 
 def test_the_real_torchvision():
