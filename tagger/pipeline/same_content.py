@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from tagger.errors import PhotoError
 from tagger.index.rows import PhotoRow
+from tagger.index.rule_tasks import RuleTasks
 from tagger.metadata.recovery import recover
 from tagger.pipeline.context import Context
 from tagger.pipeline.job import Job
@@ -33,13 +34,15 @@ class SameContentFinder:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._store = context.store
+        self._rules = RuleTasks(context.store)
         self._once = Once(log)
 
     def find(self, job: Job) -> bool:
         """Find a photo with the bytes of ``job``: itself touched, moved here, or a copy.
 
-        Return False when the photo, or the one that it was, is being changed by somebody else:
-        it is to be offered again. Raise PhotoVanishedError when it has been moved on meanwhile.
+        Return False when the photo, or the one that it was, is being changed by somebody else, or
+        by a rule: it is to be offered again. Raise PhotoVanishedError when it has been moved on
+        meanwhile.
         """
         path = job.candidate.path
         twins = self._store.same_content(job.digest)
@@ -53,6 +56,8 @@ class SameContentFinder:
             job.source, job.how = twins[0], "copied"  # it is to be classified again
             return True
         left = next((twin for twin in twins if self._has_left(twin)), None)
+        if left is not None and self._rules.is_moving(left.id):
+            return False  # a kill came between its files: the rule goes on with all of them
         if left is None and (job.row is None or not knows_content(job.row)):
             self._copy(job, twins[0])
             return True
