@@ -32,14 +32,14 @@ def build(names: Iterable[str], size: tuple[int, int], *, jpeg: bool) -> bytes |
     ``size`` is (width, height) in pixels. The same arguments give the same bytes: by that
     a block of ours is known again.
     """
-    words = [name.replace(";", ",") for name in names]
+    words = [*map(_word, names)]
     if not words:
         return None
     main = {
         piexif.ImageIFD.XResolution: (72, 1),
         piexif.ImageIFD.YResolution: (72, 1),
         piexif.ImageIFD.ResolutionUnit: 2,
-        piexif.ImageIFD.XPKeywords: tuple((";".join(words) + "\0").encode("utf-16-le")),
+        piexif.ImageIFD.XPKeywords: tuple(_value(words)),
     }
     details = {
         piexif.ExifIFD.ExifVersion: b"0232",
@@ -60,7 +60,10 @@ def is_built(
     block: bytes | None, names: Iterable[str], size: tuple[int, int], *, jpeg: bool
 ) -> bool:
     """Whether :func:`build` made this block, now or before it ended the last directory."""
-    made = build(names, size, jpeg=jpeg)
+    words = [*names]
+    if block is None or _value(map(_word, words)) not in block:
+        return False  # quicker than making it
+    made = build(words, size, jpeg=jpeg)
     return made is not None and block in (made, made.removesuffix(_NO_MORE))
 
 
@@ -112,7 +115,7 @@ def without(block: bytes, names: Iterable[str]) -> bytes:
 def _with_keywords(block: bytes, words: Sequence[str]) -> bytes:
     """Return the block with a copy of its first directory behind it, with these XPKeywords."""
     order, _, entries, following = _directory(block)
-    value = (";".join(words) + "\0").encode("utf-16-le") if words else b""
+    value = _value(words) if words else b""
     body = block + b"\0" * (len(block) % 2)
     rows = [entry for entry in entries if entry[:2] != struct.pack(order + "H", _XP_KEYWORDS)]
     if words:
@@ -145,6 +148,10 @@ def keywords_of(block: bytes) -> list[str]:
             text = data.decode("utf-16-le", "replace").partition("\0")[0]
             return [word for part in text.split(";") if (word := part.strip())]
     return []
+
+
+def _value(words: Iterable[str]) -> bytes:
+    return (";".join(words) + "\0").encode("utf-16-le")
 
 
 def _word(name: str) -> str:

