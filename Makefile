@@ -41,7 +41,7 @@ test: $(VENV)/installed
 # The service under a real systemd, in a container. Needs root and Debian's packages
 # debootstrap and systemd-container.
 test-systemd: $(VENV)/installed
-	TAGGER_SYSTEMD=1 $(BIN)/python -m pytest -s -v tests/machine/test_systemd_boot.py $(ARGS)
+	TAGGER_SYSTEMD=1 $(BIN)/python -m pytest -s -v $(wildcard tests/machine/test_systemd_*.py) $(ARGS)
 
 # docs/install.md in a fresh bookworm and a fresh trixie, likewise; it takes a network.
 # ARGS="-k without_torch" for the small way.

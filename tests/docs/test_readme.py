@@ -21,6 +21,8 @@ BY_HAND = [
 README = "\n".join(path.read_text(encoding="utf-8") for path in BY_HAND)
 COMMANDS = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
 CONTAINER = "tests/machine/test_systemd_boot.py"  # under a real systemd: `make test-systemd`
+CLUSTER = "tests/machine/test_cluster_install.py"  # by pip, in a fresh environment
+CLUSTER_UNITS = "tests/machine/test_systemd_cluster.py"  # likewise
 INSTALL = "tests/machine/test_install.py"  # in a fresh Debian: `make test-install`
 DOWNLOAD = "tests/unit/cli/test_model.py"  # from a server that the test starts
 DEB = "tests/machine/test_deb.py"  # in a bookworm and a trixie: `make test-deb`
@@ -80,6 +82,16 @@ ELSEWHERE = (
         "sudo tagger --config /etc/tagger/config.yaml model download": ("weights", DOWNLOAD),
         "sudo tagger --config /etc/tagger/config.yaml service install": ("systemd", CONTAINER),
         "sudo tagger --config /etc/tagger/config.yaml service uninstall": ("systemd", CONTAINER),
+        "pip install 'tagger[cluster]'": (
+            "a package index",
+            "tests/machine/test_cluster_install.py",
+        ),
+        "sudo systemctl enable --now tagger-scheduler": ("systemd", CLUSTER_UNITS),
+        "sudo systemctl enable --now tagger-worker": ("systemd", CLUSTER_UNITS),
+        "podman run -d --name tagger-worker --network host --user"
+        ' "$(id -u):$(id -g)" --userns keep-id -v /mnt/nas/photos:/mnt/nas/photos:ro'
+        " --entrypoint dask tagger worker tcp://192.168.1.10:8786 --nthreads 4"
+        " --no-dashboard": ("podman", IMAGE),
         "systemctl status tagger": ("systemd", CONTAINER),
         "systemctl edit tagger": ("systemd", CONTAINER),
         "tagger service install --network": ("systemd", CONTAINER),
@@ -121,17 +133,10 @@ ELSEWHERE = (
     )
     | dict.fromkeys(
         (
-            "pip install 'tagger[cluster]'",
             "tagger cluster start",
             "tagger cluster start --workers 2",
             "tagger run --once --cluster",
             "tagger run --once --cluster tcp://127.0.0.1:8786",
-            "podman run -d --name tagger-worker --network host --user"
-            ' "$(id -u):$(id -g)" --userns keep-id -v /mnt/nas/photos:/mnt/nas/photos:ro'
-            " --entrypoint dask tagger worker tcp://192.168.1.10:8786 --nthreads 4"
-            " --no-dashboard",
-            "sudo systemctl enable --now tagger-scheduler",
-            "sudo systemctl enable --now tagger-worker",
             *DASK,
         ),
         ("a scheduler and workers", "tests/end_to_end/test_cluster.py"),

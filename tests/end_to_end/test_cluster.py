@@ -103,6 +103,28 @@ def test_the_daemon_says_how_its_workers_are(tmp_path, home, scenes):
         wait_for(lambda: "cannot be reached" in home.run("status"))
 
 
+def test_the_status_lists_who_was_refused_and_why(tmp_path, home, scenes):
+    nowhere = tmp_path / "nowhere"
+    with running(tmp_path / "cluster") as cluster:
+        home.configure(
+            cluster={"scheduler": cluster.address, "paths": {str(home.inbox): str(nowhere)}}
+        )
+        home.start()
+        shutil.copy(scenes[0], home.inbox)
+
+        def told():
+            workers = (home.json("status")["cluster"] or {}).get("workers") or ()
+            return [one for one in workers if one["state"] == "refused"]
+
+        [worker] = wait_for(told)
+        reason = f"there is no folder {nowhere} on it, where {home.inbox} should be"
+        assert worker["reason"].startswith(reason) and "correct `cluster.paths`" in worker["reason"]
+        assert f"worker: worker0 ({worker['address']}), refused: {reason}" in home.run("status")
+        wait_for(lambda: list(home.inbox.glob("*.xmp")))
+        counts = home.json("status")["counts"]
+        assert (counts["tagged"], counts["missing"], counts["failed"]) == (1, 0, 0)
+
+
 def test_without_a_scheduler_it_goes_on_here_and_says_so(home, scenes):
     shutil.copy(scenes[0], home.inbox)
     home.use_converted_model()

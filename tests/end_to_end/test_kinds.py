@@ -5,7 +5,24 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from PIL import Image
+
+from tagger.records import PHOTO_KINDS
 from tests.conftest import Home
+from tests.support.kind_files import FILES
+
+
+def test_every_kind_is_found_by_its_name(home: Home, scenes: list[Path]) -> None:
+    photos: dict[str, set[str]] = {kind: set() for kind in PHOTO_KINDS}
+    with Image.open(scenes[0]) as scene:
+        for number, (kind, suffix, make) in enumerate(FILES.values()):
+            photo = home.inbox / f"{number}.{suffix}"
+            photo.write_bytes(make(scene.convert("RGB")))
+            photos[kind].add(str(photo))
+    shutil.copyfile(scenes[0], home.inbox / f"plain{scenes[0].suffix}")
+    home.once()
+    for kind, paths in photos.items():
+        assert set(home.run("query", f'kind:"{kind}"').splitlines()) == paths, kind
 
 
 def test_a_screenshot_is_tagged_as_one_only_if_asked(home: Home, scenes: list[Path]) -> None:

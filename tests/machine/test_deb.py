@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT, wait_until
-from tests.machine.test_systemd_boot import Container, _leader
 from tests.support.debian import fresh_debian
+from tests.support.systemd_container import Container, leader
 from tools.deb import MACHINES, SUITES
 
 PACKAGES = "systemd,systemd-sysv,dbus,python3,adduser,procps"
@@ -159,7 +159,7 @@ def container(
             boot, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environ
         )
     try:
-        yield Container(root, _leader(nspawn, log))
+        yield Container(root, leader(nspawn, log))
     finally:
         nspawn.terminate()
         time.sleep(1)

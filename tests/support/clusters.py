@@ -45,13 +45,19 @@ class Cluster:
         self.address = _read(said)["address"]
 
     def start_worker(
-        self, name: str, *, threads: int = 1, nanny: bool = False, **environ: str
+        self,
+        name: str,
+        *,
+        threads: int = 1,
+        nanny: bool = False,
+        host: str = "127.0.0.1",
+        **environ: str,
     ) -> subprocess.Popen[bytes]:
         """Start a worker; without a nanny it is one process, which is not started again."""
         self.workers[name] = self._start(
             *("worker", self.address, "--name", name, "--nthreads", str(threads)),
             *("--no-dashboard", "--local-directory", str(self.folder / name)),
-            *("--host", "127.0.0.1", "--memory-limit", "0"),
+            *("--host", host, "--memory-limit", "0"),
             "--nanny" if nanny else "--no-nanny",
             log=name,
             environ=environ,

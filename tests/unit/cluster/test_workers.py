@@ -12,7 +12,7 @@ import pytest
 
 from tagger.errors import ConfigError, DecoderCrashedError
 from tagger.watch.root_identity import write_marker
-from tests.support.clusters import running, tree, wait_for
+from tests.support.clusters import kill_tree, running, tree, wait_for
 from tests.unit.cluster.conftest import ready, shared
 
 pytest.importorskip("distributed")
@@ -186,6 +186,87 @@ def test_a_killed_worker_and_a_sleeping_one_lose_and_blame_nothing(
             one.send_signal(signal.SIGCONT)
         wait_for(lambda: ready(recognition, 2))
         assert recognition.state().here == 0
+
+
+def test_a_worker_that_wakes_up_with_another_address_works_again(
+    tmp_path, config, home, scenes, monkeypatch
+):
+    """It sleeps in mid-photo; then Dask's worker is started again, and the old one is no more."""
+    monkeypatch.setattr("tagger.cluster.members.SILENT_SECONDS", 5.0)
+    photos = [
+        str(shutil.copy(scenes[number % len(scenes)], home.inbox / f"{number}.jpg"))
+        for number in range(60)
+    ]
+    with (
+        running(tmp_path / "c", 0) as cluster,
+        shared(config, cluster.address, lost="wait") as recognition,
+    ):
+        cluster.start_worker("desk", host="127.0.0.2")
+        wait_for(lambda: ready(recognition))
+        first = only(recognition).address
+        futures = [recognition.submit(path, root=str(home.inbox)) for path in photos]
+        wait_for(futures[0].done)
+        asleep = cluster.workers.pop("desk")
+        for one in tree(asleep):
+            one.send_signal(signal.SIGSTOP)
+        wait_for(lambda: any(one.state == "silent" for one in recognition.state().workers))
+        assert not all(future.done() for future in futures)
+        cluster.start_worker("desk again", host="127.0.0.3")
+        assert all(future.result(WAIT).facts.format for future in futures)
+        by = {one.address: one.state for one in recognition.state().workers}
+        assert by.pop(first) == "silent"
+        [(address, state)] = by.items()
+        assert "127.0.0.3" in address and state == "ready"
+        kill_tree(asleep)
+        wait_for(lambda: first not in {one.address for one in recognition.state().workers})
+        assert recognition.state().here == 0
+
+
+OPENED = """
+import os, threading
+if "looker" in open("/proc/self/cmdline").read():
+    import tagger.decode.pool as m
+    old = m.DecodePool.submit
+    lock, inside = threading.Lock(), [0]
+    def ended(future):
+        with lock:
+            inside[0] -= 1
+    def submit(self, path, **how):
+        with lock:
+            inside[0] += 1
+            with open(os.environ["OPENED"] + str(os.getpid()), "a") as file:
+                file.write(f"{inside[0]} ")
+        future = old(self, path, **how)
+        future.add_done_callback(ended)
+        return future
+    m.DecodePool.submit = submit
+"""
+
+
+@pytest.mark.parametrize(("readers", "most"), [(2, 1), (6, 3), (1, 1)])
+def test_all_workers_together_read_no_more_photos_at_a_time_than_they_may(
+    tmp_path, config, home, scenes, readers, most
+):
+    """Two workers of four threads; ``most`` is what each of them may have open."""
+    opened = tmp_path / "opened"
+    opened.mkdir()
+    environ = patched(tmp_path / "site", OPENED) | {"OPENED": f"{opened}/"}
+    with (
+        running(tmp_path / "c", 0) as cluster,
+        shared(config, cluster.address, lost="wait", readers=readers) as recognition,
+    ):
+        for name in ("one", "two"):
+            cluster.start_worker(name, threads=4, **environ)
+        wait_for(lambda: ready(recognition, 2))
+        photos = [
+            str(shutil.copy(scenes[number % len(scenes)], home.inbox / f"{number}.jpg"))
+            for number in range(80)
+        ]
+        futures = [recognition.submit(path, root=str(home.inbox)) for path in photos]
+        assert all(future.result(WAIT).facts.format for future in futures)
+        at_once = [max(map(int, file.read_text().split())) for file in opened.iterdir()]
+        assert max(at_once) == most and sum(at_once) <= readers, at_once
+        assert len(at_once) == min(readers, 2), "with fewer readers than workers some are idle"
 
 
 HELD = """
