@@ -24,8 +24,9 @@ UNSEEN = 14
 """Bits that are enough without thumbnails, which tell documents apart."""
 ALIKE = 0.975
 """The correlation of two thumbnails that is enough alone…"""
-NEARLY_ALIKE, SAME_SUBJECT = 0.93, 0.93
-"""…and the one that is with features whose cosine is as much."""
+NEARLY_ALIKE, SAME_SUBJECT, SAME_DETAILS = 0.93, 0.93, 0.7
+"""…and the one that is with features whose cosine is as much, when small parts agree so much on the
+average: in two frames of one burst a hand or a thing has moved."""
 DOCUMENTS_ALIKE = 0.955
 """How the small parts of the same document agree at least, on the average: copies of a receipt do
 to 0.96 and more, others of the same shop to 0.94."""
@@ -35,7 +36,7 @@ PLAIN = 0.25
 """…when as they are, at 8 x 8, they agree so much at least."""
 TEXT_WITHIN = 0.93
 """How the text of a document agrees with that of one that it was cut from."""
-WITHIN, DETAILS_WITHIN, BOTH_WITHIN = 0.9, 0.6, 1.155
+WITHIN, DETAILS_WITHIN, BOTH_WITHIN = 0.9, 0.6, 1.185
 """How well a picture fits into another that it was cut from, how its details do, and the least of
 the first with 0.3 of the second: frames of one burst have other details."""
 
@@ -274,10 +275,9 @@ def same_by_hash(
     ``bits`` up to FAR. ``cosines`` (N,) are of their features, 0 where there are none.
     """
     agreed = correlations(one, other)
-    found: NDArray[np.bool_] = (agreed >= ALIKE) | (
-        (agreed >= NEARLY_ALIKE) & (cosines >= SAME_SUBJECT)
-    )
-    found |= bits <= CLOSE
+    found: NDArray[np.bool_] = (agreed >= ALIKE) | (bits <= CLOSE)
+    nearly = np.flatnonzero(~found & (agreed >= NEARLY_ALIKE) & (cosines >= SAME_SUBJECT))
+    found[nearly] = details(one[nearly], other[nearly]) >= SAME_DETAILS
     left = np.flatnonzero(found & (bits > SURER))
     if len(left):
         documents, text = _texts(one[left], other[left])

@@ -8,7 +8,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tagger.decode.thumbnail import thumbnail
 from tagger.duplicates.compare import (
+    NEARLY_ALIKE,
+    SAME_DETAILS,
     TEXT,
+    correlations,
     details,
     found_within,
     same_by_hash,
@@ -93,6 +96,20 @@ def test_hashes_that_are_further_apart_need_the_pictures_to_agree():
     pair = seen(scene(1), scene(1).resize((200, 150)), scene(2))
     assert same_by_hash(pair[:1], pair[1:2], bits, same)[0]
     assert not same_by_hash(pair[:1], pair[2:], bits, same)[0]
+
+
+def test_frames_whose_small_parts_differ_are_not_one_picture():
+    def frame(seed: int) -> Image.Image:
+        fine = np.random.default_rng(seed).integers(0, 255, (60, 80), np.uint8)
+        things = Image.fromarray(fine).resize((640, 480), Image.Resampling.BICUBIC)
+        return Image.blend(scene(1).convert("L"), things, 0.25).convert("RGB")
+
+    bits, same = np.array([50]), np.ones(1, np.float32)
+    pair = seen(frame(1), frame(2), frame(1).resize((200, 150)))
+    assert correlations(pair[:1], pair[1:2]) >= NEARLY_ALIKE
+    assert details(pair[:1], pair[1:2]) < SAME_DETAILS
+    assert not same_by_hash(pair[:1], pair[1:2], bits, same)[0]
+    assert same_by_hash(pair[:1], pair[2:], bits, same)[0]
 
 
 def test_details_of_flat_pictures_say_nothing():
