@@ -142,7 +142,7 @@ def require_distributed() -> None:
         import distributed  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            "`cluster.scheduler` is set, and Dask is not installed",
+            "a cluster needs Dask, which is not installed",
             "install it with `pip install 'tagger[cluster]'`",
         ) from error
     for name in ("distributed", "distributed.client", "tornado", "tornado.application", "bokeh"):

@@ -107,7 +107,9 @@ def test_photos_are_tagged_by_its_worker_without_torch(
         shutil.copy(scene, with_dask.inbox)
     with_dask.run("init", str(with_dask.inbox), "--no-service")
     config = with_dask.home / ".config" / "tagger" / "config.yaml"
-    config.write_text(f"{config.read_text()}\ncluster:\n  lost: wait\n")  # not here, in any case
+    text = config.read_text()
+    assert "\n  lost: local" in text
+    config.write_text(text.replace("\n  lost: local", "\n  lost: wait"))  # not here, in any case
     said = with_dask.run("run", "--once", "--cluster", cluster, code=2)
     assert "tagger model" in said, f"it says how to get a network: {said}"
     state = converted_demo(demo_weights).parent
@@ -124,7 +126,7 @@ def test_photos_are_tagged_by_its_worker_without_torch(
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path, wheel: Path) -> None:
     made = installed(tmp_path, wheel, "")
-    said = made.run("cluster", "start", code=78)
+    said = made.run("cluster", "start", code=2)
     assert "pip install 'tagger[cluster]'" in said
     made.run("init", str(made.inbox), "--no-service")
     said = made.run("run", "--once", "--cluster", "tcp://127.0.0.1:8786", code=78)
