@@ -7,7 +7,6 @@ torchvision's ImageNet classifiers are read from ``models.csv``, a copy of torch
 from __future__ import annotations
 
 import csv
-import difflib
 import functools
 import re
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Literal
 from tagger.config.schema import NO_MODEL, is_model_path
 from tagger.errors import ModelError
 from tagger.records import CropSpec
+from tagger.text.spelling import nearest
 
 BASE_URL = "https://download.pytorch.org/models/"
 """Where torchvision's weights are published."""
@@ -184,8 +184,8 @@ def check_model_names(name: str, scenes: str, detector: str) -> list[str]:
 
 
 def _unknown(name: str, names: Sequence[str]) -> ModelError:
-    near = difflib.get_close_matches(name, names, 1)
-    hint = f"did you mean `{near[0]}`?" if near else "see `tagger model list`"
+    near = nearest(name, names)
+    hint = f"did you mean `{near}`?" if near else "see `tagger model list`"
     return ModelError(f"there is no model `{name}`", hint)
 
 

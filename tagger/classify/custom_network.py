@@ -21,7 +21,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import os
 from collections.abc import Mapping
@@ -36,6 +35,7 @@ from tagger.config.schema import is_model_path
 from tagger.errors import ModelError
 from tagger.records import CropSpec
 from tagger.text.parsing import compose_yaml
+from tagger.text.spelling import nearest
 
 PLACES = "places365"
 MAX_SIZE, MAX_CLASSES = 1024, 0xFFFF
@@ -148,8 +148,8 @@ class _Reader:
             if name in self._nodes:
                 self.problems.append((line, f"{name}: given twice; keep one"))
             elif name not in _KEYS:
-                near = difflib.get_close_matches(name, _KEYS, 1)
-                hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(_KEYS)}"
+                near = nearest(name, _KEYS)
+                hint = f"did you mean `{near}`?" if near else f"known: {', '.join(_KEYS)}"
                 self.problems.append((line, f"{name}: unknown key; {hint}"))
             self._nodes[name] = value
         for name in ("file", "classes", "size"):
@@ -278,7 +278,7 @@ class _Reader:
             self._problem("labels", "must hold `class: label` lines")
             return {}
         if classes and (unknown := [name for name in value if name not in classes]):
-            near = difflib.get_close_matches(unknown[0], classes, 1)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
+            near = nearest(unknown[0], classes)
+            hint = f"; did you mean `{near}`?" if near else ""
             self._problem("labels", f"`{unknown[0]}` is none of the classes{hint}")
         return value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from tagger.classify.download import download
 from tagger.errors import StoppedError
 
 SILENCE_SECONDS = 10.0
@@ -25,6 +24,8 @@ class DownloadThread(threading.Thread):
 
     def run(self) -> None:
         try:
+            from tagger.classify.download import download  # HTTP and TLS, seldom needed
+
             self._path = download(
                 self._wanted,
                 state_dir=self._state_dir,

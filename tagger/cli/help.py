@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from difflib import get_close_matches
 from typing import NamedTuple
 
 import click
 
 from tagger.cli.terminal import is_terminal
 from tagger.text.messages import gettext
+from tagger.text.spelling import nearest
 
 TOPICS = os.path.join(os.path.dirname(__file__), "topics.txt")
 """The documents of ``docs/``, each after a form feed and its name. Made by `make generate`."""
@@ -57,10 +57,10 @@ def help_command(ctx: click.Context, topic: tuple[str, ...]) -> None:
     command = _command(ctx, topic)
     if command is None:
         names = [*known, *_group(ctx).list_commands(ctx)]
-        near = get_close_matches(name, names, 1)
+        near = nearest(name, names)
         hint = gettext("see `tagger help`")
         if near:
-            hint = gettext("did you mean %(word)s?", word=near[0])
+            hint = gettext("did you mean %(word)s?", word=near)
         unknown = gettext("there is no topic or command %(name)r", name=" ".join(topic))
         raise click.UsageError(f"{unknown}; {hint}")
     click.echo(command.get_help())

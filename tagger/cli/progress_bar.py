@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from typing import TYPE_CHECKING
 
 from tagger.config.schema import LogConfig
 from tagger.library.daemon_status import ProgressSnapshot
 from tagger.system.humanize import duration
 from tagger.text.messages import gettext, number
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 ENOUGH = 10
 """Fewer photos than this are done before a bar can be read."""
@@ -24,6 +25,10 @@ class Bar:
     """
 
     def __init__(self) -> None:
+        # A daemon has no terminal, and starts sooner without these.
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
         self._task: TaskID | None = None
         self._began = 0
         self._progress = Progress(

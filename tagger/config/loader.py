@@ -16,6 +16,7 @@ from tagger.config.schedule import DailyWindow
 from tagger.config.schema import Config, is_model_path
 from tagger.config.yaml_text import compose, mistakes_in
 from tagger.errors import ConfigError
+from tagger.text.spelling import nearest
 
 
 def config_places(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -119,8 +120,8 @@ class _Binder:
                 self.problem(name_node, full, "given twice; keep one")
                 sound = False
             elif name not in fields:
-                near = _nearest(name, list(fields), 0.5)
-                hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(fields)}"
+                near = nearest(name, fields, 0.5)
+                hint = f"did you mean `{near}`?" if near else f"known: {', '.join(fields)}"
                 self.problem(name_node, full, f"unknown key; {hint}")
                 sound = False
             else:
@@ -173,9 +174,9 @@ class _Binder:
         for choice in allowed:
             if str(choice) == text:
                 return choice
-        near = _nearest(text or "", [str(a) for a in allowed], 0.6)
+        near = nearest(text or "", [str(a) for a in allowed])
         known = ", ".join(map(str, allowed))
-        hint = f"did you mean `{near[0]}`?" if near else ""
+        hint = f"did you mean `{near}`?" if near else ""
         self.problem(node, key, "; ".join(filter(None, (f"must be one of {known}", hint))))
         return _BAD
 
@@ -255,12 +256,6 @@ class _Binder:
 
 
 _BAD: Any = object()
-
-
-def _nearest(word: str, known: Sequence[str], cutoff: float) -> list[str]:
-    import difflib  # only for mistakes: it takes milliseconds to import
-
-    return difflib.get_close_matches(word, known, 1, cutoff)
 
 
 def _loaded(node: yaml.Node) -> Any:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from tagger.config.schema import LabelsConfig
 from tagger.labels.vocabulary import Vocabulary
 from tagger.labels.yaml_reader import name_problem
+from tagger.text.spelling import nearest
 
 
 def prefix_parts(prefix: str) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def check_labels_config(
     def check_word(where: str, word: str) -> tuple[str, ...]:
         if categories is not None:
             labels = tuple(name for name in categories if name.casefold() == word.casefold())[:1]
-            near = next(iter(difflib.get_close_matches(word, categories, 1)), None)
+            near = nearest(word, categories)
         else:
             labels = meant(vocabulary, word, config.language)
             near = None if labels else vocabulary.nearest(word, config.language)

@@ -25,6 +25,7 @@ from tagger.labels.translations import (
     shipped_languages,
     shipped_words,
 )
+from tagger.text.spelling import nearest
 from tagger.text.unicode import normalized
 
 if TYPE_CHECKING:
@@ -168,14 +169,12 @@ class Vocabulary:
 
     def nearest(self, word: str, language: str = "en") -> str | None:
         """Return the known word (a name or synonym) most like ``word``, if any is near."""
-        import difflib
-
         shown = self._shown
         if language in self.shipped:
             own = (more for words in shipped_words(language).values() for more in words)
             shown = shown | {_key(one): one for one in own}
-        near = difflib.get_close_matches(_key(word), shown, 1, 0.6)
-        return shown[near[0]] if near else None
+        near = nearest(_key(word), shown)
+        return shown[near] if near is not None else None
 
     def check(self) -> list[str]:
         """Return the words that are given twice for one label, each as a sentence.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import yaml
 from tagger.config.yaml_text import compose
 from tagger.labels.compiled import CompiledVocabulary, Node, Policy
 from tagger.labels.yaml_reader import YamlReader, name_problem, raise_problems
+from tagger.text.spelling import nearest
 
 MAX_LEVELS = 4
 REQUIRED_LANGUAGES = ("zh",)
@@ -284,8 +284,8 @@ class _TreeReader(YamlReader):
         known = self.names[kind]
         index = known.get(name.replace("_", " "))
         if index is None:
-            near = difflib.get_close_matches(name, known, 1, 0.6)
-            hint = f"; did you mean `{near[0]}`?" if near else ""
+            near = nearest(name, known)
+            hint = f"; did you mean `{near}`?" if near else ""
             self.problem(line, f"`{label}`: {name!r} is not among `{kind}`{hint}")
         return index
 

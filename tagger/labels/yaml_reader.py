@@ -6,13 +6,13 @@ numbers, sees keys that are given twice, and is twice as fast.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 
 import yaml
 
 from tagger.config.yaml_text import mistakes_in
+from tagger.text.spelling import nearest
 
 _SEPARATORS = re.compile(r"[|/,;\x00-\x1f\x7f]")
 
@@ -80,8 +80,8 @@ class YamlReader:
     def unknown_key(
         self, line: int, key: str, known: Sequence[str], where: str, what: str = "key"
     ) -> None:
-        near = difflib.get_close_matches(key, known, 1, 0.6)
-        hint = f"did you mean `{near[0]}`?" if near else ""
+        near = nearest(key, known)
+        hint = f"did you mean `{near}`?" if near else ""
         if not hint and len(known) < 10:
             hint = f"known: {', '.join(known)}"
         place = f" under `{where}`" if where else ""

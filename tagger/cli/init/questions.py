@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import click
 
@@ -18,6 +17,7 @@ from tagger.errors import ConfigError
 from tagger.system.humanize import megabytes
 from tagger.text.messages import gettext, ngettext, of_environment
 from tagger.text.printable import printable
+from tagger.text.spelling import nearest
 
 _NAMES = [one.name for one in PROGRAMS]
 _COMMANDS = {
@@ -99,10 +99,10 @@ def _programs(said: str) -> list[PhotoProgram]:
     found = []
     for word in said.replace(",", " ").lower().split():
         if word not in _NAMES:
-            near = get_close_matches(word, _NAMES, 1)
+            near = nearest(word, _NAMES)
             hint = gettext("known are %(names)s", names=", ".join(_NAMES))
             if near:
-                hint = gettext("did you mean %(word)s?", word=near[0])
+                hint = gettext("did you mean %(word)s?", word=near)
             unknown = gettext("%(word)s is not known", word=word)
             raise click.UsageError(f"{unknown}; {hint}")
         found.append(program(word))
