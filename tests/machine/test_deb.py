@@ -228,7 +228,7 @@ def test_it_is_installed_used_upgraded_and_purged(container):
         assert path == seaside or path.read_bytes() == data
 
     apt(container, "remove", "tagger")
-    assert missing(container, "pgrep -f tagger/bin/tagger")
+    assert missing(container, "pgrep -f '[t]agger/bin/tagger'")
     assert missing(container, "test -e /usr/lib/tagger") and missing(container, "command -v tagger")
     assert config.read_text() == own and (root / "var/lib/tagger/index.sqlite3").exists()
     apt(container, "install", f"/root/{NOW}.deb")
