@@ -20,7 +20,7 @@ import pytest
 
 from tests.conftest import PROJECT, wait_until
 from tests.support.debian import fresh_debian
-from tests.support.systemd_container import Container, leader
+from tests.support.systemd_container import Container, running
 from tools.deb import MACHINES, SUITES
 
 PACKAGES = "systemd,systemd-sysv,dbus,python3,adduser,procps"
@@ -148,28 +148,11 @@ def container(
         shutil.copy(scene, pictures)
     subprocess.run(["chroot", root, "chown", "-R", "alice:", "/srv/photos"], check=True)
     log = tmp_path_factory.mktemp("log") / "boot.log"
-    boot = ["systemd-nspawn", "-q", "-D", str(root), "--register=no", "--keep-unit", "--boot"]
-    boot += ["--console=pipe", f"--machine=tagger-deb-{os.getpid()}"]
-    boot += ["--system-call-filter=landlock_create_ruleset landlock_restrict_self"]
     # As a machine with that Debian has it: trixie's systemd does not start under cgroup v1, which
     # nspawn takes over from a host that has it.
-    environ = os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
-    with log.open("wb") as out:
-        nspawn = subprocess.Popen(
-            boot, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environ
-        )
-    try:
-        yield Container(root, leader(nspawn, log))
-    finally:
-        nspawn.terminate()
-        time.sleep(1)
-        nspawn.terminate()
-        try:
-            nspawn.wait(10)
-        except subprocess.TimeoutExpired:
-            nspawn.kill()
-            nspawn.wait()
-        shutil.rmtree(root, ignore_errors=True)
+    with running(root, log, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1") as made:
+        yield made
+    shutil.rmtree(root, ignore_errors=True)
 
 
 def apt(container: Container, *words: str) -> str:

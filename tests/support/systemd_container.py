@@ -89,14 +89,22 @@ def booted(debian: Path, models: Sequence[Path], log: Path, *options: str) -> It
     place.mkdir(parents=True)
     for file in models:
         shutil.copy(file, place)
-    mounts = {str(PROJECT), sys.prefix, sys.base_prefix} - {"/usr"}
+    mounts = sorted({str(PROJECT), sys.prefix, sys.base_prefix} - {"/usr"})
+    with running(debian, log, *options, *(f"--bind-ro={path}" for path in mounts)) as made:
+        yield made
+
+
+@contextmanager
+def running(debian: Path, log: Path, *options: str, **environ: str) -> Iterator[Container]:
+    """Boot what is in a folder; ``environ`` is more of systemd-nspawn's environment."""
     boot = ["systemd-nspawn", "-q", "-D", str(debian), "--register=no", "--keep-unit", "--boot"]
     boot += ["--console=pipe", f"--machine=tagger-test-{os.getpid()}", *options]
-    boot += [*(f"--bind-ro={path}" for path in sorted(mounts))]
     # Landlock, which the filter of older versions of nspawn does not know.
     boot += ["--system-call-filter=landlock_create_ruleset landlock_restrict_self"]
     with log.open("wb") as out:
-        nspawn = subprocess.Popen(boot, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        nspawn = subprocess.Popen(
+            boot, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=os.environ | environ
+        )
     try:
         yield Container(debian, leader(nspawn, log))
     finally:
