@@ -18,6 +18,7 @@ from tagger.classify.onnx_store import convert
 from tagger.classify.ready_network import write_network
 from tests.conftest import PROJECT
 from tests.support.clusters import kill_tree
+from tests.support.installed import Installed
 from tools import dist
 
 pytestmark = pytest.mark.skipif(
@@ -26,28 +27,6 @@ pytestmark = pytest.mark.skipif(
 )
 PHOTOS = 5
 ADDRESS = "scheduler tcp://127.0.0.1:"
-
-
-class Installed:
-    """An environment with nothing but the wheel and what pip installs with it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home, self.inbox = folder, folder / "Pictures"
-        self.binary = folder / "venv" / "bin" / "tagger"
-        self.environ = {"HOME": str(folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
-
-    def run(self, *words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [self.binary, *words],
-            cwd=self.home,
-            env=self.environ,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +40,7 @@ def installed(folder: Path, wheel: Path, extra: str) -> Installed:
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     pip = [folder / "venv" / "bin" / "pip", "install", "-q", "-c", PROJECT / "requirements.lock"]
     subprocess.run([*pip, f"{wheel}{extra}"], check=True)
-    made = Installed(folder)
-    made.inbox.mkdir()
-    return made
+    return Installed(folder / "venv" / "bin" / "tagger", folder)
 
 
 @pytest.fixture
@@ -106,10 +83,11 @@ def test_photos_are_tagged_by_its_worker_without_torch(
     for scene in scenes[:PHOTOS]:
         shutil.copy(scene, with_dask.inbox)
     with_dask.run("init", str(with_dask.inbox), "--no-service")
-    config = with_dask.home / ".config" / "tagger" / "config.yaml"
-    text = config.read_text()
+    text = with_dask.config.read_text()
     assert "\n  lost: local" in text
-    config.write_text(text.replace("\n  lost: local", "\n  lost: wait"))  # not here, in any case
+    with_dask.config.write_text(
+        text.replace("\n  lost: local", "\n  lost: wait")
+    )  # not here, in any case
     said = with_dask.run("run", "--once", "--cluster", cluster, code=2)
     assert "tagger model" in said, f"it says how to get a network: {said}"
     state = converted_demo(demo_weights).parent

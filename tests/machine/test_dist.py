@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT, wait_until
+from tests.support.installed import Installed
 from tests.support.without_torch import python_without_torch
 from tools import dist
 
@@ -97,36 +98,6 @@ def test_the_wheel_can_be_built_from_the_sdist(built, tmp_path):
     assert (unpacked / "Makefile").exists() and (unpacked / "tests" / "conftest.py").exists()
 
 
-class Installed:
-    """The wheel in an environment of its own, called from a folder with nothing in it."""
-
-    def __init__(self, binary: Path, home: Path) -> None:
-        self.binary, self.home = binary, home
-        self.environ = {
-            "HOME": str(home),
-            "PATH": "/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        inbox = home / "Pictures"
-        inbox.mkdir()
-        self.config = home / ".config" / "tagger" / "config.yaml"
-        self.run("init", str(inbox))
-
-    def run(self, *words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [self.binary, *words],
-            cwd=self.home,
-            env=self.environ,
-            capture_output=True,
-            check=False,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-
 @pytest.fixture(scope="module")
 def installed(built, tmp_path_factory) -> Iterator[Installed]:
     """Install it by pip, beside the packages of the tests but torch."""
@@ -134,7 +105,13 @@ def installed(built, tmp_path_factory) -> Iterator[Installed]:
     python = python_without_torch(folder / "venv", checkout=None)
     offline = ["install", "-q", "--no-index", "--no-deps", "--no-cache-dir"]
     subprocess.run([python, "-m", "pip", *offline, built[1]], check=True)
-    yield Installed(folder / "venv" / "bin" / "tagger", folder)
+    yield initialized(folder / "venv" / "bin" / "tagger", folder)
+
+
+def initialized(binary: Path, home: Path) -> Installed:
+    made = Installed(binary, home, OPENBLAS_NUM_THREADS="1")
+    made.run("init", str(made.inbox))
+    return made
 
 
 def it_works(machine: Installed) -> None:
@@ -206,4 +183,4 @@ def test_it_works_when_pipx_has_installed_it(built, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     home = tmp_path / "home"
     home.mkdir()
-    it_works(Installed(tmp_path / "bin" / "tagger", home))
+    it_works(initialized(tmp_path / "bin" / "tagger", home))
