@@ -22,7 +22,7 @@ README = "\n".join(path.read_text(encoding="utf-8") for path in BY_HAND)
 COMMANDS = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
 CONTAINER = "tests/machine/test_systemd_boot.py"  # under a real systemd: `make test-systemd`
 CLUSTER = "tests/machine/test_cluster_install.py"  # by pip, in a fresh environment
-CLUSTER_UNITS = "tests/machine/test_systemd_cluster.py"  # likewise
+CLUSTER_UNITS = "tests/machine/test_systemd_cluster.py"  # as CONTAINER
 INSTALL = "tests/machine/test_install.py"  # in a fresh Debian: `make test-install`
 DOWNLOAD = "tests/unit/cli/test_model.py"  # from a server that the test starts
 DEB = "tests/machine/test_deb.py"  # in a bookworm and a trixie: `make test-deb`
@@ -82,10 +82,7 @@ ELSEWHERE = (
         "sudo tagger --config /etc/tagger/config.yaml model download": ("weights", DOWNLOAD),
         "sudo tagger --config /etc/tagger/config.yaml service install": ("systemd", CONTAINER),
         "sudo tagger --config /etc/tagger/config.yaml service uninstall": ("systemd", CONTAINER),
-        "pip install 'tagger[cluster]'": (
-            "a package index",
-            "tests/machine/test_cluster_install.py",
-        ),
+        "pip install 'tagger[cluster]'": ("a package index", CLUSTER),
         "sudo systemctl enable --now tagger-scheduler": ("systemd", CLUSTER_UNITS),
         "sudo systemctl enable --now tagger-worker": ("systemd", CLUSTER_UNITS),
         "podman run -d --name tagger-worker --network host --user"

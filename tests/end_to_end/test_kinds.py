@@ -19,6 +19,7 @@ def test_every_kind_is_found_by_its_name(home: Home, scenes: list[Path]) -> None
             photo = home.inbox / f"{number}.{suffix}"
             photo.write_bytes(make(scene.convert("RGB")))
             photos[kind].add(str(photo))
+    assert all(photos.values()), "a kind without a file"
     shutil.copyfile(scenes[0], home.inbox / f"plain{scenes[0].suffix}")
     home.once()
     for kind, paths in photos.items():

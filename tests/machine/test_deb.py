@@ -150,9 +150,11 @@ def container(
     log = tmp_path_factory.mktemp("log") / "boot.log"
     # As a machine with that Debian has it: trixie's systemd does not start under cgroup v1, which
     # nspawn takes over from a host that has it.
-    with running(root, log, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1") as made:
-        yield made
-    shutil.rmtree(root, ignore_errors=True)
+    try:
+        with running(root, log, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY="1") as made:
+            yield made
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def apt(container: Container, *words: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -163,8 +164,9 @@ def test_a_photo_that_the_worker_may_not_read_is_looked_at_here(cluster, scenes)
 
 def test_a_stop_leaves_nothing_behind(cluster):
     for unit in reversed(UNITS):
-        took = until(lambda unit=unit: cluster.run("systemctl", "stop", unit) == "", 15)
-        print(f"{unit} stopped in {took:.1f} s")
+        began = time.monotonic()
+        cluster.run("systemctl", "stop", unit)
+        print(f"{unit} stopped in {time.monotonic() - began:.1f} s")
         assert cluster.property("Result", unit=unit) == "success", journal(cluster, unit)
         assert cluster.property("ActiveState", unit=unit) == "inactive"
     assert not cluster.processes()

@@ -74,7 +74,7 @@ class Machine:
         path.write_text(yaml.safe_dump(settings))
 
     def restart(self, how: str = INSTALL) -> None:
-        """Start the service anew, and wait until it has looked through its folder."""
+        """Start the service anew, and wait until its folder has once been looked through."""
         self.container.shell(how)
         until(lambda: self.container.property("ActiveState") == "active", 30)
         until(self._looked, 60)

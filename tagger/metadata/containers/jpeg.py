@@ -288,7 +288,7 @@ def _header(data: bytes) -> tuple[list[_Segment], int]:
 def _end_of_image(data: bytes, at: int) -> int:
     """Return the offset after the first picture's end marker (the end, if it has none).
 
-    Raise RefusedError when it has more segments than any picture.
+    Raise RefusedError when a walk to it passes more segments than any picture has.
     """
     if _find_end_marker(data, at) in (-1, len(data) - 2):
         return len(data)  # wherever the walk would lead
@@ -307,7 +307,7 @@ def _end_of_image(data: bytes, at: int) -> int:
 def _find_end_marker(data: bytes, at: int) -> int:
     """Return the offset of the first two bytes like an end marker, from ``at`` on; -1 without.
 
-    NumPy compares them in a third of the time of a regular expression, of a photo of 5 MB.
+    For a photo of 5 MB NumPy takes a third of the time of a regular expression.
     """
     import numpy as np
 

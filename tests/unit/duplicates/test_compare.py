@@ -8,9 +8,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tagger.decode.thumbnail import thumbnail
 from tagger.duplicates.compare import (
+    ALIKE,
+    DETAILS_WITHIN,
     NEARLY_ALIKE,
     SAME_DETAILS,
     TEXT,
+    WITHIN,
     correlations,
     details,
     found_within,
@@ -98,18 +101,28 @@ def test_hashes_that_are_further_apart_need_the_pictures_to_agree():
     assert not same_by_hash(pair[:1], pair[2:], bits, same)[0]
 
 
-def test_frames_whose_small_parts_differ_are_not_one_picture():
-    def frame(seed: int) -> Image.Image:
-        fine = np.random.default_rng(seed).integers(0, 255, (60, 80), np.uint8)
-        things = Image.fromarray(fine).resize((640, 480), Image.Resampling.BICUBIC)
-        return Image.blend(scene(1).convert("L"), things, 0.25).convert("RGB")
+def frame(seed: int, share: float) -> Image.Image:
+    """Return one view with small things that differ by ``seed``, mixed in by ``share``."""
+    fine = np.random.default_rng(seed).integers(0, 255, (60, 80), np.uint8)
+    things = Image.fromarray(fine).resize((640, 480), Image.Resampling.BICUBIC)
+    return Image.blend(scene(1).convert("L"), things, share).convert("RGB")
 
+
+@pytest.mark.parametrize(("share", "is_same"), [(0.2, True), (0.25, False)])
+def test_frames_whose_small_parts_differ_are_not_one_picture(share, is_same):
     bits, same = np.array([50]), np.ones(1, np.float32)
-    pair = seen(frame(1), frame(2), frame(1).resize((200, 150)))
-    assert correlations(pair[:1], pair[1:2]) >= NEARLY_ALIKE
-    assert details(pair[:1], pair[1:2]) < SAME_DETAILS
-    assert not same_by_hash(pair[:1], pair[1:2], bits, same)[0]
-    assert same_by_hash(pair[:1], pair[2:], bits, same)[0]
+    one, other = seen(frame(1, share))[:1], seen(frame(2, share))[:1]
+    assert NEARLY_ALIKE <= correlations(one, other) < ALIKE
+    assert (details(one, other) >= SAME_DETAILS) == is_same
+    assert same_by_hash(one, other, bits, same)[0] == is_same
+
+
+@pytest.mark.parametrize(("share", "is_same"), [(0.2, True), (0.22, False)])
+def test_nor_is_a_part_of_one_found_in_the_other(share, is_same):
+    whole, part = seen(frame(1, share)), seen(cut(frame(2, share), 0.08, 0.08, 1, 1))
+    fits, agreed, _ = found_within(whole, part)
+    assert fits >= WITHIN and agreed >= DETAILS_WITHIN
+    assert same_by_view(whole, part)[0] == is_same
 
 
 def test_details_of_flat_pictures_say_nothing():

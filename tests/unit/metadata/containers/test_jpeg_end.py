@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tagger.errors import RefusedError
-from tagger.metadata.containers.jpeg import Jpeg
+from tagger.metadata.containers.jpeg import _MAX_SCANS, _SCANNED, Jpeg
 from tagger.metadata.safe_write.content import proved
 from tests.support import jpegs
 
-PIECE = 1 << 18
+PIECE = _SCANNED
 """The end marker is looked for in pieces of that size: it may lie across two."""
 TRAILER = jpegs.afcp()[len(jpegs.plain()) :]
 
@@ -44,5 +44,12 @@ def test_an_end_marker_in_a_segment_between_the_scans_is_none() -> None:
 
 
 def test_a_picture_without_an_end_ends_with_the_file() -> None:
-    data = jpegs.plain()[:-2]
+    data = picture(PIECE)[:-2]
     assert proved(Jpeg(data).replaced(None, b"MM")) is not None
+
+
+def test_more_segments_than_any_picture_has_are_refused() -> None:
+    data = jpegs.plain()
+    many = jpegs.segment(0xFE, b"\xff\xd9") + jpegs.segment(0xFE, b"") * _MAX_SCANS
+    with pytest.raises(RefusedError, match="100,000 segments"):
+        proved(Jpeg(data[:-2] + many + data[-2:]).replaced(None, b"MM"))
