@@ -7,9 +7,14 @@ the worker's machine is not used, and photos are only read.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
+import functools
 import json
 import logging
 import os
+import shutil
+import tempfile
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -154,10 +159,26 @@ def unseen(root: SharedRoot) -> str:
 
 
 def files_folder() -> str:
-    """Return where a worker keeps networks: of a service, its cache directory."""
+    """Return where a worker keeps networks: of a service, its cache directory.
+
+    Where it may not write there, it is a temporary folder that goes with this process.
+    """
     cache = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(cache or os.path.join(home, "tagger"), "networks")
+    return _writable(os.path.join(cache or os.path.join(home, "tagger"), "networks"))
+
+
+@functools.cache
+def _writable(folder: str) -> str:
+    with contextlib.suppress(OSError):
+        os.makedirs(folder, exist_ok=True)
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    # A container may be run by another account than the one that its folders are made for.
+    made = tempfile.mkdtemp(prefix="tagger-networks-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    log.warning("%s cannot be written to: networks are kept in %s until this ends", folder, made)
+    return made
 
 
 def missing_files(offer: Offer) -> list[str]:

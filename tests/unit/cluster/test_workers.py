@@ -63,6 +63,24 @@ def test_weights_are_sent_once_and_again_only_when_they_are_damaged(tmp_path, co
         assert sent().read_bytes() == whole
 
 
+def test_a_worker_that_may_not_write_to_its_cache_keeps_networks_for_a_while(
+    tmp_path, config, scenes
+):
+    """As in a container that another account runs than its folders are made for."""
+    with running(tmp_path / "cluster", workers=0) as cluster:
+        (tmp_path / "temporary").mkdir()
+        environ = {"XDG_CACHE_HOME": "/dev/null", "TMPDIR": str(tmp_path / "temporary")}
+        worker = cluster.start_worker("alone", **environ)
+        with shared(config, cluster.address, lost="wait") as recognition:
+            wait_for(lambda: ready(recognition))
+            assert recognition.submit(str(scenes[0])).result(WAIT).facts.format
+        [folder] = (tmp_path / "temporary").glob("tagger-networks-*")
+        assert len(list(folder.iterdir())) == 1
+        worker.terminate()
+        worker.wait(WAIT)
+        assert not folder.exists()
+
+
 def test_another_version_is_refused_with_what_to_do(tmp_path, config):
     old = patched(tmp_path / "old", "import tagger\ntagger.__version__ = '0.0.9'\n")
     with running(tmp_path / "c", **old) as cluster, shared(config, cluster.address) as recognition:
