@@ -27,7 +27,7 @@ from tests.support.terminal import at_a_terminal
 CHAPTER = (PROJECT / "docs" / "container.md").read_text(encoding="utf-8")
 ONE_LINE = " ".join(CHAPTER.split())
 CODES = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", ONE_LINE))
-SENT = ["tagger", "packaging", "Containerfile", ".dockerignore", "LICENSE", "README.md"]
+SENT = ["tagger", "data", "packaging", "Containerfile", ".dockerignore", "LICENSE", "README.md"]
 SENT += ["pyproject.toml", "requirements.lock"]
 PASSWORD = "correct horse battery"
 

@@ -52,6 +52,8 @@ class Machine:
             text=True,
             errors="replace",
             timeout=1200,
+            # Else /tmp is in memory, where a torch with CUDA does not fit.
+            env=os.environ | {"SYSTEMD_NSPAWN_TMPFS_TMP": "0"},
         )
         print(f"{time.monotonic() - began:6.1f} s  {line}")
         assert done.returncode == 0, (
