@@ -1,4 +1,4 @@
-"""The image, built and run by the commands of the README, with podman and with Docker.
+"""The image, built and run by the commands of the documents, with podman and with Docker.
 
 ``TAGGER_PODMAN=ACCOUNT`` names an account that may run ``podman`` without root, and
 ``TAGGER_DOCKER=ACCOUNT`` one that may use Docker. The build takes a minute and some gigabytes, of
@@ -25,6 +25,7 @@ from tests.conftest import PROJECT, wait_until
 from tests.support.terminal import at_a_terminal
 
 CHAPTER = (PROJECT / "docs" / "container.md").read_text(encoding="utf-8")
+CLUSTER = (PROJECT / "docs" / "cluster.md").read_text(encoding="utf-8")
 ONE_LINE = " ".join(CHAPTER.split())
 CODES = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", ONE_LINE))
 SENT = ["tagger", "data", "packaging", "Containerfile", ".dockerignore", "LICENSE", "README.md"]
@@ -122,6 +123,31 @@ def test_the_image_is_built_and_run_by_the_commands_of_the_readme(engine, scenes
         print(engine.shell("podman logs tagger 2>&1 || true"))
         engine.shell("podman rm -f tagger")
         engine.shell("podman rmi tagger")
+
+
+def test_it_is_a_worker_of_a_cluster(engine, home, scenes, tmp_path):
+    """By the line of docs/cluster.md, of an image that was built with Dask."""
+    pytest.importorskip("distributed")
+    from tests.support.clusters import running
+
+    photos = engine.home / "Pictures"
+    build = re.findall(r"^podman build .*", CHAPTER, re.MULTILINE)[0]
+    [told] = re.findall(r"^podman run -d --name tagger-worker .*", CLUSTER, re.MULTILINE)
+    assert "`--build-arg CLUSTER=1`" in CLUSTER
+    engine.shell(build.replace(" -t ", " --build-arg CLUSTER=1 -t "))
+    home.configure(watch=[{"path": str(photos)}], cluster={"lost": "wait"})
+    home.use_converted_model()
+    with running(tmp_path / "cluster", workers=0) as cluster:
+        told = told.replace("/mnt/nas/photos", str(photos))
+        engine.shell(re.sub(r"tcp://\S+", cluster.address, told))
+        try:
+            home.run("run", "--once", "--cluster", cluster.address)
+            assert len(list(photos.glob("*.xmp"))) == len(scenes)
+            log = engine.shell("podman logs tagger-worker 2>&1")
+            assert "rror" not in log, log
+        finally:
+            engine.shell("podman rm -f tagger-worker")
+            engine.shell("podman rmi tagger")
 
 
 def healthy(engine: Engine) -> None:
