@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from tagger.daemon.backlog import BacklogCount
 from tagger.daemon.candidate_queue import CandidateQueue
@@ -17,13 +18,15 @@ from tagger.index.connection import concerns_index
 from tagger.index.rule_photos import RulePhotos
 from tagger.index.rule_tasks import RuleTasks
 from tagger.library.daemon_status import RulesStatus
-from tagger.library.rules.worker import RuleWorker
 from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.pipeline.context import Context, RootHealth, WorkerEvents
 from tagger.pipeline.networks import NetworksLoader
 from tagger.pipeline.outcome import Outcome
 from tagger.watch.context import WatchSettings
 from tagger.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from tagger.library.rules.worker import RuleWorker
 
 log = logging.getLogger(__name__)
 
@@ -107,19 +110,23 @@ class TaggingRun:
         )
         # A single run was asked for now.
         held = (lambda: None) if single else session.paused_reason
-        self._rules = RuleWorker(
-            context,
-            candidates.found,
-            awaited=loader.further.awaited,
-            # Which folders are there is known to a single run when it has scanned them.
-            held=self._before_scanned if single else held,
-            look=self._note_folders,
-            changed=ring,
-        )
+        self._rules: RuleWorker | None = None
+        if config.rules or RuleTasks(store).interrupted():
+            from tagger.library.rules.worker import RuleWorker  # most have no rules
+
+            self._rules = RuleWorker(
+                context,
+                candidates.found,
+                awaited=loader.further.awaited,
+                # Which folders are there is known to a single run when it has scanned them.
+                held=self._before_scanned if single else held,
+                look=self._note_folders,
+                changed=ring,
+            )
 
         def observed(outcome: Outcome) -> None:
             observer(outcome)
-            self._rules.wake()
+            self._wake_rules()
 
         self.worker = session.worker = Worker(
             context,
@@ -132,7 +139,7 @@ class TaggingRun:
         )
         self._work = lifecycle.thread("work", self.worker.run)
         self._rule_work: threading.Thread | None = None
-        if config.rules or RuleTasks(store).interrupted():
+        if self._rules is not None:
             self._rule_work = lifecycle.thread("rules", self._rules.run)
         self._watch = (
             lifecycle.thread("scan", self._scan_once)
@@ -168,7 +175,7 @@ class TaggingRun:
         stalls = self._lifecycle.stalls
         self._lifecycle.pausing.set()
         self.worker.wake()
-        self._rules.wake()
+        self._wake_rules()
         self._watch.join()  # it ends by itself, whatever its disks do
         left = stalls.join(self._work, self.watcher, self.worker)
         if self._backlog is not None:
@@ -179,7 +186,11 @@ class TaggingRun:
 
     def rules_status(self) -> RulesStatus | None:
         """Return how the rules of the config fare; None without any."""
-        return self._rules.status() if self._rule_work is not None else None
+        return self._rules.status() if self._rules is not None else None
+
+    def _wake_rules(self) -> None:
+        if self._rules is not None:
+            self._rules.wake()
 
     def _before_scanned(self) -> str | None:
         return None if self._scanned.is_set() else "the folders are being looked through"
@@ -188,7 +199,7 @@ class TaggingRun:
         """Whether a single run has nothing left to do, when no photo is on its way."""
         if not self._scanned.is_set():
             return False
-        if self._rule_work is not None and self._rule_work.is_alive():
+        if self._rules is not None and self._rule_work is not None and self._rule_work.is_alive():
             self._rules.wake()
             if not self._rules.settled():
                 return False
