@@ -54,7 +54,8 @@ class Engine(NamedTuple):
         """Return what runs a line of the README in the account's shell, with this engine."""
         if self.name == "docker":  # "With Docker it is ..., and the rest without ..."
             [(build, left_out)] = re.findall(r"With Docker .*?`(.*?)`.*?without `(.*?)`", ONE_LINE)
-            line = build if " build " in line else line.replace(f" {left_out}", "")
+            line = line.replace("podman build --format docker", build.partition(" -t ")[0])
+            line = line.replace(f" {left_out}", "")
             line = re.sub(r"^podman", "docker", line)
         account = [f"--reuid={self.account.pw_uid}", f"--regid={self.account.pw_gid}"]
         return ["setpriv", *account, "--init-groups", "sh", "-c", f"cd ~/tagger && {line}"]
@@ -139,8 +140,8 @@ def test_it_is_a_worker_of_a_cluster(engine, home, scenes, tmp_path):
     home.use_converted_model()
     with running(tmp_path / "cluster", workers=0) as cluster:
         told = told.replace("/mnt/nas/photos", str(photos))
-        engine.shell(re.sub(r"tcp://\S+", cluster.address, told))
         try:
+            engine.shell(re.sub(r"tcp://\S+", cluster.address, told))
             home.run("run", "--once", "--cluster", cluster.address)
             assert len(list(photos.glob("*.xmp"))) == len(scenes)
             log = engine.shell("podman logs tagger-worker 2>&1")
