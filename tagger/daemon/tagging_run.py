@@ -111,6 +111,7 @@ class TaggingRun:
         # A single run was asked for now.
         held = (lambda: None) if single else session.paused_reason
         self._rules: RuleWorker | None = None
+        self._rule_work: threading.Thread | None = None
         if config.rules or RuleTasks(store).interrupted():
             from tagger.library.rules.worker import RuleWorker  # most have no rules
 
@@ -123,6 +124,7 @@ class TaggingRun:
                 look=self._note_folders,
                 changed=ring,
             )
+            self._rule_work = lifecycle.thread("rules", self._rules.run)
 
         def observed(outcome: Outcome) -> None:
             observer(outcome)
@@ -138,9 +140,6 @@ class TaggingRun:
             until=self._is_all_done if single else None,
         )
         self._work = lifecycle.thread("work", self.worker.run)
-        self._rule_work: threading.Thread | None = None
-        if self._rules is not None:
-            self._rule_work = lifecycle.thread("rules", self._rules.run)
         self._watch = (
             lifecycle.thread("scan", self._scan_once)
             if single

@@ -42,6 +42,14 @@ def patched(folder: Path, code: str) -> dict[str, str]:
     return {"PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}"}
 
 
+def copies(scenes: list[Path], folder: Path, count: int) -> list[str]:
+    """Put ``count`` photos in a folder; return their paths."""
+    return [
+        str(shutil.copy(scenes[number % len(scenes)], folder / f"{number}.jpg"))
+        for number in range(count)
+    ]
+
+
 def test_weights_are_sent_once_and_again_only_when_they_are_damaged(tmp_path, config, scenes):
     with running(tmp_path / "cluster") as cluster:
         networks = tmp_path / "cluster" / "cache" / "tagger" / "networks"
@@ -185,10 +193,7 @@ def test_a_killed_worker_and_a_sleeping_one_lose_and_blame_nothing(
     tmp_path, config, home, scenes, monkeypatch
 ):
     monkeypatch.setattr("tagger.cluster.members.SILENT_SECONDS", 5.0)
-    photos = [
-        str(shutil.copy(scenes[number % len(scenes)], home.inbox / f"{number}.jpg"))
-        for number in range(90)
-    ]
+    photos = copies(scenes, home.inbox, 90)
     with (
         running(tmp_path / "c", 3) as cluster,
         shared(config, cluster.address, lost="wait") as recognition,
@@ -211,10 +216,7 @@ def test_a_worker_that_wakes_up_with_another_address_works_again(
 ):
     """It sleeps in mid-photo; then Dask's worker is started again, and the old one is no more."""
     monkeypatch.setattr("tagger.cluster.members.SILENT_SECONDS", 5.0)
-    photos = [
-        str(shutil.copy(scenes[number % len(scenes)], home.inbox / f"{number}.jpg"))
-        for number in range(60)
-    ]
+    photos = copies(scenes, home.inbox, 60)
     with (
         running(tmp_path / "c", 0) as cluster,
         shared(config, cluster.address, lost="wait") as recognition,
@@ -276,10 +278,7 @@ def test_all_workers_together_read_no_more_photos_at_a_time_than_they_may(
         for name in ("one", "two"):
             cluster.start_worker(name, threads=4, **environ)
         wait_for(lambda: ready(recognition, 2))
-        photos = [
-            str(shutil.copy(scenes[number % len(scenes)], home.inbox / f"{number}.jpg"))
-            for number in range(80)
-        ]
+        photos = copies(scenes, home.inbox, 80)
         futures = [recognition.submit(path, root=str(home.inbox)) for path in photos]
         assert all(future.result(WAIT).facts.format for future in futures)
         at_once = [max(map(int, file.read_text().split())) for file in opened.iterdir()]
@@ -308,10 +307,7 @@ def test_a_worker_whose_answers_cannot_be_fetched_holds_up_no_other(
         cluster.start_worker("held", threads=4, **patched(tmp_path / "held", HELD))
         cluster.start_worker("free")
         wait_for(lambda: ready(recognition, 2))
-        photos = [
-            str(shutil.copy(scenes[number % len(scenes)], home.inbox / f"{number}.jpg"))
-            for number in range(60)
-        ]
+        photos = copies(scenes, home.inbox, 60)
         futures = [recognition.submit(path, root=str(home.inbox)) for path in photos]
         assert all(future.result(WAIT).facts.format for future in futures)
         by = {one.name: one.photos for one in recognition.state().workers}
