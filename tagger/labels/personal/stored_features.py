@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 @functools.cache
 def _roots() -> NDArray[np.float32]:
     """Return the square root of every float16, of what is negative or no number 0."""
-    values = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.sqrt(np.maximum(values, 0)).astype(np.float32)
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    bits[bits & 0x7C00 == 0x7C00] = 0  # no number; on ARM numpy warns of the cast
+    return np.sqrt(np.maximum(bits.view(np.float16).astype(np.float32), 0))
 
 
 def rooted(features: NDArray[np.float16]) -> NDArray[np.float32]:
