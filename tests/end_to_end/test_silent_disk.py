@@ -44,6 +44,7 @@ def served(real: Path, mount: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         server.send_signal(signal.SIGCONT)
         subprocess.run(["fusermount3", "-u", "-z", str(mount)], check=False)
+        server.terminate()  # a container that was started meanwhile has the mount as well
         server.wait(20)
 
 
