@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     pytest.importorskip("distributed")
     with running(tmp_path_factory.mktemp("cluster")) as made:
         yield made
+
+
+def copies(scenes: list[Path], folder: Path, count: int) -> list[str]:
+    """Put ``count`` photos in a folder, the scenes by turns; return their paths."""
+    paths = []
+    for number in range(count):
+        scene = scenes[number % len(scenes)]
+        paths.append(str(shutil.copy(scene, folder / f"{number}{scene.suffix}")))
+    return paths
 
 
 @contextmanager

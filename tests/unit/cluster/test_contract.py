@@ -13,6 +13,7 @@ from tagger.pipeline.decoding import decode_pool
 from tagger.pipeline.inference import classify_photo
 from tagger.pipeline.networks import Networks
 from tagger.pipeline.recognition import Former
+from tests.unit.cluster.conftest import copies
 
 WAIT = 60
 
@@ -29,10 +30,7 @@ def test_it_sees_what_the_networks_see(recognition, config, scenes):
 
 
 def test_each_of_many_gets_its_own_answer(recognition, home, scenes):
-    paths = []
-    for number in range(40):
-        scene = scenes[number % len(scenes)]
-        paths.append(str(shutil.copy(scene, home.inbox / f"{number}{scene.suffix}")))
+    paths = copies(scenes, home.inbox, 40)
     futures = [recognition.submit(path, root=str(home.inbox)) for path in paths]
     while not all(future.done() for future in futures):
         assert recognition.ahead >= 0  # asked in another thread than the work is done in

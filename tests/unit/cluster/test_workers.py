@@ -13,7 +13,7 @@ import pytest
 from tagger.errors import ConfigError, DecoderCrashedError
 from tagger.watch.root_identity import write_marker
 from tests.support.clusters import kill_tree, running, tree, wait_for
-from tests.unit.cluster.conftest import ready, shared
+from tests.unit.cluster.conftest import copies, ready, shared
 
 pytest.importorskip("distributed")
 WAIT = 90
@@ -40,14 +40,6 @@ def patched(folder: Path, code: str) -> dict[str, str]:
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(code)
     return {"PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}"}
-
-
-def copies(scenes: list[Path], folder: Path, count: int) -> list[str]:
-    """Put ``count`` photos in a folder; return their paths."""
-    return [
-        str(shutil.copy(scenes[number % len(scenes)], folder / f"{number}.jpg"))
-        for number in range(count)
-    ]
 
 
 def test_weights_are_sent_once_and_again_only_when_they_are_damaged(tmp_path, config, scenes):
@@ -334,9 +326,10 @@ def test_a_worker_that_can_look_at_nothing_any_more_is_refused_until_it_can(
         wait_for(lambda: ready(recognition))
         assert recognition.submit(str(scenes[0])).result(WAIT).facts.format
         broken.touch()
-        for one in tree(cluster.workers["worker0"]):
-            if "tagger.cluster.looker" in one.cmdline():
-                one.kill()
+        # All are asked before one is killed: what that one has started ends with it.
+        processes = [(one, one.cmdline()) for one in tree(cluster.workers["worker0"])]
+        [looker] = [one for one, command in processes if "tagger.cluster.looker" in command]
+        looker.kill()
         future = recognition.submit(str(scenes[1]))
         assert "ended before it was ready (code 3)" in refused(recognition)
         assert not future.done()
