@@ -46,7 +46,7 @@ REST_SECONDS = 20.0
 """How often, while photos are to wait, it is asked whether they still are."""
 STUCK_SECONDS = 900.0
 """A batch that takes longer hangs: sixteen photos may each be given up after a minute."""
-TRIM_STEP = 128
+TRIM_STEP = 32
 """After so many photos in a row free memory is given back, in some ms."""
 
 

@@ -86,7 +86,7 @@ def read_boxes(
     shown = (last > first).all(1)  # not in the grey, and not NaN
     corners, classes, sure = corners[shown], classes[shown], scores[cells, classes][shown]
     kept: list[int] = []
-    for index in np.unique(classes):
+    for index in sorted(set(classes.tolist())):  # np.unique imports numpy.ma
         members = np.flatnonzero(classes == index)
         kept += members[surest(corners[members], sure[members])].tolist()
     kept.sort(key=lambda at: -sure[at])

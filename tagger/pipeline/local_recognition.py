@@ -34,6 +34,9 @@ FIRST, KEPT = 6, 6
 """So many photos at first, and at most at once: each has a megabyte."""
 TOGETHER = 8
 """Photos in one run of the network at most."""
+HELD = 12
+"""Photos at most that are being decoded or looked at: each has a megabyte, and decoding is up to
+four times as fast as looking."""
 _Start = Callable[[], None]
 
 
@@ -76,7 +79,8 @@ class LocalRecognition:
     def __init__(self, networks: Networks, pool: DecodePool) -> None:
         self.sample = Sample()
         self._networks, self.pool = networks, pool
-        self._gate = _Gate()
+        self._gate, self._room = _Gate(), _Gate()
+        self._room.open(HELD)
         self._decoded: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="classify", daemon=True)
@@ -90,7 +94,7 @@ class LocalRecognition:
             raise RuntimeError("recognition is closed")
         asked = _Asked(path, root, former)
         asked.seen.add_done_callback(asked.give_up)
-        self._decode(asked)
+        self._room.enter(lambda: self._begin(asked))
         return asked.seen
 
     def use(self, networks: Networks) -> None:
@@ -109,6 +113,11 @@ class LocalRecognition:
         self._closed = True
         self._decoded.put(None)
         self._thread.join()
+
+    def _begin(self, asked: _Asked) -> None:
+        """Decode a photo for which there is room, until it is answered or given up."""
+        asked.seen.add_done_callback(lambda seen: self._room.leave())
+        self._decode(asked)
 
     def _decode(self, asked: _Asked) -> None:
         self._gate.enter(lambda: self._start(asked))
