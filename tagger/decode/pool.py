@@ -101,6 +101,11 @@ class DecodePool:
             thread.start()
 
     @property
+    def workers(self) -> int:
+        """How many processes decode."""
+        return len(self._workers)
+
+    @property
     def missing(self) -> list[str] | None:
         """What a process last could not do to confine itself; None when none was started yet.
 

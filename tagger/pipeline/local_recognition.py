@@ -35,9 +35,10 @@ FIRST, KEPT = 6, 6
 TOGETHER = 8
 """Photos in one run of the network at most."""
 HELD = 12
-"""Photos at most that are being decoded or looked at: each has a megabyte, and decoding is up to
-four times as fast as looking."""
-_Start = Callable[[], None]
+"""Photos that are being decoded or looked at, at most: each has a megabyte, and a JPEG is decoded
+up to four times as fast as it is looked at. More where many processes decode."""
+_Start = Callable[[], bool]
+"""Starts something; whether it did."""
 
 
 class Sample:
@@ -80,7 +81,7 @@ class LocalRecognition:
         self.sample = Sample()
         self._networks, self.pool = networks, pool
         self._gate, self._room = _Gate(), _Gate()
-        self._room.open(HELD)
+        self._room.open(max(HELD, TOGETHER + pool.workers))
         self._decoded: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="classify", daemon=True)
@@ -114,19 +115,21 @@ class LocalRecognition:
         self._decoded.put(None)
         self._thread.join()
 
-    def _begin(self, asked: _Asked) -> None:
-        """Decode a photo for which there is room, until it is answered or given up."""
+    def _begin(self, asked: _Asked) -> bool:
+        """Decode a photo for which there is room, which it keeps until it is answered."""
+        if asked.seen.cancelled():
+            return False
         asked.seen.add_done_callback(lambda seen: self._room.leave())
         self._decode(asked)
+        return True
 
     def _decode(self, asked: _Asked) -> None:
         self._gate.enter(lambda: self._start(asked))
 
-    def _start(self, asked: _Asked) -> None:
+    def _start(self, asked: _Asked) -> bool:
         """Have the pool decode a photo: all of it, if its thumbnail left a doubt."""
         if asked.seen.cancelled():
-            self._gate.leave()
-            return
+            return False
         later = asked.former is not None and asked.former.completes
         try:
             asked.decoding = self.pool.submit(
@@ -136,6 +139,7 @@ class LocalRecognition:
             asked.decoding = Future()
             asked.decoding.cancel()
         asked.decoding.add_done_callback(lambda future: self._take(asked))
+        return True
 
     def _take(self, asked: _Asked) -> None:
         self._gate.leave()
@@ -273,7 +277,7 @@ class _Gate:
         self._admit()
 
     def enter(self, start: _Start) -> None:
-        """Call ``start`` as soon as there is room, which is mostly now."""
+        """Call ``start`` as soon as there is room."""
         with self._lock:
             self._waiting.append(start)
         self._admit()
@@ -291,4 +295,6 @@ class _Gate:
                     return
                 self._inside += 1
                 start = self._waiting.popleft()
-            start()
+            if not start():
+                with self._lock:
+                    self._inside -= 1
