@@ -34,7 +34,7 @@ FIRST, KEPT = 6, 6
 """So many photos at first, and at most at once: each has a megabyte."""
 TOGETHER = 8
 """Photos in one run of the network at most."""
-HELD = 12
+HELD = 20
 """Photos that are being decoded or looked at, at most: each has a megabyte, and a JPEG is decoded
 up to four times as fast as it is looked at. More where many processes decode."""
 _Start = Callable[[], bool]
