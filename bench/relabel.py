@@ -48,6 +48,7 @@ class Closed:
     """Stands for decoder and engine: nothing may be decoded or classified."""
 
     model_id = "bench"
+    workers = 1
 
     def submit(self, path: str) -> NoReturn:
         """Refuse to open ``path``."""
