@@ -66,8 +66,7 @@ class JointChoice:
         self._needed = tree.needed(self._thresholds)
         names = [path[0] for path in tree.paths]
         roots = np.array([kind == "root" for kind in tree.kinds()])
-        broad = [kind in ("vague", "family", "object") for kind in fusion.kinds]
-        self._broad = roots & np.array(broad)
+        self._broad = roots & np.isin(fusion.kinds, ("vague", "family", "object"))
         usually = [VAGUE_ALONE if name in VAGUE else ALONE for name in names]
         left = [ALONE_OF.get(name, doubt) for name, doubt in zip(names, usually, strict=True)]
         alone = np.where(self._broad, 1 - (1 - usual) * left, usual)
