@@ -1,10 +1,11 @@
 """What YOLOX wants and what it says (Ge et al., "YOLOX: Exceeding YOLO Series in 2021").
 
 The network takes a picture in BGR, 0…255 without any scaling, in the left upper corner of a
-square of grey. For each cell of three grids it gives the offset of a box's centre from the cell
-and the logarithm of its size, both in cells, then how likely something is there at all, and how
-likely it is of each class. Source: ``yolox/data/data_augment.py`` (``preproc``) and
-``yolox/utils/demo_utils.py`` (``demo_postprocess``) of Megvii-BaseDetection/YOLOX 0.1.1rc0.
+square of grey, or of a smaller frame where its layers take one. For each cell of three grids it
+gives the offset of a box's centre from the cell and the logarithm of its size, both in cells, then
+how likely something is there at all, and how likely it is of each class. Source:
+``yolox/data/data_augment.py`` (``preproc``) and ``yolox/utils/demo_utils.py``
+(``demo_postprocess``) of Megvii-BaseDetection/YOLOX 0.1.1rc0.
 """
 
 from __future__ import annotations
@@ -24,46 +25,61 @@ GREY = 114
 """What is beside the picture."""
 OVERLAP = 0.45
 """Of two boxes of one class that share more of what they cover together, the surer one stays."""
+Frame = tuple[int, int]
+"""Height and width in pixels of what the network looks at, multiples of the largest stride."""
 LEAST_SCORE = 0.1
 """Boxes that are less sure are of no use: on home photos no class is right so rarely."""
 
 
-def letterbox(picture: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
-    """Return the network's input, float32 (1, 3, side, side), for RGB (H, W, 3).
+def least_frame(size: tuple[int, int]) -> Frame:
+    """Return the least frame around a picture of ``size``, its height and width in pixels."""
+    most = STRIDES[-1]
+    return (-(-size[0] // most) * most, -(-size[1] // most) * most)
 
-    Raise ValueError unless the longer side has ``side`` pixels.
+
+def letterbox(
+    picture: NDArray[np.uint8], side: int, frame: Frame | None = None
+) -> NDArray[np.float32]:
+    """Return the network's input, float32 (1, 3, H, W), for an RGB ``picture`` (h, w, 3).
+
+    ``frame`` is (H, W), by default a square of ``side``. Raise ValueError unless the longer side
+    of the picture has ``side`` pixels.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(f"a picture must be uint8 (H, W, 3), not {picture.dtype} {picture.shape}")
     height, width = picture.shape[:2]
     if max(height, width) != side:
         raise ValueError(f"the longer side must have {side} pixels, not {max(height, width)}")
-    made = np.full((1, 3, side, side), GREY, np.float32)
+    made = np.full((1, 3, *(frame or (side, side))), GREY, np.float32)
     made[0, :, :height, :width] = picture[:, :, ::-1].transpose(2, 0, 1)
     return made
 
 
-def cell_count(side: int) -> int:
-    """Return how many cells the grids of a picture have."""
-    return sum((side // stride) ** 2 for stride in STRIDES)
+def cell_count(frame: Frame) -> int:
+    """Return how many cells the grids of a frame have."""
+    return sum((frame[0] // stride) * (frame[1] // stride) for stride in STRIDES)
 
 
-@functools.cache
-def _grids(side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+@functools.lru_cache(maxsize=4)
+def _grids(frame: Frame) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return each cell's column and row (N, 2), and its side in pixels (N, 1)."""
     cells, strides = [], []
     for stride in STRIDES:
-        count = side // stride
-        rows, columns = np.divmod(np.arange(count * count), count)
+        down, across = frame[0] // stride, frame[1] // stride
+        rows, columns = np.divmod(np.arange(down * across), across)
         cells.append(np.stack([columns, rows], 1))
-        strides.append(np.full((count * count, 1), stride))
+        strides.append(np.full((down * across, 1), stride))
     return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
 def read_boxes(
-    output: NDArray[np.float32], side: int, size: tuple[int, int], *, least: float = LEAST_SCORE
+    output: NDArray[np.float32],
+    frame: Frame,
+    size: tuple[int, int],
+    *,
+    least: float = LEAST_SCORE,
 ) -> tuple[Box, ...]:
-    """Return the boxes in the network's ``output`` (N, 5 + C), the surest first.
+    """Return the boxes in the network's ``output`` (N, 5 + C) for a frame, the surest first.
 
     ``size`` is height and width of the picture in pixels, to which the boxes are relative;
     what reaches out of it is cut off. ``least`` is the least score (0…1).
@@ -75,7 +91,7 @@ def read_boxes(
     cells, classes = np.nonzero(scores >= least)
     if not len(cells):
         return ()
-    offsets, strides = (of_cells[some] for of_cells in _grids(side))
+    offsets, strides = (of_cells[some] for of_cells in _grids(frame))
     with np.errstate(over="ignore"):
         centres = (output[cells, 0:2] + offsets[cells]) * strides[cells]
         halves = np.exp(output[cells, 2:4]) * strides[cells] / 2

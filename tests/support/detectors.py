@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -79,4 +80,41 @@ def save_network(path: Path, output: np.ndarray, *, side: int = SIDE, batch: int
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.save(model, str(path))
+    return path
+
+
+def save_layers(path: Path, *, side: int = SIDE, any_size: bool = True) -> Path:
+    """Write a network that finds a thing of the class 0 in each cell that is blue.
+
+    Its layers take pictures of any size; without ``any_size`` one of them has the number of cells
+    of a square in it.
+    """
+    weights, bias = np.zeros((5 + CLASSES, 3, 1, 1), np.float32), np.zeros(5 + CLASSES, np.float32)
+    weights[4, 0], bias[4] = 1 / 55, -200 / 55  # there is something where blue is above 200
+    bias[0:2], bias[5] = 0.5, 1
+    shape = np.array([1, 5 + CLASSES, -1], np.int64)
+    constants: dict[str, np.ndarray] = {"weights": weights, "bias": bias, "shape": shape}
+    nodes = []
+    for stride in (8, 16, 32):
+        pool: dict[str, Any] = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
+        nodes += [
+            helper.make_node("AveragePool", ["images"], [f"cells{stride}"], **pool),
+            helper.make_node("Conv", [f"cells{stride}", "weights", "bias"], [f"said{stride}"]),
+            helper.make_node("Reshape", [f"said{stride}", "shape"], [f"row{stride}"]),
+        ]
+    nodes.append(helper.make_node("Concat", ["row8", "row16", "row32"], ["rows"], axis=2))
+    last = "rows"
+    if not any_size:
+        constants["all"] = np.array([1, 5 + CLASSES, CELLS], np.int64)
+        nodes.append(helper.make_node("Reshape", ["rows", "all"], [last := "same"]))
+    nodes.append(helper.make_node("Transpose", [last], ["output"], perm=[0, 2, 1]))
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, side, side])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, CELLS, 5 + CLASSES])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(onnx.shape_inference.infer_shapes(model), str(path))
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tagger.detect.yolox import cell_count, letterbox, read_boxes, surest
+from tagger.detect.yolox import cell_count, least_frame, letterbox, read_boxes, surest
 from tests.support.detectors import CELLS, SIDE, cell, output_of
 
 WHOLE = (SIDE, SIDE)
@@ -21,6 +21,16 @@ def test_the_picture_stands_left_above_on_grey_in_bgr_and_unscaled() -> None:
     assert (made[0, :, 40:] == 114).all()
     tall = letterbox(picture.transpose(1, 0, 2), SIDE)
     assert (tall[0, :, :, 40:] == 114).all() and tall[0, :, 0, 0].tolist() == [250, 20, 10]
+
+
+def test_a_frame_is_no_larger_than_its_picture_needs() -> None:
+    sizes = [(312, 416), (416, 234), (416, 416), (320, 416), (321, 416), (1, 416)]
+    frames = [least_frame(size) for size in sizes]
+    assert frames == [(320, 416), (416, 256), (416, 416), (320, 416), (352, 416), (32, 416)]
+    made = letterbox(np.full((40, SIDE, 3), 7, np.uint8), SIDE, (64, SIDE))
+    assert made.shape == (1, 3, 64, SIDE)
+    assert (made[0, :, :40] == 7).all() and (made[0, :, 40:] == 114).all()
+    assert cell_count((320, 416)) == 2730
 
 
 @pytest.mark.parametrize(
@@ -39,14 +49,14 @@ def test_other_pictures_are_refused(picture: np.ndarray) -> None:
 
 
 def test_cells_of_all_grids() -> None:
-    assert cell_count(SIDE) == CELLS
-    assert (cell_count(416), cell_count(640)) == (3549, 8400)  # of the official files
+    assert cell_count(WHOLE) == CELLS
+    assert (cell_count((416, 416)), cell_count((640, 640))) == (3549, 8400)  # of the official files
 
 
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_a_box_is_where_it_was_put(stride: int) -> None:
     output = output_of([((35.0, 20.0), (30.0, 24.0), 15, 0.8, 0.9)], stride)
-    [box] = read_boxes(output, SIDE, WHOLE)
+    [box] = read_boxes(output, WHOLE, WHOLE)
     assert box.class_index == 15
     assert box.score == pytest.approx(0.72)
     assert [n * SIDE for n in box[2:]] == pytest.approx([20, 8, 30, 24], abs=1e-3)
@@ -61,7 +71,7 @@ def test_boxes_are_relative_to_the_picture_and_cut_at_its_edge() -> None:
             ((20.0, 52.0), (8.0, 8.0), 0, 1.0, 0.7),  # all of it
         ]
     )
-    found = read_boxes(output, SIDE, (32, SIDE))
+    found = read_boxes(output, WHOLE, (32, SIDE))
     assert [round(box.score, 2) for box in found] == [0.9, 0.8]
     assert found[0][2:] == pytest.approx((50 / 64, 0, 14 / 64, 12 / 32), abs=1e-5)
     assert found[1][2:] == pytest.approx((16 / 64, 20 / 32, 8 / 64, 12 / 32), abs=1e-5)
@@ -79,7 +89,7 @@ def test_of_boxes_on_one_thing_the_surest_stays_by_class() -> None:
     output[cell(3, 4)] = output[cell(3, 2)]  # a neighbour that says nearly the same
     output[cell(3, 4), 1] -= 2
     output[cell(3, 4), 5 + 16] = 0.85
-    found = read_boxes(output, SIDE, WHOLE)
+    found = read_boxes(output, WHOLE, WHOLE)
     assert [(box.class_index, round(box.score, 2)) for box in found] == [
         (16, 0.9),
         (0, 0.7),
@@ -91,7 +101,7 @@ def test_of_boxes_on_one_thing_the_surest_stays_by_class() -> None:
 def test_one_cell_may_be_of_two_classes() -> None:
     output = output_of([((20.0, 20.0), (16.0, 16.0), 2, 1.0, 0.6)])
     output[cell(2, 2), 5 + 7] = 0.3
-    assert [box.class_index for box in read_boxes(output, SIDE, WHOLE)] == [2, 7]
+    assert [box.class_index for box in read_boxes(output, WHOLE, WHOLE)] == [2, 7]
 
 
 def test_unsure_and_senseless_numbers_give_no_box() -> None:
@@ -105,9 +115,9 @@ def test_unsure_and_senseless_numbers_give_no_box() -> None:
     )
     output[cell(4, 4), 0] = np.nan
     output[cell(6, 6), 2:4] = 1000.0  # exp() overflows: all of the picture
-    [box] = read_boxes(output, SIDE, WHOLE)
+    [box] = read_boxes(output, WHOLE, WHOLE)
     assert box[2:] == (0, 0, 1, 1)
-    assert read_boxes(output, SIDE, WHOLE, least=0.95) == ()
+    assert read_boxes(output, WHOLE, WHOLE, least=0.95) == ()
 
 
 def test_suppression_is_that_of_the_plain_definition() -> None:
