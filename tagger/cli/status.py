@@ -14,13 +14,15 @@ from tagger.cli.speech import in_words, stored_text
 from tagger.config.schema import Config
 from tagger.errors import TaggerError
 from tagger.library.daemon_status import ProgressSnapshot
-from tagger.library.status import status_json
+from tagger.library.status import see_daemon, status_json
 from tagger.system.humanize import duration
 from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext, ngettext, noop, number
 from tagger.text.printable import printable
 
 WATCH_SECONDS = 2.0
+START_SECONDS = 2.0
+"""So long a start is waited for; most take less than one."""
 
 SHOWN_WORDS = (
     *(noop("tagged"), noop("untagged"), noop("waiting"), noop("failed"), noop("missing")),
@@ -43,10 +45,19 @@ def status_command(ctx: click.Context, as_json: bool, watch: bool) -> None:
         if as_json or not sys.stdout.isatty():
             raise click.UsageError(gettext("--watch is for a terminal, and not for --json"), ctx)
         _watch(config)
-    elif as_json:
+        return
+    _await_start(config.state_dir)
+    if as_json:
         print_json(status_json(config))
     else:
         click.echo("\n".join(_lines(status_json(config))))
+
+
+def _await_start(state_dir: str) -> None:
+    """Wait for what a daemon that has just been started says: until then nothing is known of it."""
+    deadline = time.monotonic() + START_SECONDS
+    while see_daemon(state_dir).starting and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _watch(config: Config) -> None:

@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 BURST_SECONDS = 0.02
 """Rings of the main thread come in bursts, and are followed together."""
+CHECK_SECONDS = 0.5
+"""So long READY waits until it is known how each folder is watched."""
 
 
 class Daemon:
@@ -158,6 +160,8 @@ class Daemon:
         """Run the threads until they are to pause; keep time meanwhile."""
         lifecycle, notifier = self._lifecycle, self._reporter.notifier
         run.start()
+        if not run.single:
+            run.watcher.await_checks(CHECK_SECONDS)
         next_due = next_beat = 0.0
         with self._reporter.guarded():  # whoever waits for READY may read it
             self._reporter.heartbeat.write(self._status(session, "running", run), always=True)

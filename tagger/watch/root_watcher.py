@@ -56,7 +56,10 @@ class WatchState(enum.Enum):
 
 
 class RootWatcher:
-    """Watches one root. One thread calls :meth:`step`; the others only ask."""
+    """Watches one root. One thread calls :meth:`step`; the others only ask.
+
+    ``checked`` is set once it is known whether the root is there, and how it is watched.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,7 @@ class RootWatcher:
     ) -> None:
         self.root = root
         self.wake = threading.Event()
+        self.checked = threading.Event()
         self.trouble = ""
         stall = StallTimer(settings.clock, self._log_recovery)
         self._context = RootContext(root, known, sink, settings, stall)
@@ -265,6 +269,7 @@ class RootWatcher:
             self._go_online()
         elif change is Change.GONE:
             self._go_offline()
+        self.checked.set()
         return change is Change.NONE
 
     def _go_online(self) -> None:

@@ -75,6 +75,15 @@ class Watcher:
                 if thread.is_alive():
                     log.warning("%r does not answer; thread abandoned", thread.watcher.root.path)
 
+    def await_checks(self, seconds: float) -> None:
+        """Wait until each root was checked once: before, its status does not say how it is watched.
+
+        No longer than ``seconds``: a disk may not answer.
+        """
+        deadline = time.monotonic() + seconds
+        for watcher in self._watchers:
+            watcher.checked.wait(max(0.0, deadline - time.monotonic()))
+
     def survey(self, stop: threading.Event) -> int:
         """Count the photos that are to be handled, without looking into any."""
         return sum(watcher.count_new(stop) for watcher in self._watchers)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 
 import pytest
 
 from tagger.config.loader import load_config
 from tagger.library.status import page_status_json as page_status
-from tagger.system.state_dir import state_lock, write_heartbeat
+from tagger.system.state_dir import daemon_runs, state_lock, write_heartbeat
 
 SAID = {
     "state": "running",
@@ -84,6 +85,29 @@ def test_a_daemon_that_starts_claims_nothing_of_the_one_before(home):
         assert "note: it starts" in home.run("status").splitlines()
         page = page_status(load_config(str(home.config)))
         assert page["notice"] == "it starts" and page["progress"] is None, "the page tells the same"
+
+
+def test_a_daemon_that_has_just_started_is_waited_for(home):
+    from tagger.index.store import Store
+
+    home.state.mkdir()
+    Store(str(home.state)).close()
+    said = threading.Timer(0.2, write_heartbeat, (str(home.state), SAID))
+    with state_lock(str(home.state)):
+        said.start()
+        assert home.json("status")["daemon"]["version"] == "9.9"
+    said.join()
+
+
+def test_the_first_status_says_how_a_folder_is_watched(home, eventually):
+    """Who asks as soon as the daemon runs gets no half status (case 20 from the field)."""
+    home.configure(watch=[{"path": str(home.inbox), "mode": "poll"}])
+    home.start()
+    eventually(lambda: daemon_runs(str(home.state)), 60)
+    status = home.json("status")
+    [root] = status["roots"]
+    assert status["daemon"]["running"]
+    assert (root["mode"], root["reason"]) == ("poll", "mode: poll in the config")
 
 
 def test_an_index_that_is_brought_up_to_date_is_no_error_of_the_users(home):
