@@ -6,6 +6,7 @@ import enum
 import errno
 import logging
 import os
+import threading
 from collections.abc import Iterable
 
 from tagger.system.files import no_descriptors
@@ -40,11 +41,13 @@ class Change(enum.Enum):
 class Presence:
     """Whether a root is there. ``reason`` says why it is not.
 
-    ``foreign`` says why no tags are written there: another tagger does.
+    ``foreign`` says why no tags are written there: another tagger does. ``checked`` is set once
+    the root was checked, and its watch was begun or ended by that.
     """
 
     def __init__(self, context: RootContext, scope: RootScope, memory: RootMemory) -> None:
         self.root = context.root
+        self.checked = threading.Event()
         self.state: State = "missing"
         self.reason = "not looked at yet"
         self.mounts = Mounts("")

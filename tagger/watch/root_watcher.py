@@ -56,10 +56,7 @@ class WatchState(enum.Enum):
 
 
 class RootWatcher:
-    """Watches one root. One thread calls :meth:`step`; the others only ask.
-
-    ``checked`` is set once it is known whether the root is there, and how it is watched.
-    """
+    """Watches one root. One thread calls :meth:`step`; the others only ask."""
 
     def __init__(
         self,
@@ -72,7 +69,6 @@ class RootWatcher:
     ) -> None:
         self.root = root
         self.wake = threading.Event()
-        self.checked = threading.Event()
         self.trouble = ""
         stall = StallTimer(settings.clock, self._log_recovery)
         self._context = RootContext(root, known, sink, settings, stall)
@@ -136,6 +132,10 @@ class RootWatcher:
     def online(self) -> bool:
         """Whether the root is there, and its disk responds."""
         return self._presence.online and not self.silent
+
+    def await_check(self, seconds: float) -> None:
+        """Wait until it is known whether the root is there and how it is watched, or so long."""
+        self._presence.checked.wait(seconds)
 
     def status(self) -> RootStatus:
         """Return the state of the root for users."""
@@ -269,7 +269,7 @@ class RootWatcher:
             self._go_online()
         elif change is Change.GONE:
             self._go_offline()
-        self.checked.set()
+        self._presence.checked.set()
         return change is Change.NONE
 
     def _go_online(self) -> None:

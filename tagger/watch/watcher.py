@@ -82,7 +82,7 @@ class Watcher:
         """
         deadline = time.monotonic() + seconds
         for watcher in self._watchers:
-            watcher.checked.wait(max(0.0, deadline - time.monotonic()))
+            watcher.await_check(max(0.0, deadline - time.monotonic()))
 
     def survey(self, stop: threading.Event) -> int:
         """Count the photos that are to be handled, without looking into any."""
