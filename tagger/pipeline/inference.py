@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent import futures
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,11 +128,9 @@ class InferenceStage:
     def _wait(self, job: Job) -> Seen | None:
         assert job.future is not None
         while not self._context.stop.is_set():
-            try:
-                return job.future.result(timeout=0.2)
-            except FutureTimeoutError:
-                if job.future.done():
-                    raise
+            # Not result(0.2): answered just then, a photo failed with its TimeoutError.
+            if futures.wait([job.future], timeout=0.2).done:
+                return job.future.result()
         return None
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from tagger.index.rows import unpack_top
 from tagger.labels.evidence import Evidence, combine
-from tagger.pipeline.inference import DECISIVE, predict
-from tagger.records import DecodedPhoto, PhotoFacts, Prediction
+from tagger.pipeline.inference import DECISIVE, InferenceStage, predict
+from tagger.pipeline.job import Job
+from tagger.pipeline.recognition import Seen
+from tagger.records import Candidate, DecodedPhoto, FileStat, PhotoFacts, Prediction
 
 CLASSES = 4
 
@@ -76,3 +82,34 @@ def test_without_further_crops_there_is_one_run() -> None:
     plain = DecodedPhoto(crop=crop(0, 40), facts=PhotoFacts(), crop_hash=b"x")
     predict(engine, [plain, photo(crop(1, 30))])
     assert engine.runs == [2]
+
+
+class AnsweredJustThen(Future):
+    """It is answered in the moment in which somebody gives up waiting for it."""
+
+    def __init__(self, seen: Seen) -> None:
+        super().__init__()
+        self._seen = seen
+        threading.Timer(1.0, self._answer).start()
+
+    def _answer(self) -> None:
+        if not self.done():
+            self.set_result(self._seen)
+
+    def result(self, timeout=None):
+        try:
+            return super().result(timeout)
+        except TimeoutError:
+            self._answer()
+            raise
+
+
+def test_a_photo_that_is_seen_when_a_wait_ends_does_not_fail() -> None:
+    stored = SimpleNamespace(model_id="m", scenes_id=None, detector_id=None, crop_hash=b"x")
+    job = Job(Candidate("/p.jpg", "/", FileStat(0, 0, 1)), b"d", row=None)
+    job.future = AnsweredJustThen(Seen(PhotoFacts(), stored, 1.0))
+    context = SimpleNamespace(stop=threading.Event())
+    stage = InferenceStage(context, SimpleNamespace(refused=frozenset()), recognition=None)
+    found, failed = stage.run([job])
+    assert not failed
+    assert [one.job for one in found] == [job]
