@@ -12,19 +12,21 @@ import gc
 import warnings
 from collections.abc import Sequence
 from dataclasses import astuple
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
 from tagger.classify.child_process import answer
-from tagger.classify.onnx_engine import OnnxEngine
 from tagger.classify.onnx_store import OnnxModel, store_converted
 from tagger.classify.torch_engine import TorchEngine
 from tagger.classify.weights import file_digest
 from tagger.records import Prediction
+from tagger.system.process import trim_memory
+
+if TYPE_CHECKING:
+    from tagger.classify.engine import Engine
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -38,6 +40,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     """
     name, weights, path = request["name"], request["weights"], request["path"]
     loaded = [TorchEngine(name, weights)]
+    trim_memory()
 
     def write(part: str) -> dict[str, Any]:
         reference = loaded.pop()
@@ -46,6 +49,11 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         expected = [reference.predict(batch) for batch in _batches(spec.size)]
         del reference
         gc.collect()
+        trim_memory()
+        import onnxruntime
+
+        from tagger.classify.onnx_engine import OnnxEngine
+
         converted = OnnxModel(part, name, file_digest(weights), weights, spec, categories)
         difference = largest_difference(expected, OnnxEngine(converted))
         if not difference <= TOLERANCE:  # true for NaN as well
@@ -97,7 +105,7 @@ def _batches(size: int) -> tuple[NDArray[np.uint8], ...]:
     return crops, crops[:1]
 
 
-def largest_difference(expected: Sequence[Sequence[Prediction]], engine: OnnxEngine) -> float:
+def largest_difference(expected: Sequence[Sequence[Prediction]], engine: Engine) -> float:
     """Return the largest difference of any probability from what torch said of the batches.
 
     Features count as well, relative to the largest.

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from typing import Any
 
@@ -30,12 +31,14 @@ from onnx import version_converter
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from onnxruntime.quantization.quant_utils import add_infer_metadata
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from tagger.classify.child_process import answer
 from tagger.classify.drawn_pictures import draw_pictures
 from tagger.classify.network_input import NetworkInput
 from tagger.classify.onnx_engine import session_options
+from tagger.system.process import trim_memory
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 PICTURES = 32
@@ -46,6 +49,12 @@ LEADING = 0.05
 """The share of all multiplications that the first layers may take and stay in fp32."""
 OPSET = 17
 """Scales by channel need 13."""
+_FIGURES = {
+    "ReduceMin": onnx.TensorProto.FLOAT,
+    "ReduceMax": onnx.TensorProto.FLOAT,
+    "Size": onnx.TensorProto.INT64,
+}
+"""What is measured of a tensor: an operation, and what it gives."""
 TIMED = 20
 OTHERS = 8
 """Drawn pictures that are not calibrated by, to compare both on."""
@@ -93,14 +102,15 @@ def quantize(
     ``reduce_range`` gives weights 7 bits: without VNNI, x86 adds products in 16 bits, which
     overflow. Raise ValueError for a network without layers that could be quantized.
     """
-    model = onnx.load(fp32)
-    if any(one.domain in ("", "ai.onnx") and one.version < 13 for one in model.opset_import):
-        model = version_converter.convert_version(model, OPSET)
-    _give_own_biases(model.graph)
-    for number, node in enumerate(model.graph.node):
-        node.name = f"{node.op_type}_{number}"  # which may be missing
-    ranges, sizes = _measured(model, network_input, pictures)
-    plain = _kept_plain(model.graph, sizes)
+    apart = _with_weights_apart(fp32, int8 + ".apart")
+    trim_memory()
+    graph = onnx.shape_inference.infer_shapes(onnx.load(apart, load_external_data=False))
+    add_infer_metadata(graph)  # else the quantizer does it again, on a copy of all weights
+    onnx.save_model(graph, apart)
+    ranges, sizes = _measured(graph, int8 + ".measured", network_input, pictures)
+    plain = _kept_plain(graph.graph, sizes)
+    trim_memory()
+    model = onnx.load(apart)
     logging.disable(logging.WARNING)  # it recommends what the exporter has done
     try:
         quantizer = QDQQuantizer(
@@ -119,6 +129,22 @@ def quantize(
         quantizer.model.save_model_to_file(int8, False)
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _with_weights_apart(fp32: str, path: str) -> str:
+    """Write the network to ``path`` as it is quantized, its weights to a file beside; return it.
+
+    What only asks for the graph does without the weights, of which ONNX Runtime needs no copy.
+    """
+    model = onnx.load(fp32)
+    if any(one.domain in ("", "ai.onnx") and one.version < 13 for one in model.opset_import):
+        model = version_converter.convert_version(model, OPSET)
+    _give_own_biases(model.graph)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{number}"  # which may be missing
+    weights = os.path.basename(path) + ".weights"
+    onnx.save_model(model, path, save_as_external_data=True, location=weights)
+    return path
 
 
 def _give_own_biases(graph: onnx.GraphProto) -> None:
@@ -180,37 +206,43 @@ def _products(node: onnx.NodeProto, graph: onnx.GraphProto, sizes: dict[str, int
 
 
 def _measured(
-    model: onnx.ModelProto, network_input: NetworkInput, pictures: NDArray[np.uint8]
+    model: onnx.ModelProto, path: str, network_input: NetworkInput, pictures: NDArray[np.uint8]
 ) -> tuple[TensorsData, dict[str, int]]:
-    """Return between what values each tensor of floats is taken to be, and its size."""
-    known = onnx.shape_inference.infer_shapes(model).graph
+    """Return between what values each tensor of floats is taken to be, and its size.
+
+    The weights of ``model`` lie beside ``path``, where the graph is written that measures. It
+    gives the extremes and the size of each tensor, not all the tensors.
+    """
     floats = {
         value.name
-        for value in (*known.value_info, *known.output)
+        for value in (*model.graph.value_info, *model.graph.output)
         if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     }
     names = [name for node in model.graph.node for name in node.output if name in floats]
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
     del wide.graph.output[:]
-    wide.graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names
-    )
+    for at, name in enumerate(names):
+        for kind, value in _FIGURES.items():
+            said = f"{kind}_{at}"
+            flat: dict[str, Any] = {} if kind == "Size" else {"keepdims": 0}
+            wide.graph.node.append(onnx.helper.make_node(kind, [name], [said], said, **flat))
+            wide.graph.output.append(onnx.helper.make_tensor_value_info(said, value, []))
+    onnx.save_model(wide, path)
     options = session_options(1)
     # As it is written: an operation that is merged into another gives nothing to measure.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(
-        wide.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    ends = np.empty((len(pictures), 2, len(names)), np.float32)
-    sizes: dict[str, int] = {}
-    for at, picture in enumerate(pictures):
-        found = session.run(names, {network_input.name: network_input.tensor(picture[np.newaxis])})
-        ends[at] = [[one.min() for one in found], [one.max() for one in found]]
-        sizes = {name: one.size for name, one in zip(names, found, strict=True)}
-    low = np.quantile(ends[:, 0], BEYOND, axis=0).astype(np.float32)
-    high = np.quantile(ends[:, 1], 1 - BEYOND, axis=0).astype(np.float32)
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    found = np.array(
+        [
+            session.run(None, {network_input.name: network_input.tensor(picture[np.newaxis])})
+            for picture in pictures
+        ]
+    ).reshape(len(pictures), len(names), len(_FIGURES))
+    low = np.quantile(found[..., 0], BEYOND, axis=0).astype(np.float32)
+    high = np.quantile(found[..., 1], 1 - BEYOND, axis=0).astype(np.float32)
     ranges = {name: TensorData(lowest=low[at], highest=high[at]) for at, name in enumerate(names)}
+    sizes = dict(zip(names, found[-1, :, 2].astype(int).tolist(), strict=True))
     return TensorsData(CalibrationMethod.MinMax, ranges), sizes
 
 
