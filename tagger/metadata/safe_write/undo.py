@@ -130,22 +130,12 @@ def _find(new: bytes, old: bytes, at: int, expected: int, *, far: bool) -> int:
 def _common(new: bytes, old: bytes, in_new: int, in_old: int) -> int:
     """Return how many bytes are the same from the two offsets on."""
     limit = min(len(new) - in_new, len(old) - in_old)
-
-    def same(start: int, end: int) -> bool:
-        # Slices of bytes, though they are copies: views are compared byte by byte.
-        a, b = new[in_new + start : in_new + end], old[in_old + start : in_old + end]
-        return a == b
-
     done, step = 0, 1 << 16
-    while done < limit and same(done, min(done + step, limit)):
-        done += step
-    if done >= limit:
-        return limit
-    low, high = done, min(done + step, limit)
-    while low < high:  # the first difference lies in [low, high)
-        middle = (low + high) // 2
-        if same(low, middle + 1):
-            low = middle + 1
+    while step and done < limit:
+        end = min(done + step, limit)
+        # Slices of bytes, though they are copies: views are compared byte by byte.
+        if new[in_new + done : in_new + end] == old[in_old + done : in_old + end]:
+            done = end
         else:
-            high = middle
-    return low
+            step //= 2
+    return done
