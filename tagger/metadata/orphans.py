@@ -30,12 +30,7 @@ def remove_sidecars(
             original = read_original(entry.file, below, MAX_SIDECAR)
             if original is None or undo.digest(original.data) != entry.after:
                 continue
-            staged = stage(entry.file, None, original, below)
-            try:
-                staged.commit()
-            finally:
-                if not staged.done:
-                    staged.discard()
+            stage(entry.file, None, original, below).commit()
         except MetadataError as error:
             yield entry.file, error
         else:

@@ -89,9 +89,8 @@ class PreparedWrite:
                 raise PhotoChangedError(
                     f"{self.path} changed while it was tagged", "it is looked at again"
                 )
-            for part in self.parts:
-                if part.staged is not None:
-                    part.staged.commit(sync_folder=sync_folders)
+            for one in self._staged():
+                one.commit(sync_folder=sync_folders)
         finally:
             self.discard()
         inside = [intent.after for intent in self.intents if intent.file == self.path]
@@ -131,6 +130,5 @@ class PreparedWrite:
 
     def discard(self) -> None:
         """Remove what was written beside the files; they stay as they are."""
-        for part in self.parts:
-            if part.staged is not None and not part.staged.done:
-                part.staged.discard()
+        for one in self._staged():
+            one.discard()
