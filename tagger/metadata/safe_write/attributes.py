@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tagger.errors import PhotoChangedError, RefusedError
 from tagger.system.open_beneath import Folder
@@ -33,7 +33,7 @@ class FileAttributes:
     mode: int
     strict: bool
     attributes: dict[str, bytes] | None = None
-    date: tuple[int, int] | None = field(default=None)
+    date: tuple[int, int] | None = None
 
     def put_on(self, fd: int, *, last: bool = False) -> bool:
         """Dress the file behind ``fd``.
@@ -41,12 +41,22 @@ class FileAttributes:
         Return False when its mode could not be set, unless this is the ``last`` try. Raise
         RefusedError when something cannot be kept that must be.
         """
-        self._give_owner(fd)
-        if not self._give_mode(fd):
-            if not last:
-                return False
-            if self.strict:
-                raise RefusedError("its access rights could not be kept")
+        now = os.fstat(fd)
+        if self.owner is not None and (now.st_uid, now.st_gid) != self.owner:
+            try:
+                os.fchown(fd, *self.owner)
+            except OSError as error:
+                if self.strict:
+                    reason = "it belongs to another user, which could not be kept"
+                    raise RefusedError(reason) from error
+        if stat.S_IMODE(os.fstat(fd).st_mode) != self.mode:
+            try:
+                os.fchmod(fd, self.mode)
+            except OSError as error:
+                if not last:
+                    return False
+                if self.strict:
+                    raise RefusedError("its access rights could not be kept") from error
         if self.attributes is not None:
             _give_attributes(fd, self.attributes)
         if self.date is not None:
@@ -56,25 +66,6 @@ class FileAttributes:
                 if error.errno not in _NOT_ALLOWED:
                     raise
                 raise RefusedError("its date could not be kept") from error
-        return True
-
-    def _give_owner(self, fd: int) -> None:
-        now = os.fstat(fd)
-        if self.owner is None or (now.st_uid, now.st_gid) == self.owner:
-            return
-        try:
-            os.fchown(fd, *self.owner)
-        except OSError as error:
-            if self.strict:
-                raise RefusedError("it belongs to another user, which could not be kept") from error
-
-    def _give_mode(self, fd: int) -> bool:
-        if stat.S_IMODE(os.fstat(fd).st_mode) == self.mode:
-            return True
-        try:
-            os.fchmod(fd, self.mode)
-        except OSError:
-            return False
         return True
 
 
@@ -130,23 +121,18 @@ def _give_attributes(fd: int, wanted: dict[str, bytes]) -> None:
         except OSError as error:
             if name.startswith(_OF_THE_SYSTEM):
                 continue
-            raise RefusedError(
-                f"its attribute {name} could not be kept ({error.strerror})"
-            ) from error
-    for name in _names(fd) - set(wanted):
-        if not name.startswith(_OF_THE_SYSTEM):
+            reason = f"its attribute {name} could not be kept ({error.strerror})"
+            raise RefusedError(reason) from error
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names = os.listxattr(fd)
+    for name in names:
+        if name not in wanted and not name.startswith(_OF_THE_SYSTEM):
             try:
                 os.removexattr(fd, name)  # an ACL that it got from the folder
             except OSError as error:
-                raise RefusedError(
-                    f"it would get the attribute {name} ({error.strerror})"
-                ) from error
-
-
-def _names(fd: int) -> set[str]:
-    with contextlib.suppress(OSError):
-        return set(os.listxattr(fd))
-    return set()
+                reason = f"it would get the attribute {name} ({error.strerror})"
+                raise RefusedError(reason) from error
 
 
 def dress_like(like: os.stat_result | None) -> FileAttributes:

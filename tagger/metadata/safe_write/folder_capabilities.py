@@ -20,15 +20,8 @@ from tagger.system.files import CANARY_PREFIX, PROBE
 from tagger.system.open_beneath import APPEND, IMMUTABLE, Folder
 
 REFUSED = frozenset(
-    {
-        errno.EPERM,
-        errno.EACCES,
-        errno.EOPNOTSUPP,
-        errno.EINVAL,
-        errno.ENOSYS,
-        errno.EROFS,
-        errno.EIO,
-    }
+    {errno.EPERM, errno.EACCES, errno.EROFS, errno.EIO}
+    | {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 )
 """What a single operation is refused with, while others may well work."""
 AGAIN_SECONDS = 300.0
@@ -90,15 +83,13 @@ def probe(folder: Folder) -> FolderCapabilities:
 
     Raise OSError when none can be made. At most that file is left; it is used again.
     """
-    name = next((one for one in _listed(folder) if one.startswith(CANARY_PREFIX)), PROBE)
+    name = PROBE
+    with contextlib.suppress(OSError):  # it may be written to, but not listed
+        name = next((one for one in folder.names() if one.startswith(CANARY_PREFIX)), PROBE)
     os.close(folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o600))
-    try:
-        folder.unlink(name)
-    except FileNotFoundError:
-        return _FULL  # another process has asked as well
-    except OSError:
-        pass
-    else:
+    with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):  # another process has asked as well
+            folder.unlink(name)
         return _FULL
     try:
         folder.rename(name, CANARY_PREFIX + "renamed.tmp")
@@ -135,7 +126,9 @@ def refusals(path: str) -> tuple[str, ...]:
             powers = probe(folder)
         if _rename_refused(folder, powers):
             refused.append("rename")
-        return (*refused, *(() if powers.deletes else ("delete",)))
+        if not powers.deletes:
+            refused.append("delete")
+        return tuple(refused)
 
 
 def _rename_refused(folder: Folder, powers: FolderCapabilities) -> bool:
@@ -150,13 +143,6 @@ def _rename_refused(folder: Folder, powers: FolderCapabilities) -> bool:
         return True
     folder.unlink(new)
     return False
-
-
-def _listed(folder: Folder) -> list[str]:
-    try:
-        return folder.names()
-    except OSError:
-        return []
 
 
 def locked(folder: Folder, name: str) -> str:

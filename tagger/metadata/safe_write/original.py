@@ -9,12 +9,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tagger.errors import (
-    PhotoChangedError,
-    RefusedError,
-    WriteFailedError,
-)
-from tagger.system.open_beneath import LEADS_AWAY, Beneath, Folder
+from tagger.errors import PhotoChangedError, RefusedError, WriteFailedError
+from tagger.system.open_beneath import LEADS_AWAY, Beneath
 
 MAX_READ = 128 << 20
 """Larger files are neither read as a whole nor written to."""
@@ -31,12 +27,7 @@ class Original:
     stat: os.stat_result
 
 
-def place_of(path: str, below: Beneath | None) -> tuple[Folder, str]:
-    """Return the folder of a file, open, and its name; without ``below`` it is its own root."""
-    return (below or Beneath(os.path.dirname(path))).at(path)
-
-
-def read_original(path: str, below: Beneath | None = None, most: int = MAX_READ) -> Original | None:
+def read_original(path: str, below: Beneath, most: int = MAX_READ) -> Original | None:
     """Return the regular file at ``path``; ``None`` when there is nothing.
 
     ``below`` is the watched folder, beneath which no link is followed. Raise RefusedError for a
@@ -48,24 +39,20 @@ def read_original(path: str, below: Beneath | None = None, most: int = MAX_READ)
             raise RefusedError(f"it is larger than {most >> 20} MB")
         with open(fd, "rb", buffering=0, closefd=False) as file:
             data = file.readall()
-        return _whole(path, data, found)
+        if len(data) != found.st_size:
+            raise PhotoChangedError(f"{path} changed while it was read", "it is looked at again")
+        return Original(path, data, found)
     return None
 
 
-def _whole(path: str, data: bytes, found: os.stat_result) -> Original:
-    if len(data) != found.st_size:
-        raise PhotoChangedError(f"{path} changed while it was read", "it is looked at again")
-    return Original(path, data, found)
-
-
 @contextlib.contextmanager
-def opened(path: str, below: Beneath | None = None) -> Iterator[tuple[int, os.stat_result]]:
+def opened(path: str, below: Beneath) -> Iterator[tuple[int, os.stat_result]]:
     """Open the regular file at ``path`` for reading; it comes with its stat.
 
     Raise FileNotFoundError when there is nothing, else as :func:`read_original`.
     """
     try:
-        folder, name = place_of(path, below)
+        folder, name = below.at(path)
         fd = folder.open(name)
     except FileNotFoundError:
         raise

@@ -19,11 +19,7 @@ import logging
 import os
 from dataclasses import dataclass, field, replace
 
-from tagger.errors import (
-    PhotoChangedError,
-    PhotoVanishedError,
-    RefusedError,
-)
+from tagger.errors import PhotoChangedError, PhotoVanishedError, RefusedError
 from tagger.metadata.safe_write.attributes import FileAttributes, dress_as, dress_like
 from tagger.metadata.safe_write.content import Content, Spliced
 from tagger.metadata.safe_write.folder_capabilities import (
@@ -32,7 +28,7 @@ from tagger.metadata.safe_write.folder_capabilities import (
     locked,
     powers_in,
 )
-from tagger.metadata.safe_write.original import Original, failed, place_of
+from tagger.metadata.safe_write.original import Original, failed
 from tagger.metadata.safe_write.temporary import make_temporary, remove_temporary, temporary_name
 from tagger.metadata.safe_write.written import check_written, start_writeback, write_content
 from tagger.system.mounts import is_remote
@@ -41,14 +37,7 @@ from tagger.system.open_beneath import EXCHANGE, NOREPLACE, Beneath, Folder
 log = logging.getLogger(__name__)
 
 _NO_FSYNC = frozenset(
-    {
-        errno.EINVAL,
-        errno.EBADF,
-        errno.EOPNOTSUPP,
-        errno.ENOSYS,
-        errno.EPERM,
-        errno.EACCES,
-    }
+    {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES}
 )
 """What fsync(2) fails with where there is no such thing; nothing is broken then."""
 
@@ -89,7 +78,10 @@ class Staged:
         fd, self.written = self.written, -1
         try:
             try:
-                _fsync(fd)
+                os.fsync(fd)
+            except OSError as error:
+                if error.errno not in _NO_FSYNC:
+                    raise
             finally:
                 if fd != self.nameless:
                     os.close(fd)
@@ -113,12 +105,9 @@ class Staged:
             self._check_unchanged(self.name)
             if self.going:
                 self._disappear()
-            elif self.nameless >= 0:
-                made = os.fstat(self.nameless)
-                self._get_name()
-                self.placed = self._as_placed(made)
             else:
-                made = self.folder.stat(self.temporary)
+                named = self.nameless < 0
+                made = self.folder.stat(self.temporary) if named else os.fstat(self.nameless)
                 if self.original is None:
                     self._appear()
                 else:
@@ -173,15 +162,12 @@ class Staged:
                 f"{self.path} was changed by another program meanwhile", "it is looked at again"
             )
 
-    def _get_name(self) -> None:
-        try:
-            self.folder.link_open(self.nameless, self.name)
-        except FileExistsError as error:
-            raise self._made_meanwhile() from error
-
     def _appear(self) -> None:
-        """Give the temporary file its name, unless something has that name already."""
+        """Give the new file its name, unless something has that name already."""
         try:
+            if self.nameless >= 0:
+                self.folder.link_open(self.nameless, self.name)
+                return
             if _rename(self.folder, self.temporary, self.name, NOREPLACE):
                 return
             if self.powers.deletes:  # else it would keep both names
@@ -194,12 +180,9 @@ class Staged:
             self._check_unchanged(self.name)  # a disk without hard links
             self.folder.rename(self.temporary, self.name)
         except FileExistsError as error:
-            raise self._made_meanwhile() from error
-
-    def _made_meanwhile(self) -> PhotoChangedError:
-        return PhotoChangedError(
-            f"{self.path} was made by another program meanwhile", "it is looked at again"
-        )
+            raise PhotoChangedError(
+                f"{self.path} was made by another program meanwhile", "it is looked at again"
+            ) from error
 
     def _disappear(self) -> None:
         """Delete the file: first moved away and looked at once more, as in a swap."""
@@ -235,14 +218,11 @@ class Staged:
 
     def _swap_back(self) -> None:
         foreign, self.temporary = self.temporary, ""  # never deleted, whatever happens
-        try:
-            swapped = _rename(self.folder, foreign, self.name, EXCHANGE)
-        except OSError:
-            swapped = False
-        if swapped:
-            self.temporary = foreign
-        else:
-            self.folder.rename(foreign, self.name)
+        with contextlib.suppress(OSError):
+            if _rename(self.folder, foreign, self.name, EXCHANGE):
+                self.temporary = foreign
+                return
+        self.folder.rename(foreign, self.name)
 
     def sync_folder(self) -> None:
         """Let the new name reach the disk. The file has it already: what fails here is told."""
@@ -268,7 +248,7 @@ def stage(
     path: str,
     data: Content | None,
     original: Original | None,
-    below: Beneath | None = None,
+    below: Beneath,
     *,
     like: os.stat_result | None = None,
     keep_mtime: bool = False,
@@ -282,7 +262,7 @@ def stage(
     """
     staged: Staged | None = None
     try:
-        folder, name = place_of(path, below)
+        folder, name = below.at(path)
         powers = powers_in(folder)
         kept = replace(original, data=b"") if original is not None else None
         staged = Staged(path, folder, kept, powers, going=data is None)
@@ -355,14 +335,6 @@ def _put(fd: int, data: Content, path: str) -> None:
     if isinstance(data, Spliced):
         data.prove()
     check_written(fd, data, path)
-
-
-def _fsync(fd: int) -> None:
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in _NO_FSYNC:
-            raise
 
 
 def _rename(folder: Folder, source: str, target: str, flag: int) -> bool:

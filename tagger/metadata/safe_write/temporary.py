@@ -48,14 +48,12 @@ def temporary_name() -> str:
 def _made_of(folder: Folder, kept: str) -> int:
     """Open and empty a file that was left; -1 when that cannot be."""
     fd = -1
-    try:
+    with contextlib.suppress(OSError):
         fd = folder.open(kept, os.O_RDWR | os.O_NONBLOCK)
         found = os.fstat(fd)
         if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid():
             os.ftruncate(fd, 0)
             return fd
-    except OSError:
-        pass
     if fd >= 0:
         os.close(fd)
     return -1

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from tagger.errors import (
-    WriteFailedError,
-)
+from tagger.errors import WriteFailedError
 from tagger.metadata.safe_write.content import Content, pieces
 
 _BEGIN_TO_WRITE = 2

@@ -15,6 +15,7 @@ from tagger.metadata.safe_write.original import read_original
 from tagger.metadata.safe_write.replace import stage
 from tagger.records import FileStat
 from tagger.system.files import hash_file
+from tagger.system.open_beneath import Beneath
 from tests.support import jpegs, packets
 from tests.support.metadata_tools import Tagger, candidate, left_behind
 
@@ -45,7 +46,8 @@ def test_it_is_what_it_says_in_every_use(name: str, tmp_path: Path) -> None:
     assert undo.decode(undo.encode(made, bytes(bytearray(old)))).apply(whole) == old
     path = tmp_path / "a.jpg"
     path.write_bytes(old)
-    stage(str(path), made, read_original(str(path))).commit()
+    below = Beneath(str(tmp_path))
+    stage(str(path), made, read_original(str(path), below), below).commit()
     assert path.read_bytes() == whole
 
 
@@ -96,8 +98,9 @@ def test_what_must_not_be_written_leaves_nothing(tmp_path: Path) -> None:
 
     path = tmp_path / "a.jpg"
     path.write_bytes(b"old")
+    below = Beneath(str(tmp_path))
     with pytest.raises(RefusedError):
-        stage(str(path), Spliced(b"new", b"old", 0, refuse), read_original(str(path)))
+        stage(str(path), Spliced(b"new", b"old", 0, refuse), read_original(str(path), below), below)
     assert os.listdir(tmp_path) == ["a.jpg"]
     assert path.read_bytes() == b"old"
     with pytest.raises(RefusedError):

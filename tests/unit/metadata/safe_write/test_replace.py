@@ -20,7 +20,7 @@ from tagger.metadata.safe_write import replace
 from tagger.metadata.safe_write.original import read_original
 from tagger.metadata.safe_write.replace import stage
 from tagger.metadata.safe_write.temporary import clean_strays
-from tagger.system.open_beneath import Folder
+from tagger.system.open_beneath import Beneath, Folder
 from tagger.system.paths import OWN_PREFIX
 from tests.support import jpegs, packets
 from tests.support.metadata_tools import DOG, EMBED, SIDECAR, Tagger, left_behind
@@ -333,7 +333,7 @@ def test_files_of_processes_that_proc_hides_are_in_use() -> None:
 
 
 def test_one_in_use_by_ourselves_is_no_leftover(tmp_path: Path) -> None:
-    staged = stage(str(tmp_path / "new"), b"x", None)
+    staged = stage(str(tmp_path / "new"), b"x", None, Beneath(str(tmp_path)))
     assert clean_strays(str(tmp_path)) == 0
     staged.commit()
     assert os.listdir(tmp_path) == ["new"]
@@ -342,7 +342,7 @@ def test_one_in_use_by_ourselves_is_no_leftover(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["sync", "commit", "discard"])
 def test_what_was_written_is_closed_at_the_end(tmp_path: Path, end: str) -> None:
     open_before = os.listdir("/proc/self/fd")
-    staged = stage(str(tmp_path / "new"), b"x", None)
+    staged = stage(str(tmp_path / "new"), b"x", None, Beneath(str(tmp_path)))
     getattr(staged, end)()
     assert staged.written == -1
     staged.discard()
@@ -358,14 +358,14 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     open_files = len(os.listdir("/proc/self/fd"))
     for name in ("fifo", "link", "folder"):
         with pytest.raises(RefusedError):
-            read_original(str(tmp_path / name))
+            read_original(str(tmp_path / name), Beneath(str(tmp_path)))
     assert len(os.listdir("/proc/self/fd")) == open_files
-    assert read_original(str(tmp_path / "none")) is None
+    assert read_original(str(tmp_path / "none"), Beneath(str(tmp_path))) is None
 
 
 def test_errors_of_the_disk_tell_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WriteFailedError, match=r"none/new.*; check the rights"):
-        stage(str(tmp_path / "none" / "new"), b"x", None)
+        stage(str(tmp_path / "none" / "new"), b"x", None, Beneath(str(tmp_path)))
 
 
 def test_a_name_of_any_bytes_is_fine(tmp_path: Path) -> None:
