@@ -10,11 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from tagger.errors import RefusedError
 from tagger.metadata.containers import iptc, tiff_reader
 from tagger.metadata.containers.reader import Inside
-from tagger.metadata.xmp import packet as xmp_packet
-from tagger.metadata.xmp.packet import Packet
+from tagger.metadata.xmp.packet import Packet, understood
 from tagger.text.dates import moment
 
 _OWN = ("exif:DateTimeOriginal", "photoshop:DateCreated")
@@ -64,15 +62,9 @@ def _dates(inside: Inside, beside: Sequence[bytes]) -> Iterator[str]:
 
 
 def _parsed(packets: Iterable[bytes]) -> list[Packet]:
-    found = []
-    for packet in packets:
-        # Parsing costs; most packets say nothing of dates.
-        if b"Date" in packet:
-            try:
-                found.append(xmp_packet.parse(packet))
-            except RefusedError:
-                continue  # nothing can be read from it
-    return found
+    # Parsing costs; most packets say nothing of dates.
+    found = (understood(packet) for packet in packets if b"Date" in packet)
+    return [parsed for parsed in found if parsed is not None]
 
 
 def _texts(packets: Iterable[Packet], names: Iterable[str]) -> Iterator[str]:

@@ -74,9 +74,14 @@ def labels_in(found: dict[str, Any]) -> tuple[str, ...]:
     return tuple(name for one in found.get(PROPERTY, ()) if (name := _name(one)))
 
 
+def is_ours(found: dict[str, Any]) -> bool:
+    """Whether a parsed sidecar says that tagger wrote it."""
+    return str(found.get("software", "")).startswith("tagger ")
+
+
 def ours_in(found: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of the labels that look as if we wrote them."""
-    if not str(found.get("software", "")).startswith("tagger "):
+    if not is_ours(found):
         return ()
     labels = found.get(PROPERTY, ())
     return labels_in(

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tagger.errors import (
-    MetadataError,
-    PhotoChangedError,
-    PhotoVanishedError,
-    RefusedError,
-)
-from tagger.metadata.containers import base as base_module
+from tagger.errors import MetadataError, PhotoChangedError, PhotoVanishedError, RefusedError
 from tagger.metadata.containers import splice
 from tagger.metadata.containers.bounded_reader import Source
 from tagger.metadata.containers.reader import Inside, inside
@@ -22,6 +16,7 @@ from tagger.metadata.targets import Target, XmpSidecar
 from tagger.metadata.user_edits import Edits
 from tagger.metadata.xmp import edit, properties
 from tagger.metadata.xmp import packet as xmp_packet
+from tagger.metadata.xmp.packet import Packet
 from tagger.records import FileStat, JournalEntry, Keyword
 from tagger.system.files import no_descriptors, photo_stat
 from tagger.system.open_beneath import Beneath
@@ -90,7 +85,8 @@ def read_photo(
         return _beginning(path, below)
     if not whole:
         photo, found = _beginning(path, below)
-        if found.packet is None or not _has_ours(found.packet):
+        parsed = xmp_packet.understood(found.packet)
+        if parsed is None or not parsed.has_ours():
             return photo, found
     read = read_original(path, below)
     if read is None:
@@ -107,28 +103,20 @@ def readable(path: str, below: Beneath, most: int = MAX_READ) -> Original | None
         return None
 
 
-def opened_container(data: bytes) -> base_module.Container | None:
-    try:
-        return splice.open_container(data)
-    except RefusedError:
-        return None
-
-
 def container_packet(data: bytes) -> bytes | None:
     """Return the XMP packet of a JPEG, PNG or WebP; None without one."""
-    opened = opened_container(data)
+    try:
+        opened = splice.open_container(data)
+    except RefusedError:
+        return None
     return opened.packet if opened is not None else None
 
 
 def texts_of(packet: bytes | None, name: str) -> tuple[str, ...]:
-    if packet is None:
-        return ()
     if name in properties.PROVENANCE_PROPERTIES:
         return ()
-    try:
-        return xmp_packet.parse(packet).texts(name)
-    except RefusedError:
-        return ()
+    parsed = xmp_packet.understood(packet)
+    return parsed.texts(name) if parsed is not None else ()
 
 
 def undone(data: bytes, entry: JournalEntry) -> bytes | None:
@@ -178,55 +166,40 @@ def adopted(
     place: Target, packet: bytes | None, keywords: Sequence[Keyword]
 ) -> JournalEntry | None:
     """Return what our provenance in a packet tells of a file that the journal doesn't know."""
-    if packet is None:
-        return None
-    try:
-        parsed = xmp_packet.parse(packet)
-    except RefusedError:
-        return None
-    names = frozenset(parsed.labels())
-    if not parsed.has_ours() or not names:
+    parsed = xmp_packet.understood(packet)
+    if parsed is None or not (names := frozenset(parsed.labels())):
         return None
     tags = {keyword.name: keyword.tag for keyword in keywords}
-    added = {
-        properties.SUBJECT: tuple(v for v in parsed.texts(properties.SUBJECT) if v in names),
-        properties.HIERARCHICAL: _made_of(
-            parsed.texts(properties.HIERARCHICAL), "|", names, parsed.prefix()
-        ),
-        properties.TAGS_LIST: _made_of(
-            parsed.texts(properties.TAGS_LIST), "/", names, parsed.prefix()
-        ),
-    }
     return JournalEntry(
         target=place.target,
         file=place.file,
-        added=added,
+        added=_named_by_us(parsed, names),
         tags={tags.get(name, name): name for name in names},
-        created=isinstance(place, XmpSidecar) and _TOOLKIT in packet[:MAX_HEAD],
+        created=isinstance(place, XmpSidecar) and _TOOLKIT in parsed.data[:MAX_HEAD],
         before=b"",
         after=b"",
         undo=b"",
     )
 
 
-def _made_of(
-    values: Iterable[str], mark: str, names: frozenset[str], prefix: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return the hierarchies whose levels, below the prefix if there is one, are all ``names``."""
-    found, above = [], len(prefix)
-    for value in values:
-        steps = value.split(mark)
-        if above and len(steps) > above and tuple(steps[:above]) == prefix:
-            steps = steps[above:]
-        if names >= {*steps}:
-            found.append(value)
-    return tuple(found)
+def _named_by_us(parsed: Packet, names: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    """Return the keywords whose levels, below the prefix if there is one, are all ``names``."""
+    prefix, added = parsed.prefix(), dict[str, tuple[str, ...]]()
+    for name in properties.KEYWORD_PROPERTIES:
+        mark, found = properties.MARKS.get(name), []
+        for value in parsed.texts(name):
+            steps = value.split(mark) if mark else [value]
+            if len(steps) > len(prefix) and tuple(steps[: len(prefix)]) == prefix:
+                steps = steps[len(prefix) :]
+            if names >= {*steps}:
+                found.append(value)
+        added[name] = tuple(found)
+    return added
 
 
-def users_packet(packet: bytes, keywords: Sequence[Keyword] = ()) -> bytes:
+def users_packet(packet: bytes) -> bytes:
     """Return a packet without what our provenance in it names: what is left is the user's."""
-    place = XmpSidecar("")
-    entry = adopted(place, packet, keywords)
+    entry = adopted(XmpSidecar(""), packet, ())
     if entry is None:
         return packet
     try:
@@ -247,10 +220,3 @@ def _beginning(path: str, below: Beneath) -> tuple[Original, Inside]:
             return Original(path, b"", st), inside(Source(fd))
     except FileNotFoundError as error:
         raise PhotoVanishedError(f"{path} is gone", "nothing to do") from error
-
-
-def _has_ours(packet: bytes) -> bool:
-    try:
-        return xmp_packet.parse(packet).has_ours()
-    except RefusedError:
-        return False

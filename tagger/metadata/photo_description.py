@@ -7,7 +7,6 @@ Metadata Working Group, Guidelines 2.0, 5; Rating (0x4746) is Microsoft's.
 
 from __future__ import annotations
 
-from tagger.errors import RefusedError
 from tagger.metadata.containers import tiff_reader
 from tagger.metadata.containers.reader import Inside
 from tagger.metadata.xmp import packet as xmp_packet
@@ -45,12 +44,8 @@ def _legal(text: str) -> str:
 
 
 def _of_xmp(packet: bytes | None) -> dict[str, tuple[str, ...]]:
-    if packet is None:
+    if (parsed := xmp_packet.understood(packet)) is None:
         return {}
-    try:
-        parsed = xmp_packet.parse(packet)
-    except RefusedError:
-        return {}  # nothing can be read from it
     found: dict[str, tuple[str, ...]] = {}
     for name in (*TEXT_PROPERTIES, *ARRAY_PROPERTIES):
         texts = tuple(text for text in parsed.texts(name) if text.strip())

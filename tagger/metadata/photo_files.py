@@ -161,14 +161,14 @@ class PhotoFiles:
         photo, main = self.held.get(self.path), self.held.get(self.sidecars.file)
         for number, packet in enumerate(self.inside.packets):
             if number or photo is None:
-                yield users_packet(packet, self._keywords)
+                yield users_packet(packet)
         if photo is not None:
             yield photo.place.packet_in(photo.base)
         if main is not None:
             yield main.base
         for file, one in self._others.items():
             held = self.held.get(file)
-            yield held.base if held is not None else users_packet(one.data, self._keywords)
+            yield held.base if held is not None else users_packet(one.data)
 
     # How they are taken apart
 
@@ -387,11 +387,8 @@ def _joined(
     entry: JournalEntry, copies: Mapping[str, tuple[str, ...]]
 ) -> Mapping[str, tuple[str, ...]]:
     """Return what was added to a file, and the copies of it that another program made there."""
-    more = {
-        name: tuple(value for value in values if value not in entry.added.get(name, ()))
-        for name, values in copies.items()
-    }
-    return {
-        name: (*entry.added.get(name, ()), *more.get(name, ()))
-        for name in dict.fromkeys((*entry.added, *more))
-    }
+    joined = dict(entry.added)
+    for name, values in copies.items():
+        ours = entry.added.get(name, ())
+        joined[name] = (*ours, *(value for value in values if value not in ours))
+    return joined

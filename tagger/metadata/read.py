@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 
-from tagger.errors import (
-    RefusedError,
-)
+from tagger.errors import RefusedError
 from tagger.metadata import json_sidecar
 from tagger.metadata.capture_date import taken_at
 from tagger.metadata.containers.reader import inside_file
@@ -33,9 +31,8 @@ def read_keywords(path: str, root: str) -> tuple[KeywordPath, ...]:
     For photos beside which nothing can be written. Unreadable ones have none.
     """
     found = inside_file(path, root)
-    packets = [*found.packets, *_packets_beside(path, Beneath(root))]
     paths: list[KeywordPath] = []
-    for packet in packets:
+    for packet in [*found.packets, *_packets_beside(path, Beneath(root))]:
         paths += user_paths(users_packet(packet))
     paths += user_paths(None, found.iptc)
     return with_parents(merged(paths))
@@ -73,9 +70,10 @@ def read_tags(path: str, root: str) -> tuple[tuple[KeywordPath, float | None], .
     held = inside_file(path, root)
     for packet in [*_packets_beside(path, below), *held.packets]:
         paths += user_paths(packet)
-        with contextlib.suppress(RefusedError):
-            for word, confidence in xmp_packet.parse(packet).labels().items():
-                with contextlib.suppress(ValueError):
-                    ours[word] = float(confidence)
+        parsed = xmp_packet.understood(packet)
+        labels = parsed.labels() if parsed is not None else {}
+        for word, confidence in labels.items():
+            with contextlib.suppress(ValueError):
+                ours[word] = float(confidence)
     every = with_parents(merged([*paths, *user_paths(None, held.iptc)]))
     return tuple((one, ours.get(one[-1])) for one in every)

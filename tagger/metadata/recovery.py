@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from tagger.errors import (
-    RefusedError,
-)
+from tagger.errors import RefusedError
 from tagger.metadata import json_sidecar
 from tagger.metadata.containers.bounded_reader import Source
 from tagger.metadata.containers.reader import inside

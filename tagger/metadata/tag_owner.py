@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from tagger.errors import MetadataError, RefusedError
 from tagger.metadata import json_sidecar, user_edits
-from tagger.metadata.managed_file import container_packet
+from tagger.metadata.managed_file import container_packet, texts_of
 from tagger.metadata.safe_write import undo
 from tagger.metadata.safe_write.original import MAX_SIDECAR, Original, read_original
-from tagger.metadata.xmp import packet as xmp_packet
 from tagger.metadata.xmp import properties
+from tagger.metadata.xmp.packet import key, understood
 from tagger.records import JournalEntry
 from tagger.system.open_beneath import Beneath
 
@@ -126,24 +126,14 @@ def _is_held(entry: JournalEntry, root: str) -> bool:
 def _is_made_of(data: bytes, entry: JournalEntry) -> bool:
     """Whether a photo with another picture is the old one, edited: all of our words are in it."""
     words = entry.added.get(properties.SUBJECT, ())
-    packet = container_packet(data)
-    if packet is None or not words:
-        return False
-    try:
-        there = {
-            xmp_packet.key(text) for text in xmp_packet.parse(packet).texts(properties.SUBJECT)
-        }
-    except RefusedError:
-        return False
-    return there >= {xmp_packet.key(word) for word in words}
+    there = {*map(key, texts_of(container_packet(data), properties.SUBJECT))}
+    return bool(words) and there >= {*map(key, words)}
 
 
 def named_in(packet: bytes | None) -> bytes:
     """Return the digest of the photo that our provenance in a packet names; empty without one."""
-    try:
-        texts = xmp_packet.parse(packet).texts(properties.PHOTO) if packet else ()
-    except RefusedError:
-        return b""
+    parsed = understood(packet)
+    texts = parsed.texts(properties.PHOTO) if parsed is not None else ()
     return _digest(texts[0]) if len(texts) == 1 else b""
 
 
@@ -153,8 +143,7 @@ def named_in_json(data: bytes) -> bytes:
         found = json_sidecar.parse(data)
     except RefusedError:
         return b""
-    ours = str(found.get("software", "")).startswith("tagger ")
-    return _digest(str(found.get("hash", ""))) if ours else b""
+    return _digest(str(found.get("hash", ""))) if json_sidecar.is_ours(found) else b""
 
 
 def _digest(text: str) -> bytes:

@@ -236,20 +236,20 @@ def _copied(entry: JournalEntry, parsed: Packet, iptc: Sequence[str]) -> dict[st
     }
 
 
-def is_json_overwritten(entry: JournalEntry, found: Mapping[str, Any]) -> bool:
+def is_json_overwritten(entry: JournalEntry, found: dict[str, Any]) -> bool:
     """Whether a parsed JSON sidecar that we wrote to is one that does not know our labels."""
     words = {key(word) for word in entry.added.get(json_sidecar.PROPERTY, ())}
-    there = {key(word) for word in json_sidecar.labels_in(dict(found))}
+    there = {key(word) for word in json_sidecar.labels_in(found)}
     if entry.reason == OVERWRITTEN:
         return not words or not words <= there
-    if str(found.get("software", "")).startswith("tagger "):
+    if json_sidecar.is_ours(found):
         return False
     return 2 * len(words & there) < max(len(words), 1)
 
 
-def deleted_in_json(entry: JournalEntry, found: Mapping[str, Any]) -> frozenset[str]:
+def deleted_in_json(entry: JournalEntry, found: dict[str, Any]) -> frozenset[str]:
     """Return which labels of ours are no longer in a parsed JSON sidecar."""
-    there = set(json_sidecar.labels_in(dict(found)))
+    there = set(json_sidecar.labels_in(found))
     return frozenset(label for label, word in entry.tags.items() if word not in there)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from tagger.errors import RefusedError
 from tagger.metadata.xmp import acdsee, properties
 from tagger.metadata.xmp import packet as xmp_packet
-from tagger.metadata.xmp.packet import clean
+from tagger.metadata.xmp.packet import Packet, clean
 from tagger.records import JournalEntry, Keyword
 
 KeywordPath = tuple[str, ...]
@@ -117,17 +117,12 @@ def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordP
     A plain keyword that is part of a hierarchy is that hierarchy's. What cannot be
     understood is passed over: this is for reading.
     """
-    subjects: list[str] = []
+    subjects: Sequence[str] = ()
     deep: list[KeywordPath] = []
-    if packet is not None:
-        try:
-            parsed = xmp_packet.parse(packet)
-        except RefusedError:
-            pass  # nothing can be read from it, and nothing is written into it
-        else:
-            subjects += parsed.texts(properties.SUBJECT)
-            for name in (properties.HIERARCHICAL, properties.TAGS_LIST):
-                deep += [properties.steps_of(name, value) for value in parsed.texts(name)]
+    if (parsed := xmp_packet.understood(packet)) is not None:
+        subjects = parsed.texts(properties.SUBJECT)
+        for name in (properties.HIERARCHICAL, properties.TAGS_LIST):
+            deep += [properties.steps_of(name, value) for value in parsed.texts(name)]
     return merged([*deep, *((word,) for word in (*subjects, *iptc))])
 
 
@@ -135,10 +130,8 @@ def user_words(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[str, ...
     """Return the plain keywords in a packet and in IPTC, also those that are in a hierarchy."""
     subjects: Sequence[str] = ()
     internal: Collection[str] = ()
-    with contextlib.suppress(RefusedError):
-        if packet is not None:
-            subjects = xmp_packet.parse(packet).texts(properties.SUBJECT)
-            internal = _internal_words(packet)
+    if (parsed := xmp_packet.understood(packet)) is not None:
+        subjects, internal = parsed.texts(properties.SUBJECT), _internal_words(parsed)
     sane = (
         word
         for word in (*subjects, *iptc)
@@ -147,9 +140,8 @@ def user_words(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[str, ...
     return tuple(itertools.islice(sane, MAX_KEYWORDS))
 
 
-def _internal_words(packet: bytes) -> frozenset[str]:
+def _internal_words(parsed: Packet) -> frozenset[str]:
     """Return the words that stand in a packet only as levels of other programs' own keywords."""
-    parsed = xmp_packet.parse(packet)
     within, beside = set[str](), set[str]()
     for name in (properties.HIERARCHICAL, properties.TAGS_LIST):
         for value in parsed.texts(name):

@@ -214,6 +214,14 @@ def parse(data: bytes) -> Packet:
     return found
 
 
+def understood(data: bytes | None) -> Packet | None:
+    """Parse a packet for reading only; None when there is none, or :func:`parse` refuses it."""
+    try:
+        return parse(data) if data is not None else None
+    except RefusedError:
+        return None
+
+
 def _parsed(data: bytes) -> Packet:
     if len(data) > MAX_BYTES:
         raise RefusedError(f"its XMP is larger than {MAX_BYTES >> 20} MB")
