@@ -78,7 +78,7 @@ def _iptc_dates(inside: Inside, number: int) -> Iterator[str]:
 
     2:55 and 2:60 are when it was created, 2:62 and 2:63 when it was digitized.
     """
-    for data in (inside.iim, *iptc.iim_in(inside.resources)):
+    for data in inside.every_iim:
         found = iptc.datasets(data)
         for day in found.get((2, number), [])[:1]:
             time = found.get((2, 60 if number == 55 else 63), [b""])[0]

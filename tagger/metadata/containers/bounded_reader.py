@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from tagger.system.open_beneath import open_regular
 
 MAX_BYTES = 32 << 20
 """Read of one file at most, whatever its size."""
@@ -62,16 +58,3 @@ class Source:
         if len(found) < size:
             raise ValueError("its metadata goes beyond its end")
         return found
-
-
-@contextmanager
-def opened(path: str, root: str) -> Iterator[Source]:
-    """Open the regular file ``path`` in the watched folder ``root``.
-
-    Raise OSError when it cannot be, or is none.
-    """
-    fd = open_regular(root, path)
-    try:
-        yield Source(fd)
-    finally:
-        os.close(fd)

@@ -87,10 +87,7 @@ def appended(block: bytes, names: Iterable[str]) -> bytes:
     known = {word.casefold() for word in old}
     words = [*old, *(name for name in map(_word, names) if name.casefold() not in known)]
     first = struct.unpack_from(_ORDERS[block[:4]] + "I", block, 4)[0]
-    made = _with_keywords(block, words) + _MARK + struct.pack(">II", first, len(block))
-    if len(made) > MAX_BLOCK:
-        raise RefusedError("its EXIF block would be over 64 kB")
-    return made
+    return _with_keywords(block, words, _MARK + struct.pack(">II", first, len(block)))
 
 
 def without(block: bytes, names: Iterable[str]) -> bytes:
@@ -104,17 +101,12 @@ def without(block: bytes, names: Iterable[str]) -> bytes:
     gone = {_word(name).casefold() for name in names}
     old = keywords_of(block)
     kept = [word for word in old if word.casefold() not in gone]
-    if kept == old:
-        return block
-    made = _with_keywords(block, kept)
-    if len(made) > MAX_BLOCK:
-        raise RefusedError("its EXIF block would be over 64 kB")
-    return made
+    return _with_keywords(block, kept) if kept != old else block
 
 
-def _with_keywords(block: bytes, words: Sequence[str]) -> bytes:
-    """Return the block with a copy of its first directory behind it, with these XPKeywords."""
-    order, _, entries, following = _directory(block)
+def _with_keywords(block: bytes, words: Sequence[str], mark: bytes = b"") -> bytes:
+    """Return the block with a copy of its first directory, with these XPKeywords, behind it."""
+    order, entries, following = _directory(block)
     value = _value(words) if words else b""
     body = block + b"\0" * (len(block) % 2)
     rows = [entry for entry in entries if entry[:2] != struct.pack(order + "H", _XP_KEYWORDS)]
@@ -123,7 +115,11 @@ def _with_keywords(block: bytes, words: Sequence[str]) -> bytes:
         rows.append(struct.pack(order + "HHII", _XP_KEYWORDS, _BYTE, len(value), len(body) + size))
     rows.sort(key=lambda row: struct.unpack(order + "H", row[:2]))
     directory = struct.pack(order + "H", len(rows)) + b"".join(rows) + following
-    return body[:4] + struct.pack(order + "I", len(body)) + body[8:] + directory + value
+    start = body[:4] + struct.pack(order + "I", len(body))
+    made = start + body[8:] + directory + value + mark
+    if len(made) > MAX_BLOCK:
+        raise RefusedError("its EXIF block would be over 64 kB")
+    return made
 
 
 def stripped(block: bytes) -> bytes | None:
@@ -140,7 +136,7 @@ def stripped(block: bytes) -> bytes | None:
 
 def keywords_of(block: bytes) -> list[str]:
     """Return the keywords in the first directory's XPKeywords. Raise as :func:`appended`."""
-    order, _, entries, _ = _directory(block)
+    order, entries, _ = _directory(block)
     for entry in entries:
         tag, kind, count, at = struct.unpack(order + "HHII", entry)
         if tag == _XP_KEYWORDS and kind in (_BYTE, _UNDEFINED):
@@ -158,18 +154,17 @@ def _word(name: str) -> str:
     return name.replace(";", ",")
 
 
-def _directory(block: bytes) -> tuple[str, int, list[bytes], bytes]:
-    """Return byte order, offset and entries of the first directory, and the pointer after it."""
-    order = _ORDERS.get(block[:4])
-    if order is None or len(block) < 8:
-        raise RefusedError("its EXIF block is damaged")
-    first = struct.unpack_from(order + "I", block, 4)[0]
-    if not 8 <= first <= len(block) - 2:
-        raise RefusedError("its EXIF block is damaged")
-    count = struct.unpack_from(order + "H", block, first)[0]
+def _directory(block: bytes) -> tuple[str, list[bytes], bytes]:
+    """Return byte order and entries of the first directory, and the pointer after it."""
+    try:
+        order = _ORDERS[block[:4]]
+        first = struct.unpack_from(order + "I", block, 4)[0]
+        count = struct.unpack_from(order + "H", block, first)[0]
+    except (KeyError, struct.error) as error:
+        raise RefusedError("its EXIF block is damaged") from error
     end = first + 2 + 12 * count
-    if not count or end > len(block):
+    if first < 8 or not count or end > len(block):
         raise RefusedError("its EXIF block is damaged")
     entries = [block[at : at + 12] for at in range(first + 2, end, 12)]
     # Some writers leave the pointer to the next directory out at the end of the block.
-    return order, first, entries, block[end : end + 4].ljust(4, b"\0")
+    return order, entries, block[end : end + 4].ljust(4, b"\0")

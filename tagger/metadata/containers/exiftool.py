@@ -11,6 +11,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
+from pathlib import Path
 
 from tagger.errors import MetadataError, RefusedError
 from tagger.metadata.containers import image_digest
@@ -35,15 +36,14 @@ def replaced(path: str, data: bytes, packet: bytes | None) -> bytes:
     with tempfile.TemporaryDirectory(prefix="tagger-exiftool-") as folder:
         source = os.path.join(folder, f"{secrets.token_hex(4)}{suffix}")
         target = os.path.join(folder, f"{secrets.token_hex(4)}-new{suffix}")
-        _put(source, data)
+        Path(source).write_bytes(data)
         argument = "-XMP="
         if packet is not None:
-            _put(os.path.join(folder, "packet.xmp"), packet)
+            Path(folder, "packet.xmp").write_bytes(packet)
             argument = f"-XMP<={folder}/packet.xmp"
         _run("-q", "-q", "-o", target, argument, source)
         try:
-            with open(target, "rb") as file:
-                made = file.read()
+            made = Path(target).read_bytes()
         except OSError as error:
             raise RefusedError("exiftool did not write it") from error
         if packet_of(target) != packet:
@@ -65,7 +65,7 @@ def packet_of_bytes(path: str, data: bytes) -> bytes | None:
     """Return the XMP packet in the file ``data``, called ``path``; None without one."""
     with tempfile.TemporaryDirectory(prefix="tagger-exiftool-") as folder:
         source = os.path.join(folder, "photo" + _suffix(path))
-        _put(source, data)
+        Path(source).write_bytes(data)
         return packet_of(source)
 
 
@@ -78,11 +78,6 @@ def _suffix(path: str) -> str:
     """Return the ending of the file's name, if it is one without surprises for exiftool."""
     suffix = os.path.splitext(path)[1].lower()
     return suffix if suffix in PHOTO_SUFFIXES else ""
-
-
-def _put(path: str, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
 
 
 def _run(*arguments: str) -> bytes:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tagger.metadata.containers.bounded_reader import MAX_PART, Source
-from tagger.system.iso_items import boxes, items, places, references
+from tagger.system.iso_items import Item, Place, boxes, items, places, references
 
 _XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _CANON_UUID = bytes.fromhex("85c0b687820f11e08111f4ce462b6a48")
@@ -39,18 +39,10 @@ class HeifParts:
     canon: list[bytes] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Item:
-    kind: bytes
-    type: bytes = b""
-    encoding: bytes = b""
-
-
 def parts(source: Source) -> HeifParts:
-    """Return what belongs to the primary item. Raise ValueError or struct.error if damaged
-    beyond that; what is found until there is returned."""
+    """Return what belongs to the primary item, as far as the file is not damaged."""
     found = HeifParts()
-    try:
+    with contextlib.suppress(struct.error, ValueError, IndexError):
         for kind, start, end in _top_boxes(source):
             if kind == b"meta":
                 _Meta(source, start, end).take(found)
@@ -58,8 +50,6 @@ def parts(source: Source) -> HeifParts:
                 found.packets.append(source.read(start + 16, end - start - 16))
             elif kind == b"moov" and not found.canon:
                 found.canon = _canon(source, start, end)
-    except (struct.error, ValueError, IndexError):
-        pass  # damaged
     return found
 
 
@@ -114,78 +104,66 @@ class _Meta:
         first = 4 if data[:4] == b"\0\0\0\0" else 0
         for kind, at, stop in boxes(data, first, len(data)):
             self._boxes.setdefault(kind, (at, stop))
-        self._main = 0
         self._references: list[tuple[bytes, int, list[int]]] = []
         self._places: dict[int, list[Piece]] = {}
-        self._based = False
 
     def has_base_offset(self) -> bool:
         """Whether any item's place is counted from a base. Raise as the constructor does."""
-        if b"iloc" not in self._boxes:
-            return False
-        self._read_places()
-        return self._based
+        return max((place.base for place in self._every_place()), default=0) > 0
 
     def take(self, found: HeifParts) -> None:
         """Add what belongs to the primary item."""
         if b"iinf" not in self._boxes or b"iloc" not in self._boxes:
             return
         known = self._items()
-        if b"pitm" in self._boxes:
-            at, end = self._boxes[b"pitm"]
-            self._main = int.from_bytes(self._data[at + 4 : min(end, at + 8)])
-        self._references = self._read_references()
-        self._places = self._read_places()
+        at, end = self._boxes.get(b"pitm", (0, 0))
+        main = int.from_bytes(self._data[at + 4 : min(end, at + 8)])
+        if b"iref" in self._boxes:
+            every = references(self._data, *self._boxes[b"iref"])
+            self._references = [one for one in every if one[0] in (b"cdsc", b"iloc")]
+        for place in self._every_place():
+            if not place.elsewhere and len(place.pieces) <= _MAX_PIECES:
+                pieces = [
+                    (place.method, index or 1, place.base + offset, length)
+                    for index, offset, length in place.pieces
+                ]
+                self._places.setdefault(place.number, pieces)
         described: dict[int, list[int]] = {}
         for kind, number, targets in self._references:
             if kind == b"cdsc":
                 described.setdefault(number, []).extend(targets)
         for number, item in known.items():
-            if self._main not in described.get(number, [self._main]):
+            if main not in described.get(number, [main]):
                 continue  # a gain map's, a thumbnail's
             with contextlib.suppress(ValueError, IndexError):
                 self._take_item(found, number, item, first=number in described)
 
-    def _take_item(self, found: HeifParts, number: int, item: _Item, *, first: bool) -> None:
-        if item.kind == b"mime" and item.type == _XMP_TYPE:
-            data = self._decoded(self._content(number), item.encoding)
-            # That which says what it describes comes first.
-            found.packets.insert(0 if first else len(found.packets), data)
+    def _take_item(self, found: HeifParts, number: int, item: Item, *, first: bool) -> None:
+        if item.kind == b"mime":
+            # A name, the type, the encoding if there is any.
+            names = [name.strip().lower() for name in item.rest.split(b"\0")]
+            if names[1:2] == [_XMP_TYPE]:
+                data = self._decoded(self._content(number), b"".join(names[2:3]))
+                # That which says what it describes comes first.
+                found.packets.insert(0 if first else len(found.packets), data)
         elif item.kind == b"Exif" and not found.exif:
             block = self._content(number)
             offset = int.from_bytes(block[:4])
             found.exif = block[4 + offset :] if offset < len(block) else b""
 
-    def _items(self) -> dict[int, _Item]:
-        found = dict[int, _Item]()
-        for one in items(self._data, *self._boxes[b"iinf"]):
-            if one is None:
-                continue
-            item = _Item(one.kind)
-            if item.kind == b"mime":
-                names = one.rest.split(b"\0")
-                item.type = names[1].strip().lower() if len(names) > 1 else b""
-                item.encoding = names[2].strip().lower() if len(names) > 2 else b""
-            found.setdefault(one.number, item)
+    def _items(self) -> dict[int, Item]:
+        found = dict[int, Item]()
+        for item in items(self._data, *self._boxes[b"iinf"]):
+            if item is not None:
+                found.setdefault(item.number, item)
             if len(found) > _MAX_ITEMS:
                 raise ValueError("too many items")
         return found
 
-    def _read_references(self) -> list[tuple[bytes, int, list[int]]]:
-        every = references(self._data, *self._boxes[b"iref"]) if b"iref" in self._boxes else ()
-        return [one for one in every if one[0] in (b"cdsc", b"iloc")]
-
-    def _read_places(self) -> dict[int, list[Piece]]:
-        found: dict[int, list[Piece]] = {}
-        for one in itertools.islice(places(self._data, *self._boxes[b"iloc"]), _MAX_ITEMS):
-            self._based |= one.base > 0
-            if not one.elsewhere and len(one.pieces) <= _MAX_PIECES:
-                pieces = [
-                    (one.method, index or 1, one.base + offset, length)
-                    for index, offset, length in one.pieces
-                ]
-                found.setdefault(one.number, pieces)
-        return found
+    def _every_place(self) -> Iterable[Place]:
+        if b"iloc" not in self._boxes:
+            return ()
+        return itertools.islice(places(self._data, *self._boxes[b"iloc"]), _MAX_ITEMS)
 
     def _content(self, number: int, depth: int = 0) -> bytes:
         """Return the bytes of an item, joined from where they lie."""

@@ -34,12 +34,6 @@ def iim_in(resources: bytes) -> list[bytes]:
     return found
 
 
-def keywords_of_resources(resources: bytes) -> tuple[str, ...]:
-    """Return the keywords in Photoshop image resources, none when they are damaged."""
-    found = (word for data in iim_in(resources) for word in keywords_of_iim(data))
-    return tuple(dict.fromkeys(found))
-
-
 def keywords_of_iim(data: bytes) -> tuple[str, ...]:
     """Return the keywords among IIM datasets, up to the first damaged one."""
     found = datasets(data)

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from tagger.errors import RefusedError
 from tagger.metadata.containers.base import refusal_of_packet
+from tagger.metadata.containers.reader import EXTENSION_HEAD, XMP_HEAD
 from tagger.metadata.safe_write.content import Content, Spliced
+from tagger.metadata.xmp.edit import Edit, apply_edits
 
-XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
-EXTENSION_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
 EXIF_HEAD = b"Exif\0\0"
 MPF_HEAD = b"MPF\0"
 MAX_PAYLOAD = 0xFFFF - 2
@@ -172,21 +172,15 @@ class Jpeg:
 
     def replaced(self, packet: bytes | None, exif: bytes | None) -> Content:
         """See :meth:`Container.replaced`."""
-        data = self._data
-        edits: list[tuple[int, int, bytes]] = []
+        edits: list[Edit] = []  # EXIF comes before XMP where both are new
         if exif != self.exif:
-            at = self._place(self._exif)
-            edits.append((*at, _segment(EXIF_HEAD, exif, "EXIF block")))
+            new = _segment(EXIF_HEAD, exif, "EXIF block")
+            edits.append((*self._place(self._exif), new))
         if packet != self.packet:
-            at = self._place(self._xmp)
-            edits.append((*at, _segment(XMP_HEAD, packet, "XMP")))
-        out, done = [], 0
-        for start, end, new in sorted(edits, key=lambda edit: edit[:2]):
-            # The sort is stable: EXIF comes before XMP where both are new.
-            out += [data[done:start], new]
-            done = end
-        head = self._with_right_offsets(b"".join([*out, data[done : self.kept_from]]), edits)
-        return Spliced(head, data, self.kept_from, self._prove_end)
+            edits.append((*self._place(self._xmp), _segment(XMP_HEAD, packet, "XMP")))
+        made = apply_edits(self._data[: self.kept_from], edits)
+        head = self._with_right_offsets(made, edits)
+        return Spliced(head, self._data, self.kept_from, self._prove_end)
 
     def _place(self, old: _Segment | None) -> tuple[int, int]:
         """Return the range to replace: the old segment, or the gap for a new one.
@@ -204,14 +198,12 @@ class Jpeg:
             at = segment.end
         return at, at
 
-    def _with_right_offsets(self, made: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
-        if not self._mpf:
+    def _with_right_offsets(self, made: bytes, edits: list[Edit]) -> bytes:
+        grown = sum(len(new) - (end - start) for start, end, new in edits)
+        if not self._mpf or not grown:
             return made
         base = self._mpf[0].body + len(MPF_HEAD)
-        grown = sum(len(new) - (end - start) for start, end, new in edits)
         before = sum(len(new) - (end - start) for start, end, new in edits if start < base)
-        if not grown:
-            return made
         out = bytearray(made)
         try:
             order, entries = self._mp_entries(made, base + before, self._mpf[0].end + before)
@@ -231,22 +223,17 @@ class Jpeg:
 
     def rest(self, *, without_exif: bool) -> Iterator[bytes]:
         """See :meth:`Container.rest`."""
-        data = self._data
-        left_out = [self._xmp, self._exif if without_exif else None]
-        kept, done = [], 0
-        for segment in sorted((s for s in left_out if s is not None), key=lambda s: s.start):
-            kept.append(data[done : segment.start])
-            done = segment.end
-        kept.append(data[done : self.kept_from])
-        if not self._mpf:
-            yield b"".join(kept)
-            return
-        whole = bytearray(b"".join(kept))
-        gone = sum(s.end - s.start for s in left_out if s and s.start < self._mpf[0].start)
-        base = self._mpf[0].body + len(MPF_HEAD)
-        for at in self._mp_entries(data, base, self._mpf[0].end)[1]:
-            whole[at - gone + 4 : at - gone + 12] = bytes(8)
-        yield bytes(whole)
+        left_out = (self._xmp, self._exif if without_exif else None)
+        cuts = [(segment.start, segment.end, b"") for segment in left_out if segment is not None]
+        kept = apply_edits(self._data[: self.kept_from], cuts)
+        if self._mpf:
+            whole = bytearray(kept)
+            gone = sum(end - start for start, end, _ in cuts if start < self._mpf[0].start)
+            base = self._mpf[0].body + len(MPF_HEAD)
+            for at in self._mp_entries(self._data, base, self._mpf[0].end)[1]:
+                whole[at - gone + 4 : at - gone + 12] = bytes(8)
+            kept = bytes(whole)
+        yield kept
 
 
 def _segment(head: bytes, body: bytes | None, what: str) -> bytes:

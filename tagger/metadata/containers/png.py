@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 import struct
 import zlib
@@ -18,8 +17,9 @@ from tagger.metadata.containers.base import (
     too_large_block,
     too_many_chunks,
 )
+from tagger.metadata.containers.reader import PNG_SIGNATURE, unhexed
+from tagger.metadata.xmp.edit import Edit, apply_edits
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 MAX_TEXT = MAX_BLOCK
 _MAX_PROFILES = 100
@@ -53,11 +53,8 @@ class Png:
         self._exif = exif[0] if exif else None
         if any(c is not None and c.end - c.start > MAX_BLOCK for c in (self._xmp, self._exif)):
             raise too_large_block()
-        self._packed = False
-        self.packet: bytes | None = None
-        self.refusal = ""
-        if self._xmp is not None:
-            self.packet, self._packed = _text_of(self._xmp.body(data))
+        text = _text_of(self._xmp.body(data)) if self._xmp else (None, False)
+        self.packet, self._packed = text
         self.exif = self._exif.body(data) if self._exif else None
         self._odd_xmp = any(c.kind in (b"tEXt", b"zTXt") and self._is_xmp(c) for c in self._chunks)
         profiles = self._raw_profiles()
@@ -94,7 +91,7 @@ class Png:
             raise too_large_block()
         body = self._data[at : chunk.end - 4]
         profile = _inflate(body[1:]) if chunk.kind == b"zTXt" else body
-        return b"adobe.com/xap" in _profile_data(profile)
+        return b"adobe.com/xap" in unhexed(profile)
 
     def _refusal(self, packets: int, exifs: int, profiles: set[bytes]) -> str:
         kinds = {chunk.kind for chunk in self._chunks}
@@ -125,18 +122,14 @@ class Png:
         data = self._data
         before = (b"IDAT", b"IEND", b"iDOT")
         pixels = next(c.start for c in self._chunks if c.kind in before)
-        edits: list[tuple[int, int, bytes]] = []
+        edits: list[Edit] = []
         if exif != self.exif:
             place = (self._exif.start, self._exif.end) if self._exif else (pixels, pixels)
             edits.append((*place, b"" if exif is None else _chunk(b"eXIf", exif)))
         if packet != self.packet:
             place = (self._xmp.start, self._xmp.end) if self._xmp else (pixels, pixels)
             edits.append((*place, b"" if packet is None else self._xmp_chunk(packet)))
-        out, done = [], 0
-        for start, end, new in sorted(edits, key=lambda edit: edit[0]):
-            out += [data[done:start], new]
-            done = end
-        return b"".join([*out, data[done:]])
+        return apply_edits(data, edits)
 
     def _xmp_chunk(self, packet: bytes) -> bytes:
         text = zlib.compress(packet) if self._packed else packet
@@ -154,7 +147,7 @@ class Png:
 def _chunks(data: bytes) -> list[_Chunk]:
     broken = RefusedError("its PNG structure is broken")
     found: list[_Chunk] = []
-    at = len(SIGNATURE)
+    at = len(PNG_SIGNATURE)
     while at + 12 <= len(data):
         size = struct.unpack_from(">I", data, at)[0]
         chunk = _Chunk(data[at + 4 : at + 8], at, at + 12 + size)
@@ -196,14 +189,3 @@ def _inflate(packed: bytes) -> bytes:
     except zlib.error:
         return b""
     return text if unpacker.eof else b""
-
-
-def _profile_data(profile: bytes) -> bytes:
-    """Return what is in a raw profile: a name, a length and hexadecimal digits."""
-    parts = profile.split(None, 2)
-    if len(parts) != 3:
-        return b""
-    try:
-        return binascii.unhexlify(parts[2].translate(None, b" \t\r\n\v\f"))
-    except ValueError:
-        return b""

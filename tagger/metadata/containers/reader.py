@@ -18,7 +18,8 @@ import struct
 from dataclasses import dataclass, field
 
 from tagger.metadata.containers import heif_reader, iptc, tiff_reader
-from tagger.metadata.containers.bounded_reader import MAX_PART, Source, opened
+from tagger.metadata.containers.bounded_reader import MAX_PART, Source
+from tagger.system.open_beneath import open_regular
 
 _MAX_PACKETS = 8
 """More belong to no picture; each is parsed."""
@@ -51,8 +52,13 @@ class Inside:
     @property
     def iptc(self) -> tuple[str, ...]:
         """The keywords of IPTC, each once."""
-        found = iptc.keywords_of_iim(self.iim) + iptc.keywords_of_resources(self.resources)
-        return tuple(dict.fromkeys(found))
+        words = map(iptc.keywords_of_iim, self.every_iim)
+        return tuple(dict.fromkeys(itertools.chain.from_iterable(words)))
+
+    @property
+    def every_iim(self) -> list[bytes]:
+        """IPTC itself, and all that is among Photoshop's resources."""
+        return [self.iim, *iptc.iim_in(self.resources)]
 
 
 def inside(source: Source) -> Inside:
@@ -79,8 +85,8 @@ def _take_exif(found: Inside, block: bytes) -> None:
 def inside_file(path: str, root: str) -> Inside:
     """Return what the photo ``path`` in the folder ``root`` holds; nothing if it is unreadable."""
     try:
-        with opened(path, root) as source:
-            return inside(source)
+        with open(open_regular(root, path), "rb", buffering=0) as file:
+            return inside(Source(file.fileno()))
     except OSError:
         return Inside(known=False)
 
@@ -89,7 +95,7 @@ def _look(source: Source, found: Inside) -> None:
     head = source.read(0, 32)
     if head.startswith(b"\xff\xd8\xff"):
         _jpeg(source, found, 2, source.size)
-    elif head.startswith(_PNG):
+    elif head.startswith(PNG_SIGNATURE):
         _png(source, found)
     elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         _webp(source, found)
@@ -141,8 +147,8 @@ def _heif(source: Source, found: Inside) -> None:
 
 # JPEG
 
-_XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
-_EXTENSION_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
+XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+EXTENSION_HEAD = b"http://ns.adobe.com/xmp/extension/\0"
 _EXIF_HEAD = b"Exif\0"
 _GUID = re.compile(rb"""HasExtendedXMP\s*(?:=\s*["']|>)\s*([0-9A-Fa-f]{32})""")
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -180,11 +186,11 @@ def _jpeg(source: Source, found: Inside, at: int, end: int) -> None:
 
 
 def _segment(found: Inside, body: bytes, extensions: list[bytes], resources: list[bytes]) -> None:
-    if body.startswith(_XMP_HEAD):
+    if body.startswith(XMP_HEAD):
         if not found.packets:  # others are not the picture's
-            found.packets.append(body[len(_XMP_HEAD) :])
-    elif body.startswith(_EXTENSION_HEAD):
-        extensions.append(body[len(_EXTENSION_HEAD) :])
+            found.packets.append(body[len(XMP_HEAD) :])
+    elif body.startswith(EXTENSION_HEAD):
+        extensions.append(body[len(EXTENSION_HEAD) :])
     elif body.startswith(_EXIF_HEAD):
         _take_exif(found, body[6:])
     elif body.startswith(iptc.PHOTOSHOP):
@@ -208,7 +214,7 @@ def _extended(packet: bytes, extensions: list[bytes]) -> list[bytes]:
 
 # PNG
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _CREATED = b"Creation Time"
@@ -217,7 +223,7 @@ _RAW_PROFILE = b"Raw profile type "
 
 def _png(source: Source, found: Inside) -> None:
     profiles: list[bytes] = []  # of XMP; one at most is kept
-    at = len(_PNG)
+    at = len(PNG_SIGNATURE)
     try:
         while at + 12 <= source.size:
             size, kind = struct.unpack(">I4s", source.exactly(at, 8))
@@ -226,7 +232,7 @@ def _png(source: Source, found: Inside) -> None:
                 if keyword == _XMP_KEYWORD and not found.packets:
                     found.packets.append(_text(source, kind, at + 8, size))
                 elif keyword.startswith(_RAW_PROFILE):
-                    profile = _unhexed(_text(source, kind, at + 8, size))
+                    profile = unhexed(_text(source, kind, at + 8, size))
                     _raw_profile(found, keyword[len(_RAW_PROFILE) :].lower(), profile, profiles)
                     del profiles[1:], profile
                 elif keyword == _CREATED and size < 1000:
@@ -260,7 +266,7 @@ def _text(source: Source, kind: bytes, at: int, size: int) -> bytes:
     return source.unpacked(parts[2]) if rest[0] else parts[2]
 
 
-def _unhexed(profile: bytes) -> bytes:
+def unhexed(profile: bytes) -> bytes:
     """Return what ImageMagick wrote as a name, a length and hexadecimal digits."""
     parts = profile.split(None, 2)
     try:
@@ -278,8 +284,8 @@ def _raw_profile(found: Inside, kind: bytes, data: bytes, packets: list[bytes]) 
             found.resources = found.resources or data[at:]
         else:
             found.iim = found.iim or data
-    elif kind == b"app1" and data.startswith(_XMP_HEAD):
-        packets.append(data[len(_XMP_HEAD) :])
+    elif kind == b"app1" and data.startswith(XMP_HEAD):
+        packets.append(data[len(XMP_HEAD) :])
     elif kind in (b"app1", b"exif"):
         _take_exif(found, data.removeprefix(b"Exif\0\0"))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tagger.errors import RefusedError
 from tagger.metadata.containers.base import Container
+from tagger.metadata.containers.reader import PNG_SIGNATURE
 from tagger.metadata.safe_write.content import Content, Spliced
 
 
@@ -21,7 +22,7 @@ def open_container(data: bytes) -> Container | None:
 
     if data.startswith(b"\xff\xd8\xff"):
         return Jpeg(data)
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(PNG_SIGNATURE):
         return Png(data)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return WebP(data)
@@ -42,7 +43,9 @@ def splice(old: Container, packet: bytes | None, exif: bytes | None) -> Content:
     if (
         new is None
         or (new.packet, new.exif) != (packet, exif)
-        or not _keeps_the_rest(old, made, new)
+        # What is not copied begins where the parser of either file says.
+        or (isinstance(made, Spliced) and made.at != old.kept_from)
+        or (isinstance(made, Spliced) and len(made.head) != new.kept_from)
         or not _same(old.rest(without_exif=not same_exif), new.rest(without_exif=not same_exif))
     ):
         raise RefusedError("the edit could not be proved to change nothing else")
@@ -51,10 +54,3 @@ def splice(old: Container, packet: bytes | None, exif: bytes | None) -> Content:
 
 def _same(first: Iterator[bytes], second: Iterator[bytes]) -> bool:
     return all(one == other for one, other in itertools.zip_longest(first, second))
-
-
-def _keeps_the_rest(old: Container, made: Content, new: Container) -> bool:
-    """Whether what is not copied begins where the parser of either file says."""
-    if not isinstance(made, Spliced):
-        return True
-    return made.at == old.kept_from and len(made.head) == new.kept_from

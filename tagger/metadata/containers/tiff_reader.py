@@ -50,42 +50,34 @@ class Directory:
         self._order, self._big = order_of(head), head[:4] in _BIG
         if not self._order:
             raise ValueError("it has no TIFF header")
+        counted, pointer, entry = ("Q", "Q", 20) if self._big else ("H", "I", 12)
+        width, room = struct.calcsize(counted), struct.calcsize(pointer)
         if offset is None:
-            where = (self._order + "Q", 8) if self._big else (self._order + "I", 4)
-            offset = struct.unpack_from(where[0], head, where[1])[0]
-        counted, entry = ("Q", 20) if self._big else ("H", 12)
-        width = struct.calcsize(counted)
+            offset = struct.unpack_from(self._order + pointer, head, room)[0]
         count = struct.unpack(self._order + counted, source.exactly(start + offset, width))[0]
         count = min(count, _MAX_ENTRIES)
         table = source.read(start + offset + width, count * entry)
-        self._entries: dict[int, tuple[int, int, int, int]] = {}
+        self._entries: dict[int, tuple[int, int, int]] = {}
         for at in range(0, len(table) - entry + 1, entry):
-            tag, kind, length = struct.unpack_from(
-                self._order + ("HHQ" if self._big else "HHI"), table, at
-            )
-            inline = at + entry - (8 if self._big else 4)
+            tag, kind, length = struct.unpack_from(f"{self._order}HH{pointer}", table, at)
+            inline = at + entry - room
             size = length * _SIZES.get(kind, 1)
             where_is = start + offset + width + inline
-            if size > (8 if self._big else 4):
-                sign = self._order + ("Q" if self._big else "I")
-                where_is = start + struct.unpack_from(sign, table, inline)[0]
-            self._entries.setdefault(tag, (kind, length, where_is, size))
+            if size > room:
+                where_is = start + struct.unpack_from(self._order + pointer, table, inline)[0]
+            self._entries.setdefault(tag, (kind, where_is, size))
 
     def value(self, tag: int) -> bytes:
         """Return the bytes of an entry, as they stand there; empty without it."""
-        if tag not in self._entries:
-            return b""
-        _, _, at, size = self._entries[tag]
-        if size > MAX_PART:
-            return b""
-        return self._source.read(at, size)
+        _, at, size = self._entries.get(tag, (0, 0, 0))
+        return self._source.read(at, size) if 0 < size <= MAX_PART else b""
 
     def text(self, tag: int) -> str:
         """Return an entry as text, up to its first NUL; empty without it, or when it is long.
 
         EXIF has ASCII only; what is no UTF-8 is taken for Latin-1, which old programs wrote.
         """
-        if tag not in self._entries or self._entries[tag][3] > 1000:
+        if tag not in self._entries or self._entries[tag][2] > 1000:
             return ""
         data = self.value(tag).split(b"\0")[0]
         try:
@@ -97,7 +89,7 @@ class Directory:
         """Return the first whole number of an entry; None without it."""
         if tag not in self._entries:
             return None
-        kind, _, at, _ = self._entries[tag]
+        kind, at, _ = self._entries[tag]
         letter = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}.get(kind)
         if letter is None:
             return None

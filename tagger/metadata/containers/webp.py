@@ -78,12 +78,12 @@ class WebP:
             usual = len(kinds) == 1 and min(self.size) > 0
         return refusal_of_packet(self.packet) if usual else "its WebP structure is unusual"
 
-    def _body(self, kind: bytes) -> bytes | None:
-        return next((chunk.body for chunk in self._chunks if chunk.kind == kind), None)
-
-    def _beginning(self, kind: bytes) -> bytes | None:
+    def _body(self, kind: bytes, most: int = MAX_BLOCK) -> bytes | None:
+        """Return the body of the first chunk of a kind, up to ``most`` bytes."""
         found = next((chunk for chunk in self._chunks if chunk.kind == kind), None)
-        return None if found is None else found.data[found.start : min(found.end, found.start + 10)]
+        return (
+            None if found is None else found.data[found.start : min(found.end, found.start + most)]
+        )
 
     def _canvas(self) -> tuple[tuple[int, int], bool]:
         """Return (width, height) and whether there is transparency; (0, 0) when unknown."""
@@ -91,12 +91,12 @@ class WebP:
             wide, high = self._head.body[4:7], self._head.body[7:10]
             size = int.from_bytes(wide, "little") + 1, int.from_bytes(high, "little") + 1
             return size, bool(self._head.body[0] & _ALPHA_FLAG)
-        body = self._beginning(b"VP8 ")
-        if body is not None and body[3:6] == b"\x9d\x01\x2a" and len(body) >= 10:
+        body = self._body(b"VP8 ", 10) or b""
+        if body[3:6] == b"\x9d\x01\x2a" and len(body) == 10:
             width, height = struct.unpack_from("<HH", body, 6)
             return (width & 0x3FFF, height & 0x3FFF), False
-        body = self._beginning(b"VP8L")
-        if body is not None and len(body) >= 5 and body[0] == 0x2F:
+        body = self._body(b"VP8L", 10) or b""
+        if len(body) >= 5 and body[0] == 0x2F:
             bits = int.from_bytes(body[1:5], "little")
             return ((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1), bool(bits >> 28 & 1)
         return (0, 0), False

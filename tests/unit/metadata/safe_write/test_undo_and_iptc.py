@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tagger.metadata.containers import iptc
+from tagger.metadata.containers.reader import Inside
 from tagger.metadata.safe_write import undo as patch
 from tests.support.jpegs import iim
 
@@ -96,8 +97,8 @@ def resources(body: bytes, number: int = 0x0404, name: bytes = b"\0\0") -> bytes
 def test_keywords_are_found_behind_other_resources() -> None:
     other = resources(b"abc", 0x03ED, b"\x03abc")
     data = other + resources(iim("sea", "Zoë")) + resources(iim("sea", "last"))
-    assert iptc.keywords_of_resources(data) == ("sea", "Zoë", "last")
-    assert iptc.keywords_of_resources(other) == ()
+    assert Inside(resources=data).iptc == ("sea", "Zoë", "last")
+    assert Inside(resources=other).iptc == ()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_character_sets_and_damage(data: bytes, words: tuple[str, ...]) -> None:
 @given(st.binary(max_size=200), st.integers(0, 60), st.integers(0, 255))
 def test_any_bytes_are_read_without_an_error(noise: bytes, at: int, byte: int) -> None:
     assert isinstance(iptc.keywords_of_iim(noise), tuple)
-    assert isinstance(iptc.keywords_of_resources(b"8BIM" + noise), tuple)
+    assert isinstance(Inside(resources=b"8BIM" + noise).iptc, tuple)
     damaged = bytearray(resources(iim("sea", "Zoë")))
     damaged[at % len(damaged)] = byte
-    assert all(isinstance(word, str) for word in iptc.keywords_of_resources(bytes(damaged)))
+    assert all(isinstance(word, str) for word in Inside(resources=bytes(damaged)).iptc)
