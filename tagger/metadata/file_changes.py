@@ -117,7 +117,7 @@ class ChangeBuilder:
             return self._change(held, held.base, {}, (), flags)  # the user has it all already
         if base_packet is not None:
             packet = edit.resize(packet, len(base_packet))
-        names = edit.distinct(values[properties.SUBJECT])
+        names = edit.missing(values[properties.SUBJECT])
         new = self._of_another_size(held, packet, names)
         written = place.exif_names(new, names)
         if written and not place.exif_names(held.base, names):

@@ -88,8 +88,7 @@ class PhotoFiles:
         self.sidecars = sidecars_of(self.path, self.below, options.sidecar_name)
         read = (readable(file, self.below, MAX_SIDECAR) for file in self.sidecars.others)
         self._others = {one.path: one for one in read if one is not None}
-        settled = settle(self.path, known.previous, known.whose, self.photo, self.below)
-        self.journal, self._foreign = settled.journal, settled.foreign
+        self.journal, self._foreign = settle(known.previous, known.whose, self.photo, self.below)
         self._absent = set[str]()
         self.json_file = sidecar_paths(self.path)[2]
         self.held = {one.place.file: one for one in self._take_apart()}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tagger.metadata.xmp import properties
 from tagger.metadata.xmp.keywords import PATHS, YOURS
 from tagger.metadata.xmp.packet import Packet, key
-from tagger.metadata.xmp.properties import steps_of
+from tagger.metadata.xmp.properties import MARKS, steps_of
 from tagger.records import JournalEntry
 
 WRITTEN, SINCE, KNOWS, LOST, IMPORTED = "written", "since", "knows", "lost", "imported"
@@ -119,7 +119,8 @@ def shown_until(
     }
     if properties.SUBJECT in changed:
         there = {key(word) for word in parsed.texts(properties.SUBJECT)}
-        there |= {key(word) for name, all_ in copied.items() for word in all_ if _is_flat(name)}
+        flat = [word for name, all_ in copied.items() if name not in MARKS for word in all_]
+        there |= {*map(key, flat)}
         made_anew = properties.LABELS in entry.added and not parsed.has_ours()
         rewritten = made_anew or bool({*changed} & {properties.HIERARCHICAL, properties.TAGS_LIST})
         for moment in times.moments:
@@ -156,10 +157,6 @@ def imported_until(entry: JournalEntry, parsed: Packet, photo_mtime: float) -> f
     return max(found, default=None)
 
 
-def _is_flat(name: str) -> bool:
-    return name not in properties.MARKS
-
-
 def _paths_of_ours(entry: JournalEntry, words: set[str]) -> set[tuple[str, ...]]:
     """Return our hierarchies and their beginnings of two levels and more."""
     if PATHS in entry.seen:
@@ -180,7 +177,7 @@ def _paths_in(
     A keyword below one of ours, too, is of one who saw that.
     """
     written = {name: [*parsed.texts(name)] for name in changed if name != properties.SUBJECT}
-    written |= {name: values for name, values in copied.items() if not _is_flat(name)}
+    written |= {name: values for name, values in copied.items() if name in MARKS}
     values = [
         tuple(map(key, steps_of(name, value))) for name, all_ in written.items() for value in all_
     ]

@@ -23,14 +23,13 @@ def recover(entry: JournalEntry, root: str) -> str:
     except ValueError:
         prior = entry.before
     original = readable(entry.file, Beneath(root))
-    data = original.data if original is not None else b""
-    now = undo.digest(data) if original is not None else b""
+    now = undo.digest(original.data) if original is not None else b""
     if now == entry.after:
         return "after"
     if now == prior:
         return "before"
     # A write that never happened must not make the journal believe that tags were deleted.
-    return "foreign" if _holds(data, entry) else "before"
+    return "foreign" if original is not None and _holds(original.data, entry) else "before"
 
 
 def _holds(data: bytes, entry: JournalEntry) -> bool:

@@ -7,7 +7,7 @@ photo: the digest of its bytes before we ever wrote to it.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tagger.errors import MetadataError, RefusedError
 from tagger.metadata import json_sidecar, user_edits
@@ -41,40 +41,33 @@ class TagOwner:
     moved: bool = False
 
 
-@dataclass(slots=True)
-class Settled:
-    """The journal of a photo's files; in the ``foreign`` ones is what another photo was given."""
-
-    journal: dict[str, JournalEntry]
-    foreign: set[str] = field(default_factory=set)
-
-
 def settle(
-    path: str, previous: Sequence[JournalEntry], whose: TagOwner, photo: Original, below: Beneath
-) -> Settled:
+    previous: Sequence[JournalEntry], whose: TagOwner, photo: Original, below: Beneath
+) -> tuple[dict[str, JournalEntry], set[str]]:
     """Decide for each file, by what is in it, which entry tells what of ours it holds.
 
-    ``previous`` are the entries of the ``photo`` at ``path``, of files as they would be called
-    at its present name; ``below`` is the watched folder.
+    ``previous`` are the entries of the ``photo``, of files as they would be called at its present
+    name; ``below`` is the watched folder. Return the entries by the file, and which of the files
+    hold what another photo was given.
     """
-    settled = Settled({entry.file: entry for entry in previous})
+    journal, foreign = {entry.file: entry for entry in previous}, set[str]()
     others = {entry.file: entry for entry in whose.others}
     if not others and not whose.moved:
-        return settled
-    for file in {*settled.journal, *others}:
-        own, other = settled.journal.get(file), others.get(file)
-        if file == path:
+        return journal, foreign
+    for file in {*journal, *others}:
+        own, other = journal.get(file), others.get(file)
+        if file == photo.path:
             if own is None and other is not None and _is_made_of(photo.data, other):
-                settled.journal[file] = other
-                settled.foreign.add(file)
+                journal[file] = other
+                foreign.add(file)
             continue
-        chosen, foreign = _choose(file, own, other, whose, below)
-        settled.journal.pop(file, None)
+        chosen, is_foreign = _choose(file, own, other, whose, below)
+        journal.pop(file, None)
         if chosen is not None:
-            settled.journal[file] = chosen
-        if foreign:
-            settled.foreign.add(file)
-    return settled
+            journal[file] = chosen
+        if is_foreign:
+            foreign.add(file)
+    return journal, foreign
 
 
 def _choose(

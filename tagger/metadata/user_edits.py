@@ -29,6 +29,7 @@ from tagger.metadata.program_knowledge import (
     LOST,
     SINCE,
     WRITTEN,
+    Seen,
     WordTimes,
     imported_until,
     known_until,
@@ -55,9 +56,9 @@ the same file, copies of ours in the photo's IPTC, and the user's keywords taken
 _DIGEST_LETTERS = 12
 
 
-def is_empty(original: Original | None) -> bool:
-    """Whether there is a file with nothing in it."""
-    return original is not None and not original.data.strip(b"\0 \t\r\n")
+def is_empty(original: Original) -> bool:
+    """Whether a file has nothing in it."""
+    return not original.data.strip(b"\0 \t\r\n")
 
 
 def is_fresh(original: Original) -> bool:
@@ -81,7 +82,7 @@ class Edits:
     lost: frozenset[str] = frozenset()
     dropped: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
-    seen: Mapping[str, tuple[str, ...]] | None = None
+    seen: Seen | None = None
 
 
 def judge(
@@ -154,16 +155,13 @@ def overwritten_labels(entry: JournalEntry) -> tuple[str, ...]:
     return tuple(label for label, word in entry.tags.items() if not lost or key(word) in lost)
 
 
-def as_left(
-    packet: bytes | None, before: Mapping[str, tuple[str, ...]] | None = None, now: float = 0.0
-) -> dict[str, tuple[str, ...]]:
+def as_left(packet: bytes | None, before: Seen, now: float = 0.0) -> dict[str, tuple[str, ...]]:
     """Return, for the journal, how a packet was left; ``before`` is what it knew until now.
 
     ``now`` is when it was written, in seconds; 0: it was not, and the moment stays.
     """
-    known = before or {}
     names = (KNOWS, _DROPPED, WRITTEN, SINCE, _IPTC, _COPIES)
-    seen = {name: known[name] for name in names if known.get(name)}
+    seen = {name: before[name] for name in names if before.get(name)}
     seen.setdefault(_IPTC, ("",))
     if now or WRITTEN not in seen:
         seen[WRITTEN] = (str(int(now or time.time())),)
@@ -185,14 +183,14 @@ def iptc_as_left(iptc: Sequence[str], copies: Iterable[str]) -> dict[str, tuple[
     return {_IPTC: (_digest(iptc, _IPTC),), _COPIES: tuple(sorted(map(key, copies)))}
 
 
-def copies_in(journal: Iterable[Mapping[str, tuple[str, ...]]]) -> frozenset[str]:
+def copies_in(journal: Iterable[Seen]) -> frozenset[str]:
     """Return the copies in IPTC that a photo's journal knows of, by their keys."""
     return frozenset(word for seen in journal for word in seen.get(_COPIES, ()))
 
 
-def dropped_in(seen: Mapping[str, tuple[str, ...]] | None) -> frozenset[str]:
+def dropped_in(seen: Seen) -> frozenset[str]:
     """Return the user's keywords that another program took out of the file, by their keys."""
-    return frozenset((seen or {}).get(_DROPPED, ()))
+    return frozenset(seen.get(_DROPPED, ()))
 
 
 def _steps(values: Iterable[str], name: str) -> list[str]:

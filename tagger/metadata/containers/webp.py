@@ -81,9 +81,9 @@ class WebP:
     def _body(self, kind: bytes, most: int = MAX_BLOCK) -> bytes | None:
         """Return the body of the first chunk of a kind, up to ``most`` bytes."""
         found = next((chunk for chunk in self._chunks if chunk.kind == kind), None)
-        return (
-            None if found is None else found.data[found.start : min(found.end, found.start + most)]
-        )
+        if found is None:
+            return None
+        return found.data[found.start : min(found.end, found.start + most)]
 
     def _canvas(self) -> tuple[tuple[int, int], bool]:
         """Return (width, height) and whether there is transparency; (0, 0) when unknown."""

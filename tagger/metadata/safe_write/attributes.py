@@ -121,8 +121,9 @@ def _give_attributes(fd: int, wanted: dict[str, bytes]) -> None:
         except OSError as error:
             if name.startswith(_OF_THE_SYSTEM):
                 continue
-            reason = f"its attribute {name} could not be kept ({error.strerror})"
-            raise RefusedError(reason) from error
+            raise RefusedError(
+                f"its attribute {name} could not be kept ({error.strerror})"
+            ) from error
     names: list[str] = []
     with contextlib.suppress(OSError):
         names = os.listxattr(fd)

@@ -20,11 +20,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 from tagger.errors import RefusedError
-from tagger.metadata.xmp.packet import Element, Packet, array_of, clean, key, parse
+from tagger.metadata.xmp.packet import ABOUT, Element, Packet, array_of, clean, key, parse
 from tagger.metadata.xmp.properties import (
     ARRAY_PROPERTIES,
     CATEGORIES,
@@ -95,7 +95,7 @@ def add(
             if values and not (is_described(name) and packet.texts(name)):
                 fresh[name] = added[name] = tuple(values)
             continue
-        new = _missing(values, before[name])
+        new = missing(values, before[name])
         if not new:
             continue
         added[name] = new
@@ -105,7 +105,9 @@ def add(
         else:
             edits.append(_append(packet, prop, name, new))
     if packet.has_ours() and any(name in PROVENANCE_PROPERTIES for name in fresh):
-        edits += _without_provenance(packet)
+        props = [prop for node in packet.nodes for prop in node.children if _is_ours(prop.name)]
+        edits += [_cut(data, prop) for prop in props]
+        edits += _without_attributes(packet, _is_ours)
     if fresh:
         edits.append(_describe(packet, fresh))
     result = apply_edits(data, edits)
@@ -116,13 +118,8 @@ def add(
     return result, added
 
 
-def distinct(values: Sequence[str]) -> tuple[str, ...]:
-    """Return ``values`` as they can be written, each once."""
-    return _missing(values, ())
-
-
-def _missing(values: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
-    """Return those of ``values``, each once, that are not there in any spelling."""
+def missing(values: Sequence[str], there: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return those of ``values`` that are not there in any spelling, as written and each once."""
     known = {key(value) for value in there}
     found: dict[str, str] = {}
     for value in map(clean, values):
@@ -161,7 +158,7 @@ def _append(packet: Packet, prop: Element, name: str, values: Sequence[str]) -> 
     if array is None:
         # An empty property: give it the array that we would create.
         rdf = _rdf(data, packet.rdf)
-        body = _list(rdf, ARRAYS[name], values, _indent(data, prop) + b" ", b"")
+        body = _list(rdf, ARRAYS[name], values, _indent(data, prop) + b" ")
         return _refill(data, prop, body + _indent(data, prop))
     rdf = _rdf(data, array)
     if items:
@@ -186,10 +183,10 @@ def _item(rdf: bytes, value: str, attributes: bytes = b"") -> bytes:
     return b"<%sli%s>%s</%sli>" % (rdf, attributes, escape(value, quote=False).encode(), rdf)
 
 
-def _list(rdf: bytes, kind: str, values: Sequence[str], indent: bytes, unit: bytes) -> bytes:
+def _list(rdf: bytes, kind: str, values: Sequence[str], indent: bytes) -> bytes:
     tag = rdf + kind.encode()
     language = b' xml:lang="x-default"' if kind == "Alt" else b""
-    items = b"".join(indent + unit + b" " + _item(rdf, value, language) for value in values)
+    items = b"".join(indent + b" " + _item(rdf, value, language) for value in values)
     return b"%s<%s>%s%s</%s>" % (indent, tag, items, indent, tag)
 
 
@@ -212,7 +209,7 @@ def _describe(packet: Packet, fresh: Mapping[str, Sequence[str]]) -> Edit:
         raw = name.encode()
         out += [line, b" <", raw, b">"]
         if name in ARRAYS:
-            out += [_list(rdf, ARRAYS[name], values, line + b"  ", b""), line, b" "]
+            out += [_list(rdf, ARRAYS[name], values, line + b"  "), line, b" "]
         else:
             out.append(escape(values[0], quote=False).encode())
         out += [b"</", raw, b">"]
@@ -228,31 +225,26 @@ def _about(packet: Packet) -> str:
     """Return what the descriptions are about; exiftool warns when they differ."""
     for node in packet.nodes:
         for name, value in node.attributes:
-            if name in ("about", f"{RDF}}}about"):
+            if name in ABOUT:
                 return value
             if name in (f"{RDF}}}ID", f"{RDF}}}nodeID"):
                 raise RefusedError("its XMP describes more than the photo")
     return ""
 
 
-def _without_provenance(packet: Packet, others: Collection[str] = ()) -> list[Edit]:
-    """Return the edits that take away what is in our own namespace, and ``others`` that are
-    attributes, by their full names."""
-    data, mine = packet.data, PROVENANCE_URI + "}"
-    edits: list[Edit] = []
-    for node in packet.nodes:
-        edits += [_cut(data, prop) for prop in node.children if prop.name.startswith(mine)]
-        raw = [
-            found
-            for found in _attributes(data, node)
-            if found[1] != b"xmlns" and not found[1].startswith(b"xmlns:")
-        ]
-        if len(raw) != len(node.attributes):
-            raise RefusedError("its XMP has a tag that cannot be located")
-        for found, (name, _) in zip(raw, node.attributes, strict=True):
-            if name.startswith(mine) or name in others:
-                edits.append((found.start(), found.end(), b""))
-    return edits
+def _is_ours(name: str) -> bool:
+    """Whether a full name is of our own namespace."""
+    return name.startswith(PROVENANCE_URI + "}")
+
+
+def _without_attributes(packet: Packet, goes: Callable[[str], bool]) -> list[Edit]:
+    """Return the edits that take away the properties that are attributes, by their full names."""
+    return [
+        (*found.span(), b"")
+        for node in packet.nodes
+        for found, name in _attributes(packet.data, node)
+        if goes(name)
+    ]
 
 
 def _reworded(packet: Packet, name: str, text: str) -> Iterator[Edit]:
@@ -262,18 +254,21 @@ def _reworded(packet: Packet, name: str, text: str) -> Iterator[Edit]:
         for prop in node.children:
             if prop.name == full and not prop.children and not prop.empty:
                 yield prop.open_end, prop.close, escape(text, quote=False).encode()
-        raw = [one for one in _attributes(data, node) if not one[1].startswith(b"xmlns")]
-        for found, (key_, _) in zip(raw, node.attributes, strict=False):
-            if key_ == full and len(raw) == len(node.attributes):
+        for found, attribute in _attributes(data, node):
+            if attribute == full:
                 yield *found.span(2), b'"' + _quoted(text) + b'"'
 
 
-def _attributes(data: bytes, element: Element) -> Iterator[re.Match[bytes]]:
-    """Yield the attributes in a start tag, with the blanks before each."""
-    at = element.start + 1 + len(_raw_name(data, element))
+def _attributes(data: bytes, element: Element) -> list[tuple[re.Match[bytes], str]]:
+    """Return where in a start tag its attributes are, with the blanks before, and their names."""
+    raw, at = [], element.start + 1 + len(_raw_name(data, element))
     while found := _ATTRIBUTE.match(data, at, element.open_end):
-        yield found
         at = found.end()
+        if found[1] != b"xmlns" and not found[1].startswith(b"xmlns:"):
+            raw.append(found)
+    if len(raw) != len(element.attributes):
+        raise RefusedError("its XMP has a tag that cannot be located")
+    return [(found, name) for found, (name, _) in zip(raw, element.attributes, strict=True)]
 
 
 def _cut(data: bytes, element: Element) -> Edit:
@@ -316,23 +311,17 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
             assert prop is not None
             mine = [prop]
         gone |= {item.start: item for item in mine}
-    for node in packet.nodes:
-        mine = [
-            p
-            for p in node.children
-            if p.name.startswith(PROVENANCE_URI + "}") or p.name in described
-        ]
-        gone |= {item.start: item for item in mine}
-    edits += _without_provenance(packet, described)
+
+    def goes(name: str) -> bool:
+        return _is_ours(name) or name in described
+
+    edits += _without_attributes(packet, goes)
     bare_nodes: list[Element] = []
     for node in packet.nodes:
+        gone |= {prop.start: prop for prop in node.children if goes(prop.name)}
         rest = [prop for prop in node.children if prop.start not in gone]
-        says = [
-            k
-            for k, _ in node.attributes
-            if not k.startswith(PROVENANCE_URI + "}") and k not in described
-        ]
-        bare = not rest and all(key in ("about", f"{RDF}}}about") for key in says)
+        says = [name for name, _ in node.attributes if not goes(name)]
+        bare = not rest and all(name in ABOUT for name in says)
         if bare and (node.children or len(says) < len(node.attributes)):
             bare_nodes.append(node)
     starts = [node.start for node in bare_nodes]
@@ -344,9 +333,7 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
     edits = [edit for edit in edits if not goes_anyway(edit[0])]
     gone = {at: element for at, element in gone.items() if not goes_anyway(at)}
     gone |= {node.start: node for node in bare_nodes}
-    cut = {edit[1] for edit in edits}
-    edits += [_cut(data, item) for item in gone.values() if item.end not in cut]
-    return apply_edits(data, edits)
+    return apply_edits(data, [*edits, *(_cut(data, item) for item in gone.values())])
 
 
 def new_packet(toolkit: str) -> bytes:

@@ -167,9 +167,8 @@ class Packet:
 
     def is_bare(self) -> bool:
         """Whether the packet says nothing at all."""
-        about = ("about", f"{RDF}}}about")
         return not any(
-            node.children or any(key not in about for key, _ in node.attributes)
+            node.children or any(key not in ABOUT for key, _ in node.attributes)
             for node in self.nodes
         )
 
@@ -236,9 +235,9 @@ def _check_size(text: bytes) -> None:
     """Raise RefusedError for what would keep expat busy, or fill the memory."""
     tags = text.count(b"<") - text.count(b"<!") - text.count(b"<?")
     if tags > 2 * MAX_PARTS or text.count(b"=") > MAX_PARTS:
-        raise _too_many_parts()
+        raise RefusedError(_TOO_MANY_PARTS)
     if b"<!DOCTYPE" in text:
-        raise _dtd()
+        raise RefusedError(_DTD)
     if text.count(b"xmlns") > MAX_NAMESPACES:
         raise RefusedError(f"its XMP declares more than {MAX_NAMESPACES:,} namespaces")
     if _is_long(text, _NAMESPACE, MAX_NAMESPACE):
@@ -257,12 +256,8 @@ def _is_long(text: bytes, begin: re.Pattern[bytes], limit: int) -> bool:
     )
 
 
-def _too_many_parts() -> RefusedError:
-    return RefusedError(f"its XMP has more than {MAX_PARTS:,} parts")
-
-
-def _dtd() -> RefusedError:
-    return RefusedError("its XMP has a DTD")
+_TOO_MANY_PARTS = f"its XMP has more than {MAX_PARTS:,} parts"
+_DTD = "its XMP has a DTD"
 
 
 class _Reader:
@@ -309,7 +304,7 @@ class _Reader:
         parser.StartDoctypeDeclHandler = parser.XmlDeclHandler = None
 
     def _doctype(self, *args: object) -> None:
-        raise _dtd()
+        raise RefusedError(_DTD)
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         if encoding is not None and encoding.upper() not in ("UTF-8", "US-ASCII", "ASCII"):
@@ -323,7 +318,7 @@ class _Reader:
             raise RefusedError("its XMP is nested more than 200 deep")
         self._count += 1 + len(pairs) // 2
         if self._count > MAX_PARTS:
-            raise _too_many_parts()
+            raise RefusedError(_TOO_MANY_PARTS)
         if name == _RDF:
             self._rdf_depth = depth if self._rdf_depth is None else self._rdf_depth
         elif self._rdf_depth is not None and depth > self._rdf_depth + _ITEM + 1:
@@ -381,6 +376,8 @@ def _present(name: str) -> str:
     return f"{PROVENANCE_URI}}}{name[len(former) :]}" if name.startswith(former) else name
 
 
+ABOUT = ("about", f"{RDF}}}about")
+"""What names the thing that a description is about, which says nothing of it."""
 _RDF = f"{RDF}}}RDF"
 _LISTS = {f"{RDF}}}{kind}" for kind in ("Bag", "Seq", "Alt")}
 _XML_LANG = "http://www.w3.org/XML/1998/namespace}lang"
