@@ -21,14 +21,8 @@ from tagger.metadata.tag_owner import digest_text
 from tagger.metadata.targets import JsonSidecar
 from tagger.metadata.user_edits import as_left
 from tagger.metadata.xmp import edit, properties
-from tagger.metadata.xmp import packet as xmp_packet
-from tagger.metadata.xmp.keywords import (
-    PATHS,
-    YOURS,
-    KeywordPath,
-    seen_keywords,
-    wanted_values,
-)
+from tagger.metadata.xmp.keywords import PATHS, YOURS, KeywordPath, seen_keywords, wanted_values
+from tagger.metadata.xmp.packet import key, parse
 from tagger.records import JournalEntry, Keyword
 from tagger.system.open_beneath import Beneath
 
@@ -46,11 +40,11 @@ class DesiredKeywords:
     own: str = ""
 
     def without(self, dropped: Collection[str]) -> DesiredKeywords:
-        """Return it without keywords of the user's, given as :func:`xmp_packet.key` does."""
+        """Return it without keywords of the user's, given as :func:`key` does."""
         if not dropped:
             return self
-        users = tuple(path for path in self.users if xmp_packet.key(path[-1]) not in dropped)
-        words = tuple(word for word in self.words if xmp_packet.key(word) not in dropped)
+        users = tuple(path for path in self.users if key(path[-1]) not in dropped)
+        words = tuple(word for word in self.words if key(word) not in dropped)
         return replace(self, users=users, words=words)
 
 
@@ -160,16 +154,16 @@ class ChangeBuilder:
         if packet is None or self._options.exif != "never" or exif.PROPERTY in entry.added:
             return False
         try:
-            parsed = xmp_packet.parse(packet)
+            parsed = parse(packet)
             levels = {
-                xmp_packet.key(step)
+                key(step)
                 for value in parsed.values(properties.HIERARCHICAL)
                 for step in value.split("|")[:-1]
             }
             for name in properties.KEYWORD_PROPERTIES:
-                there = {xmp_packet.key(value) for value in parsed.values(name)}
-                wanted = {xmp_packet.key(value) for value in values[name]} - {""}
-                ours = {xmp_packet.key(value) for value in entry.added.get(name, ())}
+                there = {key(value) for value in parsed.values(name)}
+                wanted = {key(value) for value in values[name]} - {""}
+                ours = {key(value) for value in entry.added.get(name, ())}
                 lacking = wanted - there - (levels if name == properties.SUBJECT else set())
                 if lacking or (ours & there) - wanted:
                     return False

@@ -254,11 +254,7 @@ class PhotoFiles:
         return self._changed(place, original, entry, packet)
 
     def _changed(
-        self,
-        place: Target,
-        original: Original,
-        entry: JournalEntry | None,
-        packet: bytes | None,
+        self, place: Target, original: Original, entry: JournalEntry | None, packet: bytes | None
     ) -> ManagedFile:
         """Take a file apart that somebody changed since we wrote it."""
         data = original.data

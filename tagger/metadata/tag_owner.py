@@ -71,11 +71,7 @@ def settle(
 
 
 def _choose(
-    file: str,
-    own: JournalEntry | None,
-    other: JournalEntry | None,
-    whose: TagOwner,
-    below: Beneath,
+    file: str, own: JournalEntry | None, other: JournalEntry | None, whose: TagOwner, below: Beneath
 ) -> tuple[JournalEntry | None, bool]:
     try:
         original = read_original(file, below, MAX_SIDECAR)

@@ -7,7 +7,7 @@ business of :mod:`~tagger.metadata.xmp`, when it is written that of
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 from tagger.errors import RefusedError
 from tagger.metadata.containers import base, exif, exiftool, splice
@@ -21,15 +21,19 @@ _HEIF_BRANDS = frozenset(
 )
 
 
-class Target(Protocol):
+class Target(ABC):
     """A file with an XMP packet, by its path ``file``; ``target`` as the journal names it."""
 
     target: str
-    file: str
 
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    @abstractmethod
     def packet_in(self, data: Content | None) -> bytes | None:
         """Return the packet in the file's bytes; None without one (or without a file)."""
 
+    @abstractmethod
     def with_packet(
         self, data: bytes | None, packet: bytes | None, names: tuple[str, ...]
     ) -> Content | None:
@@ -40,16 +44,14 @@ class Target(Protocol):
         """
 
     def exif_names(self, data: Content | None, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Return ``names`` if the file's EXIF block is the one we make of them."""
+        """Return those of ``names`` that stand in its EXIF block because we put them there."""
+        return ()
 
 
-class XmpSidecar:
+class XmpSidecar(Target):
     """``photo.jpg.xmp`` or an existing ``photo.xmp``."""
 
     target = "sidecar-xmp"
-
-    def __init__(self, file: str) -> None:
-        self.file = file
 
     def packet_in(self, data: Content | None) -> bytes | None:
         text = joined(data) if data is not None else b""
@@ -59,9 +61,6 @@ class XmpSidecar:
         self, data: bytes | None, packet: bytes | None, names: tuple[str, ...]
     ) -> bytes | None:
         return packet
-
-    def exif_names(self, data: Content | None, names: tuple[str, ...]) -> tuple[str, ...]:
-        return ()
 
 
 class JsonSidecar(XmpSidecar):
@@ -73,13 +72,13 @@ class JsonSidecar(XmpSidecar):
         return None
 
 
-class Embedded:
+class Embedded(Target):
     """The photo itself: a JPEG, PNG or WebP. ``write_exif`` is ``write.exif`` of the config."""
 
     target = "embed"
 
     def __init__(self, file: str, *, write_exif: str = "never", ours: tuple[str, ...] = ()) -> None:
-        self.file = file
+        super().__init__(file)
         self._write_exif = write_exif
         self._ours = ours  # the keywords in the EXIF block that we made
         self._last: tuple[Content, base.Container | None] = b"", None
@@ -136,13 +135,13 @@ class Embedded:
         return tuple(name for name in names if name.casefold() not in there)
 
 
-class ByExiftool:
+class ByExiftool(Target):
     """The photo itself, in a format that only exiftool edits: HEIC, AVIF, TIFF."""
 
     target = "embed"
 
     def __init__(self, file: str) -> None:
-        self.file = file
+        super().__init__(file)
         self._packets: dict[bytes, bytes | None] = {}  # a call takes a tenth of a second
 
     def packet_in(self, data: Content | None) -> bytes | None:
@@ -161,9 +160,6 @@ class ByExiftool:
             return data
         wanted = exiftool.wrapped(packet) if packet is not None else None
         return exiftool.replaced(self.file, data, wanted)
-
-    def exif_names(self, data: Content | None, names: tuple[str, ...]) -> tuple[str, ...]:
-        return ()
 
 
 def embedding_place(

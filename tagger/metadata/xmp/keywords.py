@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 
 from tagger.errors import RefusedError
 from tagger.metadata.xmp import acdsee, properties
-from tagger.metadata.xmp import packet as xmp_packet
-from tagger.metadata.xmp.packet import Packet, clean
+from tagger.metadata.xmp.packet import Packet, clean, key, parse, understood
 from tagger.records import JournalEntry, Keyword
 
 KeywordPath = tuple[str, ...]
@@ -32,7 +31,7 @@ _BREAK = "\n"
 
 def is_internal(path: Sequence[str]) -> bool:
     """Whether a keyword is another program's own, such as ``darktable|format|jpg``."""
-    root = xmp_packet.key(path[0]) if path else ""
+    root = key(path[0]) if path else ""
     return root in _INTERNAL or (len(path) > 1 and root in _INTERNAL_ABOVE)
 
 
@@ -75,7 +74,7 @@ class OwnKeywords:
 
         Of ACDSee's categories, which are one text, it is that and what is left of it.
         """
-        parsed, found = xmp_packet.parse(packet), dict[str, tuple[str, ...]]()
+        parsed, found = parse(packet), dict[str, tuple[str, ...]]()
         for name in (*properties.KEYWORD_PROPERTIES, *properties.COPY_PROPERTIES):
             with contextlib.suppress(RefusedError):  # in a form that is never edited
                 found[name] = tuple(
@@ -95,7 +94,7 @@ PATHS, YOURS = "paths", "yours"
 
 
 def _journal_key(path: KeywordPath) -> str:
-    return _BREAK.join(map(xmp_packet.key, path))
+    return _BREAK.join(map(key, path))
 
 
 def seen_keywords(
@@ -104,7 +103,7 @@ def seen_keywords(
     """Return what the journal is to know of ``keywords``, and of the user's, for OwnKeywords."""
     paths = [tuple(map(clean, keyword.path)) for keyword in keywords if keyword.leaf]
     known = {_journal_key(path[:n]) for path in paths for n in range(1, len(path) + 1)}
-    known |= {xmp_packet.key(word) for path in paths for word in path}
+    known |= {key(word) for path in paths for word in path}
     given = (_journal_key(path) for path in (*users, *((word,) for word in words)))
     theirs = sorted({one for one in given if one in known})
     seen = {PATHS: tuple(_BREAK.join(path) for path in paths)}
@@ -119,7 +118,7 @@ def user_paths(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[KeywordP
     """
     subjects: Sequence[str] = ()
     deep: list[KeywordPath] = []
-    if (parsed := xmp_packet.understood(packet)) is not None:
+    if (parsed := understood(packet)) is not None:
         subjects = parsed.texts(properties.SUBJECT)
         for name in (properties.HIERARCHICAL, properties.TAGS_LIST):
             deep += [properties.steps_of(name, value) for value in parsed.texts(name)]
@@ -130,14 +129,11 @@ def user_words(packet: bytes | None, iptc: Sequence[str] = ()) -> tuple[str, ...
     """Return the plain keywords in a packet and in IPTC, also those that are in a hierarchy."""
     subjects: Sequence[str] = ()
     internal: Collection[str] = ()
-    if (parsed := xmp_packet.understood(packet)) is not None:
+    if (parsed := understood(packet)) is not None:
         subjects, internal = parsed.texts(properties.SUBJECT), _internal_words(parsed)
-    sane = (
-        word
-        for word in (*subjects, *iptc)
-        if _is_sane((word,)) and not is_internal((word,)) and xmp_packet.key(word) not in internal
-    )
-    return tuple(itertools.islice(sane, MAX_KEYWORDS))
+    sane = (word for word in (*subjects, *iptc) if _is_sane((word,)) and not is_internal((word,)))
+    known = (word for word in sane if key(word) not in internal)
+    return tuple(itertools.islice(known, MAX_KEYWORDS))
 
 
 def _internal_words(parsed: Packet) -> frozenset[str]:
@@ -146,7 +142,7 @@ def _internal_words(parsed: Packet) -> frozenset[str]:
     for name in (properties.HIERARCHICAL, properties.TAGS_LIST):
         for value in parsed.texts(name):
             path = properties.steps_of(name, value)
-            (within if is_internal(path) else beside).update(map(xmp_packet.key, path))
+            (within if is_internal(path) else beside).update(map(key, path))
     return frozenset(within - beside)
 
 
@@ -170,15 +166,15 @@ def merged(paths: Iterable[KeywordPath]) -> tuple[KeywordPath, ...]:
     Those that are other programs' own are left out, and the words in them.
     """
     sane = _within(filter(_is_sane, paths), MAX_KEYWORDS)
-    cleaned = (tuple(map(xmp_packet.clean, path)) for path in sane)
+    cleaned = (tuple(map(clean, path)) for path in sane)
     given = [path for path in cleaned if path and all(path)]
-    inside = {xmp_packet.key(part) for path in given if len(path) > 1 for part in path}
+    inside = {key(part) for path in given if len(path) > 1 for part in path}
     found: dict[KeywordPath, KeywordPath] = {}
     for path in given:
         if is_internal(path):
             continue
-        if len(path) > 1 or xmp_packet.key(path[0]) not in inside:
-            found.setdefault(tuple(map(xmp_packet.key, path)), path)
+        if len(path) > 1 or key(path[0]) not in inside:
+            found.setdefault(tuple(map(key, path)), path)
     return tuple(found.values())
 
 
@@ -204,11 +200,9 @@ def wanted_values(
     if not keywords:
         return {}
     leaves = [keyword.path for keyword in keywords if keyword.leaf]
-    above = {
-        tuple(map(xmp_packet.key, path[:count])) for path in users for count in range(1, len(path))
-    }
+    above = {tuple(map(key, path[:n])) for path in users for n in range(1, len(path))}
     # What only begins a longer one of the user's would be a keyword of its own beside it.
-    paths = [path for path in (*users, *leaves) if tuple(map(xmp_packet.key, path)) not in above]
+    paths = [path for path in (*users, *leaves) if tuple(map(key, path)) not in above]
     wanted = {
         properties.SUBJECT: (*words, *(path[-1] for path in users), *(k.name for k in keywords)),
         properties.HIERARCHICAL: _joined(paths, "|"),
@@ -218,13 +212,9 @@ def wanted_values(
         wanted[properties.MODEL], wanted[properties.SOFTWARE] = (provenance[0],), (provenance[1],)
         if provenance[2]:
             wanted[properties.PHOTO] = (provenance[2],)
-        known = {xmp_packet.key(part) for path in users for part in path} | set(
-            map(xmp_packet.key, words)
-        )
+        known = {key(part) for path in users for part in path} | {*map(key, words)}
         wanted[properties.LABELS] = tuple(
-            f"{k.confidence:.4f} {xmp_packet.clean(k.name)}"
-            for k in keywords
-            if xmp_packet.key(k.name) not in known
+            f"{k.confidence:.4f} {clean(k.name)}" for k in keywords if key(k.name) not in known
         )
         if prefix := _prefix(keywords):
             wanted[properties.PREFIX] = ("|".join(prefix),)
