@@ -89,13 +89,11 @@ def ours_in(found: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def paths_in(found: dict[str, Any], ours: Collection[str]) -> list[tuple[str, ...]]:
-    """Return the paths of the labels that are not ``ours``."""
+def paths_in(found: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return the paths of all labels."""
     paths = []
-    ours = frozenset(ours)
     for one in found.get(PROPERTY, ()):
-        name = _name(one)
-        if name and name not in ours:
+        if name := _name(one):
             path = one.get("path")
             sound = isinstance(path, list) and path and all(isinstance(p, str) for p in path)
             paths.append(tuple(path) if sound else (name,))

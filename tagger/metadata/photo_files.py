@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,12 +78,10 @@ class PhotoFiles:
         self.below = Beneath(candidate.root)
         self._keywords, self._options, self._known = keywords, options, known
         embeds = options.target == "embed" and not is_raw_name(self.path)
-        in_photo = (e for e in (*known.previous, *known.whose.others) if e.target == "embed")
+        entries = (*known.previous, *known.whose.others)
+        has_ours = any(one.target == "embed" and one.file == self.path for one in entries)
         self.photo, self.inside = read_photo(
-            self.path,
-            candidate.stat,
-            self.below,
-            whole=embeds or any(entry.file == self.path for entry in in_photo),
+            self.path, candidate.stat, self.below, whole=embeds or has_ours
         )
         self.sidecars = sidecars_of(self.path, self.below, options.sidecar_name)
         read = (readable(file, self.below, MAX_SIDECAR) for file in self.sidecars.others)
@@ -92,18 +90,13 @@ class PhotoFiles:
         self._absent = set[str]()
         self.json_file = sidecar_paths(self.path)[2]
         self.held = {one.place.file: one for one in self._take_apart()}
-        left = {
-            file
-            for file, one in self.held.items()
-            if one.left == OVERWRITTEN and not one.edits.lost
-        }
-        adopted_now = (
-            one.entry
-            for file, one in self.held.items()
-            if one.entry is not None and file not in self.journal
-        )
-        journal = (entry for file, entry in self.journal.items() if file not in left)
-        self._ours = OwnKeywords.of((*journal, *adopted_now))
+        ours = dict(self.journal)
+        for file, one in self.held.items():
+            if file not in ours and one.entry is not None:
+                ours[file] = one.entry
+            elif one.left == OVERWRITTEN and not one.edits.lost:
+                ours.pop(file, None)
+        self._ours = OwnKeywords.of(ours.values())
         for one in self.held.values():
             self._note_iptc(one)
 
@@ -121,7 +114,7 @@ class PhotoFiles:
 
     def users(self) -> tuple[tuple[KeywordPath, ...], tuple[str, ...]]:
         """Return the user's own keywords, wherever they are, as paths and as plain words."""
-        copies = {*self._copies}
+        copies = {*self.copies}
         iptc = [word for word in self.inside.iptc if word not in copies]
         paths, words = [*user_paths(None, iptc)], iptc
         for packet in self._users_packets():
@@ -129,13 +122,13 @@ class PhotoFiles:
             words += user_words(packet)
         if (beside := self.held.get(self.json_file)) is not None:
             with contextlib.suppress(RefusedError):
-                paths += json_sidecar.paths_in(json_sidecar.parse(beside.base), ())
+                paths += json_sidecar.paths_in(json_sidecar.parse(beside.base))
         own = self._ours
         plain = user_words(None, [word for word in words if not own.has_copy((word,))])
         return merged(path for path in paths if not own.has_copy(path)), plain
 
     @property
-    def _copies(self) -> tuple[str, ...]:
+    def copies(self) -> tuple[str, ...]:
         """What of the photo's IPTC keywords another program copied from ours, now or before."""
         copied = user_edits.copies_in(entry.seen for entry in self.journal.values())
         return tuple(
@@ -144,16 +137,11 @@ class PhotoFiles:
             if self._ours.has_copy((word,)) or xmp_packet.key(word) in copied
         )
 
-    def copies_in_iptc(self, kept: Collection[str]) -> tuple[str, ...]:
-        """Return our keywords, but for those ``kept``, that another program copied into IPTC."""
-        return tuple(word for word in self._copies if word not in kept)
-
     def taken_at(self) -> str | None:
         """Return when the picture was taken, as the files tell."""
         main = self.held.get(self.sidecars.file)
-        beside = [main.data if main is not None else None]
-        beside += [one.data for one in self._others.values()]
-        return taken_at(self.inside, [data for data in beside if data])
+        first = main.data if main is not None else None
+        return taken_at(self.inside, [first or b"", *(one.data for one in self._others.values())])
 
     def _users_packets(self) -> Iterator[bytes | None]:
         """Yield what of the photo's and its sidecars' XMP is the user's."""
@@ -184,7 +172,7 @@ class PhotoFiles:
     def _note_iptc(self, one: ManagedFile) -> None:
         """Have the journal know of the photo's IPTC as it is now."""
         iptc = self.inside.iptc if one.place.file == self.path else ()
-        one.seen = {**one.seen, **user_edits.iptc_as_left(iptc, self._copies)}
+        one.seen = {**one.seen, **user_edits.iptc_as_left(iptc, self.copies)}
 
     def _take_apart(self) -> Iterator[ManagedFile]:
         found = set[str]()

@@ -61,6 +61,7 @@ def prepare(
         files = PhotoFiles(candidate, keywords, options, known)
         written = {label: word for e in files.journal.values() for label, word in e.tags.items()}
         kept = without(keywords, files.deleted | frozenset(tombstones), written)
+        names = {keyword.name for keyword in kept}
         users, words = files.users()
         if own:
             users, words = merged([*users, (own,)]), (*words, own)
@@ -71,7 +72,7 @@ def prepare(
             user_keywords=_with_parents(users, kept),
             taken_at=files.taken_at(),
             read=files.read_stats,
-            copies=files.copies_in_iptc({keyword.name for keyword in kept}),
+            copies=tuple(word for word in files.copies if word not in names),
         )
         try:
             if options.read_only or options.target == "none":

@@ -126,13 +126,8 @@ def shown_until(
         for moment in times.moments:
             came = {word for word in words if times[word] == moment}
             until = {word for word in words if times[word] <= moment}
-            if rewritten:
-                tells = bool(came) and all(
-                    2 * len(some & there) >= len(some) for some in (came, until)
-                )
-            else:
-                tells = bool(came & there)
-            if tells:
+            half = all(2 * len(some & there) >= len(some) for some in (came, until))
+            if (came and half) if rewritten else (came & there):
                 moments.add(moment)
     return max(moments, default=None)
 

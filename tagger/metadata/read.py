@@ -65,7 +65,7 @@ def read_tags(path: str, root: str) -> tuple[tuple[KeywordPath, float | None], .
     if json_file is not None:
         with contextlib.suppress(RefusedError):
             found = json_sidecar.parse(json_file.data)
-            paths += json_sidecar.paths_in(found, ())
+            paths += json_sidecar.paths_in(found)
             ours |= json_sidecar.confidences(found)
     held = inside_file(path, root)
     for packet in [*_packets_beside(path, below), *held.packets]:

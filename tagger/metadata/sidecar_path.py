@@ -106,24 +106,18 @@ def _of_this_stem(path: str) -> list[str]:
     Asked for one by one: listing a folder of 40,000 files for each of its photos takes longer.
     """
     stem = os.path.splitext(path)[0]
-    seen: set[tuple[int, int]] = set()
+    found: dict[tuple[int, int], str] = {}
     with contextlib.suppress(OSError):
         st = os.lstat(path)
-        seen.add((st.st_dev, st.st_ino))
-    found = []
+        found[st.st_dev, st.st_ino] = ""
     for ending in sorted(PHOTO_SUFFIXES):
         for spelled in (ending, ending.upper(), "." + ending[1:].capitalize()):
-            if stem + spelled == path:
-                continue
-            try:
+            with contextlib.suppress(OSError, ValueError):
                 st = os.lstat(stem + spelled)
-            except (OSError, ValueError):
-                continue
-            # Where case does not matter all spellings are one file.
-            if stat.S_ISREG(st.st_mode) and (st.st_dev, st.st_ino) not in seen:
-                seen.add((st.st_dev, st.st_ino))
-                found.append(ending)
-    return found
+                # Where case does not matter all spellings are one file.
+                if stat.S_ISREG(st.st_mode):
+                    found.setdefault((st.st_dev, st.st_ino), ending)
+    return [ending for ending in found.values() if ending]
 
 
 def _ending(path: str) -> str:
