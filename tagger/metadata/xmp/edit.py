@@ -18,7 +18,6 @@ message is a clause about "its XMP", without a path.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
@@ -105,9 +104,8 @@ def add(
         else:
             edits.append(_append(packet, prop, name, new))
     if packet.has_ours() and any(name in PROVENANCE_PROPERTIES for name in fresh):
-        props = [prop for node in packet.nodes for prop in node.children if _is_ours(prop.name)]
-        edits += [_cut(data, prop) for prop in props]
-        edits += _without_attributes(packet, _is_ours)
+        for node in packet.nodes:
+            edits += _going(data, node, _is_ours)
     if fresh:
         edits.append(_describe(packet, fresh))
     result = apply_edits(data, edits)
@@ -237,14 +235,10 @@ def _is_ours(name: str) -> bool:
     return name.startswith(PROVENANCE_URI + "}")
 
 
-def _without_attributes(packet: Packet, goes: Callable[[str], bool]) -> list[Edit]:
-    """Return the edits that take away the properties that are attributes, by their full names."""
-    return [
-        (*found.span(), b"")
-        for node in packet.nodes
-        for found, name in _attributes(packet.data, node)
-        if goes(name)
-    ]
+def _going(data: bytes, node: Element, goes: Callable[[str], bool]) -> list[Edit]:
+    """Return the edits that take away properties, be they attributes, by their full names."""
+    props = [_cut(data, prop) for prop in node.children if goes(prop.name)]
+    return props + [(*found.span(), b"") for found, name in _attributes(data, node) if goes(name)]
 
 
 def _reworded(packet: Packet, name: str, text: str) -> Iterator[Edit]:
@@ -283,9 +277,8 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
     Raise RefusedError when the packet cannot be edited safely.
     """
     packet = parse(data)
-    gone: dict[int, Element] = {}
     edits: list[Edit] = []
-    described = {
+    whole = {
         full_name(name)
         for name, values in added.items()
         if is_described(name) and values and packet.texts(name) == tuple(values)
@@ -295,7 +288,7 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
         if said[1]:
             edits += _reworded(packet, CATEGORIES, said[1])
         else:
-            described.add(full_name(CATEGORIES))
+            whole.add(full_name(CATEGORIES))
     for name in (*KEYWORD_PROPERTIES, *COPY_PROPERTIES):
         values = Counter(added.get(name, ()))
         if not values:
@@ -307,33 +300,15 @@ def remove(data: bytes, added: Mapping[str, Sequence[str]]) -> bytes:
                 values[text] -= 1
                 mine.append(item)
         if mine and len(mine) == len(items):
-            prop = packet.find(name)
-            assert prop is not None
-            mine = [prop]
-        gone |= {item.start: item for item in mine}
-
-    def goes(name: str) -> bool:
-        return _is_ours(name) or name in described
-
-    edits += _without_attributes(packet, goes)
-    bare_nodes: list[Element] = []
+            whole.add(full_name(name))
+        else:
+            edits += [_cut(data, item) for item in mine]
     for node in packet.nodes:
-        gone |= {prop.start: prop for prop in node.children if goes(prop.name)}
-        rest = [prop for prop in node.children if prop.start not in gone]
-        says = [name for name, _ in node.attributes if not goes(name)]
-        bare = not rest and all(name in ABOUT for name in says)
-        if bare and (node.children or len(says) < len(node.attributes)):
-            bare_nodes.append(node)
-    starts = [node.start for node in bare_nodes]
-
-    def goes_anyway(at: int) -> bool:
-        before = bisect_right(starts, at)
-        return before > 0 and at < bare_nodes[before - 1].end
-
-    edits = [edit for edit in edits if not goes_anyway(edit[0])]
-    gone = {at: element for at, element in gone.items() if not goes_anyway(at)}
-    gone |= {node.start: node for node in bare_nodes}
-    return apply_edits(data, [*edits, *(_cut(data, item) for item in gone.values())])
+        gone = _going(data, node, lambda name: _is_ours(name) or name in whole)
+        said = [name for name, _ in node.attributes if name not in ABOUT]
+        is_bare = len(gone) == len(node.children) + len(said)
+        edits += [_cut(data, node)] if gone and is_bare else gone
+    return apply_edits(data, edits)
 
 
 def new_packet(toolkit: str) -> bytes:
