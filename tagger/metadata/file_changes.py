@@ -48,25 +48,18 @@ class DesiredKeywords:
         return replace(self, users=users, words=words)
 
 
+@dataclass(frozen=True, slots=True)
 class ChangeBuilder:
     """Makes the changes of one photo's files; ``digest`` is that of the photo's bytes.
 
     Its methods raise RefusedError and WriteFailedError.
     """
 
-    def __init__(
-        self,
-        photo: Original,
-        below: Beneath,
-        options: WriteOptions,
-        provenance: Provenance,
-        digest: bytes,
-    ) -> None:
-        self._photo = photo
-        self._below = below
-        self._options = options
-        self._provenance = provenance
-        self._digest = digest
+    photo: Original
+    below: Beneath
+    options: WriteOptions
+    provenance: Provenance
+    digest: bytes
 
     def with_keywords(self, held: ManagedFile, wanted: DesiredKeywords) -> FileChange:
         """Return the change that puts keywords into a file in place of those that we put there."""
@@ -85,10 +78,10 @@ class ChangeBuilder:
             held = self._with_own(held, wanted.own)
         wanted = wanted.without(held.edits.dropped)
         place, data, keywords = held.place, held.data, wanted.keywords
-        said = self._provenance
+        said = self.provenance
         origin = (said.model, said.software, digest_text(said.photo))
         values = wanted_values(
-            keywords, wanted.users, wanted.words, origin if self._options.provenance else None
+            keywords, wanted.users, wanted.words, origin if self.options.provenance else None
         )
         base_packet = place.packet_in(held.base)
         flags = undo.PACKET_CREATED if base_packet is None else 0
@@ -126,7 +119,7 @@ class ChangeBuilder:
         Many programs tell by both whether a file was changed.
         """
         new = held.place.with_packet(held.base, packet, names)
-        if held.place.file != self._photo.path or not self._options.preserve_mtime:
+        if held.place.file != self.photo.path or not self.options.preserve_mtime:
             return new
         sizes = {len(one) for one in (held.data, held.base) if one is not None}
         for more in (2, 4, 6):
@@ -140,7 +133,7 @@ class ChangeBuilder:
     def _with_own(self, held: ManagedFile, word: str) -> ManagedFile:
         """Let what the file would be without us hold a keyword of the user's."""
         values = dict.fromkeys(properties.KEYWORD_PROPERTIES, (word,))
-        packet, _ = edit.add(held.place.packet_in(held.base), values, self._provenance.software)
+        packet, _ = edit.add(held.place.packet_in(held.base), values, self.provenance.software)
         base = proved(held.place.with_packet(held.base, packet, ()))
         return replace(held, entry=None, base=base)  # it is to be written in any case
 
@@ -151,7 +144,7 @@ class ChangeBuilder:
         """
         entry, packet = held.entry, held.place.packet_in(held.data)
         assert entry is not None
-        if packet is None or self._options.exif != "never" or exif.PROPERTY in entry.added:
+        if packet is None or self.options.exif != "never" or exif.PROPERTY in entry.added:
             return False
         try:
             parsed = parse(packet)
@@ -171,28 +164,28 @@ class ChangeBuilder:
             return False
         if not all(parsed.texts(name) for name in held.description):
             return False
-        told = held.description.items() if held.place.file == self._photo.path else ()
+        told = held.description.items() if held.place.file == self.photo.path else ()
         if any(parsed.texts(name) != values for name, values in told):
             return False  # the photo's own rating is another one by now
         if undo.digest(held.data or b"") == entry.after and held.has_other_description:
             return False
-        return parsed.has_ours() == self._options.provenance
+        return parsed.has_ours() == self.options.provenance
 
     def _json(self, held: ManagedFile, wanted: DesiredKeywords) -> FileChange:
         if held.refusal:
             raise RefusedError(held.refusal)
         if wanted.own:
-            base = json_sidecar.with_label(held.base, wanted.own, photo=self._photo.path)
+            base = json_sidecar.with_label(held.base, wanted.own, photo=self.photo.path)
             held = replace(held, base=base)
         if not wanted.keywords:
             return self._change(held, held.base, {}, ())
         new, names = json_sidecar.build(
             json_sidecar.parse(held.base),
             wanted.keywords,
-            photo=self._photo.path,
-            digest=self._digest,
-            model=self._provenance.model,
-            software=self._provenance.software,
+            photo=self.photo.path,
+            digest=self.digest,
+            model=self.provenance.model,
+            software=self.provenance.software,
         )
         return self._change(held, new, {json_sidecar.PROPERTY: names}, wanted.keywords)
 
@@ -214,9 +207,9 @@ class ChangeBuilder:
                 file,
                 new,
                 held.original,
-                self._below,
-                like=self._photo.stat,
-                keep_mtime=file == self._photo.path and self._options.preserve_mtime,
+                self.below,
+                like=self.photo.stat,
+                keep_mtime=file == self.photo.path and self.options.preserve_mtime,
             )
         after = self._digest_of(new) if staged is not None else now
         entry: JournalEntry | None = None
@@ -259,6 +252,6 @@ class ChangeBuilder:
         """Return the digest of a file's bytes, empty for no file; the photo's is known."""
         if data is None:
             return b""
-        if data and data is self._photo.data and self._digest:
-            return self._digest
+        if data and data is self.photo.data and self.digest:
+            return self.digest
         return undo.digest(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from tagger.errors import RefusedError
 from tagger.metadata.containers.base import refusal_of_packet
@@ -34,13 +34,13 @@ _SCANNED = 1 << 18
 """Bytes that are compared at a time: they stay in the processor's cache. An even number."""
 
 
-class _Segment:
+class _Segment(NamedTuple):
     """``start``…``end`` with the marker, without fill bytes; ``body``…``end`` the payload."""
 
-    __slots__ = ("body", "end", "marker", "start")
-
-    def __init__(self, marker: int, start: int, body: int, end: int) -> None:
-        self.marker, self.start, self.body, self.end = marker, start, body, end
+    marker: int
+    start: int
+    body: int
+    end: int
 
 
 class Jpeg:
@@ -59,6 +59,7 @@ class Jpeg:
         self.packet = self._payload(self._xmp, XMP_HEAD)
         self.exif = self._payload(self._exif, EXIF_HEAD)
         self._mpf = self._with(_APP2, MPF_HEAD)
+        self._mpf_base = self._mpf[0].body + len(MPF_HEAD) if self._mpf else 0
         self.has_odd_exif = False
         self.kept_from = self._segments[-1].start
 
@@ -124,10 +125,9 @@ class Jpeg:
         """Return where the other pictures are that MPF lists. Raise as :meth:`_mp_entries`."""
         if not self._mpf:
             return []
-        base = self._mpf[0].body + len(MPF_HEAD)
-        order, entries = self._mp_entries(self._data, base, self._mpf[0].end)
+        order, entries = self._mp_entries(self._data)
         offsets = [struct.unpack_from(order + "I", self._data, at + 8)[0] for at in entries]
-        return [base + offset for offset in offsets if offset]
+        return [self._mpf_base + offset for offset in offsets if offset]
 
     def _points_behind(self, exif: bytes, end: int, pictures: list[int]) -> bool:
         """Whether the EXIF block may count on where something after the picture is."""
@@ -147,12 +147,12 @@ class Jpeg:
             for order in ("<I", ">I")
         )
 
-    @staticmethod
-    def _mp_entries(data: bytes, base: int, end: int) -> tuple[str, list[int]]:
-        """Return the byte order and the offsets in ``data`` of the MP entries, up to ``end``.
+    def _mp_entries(self, data: bytes, moved: int = 0) -> tuple[str, list[int]]:
+        """Return the byte order and the offsets in ``data`` of the MP entries.
 
-        Raise ValueError or struct.error when there are none.
+        They are ``moved`` from where they were. Raise ValueError or struct.error without any.
         """
+        base, end = self._mpf_base + moved, self._mpf[0].end + moved
         order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[base : base + 4])
         if order is None:
             raise ValueError("no TIFF header")
@@ -202,11 +202,11 @@ class Jpeg:
         grown = sum(len(new) - (end - start) for start, end, new in edits)
         if not self._mpf or not grown:
             return made
-        base = self._mpf[0].body + len(MPF_HEAD)
+        base = self._mpf_base
         before = sum(len(new) - (end - start) for start, end, new in edits if start < base)
         out = bytearray(made)
         try:
-            order, entries = self._mp_entries(made, base + before, self._mpf[0].end + before)
+            order, entries = self._mp_entries(made, before)
             for number, at in enumerate(entries):
                 size, offset = struct.unpack_from(order + "II", made, at + 4)
                 if offset == 0:  # the first picture, which is the one that grows
@@ -229,8 +229,7 @@ class Jpeg:
         if self._mpf:
             whole = bytearray(kept)
             gone = sum(end - start for start, end, _ in cuts if start < self._mpf[0].start)
-            base = self._mpf[0].body + len(MPF_HEAD)
-            for at in self._mp_entries(self._data, base, self._mpf[0].end)[1]:
+            for at in self._mp_entries(self._data)[1]:
                 whole[at - gone + 4 : at - gone + 12] = bytes(8)
             kept = bytes(whole)
         yield kept

@@ -47,20 +47,19 @@ class Png:
         self._chunks = _chunks(data)
         width, height = struct.unpack_from(">II", data, 16)
         self.size = width, height
-        xmp = [c for c in self._chunks if c.kind == b"iTXt" and self._is_xmp(c)]
+        xmp = [c for c in self._chunks if c.kind in _TEXTS and self._is_xmp(c)]
         exif = [c for c in self._chunks if c.kind == b"eXIf"]
-        self._xmp = xmp[0] if xmp else None
-        self._exif = exif[0] if exif else None
+        self._xmp = next((c for c in xmp if c.kind == b"iTXt"), None)
+        self._exif = next(iter(exif), None)
         if any(c is not None and c.end - c.start > MAX_BLOCK for c in (self._xmp, self._exif)):
             raise too_large_block()
         text = _text_of(self._xmp.body(data)) if self._xmp else (None, False)
         self.packet, self._packed = text
         self.exif = self._exif.body(data) if self._exif else None
-        self._odd_xmp = any(c.kind in (b"tEXt", b"zTXt") and self._is_xmp(c) for c in self._chunks)
         profiles = self._raw_profiles()
         self.kept_from = 0
         self.has_odd_exif = b"exif" in profiles or b"APP1" in profiles
-        self.refusal = self._refusal(len(xmp), len(exif), profiles)
+        self.refusal = self._refusal(xmp, exif, profiles)
 
     def _is_xmp(self, chunk: _Chunk) -> bool:
         return self._data.startswith(XMP_KEYWORD, chunk.start + 8, chunk.end - 4)
@@ -93,11 +92,11 @@ class Png:
         profile = _inflate(body[1:]) if chunk.kind == b"zTXt" else body
         return b"adobe.com/xap" in unhexed(profile)
 
-    def _refusal(self, packets: int, exifs: int, profiles: set[bytes]) -> str:
+    def _refusal(self, xmp: list[_Chunk], exif: list[_Chunk], profiles: set[bytes]) -> str:
         kinds = {chunk.kind for chunk in self._chunks}
-        if packets > 1 or self._odd_xmp or b"xmp" in profiles:
+        if any(c is not self._xmp for c in xmp) or b"xmp" in profiles:
             return "it has XMP in more than one form"
-        if exifs > 1:
+        if len(exif) > 1:
             return "it has more than one EXIF block"
         if b"caBX" in kinds:
             return "its content credentials (C2PA) would be broken"

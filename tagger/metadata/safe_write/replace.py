@@ -1,14 +1,10 @@
 """Replacing a file so that there is never a third state: the old file or the new one.
 
-The new content goes to a temporary file beside the old one, with its owner, mode, extended
-attributes, ACL and (if wanted) its date, and is fsynced (:meth:`Staged.sync`, of several files at
-once if need be); only then the two change places.
-Where the kernel can swap two names in one step, what was replaced is looked at once more
-afterwards, and swapped back when it is not what was read: an edit by another program in
-the last microsecond is not lost.
-
-The disk begins to write at once, and what else is to be proved of the content is proved
-meanwhile; then all is read back and compared.
+The new content goes to a temporary file beside the old one, dressed like it. The disk begins to
+write at once; meanwhile what else is to be proved of the content is proved, then all is read back
+and compared. When it is fsynced, the two change places. Where the kernel can swap two names in one
+step, what was replaced is looked at once more, and swapped back when it is not what was read: an
+edit by another program in the last microsecond is not lost.
 """
 
 from __future__ import annotations
@@ -17,7 +13,7 @@ import contextlib
 import errno
 import logging
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from tagger.errors import PhotoChangedError, PhotoVanishedError, RefusedError
 from tagger.metadata.safe_write.attributes import FileAttributes, dress_as, dress_like
@@ -60,7 +56,7 @@ class Staged:
     temporary: str = ""
     nameless: int = -1
     written: int = -1
-    done: bool = field(default=False)
+    done: bool = False
     placed: os.stat_result | None = None
 
     @property
@@ -149,15 +145,10 @@ class Staged:
             self.nameless = -1
 
     def _check_unchanged(self, name: str, *, swapped: bool = False) -> None:
-        try:
-            now: os.stat_result | None = self.folder.stat(name)
-        except FileNotFoundError:
-            now = None
-        old = self.original.stat if self.original else None
-        if now is None and old is None:
-            return
-        # Renaming a file changes its ctime.
-        if now is None or old is None or _identity(now, swapped) != _identity(old, swapped):
+        now = None
+        with contextlib.suppress(FileNotFoundError):
+            now = _identity(self.folder.stat(name), swapped)
+        if now != (_identity(self.original.stat, swapped) if self.original else None):
             raise PhotoChangedError(
                 f"{self.path} was changed by another program meanwhile", "it is looked at again"
             )
@@ -240,7 +231,7 @@ class Staged:
 
 
 def _identity(st: os.stat_result, swapped: bool) -> tuple[int, ...]:
-    ctime = 0 if swapped else st.st_ctime_ns
+    ctime = 0 if swapped else st.st_ctime_ns  # renaming a file changes it
     return st.st_ino, st.st_dev, st.st_size, st.st_mtime_ns, st.st_nlink, ctime
 
 
@@ -283,13 +274,11 @@ def stage(
         if keep_mtime and original is not None:
             dress.date = (original.stat.st_atime_ns, original.stat.st_mtime_ns)
         _fill(staged, data, dress)
-    except OSError as error:
+    except BaseException as error:
         if staged is not None:
             staged.discard()
-        raise failed("write", path, error) from error
-    except BaseException:
-        if staged is not None:
-            staged.discard()
+        if isinstance(error, OSError):
+            raise failed("write", path, error) from error
         raise
     return staged
 

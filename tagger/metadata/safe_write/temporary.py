@@ -87,15 +87,11 @@ def clean(folder: Folder) -> int:
     """Do what :func:`clean_strays` does. Raise OSError when the folder cannot be listed."""
     removed = 0
     for name in folder.names():
-        if _is_temporary(name) and name not in _mine and _is_left(folder, name):
+        if _is_left(folder, name):
             with contextlib.suppress(OSError):
                 folder.unlink(name)
                 removed += 1
     return removed
-
-
-def _is_temporary(name: str) -> bool:
-    return name.startswith(OWN_PREFIX) and name.endswith(".tmp")
 
 
 def _lives(pid: int) -> bool:
@@ -110,7 +106,9 @@ def _lives(pid: int) -> bool:
 
 
 def _is_left(folder: Folder, name: str) -> bool:
-    """Whether no living process can be writing this temporary file."""
+    """Whether it is a temporary file that no living process can be writing."""
+    if not (name.startswith(OWN_PREFIX) and name.endswith(".tmp")) or name in _mine:
+        return False
     if name.startswith(CANARY_PREFIX):
         return True
     pid = name[len(OWN_PREFIX) :].split("-", maxsplit=1)[0]
