@@ -248,17 +248,13 @@ class PhotoFiles:
         data = original.data
         if entry is None:
             return self._described(ManagedFile(place, original, None, data))
-        own = place.file not in self._foreign
-        replaced = self._replaced(entry)
-        if replaced and (found := adopted(place, packet, self._keywords)) is not None:
-            entry = replace(found, created=entry.created)
-        digests = self._known.whose.digests
-        if place.file != self.path and digests and (named := named_in(packet)):
-            own = named in digests
-            if not own:
-                # Whoever put another's file here: with nothing but ours in it, it is ours.
-                found = adopted(place, packet, self._keywords)
-                entry = replace(found, created=entry.created) if found is not None else entry
+        replaced, digests = self._replaced(entry), self._known.whose.digests
+        named = named_in(packet) if place.file != self.path and digests else b""
+        own = named in digests if named else place.file not in self._foreign
+        if replaced or (named and not own):
+            # Whoever put another's file here: with nothing but ours in it, it is ours.
+            found = adopted(place, packet, self._keywords)
+            entry = replace(found, created=entry.created) if found is not None else entry
         judged = own and self._known.same_picture and not replaced
         iptc = self.inside.iptc if place.file == self.path else ()
         edits = user_edits.judge(entry, packet, self.photo.stat.st_mtime, iptc)

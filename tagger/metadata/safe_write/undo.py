@@ -92,7 +92,9 @@ def _operations(new: bytes, old: bytes) -> list[bytes]:
     literal = bytearray()
     at = expected = searched = 0
     while at < len(old):
-        found = _find(new, old, at, expected, far=searched < _MAX_SEARCHED)
+        anchor, found = old[at : at + _ANCHOR], expected
+        if not new.startswith(anchor, expected):
+            found = new.find(anchor, expected) if searched < _MAX_SEARCHED else -1
         searched += len(new) - expected if found < 0 else found - expected
         length = _common(new, old, found, at) if found >= 0 else 0
         if length < min(_ANCHOR, len(old) - at):
@@ -117,14 +119,6 @@ def _flush(operations: list[bytes], literal: bytearray) -> None:
     if literal:
         operations.append(_OP.pack(1, len(literal), 0) + bytes(literal))
         literal.clear()
-
-
-def _find(new: bytes, old: bytes, at: int, expected: int, *, far: bool) -> int:
-    """Return where in ``new`` the bytes at ``old[at:]`` are, -1 when nowhere (near)."""
-    anchor = old[at : at + _ANCHOR]
-    if new.startswith(anchor, expected):
-        return expected
-    return new.find(anchor, expected) if far else -1
 
 
 def _common(new: bytes, old: bytes, in_new: int, in_old: int) -> int:

@@ -23,16 +23,21 @@ def write_content(fd: int, content: Content) -> None:
 
 def check_written(fd: int, content: Content, path: str) -> None:
     """Raise WriteFailedError unless the file holds the content, and nothing else; or OSError."""
+    if not _holds(fd, content):
+        message = f"cannot write {path}: what was written beside it reads back as something else"
+        raise WriteFailedError(message, "check that disk, and the machine's memory")
+
+
+def _holds(fd: int, content: Content) -> bool:
     place = 0
     for piece, at in pieces(content):
         while at < len(piece):
             chunk = os.pread(fd, min(_CHUNK, len(piece) - at), place)
             if not chunk or not piece.startswith(chunk, at):
-                raise not_as_written(path)
+                return False
             at += len(chunk)
             place += len(chunk)
-    if os.fstat(fd).st_size != place:
-        raise not_as_written(path)
+    return os.fstat(fd).st_size == place
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -45,8 +50,3 @@ def start_writeback(fd: int) -> None:
     """
     if (call := getattr(_libc, "sync_file_range", None)) is not None:
         call(fd, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_BEGIN_TO_WRITE))
-
-
-def not_as_written(path: str) -> WriteFailedError:
-    message = f"cannot write {path}: what was written beside it reads back as something else"
-    return WriteFailedError(message, "check that disk, and the machine's memory")

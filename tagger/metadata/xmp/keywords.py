@@ -216,16 +216,12 @@ def wanted_values(
         wanted[properties.LABELS] = tuple(
             f"{k.confidence:.4f} {clean(k.name)}" for k in keywords if key(k.name) not in known
         )
-        if prefix := _prefix(keywords):
-            wanted[properties.PREFIX] = ("|".join(prefix),)
+        names = {keyword.name for keyword in keywords}
+        # The levels above all keywords that are none themselves.
+        prefix = itertools.takewhile(lambda word: word not in names, keywords[0].path)
+        if said := "|".join(prefix):
+            wanted[properties.PREFIX] = (said,)
     return wanted
-
-
-def _prefix(keywords: Sequence[Keyword]) -> KeywordPath:
-    """Return the levels above all ``keywords`` that are none themselves."""
-    names = {keyword.name for keyword in keywords}
-    path = keywords[0].path
-    return tuple(itertools.takewhile(lambda word: word not in names, path))
 
 
 def _joined(paths: Iterable[KeywordPath], mark: str) -> tuple[str, ...]:
