@@ -17,9 +17,9 @@ EXIF_HEAD = b"Exif\0\0"
 MPF_HEAD = b"MPF\0"
 MAX_PAYLOAD = 0xFFFF - 2
 
-_SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP11 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEB
+_EOI, _SOS, _APP0, _APP1, _APP2, _APP11 = 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEB
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_NO_SEGMENTS = frozenset({0x00, 0x01, *range(0xD0, 0xDA)})
 # In entropy-coded data: a marker that is neither a stuffed byte, a restart nor a fill byte.
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _FILL = re.compile(rb"\xff++")
@@ -44,7 +44,7 @@ class _Segment(NamedTuple):
 
 
 class Jpeg:
-    """A JPEG file taken apart; see :class:`~tagger.metadata.containers.splice.Container`."""
+    """A JPEG file taken apart; see :class:`~tagger.metadata.containers.base.Container`."""
 
     kind: ClassVar[str] = "JPEG"
 
@@ -249,26 +249,20 @@ def _header(data: bytes) -> tuple[list[_Segment], int]:
     segments: list[_Segment] = []
     at = 2
     while True:
-        start = at
-        if (filled := _FILL.match(data, at)) is not None:
-            at = filled.end()
-        if at == start or at + 3 > len(data):
+        filled = _FILL.match(data, at)
+        at, end = filled.end() if filled is not None else len(data), 0
+        if at + 3 <= len(data) and data[at] not in _NO_SEGMENTS:
+            end = at + 1 + struct.unpack_from(">H", data, at + 1)[0]
+        if not at + 3 <= end <= len(data):
             raise RefusedError("its JPEG structure is broken")
-        start = at - 1  # without fill bytes
-        marker = data[at]
-        if marker in _STANDALONE or marker in (_SOI, _EOI, 0):
-            raise RefusedError("its JPEG structure is broken")
-        end = at + 1 + struct.unpack_from(">H", data, at + 1)[0]
-        if end > len(data) or end < at + 3:
-            raise RefusedError("its JPEG structure is broken")
-        segments.append(_Segment(marker, start, at + 3, end))
+        segments.append(_Segment(data[at], at - 1, at + 3, end))
         if len(segments) > MAX_SEGMENTS:
             raise RefusedError(f"its JPEG header has more than {MAX_SEGMENTS:,} segments")
         if end > MAX_HEADER:
             raise RefusedError(f"its JPEG header is larger than {MAX_HEADER >> 20} MB")
-        at = end
-        if marker == _SOS:
+        if data[at] == _SOS:
             return segments, end
+        at = end
 
 
 def _end_of_image(data: bytes, at: int) -> int:

@@ -38,7 +38,7 @@ class _Chunk:
 
 
 class Png:
-    """A PNG file taken apart; see :class:`~tagger.metadata.containers.splice.Container`."""
+    """A PNG file taken apart; see :class:`~tagger.metadata.containers.base.Container`."""
 
     kind: ClassVar[str] = "PNG"
 

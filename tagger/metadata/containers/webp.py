@@ -44,7 +44,7 @@ class _Chunk:
 
 
 class WebP:
-    """A WebP file taken apart; see :class:`~tagger.metadata.containers.splice.Container`."""
+    """A WebP file taken apart; see :class:`~tagger.metadata.containers.base.Container`."""
 
     kind: ClassVar[str] = "WebP"
 
@@ -103,29 +103,21 @@ class WebP:
 
     def replaced(self, packet: bytes | None, exif: bytes | None) -> bytes:
         """See :meth:`Container.replaced`."""
-        chunks = list(self._chunks)
-        for kind, old, new in ((b"EXIF", self.exif, exif), (b"XMP ", self.packet, packet)):
+        head = self._head.body if self._head is not None else self._new_head()
+        flags, chunks = head[0], [chunk for chunk in self._chunks if chunk is not self._head]
+        for kind, flag, old, new in (
+            (b"EXIF", _EXIF_FLAG, self.exif, exif),
+            (b"XMP ", _XMP_FLAG, self.packet, packet),
+        ):
             if old == new:
-                continue
-            place = next((n for n, c in enumerate(chunks) if c.kind == kind), None)
-            if new is None:
-                assert place is not None
-                del chunks[place]
-            elif place is not None:
-                chunks[place] = _chunk(kind, new)
-            elif kind == b"EXIF":  # before the XMP, RFC 9649 2.7
-                at = next((n for n, c in enumerate(chunks) if c.kind == b"XMP "), len(chunks))
-                chunks.insert(at, _chunk(kind, new))
-            else:
-                chunks.append(_chunk(kind, new))
-        if self._head is None:
-            chunks.insert(0, _chunk(b"VP8X", self._new_head()))
-        flags = chunks[0].body[0]
-        if packet != self.packet:  # a flag that was wrong before is not ours to mend
-            flags = flags & ~_XMP_FLAG | (_XMP_FLAG if packet is not None else 0)
-        if exif != self.exif:
-            flags = flags & ~_EXIF_FLAG | (_EXIF_FLAG if exif is not None else 0)
-        chunks[0] = _chunk(b"VP8X", bytes([flags]) + chunks[0].body[1:])
+                continue  # a flag that was wrong before is not ours to mend
+            kinds = [chunk.kind for chunk in chunks]
+            # A new EXIF block comes before the XMP, RFC 9649 2.7.
+            places = [kinds.index(one) for one in (kind, b"XMP ") if one in kinds]
+            at = places[0] if places else len(chunks)
+            chunks[at : at + kinds.count(kind)] = [] if new is None else [_chunk(kind, new)]
+            flags = flags & ~flag | (flag if new is not None else 0)
+        chunks.insert(0, _chunk(b"VP8X", bytes([flags]) + head[1:]))
         size = 4 + sum(8 + chunk.size + len(chunk.padding) for chunk in chunks)
         if size > _MAX_RIFF:
             raise RefusedError("it would be over 4 GB")

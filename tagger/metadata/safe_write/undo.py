@@ -98,15 +98,14 @@ def _operations(new: bytes, old: bytes) -> list[bytes]:
         searched += len(new) - expected if found < 0 else found - expected
         length = _common(new, old, found, at) if found >= 0 else 0
         if length < min(_ANCHOR, len(old) - at):
-            step = 1 if length == 0 and found < 0 and len(old) - at < _ANCHOR else _ANCHOR
+            step = 1 if found < 0 and len(old) - at < _ANCHOR else _ANCHOR
             literal += old[at : at + step]
             at += step
             continue
         back = 0  # the run may have begun inside the literal
         while back < len(literal) and found > back and new[found - back - 1] == literal[-1 - back]:
             back += 1
-        if back:
-            del literal[-back:]
+        del literal[len(literal) - back :]
         _flush(operations, literal)
         operations.append(_OP.pack(0, found - back, length + back))
         at += length

@@ -25,26 +25,17 @@ from html import escape
 from tagger.errors import RefusedError
 from tagger.metadata.xmp.packet import ABOUT, Element, Packet, array_of, clean, key, parse
 from tagger.metadata.xmp.properties import (
-    ARRAY_PROPERTIES,
+    ARRAYS,
     CATEGORIES,
     COPY_PROPERTIES,
-    HIERARCHICAL,
     KEYWORD_PROPERTIES,
-    LABELS,
     NAMESPACES,
     PROVENANCE_PROPERTIES,
     PROVENANCE_URI,
     RDF,
-    SUBJECT,
-    TAGS_LIST,
     full_name,
     is_described,
 )
-
-ARRAYS = {
-    SUBJECT: "Bag", HIERARCHICAL: "Bag", TAGS_LIST: "Seq", LABELS: "Seq", **ARRAY_PROPERTIES
-}  # fmt: skip
-"""The array type of each property that we create; an array that exists keeps its own."""
 
 PACKET_ID = "W5M0MpCehiHzreSzNTczkc9d"  # the same in every packet, ISO 16684-1 7.3.2
 

@@ -40,6 +40,10 @@ LABELS = "tagger:labels"
 PHOTO = "tagger:photo"
 PREFIX = "tagger:prefix"
 PROVENANCE_PROPERTIES = (MODEL, SOFTWARE, PHOTO, LABELS, PREFIX)
+ARRAYS = {
+    SUBJECT: "Bag", HIERARCHICAL: "Bag", TAGS_LIST: "Seq", LABELS: "Seq", **ARRAY_PROPERTIES
+}  # fmt: skip
+"""The array type of each property that we create; an array that exists keeps its own."""
 SIDECAR_FOR = "photoshop:SidecarForExtension"
 """Which file a sidecar is for, as Lightroom and Camera Raw say."""
 
