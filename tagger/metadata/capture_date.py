@@ -50,13 +50,13 @@ def _dates(inside: Inside, beside: Sequence[bytes]) -> Iterator[str]:
     if not scanned:
         yield own
     yield from _texts(packets, names)
-    yield from _iptc_dates(inside, 55)
+    yield from _iptc_dates(inside, 55, 60)  # created
     yield inside.created
     yield own
     yield told.get(tiff_reader.DATE_TIME_DIGITIZED, "")
     yield from _texts([*packets, *sidecars], _OWN)
     yield from _texts([*packets, *sidecars], _MADE)
-    yield from _iptc_dates(inside, 62)
+    yield from _iptc_dates(inside, 62, 63)  # digitized
     yield told.get(tiff_reader.DATE_TIME, "")
     yield inside.changed
 
@@ -73,13 +73,10 @@ def _texts(packets: Iterable[Packet], names: Iterable[str]) -> Iterator[str]:
             yield from packet.texts(name)
 
 
-def _iptc_dates(inside: Inside, number: int) -> Iterator[str]:
-    """Yield the dates in the dataset 2:``number``, each with the time in the next dataset.
-
-    2:55 and 2:60 are when it was created, 2:62 and 2:63 when it was digitized.
-    """
+def _iptc_dates(inside: Inside, date_number: int, time_number: int) -> Iterator[str]:
+    """Yield the dates in datasets of the record 2, each with its time."""
     for data in inside.every_iim:
         found = iptc.datasets(data)
-        for day in found.get((2, number), [])[:1]:
-            time = found.get((2, 60 if number == 55 else 63), [b""])[0]
+        for day in found.get((2, date_number), [])[:1]:
+            time = found.get((2, time_number), [b""])[0]
             yield f"{day.decode('ascii', 'replace')}T{time.decode('ascii', 'replace')}"

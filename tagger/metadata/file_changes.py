@@ -41,8 +41,6 @@ class DesiredKeywords:
 
     def without(self, dropped: Collection[str]) -> DesiredKeywords:
         """Return it without keywords of the user's, given as :func:`key` does."""
-        if not dropped:
-            return self
         users = tuple(path for path in self.users if key(path[-1]) not in dropped)
         words = tuple(word for word in self.words if key(word) not in dropped)
         return replace(self, users=users, words=words)
@@ -51,9 +49,7 @@ class DesiredKeywords:
 @dataclass(frozen=True, slots=True)
 class ChangeBuilder:
     """Makes the changes of one photo's files; ``digest`` is that of the photo's bytes.
-
-    Its methods raise RefusedError and WriteFailedError.
-    """
+    Its methods raise RefusedError and WriteFailedError."""
 
     photo: Original
     below: Beneath

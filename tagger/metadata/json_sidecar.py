@@ -83,10 +83,8 @@ def ours_in(found: dict[str, Any]) -> tuple[str, ...]:
     """Return the names of the labels that look as if we wrote them."""
     if not is_ours(found):
         return ()
-    labels = found.get(PROPERTY, ())
-    return labels_in(
-        {PROPERTY: [one for one in labels if isinstance(one, dict) and set(one) == _LABEL_KEYS]}
-    )
+    labels = (one for one in found.get(PROPERTY, ()) if _name(one) and set(one) == _LABEL_KEYS)
+    return tuple(map(_name, labels))
 
 
 def paths_in(found: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -123,10 +121,7 @@ def without(found: dict[str, Any], ours: Collection[str]) -> bytes | None:
 
 
 def with_label(data: bytes | None, word: str, *, photo: str) -> bytes:
-    """Return a sidecar (None: there is none yet) with a label of the user's own added.
-
-    Raise RefusedError as :func:`parse`.
-    """
+    """Return a sidecar (None: no file) with a label of the user's own. Raise as :func:`parse`."""
     found = parse(data) or {"version": VERSION, "file": os.path.basename(photo)}
     if data is not None and word in labels_in(found):
         return data

@@ -53,21 +53,20 @@ class ManagedFile:
         return self.entry is not None and self.entry.created and not self.entry.seen
 
     @property
+    def repeated(self) -> dict[str, tuple[str, ...]]:
+        """What we repeated of the photo when we wrote."""
+        added = self.entry.added if self.entry is not None else {}
+        return {name: one for name, one in added.items() if one and properties.is_described(name)}
+
+    @property
     def has_other_description(self) -> bool:
         """Whether the photo says something else of itself by now than a sidecar of ours does."""
-        said = self.entry.added.items() if self.entry is not None else ()
-        known = {name: one for name, one in said if one and properties.is_described(name)}
-        return isinstance(self.place, XmpSidecar) and known != self.description
+        return isinstance(self.place, XmpSidecar) and self.repeated != self.description
 
     def standing_description(self) -> dict[str, tuple[str, ...]]:
         """Return what we repeated of the photo, as far as no other program has changed it."""
         packet = self.place.packet_in(self.data)
-        added = self.entry.added if self.entry is not None else {}
-        return {
-            name: values
-            for name, values in added.items()
-            if values and properties.is_described(name) and texts_of(packet, name) == values
-        }
+        return {name: one for name, one in self.repeated.items() if texts_of(packet, name) == one}
 
 
 def read_photo(
@@ -175,7 +174,7 @@ def adopted(
         file=place.file,
         added=_named_by_us(parsed, names),
         tags={tags.get(name, name): name for name in names},
-        created=isinstance(place, XmpSidecar) and _TOOLKIT in parsed.data[:MAX_HEAD],
+        created=isinstance(place, XmpSidecar) and parsed.is_as_made(),
         before=b"",
         after=b"",
         undo=b"",
@@ -206,11 +205,6 @@ def users_packet(packet: bytes) -> bytes:
         return edit.remove(packet, entry.added)
     except RefusedError:
         return packet
-
-
-_TOOLKIT = b'x:xmptk="tagger '
-"""In the head of a packet that no other program has written since tagger made it."""
-MAX_HEAD = 400
 
 
 def _beginning(path: str, below: Beneath) -> tuple[Original, Inside]:

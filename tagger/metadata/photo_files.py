@@ -23,9 +23,8 @@ from tagger.metadata.managed_file import (
 )
 from tagger.metadata.options import WriteOptions
 from tagger.metadata.photo_description import description_of, rating_of_exif
-from tagger.metadata.refusals import naming
 from tagger.metadata.safe_write import undo
-from tagger.metadata.safe_write.original import MAX_SIDECAR, Original, read_original
+from tagger.metadata.safe_write.original import MAX_SIDECAR, Original, naming, read_original
 from tagger.metadata.sidecar_path import sidecars_of
 from tagger.metadata.tag_owner import TagOwner, named_in, named_in_json, settle
 from tagger.metadata.targets import (
@@ -332,11 +331,9 @@ class PhotoFiles:
         if entry is not None and now != entry.after and self._is_anothers(entry, data, found):
             del self.journal[place.file]
             entry = None
-        ours = (
-            entry.added.get(json_sidecar.PROPERTY, ())
-            if entry is not None
-            else json_sidecar.ours_in(found)
-        )
+        ours = json_sidecar.ours_in(found)
+        if entry is not None:
+            ours = entry.added.get(json_sidecar.PROPERTY, ())
         base = json_sidecar.without(found, ours) if ours else data
         if entry is None:
             return ManagedFile(place, original, None, base)

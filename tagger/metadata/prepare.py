@@ -20,8 +20,7 @@ from tagger.metadata.photo_files import Known, PhotoFiles
 from tagger.metadata.prepared_write import FileChange, PreparedWrite
 from tagger.metadata.program_knowledge import LOST
 from tagger.metadata.recovery import recover
-from tagger.metadata.refusals import naming
-from tagger.metadata.safe_write.original import MAX_READ
+from tagger.metadata.safe_write.original import MAX_READ, naming
 from tagger.metadata.tag_owner import TagOwner
 from tagger.metadata.targets import XmpSidecar, embedding_place
 from tagger.metadata.xmp import packet as xmp_packet
@@ -51,10 +50,8 @@ def prepare(
     ``same_picture`` false when the picture is another one than when we last wrote. ``own`` is
     a keyword to be written as the user's: it goes to where ours go, and stays when they go.
     ``patient``: a sidecar that was emptied just now is not written to yet. ``whose`` tells what
-    of the files at its name may be another photo's.
-
-    Raise PhotoVanishedError, RefusedError (not even a sidecar can be written), or
-    WriteFailedError.
+    of the files at its name may be another photo's. Raise PhotoVanishedError, RefusedError (not
+    even a sidecar can be written), or WriteFailedError.
     """
     known = Known(previous, whose or TagOwner(), same_picture, patient)
     with naming(candidate.path), remembering():

@@ -18,9 +18,7 @@ from tagger.system.paths import sidecar_paths
 @dataclass(slots=True)
 class FileChange:
     """One file's part in a write. ``entry`` None: nothing of ours is in it afterwards.
-
-    ``intent`` is what to write down before the file changes.
-    """
+    ``intent`` is what to write down before the file changes."""
 
     entry: JournalEntry | None
     intent: JournalEntry | None = None
@@ -66,10 +64,7 @@ class PreparedWrite:
             one.sync()
 
     def sync_folders(self, known: set[tuple[int, int]]) -> None:
-        """Let the new names reach the disk, except in ``known`` folders (device, inode).
-
-        Those are known then.
-        """
+        """Let new names reach the disk, but in ``known`` folders (device, inode); add theirs."""
         for one in self._staged():
             found = os.fstat(one.folder.fd)
             if one.done and (key := (found.st_dev, found.st_ino)) not in known:
@@ -93,7 +88,7 @@ class PreparedWrite:
                 one.commit(sync_folder=sync_folders)
         finally:
             self.discard()
-        inside = [intent.after for intent in self.intents if intent.file == self.path]
+        inside = (intent.after for intent in self.intents if intent.file == self.path)
         # Not of what is there now: others may have changed that, which the next look must see.
         placed = {
             # A second name that is about to go changes the ctime: not known yet.
@@ -105,7 +100,7 @@ class PreparedWrite:
             self.entries,
             placed.get(self.path, now),
             self._sidecar(placed),
-            inside[0] if inside else None,
+            next(inside, None),
         )
 
     def _sidecar(self, placed: Mapping[str, FileStat]) -> FileStat | None:

@@ -7,13 +7,14 @@ that is in :attr:`JournalEntry.seen`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tagger.metadata.xmp import properties
 from tagger.metadata.xmp.keywords import PATHS, YOURS
-from tagger.metadata.xmp.packet import Packet, key
+from tagger.metadata.xmp.packet import MAX_HEAD, Packet, key
 from tagger.metadata.xmp.properties import MARKS, steps_of
 from tagger.records import JournalEntry
 
@@ -22,7 +23,7 @@ WRITTEN, SINCE, KNOWS, LOST, IMPORTED = "written", "since", "knows", "lost", "im
 has shown to know them, words that one wrote over without having known them, darktable's imports."""
 _YEAR_1_TO_1970 = 62_135_596_800
 _TOOLKIT = re.compile(rb"""xmptk\s*=\s*["']([^"']*)""")
-_MAX_HEAD, _EXIV2 = 400, "Exiv2"
+_EXIV2 = "Exiv2"
 _LEAST_STEP = 0.001
 """Seconds between two of our writes, whatever the clock says."""
 
@@ -88,7 +89,7 @@ def known_until(seen: Seen) -> dict[str, float]:
 
 def program_of(parsed: Packet, changed: Collection[str]) -> str:
     """Return a name for the program that wrote what changed, the same for each of its writes."""
-    toolkit = _TOOLKIT.search(parsed.data[:_MAX_HEAD])
+    toolkit = _TOOLKIT.search(parsed.data[:MAX_HEAD])
     name = toolkit[1].decode("utf-8", "replace") if toolkit is not None else ""
     if properties.LAST_KEYWORDS in changed:
         return properties.LAST_KEYWORDS  # digiKam, Windows
@@ -144,11 +145,9 @@ def imported_until(entry: JournalEntry, parsed: Packet, photo_mtime: float) -> f
     moments = WordTimes.of(entry.seen).moments
     found = set[float]()
     for stamp in {*parsed.texts(properties.IMPORTED)} - {*entry.seen.get(IMPORTED, ())}:
-        try:
+        with contextlib.suppress(ValueError, OverflowError):
             when = int(stamp) / 1e6 - _YEAR_1_TO_1970
-        except (ValueError, OverflowError):
-            continue
-        found |= {moment for moment in moments if not photo_mtime <= when < int(moment)}
+            found |= {moment for moment in moments if not photo_mtime <= when < int(moment)}
     return max(found, default=None)
 
 

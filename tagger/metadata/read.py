@@ -1,8 +1,4 @@
-"""Taking files apart: what in them is the user's, and what is ours.
-
-What is ours is known from the journal; in a file the journal does not know (another tagger
-wrote it, or the index is lost), from our provenance in its XMP.
-"""
+"""What is read from photos and sidecars without a journal: our provenance tells what is ours."""
 
 from __future__ import annotations
 
@@ -24,9 +20,7 @@ from tagger.system.paths import sidecar_paths
 
 @remembering()
 def read_keywords(path: str, root: str) -> tuple[KeywordPath, ...]:
-    """Return the user's keywords in a photo of the folder ``root`` and its sidecars.
-
-    Everything above them comes with them.
+    """Return the user's keywords in a photo of the folder ``root`` and its sidecars, and all above.
 
     For photos beside which nothing can be written. Unreadable ones have none.
     """

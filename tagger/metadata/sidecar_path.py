@@ -17,16 +17,12 @@ from tagger.system.open_beneath import Beneath
 from tagger.system.paths import PHOTO_SUFFIXES, RAW_SUFFIXES, sidecar_paths, spellings
 
 _CAMERA_RAW = "http://ns.adobe.com/camera-raw-settings/1.0/"
-_MAX_HEAD = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecars:
-    """The XMP sidecars of one photo.
-
-    ``file`` is where ours go, whether it is there or not; ``others`` are there, and only read:
-    the keywords in them are the photo's, too.
-    """
+    """The XMP sidecars of one photo: in ``file`` go ours, whether it is there or not; ``others``
+    are there, and only read: the keywords in them are the photo's, too."""
 
     file: str
     others: tuple[str, ...] = ()
@@ -57,7 +53,7 @@ def _is_adobes(long: str, short: str, below: Beneath) -> bool:
     one, other = _parsed(long, below), _parsed(short, below)
     if other is None or not (other.texts(SIDECAR_FOR) or other.has_namespace(_CAMERA_RAW)):
         return False
-    return one is not None and b'x:xmptk="tagger ' in one.data[:_MAX_HEAD]
+    return one is not None and one.is_as_made()
 
 
 def _parsed(sidecar: str, below: Beneath) -> Packet | None:
@@ -93,9 +89,7 @@ def _claim(path: str, short: str, below: Beneath) -> Literal["own", "shared", "n
     if every.count(named) == 1:
         return "own" if every[0] == named else "none"
     raws = [ending for ending in every if ending in RAW_SUFFIXES]
-    if not raws:
-        return "shared"
-    if every[0] not in RAW_SUFFIXES:
+    if raws and every[0] not in RAW_SUFFIXES:
         return "none"
     return "own" if len(raws) == 1 else "shared"
 

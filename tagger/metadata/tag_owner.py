@@ -46,9 +46,8 @@ def settle(
 ) -> tuple[dict[str, JournalEntry], set[str]]:
     """Decide for each file, by what is in it, which entry tells what of ours it holds.
 
-    ``previous`` are the entries of the ``photo``, of files as they would be called at its present
-    name; ``below`` is the watched folder. Return the entries by the file, and which of the files
-    hold what another photo was given.
+    ``previous`` are those of the ``photo``, of files as they would be called at its present name.
+    Return the entries by the file, and which of the files hold what another photo was given.
     """
     journal, foreign = {entry.file: entry for entry in previous}, set[str]()
     others = {entry.file: entry for entry in whose.others}
@@ -95,10 +94,7 @@ def _choose(
 
 def still_held(entries: Sequence[JournalEntry], root: str) -> tuple[JournalEntry, ...]:
     """Return the entries of files that do hold what they tell, for a photo that was moved or copied
-    and is not written to.
-
-    Beside its new name may be a sidecar that never had our tags: nobody took them out of it.
-    """
+    and is not written to: a sidecar at its new name may never have had our tags."""
     return tuple(entry for entry in entries if entry.target == "embed" or _is_held(entry, root))
 
 

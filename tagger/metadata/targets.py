@@ -1,9 +1,4 @@
-"""The files that tags go to: an XMP sidecar, the photo itself, or a JSON sidecar.
-
-A place takes its file apart and puts it together again; what is in the packet is the
-business of :mod:`~tagger.metadata.xmp`, when it is written that of
-:mod:`~tagger.metadata.prepare`.
-"""
+"""The files that tags go to, taken apart and put together: XMP sidecar, photo, JSON sidecar."""
 
 from __future__ import annotations
 

@@ -42,14 +42,16 @@ class Container(Protocol):
         its first scan, which is all that is ever made anew."""
 
 
-def too_many_chunks() -> RefusedError:
-    """Return what refuses a file of more chunks than any program writes."""
-    return RefusedError(f"it has more than {MAX_CHUNKS:,} chunks")
+def check_chunks(count: int) -> None:
+    """Raise RefusedError for a file of more chunks than any program writes."""
+    if count > MAX_CHUNKS:
+        raise RefusedError(f"it has more than {MAX_CHUNKS:,} chunks")
 
 
-def too_large_block() -> RefusedError:
-    """Return what refuses a file with more metadata than any program writes."""
-    return RefusedError(f"its XMP or EXIF is larger than {MAX_BLOCK >> 20} MB")
+def check_block(size: int) -> None:
+    """Raise RefusedError for a file with more metadata than any program writes."""
+    if size > MAX_BLOCK:
+        raise RefusedError(f"its XMP or EXIF is larger than {MAX_BLOCK >> 20} MB")
 
 
 def refusal_of_packet(packet: bytes | None) -> str:

@@ -25,9 +25,6 @@ _MAX_META = 4 << 20
 _MAX_DEPTH = 4
 _MAX_TOP = 10_000
 
-Piece = tuple[int, int, int, int]
-"""Construction method, index of the item referred to, offset, length (0: to the end)."""
-
 
 @dataclass(slots=True)
 class HeifParts:
@@ -105,7 +102,8 @@ class _Meta:
         for kind, at, stop in boxes(data, first, len(data)):
             self._boxes.setdefault(kind, (at, stop))
         self._references: list[tuple[bytes, int, list[int]]] = []
-        self._places: dict[int, list[Piece]] = {}
+        # Construction method, index of the item referred to, offset, length (0: to the end).
+        self._places: dict[int, list[tuple[int, int, int, int]]] = {}
 
     def has_base_offset(self) -> bool:
         """Whether any item's place is counted from a base. Raise as the constructor does."""

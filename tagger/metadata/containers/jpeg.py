@@ -135,7 +135,8 @@ class Jpeg:
         while end < len(self._data) and self._data[end] == 0:
             end += 1
         known = self._data.startswith((b"\xff\xd8\xff", b"LEICA"), end)
-        if known and not pictures and _has_maker_note(exif):
+        # The tag number of a MakerNote may be anywhere in the block.
+        if known and not pictures and (b"\x92\x7c" in exif or b"\x7c\x92" in exif):
             return True
         base = self._exif.body + len(EXIF_HEAD)
         # Sony puts 32 bytes before its previews.
@@ -301,8 +302,3 @@ def _find_end_marker(data: bytes, at: int) -> int:
         if found:
             return min(found)
     return -1
-
-
-def _has_maker_note(exif: bytes) -> bool:
-    """Whether the tag number of a MakerNote (0x927C) is anywhere in the block."""
-    return b"\x92\x7c" in exif or b"\x7c\x92" in exif

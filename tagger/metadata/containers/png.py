@@ -10,18 +10,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tagger.errors import RefusedError
-from tagger.metadata.containers.base import (
-    MAX_BLOCK,
-    MAX_CHUNKS,
-    refusal_of_packet,
-    too_large_block,
-    too_many_chunks,
-)
+from tagger.metadata.containers.base import MAX_BLOCK, check_block, check_chunks, refusal_of_packet
 from tagger.metadata.containers.reader import PNG_SIGNATURE, unhexed
 from tagger.metadata.xmp.edit import Edit, apply_edits
 
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"
-MAX_TEXT = MAX_BLOCK
 _MAX_PROFILES = 100
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _RAW_PROFILE = re.compile(rb"Raw profile type (xmp|iptc|8bim|APP1|exif)\0")
@@ -51,8 +44,8 @@ class Png:
         exif = [c for c in self._chunks if c.kind == b"eXIf"]
         self._xmp = next((c for c in xmp if c.kind == b"iTXt"), None)
         self._exif = next(iter(exif), None)
-        if any(c is not None and c.end - c.start > MAX_BLOCK for c in (self._xmp, self._exif)):
-            raise too_large_block()
+        for chunk in filter(None, (self._xmp, self._exif)):
+            check_block(chunk.end - chunk.start)
         text = _text_of(self._xmp.body(data)) if self._xmp else (None, False)
         self.packet, self._packed = text
         self.exif = self._exif.body(data) if self._exif else None
@@ -86,8 +79,7 @@ class Png:
         return found
 
     def _hides_xmp(self, chunk: _Chunk, at: int) -> bool:
-        if chunk.end - at > MAX_BLOCK:
-            raise too_large_block()
+        check_block(chunk.end - at)
         body = self._data[at : chunk.end - 4]
         profile = _inflate(body[1:]) if chunk.kind == b"zTXt" else body
         return b"adobe.com/xap" in unhexed(profile)
@@ -153,8 +145,7 @@ def _chunks(data: bytes) -> list[_Chunk]:
         if chunk.end > len(data):
             raise broken
         found.append(chunk)
-        if len(found) > MAX_CHUNKS:
-            raise too_many_chunks()
+        check_chunks(len(found))
         at = chunk.end
         if chunk.kind == b"IEND":
             if found[0].kind != b"IHDR" or found[0].end - found[0].start != 25:
@@ -181,10 +172,10 @@ def _text_of(body: bytes) -> tuple[bytes | None, bool]:
 
 
 def _inflate(packed: bytes) -> bytes:
-    """Return the unpacked bytes; empty when they are damaged or more than MAX_TEXT."""
+    """Return the unpacked bytes; empty when they are damaged or more than MAX_BLOCK."""
     unpacker = zlib.decompressobj()
     try:
-        text = unpacker.decompress(packed, MAX_TEXT)
+        text = unpacker.decompress(packed, MAX_BLOCK)
     except zlib.error:
         return b""
     return text if unpacker.eof else b""

@@ -3,9 +3,7 @@
 For reading only, whatever the format and however damaged: what is found before the damage
 counts. It is the metadata of the picture that is shown, never that of a thumbnail, a gain map or
 a second picture. XMP part 3 (ISO 16684-3) says where XMP is in each format; the formats:
-ITU-T T.81, PNG third edition, RFC 9649, GIF89a; TIFF in
-:mod:`~tagger.metadata.containers.tiff_reader`, HEIF in
-:mod:`~tagger.metadata.containers.heif_reader`.
+ITU-T T.81, PNG third edition, RFC 9649, GIF89a.
 """
 
 from __future__ import annotations

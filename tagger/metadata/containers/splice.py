@@ -32,21 +32,20 @@ def open_container(data: bytes) -> Container | None:
 def splice(old: Container, packet: bytes | None, exif: bytes | None) -> Content:
     """Return a file with another XMP packet and EXIF block, proved to change nothing else.
 
-    What takes long is left to :meth:`Spliced.prove`. Raise RefusedError when it must not, or
-    cannot, be edited.
+    What takes long is left to ``Spliced.prove``. Raise RefusedError when it is not to be edited.
     """
     if old.refusal:
         raise RefusedError(old.refusal)
     made = old.replaced(packet, exif)
     new = open_container(made.beginning() if isinstance(made, Spliced) else made)
-    same_exif = old.exif == exif
+    changes = old.exif != exif
     if (
         new is None
         or (new.packet, new.exif) != (packet, exif)
         # What is not copied begins where the parser of either file says.
         or (isinstance(made, Spliced) and made.at != old.kept_from)
         or (isinstance(made, Spliced) and len(made.head) != new.kept_from)
-        or not _same(old.rest(without_exif=not same_exif), new.rest(without_exif=not same_exif))
+        or not _same(old.rest(without_exif=changes), new.rest(without_exif=changes))
     ):
         raise RefusedError("the edit could not be proved to change nothing else")
     return made

@@ -26,9 +26,7 @@ _SIZES = {
     16: 8, 17: 8, 18: 8,
 }  # fmt: skip
 _BIG = {b"II+\0": "<", b"MM\0+": ">"}
-_ORDERS = {
-    b"II*\0": "<", b"MM\0*": ">", b"IIRO": "<", b"IIRS": "<", b"MMOR": ">", b"IIU\0": "<",
-}  # fmt: skip
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">", b"IIRO": "<", b"IIRS": "<", b"MMOR": ">", b"IIU\0": "<"}
 _MAX_ENTRIES = 10_000
 
 

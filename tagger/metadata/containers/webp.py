@@ -8,13 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tagger.errors import RefusedError
-from tagger.metadata.containers.base import (
-    MAX_BLOCK,
-    MAX_CHUNKS,
-    refusal_of_packet,
-    too_large_block,
-    too_many_chunks,
-)
+from tagger.metadata.containers.base import MAX_BLOCK, check_block, check_chunks, refusal_of_packet
 
 _XMP_FLAG, _EXIF_FLAG, _ALPHA_FLAG = 0x04, 0x08, 0x10
 _MAX_RIFF = 2**32 - 10
@@ -50,8 +44,9 @@ class WebP:
 
     def __init__(self, data: bytes) -> None:
         self._chunks, self._tail = _chunks(data)
-        if any(c.size > MAX_BLOCK for c in self._chunks if c.kind in (b"XMP ", b"EXIF")):
-            raise too_large_block()
+        for chunk in self._chunks:
+            if chunk.kind in (b"XMP ", b"EXIF"):
+                check_block(chunk.size)
         self._head = next((c for c in self._chunks if c.kind == b"VP8X"), None)
         self.packet = self._body(b"XMP ")
         self.exif = self._body(b"EXIF")
@@ -160,8 +155,7 @@ def _chunks(data: bytes) -> tuple[list[_Chunk], bytes]:
             raise broken
         padding = data[stop : stop + size % 2] if stop < end else b""
         found.append(_Chunk(data, data[at : at + 4], at + 8, stop, padding))
-        if len(found) > MAX_CHUNKS:
-            raise too_many_chunks()
+        check_chunks(len(found))
         at = stop + len(padding)
     if not found:
         raise broken

@@ -72,6 +72,18 @@ def opened(path: str, below: Beneath) -> Iterator[tuple[int, os.stat_result]]:
         raise failed("read", path, error) from error
 
 
+@contextlib.contextmanager
+def naming(file: str) -> Iterator[None]:
+    """Let a refusal name the file that it is about."""
+    try:
+        yield
+    except RefusedError as error:
+        if error.remedy:
+            raise  # it is named already
+        message = f"{file} is not written to: {error.message}"
+        raise RefusedError(message, "repair it, or take it away") from error
+
+
 def failed(what: str, path: str, error: OSError) -> WriteFailedError:
     """Return the error that says that ``path`` could not be read or written, and why."""
     remedy = {

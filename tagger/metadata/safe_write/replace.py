@@ -289,7 +289,11 @@ def _fill(staged: Staged, data: Content, dress: FileAttributes) -> None:
     for mode, last in ((0o600, False), (dress.mode, True)):
         fd, fits = _new_file(staged, mode), False
         try:
-            _put(fd, data, staged.path)
+            write_content(fd, data)
+            start_writeback(fd)
+            if isinstance(data, Spliced):
+                data.prove()
+            check_written(fd, data, staged.path)
             fits = dress.put_on(fd, last=last)
         finally:
             if fits:
@@ -316,14 +320,6 @@ def _new_file(staged: Staged, mode: int) -> int:
         raise OSError(errno.EPERM, said, staged.path)
     fd, staged.temporary = make_temporary(folder, mode)
     return fd
-
-
-def _put(fd: int, data: Content, path: str) -> None:
-    write_content(fd, data)
-    start_writeback(fd)
-    if isinstance(data, Spliced):
-        data.prove()
-    check_written(fd, data, path)
 
 
 def _rename(folder: Folder, source: str, target: str, flag: int) -> bool:

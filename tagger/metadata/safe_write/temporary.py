@@ -22,10 +22,7 @@ _kept: dict[str, str] = {}
 
 
 def make_temporary(folder: Folder, mode: int) -> tuple[int, str]:
-    """Return a descriptor and the name of a new, empty file, in use from now on.
-
-    Raise OSError.
-    """
+    """Return a descriptor and the name of a new, empty file, in use from now on. Raise OSError."""
     kept = _kept.pop(folder.path, None)
     if kept is not None and (fd := _made_of(folder, kept)) >= 0:
         _mine.add(kept)

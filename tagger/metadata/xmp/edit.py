@@ -11,8 +11,7 @@ Lightroom expect: ``dc:subject`` (Bag), ``lr:hierarchicalSubject`` (Bag, ``anima
   ever wrote to it,
 * ``tagger:labels`` (Seq): one ``0.9712 dog`` for each keyword, its confidence first.
 
-XMP: ISO 16684-1. Anything that cannot be edited with certainty raises RefusedError whose
-message is a clause about "its XMP", without a path.
+XMP: ISO 16684-1. What cannot be edited with certainty raises RefusedError, as in parsing.
 """
 
 from __future__ import annotations
@@ -150,14 +149,10 @@ def _append(packet: Packet, prop: Element, name: str, values: Sequence[str]) -> 
         body = _list(rdf, ARRAYS[name], values, _indent(data, prop) + b" ")
         return _refill(data, prop, body + _indent(data, prop))
     rdf = _rdf(data, array)
-    if items:
-        indent = _indent(data, items[-1])
-        new = b"".join(indent + _item(rdf, value) for value in values)
-        return items[-1].end, items[-1].end, new
-    indent = _indent(data, array)
-    step = indent + b" " if indent else b""
+    indent = _indent(data, items[-1] if items else array)
+    step = indent + b" " if indent and not items else indent
     new = b"".join(step + _item(rdf, value) for value in values)
-    return _refill(data, array, new + indent)
+    return (items[-1].end, items[-1].end, new) if items else _refill(data, array, new + indent)
 
 
 def _refill(data: bytes, element: Element, body: bytes) -> Edit:
@@ -185,8 +180,7 @@ def _describe(packet: Packet, fresh: Mapping[str, Sequence[str]]) -> Edit:
     rdf = _rdf(data, packet.rdf)
     if not rdf:
         raise RefusedError("its XMP has RDF without a prefix, which few programs can read")
-    line = _indent(data, packet.nodes[-1]) if packet.nodes else b"\n  "
-    line = line or b"\n"
+    line = (_indent(data, packet.nodes[-1]) or b"\n") if packet.nodes else b"\n  "
     about = _quoted(_about(packet))
     prefixes = sorted({name.split(":")[0] for name in fresh})
     tag = b"".join(
@@ -315,10 +309,7 @@ def new_packet(toolkit: str) -> bytes:
 
 
 def resize(data: bytes, size: int) -> bytes:
-    """Return the packet with its padding changed so that it takes ``size`` bytes.
-
-    As it is when it has no padding or too little of it.
-    """
+    """Return the packet padded to ``size`` bytes; as it is if it has no padding, or too little."""
     found = _PADDING.search(data)
     if found is None:
         return data

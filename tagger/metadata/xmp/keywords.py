@@ -16,10 +16,8 @@ from tagger.records import JournalEntry, Keyword
 KeywordPath = tuple[str, ...]
 MAX_DEPTH, MAX_LENGTH, MAX_KEYWORDS, MAX_TEXT = 50, 500, 1000, 200_000
 """Of the user's keywords, levels and characters, and how many are read of one photo, with how
-many characters together. What goes beyond is left where it is, and passed over: a hierarchy of
-ten thousand levels fits into a photo, and with all that stands above each it would not fit into
-any memory."""
-
+many characters together. What goes beyond is left where it is, and passed over: ten thousand
+levels fit into a photo, but with all that stands above each not into any memory."""
 
 _INTERNAL = frozenset({"_digikam_internal_tags_", "_digikam_root_tag_", "darktable"})
 """Roots below which programs keep their own state; no photographer's keywords."""

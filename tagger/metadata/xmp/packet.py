@@ -4,7 +4,7 @@ XMP: ISO 16684-1. What cannot be understood with certainty raises RefusedError w
 is a clause about "its XMP", without a path.
 
 Packets come from strangers and are parsed in the daemon. expat works on to the end after a
-handler has raised, so what would make it slow or large is looked for before: see :func:`parse`.
+handler has raised, so what would make it slow or large is looked for before.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ MAX_TEXT = 2 << 20
 """Characters that are kept of all texts together."""
 MAX_ATTRIBUTES = 5000
 """Of one element. Lightroom writes some hundreds."""
+MAX_HEAD = 400
+"""Bytes in which a packet says which program wrote it."""
 _REMEMBERED = 3
 _ITEM = 4
 """How deep below rdf:RDF the items of an array are: description, property, array, item."""
@@ -115,10 +117,7 @@ class Packet:
         return found[0] if found else None
 
     def items(self, name: str) -> Sequence[Element]:
-        """Return the ``rdf:li`` elements of an array property, none when it is absent.
-
-        Raise RefusedError when it is no plain array of texts.
-        """
+        """Return the items of an array property, none without it. Raise as :func:`array_of`."""
         prop = self.find(name)
         return array_of(prop, name)[1] if prop is not None else []
 
@@ -127,10 +126,7 @@ class Packet:
         return tuple(item.text for item in self.items(name))
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Return the texts of an array property for reading, whatever its form.
-
-        Without those that are not kept as a whole.
-        """
+        """Return the texts of a property for reading, whatever its form, but for those cut off."""
         full, found = full_name(name), list[str]()
         for node in self.nodes:
             found += [value for key, value in node.attributes if key == full]
@@ -165,6 +161,10 @@ class Packet:
         """Whether anything of our provenance namespace is in the packet."""
         return self.has_namespace(PROVENANCE_URI)
 
+    def is_as_made(self) -> bool:
+        """Whether no other program has written the packet since tagger made it."""
+        return b'x:xmptk="tagger ' in self.data[:MAX_HEAD]
+
     def is_bare(self) -> bool:
         """Whether the packet says nothing at all."""
         return not any(
@@ -192,10 +192,7 @@ def remembering() -> Iterator[None]:
 
 
 def parse(data: bytes) -> Packet:
-    """Parse a packet; it must not be changed. Raise RefusedError if it cannot be edited safely.
-
-    It has at most MAX_BYTES, MAX_PARTS elements and attributes, a depth of 200, and so on.
-    """
+    """Parse a packet; it must not be changed. Raise RefusedError if it cannot be edited safely."""
     known: dict[bytes, Packet | str] | None = getattr(_memory, "parsed", None)
     if known is None:
         return _parsed(data)
@@ -294,10 +291,7 @@ class _Reader:
         return rdf
 
     def _let_go(self) -> None:
-        """Have the parser not refer to this any more, which refers to it.
-
-        What refers to itself, and with it the packet, stays until a collection, which is rare.
-        """
+        """Have the parser not refer to this any more: a circle stays until a collection is made."""
         parser = self._parser
         parser.StartElementHandler = parser.EndElementHandler = None
         parser.CharacterDataHandler = None
