@@ -132,8 +132,8 @@ def _give_attributes(fd: int, wanted: dict[str, bytes]) -> None:
             try:
                 os.removexattr(fd, name)  # an ACL that it got from the folder
             except OSError as error:
-                reason = f"it would get the attribute {name} ({error.strerror})"
-                raise RefusedError(reason) from error
+                message = f"it would get the attribute {name} ({error.strerror})"
+                raise RefusedError(message) from error
 
 
 def dress_like(like: os.stat_result | None) -> FileAttributes:
