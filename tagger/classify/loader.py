@@ -254,7 +254,7 @@ def network_file(
     """
     from tagger.classify.onnx_store import kept_conversion
 
-    where = _places(config, name, environ)
+    where = weights_places(config, name, environ)
     kept = kept_conversion(name, where, config.state_dir)
     return kept.path if kept else ready_file(name, where)
 
@@ -263,7 +263,7 @@ def ready_network(config: Config, name: str) -> OnnxModel | None:
     """Return what :func:`network_file` names; ``NAME.onnx`` is imported. Raise ModelError."""
     from tagger.classify.onnx_store import kept_conversion
 
-    where = _places(config, name, os.environ)
+    where = weights_places(config, name)
     if (kept := kept_conversion(name, where, config.state_dir)) is not None:
         return kept
     if (file := ready_file(name, where)) is None:
@@ -273,7 +273,24 @@ def ready_network(config: Config, name: str) -> OnnxModel | None:
     return import_network(file, config.state_dir)
 
 
-def _places(config: Config, name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+def weights_file(
+    config: Config,
+    name: str,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    digest: Callable[[str], str] | None = None,
+) -> str:
+    """Return the weights file of a model of any kind, as :func:`find_weights` does."""
+    configured = config.model.weights if name == config.model.name else None
+    return find_weights(
+        name, configured=configured, state_dir=config.state_dir, environ=environ, digest=digest
+    )
+
+
+def weights_places(
+    config: Config, name: str, environ: Mapping[str, str] = os.environ
+) -> tuple[str, ...]:
+    """Return the files and folders where the weights of a model are looked for, in order."""
     configured = config.model.weights if name == config.model.name else None
     return places(name, configured=configured, state_dir=config.state_dir, environ=environ)
 
@@ -285,11 +302,10 @@ def scenes_config(config: Config) -> Config:
 
 
 def _find(config: Config) -> str:
-    model, state_dir = config.model, config.state_dir
-    if is_model_path(model.name):
-        return own_file(model.name)
-    digest = DigestCache(models_dir(state_dir)).of
-    return find_weights(model.name, configured=model.weights, state_dir=state_dir, digest=digest)
+    name = config.model.name
+    if is_model_path(name):
+        return own_file(name)
+    return weights_file(config, name, digest=DigestCache(models_dir(config.state_dir)).of)
 
 
 def own_file(path: str) -> str:

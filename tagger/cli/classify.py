@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +17,7 @@ from tagger.cli.common import (
     print_json,
     vocabulary,
 )
-from tagger.cli.speech import in_words
+from tagger.cli.speech import tell
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import PhotoError, StateError
 from tagger.library.serialize import (
@@ -87,7 +86,7 @@ def classify_command(
                 decoded = ahead[number].result()
             except PhotoError as error:
                 failed = True
-                print(f"tagger: {printable(in_words(error))}", file=sys.stderr)
+                tell(error)
                 results.append({"path": photo, "tags": [], "error": str(error)})
                 continue
             stored = classify_photo(networks, pool, photo, decoded)
@@ -103,12 +102,12 @@ def classify_command(
 def _torch_engine(config: Config) -> Engine:
     """Return the engine without keeping a converted network anywhere."""
     from tagger.classify.factory import load_engine
-    from tagger.classify.weights import find_weights
+    from tagger.classify.loader import weights_file
 
     model = config.model
     return load_engine(
         model.name,
-        find_weights(model.name, configured=model.weights, state_dir=config.state_dir),
+        weights_file(config, model.name),
         engine=model.engine,
         precision=model.precision,
         threads=model.threads,

@@ -44,11 +44,9 @@ def read_config(ctx: click.Context) -> tuple[Config, str]:
 
 def config_or_default(ctx: click.Context) -> Config:
     """Return the config; the defaults when no file was named and there is none."""
-    named = ctx.find_root().obj
-    if named or any(os.path.isfile(place) for place in config_places(os.environ)):
+    named = ctx.find_root().obj or os.environ.get("TAGGER_CONFIG")
+    if named or any(map(os.path.isfile, config_places(os.environ))):
         return read_config(ctx)[0]
-    if os.environ.get("TAGGER_CONFIG"):
-        return read_config(ctx)[0]  # raises: the named file does not exist
     return Config()
 
 

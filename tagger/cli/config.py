@@ -7,12 +7,12 @@ import os
 import click
 
 from tagger.cli.common import read_config
+from tagger.cli.speech import note
 from tagger.config.loader import old_keys
 from tagger.library.rules.check import check_rules
 from tagger.pipeline.preflight import check_config, config_warnings
 from tagger.text.error_texts import all_in_language, error_text
 from tagger.text.messages import gettext
-from tagger.text.printable import printable
 
 
 @click.group("config")
@@ -36,14 +36,10 @@ def check(ctx: click.Context) -> None:
     )
     for root in config.watch:
         if not os.path.isdir(root.path):
-            _note(gettext("%(path)s is not there now; it is watched once it is.", path=root.path))
+            note(gettext("%(path)s is not there now; it is watched once it is.", path=root.path))
     for warning in (*old_keys(path), *config_warnings(config)):
-        _note(f"{all_in_language(warning)}.")
+        note(f"{all_in_language(warning)}.")
     for finding in check_rules(config):
         if finding.state != "ok":
             rule = gettext("rule %(rule)r", rule=finding.rule)
-            _note(f"{rule}: {error_text(finding.message, finding.remedy)}.")
-
-
-def _note(text: str) -> None:
-    click.echo(printable(gettext("Note: %(text)s", text=text)))
+            note(f"{rule}: {error_text(finding.message, finding.remedy)}.")

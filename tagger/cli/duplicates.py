@@ -21,7 +21,7 @@ from tagger.cli.common import (
     print_paths,
     read_config,
 )
-from tagger.cli.speech import in_words
+from tagger.cli.speech import tell
 from tagger.cli.terminal import is_terminal, raw
 from tagger.errors import ConfigError, StateError, TaggerError
 from tagger.index.reader import open_reader
@@ -182,7 +182,7 @@ def _told(outcomes: Iterable[tuple[str, str | TaggerError]]) -> int:
     for path, what in outcomes:
         if isinstance(what, TaggerError):
             failed = True
-            print(f"tagger: {printable(in_words(what))}", file=sys.stderr)
+            tell(what)
         else:
             moved += 1
             click.echo(printable(f"{path}: {what}"))

@@ -17,14 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
-from tagger.cli.speech import in_words
+from tagger.cli.speech import tell
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.reader import Found
 from tagger.system.file_transfer import numbered_names
 from tagger.system.files import open_photo, unreadable
 from tagger.system.open_beneath import NOREPLACE, Folder
 from tagger.system.paths import OWN_PREFIX, is_inside
-from tagger.text.printable import printable
 
 Place = tuple[str, str]
 """A photo's path, and the watched folder that it is in."""
@@ -111,7 +110,7 @@ def copy_photos(photos: Iterable[Place], folder: str) -> Exported:
 
 
 def _tell(error: PhotoError, done: Exported) -> None:
-    print(f"tagger: {printable(in_words(error))}", file=sys.stderr)
+    tell(error)
     done.failed += 1
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,9 +15,9 @@ from rich.table import Table
 
 from tagger.classify.catalog import Kind, list_models, weights_of
 from tagger.classify.download import URL_VARIABLE, download
-from tagger.classify.loader import network_file, own_file
+from tagger.classify.loader import network_file, own_file, weights_file, weights_places
 from tagger.classify.torch_installed import torch_installed
-from tagger.classify.weights import BRING, find_weights, places
+from tagger.classify.weights import BRING
 from tagger.cli.common import (
     config_or_default,
     json_option,
@@ -29,7 +28,7 @@ from tagger.cli.common import (
 from tagger.cli.model_transfer import convert_command, give_to_owner, import_command
 from tagger.cli.model_trial import try_command, use_command
 from tagger.cli.photo_arguments import indexed_photos, photos_in
-from tagger.cli.speech import in_words
+from tagger.cli.speech import tell
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
 from tagger.text.messages import gettext, noop
@@ -59,10 +58,6 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
     rows = []
     for kind, wanted in _configured(config).items():
         for info in list_models(kind):
-            try:
-                path = find_model(config, info.name)
-            except ModelError:
-                path = None
             rows.append(
                 {
                     "name": info.name,
@@ -70,7 +65,7 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
                     "megabytes": info.megabytes,
                     "accuracy": info.accuracy,
                     "file": info.file,
-                    "path": path,
+                    "path": _found(config, info.name),
                     "configured": info.name == wanted,
                     "licence": info.origin.licence,
                     "source": info.origin.source,
@@ -134,13 +129,19 @@ def find_model(config: Config, name: str) -> str:
     """
     if is_model_path(name):
         return own_file(name)
-    configured = config.model.weights if name == config.model.name else None
     try:
-        return find_weights(name, configured=configured, state_dir=config.state_dir)
+        return weights_file(config, name)
     except WeightsNotFoundError:
         if (network := network_file(config, name)) is None:
             raise
         return network
+
+
+def _found(config: Config, name: str) -> str | None:
+    try:
+        return find_model(config, name)
+    except ModelError:
+        return None
 
 
 @model_command.command("download")
@@ -163,7 +164,7 @@ def download_command(ctx: click.Context, name: str | None, url: str | None) -> N
             print_paths([_downloaded(config, one, url)])
         except DownloadError as error:  # the others are of use without it
             if failed is not None:
-                print(f"tagger: {printable(in_words(failed))}", file=sys.stderr)
+                tell(failed)
             failed = error
     give_to_owner(config.state_dir)
     if failed is not None:
@@ -225,22 +226,11 @@ def path_command(ctx: click.Context, name: str | None, as_json: bool) -> None:
     """
     config = config_or_default(ctx)
     name = name or config.model.name
-    configured = config.model.weights if name == config.model.name else None
     if as_json:
-        try:
-            found = find_model(config, name)
-        except ModelError:
-            found = None
-        where = places(name, configured=configured, state_dir=config.state_dir)
-        print_json(
-            {
-                "name": name,
-                "path": found,
-                "places": [name] if is_model_path(name) else list(where),
-            }
-        )
-        return
-    print_paths([find_model(config, name)])
+        where = [name] if is_model_path(name) else weights_places(config, name)
+        print_json({"name": name, "path": _found(config, name), "places": where})
+    else:
+        print_paths([find_model(config, name)])
 
 
 @model_command.command("optimize")

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 import click
 
 from tagger.classify.catalog import KEYS, ModelInfo, info_of_file, list_models, weights_of
-from tagger.classify.loader import own_file, ready_network
-from tagger.classify.weights import file_digest, find_weights, models_dir
+from tagger.classify.loader import own_file, ready_network, weights_file
+from tagger.classify.weights import file_digest, models_dir
 from tagger.cli.common import ask_path, config_or_default, print_paths
+from tagger.cli.speech import note
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import ModelError, WeightsNotFoundError
 from tagger.system.files import move_into_place
 from tagger.text.messages import gettext
-from tagger.text.printable import printable
 
 NETWORK = ".onnx"
 
@@ -63,10 +63,9 @@ def _copy_own(config: Config, name: str, asked: bool, place: str | None) -> None
             "copy its file; `tagger model path` says where it is",
         )
     if is_model_path(name):
-        _note(gettext("%(file)s is your own; copy it and what it names.", file=name))
+        note(gettext("%(file)s is your own; copy it and what it names.", file=name), err=True)
         return
-    found = find_weights(name, configured=None, state_dir=config.state_dir)
-    _copy(found, place)
+    _copy(weights_file(config, name), place)
     print_paths([place])
 
 
@@ -75,16 +74,12 @@ def _converted(config: Config, name: str, place: str | None) -> str:
     from tagger.classify.onnx_store import convert
     from tagger.classify.ready_network import write_network
 
-    configured = config.model.weights if name == config.model.name else None
     try:
-        weights = find_weights(name, configured=configured, state_dir=config.state_dir)
+        made = convert(name, weights_file(config, name), config.state_dir)
     except WeightsNotFoundError:
-        ready = ready_network(config, name)
-        if ready is None:
+        if (ready := ready_network(config, name)) is None:
             raise
         made = ready
-    else:
-        made = convert(name, weights, config.state_dir)
     if place is None:
         return made.path
     write_network(made, place)
@@ -112,12 +107,8 @@ def import_command(ctx: click.Context, files: tuple[str, ...], name: str | None)
             network, path = _import_weights(config, file, name)
         give_to_owner(config.state_dir)
         print_paths([path])
-        for note in _notes(config, network, path):
-            _note(note)
-
-
-def _note(text: str) -> None:
-    click.echo(printable(gettext("Note: %(text)s", text=text)), err=True)
+        for said in _notes(config, network, path):
+            note(said, err=True)
 
 
 def give_to_owner(state_dir: str) -> None:
@@ -241,9 +232,8 @@ def _notes(config: Config, name: str, path: str) -> Iterator[str]:
         )
     if kind == "detector":
         return
-    configured = model.weights if name == model.name else None
     try:
-        first = find_weights(name, configured=configured, state_dir=config.state_dir)
+        first = weights_file(config, name)
     except ModelError:
         return  # the converted network is all there is
     from tagger.classify.onnx_store import model_path

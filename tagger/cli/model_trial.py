@@ -17,7 +17,7 @@ from tagger.classify.catalog import KEYS, Kind
 from tagger.classify.download import download
 from tagger.cli.common import json_option, leave_folder, print_json, read_config
 from tagger.cli.photo_arguments import indexed_photos, photos_in
-from tagger.cli.speech import in_words
+from tagger.cli.speech import tell
 from tagger.config.edit import with_value
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import ConfigError, ModelError, StateError, WeightsNotFoundError
@@ -162,7 +162,7 @@ def use_command(ctx: click.Context, name: str | None, kind: Kind | None, back: b
     try:
         click.echo(printable(send_command(config.state_dir, "reload")))
     except StateError as error:
-        click.echo(printable(f"tagger: {in_words(error)}"), err=True)
+        tell(error)
 
 
 def _fetch(config: Config, name: str, kind: Kind) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from tagger.cli.common import (
     vocabulary,
     when_done,
 )
-from tagger.cli.speech import in_words
+from tagger.cli.speech import tell
 from tagger.config.schema import Config
 from tagger.errors import ConfigError, PhotoError, RuleError, StateError, TaggerError
 from tagger.index.reader import Reader, open_reader
@@ -92,7 +91,7 @@ def _tested(
     saved: list[SavedPhoto] = []
     for one in would_save(config, others):
         if isinstance(one, PhotoError):
-            print(f"tagger: {printable(in_words(one))}", file=sys.stderr)
+            tell(one)
         else:
             saved.append(one)
     for photo, rules in zip(saved, photos_met(reader, config, known, saved), strict=True):
@@ -232,7 +231,7 @@ def undo(ctx: click.Context, photos: tuple[str, ...]) -> int:
                 done += 1
                 if isinstance(what, TaggerError):
                     failed = True
-                    print(f"tagger: {printable(in_words(what))}", file=sys.stderr)
+                    tell(what)
                 else:
                     click.echo(printable(f"{path}: {what}"))
             if not done:
@@ -240,7 +239,7 @@ def undo(ctx: click.Context, photos: tuple[str, ...]) -> int:
                 error = RuleError(
                     f"no rule has tagged, copied or moved {path}", "see `tagger rules list`"
                 )
-                print(f"tagger: {printable(in_words(error))}", file=sys.stderr)
+                tell(error)
     return 2 if failed else 0
 
 

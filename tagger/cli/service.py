@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tagger.cli.common import read_config
-from tagger.cli.speech import agreed, in_words, stored_text
+from tagger.cli.speech import agreed, in_words, note, stored_text
 from tagger.errors import ConfigError
 from tagger.pipeline.preflight import check_config
 from tagger.text.messages import gettext
@@ -160,8 +160,8 @@ def _tell(plan: Plan) -> None:
 
 
 def _notes(plan: Plan) -> None:
-    for note in plan.notes:
-        click.echo(gettext("Note: %(text)s", text=stored_text(note)))
+    for said in plan.notes:
+        note(stored_text(said))
 
 
 def _agreed() -> bool:
@@ -180,4 +180,4 @@ def _act(plan: Plan) -> None:
     from tagger.service.plan import apply
 
     for problem in apply(plan):
-        click.echo(gettext("Note: %(text)s", text=stored_text(problem)))
+        note(stored_text(problem))

@@ -103,6 +103,16 @@ def in_words(error: TaggerError) -> str:
     return error_text(error.message, error.remedy)
 
 
+def tell(error: TaggerError) -> None:
+    """Print what an error says to standard error; the command goes on."""
+    print(f"tagger: {printable(in_words(error))}", file=sys.stderr)
+
+
+def note(text: str, *, err: bool = False) -> None:
+    """Print a remark."""
+    click.echo(printable(gettext("Note: %(text)s", text=text)), err=err)
+
+
 def stored_text(text: str) -> str:
     """Return what was stored in English (a reason, a notice), as it is printed: translated."""
     from tagger.text.error_texts import all_in_language

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
 from tagger.cli.common import ask_known, json_option, print_json, read_config, when_done
-from tagger.cli.speech import in_words, stored_text
+from tagger.cli.speech import stored_text, tell
 from tagger.errors import ConfigError, TaggerError
 from tagger.index.store import Store
 from tagger.system.state_dir import daemon_runs
@@ -49,7 +48,7 @@ def untag_command(
         for path, removal in untagger.remove_all(paths, labels, dry_run=dry_run):
             if isinstance(removal, TaggerError):
                 failed = True
-                print(f"tagger: {printable(in_words(removal))}", file=sys.stderr)
+                tell(removal)
                 continue
             one = {
                 "path": path,

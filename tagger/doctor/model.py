@@ -11,19 +11,11 @@ from tagger.classify.catalog import Kind, info_of_file
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.int8_agreement import int8_state
 from tagger.classify.int8_files import FullNetwork, full_network, own_network
-from tagger.classify.loader import network_file, own_file
+from tagger.classify.loader import network_file, own_file, weights_file, weights_places
 from tagger.classify.network_input import NetworkInput
 from tagger.classify.onnx_store import OnnxModel, kept_conversion, model_path, read_converted
 from tagger.classify.torch_installed import torch_installed
-from tagger.classify.weights import (
-    BRING,
-    file_digest,
-    find_weights,
-    first_digest,
-    models_dir,
-    places,
-    ready_file,
-)
+from tagger.classify.weights import BRING, file_digest, first_digest, models_dir, ready_file
 from tagger.config.schema import NO_MODEL, is_model_path
 from tagger.doctor.report import Installation, Result, failed
 from tagger.errors import WeightsNotFoundError
@@ -33,7 +25,7 @@ from tagger.text.messages import gettext
 
 def check_model(patient: Installation) -> Iterator[Result]:
     """Yield how the weights are, what runs them, and how int8 fares. Raise ModelError."""
-    model, state_dir = patient.config.model, patient.config.state_dir
+    config, model = patient.config, patient.config.model
     if is_model_path(model.name):
         yield _custom("weights", model.name)
         yield _engine(patient, None, own=True)
@@ -42,18 +34,10 @@ def check_model(patient: Installation) -> Iterator[Result]:
     digest = functools.cache(file_digest)
     converted: OnnxModel | None
     try:
-        path = find_weights(
-            model.name,
-            configured=model.weights,
-            state_dir=state_dir,
-            environ=patient.environ,
-            digest=digest,
-        )
+        path = weights_file(config, model.name, environ=patient.environ, digest=digest)
     except WeightsNotFoundError as error:
-        where = places(
-            model.name, configured=model.weights, state_dir=state_dir, environ=patient.environ
-        )
-        converted = kept_conversion(model.name, where, state_dir)
+        where = weights_places(config, model.name, patient.environ)
+        converted = kept_conversion(model.name, where, config.state_dir)
         if converted is not None:
             text = gettext("not needed: %(file)s is converted", file=converted.path)
             yield Result("weights", "ok", text)
@@ -71,32 +55,30 @@ def check_model(patient: Installation) -> Iterator[Result]:
         else:
             yield failed("weights", "error", error)
     else:
-        info = info_of_file(model.name, path.rpartition("/")[2])
-        official = info.file == path.rpartition("/")[2]
-        own = gettext("of your own, not verified")
-        proof = gettext("its SHA-256 is that of its name") if official else own
+        file = os.path.basename(path)
+        proof = gettext("its SHA-256 is that of its name")
+        if info_of_file(model.name, file).file != file:
+            proof = gettext("of your own, not verified")
         yield Result("weights", "ok", f"{path} ({proof})")
-        converted = read_converted(model_path(model.name, digest(path), state_dir))
+        converted = read_converted(model_path(model.name, digest(path), config.state_dir))
     yield _engine(patient, converted)
     yield _int8(patient, full_network(converted) if converted else None)
 
 
 def check_scenes(patient: Installation) -> Iterator[Result]:
     """Yield how the network of scenes is. Raise ModelError."""
-    name = patient.config.model.scenes
+    name, state_dir = patient.config.model.scenes, patient.config.state_dir
+    full = None
     if is_model_path(name):
         yield _custom("scenes", name)
-        yield _int8(patient, _of_description(patient, name), "int8 of scenes")
-        return
-    yield _further(patient, "scenes", name)
+        full = _of_description(patient, name)
+    else:
+        result, path = _further(patient, "scenes", name)
+        yield result
+        if path and (found := read_converted(model_path(name, file_digest(path), state_dir))):
+            full = full_network(found)
     if name != NO_MODEL:
-        found = _found(patient, name)
-        converted = None
-        if found is not None:
-            converted = read_converted(
-                model_path(name, file_digest(found), patient.config.state_dir)
-            )
-        yield _int8(patient, full_network(converted) if converted else None, "int8 of scenes")
+        yield _int8(patient, full, "int8 of scenes")
 
 
 def _custom(check: str, description: str) -> Result:
@@ -118,23 +100,13 @@ def check_detector(patient: Installation) -> Iterator[Result]:
     if is_model_path(name):
         proof = gettext("of your own, not verified")
         yield Result("detector", "ok", f"{own_file(name)} ({proof})")
-        yield _int8(patient, _of_file(patient, name), "int8 of detector")
-        return
-    yield _further(patient, "detector", name)
+        path: str | None = name
+    else:
+        result, path = _further(patient, "detector", name)
+        yield result
     if name != NO_MODEL:
-        found = _found(patient, name)
-        full = _of_file(patient, found) if found is not None else None
+        full = _own(patient, path, path) if path else None
         yield _int8(patient, full, "int8 of detector")
-
-
-def _found(patient: Installation, name: str) -> str | None:
-    """Return the path of the file of a published network besides the first; None without one."""
-    try:
-        return find_weights(
-            name, configured=None, state_dir=patient.config.state_dir, environ=patient.environ
-        )
-    except WeightsNotFoundError:
-        return None
 
 
 def _of_description(patient: Installation, description: str) -> FullNetwork:
@@ -142,33 +114,39 @@ def _of_description(patient: Installation, description: str) -> FullNetwork:
     from tagger.classify.custom_network import read_network
 
     network = read_network(description)
+    return _own(patient, description, network.path, network.digest[:8])
+
+
+def _own(patient: Installation, named: str, path: str, more: str = "") -> FullNetwork:
+    """Return the network in an ONNX file, whose id begins as the file ``named`` is called.
+
+    Raise ModelError when it is unreadable.
+    """
     folder = models_dir(patient.config.state_dir)
-    name = os.path.splitext(os.path.basename(description))[0]
-    digest = DigestCache(folder).of(network.path)
-    model_id = f"{name}-{digest[:8]}{network.digest[:8]}"
-    return own_network(network.path, folder, model_id, NetworkInput("", 0))
+    stem = os.path.splitext(os.path.basename(named))[0]
+    model_id = f"{stem}-{DigestCache(folder).of(path)[:8]}{more}"
+    return own_network(path, folder, model_id, NetworkInput("", 0))
 
 
-def _further(patient: Installation, kind: Kind, name: str) -> Result:
-    """Say how a published network besides the first is; without it photos are tagged, too."""
+def _further(patient: Installation, kind: Kind, name: str) -> tuple[Result, str | None]:
+    """Say how a published network besides the first is, and which file, if any, holds it.
+
+    Without it photos are tagged, too.
+    """
     if name == NO_MODEL:
-        return Result(kind, "ok", gettext("not asked for"))
-    model, state_dir = patient.config.model, patient.config.state_dir
+        return Result(kind, "ok", gettext("not asked for")), None
+    model = patient.config.model
     known = patient.status.networks if patient.runs else ()
     problem = next((one.problem for one in known if one.kind == kind), None)
     try:
-        path = find_weights(
-            name, configured=None, state_dir=state_dir, environ=patient.environ, digest=file_digest
-        )
+        path = weights_file(patient.config, name, environ=patient.environ)
     except WeightsNotFoundError as error:
         if kind == "scenes" and network_file(patient.config, name, environ=patient.environ):
-            text = gettext("its weights are not needed: it is converted")
-            return Result(kind, "ok", text)
-        comes = model.download and (kind == "detector" or torch_installed())
+            return Result(kind, "ok", gettext("its weights are not needed: it is converted")), None
         said = f"{in_language(error.message)}; {gettext('photos are tagged without it')}"
-        if comes:
+        if model.download and (kind == "detector" or torch_installed()):
             said += "; " + gettext("the daemon downloads it if it has a network")
-        return Result(kind, "warning", said, in_language(error.remedy))
+        return Result(kind, "warning", said, in_language(error.remedy)), None
     info = info_of_file(name, os.path.basename(path))
     if info.file != os.path.basename(path):
         proof = gettext("of your own, not verified")
@@ -181,8 +159,8 @@ def _further(patient: Installation, kind: Kind, name: str) -> Result:
     text = f"{path} ({proof}; {info.origin.licence})"
     if problem:
         remedy = gettext("see the log of the daemon")
-        return Result(kind, "warning", f"{text}: {all_in_language(problem)}", remedy)
-    return Result(kind, "ok", text)
+        return Result(kind, "warning", f"{text}: {all_in_language(problem)}", remedy), path
+    return Result(kind, "ok", text), path
 
 
 def _engine(patient: Installation, converted: OnnxModel | None, *, own: bool = False) -> Result:
@@ -233,12 +211,3 @@ def _int8(patient: Installation, full: FullNetwork | None, check: str = "int8") 
     if state.state == "refused" and model.precision == "int8":
         return Result(check, "warning", text, remedy)
     return Result(check, "ok", text)
-
-
-def _of_file(patient: Installation, path: str) -> FullNetwork:
-    """Return the detector in an ONNX file. Raise ModelError when it is unreadable."""
-    folder = models_dir(patient.config.state_dir)
-    stem = os.path.splitext(os.path.basename(path))[0]
-    digest = DigestCache(folder).of(path)
-    model_id = f"{stem}-{digest[:8]}"
-    return own_network(path, folder, model_id, NetworkInput("", 0))

@@ -27,9 +27,10 @@ from tagger.classify.loader import (
     own_file,
     scenes_config,
     use_int8,
+    weights_file,
 )
 from tagger.classify.shared_engine import SharedEngine
-from tagger.classify.weights import find_weights, models_dir
+from tagger.classify.weights import models_dir
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import ModelError
 from tagger.labels.chooser import make_chooser
@@ -147,11 +148,10 @@ class DetectorLoader(NetworkLoader["Detector"]):
         return (config.state_dir, model.detector, model.threads, model.download, model.precision)
 
     def find(self, config: Config) -> str:
-        name, state_dir = config.model.detector, config.state_dir
+        name = config.model.detector
         if is_model_path(name):
             return own_file(name)
-        digest = DigestCache(models_dir(state_dir)).of
-        return find_weights(name, configured=None, state_dir=state_dir, digest=digest)
+        return weights_file(config, name, digest=DigestCache(models_dir(config.state_dir)).of)
 
     def open(self, config: Config, path: str) -> Detector:
         from tagger.detect.onnx_detector import OnnxDetector

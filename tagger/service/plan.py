@@ -328,18 +328,15 @@ def _serving(config: Config) -> str:
 
 def _weights_notes(config: Config, config_path: str, user: bool) -> Iterator[str]:
     """Say so when the service, which has no network, would wait for weights."""
-    from tagger.classify.loader import network_file
+    from tagger.classify.loader import network_file, weights_file
     from tagger.classify.torch_installed import torch_installed
-    from tagger.classify.weights import find_weights
 
     # The system's service has no cache of torch's.
     environ = {} if user else {"XDG_CACHE_HOME": "/nonexistent"}
     model = config.model
     try:
         if not is_model_path(model.name):
-            find_weights(
-                model.name, configured=model.weights, state_dir=config.state_dir, environ=environ
-            )
+            weights_file(config, model.name, environ=environ)
     except ModelError as error:
         if network_file(config, model.name, environ=environ) is not None:
             pass
@@ -355,7 +352,7 @@ def _weights_notes(config: Config, config_path: str, user: bool) -> Iterator[str
         if name == NO_MODEL or is_model_path(name):
             continue
         try:
-            find_weights(name, configured=None, state_dir=config.state_dir, environ=environ)
+            weights_file(config, name, environ=environ)
         except ModelError:
             if name == model.scenes and network_file(config, name, environ=environ):
                 continue

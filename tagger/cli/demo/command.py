@@ -15,10 +15,9 @@ import click
 import yaml
 
 from tagger.classify.download import download
-from tagger.classify.loader import ready_network
+from tagger.classify.loader import ready_network, weights_file
 from tagger.classify.torch_installed import torch_installed
-from tagger.classify.weights import find_weights
-from tagger.cli.common import ask_path, config_or_default, read_config
+from tagger.cli.common import ask_path, config_or_default
 from tagger.cli.daemon_process import start_daemon, stop_daemon, tagger_command
 from tagger.config.schema import NO_MODEL, Config, ModelConfig, is_model_path
 from tagger.errors import (
@@ -52,7 +51,7 @@ def demo_command(ctx: click.Context, photos: tuple[str, ...]) -> None:
     for path in given:
         if not os.path.isfile(path):
             raise PhotoVanishedError(f"there is no photo {path}", "name photos that exist")
-    own = read_config(ctx)[0] if ctx.find_root().obj else config_or_default(ctx)
+    own = config_or_default(ctx)
     folder = tempfile.mkdtemp(prefix="tagger-demo-")
     inbox = os.path.join(folder, "inbox")
     os.mkdir(inbox)
@@ -85,7 +84,7 @@ def _weights(config: Config, folder: str, state_dir: str) -> tuple[str, str | No
     if is_model_path(model.name):  # a network of the user's own knows other things
         model = ModelConfig()
     try:
-        found = find_weights(model.name, configured=model.weights, state_dir=config.state_dir)
+        found = weights_file(config, model.name)
     except WeightsNotFoundError:
         if (ready := ready_network(config, model.name)) is not None:
             from tagger.classify.ready_network import copy_network
@@ -124,16 +123,12 @@ def _weights(config: Config, folder: str, state_dir: str) -> tuple[str, str | No
 
 def _write_config(folder: str, inbox: str, weights: tuple[str, str | None], own: Config) -> str:
     path = os.path.join(folder, "config.yaml")
+    name, file = weights
     settings = {
         "state_dir": os.path.join(folder, "state"),
         "watch": [{"path": inbox}],
         # Drawings say nothing to the others, and a demo is to download no more than it needs.
-        "model": {
-            "name": weights[0],
-            "weights": weights[1],
-            "scenes": NO_MODEL,
-            "detector": NO_MODEL,
-        },
+        "model": {"name": name, "weights": file, "scenes": NO_MODEL, "detector": NO_MODEL},
         "labels": {"language": own.labels.language},
     }
     with open(path, "w", encoding="utf-8") as file:
@@ -170,13 +165,12 @@ def _drop(path: str, inbox: str, state_dir: str, daemon: subprocess.Popen[bytes]
     target = _free_name(inbox, os.path.basename(path))
     started = time.monotonic()
     shutil.copy2(path, target)
-    handled = _wait_for_photo(target, state_dir, daemon)
+    tags = _wait_for_photo(target, state_dir, daemon)
     seconds = time.monotonic() - started
     name = printable(os.path.basename(target))
-    if handled is None:
+    if tags is None:
         click.echo(f"  {name}: " + gettext("not tagged (see `tagger failures`)"))
         return []
-    tags = handled
     said = ", ".join(f"{' > '.join(t.path)} {t.confidence:.2f}" for t in _most_specific(tags))
     said = said or gettext("nothing it can stand behind")
     click.echo(f"  {name}: {said}  ({number(seconds, 1)} s)")

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import ask_path
-from tagger.cli.speech import in_words, stored_text
+from tagger.cli.speech import in_words, note, stored_text
 from tagger.cli.terminal import is_terminal
 from tagger.config.example import example_config
 from tagger.config.loader import config_places
@@ -186,16 +186,15 @@ def _made_service(place: str, *, system: bool) -> bool:
     from tagger.config.loader import load_config
     from tagger.errors import TaggerError
     from tagger.service.plan import apply, plan_install
-    from tagger.text.printable import printable
 
     try:
         plan = plan_install(load_config(place), place, user=not system)
         problems = apply(plan)
     except TaggerError as error:
-        click.echo(gettext("Note: %(text)s", text=printable(in_words(error))))
+        note(in_words(error))
         return False
-    for note in (*plan.notes, *problems):
-        click.echo(gettext("Note: %(text)s", text=stored_text(note)))
+    for said in (*plan.notes, *problems):
+        note(stored_text(said))
     return bool(plan.after) and not problems
 
 

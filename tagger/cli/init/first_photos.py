@@ -13,14 +13,14 @@ from collections.abc import Iterator
 import click
 
 from tagger.cli.daemon_process import start_daemon, stop_daemon
-from tagger.cli.speech import stored_text
+from tagger.cli.speech import note, stored_text
 from tagger.cli.summary import summary
 from tagger.config.loader import load_config
 from tagger.errors import StateError
 from tagger.index.reader import open_reader
 from tagger.library.daemon_status import read_status
 from tagger.library.found import FoundLabels, found_since
-from tagger.text.messages import gettext, ngettext
+from tagger.text.messages import ngettext
 from tagger.text.printable import printable
 
 START_SECONDS = 900.0
@@ -41,10 +41,9 @@ def tag_first(place: str, count: int, *, runs: bool) -> None:
     """
     config = load_config(place)
     began = time.time()
-    said = ngettext(
-        "Tagging the first %(n)s photo ...", "Tagging the first %(n)s photos ...", count
+    click.echo(
+        ngettext("Tagging the first %(n)s photo ...", "Tagging the first %(n)s photos ...", count)
     )
-    click.echo(said)
     with contextlib.ExitStack() as opened:
         daemon = None if runs else opened.enter_context(_daemon(place))
         try:
@@ -52,8 +51,7 @@ def tag_first(place: str, count: int, *, runs: bool) -> None:
         except KeyboardInterrupt:
             found = _found(config.state_dir, began)
     if problem := read_status(config.state_dir).problem:
-        said = stored_text(problem)
-        click.echo(gettext("Note: %(text)s", text=said))
+        note(stored_text(problem))
         if not (found.photos or found.failed):
             return
     for line in summary(found, f"tagger --config {shlex.quote(place)}"):
