@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 Colour = tuple[int, int, int]
 
-SIZE = (800, 600)
+WIDTH, HEIGHT = 800, 600
 VARIANTS = 12
 """How many variants of each scene the demo weights are fitted to."""
 
@@ -29,17 +29,14 @@ class Scene:
 
     name: str
     class_index: int
-    paint: Callable[[Image.Image, random.Random], None]
+    paint: Callable[[ImageDraw.ImageDraw, random.Random], None]
 
 
-def _sky(image: Image.Image, top: Colour, bottom: Colour, until: int) -> None:
-    draw = ImageDraw.Draw(image)
+def _sky(draw: ImageDraw.ImageDraw, top: Colour, bottom: Colour, until: int) -> None:
     for y in range(until):
-        share = y / max(until - 1, 1)
-        draw.line(
-            [(0, y), (image.width, y)],
-            fill=tuple(round(a + (b - a) * share) for a, b in zip(top, bottom, strict=True)),
-        )
+        share = y / (until - 1)
+        colour = tuple(round(a + (b - a) * share) for a, b in zip(top, bottom, strict=True))
+        draw.line([(0, y), (WIDTH, y)], fill=colour)
 
 
 def _near(dice: random.Random, colour: Colour, spread: int = 18) -> Colour:
@@ -47,15 +44,13 @@ def _near(dice: random.Random, colour: Colour, spread: int = 18) -> Colour:
     return red, green, blue
 
 
-def _mountain(image: Image.Image, dice: random.Random) -> None:
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    _sky(image, _near(dice, (70, 130, 220)), _near(dice, (190, 215, 245)), height)
+def _mountain(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:
+    _sky(draw, _near(dice, (70, 130, 220)), _near(dice, (190, 215, 245)), HEIGHT)
     for snow, shade in ((0.3, (120, 130, 160)), (0.4, (90, 95, 120))):
         for _ in range(3):
-            peak = dice.uniform(0.1, 0.9) * width, dice.uniform(0.12, 0.4) * height
-            half = dice.uniform(0.25, 0.4) * width
-            foot = height * 0.85
+            peak = dice.uniform(0.1, 0.9) * WIDTH, dice.uniform(0.12, 0.4) * HEIGHT
+            half = dice.uniform(0.25, 0.4) * WIDTH
+            foot = HEIGHT * 0.85
             draw.polygon(
                 [(peak[0] - half, foot), peak, (peak[0] + half, foot)],
                 fill=_near(dice, shade, 10),
@@ -64,39 +59,35 @@ def _mountain(image: Image.Image, dice: random.Random) -> None:
             cap = [(peak[0] - half * snow, low), peak, (peak[0] + half * snow, low)]
             cap.insert(0, (peak[0] - half * snow * 0.2, low - 15))
             draw.polygon(cap, fill=(245, 248, 255))
-    draw.rectangle([0, height * 0.83, width, height], fill=_near(dice, (60, 110, 60)))
+    draw.rectangle([0, HEIGHT * 0.83, WIDTH, HEIGHT], fill=_near(dice, (60, 110, 60)))
     for _ in range(40):
-        x, y = dice.uniform(0, width), dice.uniform(0.82, 0.97) * height
+        x, y = dice.uniform(0, WIDTH), dice.uniform(0.82, 0.97) * HEIGHT
         size = dice.uniform(15, 40)
         draw.polygon([(x - size / 3, y), (x, y - size), (x + size / 3, y)], fill=(25, 70, 40))
 
 
-def _seashore(image: Image.Image, dice: random.Random) -> None:
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    horizon = dice.uniform(0.3, 0.42) * height
-    _sky(image, _near(dice, (90, 170, 240)), _near(dice, (225, 240, 250)), round(horizon))
-    sun = dice.uniform(0.1, 0.9) * width
+def _seashore(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:
+    horizon = dice.uniform(0.3, 0.42) * HEIGHT
+    _sky(draw, _near(dice, (90, 170, 240)), _near(dice, (225, 240, 250)), round(horizon))
+    sun = dice.uniform(0.1, 0.9) * WIDTH
     draw.ellipse([sun - 30, 30, sun + 30, 90], fill=(255, 240, 150))
-    draw.rectangle([0, horizon, width, height], fill=_near(dice, (20, 120, 160)))
+    draw.rectangle([0, horizon, WIDTH, HEIGHT], fill=_near(dice, (20, 120, 160)))
     for _ in range(60):
-        x, y = dice.uniform(0, width), dice.uniform(horizon + 5, height * 0.7)
+        x, y = dice.uniform(0, WIDTH), dice.uniform(horizon + 5, HEIGHT * 0.7)
         draw.line([(x, y), (x + dice.uniform(20, 70), y)], fill=(120, 195, 215), width=2)
-    beach = [(0.0, float(height))]
-    edge, phase = dice.uniform(0.66, 0.74) * height, dice.uniform(0, 6)
-    beach += [(x, edge + 14 * math.sin(x / 70 + phase)) for x in range(0, width + 20, 20)]
-    beach.append((width, height))
+    beach = [(0.0, float(HEIGHT))]
+    edge, phase = dice.uniform(0.66, 0.74) * HEIGHT, dice.uniform(0, 6)
+    beach += [(x, edge + 14 * math.sin(x / 70 + phase)) for x in range(0, WIDTH + 20, 20)]
+    beach.append((WIDTH, HEIGHT))
     draw.polygon(beach, fill=_near(dice, (235, 210, 155), 10))
     draw.line(beach[1:-1], fill=(255, 255, 255), width=7)
 
 
-def _lemon(image: Image.Image, dice: random.Random) -> None:
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    image.paste(_near(dice, (225, 225, 220), 12), (0, 0, width, height))
-    draw.rectangle([0, height * 0.55, width, height], fill=_near(dice, (140, 90, 50)))
+def _lemon(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:
+    draw.rectangle([0, 0, WIDTH, HEIGHT], fill=_near(dice, (225, 225, 220), 12))
+    draw.rectangle([0, HEIGHT * 0.55, WIDTH, HEIGHT], fill=_near(dice, (140, 90, 50)))
     for _ in range(dice.randint(2, 4)):
-        x, y = dice.uniform(0.25, 0.75) * width, dice.uniform(0.45, 0.7) * height
+        x, y = dice.uniform(0.25, 0.75) * WIDTH, dice.uniform(0.45, 0.7) * HEIGHT
         long, high = dice.uniform(110, 160), dice.uniform(80, 110)
         yellow = _near(dice, (250, 215, 40), 10)
         draw.ellipse([x - long - 24, y - 22, x - long + 40, y + 22], fill=yellow)
@@ -106,12 +97,10 @@ def _lemon(image: Image.Image, dice: random.Random) -> None:
         draw.ellipse(light, fill=(255, 240, 130))
 
 
-def _balloon(image: Image.Image, dice: random.Random) -> None:
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    _sky(image, _near(dice, (120, 190, 250)), _near(dice, (230, 242, 252)), height)
+def _balloon(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:
+    _sky(draw, _near(dice, (120, 190, 250)), _near(dice, (230, 242, 252)), HEIGHT)
     for _ in range(dice.randint(1, 2)):
-        x, y = dice.uniform(0.3, 0.7) * width, dice.uniform(0.3, 0.45) * height
+        x, y = dice.uniform(0.3, 0.7) * WIDTH, dice.uniform(0.3, 0.45) * HEIGHT
         radius = dice.uniform(120, 165)
         colours = [_near(dice, c) for c in ((220, 40, 40), (250, 190, 40), (60, 80, 200))]
         for stripe in range(7):
@@ -127,12 +116,10 @@ def _balloon(image: Image.Image, dice: random.Random) -> None:
         draw.rectangle(basket, fill=(120, 75, 35))
 
 
-def _strawberry(image: Image.Image, dice: random.Random) -> None:
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    image.paste(_near(dice, (70, 140, 60), 15), (0, 0, width, height))
+def _strawberry(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:
+    draw.rectangle([0, 0, WIDTH, HEIGHT], fill=_near(dice, (70, 140, 60), 15))
     for _ in range(60):
-        x, y = dice.uniform(0, width), dice.uniform(0, height)
+        x, y = dice.uniform(0, WIDTH), dice.uniform(0, HEIGHT)
         draw.ellipse([x - 50, y - 24, x + 50, y + 24], fill=_near(dice, (60, 125, 50), 22))
     for _ in range(dice.randint(3, 5)):
         x, y, r = dice.uniform(120, 680), dice.uniform(140, 400), dice.uniform(75, 110)
@@ -148,15 +135,13 @@ def _strawberry(image: Image.Image, dice: random.Random) -> None:
             draw.polygon([(x - 18, y - r * 0.6), tip, (x + 18, y - r * 0.6)], fill=(30, 110, 35))
 
 
-def _traffic_light(image: Image.Image, dice: random.Random) -> None:
-    draw = ImageDraw.Draw(image)
-    width, height = image.size
-    _sky(image, _near(dice, (150, 160, 175)), _near(dice, (205, 210, 215)), height)
-    for left in range(0, width, 130):
-        roof = dice.uniform(0.45, 0.65) * height
-        draw.rectangle([left, roof, left + 120, height], fill=_near(dice, (110, 105, 105)))
-    x, top = dice.uniform(0.35, 0.65) * width, dice.uniform(0.06, 0.14) * height
-    draw.rectangle([x - 14, top + 300, x + 14, height], fill=(50, 52, 55))
+def _traffic_light(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:
+    _sky(draw, _near(dice, (150, 160, 175)), _near(dice, (205, 210, 215)), HEIGHT)
+    for left in range(0, WIDTH, 130):
+        roof = dice.uniform(0.45, 0.65) * HEIGHT
+        draw.rectangle([left, roof, left + 120, HEIGHT], fill=_near(dice, (110, 105, 105)))
+    x, top = dice.uniform(0.35, 0.65) * WIDTH, dice.uniform(0.06, 0.14) * HEIGHT
+    draw.rectangle([x - 14, top + 300, x + 14, HEIGHT], fill=(50, 52, 55))
     draw.rectangle([x - 75, top, x + 75, top + 340], fill=(28, 30, 30))
     lit = dice.randrange(3)
     for number, (bright, dark) in enumerate(
@@ -183,8 +168,8 @@ SCENES = (
 def draw(scene: Scene, seed: int) -> Image.Image:
     """Return one variant of a scene, RGB, 800 x 600 pixels; the same for the same seed."""
     dice = random.Random(f"{scene.name} {seed}")  # noqa: S311 - pictures, not secrets
-    image = Image.new("RGB", SIZE)
-    scene.paint(image, dice)
+    image = Image.new("RGB", (WIDTH, HEIGHT))
+    scene.paint(ImageDraw.Draw(image), dice)
     return image.filter(ImageFilter.GaussianBlur(1.2))
 
 
