@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,13 +20,7 @@ from tagger.cli.common import (
 from tagger.cli.speech import tell
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import PhotoError, StateError
-from tagger.library.serialize import (
-    boxes_json,
-    class_names,
-    facts_json,
-    tags_json,
-    top_json,
-)
+from tagger.library.serialize import boxes_json, class_names, facts_json, tags_json, top_json
 from tagger.system.process import cores
 from tagger.text.messages import gettext
 from tagger.text.printable import printable
@@ -35,7 +29,6 @@ if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.index.rows import StoredPrediction
     from tagger.labels.chooser import Chooser
-    from tagger.labels.evidence import Evidence
     from tagger.pipeline.taught_reasons import TaughtReasons
     from tagger.pipeline.taught_tags import TaughtTags
     from tagger.records import DecodedPhoto
@@ -53,6 +46,7 @@ def classify_command(
 ) -> int:
     """Say what is in each PHOTO. Nothing is written, nothing remembered."""
     from tagger.classify.torch_installed import torch_installed
+    from tagger.labels.evidence import Evidence
     from tagger.pipeline.decoding import decode_pool
     from tagger.pipeline.inference import classify_photo
     from tagger.pipeline.networks import open_networks, with_further
@@ -72,7 +66,6 @@ def classify_command(
     engine = networks.subjects
     chooser = networks.chooser(config)
     taught, reasons = _taught(config, chooser, explain)
-    why = _Why(chooser, reasons) if explain else None
     results: list[dict[str, Any]] = []
     failed = False
     workers = min(config.decode.workers or cores(), len(photos))
@@ -90,7 +83,11 @@ def classify_command(
                 results.append({"path": photo, "tags": [], "error": str(error)})
                 continue
             stored = classify_photo(networks, pool, photo, decoded)
-            result = _classified(photo, decoded, stored, taught, chooser, config, why)
+            result = _classified(photo, decoded, stored, taught, chooser, config)
+            if explain:
+                evidence = Evidence.from_bytes(stored.evidence)
+                why = reasons.of(stored, evidence) if reasons else []
+                result["explain"] = [*map(str, chooser.explain(evidence)), *map(str, why)]
             results.append(result)
             if not as_json:
                 _print(result, len(photos) > 1)
@@ -112,18 +109,6 @@ def _torch_engine(config: Config) -> Engine:
         precision=model.precision,
         threads=model.threads,
     )
-
-
-class _Why(NamedTuple):
-    """What explains the tags of a photo."""
-
-    chooser: Chooser
-    taught: TaughtReasons | None
-
-    def lines(self, stored: StoredPrediction, evidence: Evidence) -> list[str]:
-        """Return why each tag was given, or not."""
-        taught = self.taught.of(stored, evidence) if self.taught else []
-        return [*map(str, self.chooser.explain(evidence)), *map(str, taught)]
 
 
 def _taught(
@@ -153,7 +138,6 @@ def _classified(
     taught: TaughtTags | None,
     chooser: Chooser,
     config: Config,
-    why: _Why | None,
 ) -> dict[str, Any]:
     from tagger.labels.evidence import Evidence
 
@@ -162,7 +146,7 @@ def _classified(
     if taught is not None:
         tags = taught.added(tags, stored, evidence)
     known = vocabulary(config)
-    result: dict[str, Any] = {
+    return {
         "path": path,
         "tags": tags_json(tags),
         **facts_json(decoded.facts),
@@ -171,9 +155,6 @@ def _classified(
         "people": stored.people,
         "boxes": boxes_json(stored.evidence, known.things) if stored.detector_id else None,
     }
-    if why is not None:
-        result["explain"] = why.lines(stored, evidence)
-    return result
 
 
 def _print(result: dict[str, Any], several: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary
 
 
-def excluding(one: str, other: str) -> click.UsageError:
-    """Return the error of two options of which only one may be given."""
-    return click.UsageError(
-        gettext("%(one)s and %(other)s exclude each other; give one of them", one=one, other=other)
-    )
+def only_one(options: Mapping[str, object]) -> str | None:
+    """Return which of ``options``, by name, has a value, if any. Raise UsageError for two."""
+    given = [name for name, value in options.items() if value]
+    if len(given) > 1:
+        one, other, *_ = given
+        raise click.UsageError(
+            gettext(
+                "%(one)s and %(other)s exclude each other; give one of them", one=one, other=other
+            )
+        )
+    return given[0] if given else None
 
 
 def when_done(runs: bool) -> str:

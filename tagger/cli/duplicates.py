@@ -14,9 +14,9 @@ from tagger.cli.common import (
     ask_known,
     ask_path,
     config_or_default,
-    excluding,
     json_option,
     leave_folder,
+    only_one,
     print_json,
     print_paths,
     read_config,
@@ -67,16 +67,10 @@ def duplicates_command(
     Nothing is ever deleted. --move-to moves the others with their sidecars, over nothing, to a
     folder that is there; --move-back, or `tagger rules undo PHOTO`, brings them back.
     """
-    chosen = [
-        name
-        for name, given in {
-            "--null": null, "--json": as_json, "--link-to": link_to, "--move-to": move_to,
-            "--move-back": move_back,
-        }.items()
-        if given
-    ]  # fmt: skip
-    if len(chosen) > 1:
-        raise excluding(*chosen[:2])
+    only_one(
+        {"--null": null, "--json": as_json, "--link-to": link_to}
+        | {"--move-to": move_to, "--move-back": move_back}
+    )
     if bursts and move_to:
         raise click.UsageError(
             gettext("--bursts and --move-to exclude each other: shots are no copies")

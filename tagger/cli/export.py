@@ -20,9 +20,9 @@ from typing import BinaryIO, TextIO
 from tagger.cli.speech import tell
 from tagger.errors import PhotoError, PhotoVanishedError, TaggerError
 from tagger.index.reader import Found
-from tagger.system.file_transfer import numbered_names
+from tagger.system.file_transfer import give_name, numbered_names
 from tagger.system.files import open_photo, unreadable
-from tagger.system.open_beneath import NOREPLACE, Folder
+from tagger.system.open_beneath import Folder
 from tagger.system.paths import OWN_PREFIX, is_inside
 
 Place = tuple[str, str]
@@ -79,11 +79,9 @@ def link_photos(photos: Iterable[Place], folder: str) -> Exported:
                 _tell(error, done)
                 continue
             for name in numbered_names(path):
-                try:
+                with contextlib.suppress(FileExistsError):
                     os.symlink(path, name, dir_fd=album.fd)
                     break
-                except FileExistsError:
-                    continue
             linked.add(path)
             done.added += 1
     return done
@@ -167,7 +165,10 @@ def _copied(path: str, root: str, album: Folder) -> bool:
             source.seek(0)
             with open(out, "wb") as target:
                 _copy(source, target, path)
-            _give_name(album, partial, path)
+            for name in numbered_names(path):
+                with contextlib.suppress(FileExistsError):
+                    give_name(album, partial, name)
+                    break
         finally:
             with contextlib.suppress(OSError):  # it has its name
                 album.unlink(partial)
@@ -194,26 +195,6 @@ def _copy(source: BinaryIO, target: BinaryIO, path: str) -> None:
                 os.setxattr(target.fileno(), name, os.getxattr(source.fileno(), name))
     with contextlib.suppress(OSError):
         os.utime(target.fileno(), ns=(found.st_atime_ns, found.st_mtime_ns))
-
-
-def _give_name(album: Folder, partial: str, path: str) -> None:
-    """Give a complete copy the first name for the photo that is free."""
-    for name in numbered_names(path):
-        try:
-            album.rename2(partial, name, NOREPLACE)
-            return
-        except FileExistsError:
-            continue
-        except OSError:  # this file system knows no such renaming
-            try:
-                album.link(partial, name)
-                return
-            except FileExistsError:
-                continue
-            except OSError:
-                if not album.has(name):
-                    album.rename(partial, name)
-                    return
 
 
 def _has_copy(source: BinaryIO, path: str, album: Folder) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -12,8 +11,8 @@ import click
 from tagger.cli.common import (
     ask_path,
     config_or_default,
-    excluding,
     json_option,
+    only_one,
     print_json,
     print_paths,
     vocabulary,
@@ -112,12 +111,10 @@ def query_command(
 
     Put the query in single quotes where the shell would take < > ( ) " for itself.
     """
-    _check_one_output(
-        {"--count": count, "--csv": as_csv, "--null": null, "--open": show}
-        | {"--copy-to": copy_to, "--link-to": link_to, "--json": as_json and not count}
-        if not explain
-        else {"--explain": True, "--count": count, "--csv": as_csv, "--null": null}
-        | {"--open": show, "--copy-to": copy_to, "--link-to": link_to}
+    only_one(
+        {"--explain": explain, "--count": count, "--csv": as_csv, "--null": null, "--open": show}
+        | {"--copy-to": copy_to, "--link-to": link_to}
+        | {"--json": as_json and not (count or explain)}
     )
     config = config_or_default(ctx)
     options: tuple[Query, ...] = (Taken(since, until),) if since or until else ()
@@ -164,12 +161,6 @@ def query_command(
     if show or copy_to or link_to:
         return _export(photos, copy_to, link_to)
     return 0
-
-
-def _check_one_output(wanted: Mapping[str, object]) -> None:
-    given = [name for name, value in wanted.items() if value]
-    if len(given) > 1:
-        raise excluding(*given[:2])
 
 
 def _export(photos: list[tuple[str, str]], copy_to: str | None, link_to: str | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -271,13 +271,8 @@ def _config(ctx: click.Context) -> Config:
 @contextmanager
 def _library(config: Config) -> Iterator[Reader | None]:
     """Open the index for reading, if there is one."""
-    try:
-        opened = open_reader(config.state_dir)
-        reader = opened.__enter__()
-    except StateError:
-        yield None
-        return
-    try:
+    with ExitStack() as opened:
+        reader = None
+        with suppress(StateError):
+            reader = opened.enter_context(open_reader(config.state_dir))
         yield reader
-    finally:
-        opened.__exit__(None, None, None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +13,9 @@ import click
 from tagger.cli.common import (
     ask_known,
     ask_path,
-    excluding,
     json_option,
     leave_folder,
+    only_one,
     print_json,
     read_config,
 )
@@ -88,40 +90,20 @@ def teach_command(
 
 
 def _check_one_action(given: dict[str, Any], label: str | None, photos: tuple[str, ...]) -> None:
-    alone = [
-        f"--{name}"
-        for name, key in (
-            ("list", "listed"),
-            ("suggest", "suggest"),
-            ("export", "export_to"),
-            ("import", "import_from"),
-        )
-        if given[key]
-    ]
-    actions = alone + [
-        f"--{name}"
-        for name, key in (
-            ("ask", "ask_me"),
-            ("forget", "forget"),
-            ("rename", "rename"),
-            ("keyword", "keyword"),
-            ("not", "refused"),
-        )
-        if given[key]
-    ]
-    if len(actions) > 1:
-        raise excluding(*actions[:2])
-    if alone and label is not None:
-        raise click.UsageError(gettext("%(option)s takes no label", option=alone[0]))
-    if alone:
+    alone = {"--list": given["listed"], "--suggest": given["suggest"]}
+    alone |= {"--export": given["export_to"], "--import": given["import_from"]}
+    others = {"--ask": given["ask_me"], "--forget": given["forget"], "--rename": given["rename"]}
+    others |= {"--keyword": given["keyword"], "--not": given["refused"]}
+    action = only_one(alone | others)
+    if action in alone:
+        if label is not None:
+            raise click.UsageError(gettext("%(option)s takes no label", option=action))
         return
     if label is None:
         raise click.UsageError(gettext("name a label and photos that show it, or say --list"))
-    without = {"--ask", "--rename", "--keyword"} & {*actions}
-    if without and photos:
-        raise click.UsageError(gettext("%(option)s takes no photos", option=without.pop()))
-    needs = not actions or actions == ["--not"]
-    if needs and not photos and not given["synonyms"]:
+    if action in ("--ask", "--rename", "--keyword") and photos:
+        raise click.UsageError(gettext("%(option)s takes no photos", option=action))
+    if action in (None, "--not") and not photos and not given["synonyms"]:
         raise click.UsageError(gettext("name photos, or say --ask"))
 
 
@@ -196,30 +178,23 @@ def _placed(teacher: Teacher, text: str, given: dict[str, Any]) -> TaughtLabel:
 
 
 @contextlib.contextmanager
-def _looking(config: Config) -> Any:
+def _looking(config: Config) -> Iterator[Look]:
     """Give what looks at photos that the index does not know; the network is loaded if needed."""
     with contextlib.ExitStack() as opened:
-        made: list[Look] = []
+
+        @functools.cache
+        def loaded() -> Any:
+            from tagger.pipeline.decoding import decode_pool
+            from tagger.pipeline.networks import open_networks
+
+            leave_folder()
+            engine = open_networks(config).subjects
+            return engine, opened.enter_context(decode_pool(config, engine.spec, workers=1))
 
         def look(path: str) -> Any:
-            if not made:
-                made.append(opened.enter_context(_network(config)))
-            return made[0](path)
+            from tagger.pipeline.inference import predict
 
-        yield look
-
-
-@contextlib.contextmanager
-def _network(config: Config) -> Any:
-    from tagger.pipeline.decoding import decode_pool
-    from tagger.pipeline.inference import predict
-    from tagger.pipeline.networks import open_networks
-
-    leave_folder()
-    engine = open_networks(config).subjects
-    with decode_pool(config, engine.spec, workers=1) as pool:
-
-        def look(path: str) -> Any:
+            engine, pool = loaded()
             decoded = pool.submit(os.path.realpath(path)).result()
             [stored] = predict(engine, [decoded])
             return stored.model_id, stored.features, decoded.facts

@@ -105,7 +105,7 @@ def copy_file(
                             raise StoppedEarlyError(source[1])
                     _dress(old.fileno(), made.fileno(), found, strict=strict)
                     os.fsync(made.fileno())
-                _name(there, partial, new)
+                give_name(there, partial, new)
             except BaseException:
                 with contextlib.suppress(OSError):
                     there.unlink(partial)
@@ -159,7 +159,7 @@ def _dress(old: int, new: int, found: os.stat_result, *, strict: bool) -> None:
             raise OSError(error.errno, said) from error
 
 
-def _name(folder: Folder, partial: str, new: str) -> None:
+def give_name(folder: Folder, partial: str, new: str) -> None:
     """Give a complete copy its name; raise FileExistsError when something has it."""
     try:
         folder.rename2(partial, new, NOREPLACE)
