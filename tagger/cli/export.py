@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO
@@ -66,25 +66,21 @@ def link_photos(photos: Iterable[Place], folder: str) -> Exported:
     Nothing that is there is changed. A photo that is none any more is told and passed over.
     Raise TaggerError when the folder cannot be written.
     """
-    done = Exported()
-    with _writing(folder), _made(folder) as album:
+    with _album(folder) as album:
         linked = set(_links(album))
-        for path, root in photos:
-            if path in linked or is_inside(path, folder):
-                done.present += 1
-                continue
-            try:
-                os.close(open_photo(path, root))
-            except PhotoError as error:
-                _tell(error, done)
-                continue
+
+        def link(path: str, root: str) -> bool:
+            if path in linked:
+                return False
+            os.close(open_photo(path, root))
             for name in numbered_names(path):
                 with contextlib.suppress(FileExistsError):
                     os.symlink(path, name, dir_fd=album.fd)
                     break
             linked.add(path)
-            done.added += 1
-    return done
+            return True
+
+        return _exported(photos, folder, link)
 
 
 def copy_photos(photos: Iterable[Place], folder: str) -> Exported:
@@ -94,32 +90,40 @@ def copy_photos(photos: Iterable[Place], folder: str) -> Exported:
     that cannot be read is told and passed over. Raise TaggerError when the folder cannot be
     written.
     """
+    with _album(folder) as album:
+        return _exported(photos, folder, lambda path, root: _copied(path, root, album))
+
+
+@contextmanager
+def _album(folder: str) -> Iterator[Folder]:
+    """Open ``folder``, made if it is not there. Raise TaggerError when it cannot be written."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with Folder(folder, folder) as album:
+            yield album
+    except OSError as error:
+        raise TaggerError(
+            f"cannot write to {folder}: {error.strerror}",
+            "check the folder, its rights and its free space",
+        ) from error
+
+
+def _exported(photos: Iterable[Place], folder: str, put: Callable[[str, str], bool]) -> Exported:
+    """Have ``put`` add each photo that is not in ``folder``; it returns whether it did."""
     done = Exported()
-    with _writing(folder), _made(folder) as album:
-        for path, root in photos:
-            try:
-                added = not is_inside(path, folder) and _copied(path, root, album)
-            except PhotoError as error:
-                _tell(error, done)
-                continue
+    for path, root in photos:
+        try:
+            added = not is_inside(path, folder) and put(path, root)
+        except PhotoError as error:
+            tell(error)
+            done.failed += 1
+        else:
             done.added += added
             done.present += not added
     return done
 
 
-def _tell(error: PhotoError, done: Exported) -> None:
-    tell(error)
-    done.failed += 1
-
-
-def _made(folder: str) -> Folder:
-    """Return the folder, open, made if it is not there. Raise OSError."""
-    os.makedirs(folder, exist_ok=True)
-    return Folder(folder, folder)
-
-
 def _links(album: Folder) -> Iterator[str]:
-    """Yield where the links in a folder lead."""
     for name in album.names():
         try:
             yield os.readlink(name, dir_fd=album.fd)
@@ -217,15 +221,3 @@ def _has_copy(source: BinaryIO, path: str, album: Folder) -> bool:
         except OSError:
             continue  # a link, or none of ours to read
     return False
-
-
-@contextmanager
-def _writing(folder: str) -> Iterator[None]:
-    """Turn what the operating system says of ``folder`` into TaggerError."""
-    try:
-        yield
-    except OSError as error:
-        raise TaggerError(
-            f"cannot write to {folder}: {error.strerror}",
-            "check the folder, its rights and its free space",
-        ) from error
