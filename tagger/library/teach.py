@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tagger.config.schema import Config
 from tagger.errors import StateError
@@ -50,6 +50,19 @@ class LabelState:
     photos: int
     missing: str
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON of it."""
+        return {
+            "label": self.label.label,
+            "path": list(self.label.path),
+            "synonyms": list(self.label.synonyms),
+            "examples": self.positive,
+            "not": self.negative,
+            "answers": self.answers,
+            "photos": self.photos,
+            "missing": self.missing or None,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
@@ -59,6 +72,10 @@ class Suggestion:
     word: str
     photos: int
     found: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented JSON of it."""
+        return {"keyword": self.word, "photos": self.photos, "found": round(self.found, 3)}
 
 
 class Teacher:

@@ -42,12 +42,7 @@ def add_teaching_routes(routes: Blueprint, services: Services, teaching: Teachin
 
     @routes.get("/api/v1/taught/suggestions")
     def suggested() -> Response:
-        return jsonify(
-            [
-                {"keyword": one.word, "photos": one.photos, "found": round(one.found, 3)}
-                for one in teaching.suggestions()
-            ]
-        )
+        return jsonify([one.as_json() for one in teaching.suggestions()])
 
     @routes.post("/api/v1/taught/suggestions")
     def accept() -> Response:
@@ -81,17 +76,7 @@ def add_teaching_routes(routes: Blueprint, services: Services, teaching: Teachin
 
 def state_json(state: LabelState) -> dict[str, Any]:
     """Return how a taught label fares."""
-    return {
-        "label": state.label.label,
-        "path": list(state.label.path),
-        "synonyms": list(state.label.synonyms),
-        "examples": state.positive,
-        "not": state.negative,
-        "answers": state.answers,
-        "photos": state.photos,
-        "missing": state.missing or None,
-        **with_said(state.missing),
-    }
+    return state.as_json() | with_said(state.missing)
 
 
 def _question_json(question: Question | None) -> dict[str, Any]:
