@@ -15,7 +15,7 @@ import sys
 import click
 
 from tagger import __version__
-from tagger.cli.invocation import Invocation
+from tagger.cli.invocation import KEY, Invocation
 from tagger.cli.speech import Context, help_text, in_words, speak_help, speaking_here
 from tagger.cli.terminal import in_utf8, let_go, set_up_output
 from tagger.errors import ConfigError, TaggerError
@@ -88,7 +88,7 @@ def cli(ctx: click.Context, config_path: str | None, debug: bool) -> None:
     """Recognise what is in every new photo, offline, and find it again."""
     if isinstance(ctx.obj, Invocation):
         ctx.obj.debug, ctx.obj.command = debug, ctx.invoked_subcommand
-        ctx.obj.attach(ctx)
+        ctx.meta[KEY] = ctx.obj
     ctx.obj = config_path
 
 

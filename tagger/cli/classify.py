@@ -40,10 +40,7 @@ AHEAD = 8
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
 @click.option("--explain", is_flag=True, help="Say why each tag was or was not given.")
 @json_option
-@click.pass_context
-def classify_command(
-    ctx: click.Context, photos: tuple[str, ...], explain: bool, as_json: bool
-) -> int:
+def classify_command(photos: tuple[str, ...], explain: bool, as_json: bool) -> int:
     """Say what is in each PHOTO. Nothing is written, nothing remembered."""
     from tagger.classify.torch_installed import torch_installed
     from tagger.labels.evidence import Evidence
@@ -51,7 +48,7 @@ def classify_command(
     from tagger.pipeline.inference import classify_photo
     from tagger.pipeline.networks import open_networks, with_further
 
-    config = config_or_default(ctx)
+    config = config_or_default()
     photos = tuple(map(ask_path, photos))
     leave_folder()
     model = config.model

@@ -42,17 +42,23 @@ def when_done(runs: bool) -> str:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def read_config(ctx: click.Context) -> tuple[Config, str]:
+def named_config() -> str | None:
+    """Return the file that ``--config`` of the command that runs names."""
+    named: str | None = click.get_current_context().find_root().obj
+    return named
+
+
+def read_config() -> tuple[Config, str]:
     """Return the config and its path, or raise ConfigError."""
-    path = find_config(ctx.find_root().obj, os.environ)
+    path = find_config(named_config(), os.environ)
     return load_config(path), path
 
 
-def config_or_default(ctx: click.Context) -> Config:
+def config_or_default() -> Config:
     """Return the config; the defaults when no file was named and there is none."""
-    named = ctx.find_root().obj or os.environ.get("TAGGER_CONFIG")
+    named = named_config() or os.environ.get("TAGGER_CONFIG")
     if named or any(map(os.path.isfile, config_places(os.environ))):
-        return read_config(ctx)[0]
+        return read_config()[0]
     return Config()
 
 

@@ -51,7 +51,8 @@ def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) 
     if not isinstance(root.obj, str):  # no command has been called
         root.obj = root.params.get("config_path")
     try:
-        config = config_or_default(ctx)
+        with ctx.scope(cleanup=False):
+            config = config_or_default()
         known = vocabulary(config)
     except TaggerError:
         config = Config()

@@ -21,10 +21,9 @@ def config_command() -> None:
 
 
 @config_command.command("check")
-@click.pass_context
-def check(ctx: click.Context) -> None:
+def check() -> None:
     """Say whether the config file is right; all mistakes at once, each with its line."""
-    config, path = read_config(ctx)
+    config, path = read_config()
     check_config(config, path)
     click.echo(
         gettext(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from tagger.cli.common import json_option, print_json
+from tagger.cli.common import json_option, named_config, print_json
 from tagger.cli.terminal import raw
 from tagger.text.messages import ENGLISH, gettext, ngettext, noop, speaking
 from tagger.text.printable import printable
@@ -34,8 +34,7 @@ _CHECKS = frozenset(
 
 @click.command("doctor")
 @json_option
-@click.pass_context
-def doctor_command(ctx: click.Context, as_json: bool) -> int:
+def doctor_command(as_json: bool) -> int:
     """Check the installation, and say what to do where something is wrong.
 
     Changes nothing, and works whether or not the daemon runs. The exit code is 1 when
@@ -45,11 +44,11 @@ def doctor_command(ctx: click.Context, as_json: bool) -> int:
 
     if as_json:
         with speaking(ENGLISH):
-            results = list(examine(ctx.find_root().obj, os.environ))
+            results = list(examine(named_config(), os.environ))
         print_json([asdict(result) for result in results])
         return 1 if any(result.state == "error" for result in results) else 0
     results = []
-    for result in examine(ctx.find_root().obj, os.environ):
+    for result in examine(named_config(), os.environ):
         results.append(result)
         mark, color = _MARKS[result.state]
         lines = [printable(line) for line in result.message.split("\n")]

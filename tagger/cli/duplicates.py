@@ -46,9 +46,7 @@ if TYPE_CHECKING:
 @click.option("--link-to", metavar="DIR", help="Make a folder of links there for each group.")
 @click.option("--move-to", metavar="DIR", help="Move all but the best of each group there.")
 @click.option("--move-back", is_flag=True, help="Bring back what --move-to moved.")
-@click.pass_context
 def duplicates_command(
-    ctx: click.Context,
     folder: str | None,
     least: int,
     bursts: bool,
@@ -75,7 +73,7 @@ def duplicates_command(
         raise click.UsageError(
             gettext("--bursts and --move-to exclude each other: shots are no copies")
         )
-    config = read_config(ctx)[0] if move_to or move_back else config_or_default(ctx)
+    config = read_config()[0] if move_to or move_back else config_or_default()
     if move_back:
         return _moved_back(config)
     below = [ask_known(config, folder)] if folder else []
@@ -190,8 +188,7 @@ def _told(outcomes: Iterable[tuple[str, str | TaggerError]]) -> int:
 @click.option("--limit", type=click.IntRange(1, 1000), default=12, help="At most so many.")
 @click.option("--null", is_flag=True, help="End each path with a NUL, for xargs -0.")
 @json_option
-@click.pass_context
-def similar_command(ctx: click.Context, photo: str, limit: int, null: bool, as_json: bool) -> None:
+def similar_command(photo: str, limit: int, null: bool, as_json: bool) -> None:
     """Print the photos that look most like PHOTO, the most alike first.
 
     They have what the network sees in PHOTO; copies of it are found by `tagger duplicates`.
@@ -199,7 +196,7 @@ def similar_command(ctx: click.Context, photo: str, limit: int, null: bool, as_j
     from tagger.library.duplicates import photo_known
     from tagger.library.similar import make_file, most_alike
 
-    config = config_or_default(ctx)
+    config = config_or_default()
     path = ask_known(config, photo)
     make_file(config.state_dir)
     with open_reader(config.state_dir) as reader:

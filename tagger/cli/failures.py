@@ -19,10 +19,9 @@ from tagger.text.printable import printable
 
 @click.command("failures")
 @json_option
-@click.pass_context
-def failures_command(ctx: click.Context, as_json: bool) -> None:
+def failures_command(as_json: bool) -> None:
     """List the photos that could not be tagged, with the reason and the next try."""
-    with open_reader(config_or_default(ctx).state_dir) as reader:
+    with open_reader(config_or_default().state_dir) as reader:
         failures = reader.failures()
     if as_json:
         print_json([failure_json(failure) for failure in failures])
@@ -40,12 +39,11 @@ def failures_command(ctx: click.Context, as_json: bool) -> None:
 @click.command("retry")
 @click.argument("photos", nargs=-1, metavar="[PHOTO...]")
 @click.option("--all", "everything", is_flag=True, help="Classify every photo anew.")
-@click.pass_context
-def retry_command(ctx: click.Context, photos: tuple[str, ...], everything: bool) -> None:
+def retry_command(photos: tuple[str, ...], everything: bool) -> None:
     """Try failed photos again; with PHOTO, these, even if they are tagged already."""
     from tagger.library.edit import TagEditor
 
-    config = config_or_default(ctx)
+    config = config_or_default()
     with open_reader(config.state_dir) as reader:
         known = reader.paths()
     wanted = known if everything else [ask_known(config, photo) for photo in photos]

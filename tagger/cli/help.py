@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from typing import NamedTuple
 
 import click
 
+from tagger.cli import COMMANDS
 from tagger.cli.terminal import is_terminal
 from tagger.text.messages import gettext
 from tagger.text.spelling import nearest
@@ -28,36 +30,30 @@ def topics() -> list[Topic]:
     """Return all documents, by name."""
     with open(TOPICS, encoding="utf-8") as file:
         parts = file.read().split("\f")[1:]
-    found = []
-    for part in parts:
-        name, _, text = part.partition("\n")
-        title = text.partition("\n")[0].lstrip("# ")
-        found.append(Topic(name, title, text))
-    return found
+    found = (part.partition("\n")[::2] for part in parts)
+    return [Topic(name, text.partition("\n")[0].lstrip("# "), text) for name, text in found]
 
 
 @click.command("help")
 @click.argument("topic", nargs=-1, metavar="[TOPIC]")
-@click.pass_context
-def help_command(ctx: click.Context, topic: tuple[str, ...]) -> None:
+def help_command(topic: tuple[str, ...]) -> None:
     """Show what the documentation says of TOPIC, or the help of a command.
 
     Without TOPIC it lists all topics. They are in English.
     """
     known = {one.name: one for one in topics()}
     if not topic:
-        _list(ctx, list(known.values()))
+        _list(known.values())
         return
     name = topic[0].lower().removesuffix(".md")
     if len(topic) == 1 and name in known:
         _show(known[name].text)
-        if _command(ctx, (name,)) is not None:
+        if _command((name,)) is not None:
             click.echo(gettext("See also: %(command)s", command=f"tagger {name} --help"))
         return
-    command = _command(ctx, topic)
+    command = _command(topic)
     if command is None:
-        names = [*known, *_group(ctx).list_commands(ctx)]
-        near = nearest(name, names)
+        near = nearest(name, [*known, *COMMANDS])
         hint = gettext("see `tagger help`")
         if near:
             hint = gettext("did you mean %(word)s?", word=near)
@@ -66,33 +62,24 @@ def help_command(ctx: click.Context, topic: tuple[str, ...]) -> None:
     click.echo(command.get_help())
 
 
-def _list(ctx: click.Context, known: list[Topic]) -> None:
+def _list(known: Collection[Topic]) -> None:
     click.echo(gettext("Topics of `tagger help TOPIC`:"))
     width = max(len(one.name) for one in known)
     for one in known:
         click.echo(f"  {one.name:<{width}}  {one.title}")
     click.echo(gettext("Commands, each with `tagger help COMMAND`:"))
-    click.echo("  " + ", ".join(_group(ctx).list_commands(ctx)))
+    click.echo("  " + ", ".join(COMMANDS))
 
 
-def _group(ctx: click.Context) -> click.Group:
-    root = ctx.find_root().command
-    assert isinstance(root, click.Group)
-    return root
-
-
-def _command(ctx: click.Context, words: tuple[str, ...]) -> click.Context | None:
+def _command(words: tuple[str, ...]) -> click.Context | None:
     """Return the context of a command, or of one below it; None when there is none."""
-    group: click.Command = _group(ctx)
-    found = ctx.find_root()
+    found = click.get_current_context().find_root()
     for word in words:
-        if not isinstance(group, click.Group):
-            return None
-        inner = group.get_command(found, word)
+        group = found.command
+        inner = group.get_command(found, word) if isinstance(group, click.Group) else None
         if inner is None:
             return None
         found = inner.context_class(inner, parent=found, info_name=word)
-        group = inner
     return found
 
 

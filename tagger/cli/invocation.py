@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import click
 
-_KEY = "tagger.invocation"
+KEY = "tagger.invocation"
+"""Where it is in click's ``meta`` of the context."""
 
 
 @dataclass(slots=True)
@@ -21,12 +22,8 @@ class Invocation:
     command: str | None = None
     ends_at_once: bool = False
 
-    def attach(self, ctx: click.Context) -> None:
-        """Let the commands below ``ctx`` find it."""
-        ctx.meta[_KEY] = self
 
-
-def invocation(ctx: click.Context) -> Invocation:
-    """Return that of ``ctx``; one that nobody asks when a command is called by itself."""
-    found = ctx.meta.get(_KEY)
+def invocation() -> Invocation:
+    """Return that of the command that runs; one that nobody asks when it is called by itself."""
+    found = click.get_current_context().meta.get(KEY)
     return found if isinstance(found, Invocation) else Invocation()

@@ -20,10 +20,9 @@ from tagger.text.messages import gettext
 @click.argument("label", nargs=-1)
 @click.option("--all", "whole", is_flag=True, help="The whole vocabulary, also what has no photo.")
 @json_option
-@click.pass_context
-def labels_command(ctx: click.Context, label: tuple[str, ...], whole: bool, as_json: bool) -> None:
+def labels_command(label: tuple[str, ...], whole: bool, as_json: bool) -> None:
     """Show the tree of labels with the number of photos; with LABEL, one branch."""
-    config = config_or_default(ctx)
+    config = config_or_default()
     known = vocabulary(config)
     heads = None
     if label:

@@ -51,10 +51,9 @@ model_command.add_command(use_command)
 
 @model_command.command("list")
 @json_option
-@click.pass_context
-def list_command(ctx: click.Context, as_json: bool) -> None:
+def list_command(as_json: bool) -> None:
     """List the models that can be named in the config, and which are on this machine."""
-    config = config_or_default(ctx)
+    config = config_or_default()
     rows = []
     for kind, wanted in _configured(config).items():
         for info in list_models(kind):
@@ -147,17 +146,16 @@ def _found(config: Config, name: str) -> str | None:
 @model_command.command("download")
 @click.argument("name", required=False)
 @click.option("--url", help="Fetch from this address instead of where it is published.")
-@click.pass_context
-def download_command(ctx: click.Context, name: str | None, url: str | None) -> None:
+def download_command(name: str | None, url: str | None) -> None:
     """Fetch the weights of NAME into the state directory (default: all that the config names).
 
     A download that was interrupted goes on where it stopped; its hash is checked. An address that
     ends in .onnx is that of a network that `tagger model convert` wrote.
     """
-    config = config_or_default(ctx)
+    config = config_or_default()
     names = [name] if name else _to_download(config)
     if url and len(names) > 1:
-        raise click.UsageError(gettext("say which model comes from --url"), ctx)
+        raise click.UsageError(gettext("say which model comes from --url"))
     failed: DownloadError | None = None
     for one in names:
         try:
@@ -218,13 +216,12 @@ def _network_address(name: str, url: str | None) -> str | None:
 @model_command.command("path")
 @click.argument("name", required=False)
 @json_option
-@click.pass_context
-def path_command(ctx: click.Context, name: str | None, as_json: bool) -> None:
+def path_command(name: str | None, as_json: bool) -> None:
     """Print which weights file is used, or where one is looked for.
 
     NAME is a model of any kind (default: that of subjects).
     """
-    config = config_or_default(ctx)
+    config = config_or_default()
     name = name or config.model.name
     if as_json:
         where = [name] if is_model_path(name) else weights_places(config, name)
@@ -236,8 +233,7 @@ def path_command(ctx: click.Context, name: str | None, as_json: bool) -> None:
 @model_command.command("optimize")
 @click.argument("photos", nargs=-1, metavar="[PHOTO|FOLDER]...")
 @json_option
-@click.pass_context
-def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool) -> None:
+def optimize_command(photos: tuple[str, ...], as_json: bool) -> None:
     """Make an int8 version of each network now, and judge it by photos.
 
     The daemon does this by itself, while it works. Of the PHOTOs (default: those in the index)
@@ -248,7 +244,7 @@ def optimize_command(ctx: click.Context, photos: tuple[str, ...], as_json: bool)
     from tagger.pipeline.decoding import decode_pool, decoded_photos
     from tagger.pipeline.int8_judge import made_judge
 
-    config = config_or_default(ctx)
+    config = config_or_default()
     if config.model.engine == "torch":
         raise ModelError("the engine torch does not run int8", "set `model.engine: auto`")
     config = replace(config, model=replace(config.model, precision="auto"))

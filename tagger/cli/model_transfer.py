@@ -29,18 +29,17 @@ NETWORK = ".onnx"
     metavar="FILE|FOLDER",
     help="Where the network is written, for `tagger model import` on another machine.",
 )
-@click.pass_context
-def convert_command(ctx: click.Context, name: str | None, to: str | None) -> None:
+def convert_command(name: str | None, to: str | None) -> None:
     """Convert weights for ONNX Runtime, which needs torch, here or for another machine.
 
     NAME is a model of subjects or scenes (default: the one of subjects that the config names; with
     --to FOLDER all that it names). A file is called NAME.onnx in a folder.
     """
-    config = config_or_default(ctx)
+    config = config_or_default()
     target = ask_path(to) if to else None
     folder = target is not None and os.path.isdir(target)
     if target is not None and not folder and not target.endswith(NETWORK):
-        raise click.UsageError(gettext("--to takes a folder, or a file that ends in .onnx"), ctx)
+        raise click.UsageError(gettext("--to takes a folder, or a file that ends in .onnx"))
     model = config.model
     every = (model.name, model.scenes, model.detector) if folder else (model.name,)
     names = [name] if name else [one for one in every if one != NO_MODEL]
@@ -89,13 +88,12 @@ def _converted(config: Config, name: str, place: str | None) -> str:
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--name", help="Which model a weights file of your own is of, as resnet18.")
-@click.pass_context
-def import_command(ctx: click.Context, files: tuple[str, ...], name: str | None) -> None:
+def import_command(files: tuple[str, ...], name: str | None) -> None:
     """Take networks from another machine: what `tagger model convert` wrote, or weights.
 
     FILE.onnx needs no torch. Weights (FILE.pth) are converted, which does.
     """
-    config = config_or_default(ctx)
+    config = config_or_default()
     if name:
         weights_of(name)  # raises
     for file in map(ask_path, files):

@@ -57,9 +57,7 @@ _kind_option = click.option(
 )
 @click.option("--all", "show_all", is_flag=True, help="Show every photo that gets other tags.")
 @json_option
-@click.pass_context
 def try_command(
-    ctx: click.Context,
     name: str,
     photos: tuple[str, ...],
     kind: Kind | None,
@@ -72,7 +70,7 @@ def try_command(
     Both look at PHOTOS (default: a hundred of those in the index) in fp32. Nothing is changed. The
     page shows the photos that get other tags side by side, at /networks.
     """
-    config, _ = read_config(ctx)
+    config, _ = read_config()
     name = os.path.abspath(name) if is_model_path(name) else name
     kind = kind_of(name, kind)
     if name == getattr(config.model, FIELDS[kind]):
@@ -126,8 +124,7 @@ def _print(trial: NetworkTrial, most: int) -> None:
 @click.argument("name", required=False)
 @_kind_option
 @click.option("--back", is_flag=True, help="Return to the network before the last change.")
-@click.pass_context
-def use_command(ctx: click.Context, name: str | None, kind: Kind | None, back: bool) -> None:
+def use_command(name: str | None, kind: Kind | None, back: bool) -> None:
     """Take up the network NAME instead of the one in use.
 
     It is loaded first, downloaded if it may be; then the config names it. All photos are looked at
@@ -135,8 +132,8 @@ def use_command(ctx: click.Context, name: str | None, kind: Kind | None, back: b
     what was taught and what rules gave stays. `--back` returns to the network before.
     """
     if back == (name is not None):
-        raise click.UsageError(gettext("say which network, or --back"), ctx)
-    config, path = read_config(ctx)
+        raise click.UsageError(gettext("say which network, or --back"))
+    config, path = read_config()
     if name is None:
         wanted = _before(config.state_dir)
         [kind] = [one for one, field in FIELDS.items() if field in wanted]

@@ -67,9 +67,7 @@ class _Moment(click.ParamType[str]):
 @click.option("--open", "show", is_flag=True, help="Show the photos on the desktop.")
 @click.option("--copy-to", metavar="DIR", help="Copy the photos there; nothing is overwritten.")
 @click.option("--link-to", metavar="DIR", help="Make or update an album of links there.")
-@click.pass_context
 def query_command(
-    ctx: click.Context,
     words: tuple[str, ...],
     minimum: float,
     since: str | None,
@@ -116,7 +114,7 @@ def query_command(
         | {"--copy-to": copy_to, "--link-to": link_to}
         | {"--json": as_json and not (count or explain)}
     )
-    config = config_or_default(ctx)
+    config = config_or_default()
     options: tuple[Query, ...] = (Taken(since, until),) if since or until else ()
     options += (Below((ask_path(folder),)),) if folder else ()
     with open_reader(config.state_dir) as reader:

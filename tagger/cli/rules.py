@@ -44,13 +44,12 @@ def rules_command() -> None:
 @rules_command.command("test")
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
 @json_option
-@click.pass_context
-def test(ctx: click.Context, photos: tuple[str, ...], as_json: bool) -> int:
+def test(photos: tuple[str, ...], as_json: bool) -> int:
     """Say what the rules would do with each PHOTO. Nothing is done, nothing remembered.
 
     One that is not in the library is classified now.
     """
-    config = _config(ctx)
+    config = _config()
     paths = [ask_known(config, ask_path(photo)) for photo in photos]
     leave_folder()
     with _library(config) as reader:
@@ -115,12 +114,11 @@ def _tested(
 
 @rules_command.command("list")
 @json_option
-@click.pass_context
-def list_rules(ctx: click.Context, as_json: bool) -> None:
+def list_rules(as_json: bool) -> None:
     """Show the rules, how often each was followed, and what failed last."""
     from tagger.index.rule_reports import failed_tasks, task_counts
 
-    config = _config(ctx)
+    config = _config()
     with _library(config) as reader:
         counts = task_counts(reader) if reader is not None else {}
         failures = failed_tasks(reader) if reader is not None else []
@@ -166,8 +164,7 @@ def list_rules(ctx: click.Context, as_json: bool) -> None:
 @click.option("--in", "folder", metavar="FOLDER", help="Only photos below this folder.")
 @click.option("--rule", "names", multiple=True, help="Only this rule.")
 @click.option("--yes", is_flag=True, help="Do it; without this it is only said.")
-@click.pass_context
-def apply(ctx: click.Context, folder: str | None, names: tuple[str, ...], yes: bool) -> None:
+def apply(folder: str | None, names: tuple[str, ...], yes: bool) -> None:
     """Follow the rules for photos that are in the library already.
 
     Rules are for new photos. This says how many others meet them and, with --yes, has the
@@ -178,7 +175,7 @@ def apply(ctx: click.Context, folder: str | None, names: tuple[str, ...], yes: b
     from tagger.library.rules.matching import rule_query
     from tagger.library.rules.worker import in_order
 
-    config = _config(ctx)
+    config = _config()
     unknown = set(names) - {rule.key for rule in config.rules}
     if unknown:
         raise ConfigError(
@@ -213,8 +210,7 @@ def apply(ctx: click.Context, folder: str | None, names: tuple[str, ...], yes: b
 
 @rules_command.command("undo")
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
-@click.pass_context
-def undo(ctx: click.Context, photos: tuple[str, ...]) -> int:
+def undo(photos: tuple[str, ...]) -> int:
     """Undo what rules did with each PHOTO, named as it is called now or was before.
 
     A moved photo comes back with its sidecars, a copy that nobody changed is deleted, a tag is
@@ -222,7 +218,7 @@ def undo(ctx: click.Context, photos: tuple[str, ...]) -> int:
     """
     from tagger.library.rules.undo import undo_rules
 
-    config = _config(ctx)
+    config = _config()
     failed = False
     with Store(config.state_dir) as store:
         for path in [ask_known(config, ask_path(photo)) for photo in photos]:
@@ -244,12 +240,11 @@ def undo(ctx: click.Context, photos: tuple[str, ...]) -> int:
 
 
 @rules_command.command("retry")
-@click.pass_context
-def retry(ctx: click.Context) -> None:
+def retry() -> None:
     """Try again what failed."""
     from tagger.index.rule_tasks import RuleTasks
 
-    config = _config(ctx)
+    config = _config()
     with Store(config.state_dir) as store:
         count = RuleTasks(store).retry()
     when = when_done(daemon_runs(config.state_dir)) if count else ""
@@ -262,8 +257,8 @@ def retry(ctx: click.Context) -> None:
     click.echo(said.strip() + ".")
 
 
-def _config(ctx: click.Context) -> Config:
-    config, path = read_config(ctx)
+def _config() -> Config:
+    config, path = read_config()
     check_config(config, path)
     return config
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import click
 
-from tagger.cli.common import leave_folder, read_config
+from tagger.cli.common import leave_folder, named_config, read_config
 from tagger.cli.invocation import invocation
 from tagger.cli.progress_bar import Bar, wants_bar
 from tagger.config.cluster import check_scheduler
@@ -33,23 +33,22 @@ log = logging.getLogger(__name__)
     metavar="ADDRESS",
     help="With --once, have the workers of a Dask scheduler look at photos.",
 )
-@click.pass_context
-def run_command(ctx: click.Context, once: bool, take_over: bool, cluster: str | None) -> None:
+def run_command(once: bool, take_over: bool, cluster: str | None) -> None:
     """Watch the folders and tag every new photo, until stopped.
 
     With --once it says at the end what it found.
 
     SIGTERM stops it within seconds, SIGHUP makes it read its config again.
     """
-    config, path = read_config(ctx)
+    config, path = read_config()
     if cluster is not None:
         if not once:
-            raise click.UsageError("--cluster is for --once; else set `cluster.scheduler`", ctx)
+            raise click.UsageError("--cluster is for --once; else set `cluster.scheduler`")
         check_scheduler("--cluster", cluster)
         config = replace(config, cluster=replace(config.cluster, scheduler=cluster))
     check_config(config, path, watches=True)
     _check_cluster(config)
-    own = ctx.find_root().obj  # the default place needs no --config
+    own = named_config()  # the default place needs no --config
     command = f"tagger --config {shlex.quote(os.path.abspath(path))}" if own else "tagger"
     leave_folder()
     keep_private()
@@ -84,7 +83,7 @@ def run_command(ctx: click.Context, once: bool, take_over: bool, cluster: str | 
             else:
                 daemon.run()
         finally:
-            invocation(ctx).ends_at_once = daemon.left_behind
+            invocation().ends_at_once = daemon.left_behind
     if once:
         _say_found(config, began, command)
 

@@ -44,15 +44,12 @@ def service_command() -> None:
 @run_as_option
 @network_option
 @yes_option
-@click.pass_context
-def install(
-    ctx: click.Context, user: bool, run_as: str | None, network: bool, yes: bool
-) -> int | None:
+def install(user: bool, run_as: str | None, network: bool, yes: bool) -> int | None:
     """Make tagger a service with the present config, and start it.
 
     Run it again when the folders in the config have changed, or tagger has moved.
     """
-    plan, _ = _install_plan(ctx, user, run_as, network)
+    plan = _install_plan(user, run_as, network)
     _check_rights(user)
     _tell(plan)
     if not yes and not _agreed():
@@ -69,10 +66,9 @@ def install(
 @user_option
 @run_as_option
 @network_option
-@click.pass_context
-def show(ctx: click.Context, user: bool, run_as: str | None, network: bool) -> None:
+def show(user: bool, run_as: str | None, network: bool) -> None:
     """Print the files that `install` would write and the commands it would run."""
-    plan, _ = _install_plan(ctx, user, run_as, network)
+    plan = _install_plan(user, run_as, network)
     for command in plan.before:
         click.echo(f"$ {' '.join(command.words)}\n")
     for file in plan.files:
@@ -86,8 +82,7 @@ def show(ctx: click.Context, user: bool, run_as: str | None, network: bool) -> N
 @service_command.command("uninstall")
 @user_option
 @yes_option
-@click.pass_context
-def uninstall(ctx: click.Context, user: bool, yes: bool) -> int | None:
+def uninstall(user: bool, yes: bool) -> int | None:
     """Stop the service and take it away. Photos, config and index stay."""
     from tagger.service.plan import plan_uninstall
 
@@ -99,7 +94,7 @@ def uninstall(ctx: click.Context, user: bool, yes: bool) -> int | None:
     _act(plan)
     click.echo(gettext("Done. Photos and tags stay as they are."))
     try:
-        config, path = read_config(ctx)
+        config, path = read_config()
     except ConfigError as error:
         why = printable(in_words(error))
         click.echo(gettext("Where the config and the index are is not known: %(why)s", why=why))
@@ -116,14 +111,12 @@ def uninstall(ctx: click.Context, user: bool, yes: bool) -> int | None:
     return None
 
 
-def _install_plan(
-    ctx: click.Context, user: bool, run_as: str | None, network: bool
-) -> tuple[Plan, str]:
+def _install_plan(user: bool, run_as: str | None, network: bool) -> Plan:
     from tagger.service.plan import plan_install
 
-    config, path = read_config(ctx)
+    config, path = read_config()
     check_config(config, path, watches=True)
-    return plan_install(config, path, user=user, run_as=run_as, network=network), path
+    return plan_install(config, path, user=user, run_as=run_as, network=network)
 
 
 def _check_rights(user: bool) -> None:

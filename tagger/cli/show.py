@@ -26,10 +26,9 @@ from tagger.text.printable import printable
 @click.command("show")
 @click.argument("photo")
 @json_option
-@click.pass_context
-def show_command(ctx: click.Context, photo: str, as_json: bool) -> None:
+def show_command(photo: str, as_json: bool) -> None:
     """Show all that is known of PHOTO: its tags, what was written where, and why not."""
-    config = config_or_default(ctx)
+    config = config_or_default()
     path = ask_known(config, photo)
     with open_reader(config.state_dir) as reader:
         shown = show_json(reader, path, config)

@@ -37,13 +37,12 @@ SHOWN_WORDS = (
 @click.command("status")
 @json_option
 @click.option("--watch", is_flag=True, help="Go on showing it, every two seconds, until Ctrl-C.")
-@click.pass_context
-def status_command(ctx: click.Context, as_json: bool, watch: bool) -> None:
+def status_command(as_json: bool, watch: bool) -> None:
     """Show what the daemon does, and how many photos there are."""
-    config = config_or_default(ctx)
+    config = config_or_default()
     if watch:
         if as_json or not sys.stdout.isatty():
-            raise click.UsageError(gettext("--watch is for a terminal, and not for --json"), ctx)
+            raise click.UsageError(gettext("--watch is for a terminal, and not for --json"))
         _watch(config)
         return
     _await_start(config.state_dir)

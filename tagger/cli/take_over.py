@@ -15,8 +15,7 @@ from tagger.text.printable import printable
 
 @click.command("take-over")
 @click.argument("folders", nargs=-1, metavar="[FOLDER...]")
-@click.pass_context
-def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
+def take_over_command(folders: tuple[str, ...]) -> None:
     """Write the tags in each FOLDER (default: all that are watched), though another tagger does.
 
     Of several taggers on one folder only one writes tags to its files; the others keep theirs in
@@ -27,7 +26,7 @@ def take_over_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
     from tagger.system.control_socket import send_command
     from tagger.system.state_dir import daemon_runs
 
-    config, path = read_config(ctx)
+    config, path = read_config()
     if config.write.target == "none":
         raise ConfigError(
             f"{path} lets no tags be written to files", "see `write.target` in the config"

@@ -55,10 +55,7 @@ _MOST_FILE_BYTES = 1 << 30
 @click.option("--export", "export_to", metavar="FILE", help="Write all that was taught to FILE.")
 @click.option("--import", "import_from", metavar="FILE", help="Add what --export wrote.")
 @json_option
-@click.pass_context
-def teach_command(
-    ctx: click.Context, /, label: str | None, photos: tuple[str, ...], **given: Any
-) -> None:
+def teach_command(label: str | None, photos: tuple[str, ...], **given: Any) -> None:
     """Teach tagger a LABEL of your own by photos that show it.
 
     LABEL is a word, or a place in the tree: 'animal > cat > Mimi'. Three examples are a good
@@ -70,7 +67,7 @@ def teach_command(
     tagger teach Mimi --not othercat.jpg
     tagger teach Mimi --ask
     """
-    config, _ = read_config(ctx)
+    config, _ = read_config()
     _check_one_action(given, label, photos)
     with Store(config.state_dir) as store:
         from tagger.library.teach import Teacher
@@ -215,21 +212,7 @@ def _told(config: Config) -> None:
 def _list(teacher: Teacher, as_json: bool) -> None:
     states = teacher.states()
     if as_json:
-        print_json(
-            [
-                {
-                    "label": one.label.label,
-                    "path": list(one.label.path),
-                    "synonyms": list(one.label.synonyms),
-                    "examples": one.positive,
-                    "not": one.negative,
-                    "answers": one.answers,
-                    "photos": one.photos,
-                    "missing": one.missing or None,
-                }
-                for one in states
-            ]
-        )
+        print_json([one.as_json() for one in states])
         return
     if not states:
         click.echo(gettext("Nothing was taught yet. Begin with: tagger teach LABEL PHOTO..."))
@@ -256,9 +239,7 @@ def _list(teacher: Teacher, as_json: bool) -> None:
 def _suggest(teacher: Teacher, as_json: bool) -> None:
     found = teacher.suggestions()
     if as_json:
-        print_json(
-            [{"keyword": s.word, "photos": s.photos, "found": round(s.found, 3)} for s in found]
-        )
+        print_json([one.as_json() for one in found])
         return
     if not found:
         click.echo(gettext("None of your keywords is on three photos that were looked at."))

@@ -21,9 +21,7 @@ from tagger.text.printable import printable
 @click.option("--label", "labels", multiple=True, help="Only this label and what is below it.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be taken away.")
 @json_option
-@click.pass_context
 def untag_command(
-    ctx: click.Context,
     photos: tuple[str, ...],
     everything: bool,
     labels: tuple[str, ...],
@@ -39,7 +37,7 @@ def untag_command(
 
     if everything == bool(photos):
         raise ConfigError("no photos are named", "name photos, or say --all")
-    config, _ = read_config(ctx)
+    config, _ = read_config()
     told: list[dict[str, Any]] = []
     failed = False
     with Store(config.state_dir) as store:
@@ -85,12 +83,11 @@ def _print(one: dict[str, Any], dry_run: bool) -> None:
 @click.command("restore")
 @click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
 @click.option("--label", "labels", multiple=True, help="Only this label.")
-@click.pass_context
-def restore_command(ctx: click.Context, photos: tuple[str, ...], labels: tuple[str, ...]) -> None:
+def restore_command(photos: tuple[str, ...], labels: tuple[str, ...]) -> None:
     """Let tags come back that you, or `tagger untag`, took away from each PHOTO."""
     from tagger.library.edit import TagEditor
 
-    config, _ = read_config(ctx)
+    config, _ = read_config()
     with Store(config.state_dir) as store:
         untagger = TagEditor(config, store)
         for path in [ask_known(config, photo) for photo in photos]:
@@ -103,8 +100,7 @@ def restore_command(ctx: click.Context, photos: tuple[str, ...], labels: tuple[s
 
 @click.command("prune")
 @click.argument("folders", nargs=-1, metavar="[FOLDER...]")
-@click.pass_context
-def prune_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
+def prune_command(folders: tuple[str, ...]) -> None:
     """Confirm that photos missing from each FOLDER (default: all) were deleted on purpose.
 
     When many photos are gone at once tagger waits for this, in case a disk is away. Nothing
@@ -112,7 +108,7 @@ def prune_command(ctx: click.Context, folders: tuple[str, ...]) -> None:
     """
     from tagger.library.prune import mark_absent
 
-    config, _ = read_config(ctx)
+    config, _ = read_config()
     watched = [root.path for root in config.watch]
     wanted = [ask_known(config, folder) for folder in folders] or watched
     for folder in wanted:

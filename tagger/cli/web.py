@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 
-from tagger.cli.common import config_or_default, leave_folder
+from tagger.cli.common import config_or_default, leave_folder, named_config
 from tagger.config.edit import with_value
 from tagger.config.loader import find_config
 from tagger.errors import ConfigError
@@ -32,7 +32,7 @@ def web_command(ctx: click.Context, listen: str | None) -> None:
         return
     from tagger.web.server import WebServer
 
-    config = config_or_default(ctx)
+    config = config_or_default()
     if listen:
         config = dataclasses.replace(config, web=dataclasses.replace(config.web, listen=listen))
     leave_folder()
@@ -53,15 +53,14 @@ def web_command(ctx: click.Context, listen: str | None) -> None:
 
 @web_command.command("password")
 @click.option("--write", is_flag=True, help="Set it in the config file.")
-@click.pass_context
-def password_command(ctx: click.Context, write: bool) -> None:
+def password_command(write: bool) -> None:
     """Make of a password what the config is to hold, so that the page asks for it.
 
     The password is asked for, or read from standard input: its first line.
     """
     from tagger.web.auth.passwords import make_hash
 
-    path = find_config(ctx.find_root().obj, os.environ) if write else ""
+    path = find_config(named_config(), os.environ) if write else ""
     if sys.stdin.isatty():
         password = click.prompt(
             gettext("Password"), hide_input=True, confirmation_prompt=True, err=True

@@ -41,8 +41,7 @@ STOP_SECONDS = 10.0
 
 @click.command("demo")
 @click.argument("photos", nargs=-1, metavar="[PHOTO...]")
-@click.pass_context
-def demo_command(ctx: click.Context, photos: tuple[str, ...]) -> None:
+def demo_command(photos: tuple[str, ...]) -> None:
     """Start the daemon on a temporary folder, drop photos into it, find them again.
 
     Without PHOTO it draws sample pictures. Your own folders and index are not touched.
@@ -51,7 +50,7 @@ def demo_command(ctx: click.Context, photos: tuple[str, ...]) -> None:
     for path in given:
         if not os.path.isfile(path):
             raise PhotoVanishedError(f"there is no photo {path}", "name photos that exist")
-    own = config_or_default(ctx)
+    own = config_or_default()
     folder = tempfile.mkdtemp(prefix="tagger-demo-")
     inbox = os.path.join(folder, "inbox")
     os.mkdir(inbox)

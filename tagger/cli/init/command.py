@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tagger.cli.common import ask_path
+from tagger.cli.common import ask_path, named_config
 from tagger.cli.speech import in_words, note, stored_text
 from tagger.cli.terminal import is_terminal
 from tagger.config.example import example_config
@@ -77,8 +77,7 @@ class Answers:
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--force", is_flag=True, help="Replace a config file that exists.")
-@click.pass_context
-def init_command(ctx: click.Context, /, folders: tuple[str, ...], **given: Any) -> None:
+def init_command(folders: tuple[str, ...], **given: Any) -> None:
     """Write a config file, with every key explained, and tag the first photos.
 
     On a terminal it asks what no option says: which folders to watch, of those found on this
@@ -92,13 +91,11 @@ def init_command(ctx: click.Context, /, folders: tuple[str, ...], **given: Any) 
     """
     from tagger.service.units import STATE
 
-    place = os.path.abspath(ctx.find_root().obj or config_places(os.environ)[0])
+    place = os.path.abspath(named_config() or config_places(os.environ)[0])
     asks = not given["yes"] and is_terminal(sys.stdin) and is_terminal(sys.stdout)
     wanted = _wanted(folders)
     if not (wanted or asks or given["yes"]):
-        raise click.UsageError(
-            gettext("missing argument: name the folders that hold your photos"), ctx
-        )
+        raise click.UsageError(gettext("missing argument: name the folders that hold your photos"))
     if os.path.exists(place) and not given["force"]:
         raise ConfigError(
             f"there is a config file at {place} already", "edit it, or replace it with --force"
