@@ -20,6 +20,7 @@ from tagger.cli.speech import Context, help_text, in_words, speak_help, speaking
 from tagger.cli.terminal import in_utf8, let_go, set_up_output
 from tagger.errors import ConfigError, TaggerError
 from tagger.text.messages import ENGLISH, gettext, language
+from tagger.text.printable import printable
 
 COMMANDS = {
     "init": ("init.command", "Write a config file for your folders, and tag the first photos."),
@@ -134,29 +135,21 @@ def _run(arguments: list[str] | None, asked: Invocation) -> int:
         message = " ".join(error.format_message().split())
         if language() == ENGLISH:
             message = message[:1].lower() + message[1:]
-        context = getattr(error, "ctx", None)
-        hint = (
-            f"; {gettext('see `%(command)s --help`', command=context.command_path)}"
-            if context
-            else ""
-        )
-        _say(f"tagger: {message.rstrip('.。')}{hint}")
+        said = f"tagger: {message.rstrip('.。')}"
+        if context := getattr(error, "ctx", None):
+            said += f"; {gettext('see `%(command)s --help`', command=context.command_path)}"
+        _say(said)
         return 2
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
         return 0  # `tagger query dog | head`: the reader has enough
     except TaggerError as error:
-        from tagger.text.printable import printable
-
         _trace(asked)
-        lines = in_words(error).split("\n")
-        _say("\n".join(["tagger: " + printable(lines[0]), *map(printable, lines[1:])]))
+        _say("\n".join(map(printable, f"tagger: {in_words(error)}".split("\n"))))
         configured = asked.command != "run" or not isinstance(error, ConfigError)
         return 2 if configured else _NOT_CONFIGURED
     except Exception as error:  # noqa: BLE001 - whatever it is, it is said in one line
-        from tagger.text.printable import printable
-
         _trace(asked)
         cause = printable(" ".join(_cause(error).split()))
         _say(f"tagger: {cause}; {_remedy(error, asked)}")

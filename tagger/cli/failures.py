@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from tagger.cli.common import ask_known, config_or_default, json_option, print_json, when_done
@@ -12,6 +10,7 @@ from tagger.errors import StateError
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
 from tagger.library.serialize import failure_json
+from tagger.system.humanize import moment
 from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext, ngettext
 from tagger.text.printable import printable
@@ -29,8 +28,7 @@ def failures_command(as_json: bool) -> None:
     for failure in failures:
         again = gettext("when the file changes")
         if failure.retry_at is not None:
-            moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(failure.retry_at))
-            again = gettext("at %(moment)s", moment=moment)
+            again = gettext("at %(moment)s", moment=moment(failure.retry_at))
         times = ngettext("%(n)s try", "%(n)s tries", failure.tries)
         click.echo(f"{printable(failure.path)}\n  {stored_text(failure.reason)}")
         click.echo("  " + gettext("%(tries)s; tried again %(when)s", tries=times, when=again))

@@ -31,6 +31,7 @@ from tagger.cli.photo_arguments import indexed_photos, photos_in
 from tagger.cli.speech import tell
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
+from tagger.library.network_trial import FIELDS
 from tagger.text.messages import gettext, noop
 from tagger.text.printable import printable
 
@@ -108,9 +109,7 @@ _ORIGINS = (
 
 
 def _configured(config: Config) -> dict[Kind, str]:
-    """Return which model the config names, by kind."""
-    model = config.model
-    return {"subjects": model.name, "scenes": model.scenes, "detector": model.detector}
+    return {kind: getattr(config.model, field) for kind, field in FIELDS.items()}
 
 
 def _own_row(kind: Kind, path: str) -> dict[str, Any]:
@@ -170,7 +169,6 @@ def download_command(name: str | None, url: str | None) -> None:
 
 
 def _to_download(config: Config) -> list[str]:
-    """Return the models that the config names and that are published."""
     named = _configured(config).values()
     return [name for name in named if name != NO_MODEL and not is_model_path(name)]
 

@@ -16,6 +16,7 @@ from tagger.cli.common import ask_path, config_or_default, print_paths
 from tagger.cli.speech import note
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import ModelError, WeightsNotFoundError
+from tagger.library.network_trial import FIELDS
 from tagger.system.files import move_into_place
 from tagger.text.messages import gettext
 
@@ -37,17 +38,14 @@ def convert_command(name: str | None, to: str | None) -> None:
     """
     config = config_or_default()
     target = ask_path(to) if to else None
-    folder = target is not None and os.path.isdir(target)
-    if target is not None and not folder and not target.endswith(NETWORK):
+    folder = target and os.path.isdir(target)
+    if target and not folder and not target.endswith(NETWORK):
         raise click.UsageError(gettext("--to takes a folder, or a file that ends in .onnx"))
     model = config.model
     every = (model.name, model.scenes, model.detector) if folder else (model.name,)
     names = [name] if name else [one for one in every if one != NO_MODEL]
     for one in names:
-        place = target
-        if folder:
-            assert target is not None
-            place = os.path.join(target, f"{one}{NETWORK}")
+        place = os.path.join(target, f"{one}{NETWORK}") if target and folder else target
         if is_model_path(one) or weights_of(one)[0].kind == "detector":
             _copy_own(config, one, name is not None, place)
         else:
@@ -133,10 +131,7 @@ def _import_network(config: Config, file: str) -> tuple[str, str]:
         if info.origin.sha256 == digest:
             return info.name, _stored(config, file, info.file)
         if info.file == os.path.basename(file):
-            raise ModelError(
-                f"{file} is damaged: its SHA-256 does not begin with {info.hash_prefix}",
-                "copy it again",
-            )
+            raise _damaged(file, info)
     made = import_network(file, config.state_dir)
     return made.name, made.path
 
@@ -156,11 +151,8 @@ def _import_weights(config: Config, file: str, name: str | None) -> tuple[str, s
         )
     info = info_of_file(known, base)
     digest = file_digest(file)
-    if info.file == base and info.hash_prefix and not digest.startswith(info.hash_prefix):
-        raise ModelError(
-            f"{file} is damaged: its SHA-256 does not begin with {info.hash_prefix}",
-            "copy it again",
-        )
+    if info.file == base and not digest.startswith(info.hash_prefix):
+        raise _damaged(file, info)
     done = read_converted(model_path(known, digest, config.state_dir)) is not None
     if not done and not torch_installed():
         raise ModelError(f"{file} has to be converted, and torch is not installed", BRING)
@@ -178,9 +170,15 @@ def _import_weights(config: Config, file: str, name: str | None) -> tuple[str, s
     return known, path
 
 
+def _damaged(file: str, info: ModelInfo) -> ModelError:
+    return ModelError(
+        f"{file} is damaged: its SHA-256 does not begin with {info.hash_prefix}", "copy it again"
+    )
+
+
 def _name_of(base: str) -> str | None:
     """Return the model that a weights file is of, as its name tells."""
-    infos: list[ModelInfo] = [*list_models("subjects"), *list_models("scenes")]
+    infos = [*list_models("subjects"), *list_models("scenes")]
     for info in infos:
         if base in {one.file for one in weights_of(info.name)}:
             return info.name
@@ -219,10 +217,8 @@ def _copy(file: str, path: str) -> None:
 
 def _notes(config: Config, name: str, path: str) -> Iterator[str]:
     """Yield why what was imported is not what the daemon will run, if so."""
-    model = config.model
-    info = weights_of(name)[0]
-    kind = info.kind
-    named = {"subjects": model.name, "scenes": model.scenes, "detector": model.detector}[kind]
+    kind = weights_of(name)[0].kind
+    named = getattr(config.model, FIELDS[kind])
     if named != name:
         key = f"{KEYS[kind]}: {name}"
         yield gettext(

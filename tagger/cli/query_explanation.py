@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from tagger.index.conditions import (
     Taken,
 )
 from tagger.index.folding import fold
+from tagger.system.humanize import moment
 from tagger.text.messages import gettext, ngettext, noop, number
 
 SHOWN_WORDS = (noop("user"), noop("model"), noop("rule"), noop("taught"))
@@ -72,10 +72,6 @@ def _meaning(query: Query, known: Vocabulary) -> str:
         return _time(query)
     if isinstance(query, Below):
         return gettext("below the folder %(folder)s", folder=", ".join(query.folders))
-    return _other(query)
-
-
-def _other(query: Query) -> str:
     if isinstance(query, InFolder):
         return gettext("with %(text)s in the folder's path", text=repr(query.fragment))
     if isinstance(query, Camera):
@@ -119,21 +115,13 @@ def _label(query: Label, known: Vocabulary) -> str:
         more = ngettext("%(n)s label below it", "%(n)s labels below it", below)
         said = gettext("%(label)s, and %(more)s", label=said, more=more)
     if query.bound > 0 or query.comparison != ">=":
-        bound = number(100 * query.bound)
-        said += f" ({query.comparison} {bound} %)"
+        said += f" ({query.comparison} {number(100 * query.bound)} %)"
     return said
 
 
 def _time(query: Taken | Added) -> str:
-    since, until = query.since, query.until
-    start = _moment(since) if since is not None else "…"
-    end = _moment(until) if until is not None else "…"
     if isinstance(query, Taken):
+        start, end = query.since or "…", query.until or "…"
         return gettext("taken from %(start)s to %(end)s", start=start, end=end)
+    start, end = ("…" if one is None else moment(one) for one in (query.since, query.until))
     return gettext("first seen from %(start)s to before %(end)s", start=start, end=end)
-
-
-def _moment(moment: str | float) -> str:
-    if isinstance(moment, str):
-        return moment
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))

@@ -15,7 +15,7 @@ from tagger.config.schema import Config
 from tagger.errors import TaggerError
 from tagger.library.daemon_status import ProgressSnapshot
 from tagger.library.status import see_daemon, status_json
-from tagger.system.humanize import duration
+from tagger.system.humanize import duration, moment
 from tagger.text.error_texts import all_in_language
 from tagger.text.messages import gettext, ngettext, noop, number
 from tagger.text.printable import printable
@@ -81,7 +81,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     """Yield the status as a person reads it."""
     daemon, counts = status["daemon"], status["counts"]
     if daemon["running"]:
-        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(daemon["started_at"]))
+        since = moment(daemon["started_at"])
         yield gettext("running since %(since)s (process %(pid)s)", since=since, pid=daemon["pid"])
     else:
         yield gettext("not running; start it with `tagger run`")
@@ -90,11 +90,10 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     if daemon["paused_reason"]:
         yield stored_text(daemon["paused_reason"])
     if errors := daemon["errors"]:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(errors["at"]))
         yield gettext(
             "errors: %(n)s unexpected since the start, the last at %(when)s: %(last)s; report them",
             n=number(errors["count"]),
-            when=when,
+            when=moment(errors["at"]),
             last=printable(errors["last"]),
         )
     if daemon["notice"]:
@@ -120,7 +119,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     if progress and progress.remaining:
         yield gettext("progress: %(text)s", text=_progress(progress))
     if last := status["last"]:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
+        when = moment(last["at"])
         what = f"{printable(last['path'])} ({when}, {last['milliseconds']:.0f} ms)"
         yield gettext("last: %(what)s", what=what)
     if rules := status["rules"]:
@@ -133,8 +132,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
         if rules["notice"]:
             yield gettext("rules: %(text)s", text=stored_text(rules["notice"]))
         if rules["last_failure"]:
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(rules["last_failed_at"]))
-            why = stored_text(rules["last_failure"])
+            when, why = moment(rules["last_failed_at"]), stored_text(rules["last_failure"])
             yield gettext("rules: failed last at %(when)s: %(why)s", when=when, why=why)
     if cluster := status["cluster"]:
         yield from map(printable, _cluster_lines(cluster))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
-import time
 from collections.abc import Iterator
 
 from tagger import __version__
 from tagger.config.addresses import Address
 from tagger.doctor.report import Installation, Result, name_of, run_as
 from tagger.library.daemon_status import STALE_SECONDS
-from tagger.system.humanize import duration
+from tagger.system.humanize import duration, moment
 from tagger.system.state_dir import LOCK_NAME
 from tagger.text.error_texts import all_in_language, in_language
 from tagger.text.messages import gettext, noop
@@ -35,8 +34,7 @@ def check_daemon(patient: Installation) -> Iterator[Result]:
     if not patient.runs:
         text = gettext("not running")
         if at := status.updated_at:
-            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
-            text += "; " + gettext("last heartbeat %(when)s", when=when)
+            text += "; " + gettext("last heartbeat %(when)s", when=moment(at))
         remedy = in_language("start it with `tagger run`, or its service")
         yield Result("daemon", "warning", text, remedy)
         return

@@ -38,7 +38,7 @@ class Command:
     """A command to be run. ``remedy`` is for when it fails; ``needed``: that ends the rest."""
 
     words: tuple[str, ...]
-    remedy: str
+    remedy: str = "see its message"
     needed: bool = True
 
 
@@ -109,11 +109,11 @@ def plan_install(
     ctl = _systemctl(user)
     log = "see `journalctl --user -u tagger -n 20`" if user else "see `journalctl -u tagger -n 20`"
     if _booted(user, root, environ):
-        after += [Command((*ctl, "daemon-reload"), "see its message")]
-        after += [Command((*ctl, "enable", UNIT), "see its message")]
+        after += [Command((*ctl, "daemon-reload")), Command((*ctl, "enable", UNIT))]
         after += [Command((*ctl, "restart", UNIT), log)]
-        if user and not os.path.exists(os.path.join(root, "var/lib/systemd/linger", _me())):
-            after.append(_linger(_me()))
+        me = pwd.getpwuid(os.getuid()).pw_name if user else ""
+        if me and not os.path.exists(os.path.join(root, "var/lib/systemd/linger", me)):
+            after.append(_linger(me))
     else:
         later = f"{' '.join(ctl)} enable --now {UNIT}"
         notes.append(f"systemd does not run here, so nothing is started. Later: {later}")
@@ -135,8 +135,8 @@ def plan_uninstall(
     paths = [path for path in places if os.path.exists(path)]
     ctl = _systemctl(user)
     running = _booted(user, root, environ)
-    stop = Command((*ctl, "disable", "--now", UNIT), "see its message")
-    reload = Command((*ctl, "daemon-reload"), "see its message")
+    stop = Command((*ctl, "disable", "--now", UNIT))
+    reload = Command((*ctl, "daemon-reload"))
     notes = []
     with contextlib.suppress(OSError):
         ours = {os.path.basename(path) for path in paths}
@@ -256,10 +256,6 @@ def _booted(user: bool, root: str, environ: Mapping[str, str]) -> bool:
 # Accounts and rights
 
 
-def _me() -> str:
-    return pwd.getpwuid(os.getuid()).pw_name
-
-
 def _linger(name: str) -> Command:
     return Command(
         ("loginctl", "enable-linger", name),
@@ -291,7 +287,7 @@ def _account_commands(account: str) -> Iterator[Command]:
                 f"there is no account {account}", "name one that exists with --run-as"
             ) from None
         words = ("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", STATE)
-        yield Command((*words, "--shell", "/usr/sbin/nologin", ACCOUNT), "see its message")
+        yield Command((*words, "--shell", "/usr/sbin/nologin", ACCOUNT))
 
 
 def _rights_notes(config: Config, account: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ Every line of the units is explained in the files themselves, beside this module
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -40,10 +41,7 @@ def unit_text(words: Sequence[str], config_path: str, *, user: bool) -> str:
     call = " ".join(
         _quoted(word).replace("$", "$$") for word in (*words, "--config", config_path, "run")
     )
-    lines = text.splitlines()
-    return "".join(
-        f"ExecStart={call}\n" if line.startswith("ExecStart=") else f"{line}\n" for line in lines
-    )
+    return re.sub(r"^ExecStart=.*", lambda _: f"ExecStart={call}", text, flags=re.MULTILINE)
 
 
 def folders_dropin(config: Config, config_path: str, account: str) -> str:
@@ -64,15 +62,14 @@ def folders_dropin(config: Config, config_path: str, account: str) -> str:
         "# What it reads: itself, its config, and weights, programs and examples named in there.",
         *(f'BindReadOnlyPaths="-{_escaped(path)}"' for path in _own_paths(config, config_path)),
         "# The photos, and where rules put them; passed over (-) what is not there at the start.",
-        *_root_lines(config),
+        *dict.fromkeys(_root_lines(config)),
     ]
     if is_inside(state, "/var/lib") and state not in ("/var/lib", STATE):
         name = _escaped(os.path.relpath(state, "/var/lib"))
         lines += ["# Where its index is.", "StateDirectory=", f'StateDirectory="{name}"']
     elif state != STATE:
         lines += ["# Where its index is.", f'ReadWritePaths="{_escaped(state)}"']
-    lines += [""]
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def _own_paths(config: Config, config_path: str) -> list[str]:
@@ -97,20 +94,16 @@ def _own_paths(config: Config, config_path: str) -> list[str]:
 
 
 def _root_lines(config: Config) -> Iterator[str]:
-    lines: dict[str, None] = {}
-    for root in config.watch:
-        for path in dict.fromkeys((root.path, os.path.realpath(root.path))):
-            if _hidden(path):
-                key = "BindReadOnlyPaths" if root.read_only else "BindPaths"
-            else:
-                key = "ReadOnlyPaths" if root.read_only else "ReadWritePaths"
-            lines[f'{key}="-{_escaped(path)}"'] = None
+    places = [(root.path, root.read_only) for root in config.watch]
     for rule in config.rules:
-        for folder in filter(None, (rule.copy_to, rule.move_to)):
-            for path in dict.fromkeys((folder, os.path.realpath(folder))):
-                key = "BindPaths" if _hidden(path) else "ReadWritePaths"
-                lines[f'{key}="-{_escaped(path)}"'] = None
-    yield from lines
+        places += [(folder, False) for folder in (rule.copy_to, rule.move_to) if folder]
+    for place, read_only in places:
+        for path in (place, os.path.realpath(place)):
+            if _hidden(path):
+                key = "BindReadOnlyPaths" if read_only else "BindPaths"
+            else:
+                key = "ReadOnlyPaths" if read_only else "ReadWritePaths"
+            yield f'{key}="-{_escaped(path)}"'
 
 
 def _own_networks(config: Config) -> Iterator[str]:
@@ -151,13 +144,7 @@ def network_dropin(user: bool) -> str:
 
 def _escaped(path: str) -> str:
     """Return ``path`` for between double quotes in a unit."""
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        sound = False
-    else:
-        sound = path.isprintable()
-    if not sound:
+    if not path.isprintable():  # nor is a byte that is not UTF-8
         raise ServiceError(
             f"systemd cannot be told of the path {path!a}",
             "rename the folder without control characters and in UTF-8, or watch the one above it",

@@ -1,6 +1,13 @@
-"""Durations and sizes as text for people."""
+"""Moments, durations and sizes as text for people."""
 
 from __future__ import annotations
+
+import time
+
+
+def moment(seconds: float) -> str:
+    """Return seconds since the epoch as local time: "2026-05-01 18:30"."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def duration(seconds: float) -> str:
