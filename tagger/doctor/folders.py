@@ -19,7 +19,6 @@ from tagger.watch.root_owner import writers_of
 MOST_FOLDERS = 1_000_000
 WALK_SECONDS = 20.0
 """Folders are counted for so long at most."""
-_BY_CHOICE = ("mode: poll", "no events from others")
 
 
 def writes(config: Config, root: WatchRoot) -> bool:
@@ -76,20 +75,15 @@ def _folder(patient: Installation, root: WatchRoot) -> Result:
         if not may:
             rights = "rwX" if wanted else "rX"
             who = f"u:{user.removeprefix('user ')}:{rights}"
-            barred = (
-                gettext("%(user)s may not write to it", user=user)
-                if write
-                else gettext("%(user)s may not read it", user=user)
-            )
+            barred = gettext("%(user)s may not read it", user=user)
+            if write:
+                barred = gettext("%(user)s may not write to it", user=user)
             remedy = f"setfacl -R -m {who},d:{who} {shlex.quote(path)}"
             return Result(name, "error", f"{of}; {barred}", remedy)
-    allowed = (
-        gettext("%(user)s may read and write it", user=user)
-        if wanted
-        else gettext("%(user)s may read it", user=user)
-    )
-    text = f"{of}; {allowed}"
-    return _refused(name, path, text) if wanted else Result(name, "ok", text)
+    if not wanted:
+        return Result(name, "ok", f"{of}; {gettext('%(user)s may read it', user=user)}")
+    allowed = gettext("%(user)s may read and write it", user=user)
+    return _refused(name, path, f"{of}; {allowed}")
 
 
 def _refused(name: str, path: str, text: str) -> Result:
@@ -98,8 +92,7 @@ def _refused(name: str, path: str, text: str) -> Result:
         refused = refusals(path)
     except OSError as error:
         remedy = gettext("see whether it is immutable (`lsattr -d`), and how it is mounted")
-        why = in_language(str(error.strerror))
-        barred = gettext("but no file can be made: %(why)s", why=why)
+        barred = gettext("but no file can be made: %(why)s", why=in_language(str(error.strerror)))
         return Result(name, "error", f"{text}, {barred}", remedy)
     if not refused:
         return Result(name, "ok", text)
@@ -114,7 +107,6 @@ def _refused(name: str, path: str, text: str) -> Result:
 
 
 def _told(patient: Installation, root: WatchRoot) -> RootStatus | None:
-    """Return what the running daemon says of a watched folder."""
     return patient.status.root(root.path) if patient.runs else None
 
 
@@ -140,13 +132,11 @@ def check_events(patient: Installation) -> Iterator[Result]:
             n=f"{patient.config.rescan_seconds:.0f}",
             why=all_in_language(reason),
         )
-        if reason.startswith(_BY_CHOICE):
-            yield Result(name, "ok", text)
-            continue
         remedy = gettext("use `mode: poll` if it stays so")
         if "raise " in reason:
             remedy = gettext("raise the limit, see inotify")
-        yield Result(name, "warning", text, remedy)
+        by_choice = reason.startswith(("mode: poll", "no events from others"))
+        yield Result(name, "ok", text) if by_choice else Result(name, "warning", text, remedy)
 
 
 def _prove(patient: Installation, root: WatchRoot) -> tuple[str | None, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -16,8 +17,6 @@ from tagger.system.humanize import megabytes
 from tagger.system.state_dir import daemon_runs
 from tagger.text.error_texts import all_in_language, in_language
 from tagger.text.messages import gettext, ngettext, number
-
-DAMAGED_PREFIX = "index.damaged-"
 
 
 @dataclass(slots=True)
@@ -102,7 +101,6 @@ def check_index(patient: Installation, found: Findings) -> Iterator[Result]:
     state_dir = patient.config.state_dir
     known = {name for name, _ in MIGRATIONS}
     restart = gettext("restart the daemon, which keeps what can be read of it and builds it anew")
-    photos = sum(found.counts.values())
     if not found.there:
         yield Result("index", "ok", gettext("there is none yet; the daemon makes it"))
     elif found.steps - known:
@@ -119,12 +117,11 @@ def check_index(patient: Installation, found: Findings) -> Iterator[Result]:
         remedy = gettext("start the daemon, which brings it up to date")
         yield Result("index", "warning", text, remedy)
     else:
-        size = megabytes(found.size)
-        text = gettext("sound, %(n)s photos, %(size)s", n=number(photos), size=size)
+        photos, size = number(sum(found.counts.values())), megabytes(found.size)
+        text = gettext("sound, %(n)s photos, %(size)s", n=photos, size=size)
         yield Result("index", "ok", text)
     with contextlib.suppress(OSError):
-        old = [n for n in os.listdir(state_dir) if n.startswith(DAMAGED_PREFIX)]
-        if old := sorted(n for n in old if n.endswith(".sqlite3")):
+        if old := sorted(fnmatch.filter(os.listdir(state_dir), "index.damaged-*.sqlite3")):
             text = gettext("damaged ones were set aside: %(files)s", files=", ".join(old))
             remedy = gettext(
                 "when all photos are found again, delete them in %(folder)s", folder=state_dir

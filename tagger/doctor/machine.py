@@ -18,12 +18,14 @@ FIRST_YEAR = 1_735_689_600.0
 """1 January 2025, before which this program was not there."""
 CLOCK_SECONDS = 120.0
 """What a clock may go back, as when it is set by the network."""
+_ENOUGH = {"max_user_watches": 524_288, "max_queued_events": 65_536, "max_user_instances": 512}
+"""Limits of inotify(7), and to what they are raised at least."""
 
 
 def check_inotify(patient: Installation) -> Iterator[Result]:
     """Yield whether the kernel lets so many folders be watched."""
     limits = {}
-    for limit in ("max_user_watches", "max_queued_events", "max_user_instances"):
+    for limit in _ENOUGH:
         try:
             with open(f"{patient.proc}/sys/fs/inotify/{limit}", encoding="ascii") as file:
                 limits[limit] = int(file.read())
@@ -41,25 +43,24 @@ def check_inotify(patient: Installation) -> Iterator[Result]:
     text = f"{counted}; max_user_watches {number(watches)}, max_queued_events {number(queued)}"
     if folders > watches:
         more = f"{text}: {gettext('not all can be watched')}"
-        yield Result("inotify", "error", more, _raise("max_user_watches", folders * 4))
+        yield Result("inotify", "error", more, _raise("max_user_watches", folders))
     elif max(counts, default=0) > queued // 2:
         short = gettext("too short a queue to look at all of them after an overflow")
         more = f"{text}: {short}"
-        yield Result("inotify", "warning", more, _raise("max_queued_events", folders * 4))
+        yield Result("inotify", "warning", more, _raise("max_queued_events", folders))
     elif folders * 2 > watches:
         more = f"{text}: {gettext('other programs need watches too')}"
-        yield Result("inotify", "warning", more, _raise("max_user_watches", folders * 4))
+        yield Result("inotify", "warning", more, _raise("max_user_watches", folders))
     elif limits["max_user_instances"] < 4 * len(roots):
         instances = number(limits["max_user_instances"])
         more = gettext("%(limit)s is only %(n)s", limit="max_user_instances", n=instances)
-        yield Result("inotify", "warning", more, _raise("max_user_instances", 512))
+        yield Result("inotify", "warning", more, _raise("max_user_instances"))
     else:
         yield Result("inotify", "ok", text)
 
 
-def _raise(limit: str, least: int) -> str:
-    value = max(524_288, least) if limit == "max_user_watches" else max(65_536, least)
-    value = least if limit == "max_user_instances" else value
+def _raise(limit: str, folders: int = 0) -> str:
+    value = max(_ENOUGH[limit], 4 * folders)
     return (
         f"echo fs.inotify.{limit}={value} | sudo tee -a /etc/sysctl.d/60-tagger.conf"
         " && sudo sysctl --system"
@@ -70,9 +71,8 @@ def check_disks(patient: Installation) -> Iterator[Result]:
     """Yield how much room there is where something is written."""
     config = patient.config
     seen: set[int] = set()
-    places = [_there(config.state_dir)]
-    places += [root.path for root in config.watch if writes(config, root)]
-    for path in places:
+    roots = (root.path for root in config.watch if writes(config, root))
+    for path in (_there(config.state_dir), *roots):
         try:
             device, disk = os.stat(path).st_dev, os.statvfs(path)
         except OSError:
@@ -154,11 +154,10 @@ def check_clock(patient: Installation, newest: float | None = None) -> Iterator[
         more = gettext("it says %(time)s, which cannot be", time=text)
         yield Result("clock", "error", more, remedy)
     elif newest is not None and patient.now < newest - CLOCK_SECONDS:
-        behind = duration(newest - patient.now)
         more = gettext(
             "it says %(time)s, %(behind)s before the newest photo was tagged",
             time=text,
-            behind=behind,
+            behind=duration(newest - patient.now),
         )
         yield Result("clock", "error", more, remedy)
     else:

@@ -44,15 +44,11 @@ SIGNS: dict[str, re.Pattern[bytes]] = {
 
 @dataclass(slots=True)
 class Found:
-    """What one program left in the folders: sidecars by kind, and the first of each."""
+    """The sidecars that one program left in the folders, by kind."""
 
     program: PhotoProgram
     long: list[str] = field(default_factory=list)
     short: list[str] = field(default_factory=list)
-
-    @property
-    def example(self) -> str:
-        return (self.long or self.short)[0]
 
 
 def check_programs(patient: Installation) -> Iterator[Result]:
@@ -91,13 +87,12 @@ def programs_of(sidecar: str) -> list[str]:
 def _judged(write: WriteConfig, one: Found, flat_photo: str) -> Result:
     """Judge the config by what a program reads; ``flat_photo`` is one that is not camera RAW."""
     title = one.program.title
-    count = len(one.long) + len(one.short)
     said = ngettext(
         "%(program)s wrote %(n)s sidecar, such as %(example)s",
         "%(program)s wrote %(n)s sidecars, such as %(example)s",
-        count,
+        len(one.long) + len(one.short),
         program=title,
-        example=one.example,
+        example=(one.long or one.short)[0],
     )
     name = f"programs {title}"
     short = len(one.short) > len(one.long)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import subprocess
@@ -52,7 +53,12 @@ class Installation:
 
     def __post_init__(self) -> None:
         self.seen = see_daemon(self.config.state_dir)
-        self.user = self._user()
+        self.user = os.geteuid()
+        places = [f"/proc/{self.seen.process}"] if self.seen.process else []
+        for place in (*places, self.config.state_dir):
+            with contextlib.suppress(OSError):
+                self.user = os.stat(place).st_uid
+                break
 
     @property
     def runs(self) -> bool:
@@ -63,15 +69,6 @@ class Installation:
     def status(self) -> DaemonStatus:
         """What its daemon said last; nothing when one has just started."""
         return DaemonStatus() if self.seen.starting else self.seen.status
-
-    def _user(self) -> int:
-        places = [f"/proc/{self.seen.process}"] if self.seen.process else []
-        for place in (*places, self.config.state_dir):
-            try:
-                return os.stat(place).st_uid
-            except OSError:
-                continue
-        return os.geteuid()
 
     def as_seen(self, path: str) -> str:
         """Return where the daemon finds ``path``: a service has its own view of the folders.

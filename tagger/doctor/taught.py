@@ -32,7 +32,7 @@ def _folder(patient: Installation, name: str, folder: str) -> Result:
     """Return how a folder is, and how many photos it has."""
     user = name_of(patient.user)
     try:
-        photos = _photos(folder)
+        photos = sum(map(is_photo_name, os.listdir(folder)))
     except NotADirectoryError:
         text = f"{folder}: {gettext('it is a file')}"
         return Result(name, "error", text, gettext("name a folder under `teach`"))
@@ -65,12 +65,9 @@ def _place(
         return None
     there = tree.named(above[-1])
     if there is None:
-        near = tree.nearest(above[-1])
-        remedy = (
-            gettext("did you mean `%(label)s`?", label=near)
-            if near
-            else gettext("see `tagger labels --all`")
-        )
+        remedy = gettext("see `tagger labels --all`")
+        if near := tree.nearest(above[-1]):
+            remedy = gettext("did you mean `%(label)s`?", label=near)
         text = gettext("there is no label %(label)r to be above it", label=above[-1])
         return Result(name, "warning", text, remedy)
     if (place := tree.path(there)) != above:
@@ -78,8 +75,3 @@ def _place(
         remedy = gettext("write `%(path)s`", path=" > ".join((*place, path[-1])))
         return Result(name, "warning", text, remedy)
     return None
-
-
-def _photos(folder: str) -> int:
-    """Return how many photos are in a folder. Raise OSError."""
-    return sum(is_photo_name(entry) for entry in os.listdir(folder))
