@@ -18,13 +18,7 @@ from tagger.classify.download import URL_VARIABLE, download
 from tagger.classify.loader import network_file, own_file, weights_file, weights_places
 from tagger.classify.torch_installed import torch_installed
 from tagger.classify.weights import BRING
-from tagger.cli.common import (
-    config_or_default,
-    json_option,
-    leave_folder,
-    print_json,
-    print_paths,
-)
+from tagger.cli.common import config_or_default, json_option, leave_folder, print_json, print_paths
 from tagger.cli.model_transfer import convert_command, give_to_owner, import_command
 from tagger.cli.model_trial import try_command, use_command
 from tagger.cli.photo_arguments import indexed_photos, photos_in

@@ -58,12 +58,7 @@ _kind_option = click.option(
 @click.option("--all", "show_all", is_flag=True, help="Show every photo that gets other tags.")
 @json_option
 def try_command(
-    name: str,
-    photos: tuple[str, ...],
-    kind: Kind | None,
-    limit: int,
-    show_all: bool,
-    as_json: bool,
+    name: str, photos: tuple[str, ...], kind: Kind | None, limit: int, show_all: bool, as_json: bool
 ) -> None:
     """Compare the network NAME with the one in use: its time, and the tags it gives.
 

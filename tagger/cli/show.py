@@ -6,13 +6,7 @@ from typing import Any
 
 import click
 
-from tagger.cli.common import (
-    ask_known,
-    config_or_default,
-    json_option,
-    print_json,
-    vocabulary,
-)
+from tagger.cli.common import ask_known, config_or_default, json_option, print_json, vocabulary
 from tagger.cli.speech import stored_text
 from tagger.cli.terminal import shown as visible
 from tagger.config.schema import Config

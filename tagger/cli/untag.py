@@ -22,11 +22,7 @@ from tagger.text.printable import printable
 @click.option("--dry-run", is_flag=True, help="Only say what would be taken away.")
 @json_option
 def untag_command(
-    photos: tuple[str, ...],
-    everything: bool,
-    labels: tuple[str, ...],
-    dry_run: bool,
-    as_json: bool,
+    photos: tuple[str, ...], everything: bool, labels: tuple[str, ...], dry_run: bool, as_json: bool
 ) -> int:
     """Take away exactly what tagger added to each PHOTO, and never add it again.
 

@@ -49,9 +49,7 @@ def check_daemon(patient: Installation) -> Iterator[Result]:
         yield Result("daemon", "error", text, remedy)
     else:
         text = gettext(
-            "running, version %(version)s, process %(pid)s",
-            version=status.version,
-            pid=status.pid,
+            "running, version %(version)s, process %(pid)s", version=status.version, pid=status.pid
         )
         yield Result("daemon", "ok", text)
     yield _heartbeat(patient.now - (status.updated_at or 0.0))

@@ -87,9 +87,7 @@ def _custom(check: str, description: str) -> Result:
 
     network = read_network(own_file(description))
     text = gettext(
-        "%(file)s (%(n)s classes, your own)",
-        file=own_file(network.path),
-        n=len(network.categories),
+        "%(file)s (%(n)s classes, your own)", file=own_file(network.path), n=len(network.categories)
     )
     return Result(check, "ok", text)
 

@@ -10,11 +10,7 @@ from tagger.decode.sandbox_check import SandboxCheck, ask
 from tagger.doctor.report import Installation, Result
 from tagger.text.messages import gettext, noop
 
-_SCOPE = (
-    (6, noop("files, TCP, sockets, signals")),
-    (4, noop("files, TCP")),
-    (1, noop("files")),
-)
+_SCOPE = ((6, noop("files, TCP, sockets, signals")), (4, noop("files, TCP")), (1, noop("files")))
 """What Landlock bars from which version on, see landlock(7)."""
 _REFUSALS = {
     errno.ENOSYS: (

@@ -52,8 +52,7 @@ def _mountain(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:
             half = dice.uniform(0.25, 0.4) * WIDTH
             foot = HEIGHT * 0.85
             draw.polygon(
-                [(peak[0] - half, foot), peak, (peak[0] + half, foot)],
-                fill=_near(dice, shade, 10),
+                [(peak[0] - half, foot), peak, (peak[0] + half, foot)], fill=_near(dice, shade, 10)
             )
             low = peak[1] + (foot - peak[1]) * snow
             cap = [(peak[0] - half * snow, low), peak, (peak[0] + half * snow, low)]
