@@ -1,10 +1,10 @@
-"""What the commands share: the config, printing paths and JSON."""
+"""What the commands share: the config, the photos that are named, printing paths and JSON."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,8 +12,9 @@ import click
 from tagger.cli.terminal import is_terminal, raw
 from tagger.config.loader import config_places, find_config, load_config
 from tagger.config.schema import Config
-from tagger.errors import ConfigError
+from tagger.errors import ConfigError, PhotoVanishedError
 from tagger.system.known_paths import known_path
+from tagger.system.paths import is_photo_name
 from tagger.text.messages import gettext
 from tagger.text.printable import ascii_json, printable
 
@@ -108,6 +109,31 @@ def ask_known(config: Config, path: str) -> str:
     Raise ConfigError as :func:`ask_path`.
     """
     return known_path(ask_path(path), [root.path for root in config.watch])
+
+
+def photos_in(places: Sequence[str]) -> list[str]:
+    """Return the photos among ``places`` and in the folders among them.
+
+    Raise PhotoVanishedError for one that is not there.
+    """
+    found: set[str] = set()
+    for place in map(ask_path, places):
+        if os.path.isdir(place):
+            for folder, _, names in os.walk(place):
+                found.update(os.path.join(folder, name) for name in names if is_photo_name(name))
+        elif os.path.exists(place):
+            found.add(place)
+        else:
+            raise PhotoVanishedError(f"there is no photo {place}", "correct the path")
+    return sorted(found)
+
+
+def indexed_photos(state_dir: str) -> list[str]:
+    """Return the photos in the index that have been looked at. Raise StateError without one."""
+    from tagger.index.reader import open_reader
+
+    with open_reader(state_dir) as reader:
+        return [path for status in ("tagged", "untagged") for path in reader.paths(status)]
 
 
 _PLACES = ("TAGGER_MODEL_DIR", "TORCH_HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -22,7 +22,7 @@ from tagger.cli.common import (
     read_config,
 )
 from tagger.cli.speech import tell
-from tagger.cli.terminal import is_terminal, raw
+from tagger.cli.terminal import is_terminal
 from tagger.errors import ConfigError, StateError, TaggerError
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
@@ -114,11 +114,8 @@ def _found(config: Config, below: list[str], least: int, bursts: bool) -> list[G
 
 def _print(found: Iterable[Group], *, null: bool) -> None:
     if null:
-        sys.stdout.flush()
-        out = raw(sys.stdout).buffer
         for group in found:
-            out.write(b"".join(os.fsencode(row.path) + b"\0" for row in group.photos) + b"\0")
-        out.flush()
+            print_paths([*(row.path for row in group.photos), ""], null=True)
         return
     for number, group in enumerate(found):
         if number:
@@ -203,8 +200,7 @@ def similar_command(photo: str, limit: int, null: bool, as_json: bool) -> None:
         row = photo_known(reader, path)
         found = []
         for number, score in most_alike(reader, config.state_dir, row.id, limit):
-            other = reader.photo_of(number)
-            if other is not None:
+            if (other := reader.photo_of(number)) is not None:
                 found.append((other.path, score))
     if as_json:
         print_json([{"path": one, "similarity": round(score, 4)} for one, score in found])

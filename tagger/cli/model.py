@@ -18,10 +18,17 @@ from tagger.classify.download import URL_VARIABLE, download
 from tagger.classify.loader import network_file, own_file, weights_file, weights_places
 from tagger.classify.torch_installed import torch_installed
 from tagger.classify.weights import BRING
-from tagger.cli.common import config_or_default, json_option, leave_folder, print_json, print_paths
+from tagger.cli.common import (
+    config_or_default,
+    indexed_photos,
+    json_option,
+    leave_folder,
+    photos_in,
+    print_json,
+    print_paths,
+)
 from tagger.cli.model_transfer import convert_command, give_to_owner, import_command
 from tagger.cli.model_trial import try_command, use_command
-from tagger.cli.photo_arguments import indexed_photos, photos_in
 from tagger.cli.speech import tell
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
@@ -250,8 +257,7 @@ def optimize_command(photos: tuple[str, ...], as_json: bool) -> None:
         progress.remove_task(making)
         if judge is not None:
             networks = judge.networks
-            pool = decode_pool(config, networks.subjects.spec, views=networks.views)
-            with pool:
+            with decode_pool(config, networks.subjects.spec, views=networks.views) as pool:
                 decoded = decoded_photos(pool, paths[:MOST_PHOTOS])
                 total = min(len(paths), MOST_PHOTOS)
                 for photo in progress.track(decoded, total=total, description="photos"):
@@ -259,7 +265,7 @@ def optimize_command(photos: tuple[str, ...], as_json: bool) -> None:
                     if not judge.has_open:
                         break
             judge.close()
-    states |= judge.states() if judge is not None else {}
+            states |= judge.states()
     found = [Int8Status.of(kind, state) for kind, state in states.items()]
     if as_json:
         print_json([asdict(one) for one in found])

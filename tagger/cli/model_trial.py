@@ -15,8 +15,14 @@ from rich.table import Table
 
 from tagger.classify.catalog import KEYS, Kind
 from tagger.classify.download import download
-from tagger.cli.common import json_option, leave_folder, print_json, read_config
-from tagger.cli.photo_arguments import indexed_photos, photos_in
+from tagger.cli.common import (
+    indexed_photos,
+    json_option,
+    leave_folder,
+    photos_in,
+    print_json,
+    read_config,
+)
 from tagger.cli.speech import tell
 from tagger.config.edit import with_value
 from tagger.config.schema import NO_MODEL, Config, is_model_path

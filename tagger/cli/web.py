@@ -6,7 +6,6 @@ import dataclasses
 import os
 import signal
 import sys
-from types import FrameType
 
 import click
 
@@ -40,13 +39,8 @@ def web_command(ctx: click.Context, listen: str | None) -> None:
     keep_private()
     raise_descriptors()
     with WebServer(config) as server:
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            del number, frame
-            server.stop()
-
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, stop)
+            signal.signal(number, lambda *_: server.stop())
         click.echo(gettext("the page is at %(url)s (Ctrl-C ends it)", url=server.url))
         server.run()
 

@@ -13,17 +13,15 @@ from tagger.classify.torch_engine import IMAGENET, MEAN, STD, build, last_layer
 from tagger.system.files import move_into_place
 
 
-def make_demo_weights(
-    path: str, crops: NDArray[np.uint8], classes: Sequence[int | None], *, seed: int = 0
-) -> None:
+def make_demo_weights(path: str, crops: NDArray[np.uint8], classes: Sequence[int | None]) -> None:
     """Save a ResNet-18 that knows only the pictures it is shown.
 
-    The network is torchvision's with random weights of a fixed ``seed``; only its last
+    The network is torchvision's with random weights, always the same; only its last
     layer is fitted: by ridge regression of the features of ``crops``, uint8
     (N, 224, 224, 3), onto their ``classes`` (N,), where None is a picture of nothing. What
     resembles none of them gets next to no probability for any.
     """
-    torch.manual_seed(seed)
+    torch.manual_seed(0)
     model = build("resnet18", IMAGENET)
     head = last_layer(model)
     assert isinstance(head, nn.Linear)

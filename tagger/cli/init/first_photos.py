@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import subprocess
 import tempfile
@@ -88,10 +87,10 @@ def _wait(
         hindered = (hindered or time.monotonic()) if news and status.problem else 0.0
         if hindered and time.monotonic() - hindered > PROBLEM_SECONDS:
             break
-        ready = news and status.model is not None
-        if ready and _idle(status.queue, status.roots):
+        scanned = all(root.last_scan is not None for root in status.roots)
+        if news and status.model is not None and status.queue == 0 and scanned:
             quiet = quiet or time.monotonic()
-            if time.monotonic() - quiet > QUIET_SECONDS or (found.photos and not status.queue):
+            if time.monotonic() - quiet > QUIET_SECONDS or found.photos:
                 break
         else:
             quiet = 0.0
@@ -99,14 +98,8 @@ def _wait(
     return found
 
 
-def _idle(queue: int, roots: tuple[object, ...]) -> bool:
-    return queue == 0 and all(getattr(root, "last_scan", None) is not None for root in roots)
-
-
 def _found(state_dir: str, began: float) -> FoundLabels:
     """Return what was found until now; nothing while there is no index."""
-    if not os.path.isdir(state_dir):
-        return FoundLabels()
     try:
         with open_reader(state_dir) as reader:
             return found_since(reader, began)

@@ -21,18 +21,7 @@ MOST = 9
 _MOUNTS = ("/mnt", "/media", "/run/media", "/srv", "/data", "/photos", "/pictures", "/volume1")
 _LEFT_OUT = frozenset({"node_modules", "__pycache__", "site-packages", "@eaDir", "lost+found"})
 _PICTURES = re.compile(r'^XDG_PICTURES_DIR="(.*)"', re.MULTILINE)
-_USUAL = (
-    "Pictures",
-    "Photos",
-    "Bilder",
-    "Fotos",
-    "Images",
-    "Imágenes",
-    "图片",
-    "画像",
-    "ピクチャ",
-    "DCIM",
-)
+_USUAL = "Pictures Photos Bilder Fotos Images Imágenes 图片 画像 ピクチャ DCIM".split()
 
 
 @dataclass(slots=True)

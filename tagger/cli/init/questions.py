@@ -20,13 +20,8 @@ from tagger.text.printable import printable
 from tagger.text.spelling import nearest
 
 _NAMES = [one.name for one in PROGRAMS]
-_COMMANDS = {
-    "digikam": "digikam",
-    "darktable": "darktable",
-    "gthumb": "gthumb",
-    "shotwell": "shotwell",
-    "gnome": "localsearch",
-    "photoprism": "photoprism",
+_COMMANDS = {name: name for name in "digikam darktable gthumb shotwell photoprism".split()} | {
+    "gnome": "localsearch"
 }
 """By which program of this machine a photo program is known to be in use."""
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
