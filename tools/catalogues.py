@@ -102,7 +102,7 @@ def _said(function: str, arguments: list[ast.expr]) -> Iterator[MessageId]:
     if function == "ngettext":
         one, many = texts[:2]
         yield str(one), str(many)
-    elif function in ("gettext", "noop") and texts:
+    elif function in ("gettext", "noop", "say") and texts:
         yield str(texts[0])
 
 

@@ -7,7 +7,7 @@ import os
 import click
 
 from tagger.cli.common import read_config
-from tagger.cli.speech import note
+from tagger.cli.speech import note, say
 from tagger.config.loader import old_keys
 from tagger.library.rules.check import check_rules
 from tagger.pipeline.preflight import check_config, config_warnings
@@ -25,13 +25,11 @@ def check() -> None:
     """Say whether the config file is right; all mistakes at once, each with its line."""
     config, path = read_config()
     check_config(config, path)
-    click.echo(
-        gettext(
-            "%(path)s is right: %(n)s folder(s), tags go to %(target)s.",
-            path=path,
-            n=len(config.watch),
-            target=config.write.target,
-        )
+    say(
+        "%(path)s is right: %(n)s folder(s), tags go to %(target)s.",
+        path=path,
+        n=len(config.watch),
+        target=config.write.target,
     )
     for root in config.watch:
         if not os.path.isdir(root.path):

@@ -21,7 +21,7 @@ from tagger.cli.common import (
     print_paths,
     read_config,
 )
-from tagger.cli.speech import tell
+from tagger.cli.speech import say, tell
 from tagger.cli.terminal import is_terminal
 from tagger.errors import ConfigError, StateError, TaggerError
 from tagger.index.reader import open_reader
@@ -137,13 +137,11 @@ def _linked(found: list[Group], folder: str) -> int:
         place = os.path.join(folder, f"{group.number:06d}")
         done = link_photos([(row.path, row.root) for row in group.photos], place)
         added, failed = added + done.added, failed + done.failed
-    click.echo(
-        gettext(
-            "%(links)s links in %(folders)s folders in %(place)s",
-            links=added,
-            folders=len(found),
-            place=printable(folder),
-        )
+    say(
+        "%(links)s links in %(folders)s folders in %(place)s",
+        links=added,
+        folders=len(found),
+        place=printable(folder),
     )
     return 2 if failed else 0
 
@@ -176,7 +174,7 @@ def _told(outcomes: Iterable[tuple[str, str | TaggerError]]) -> int:
             moved += 1
             click.echo(printable(f"{path}: {what}"))
     if not moved and not failed:
-        click.echo(gettext("Nothing is to be moved."))
+        say("Nothing is to be moved.")
     return 2 if failed else 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tagger.cli.common import ask_known, config_or_default, json_option, print_json, when_done
-from tagger.cli.speech import stored_text
+from tagger.cli.speech import say, stored_text
 from tagger.errors import StateError
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
@@ -53,4 +53,4 @@ def retry_command(photos: tuple[str, ...], everything: bool) -> None:
     with Store(config.state_dir) as store:
         number = TagEditor(config, store).retry_all(wanted) if wanted else store.retry()
     when = when_done(daemon_runs(config.state_dir))
-    click.echo(gettext("%(n)s photo(s) will be tried again %(when)s.", n=number, when=when))
+    say("%(n)s photo(s) will be tried again %(when)s.", n=number, when=when)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import click
 
 from tagger.cli import COMMANDS
+from tagger.cli.speech import say
 from tagger.cli.terminal import is_terminal
 from tagger.text.messages import gettext
 from tagger.text.spelling import nearest
@@ -49,7 +50,7 @@ def help_command(topic: tuple[str, ...]) -> None:
     if len(topic) == 1 and name in known:
         _show(known[name].text)
         if _command((name,)) is not None:
-            click.echo(gettext("See also: %(command)s", command=f"tagger {name} --help"))
+            say("See also: %(command)s", command=f"tagger {name} --help")
         return
     command = _command(topic)
     if command is None:
@@ -63,11 +64,11 @@ def help_command(topic: tuple[str, ...]) -> None:
 
 
 def _list(known: Collection[Topic]) -> None:
-    click.echo(gettext("Topics of `tagger help TOPIC`:"))
+    say("Topics of `tagger help TOPIC`:")
     width = max(len(one.name) for one in known)
     for one in known:
         click.echo(f"  {one.name:<{width}}  {one.title}")
-    click.echo(gettext("Commands, each with `tagger help COMMAND`:"))
+    say("Commands, each with `tagger help COMMAND`:")
     click.echo("  " + ", ".join(COMMANDS))
 
 

@@ -23,7 +23,7 @@ from tagger.cli.common import (
     print_json,
     read_config,
 )
-from tagger.cli.speech import tell
+from tagger.cli.speech import say, tell
 from tagger.config.edit import with_value
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import ConfigError, ModelError, StateError, WeightsNotFoundError
@@ -111,14 +111,14 @@ def _print(trial: NetworkTrial, most: int) -> None:
     Console(soft_wrap=True).print(table)
     count = len(trial.photos)
     same = {"n": count - len(trial.differing), "all": count}
-    click.echo(gettext("%(n)s of %(all)s photos get the same tags.", **same))
+    say("%(n)s of %(all)s photos get the same tags.", **same)
     if trial.failed:
-        click.echo(gettext("%(n)s could not be opened.", n=trial.failed))
+        say("%(n)s could not be opened.", n=trial.failed)
     for photo in trial.differing[:most]:
         changes = [f"- {label}" for label in photo.lost] + [f"+ {label}" for label in photo.gained]
         click.echo(printable(f"{photo.path}: {', '.join(changes)}"))
     if len(trial.differing) > most:
-        click.echo(gettext("… and %(n)s more (--all)", n=len(trial.differing) - most))
+        say("… and %(n)s more (--all)", n=len(trial.differing) - most)
 
 
 @click.command("use")
@@ -155,7 +155,7 @@ def use_command(name: str | None, kind: Kind | None, back: bool) -> None:
     said = gettext("%(path)s names %(name)s as `%(key)s`.", path=path, name=name, key=KEYS[kind])
     click.echo(printable(said))
     if not daemon_runs(config.state_dir):
-        click.echo(gettext("Photos are looked at again by the next `tagger run`."))
+        say("Photos are looked at again by the next `tagger run`.")
         return
     try:
         click.echo(printable(send_command(config.state_dir, "reload")))

@@ -18,7 +18,7 @@ from tagger.cli.common import (
     vocabulary,
     when_done,
 )
-from tagger.cli.speech import tell
+from tagger.cli.speech import say, tell
 from tagger.config.schema import Config
 from tagger.errors import ConfigError, PhotoError, RuleError, StateError, TaggerError
 from tagger.index.reader import Reader, open_reader
@@ -157,7 +157,7 @@ def list_rules(as_json: bool) -> None:
         )
         click.echo(printable(failure + again))
     if not rules:
-        click.echo(gettext("The config has no rules; see `tagger help rules`."))
+        say("The config has no rules; see `tagger help rules`.")
 
 
 @rules_command.command("apply")
@@ -193,7 +193,7 @@ def apply(folder: str | None, names: tuple[str, ...], yes: bool) -> None:
             photos = ngettext("%(n)s photo", "%(n)s photos", len(ids))
             click.echo(printable(f"{rule.key}: {photos}"))
     if not yes:
-        click.echo(gettext("Nothing is done; --yes has it done."))
+        say("Nothing is done; --yes has it done.")
         return
     made, chosen = 0, list(met)
     with Store(config.state_dir) as store:

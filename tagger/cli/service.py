@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tagger.cli.common import read_config
-from tagger.cli.speech import agreed, in_words, note, stored_text
+from tagger.cli.speech import agreed, in_words, note, say, stored_text
 from tagger.errors import ConfigError
 from tagger.pipeline.preflight import check_config
 from tagger.text.messages import gettext
@@ -92,22 +92,20 @@ def uninstall(user: bool, yes: bool) -> int | None:
     if not yes and not _agreed():
         return 1
     _act(plan)
-    click.echo(gettext("Done. Photos and tags stay as they are."))
+    say("Done. Photos and tags stay as they are.")
     try:
         config, path = read_config()
     except ConfigError as error:
         why = printable(in_words(error))
-        click.echo(gettext("Where the config and the index are is not known: %(why)s", why=why))
+        say("Where the config and the index are is not known: %(why)s", why=why)
         return None
-    click.echo(
-        gettext(
-            "The config is %(path)s, the index and the weights are in %(state)s.",
-            path=path,
-            state=config.state_dir,
-        )
+    say(
+        "The config is %(path)s, the index and the weights are in %(state)s.",
+        path=path,
+        state=config.state_dir,
     )
     command = f"tagger --config {path} untag --all"
-    click.echo(gettext("To take all tags away: %(command)s", command=command))
+    say("To take all tags away: %(command)s", command=command)
     return None
 
 
@@ -134,7 +132,7 @@ def _check_rights(user: bool) -> None:
 
 
 def _tell(plan: Plan) -> None:
-    click.echo(gettext("This will be done:"))
+    say("This will be done:")
     for command in plan.before:
         click.echo("  " + gettext("run %(command)s", command=" ".join(command.words)))
     for file in plan.files:
@@ -165,7 +163,7 @@ def _agreed() -> bool:
         yes = False
         click.echo("")
     if not yes:
-        click.echo(gettext("Nothing was changed. --yes does it without asking."))
+        say("Nothing was changed. --yes does it without asking.")
     return yes
 
 

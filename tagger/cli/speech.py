@@ -103,6 +103,11 @@ def in_words(error: TaggerError) -> str:
     return error_text(error.message, error.remedy)
 
 
+def say(message: str, **values: object) -> None:
+    """Print a message in the language that is spoken, with its values."""
+    click.echo(gettext(message, **values))
+
+
 def tell(error: TaggerError) -> None:
     """Print what an error says to standard error; the command goes on."""
     print(f"tagger: {printable(in_words(error))}", file=sys.stderr)
@@ -133,4 +138,4 @@ def agreed(question: str, *, default: bool = False) -> bool:
             return True
         if word in {no, gettext("no"), "n", "no"}:
             return False
-        click.echo(gettext("Answer with %(yes)s or %(no)s.", yes=yes, no=no))
+        say("Answer with %(yes)s or %(no)s.", yes=yes, no=no)

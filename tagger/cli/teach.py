@@ -19,7 +19,7 @@ from tagger.cli.common import (
     print_json,
     read_config,
 )
-from tagger.cli.speech import agreed
+from tagger.cli.speech import agreed, say
 from tagger.cli.terminal import shown
 from tagger.config.schema import Config
 from tagger.errors import StateError
@@ -128,7 +128,7 @@ def _change(
         return
     if given["rename"]:
         new = teacher.rename(teacher.find(text), given["rename"])
-        click.echo(gettext("It is %(label)s now.", label=shown(" > ".join(new.path))))
+        say("It is %(label)s now.", label=shown(" > ".join(new.path)))
         _told(config)
         return
     label = _placed(teacher, text, given)
@@ -151,7 +151,7 @@ def _change(
             click.echo(gettext(said, photo=printable(one.path), label=shown(label.label)))
     [state] = [one for one in teacher.states() if one.label.label == label.label]
     if state.positive < 2:
-        click.echo(gettext("One more example, and it can be learned."))
+        say("One more example, and it can be learned.")
     _told(config)
 
 
@@ -204,9 +204,9 @@ def _told(config: Config) -> None:
     if daemon_runs(config.state_dir):
         with contextlib.suppress(StateError):
             send_command(config.state_dir, "taught")
-        click.echo(gettext("The daemon learns it, and tags the photos that show it."))
+        say("The daemon learns it, and tags the photos that show it.")
     else:
-        click.echo(gettext("It is learned, and photos are tagged, with the next `tagger run`."))
+        say("It is learned, and photos are tagged, with the next `tagger run`.")
 
 
 def _list(teacher: Teacher, as_json: bool) -> None:
@@ -215,7 +215,7 @@ def _list(teacher: Teacher, as_json: bool) -> None:
         print_json([one.as_json() for one in states])
         return
     if not states:
-        click.echo(gettext("Nothing was taught yet. Begin with: tagger teach LABEL PHOTO..."))
+        say("Nothing was taught yet. Begin with: tagger teach LABEL PHOTO...")
     for one in states:
         click.echo(shown(" > ".join(one.label.path)))
         counts = gettext(
@@ -242,19 +242,17 @@ def _suggest(teacher: Teacher, as_json: bool) -> None:
         print_json([one.as_json() for one in found])
         return
     if not found:
-        click.echo(gettext("None of your keywords is on three photos that were looked at."))
+        say("None of your keywords is on three photos that were looked at.")
     for one in found:
-        click.echo(
-            gettext(
-                "%(word)s: on %(n)s photos; by the others tagger would find about %(percent)s %%"
-                " of them",
-                word=shown(one.word),
-                n=one.photos,
-                percent=f"{100 * one.found:.0f}",
-            )
+        say(
+            "%(word)s: on %(n)s photos; by the others tagger would find about %(percent)s %%"
+            " of them",
+            word=shown(one.word),
+            n=one.photos,
+            percent=f"{100 * one.found:.0f}",
         )
     if found:
-        click.echo(gettext("Nothing is taught without you: tagger teach KEYWORD --keyword"))
+        say("Nothing is taught without you: tagger teach KEYWORD --keyword")
 
 
 def _export(store: Store, file: str) -> None:
@@ -271,7 +269,7 @@ def _export(store: Store, file: str) -> None:
         raise StateError(
             f"cannot write {target}: {error.strerror}", "check the rights and the free space"
         ) from error
-    click.echo(gettext("%(file)s holds %(what)s.", file=printable(target), what=gettext(WHAT)))
+    say("%(file)s holds %(what)s.", file=printable(target), what=gettext(WHAT))
 
 
 def _import(config: Config, store: Store, file: str) -> None:
@@ -286,7 +284,7 @@ def _import(config: Config, store: Store, file: str) -> None:
             f"cannot read {source}: {error.strerror}", "check the path and its rights"
         ) from error
     labels, examples = take_in(store, text)
-    click.echo(gettext("%(labels)s labels and %(n)s examples are new.", labels=labels, n=examples))
+    say("%(labels)s labels and %(n)s examples are new.", labels=labels, n=examples)
     _told(config)
 
 
@@ -304,8 +302,8 @@ def _ask(config: Config, store: Store, label: TaughtLabel) -> None:
             if not _answered(questions, question):
                 break
         else:
-            click.echo(gettext("There is nothing more to ask."))
-    click.echo(gettext("Answers: %(n)s.", n=questions.answered))
+            say("There is nothing more to ask.")
+    say("Answers: %(n)s.", n=questions.answered)
     _told(config)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import ask_known, json_option, print_json, read_config, when_done
-from tagger.cli.speech import stored_text, tell
+from tagger.cli.speech import say, stored_text, tell
 from tagger.errors import ConfigError, TaggerError
 from tagger.index.store import Store
 from tagger.system.state_dir import daemon_runs
@@ -91,7 +91,7 @@ def restore_command(photos: tuple[str, ...], labels: tuple[str, ...]) -> None:
             what = ", ".join(lifted) or gettext("no single labels were taken away")
             click.echo(f"{printable(path)}: {printable(what)}")
     when = when_done(daemon_runs(config.state_dir))
-    click.echo(gettext("What may come back is written %(when)s.", when=when))
+    say("What may come back is written %(when)s.", when=when)
 
 
 @click.command("prune")

@@ -10,6 +10,7 @@ import sys
 import click
 
 from tagger.cli.common import config_or_default, leave_folder, named_config
+from tagger.cli.speech import say
 from tagger.config.edit import with_value
 from tagger.config.loader import find_config
 from tagger.errors import ConfigError
@@ -41,7 +42,7 @@ def web_command(ctx: click.Context, listen: str | None) -> None:
     with WebServer(config) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
-        click.echo(gettext("the page is at %(url)s (Ctrl-C ends it)", url=server.url))
+        say("the page is at %(url)s (Ctrl-C ends it)", url=server.url)
         server.run()
 
 
@@ -66,9 +67,7 @@ def password_command(write: bool) -> None:
         click.echo(f"web:\n  password: {made}")
         return
     _write(path, made)
-    click.echo(
-        gettext("%(path)s has the password. A daemon that runs takes it up with SIGHUP.", path=path)
-    )
+    say("%(path)s has the password. A daemon that runs takes it up with SIGHUP.", path=path)
 
 
 def _write(path: str, made: str) -> None:

@@ -19,6 +19,7 @@ from tagger.classify.loader import ready_network, weights_file
 from tagger.classify.torch_installed import torch_installed
 from tagger.cli.common import ask_path, config_or_default
 from tagger.cli.daemon_process import start_daemon, stop_daemon, tagger_command
+from tagger.cli.speech import say
 from tagger.config.schema import NO_MODEL, Config, ModelConfig, is_model_path
 from tagger.errors import (
     DownloadError,
@@ -62,9 +63,9 @@ def demo_command(photos: tuple[str, ...]) -> None:
         samples = os.path.join(folder, "samples")
         os.mkdir(samples)
         given = write_samples(samples)
-        click.echo(gettext("Drew %(n)s sample pictures.", n=len(given)))
+        say("Drew %(n)s sample pictures.", n=len(given))
     with _daemon(config_path, folder) as daemon:
-        click.echo(gettext("Starting the daemon on %(folder)s ...", folder=inbox))
+        say("Starting the daemon on %(folder)s ...", folder=inbox)
         _wait_for_start(daemon, state_dir, folder)
         found: list[Tag] = []
         for path in given:
@@ -88,13 +89,13 @@ def _weights(config: Config, folder: str, state_dir: str) -> tuple[str, str | No
         if (ready := ready_network(config, model.name)) is not None:
             from tagger.classify.ready_network import copy_network
 
-            click.echo(gettext("Using the converted network %(file)s.", file=ready.path))
+            say("Using the converted network %(file)s.", file=ready.path)
             copy_network(ready, state_dir)
             return model.name, None
         if not torch_installed():
             raise  # neither weights nor torch to make some
     else:
-        click.echo(gettext("Using the weights %(file)s.", file=found))
+        say("Using the weights %(file)s.", file=found)
         return model.name, found
     trying = gettext(
         "No weights of %(model)s on this machine; trying to download them ...", model=model.name

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from tagger.cli.common import ask_path, named_config
-from tagger.cli.speech import in_words, note, stored_text
+from tagger.cli.speech import in_words, note, say, stored_text
 from tagger.cli.terminal import is_terminal
 from tagger.config.example import example_config
 from tagger.config.loader import config_places
@@ -116,7 +116,7 @@ def init_command(folders: tuple[str, ...], **given: Any) -> None:
         **_page_settings(answers),
     }
     _write(place, example_config(answers.folders, state_dir=state_dir, chosen=chosen))
-    click.echo(gettext("Wrote %(file)s.", file=place))
+    say("Wrote %(file)s.", file=place)
     if answers.used or asks:
         _tell(answers.used, chosen)
     conversation = asks or given["yes"]
@@ -173,7 +173,7 @@ def _begin(place: str, answers: Answers, first: int, *, system: bool) -> None:
         tag_first(place, first, runs=runs)
     if not runs:
         then = "service install" if system else "run"
-        click.echo(gettext("Start tagging with: %(command)s", command=f"{command} {then}"))
+        say("Start tagging with: %(command)s", command=f"{command} {then}")
     if answers.page != "none":
         tell_page(place, answers.password, runs=runs)
 
@@ -231,8 +231,4 @@ def _tell(used: Sequence[PhotoProgram], chosen: dict[str, Any]) -> None:
             click.echo(f"  {key}: {value}")
     for one in used:
         if one.advice:
-            click.echo(
-                gettext(
-                    "For %(program)s: %(advice)s.", program=one.title, advice=gettext(one.advice)
-                )
-            )
+            say("For %(program)s: %(advice)s.", program=one.title, advice=gettext(one.advice))

@@ -8,10 +8,10 @@ import sys
 
 import click
 
+from tagger.cli.speech import say
 from tagger.cli.terminal import raw
 from tagger.config.addresses import parse_address
 from tagger.config.loader import load_config
-from tagger.text.messages import gettext
 
 
 def tell_page(place: str, password: str, *, runs: bool) -> None:
@@ -22,13 +22,13 @@ def tell_page(place: str, password: str, *, runs: bool) -> None:
     shown = own_address() if everywhere else host
     url = f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"
     if runs:
-        click.echo(gettext("The page is at %(url)s", url=url))
+        say("The page is at %(url)s", url=url)
     else:
-        click.echo(gettext("The page is then at %(url)s", url=url))
+        say("The page is then at %(url)s", url=url)
     if not everywhere:
-        click.echo(gettext("It is for this machine; `--page network` shows it to phones, too."))
+        say("It is for this machine; `--page network` shows it to phones, too.")
     elif password:
-        click.echo(gettext("It asks for the password."))
+        say("It asks for the password.")
     click.echo(qr_code(url), raw(sys.stdout), nl=False)
 
 

@@ -11,7 +11,7 @@ import click
 
 from tagger.cli.common import ask_path
 from tagger.cli.init.folders import Place, photo_folders, pictures_folder
-from tagger.cli.speech import agreed
+from tagger.cli.speech import agreed, say
 from tagger.config.photo_programs import PROGRAMS, PhotoProgram, program
 from tagger.errors import ConfigError
 from tagger.system.humanize import megabytes
@@ -30,7 +30,7 @@ _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
 def folders(*, asks: bool) -> list[str]:
     """Return the folders to watch, of those found here or named. Raise ConfigError for none."""
-    click.echo(gettext("Looking for photos on this machine ..."))
+    say("Looking for photos on this machine ...")
     found = photo_folders(os.environ)
     for number, place in enumerate(found, 1):
         click.echo(f"  {number}  {printable(place.path)}  ({_sizes(place)})")
@@ -39,7 +39,7 @@ def folders(*, asks: bool) -> list[str]:
             raise ConfigError("no folder with photos was found", "name one: `tagger init FOLDER`")
         return [found[0].path]
     if not found:
-        click.echo(gettext("None was found; name one that photos will come to."))
+        say("None was found; name one that photos will come to.")
     offered = "1" if found else pictures_folder(os.environ)
     said = click.prompt(
         gettext("Folders to watch: numbers or paths, with commas between them"),
@@ -73,9 +73,7 @@ def _chosen_folders(text: str, found: Sequence[Place]) -> list[str]:
 
 def programs() -> list[PhotoProgram]:
     """Ask until every word is a program's name; nothing means none."""
-    click.echo(
-        gettext("Which photo programs shall show the tags? They decide where tags are written.")
-    )
+    say("Which photo programs shall show the tags? They decide where tags are written.")
     here = [name for name, command in _COMMANDS.items() if shutil.which(command)]
     for one in PROGRAMS:
         mark = f"  ({gettext('on this machine')})" if one.name in here else ""
@@ -118,7 +116,7 @@ def tag_language(languages: Sequence[str]) -> str:
 
 def page() -> str:
     """Ask where the page is to be seen: "none", "local" or "network"."""
-    click.echo(gettext("The web page shows the library, and looks at pictures dropped on it."))
+    say("The web page shows the library, and looks at pictures dropped on it.")
     click.echo(f"  local    {gettext('on this machine only')}")
     click.echo(f"  network  {gettext('for phones and others in your network, with a password')}")
     click.echo(f"  none     {gettext('no page')}")
@@ -139,7 +137,7 @@ def page_password(*, asks: bool) -> str:
     if said:
         return str(said)
     made = "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
-    click.echo(gettext("The page's password: %(password)s", password=made))
+    say("The page's password: %(password)s", password=made)
     return made
 
 
