@@ -69,7 +69,6 @@ def complete_query(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 
 def _names(known: Vocabulary, languages: Iterable[str]) -> list[str]:
-    """Return what the labels are called in some languages."""
     return [known.name(label, code) for code in languages for label in known.nodes]
 
 

@@ -29,11 +29,11 @@ from tagger.cli.common import (
 )
 from tagger.cli.model_transfer import convert_command, give_to_owner, import_command
 from tagger.cli.model_trial import try_command, use_command
-from tagger.cli.speech import tell
+from tagger.cli.speech import say, tell
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import DownloadError, ModelError, WeightsNotFoundError
 from tagger.library.network_trial import FIELDS
-from tagger.text.messages import gettext, noop
+from tagger.text.messages import gettext
 from tagger.text.printable import printable
 
 MOST_PHOTOS = 1000
@@ -89,24 +89,18 @@ def list_command(as_json: bool) -> None:
             escape(printable(str(row["path"]))) if row["path"] else gettext("not here"),
         )
     Console(soft_wrap=True).print(table)
-    for text in _ORIGINS:
-        click.echo(gettext(text))
-
-
-_ORIGINS = (
-    noop(
+    say(
         "Subjects are told by torchvision's models (top-1 on ImageNet; docs.pytorch.org/vision;"
         " BSD-3-Clause),"
-    ),
-    noop(
+    )
+    say(
         "scenes by resnet18_places365 (top-1 on Places365; github.com/CSAILVision/places365;"
         " CC BY),"
-    ),
-    noop(
+    )
+    say(
         "people and things by YOLOX (mAP on COCO; github.com/Megvii-BaseDetection/YOLOX;"
         " Apache-2.0)."
-    ),
-)
+    )
 
 
 def _configured(config: Config) -> dict[Kind, str]:

@@ -151,7 +151,8 @@ def use_command(name: str | None, kind: Kind | None, back: bool) -> None:
     _fetch(replace(config, model=replace(config.model, **wanted)), name, kind)  # type: ignore[arg-type]
     old = {key: getattr(config.model, key) for key in wanted}
     _write(path, wanted)
-    _remember(config.state_dir, old)
+    os.makedirs(config.state_dir, mode=0o750, exist_ok=True)
+    replace_atomically(os.path.join(config.state_dir, BEFORE_NAME), json.dumps(old).encode())
     said = gettext("%(path)s names %(name)s as `%(key)s`.", path=path, name=name, key=KEYS[kind])
     click.echo(printable(said))
     if not daemon_runs(config.state_dir):
@@ -192,12 +193,6 @@ def _write(path: str, values: dict[str, str | None]) -> None:
         raise ConfigError(
             f"cannot write {path}: {error.strerror}", f"write `{lines}` below `model:` yourself"
         ) from error
-
-
-def _remember(state_dir: str, values: dict[str, str | None]) -> None:
-    """Keep what the config named before."""
-    os.makedirs(state_dir, mode=0o750, exist_ok=True)
-    replace_atomically(os.path.join(state_dir, BEFORE_NAME), json.dumps(values).encode())
 
 
 def _before(state_dir: str) -> dict[str, str | None]:

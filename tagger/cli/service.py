@@ -104,8 +104,7 @@ def uninstall(user: bool, yes: bool) -> int | None:
         path=path,
         state=config.state_dir,
     )
-    command = f"tagger --config {path} untag --all"
-    say("To take all tags away: %(command)s", command=command)
+    say("To take all tags away: %(command)s", command=f"tagger --config {path} untag --all")
     return None
 
 

@@ -78,7 +78,6 @@ def anew(command: click.Command) -> click.Command:
 
 
 def _translated(command: click.Command) -> click.Command:
-    """Return a copy of ``command`` whose help is translated."""
     made = anew(command)
     if made.help:
         made.help = help_text(inspect.cleandoc(made.help))

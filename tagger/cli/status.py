@@ -60,7 +60,6 @@ def _await_start(state_dir: str) -> None:
 
 
 def _watch(config: Config) -> None:
-    """Show the status anew every two seconds, until Ctrl-C."""
     from rich.live import Live
     from rich.text import Text
 
@@ -78,7 +77,6 @@ def _watch(config: Config) -> None:
 
 
 def _lines(status: dict[str, Any]) -> Iterator[str]:
-    """Yield the status as a person reads it."""
     daemon, counts = status["daemon"], status["counts"]
     if daemon["running"]:
         since = moment(daemon["started_at"])
@@ -148,7 +146,6 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
 
 
 def _cluster_lines(cluster: dict[str, Any]) -> Iterator[str]:
-    """Yield how the cluster is."""
     workers = ngettext("%(n)s worker", "%(n)s workers", len(cluster["workers"]))
     parts = [cluster["scheduler"], all_in_language(cluster["problem"] or "") or workers]
     if waiting := cluster["waiting"]:
@@ -164,7 +161,6 @@ def _cluster_lines(cluster: dict[str, Any]) -> Iterator[str]:
 
 
 def _progress(progress: ProgressSnapshot) -> str:
-    """Return how far the work is, in a line."""
     done, n = number(progress.done), number(progress.remaining)
     parts = [gettext("%(done)s photos done, %(n)s to go", done=done, n=n)]
     if progress.rate is not None:

@@ -148,7 +148,7 @@ def _change(
         if given["refused"]:
             said = noop("%(photo)s does not show %(label)s")
         for one in found:
-            click.echo(gettext(said, photo=printable(one.path), label=shown(label.label)))
+            say(said, photo=printable(one.path), label=shown(label.label))
     [state] = [one for one in teacher.states() if one.label.label == label.label]
     if state.positive < 2:
         say("One more example, and it can be learned.")
@@ -228,12 +228,8 @@ def _list(teacher: Teacher, as_json: bool) -> None:
         )
         click.echo(f"  {counts}")
         if one.missing:
-            click.echo(
-                "  "
-                + gettext(
-                    "nothing is tagged by itself yet: %(why)s", why=shown(in_language(one.missing))
-                )
-            )
+            why = shown(in_language(one.missing))
+            click.echo("  " + gettext("nothing is tagged by itself yet: %(why)s", why=why))
 
 
 def _suggest(teacher: Teacher, as_json: bool) -> None:

@@ -38,33 +38,31 @@ def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Itera
         path = find_config(named, environ)
     except ConfigError as error:
         yield failed("config", "error", error)
-        if named or environ.get("TAGGER_CONFIG"):
-            return
-        config, found = Config(), False
+        if not (named or environ.get("TAGGER_CONFIG")):
+            yield from checks(Installation(Config(), environ=environ), folders=False)
+        return
+    try:
+        config = load_config(path)
+        problems = config_problems(config)
+    except TaggerError as error:
+        # Checks of another state directory, or of none, would not help.
+        remedy = gettext("correct these lines; config.example.yaml has every key")
+        yield failed("config", "error", error, remedy)
+        return
+    if problems:
+        text = f"{path}: {'; '.join(map(all_in_language, problems))}"
+        remedy = gettext("correct these, then `tagger config check`")
+        yield Result("config", "error", text, remedy)
     else:
-        try:
-            config = load_config(path)
-            problems = config_problems(config)
-        except TaggerError as error:
-            # Checks of another state directory, or of none, would not help.
-            remedy = gettext("correct these lines; config.example.yaml has every key")
-            yield failed("config", "error", error, remedy)
-            return
-        found = True
-        if problems:
-            text = f"{path}: {'; '.join(map(all_in_language, problems))}"
-            remedy = gettext("correct these, then `tagger config check`")
-            yield Result("config", "error", text, remedy)
-        else:
-            yield _found(path, () if named else config_places(environ))
-            for said in old_keys(path):
-                what, _, until = all_in_language(said).partition("; ")
-                remedy = f"{gettext('write the new name')}; {until}"
-                yield Result("config", "warning", f"{path}, {what.strip()}", remedy)
-            for warning in config_warnings(config):
-                text, _, remedy = all_in_language(warning).rpartition("; ")
-                yield Result("config", "warning", text.strip(), remedy)
-    yield from checks(Installation(config, environ=environ), folders=found)
+        yield _found(path, () if named else config_places(environ))
+        for said in old_keys(path):
+            what, _, until = all_in_language(said).partition("; ")
+            remedy = f"{gettext('write the new name')}; {until}"
+            yield Result("config", "warning", f"{path}, {what.strip()}", remedy)
+        for warning in config_warnings(config):
+            text, _, remedy = all_in_language(warning).rpartition("; ")
+            yield Result("config", "warning", text.strip(), remedy)
+    yield from checks(Installation(config, environ=environ))
 
 
 def checks(patient: Installation, *, folders: bool = True) -> Iterator[Result]:

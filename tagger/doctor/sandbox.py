@@ -121,7 +121,6 @@ def _lack(what: str, walls: SandboxCheck, missing: Collection[str], proc: str) -
 
 
 def _why_not(proc: str) -> str:
-    """Return why there are no namespaces."""
     for name, off in _SWITCHES:
         try:
             with open(f"{proc}/sys/{name}", encoding="ascii") as file:

@@ -97,25 +97,19 @@ def _weights(config: Config, folder: str, state_dir: str) -> tuple[str, str | No
     else:
         say("Using the weights %(file)s.", file=found)
         return model.name, found
-    trying = gettext(
-        "No weights of %(model)s on this machine; trying to download them ...", model=model.name
-    )
-    click.echo(trying)
+    say("No weights of %(model)s on this machine; trying to download them ...", model=model.name)
     try:
         return model.name, download(model.name, state_dir=config.state_dir, timeout=5)
     except DownloadError as error:
         from tagger.cli.demo.scenes import demo_weights
 
         path = os.path.join(folder, "demo-weights.pth")
-        click.echo(
-            printable(in_language(error.message))
-            + "\n"
-            + gettext(
-                "So this demo uses DEMO WEIGHTS made on the spot. They know nothing but the\n"
-                "sample pictures below, and are useless for your photos. For the real ones, run\n"
-                "    tagger model download\n"
-                "on a machine with a network, then see `tagger model path --json`."
-            )
+        click.echo(printable(in_language(error.message)))
+        say(
+            "So this demo uses DEMO WEIGHTS made on the spot. They know nothing but the\n"
+            "sample pictures below, and are useless for your photos. For the real ones, run\n"
+            "    tagger model download\n"
+            "on a machine with a network, then see `tagger model path --json`."
         )
         demo_weights(path)
         return "resnet18", path
@@ -213,8 +207,7 @@ def _labels_to_query(tags: Sequence[Tag]) -> list[str]:
 
 
 def _query(config_path: str, label: str) -> None:
-    command = f"tagger --config {config_path} query {label!r}"
-    click.echo(f"\n$ {command}")
+    click.echo(f"\n$ tagger --config {config_path} query {label!r}")
     result = subprocess.run(
         tagger_command(config_path, "query", label), capture_output=True, check=False, timeout=60
     )
@@ -232,14 +225,10 @@ def _say_where(folder: str, inbox: str, config_path: str, photos: Sequence[str])
         (gettext("the daemon's log"), os.path.join(folder, "daemon.log")),
     )
     width = max(len(name) for name, _ in places)
-    lines = [
-        "",
-        gettext("Everything is in %(folder)s:", folder=folder),
-        *(f"  {name:<{width}}  {place}" for name, place in places),
-        gettext(
-            "Look closer with: %(command)s", command=f"tagger --config {config_path} show {first}"
-        ),
-        gettext("Remove it with: %(command)s", command=f"rm -r {folder}"),
-        gettext("For your own photos: tagger init FOLDER, then tagger run."),
-    ]
-    click.echo("\n".join(lines))
+    click.echo()
+    say("Everything is in %(folder)s:", folder=folder)
+    for name, place in places:
+        click.echo(f"  {name:<{width}}  {place}")
+    say("Look closer with: %(command)s", command=f"tagger --config {config_path} show {first}")
+    say("Remove it with: %(command)s", command=f"rm -r {folder}")
+    say("For your own photos: tagger init FOLDER, then tagger run.")
