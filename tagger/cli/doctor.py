@@ -51,11 +51,9 @@ def doctor_command(as_json: bool) -> int:
     for result in examine(named_config(), os.environ):
         results.append(result)
         mark, color = _MARKS[result.state]
-        lines = [printable(line) for line in result.message.split("\n")]
+        text = "\n           ".join(map(printable, result.message.split("\n")))
         click.secho(f"{gettext(mark):<8} ", raw(sys.stdout), nl=False, fg=color)
-        click.echo(f"{printable(_name(result.name))}: {lines[0]}")
-        for line in lines[1:]:
-            click.echo(f"           {line}")
+        click.echo(f"{printable(_name(result.name))}: {text}")
         if result.remedy:
             click.echo(f"           -> {printable(result.remedy)}")
     errors = sum(result.state == "error" for result in results)

@@ -11,7 +11,8 @@ import click
 
 from tagger.classify.catalog import KEYS, ModelInfo, info_of_file, list_models, weights_of
 from tagger.classify.loader import own_file, ready_network, weights_file
-from tagger.classify.weights import file_digest, models_dir
+from tagger.classify.torch_installed import torch_installed
+from tagger.classify.weights import BRING, file_digest, models_dir
 from tagger.cli.common import ask_path, config_or_default, print_paths
 from tagger.cli.speech import note
 from tagger.config.schema import NO_MODEL, Config, is_model_path
@@ -139,8 +140,6 @@ def _import_network(config: Config, file: str) -> tuple[str, str]:
 def _import_weights(config: Config, file: str, name: str | None) -> tuple[str, str]:
     """Take weights and convert them; return the model's name and the path of the weights."""
     from tagger.classify.onnx_store import convert, model_path, read_converted
-    from tagger.classify.torch_installed import torch_installed
-    from tagger.classify.weights import BRING
 
     base = os.path.basename(file)
     known = name or _name_of(base)
@@ -157,10 +156,9 @@ def _import_weights(config: Config, file: str, name: str | None) -> tuple[str, s
     if not done and not torch_installed():
         raise ModelError(f"{file} has to be converted, and torch is not installed", BRING)
     fits = info.file == base or _name_of(base) == known
-    stem = base.removesuffix(".pth")
-    target = os.path.join(models_dir(config.state_dir), base if fits else f"{known}-{stem}.pth")
-    old = os.path.exists(target)
-    path = _stored(config, file, os.path.basename(target))
+    stored = base if fits else f"{known}-{base.removesuffix('.pth')}.pth"
+    old = os.path.exists(os.path.join(models_dir(config.state_dir), stored))
+    path = _stored(config, file, stored)
     try:
         convert(known, path, config.state_dir)
     except ModelError:

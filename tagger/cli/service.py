@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import click
 
@@ -12,11 +12,10 @@ from tagger.cli.common import read_config
 from tagger.cli.speech import agreed, in_words, note, say, stored_text
 from tagger.errors import ConfigError
 from tagger.pipeline.preflight import check_config
+from tagger.service.plan import Plan, apply, plan_install, plan_uninstall
+from tagger.service.units import ServiceError
 from tagger.text.messages import gettext
 from tagger.text.printable import printable
-
-if TYPE_CHECKING:
-    from tagger.service.plan import Plan
 
 user_option = click.option(
     "--user", is_flag=True, help="A service of yours, not of the system: needs no root."
@@ -50,11 +49,8 @@ def install(user: bool, run_as: str | None, network: bool, yes: bool) -> int | N
     Run it again when the folders in the config have changed, or tagger has moved.
     """
     plan = _install_plan(user, run_as, network)
-    _check_rights(user)
-    _tell(plan)
-    if not yes and not _agreed():
+    if not _carried_out(plan, user, yes):
         return 1
-    _act(plan)
     ctl = "systemctl --user" if user else "systemctl"
     click.echo(gettext("Done."), nl=not plan.after)
     if plan.after:
@@ -76,7 +72,7 @@ def show(user: bool, run_as: str | None, network: bool) -> None:
         click.echo(f"==> {file.path} <==\n{text}")
     for command in plan.after:
         click.echo(f"$ {' '.join(command.words)}")
-    _notes(plan)
+    _notes(plan.notes)
 
 
 @service_command.command("uninstall")
@@ -84,14 +80,8 @@ def show(user: bool, run_as: str | None, network: bool) -> None:
 @yes_option
 def uninstall(user: bool, yes: bool) -> int | None:
     """Stop the service and take it away. Photos, config and index stay."""
-    from tagger.service.plan import plan_uninstall
-
-    plan = plan_uninstall(user=user)
-    _check_rights(user)
-    _tell(plan)
-    if not yes and not _agreed():
+    if not _carried_out(plan_uninstall(user=user), user, yes):
         return 1
-    _act(plan)
     say("Done. Photos and tags stay as they are.")
     try:
         config, path = read_config()
@@ -109,16 +99,13 @@ def uninstall(user: bool, yes: bool) -> int | None:
 
 
 def _install_plan(user: bool, run_as: str | None, network: bool) -> Plan:
-    from tagger.service.plan import plan_install
-
     config, path = read_config()
     check_config(config, path, watches=True)
     return plan_install(config, path, user=user, run_as=run_as, network=network)
 
 
-def _check_rights(user: bool) -> None:
-    from tagger.service.units import ServiceError
-
+def _carried_out(plan: Plan, user: bool, yes: bool) -> bool:
+    """Say what is to be done, ask unless ``yes``, and do it; return whether it was done."""
     if not user and os.geteuid() != 0:
         raise ServiceError(
             "a service of the system is installed and removed by root",
@@ -128,6 +115,11 @@ def _check_rights(user: bool) -> None:
         raise ServiceError(
             "with sudo, --user would mean the user root", "run it again without sudo"
         )
+    _tell(plan)
+    if not yes and not _agreed():
+        return False
+    _notes(apply(plan))
+    return True
 
 
 def _tell(plan: Plan) -> None:
@@ -146,12 +138,12 @@ def _tell(plan: Plan) -> None:
             click.echo("".join(f"    {printable(line)}\n" for line in settings), nl=False)
     for command in plan.after:
         click.echo("  " + gettext("run %(command)s", command=" ".join(command.words)))
-    _notes(plan)
+    _notes(plan.notes)
 
 
-def _notes(plan: Plan) -> None:
-    for said in plan.notes:
-        note(stored_text(said))
+def _notes(texts: Iterable[str]) -> None:
+    for text in texts:
+        note(stored_text(text))
 
 
 def _agreed() -> bool:
@@ -164,10 +156,3 @@ def _agreed() -> bool:
     if not yes:
         say("Nothing was changed. --yes does it without asking.")
     return yes
-
-
-def _act(plan: Plan) -> None:
-    from tagger.service.plan import apply
-
-    for problem in apply(plan):
-        note(stored_text(problem))

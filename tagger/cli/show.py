@@ -13,6 +13,7 @@ from tagger.config.schema import Config
 from tagger.errors import StateError
 from tagger.index.reader import Reader, open_reader
 from tagger.library.serialize import photo_json
+from tagger.records import OVERWRITTEN, PUT_BACK
 from tagger.text.messages import gettext
 from tagger.text.printable import printable
 
@@ -45,8 +46,6 @@ def show_json(reader: Reader, path: str, config: Config) -> dict[str, Any]:
 
 
 def _print(shown: dict[str, Any]) -> None:
-    from tagger.records import OVERWRITTEN, PUT_BACK
-
     click.echo(printable(shown["path"]))
     _line(gettext("status"), gettext(shown["status"]))
     if shown["failure"]:

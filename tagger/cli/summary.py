@@ -18,8 +18,7 @@ def summary(found: FoundLabels, command: str = "tagger") -> Iterator[str]:
         return
     parts = [ngettext("%(n)s photo looked at", "%(n)s photos looked at", found.photos)]
     if found.silent:
-        silent = ngettext("%(n)s says nothing", "%(n)s say nothing", found.silent)
-        parts.append(silent)
+        parts.append(ngettext("%(n)s says nothing", "%(n)s say nothing", found.silent))
     if found.failed:
         parts.append(ngettext("%(n)s failed", "%(n)s failed", found.failed))
     yield ", ".join(parts) + "."

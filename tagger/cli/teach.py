@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,11 @@ from tagger.cli.common import (
     read_config,
 )
 from tagger.cli.speech import agreed, say
-from tagger.cli.terminal import shown
+from tagger.cli.terminal import is_terminal, shown
 from tagger.config.schema import Config
 from tagger.errors import StateError
 from tagger.index.store import Store
+from tagger.library.teach import KnownLabelError, Teacher
 from tagger.system.control_socket import send_command
 from tagger.system.state_dir import daemon_runs
 from tagger.text.error_texts import in_language
@@ -32,7 +34,6 @@ from tagger.text.printable import printable
 
 if TYPE_CHECKING:
     from tagger.library.questions import Question, Questions
-    from tagger.library.teach import Teacher
     from tagger.pipeline.examples import Look
     from tagger.records import TaughtLabel
 
@@ -70,8 +71,6 @@ def teach_command(label: str | None, photos: tuple[str, ...], **given: Any) -> N
     config, _ = read_config()
     _check_one_action(given, label, photos)
     with Store(config.state_dir) as store:
-        from tagger.library.teach import Teacher
-
         teacher = Teacher(config, store)
         if given["listed"]:
             _list(teacher, given["as_json"])
@@ -80,10 +79,12 @@ def teach_command(label: str | None, photos: tuple[str, ...], **given: Any) -> N
         elif given["export_to"]:
             _export(store, given["export_to"])
         elif given["import_from"]:
-            _import(config, store, given["import_from"])
+            _import(store, given["import_from"])
+            _told(config)
         else:
             assert label is not None
             _change(config, store, teacher, label, photos, given)
+            _told(config)
 
 
 def _check_one_action(given: dict[str, Any], label: str | None, photos: tuple[str, ...]) -> None:
@@ -124,12 +125,10 @@ def _change(
         else:
             done = gettext("its examples and tags are forgotten (examples: %(n)s).", n=count)
         click.echo(f"{shown(label.label)}: {done}")
-        _told(config)
         return
     if given["rename"]:
         new = teacher.rename(teacher.find(text), given["rename"])
         say("It is %(label)s now.", label=shown(" > ".join(new.path)))
-        _told(config)
         return
     label = _placed(teacher, text, given)
     label = teacher.add_synonyms(label, given["synonyms"])
@@ -152,24 +151,17 @@ def _change(
     [state] = [one for one in teacher.states() if one.label.label == label.label]
     if state.positive < 2:
         say("One more example, and it can be learned.")
-    _told(config)
 
 
 def _placed(teacher: Teacher, text: str, given: dict[str, Any]) -> TaughtLabel:
     """Return the label to teach; a known one only if that is what the user wants."""
-    import sys
-
-    from tagger.cli.terminal import is_terminal
-    from tagger.library.teach import KnownLabelError
-
     try:
         return teacher.place(text, under=given["under"], extend=given["extend"])
     except KnownLabelError as error:
-        if not (sys.stdin.isatty() and is_terminal(sys.stdout)):
-            raise
         place = shown(" > ".join(error.path))
         question = gettext("%(label)s is a label already. Teach it further photos?", label=place)
-        if not agreed(question):
+        asks = sys.stdin.isatty() and is_terminal(sys.stdout)
+        if not (asks and agreed(question)):
             raise
         return teacher.place(text, extend=True)
 
@@ -268,7 +260,7 @@ def _export(store: Store, file: str) -> None:
     say("%(file)s holds %(what)s.", file=printable(target), what=gettext(WHAT))
 
 
-def _import(config: Config, store: Store, file: str) -> None:
+def _import(store: Store, file: str) -> None:
     from tagger.library.taught_file import take_in
 
     source = ask_path(os.path.expanduser(file))
@@ -281,7 +273,6 @@ def _import(config: Config, store: Store, file: str) -> None:
         ) from error
     labels, examples = take_in(store, text)
     say("%(labels)s labels and %(n)s examples are new.", labels=labels, n=examples)
-    _told(config)
 
 
 def _ask(config: Config, store: Store, label: TaughtLabel) -> None:
@@ -300,7 +291,6 @@ def _ask(config: Config, store: Store, label: TaughtLabel) -> None:
         else:
             say("There is nothing more to ask.")
     say("Answers: %(n)s.", n=questions.answered)
-    _told(config)
 
 
 def _answered(questions: Questions, question: Question) -> bool:

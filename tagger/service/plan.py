@@ -106,7 +106,7 @@ def plan_install(
     if not network and os.path.exists(old := _dropin(unit, NETWORK)):
         files.append(_file(old, None))
     after: list[Command] = []
-    ctl = _systemctl(user)
+    ctl = ("systemctl", "--user") if user else ("systemctl",)
     log = "see `journalctl --user -u tagger -n 20`" if user else "see `journalctl -u tagger -n 20`"
     if _booted(user, root, environ):
         after += [Command((*ctl, "daemon-reload")), Command((*ctl, "enable", UNIT))]
@@ -133,7 +133,7 @@ def plan_uninstall(
         )
     places = (*([unit] if installed else []), _dropin(unit, FOLDERS), _dropin(unit, NETWORK))
     paths = [path for path in places if os.path.exists(path)]
-    ctl = _systemctl(user)
+    ctl = ("systemctl", "--user") if user else ("systemctl",)
     running = _booted(user, root, environ)
     stop = Command((*ctl, "disable", "--now", UNIT))
     reload = Command((*ctl, "daemon-reload"))
@@ -238,10 +238,6 @@ def _file(path: str, text: str | None) -> File:
     with contextlib.suppress(OSError):
         now = Path(path).read_text(encoding="utf-8", errors="replace")
     return File(path, text, now)
-
-
-def _systemctl(user: bool) -> tuple[str, ...]:
-    return ("systemctl", "--user") if user else ("systemctl",)
 
 
 def _booted(user: bool, root: str, environ: Mapping[str, str]) -> bool:
