@@ -104,18 +104,12 @@ def ask_path(path: str) -> str:
 
 
 def ask_known(config: Config, path: str) -> str:
-    """Return a photo or folder given on the command line as the index calls it.
-
-    Raise ConfigError as :func:`ask_path`.
-    """
+    """Return what :func:`ask_path` does, as the index calls that photo or folder."""
     return known_path(ask_path(path), [root.path for root in config.watch])
 
 
 def photos_in(places: Sequence[str]) -> list[str]:
-    """Return the photos among ``places`` and in the folders among them.
-
-    Raise PhotoVanishedError for one that is not there.
-    """
+    """Return the photos among ``places``, and in the folders there. Raise PhotoVanishedError."""
     found: set[str] = set()
     for place in map(ask_path, places):
         if os.path.isdir(place):
@@ -138,8 +132,7 @@ def indexed_photos(state_dir: str) -> list[str]:
 
 _PLACES = ("TAGGER_MODEL_DIR", "TORCH_HOME", "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _LISTS = ("PYTHONPATH",)
-"""Variables of the environment that may name places, or lists of them, relative to the current
-folder."""
+"""Variables that may name places, or lists of them, relative to the current folder."""
 
 
 def leave_folder() -> None:

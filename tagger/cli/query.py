@@ -147,8 +147,7 @@ def query_command(
                 write_csv(reader.find(query, limit=limit), sys.stdout)
             else:
                 sys.stdout.flush()
-                out = sys.stdout.buffer
-                text = io.TextIOWrapper(out, "utf-8", "surrogateescape", newline="")
+                text = io.TextIOWrapper(sys.stdout.buffer, "utf-8", "surrogateescape", newline="")
                 write_csv(reader.find(query, limit=limit), text)
                 text.detach()  # flushes, and leaves standard output open
         elif not (show or copy_to or link_to):

@@ -41,8 +41,7 @@ def show_json(reader: Reader, path: str, config: Config) -> dict[str, Any]:
             f"{path} is not in the index",
             "see whether its folder is watched (`tagger status`), or try `tagger classify`",
         )
-    tags = reader.tags(row.id)
-    return photo_json(reader, row, tags, vocabulary(config), config.labels.top_k)
+    return photo_json(reader, row, reader.tags(row.id), vocabulary(config), config.labels.top_k)
 
 
 def _print(shown: dict[str, Any]) -> None:

@@ -90,8 +90,7 @@ def restore_command(photos: tuple[str, ...], labels: tuple[str, ...]) -> None:
             lifted = untagger.restore(path, labels)
             what = ", ".join(lifted) or gettext("no single labels were taken away")
             click.echo(f"{printable(path)}: {printable(what)}")
-    when = when_done(daemon_runs(config.state_dir))
-    say("What may come back is written %(when)s.", when=when)
+    say("What may come back is written %(when)s.", when=when_done(daemon_runs(config.state_dir)))
 
 
 @click.command("prune")

@@ -51,8 +51,7 @@ def examine(named: str | None, environ: Mapping[str, str] = os.environ) -> Itera
         return
     if problems:
         text = f"{path}: {'; '.join(map(all_in_language, problems))}"
-        remedy = gettext("correct these, then `tagger config check`")
-        yield Result("config", "error", text, remedy)
+        yield Result("config", "error", text, gettext("correct these, then `tagger config check`"))
     else:
         yield _found(path, () if named else config_places(environ))
         for said in old_keys(path):

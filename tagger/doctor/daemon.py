@@ -55,8 +55,7 @@ def check_daemon(patient: Installation) -> Iterator[Result]:
     yield _heartbeat(patient.now - (status.updated_at or 0.0))
     if not status.moving:
         text = gettext("the work hangs: one batch of photos takes too long")
-        remedy = gettext("see the log of the daemon, then restart it")
-        yield Result("work", "error", text, remedy)
+        yield Result("work", "error", text, gettext("see the log of the daemon, then restart it"))
     if status.problem:
         remedy = gettext("do that; the daemon goes on by itself then")
         yield Result("problem", "error", all_in_language(status.problem), remedy)
@@ -129,8 +128,7 @@ def check_metrics(patient: Installation) -> Iterator[Result]:
         text = gettext(
             "something else answers at %(address)s (%(status)s)", address=listen, status=status
         )
-        remedy = gettext("use another port for `metrics.listen`")
-        yield Result("metrics", "error", text, remedy)
+        yield Result("metrics", "error", text, gettext("use another port for `metrics.listen`"))
 
 
 def check_page(patient: Installation) -> Iterator[Result]:
@@ -163,7 +161,6 @@ def _ask(address: Address, path: str) -> tuple[int, str]:
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
-        text = answer.read(1000).decode("utf-8", "replace").strip()
-        return answer.status, text
+        return answer.status, answer.read(1000).decode("utf-8", "replace").strip()
     finally:
         connection.close()

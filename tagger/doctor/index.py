@@ -38,10 +38,7 @@ class Findings:
 
 
 def examine_index(state_dir: str) -> Findings:
-    """Read the whole index, which takes a second or so for 100,000 photos.
-
-    Raise StateError when it cannot be read.
-    """
+    """Read the whole index, a second or so for 100,000 photos. Raise StateError when unreadable."""
     path = index_path(state_dir)
     try:
         size = os.stat(path).st_size
@@ -104,8 +101,7 @@ def check_index(patient: Installation, found: Findings) -> Iterator[Result]:
     if not found.there:
         yield Result("index", "ok", gettext("there is none yet; the daemon makes it"))
     elif found.steps - known:
-        step = max(found.steps - known)
-        text = gettext("it was written by a newer tagger (%(step)s)", step=step)
+        text = gettext("it was written by a newer tagger (%(step)s)", step=max(found.steps - known))
         yield Result("index", "error", text, in_language("use that version"))
     elif found.damage:
         text = gettext("it is damaged: %(what)s", what=in_language(found.damage))
@@ -118,8 +114,7 @@ def check_index(patient: Installation, found: Findings) -> Iterator[Result]:
         yield Result("index", "warning", text, remedy)
     else:
         photos, size = number(sum(found.counts.values())), megabytes(found.size)
-        text = gettext("sound, %(n)s photos, %(size)s", n=photos, size=size)
-        yield Result("index", "ok", text)
+        yield Result("index", "ok", gettext("sound, %(n)s photos, %(size)s", n=photos, size=size))
     with contextlib.suppress(OSError):
         if old := sorted(fnmatch.filter(os.listdir(state_dir), "index.damaged-*.sqlite3")):
             text = gettext("damaged ones were set aside: %(files)s", files=", ".join(old))
@@ -137,8 +132,7 @@ def check_failures(patient: Installation, found: Findings) -> Iterator[Result]:
         yield Result("failures", "ok", gettext("none"))
         return
     kinds = ", ".join(f"{number(count)} {kind}" for kind, count in found.failures.items())
-    total = sum(found.failures.values())
-    photos = ngettext("%(n)s photo", "%(n)s photos", total)
+    photos = ngettext("%(n)s photo", "%(n)s photos", sum(found.failures.values()))
     path, colon, reason = found.last_failure.partition(": ")
     last = gettext("last %(what)s", what=f"{path}{colon}{all_in_language(reason)}")
     remedy = gettext("see `tagger failures`; `tagger retry` tries again")

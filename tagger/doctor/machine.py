@@ -110,8 +110,7 @@ def check_state_dir(patient: Installation) -> Iterator[Result]:
             path=path,
             fstype=mount.fstype,
         )
-        remedy = gettext("set `state_dir` to a folder on a local disk")
-        yield Result(name, "error", text, remedy)
+        yield Result(name, "error", text, gettext("set `state_dir` to a folder on a local disk"))
         return
     if not os.path.isdir(path):
         over = _there(path)

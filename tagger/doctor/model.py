@@ -44,8 +44,7 @@ def check_model(patient: Installation) -> Iterator[Result]:
         elif file := ready_file(model.name, where):
             text = gettext("not needed: %(file)s was converted elsewhere", file=file)
             yield Result("weights", "ok", text)
-            text = gettext("the daemon takes that network when it starts")
-            yield Result("engine", "ok", text)
+            yield Result("engine", "ok", gettext("the daemon takes that network when it starts"))
             yield _int8(patient, None)
             return
         elif model.download and torch_installed():
@@ -127,10 +126,7 @@ def _own(patient: Installation, named: str, path: str, more: str = "") -> FullNe
 
 
 def _further(patient: Installation, kind: Kind, name: str) -> tuple[Result, str | None]:
-    """Say how a published network besides the first is, and which file, if any, holds it.
-
-    Without it photos are tagged, too.
-    """
+    """Say how a published network is that photos can do without, and which file, if any, has it."""
     if name == NO_MODEL:
         return Result(kind, "ok", gettext("not asked for")), None
     model = patient.config.model

@@ -74,8 +74,7 @@ def _candidates(environ: Mapping[str, str], first: str) -> Iterator[str]:
     """Yield the places to look at: the likeliest first, each folder of the home, other disks."""
     yield first
     home = _home(environ)
-    inside = list(_folders(home))
-    yield from sorted(inside, key=lambda path: os.path.basename(path) not in _USUAL)
+    yield from sorted(_folders(home), key=lambda path: os.path.basename(path) not in _USUAL)
     for mount in _MOUNTS:
         if mount in ("/media", "/run/media"):  # a folder for each user, then one for each disk
             yield from (disk for user in _folders(mount) for disk in _folders(user))

@@ -10,14 +10,12 @@ import click
 
 from tagger.cli.speech import say
 from tagger.cli.terminal import raw
-from tagger.config.addresses import parse_address
 from tagger.config.loader import load_config
 
 
 def tell_page(place: str, password: str, *, runs: bool) -> None:
     """Print the address of the page of the config at ``place``; ``runs``: it is there now."""
-    config = load_config(place)
-    host, port = parse_address("web.listen", config.web.listen)
+    host, port = load_config(place).web.address
     everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
     shown = own_address() if everywhere else host
     url = f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"

@@ -40,10 +40,9 @@ def folders(*, asks: bool) -> list[str]:
         return [found[0].path]
     if not found:
         say("None was found; name one that photos will come to.")
-    offered = "1" if found else pictures_folder(os.environ)
     said = click.prompt(
         gettext("Folders to watch: numbers or paths, with commas between them"),
-        default=offered,
+        default="1" if found else pictures_folder(os.environ),
         value_proc=lambda text: _chosen_folders(text, found),
     )
     return list(said)
