@@ -82,10 +82,8 @@ def next_words(
     """
     typed = incomplete.casefold()
     for name in names if typed else first:
-        if " " in typed and name.casefold().startswith(typed):
-            yield name
-        elif name.casefold().startswith(typed):
-            yield from _plain(name)
+        if name.casefold().startswith(typed):
+            yield from [name] if " " in typed else _plain(name)
     names = list(names)
     for count in range(1, min(_LONGEST, len(before)) + 1):
         lead = " ".join(before[-count:]).casefold() + " "

@@ -85,17 +85,13 @@ def run_command(once: bool, take_over: bool, cluster: str | None) -> None:
         finally:
             invocation().ends_at_once = daemon.left_behind
     if once:
-        _say_found(config, began, command)
+        from tagger.cli.summary import summary
+        from tagger.index.reader import open_reader
+        from tagger.library.found import found_since
 
-
-def _say_found(config: Config, began: float, command: str) -> None:
-    from tagger.cli.summary import summary
-    from tagger.index.reader import open_reader
-    from tagger.library.found import found_since
-
-    with open_reader(config.state_dir) as reader:
-        found = found_since(reader, began)
-    click.echo("\n".join(summary(found, command)))
+        with open_reader(config.state_dir) as reader:
+            found = found_since(reader, began)
+        click.echo("\n".join(summary(found, command)))
 
 
 def _check_cluster(config: Config) -> None:

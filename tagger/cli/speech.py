@@ -31,11 +31,10 @@ _FILLER = "\ue000"
 def speaking_here(environ: Mapping[str, str]) -> AbstractContextManager[None]:
     """Speak the locale's language, English where standard output cannot write its letters."""
     chosen = of_environment(environ)
-    if chosen != ENGLISH:
-        try:
-            LANGUAGES[chosen].encode(sys.stdout.encoding or "ascii")
-        except (UnicodeEncodeError, LookupError):
-            chosen = ENGLISH
+    try:
+        LANGUAGES[chosen].encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        chosen = ENGLISH
     if chosen != ENGLISH:
         from gettext import bindtextdomain
 

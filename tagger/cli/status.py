@@ -117,9 +117,8 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     if progress and progress.remaining:
         yield gettext("progress: %(text)s", text=_progress(progress))
     if last := status["last"]:
-        when = moment(last["at"])
-        what = f"{printable(last['path'])} ({when}, {last['milliseconds']:.0f} ms)"
-        yield gettext("last: %(what)s", what=what)
+        took = f"{moment(last['at'])}, {last['milliseconds']:.0f} ms"
+        yield gettext("last: %(what)s", what=f"{printable(last['path'])} ({took})")
     if rules := status["rules"]:
         yield gettext(
             "rules: %(done)s done, %(failed)s failed since the start, %(waiting)s waiting",

@@ -11,7 +11,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, TextIO, cast
 
 from tagger.text.printable import escaped, printable
@@ -79,11 +79,10 @@ def in_utf8() -> None:
     """
     if sys.getfilesystemencoding().lower() in ("utf-8", "utf8") or sys.flags.utf8_mode:
         return
-    words: Sequence[str] = sys.orig_argv
     os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
     os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts
     with contextlib.suppress(OSError):  # else it has to do as it is
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *words[1:]])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
 
 
 def let_go() -> None:

@@ -88,10 +88,8 @@ def _may_ask(state_dir: str) -> bool:
     """Whether it can be seen if a daemon holds the lock."""
     try:
         os.close(os.open(os.path.join(state_dir, LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC))
-    except PermissionError:
-        return False
-    except OSError:
-        return True  # there is none
+    except OSError as error:
+        return not isinstance(error, PermissionError)  # else there is none
     return True
 
 

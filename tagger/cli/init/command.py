@@ -135,12 +135,9 @@ def _answers(
     used = [program(name) for name in given["programs"]]
     if asks and not (used or given["target"]):
         used = questions.programs()
-    language = given["language"]
-    if language is None:
-        language = questions.tag_language(languages) if asks else "en"
-    page = given["page"]
-    if page is None:
-        page = questions.page() if asks else ("local" if given["yes"] else "none")
+    language = given["language"] or (questions.tag_language(languages) if asks else "en")
+    offered = "local" if given["yes"] else "none"
+    page = given["page"] or (questions.page() if asks else offered)
     password = questions.page_password(asks=asks) if page == "network" else ""
     service = given["service"]
     if service is None:

@@ -125,15 +125,8 @@ def page() -> str:
 
 def page_password(*, asks: bool) -> str:
     """Return a password for the page; Enter, or nobody to ask, has one made and printed."""
-    said = ""
-    if asks:
-        said = click.prompt(
-            gettext("Password of the page, or nothing to have one made"),
-            default="",
-            show_default=False,
-            hide_input=True,
-        )
-    if said:
+    asked = gettext("Password of the page, or nothing to have one made")
+    if asks and (said := click.prompt(asked, default="", show_default=False, hide_input=True)):
         return str(said)
     made = "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
     say("The page's password: %(password)s", password=made)
