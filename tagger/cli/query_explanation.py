@@ -6,26 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tagger.cli.terminal import shown
-from tagger.index.conditions import (
-    Added,
-    And,
-    Below,
-    Camera,
-    Format,
-    InFolder,
-    InGroup,
-    Kind,
-    Label,
-    Like,
-    Near,
-    Not,
-    Or,
-    People,
-    Query,
-    Source,
-    State,
-    Taken,
-)
+from tagger.index import conditions
 from tagger.index.folding import fold
 from tagger.system.humanize import moment
 from tagger.text.messages import gettext, ngettext, noop, number
@@ -38,14 +19,14 @@ if TYPE_CHECKING:
     from tagger.labels.vocabulary import Vocabulary
 
 
-def explained(query: Query, reader: Reader, known: Vocabulary) -> dict[str, Any]:
+def explained(query: conditions.Query, reader: Reader, known: Vocabulary) -> dict[str, Any]:
     """Return what a query means: ``text``, ``count`` of the photos it finds, and its ``parts``."""
-    inner: tuple[Query, ...] = ()
-    if isinstance(query, And | Or):
+    inner: tuple[conditions.Query, ...] = ()
+    if isinstance(query, conditions.And | conditions.Or):
         inner = query.parts
-    elif isinstance(query, Not):
+    elif isinstance(query, conditions.Not):
         inner = (query.part,)
-    if len(inner) == 1 and not isinstance(query, Not):
+    if len(inner) == 1 and not isinstance(query, conditions.Not):
         return explained(inner[0], reader, known)
     parts = [explained(part, reader, known) for part in inner]
     return {"text": _meaning(query, known), "count": reader.count(query), "parts": parts}
@@ -59,49 +40,49 @@ def lines(told: dict[str, Any], depth: int = 0) -> Iterator[str]:
         yield from lines(part, depth + 1)
 
 
-def _meaning(query: Query, known: Vocabulary) -> str:
-    if isinstance(query, And):
+def _meaning(query: conditions.Query, known: Vocabulary) -> str:
+    if isinstance(query, conditions.And):
         return gettext("all of these") if query.parts else gettext("every photo")
-    if isinstance(query, Or):
+    if isinstance(query, conditions.Or):
         return gettext("at least one of these")
-    if isinstance(query, Not):
+    if isinstance(query, conditions.Not):
         return gettext("without this")
-    if isinstance(query, Label):
+    if isinstance(query, conditions.Label):
         return _label(query, known)
-    if isinstance(query, Taken | Added):
+    if isinstance(query, conditions.Taken | conditions.Added):
         return _time(query)
-    if isinstance(query, Below):
+    if isinstance(query, conditions.Below):
         return gettext("below the folder %(folder)s", folder=", ".join(query.folders))
-    if isinstance(query, InFolder):
+    if isinstance(query, conditions.InFolder):
         return gettext("with %(text)s in the folder's path", text=repr(query.fragment))
-    if isinstance(query, Camera):
+    if isinstance(query, conditions.Camera):
         return gettext("with %(text)s in the camera's name", text=repr(query.fragment))
-    if isinstance(query, Kind):
+    if isinstance(query, conditions.Kind):
         return gettext("the file says that it is: %(kind)s", kind=query.kind)
-    if isinstance(query, Source):
+    if isinstance(query, conditions.Source):
         return gettext("with a tag from: %(source)s", source=gettext(query.source))
-    if isinstance(query, State):
+    if isinstance(query, conditions.State):
         return gettext("in the state: %(states)s", states=", ".join(map(gettext, query.states)))
-    if isinstance(query, InGroup):
+    if isinstance(query, conditions.InGroup):
         return gettext("in a group with others: %(kind)s", kind=query.kind)
-    if isinstance(query, Like):
+    if isinstance(query, conditions.Like):
         return gettext("looks like %(photo)s", photo=query.path)
-    if isinstance(query, Near):
+    if isinstance(query, conditions.Near):
         return gettext(
             "within %(km)s km of %(latitude)s, %(longitude)s",
             km=f"{query.radius:g}",
             latitude=f"{query.latitude:.5f}",
             longitude=f"{query.longitude:.5f}",
         )
-    if isinstance(query, Format):
+    if isinstance(query, conditions.Format):
         return gettext("in the format %(name)s", name=query.name)
-    if isinstance(query, People):
+    if isinstance(query, conditions.People):
         most = "" if query.most is None else query.most
         return gettext("with so many people: %(range)s", range=f"{query.least}..{most}")
     return type(query).__name__
 
 
-def _label(query: Label, known: Vocabulary) -> str:
+def _label(query: conditions.Label, known: Vocabulary) -> str:
     """Say which labels are meant: those at the head of what is looked for, and how many below."""
     by_word = {fold(label): label for label in known.nodes}
     labels = {by_word.get(word, word) for word in query.words}
@@ -119,8 +100,8 @@ def _label(query: Label, known: Vocabulary) -> str:
     return said
 
 
-def _time(query: Taken | Added) -> str:
-    if isinstance(query, Taken):
+def _time(query: conditions.Taken | conditions.Added) -> str:
+    if isinstance(query, conditions.Taken):
         start, end = query.since or "…", query.until or "…"
         return gettext("taken from %(start)s to %(end)s", start=start, end=end)
     start, end = ("…" if one is None else moment(one) for one in (query.since, query.until))

@@ -59,8 +59,8 @@ def check_programs(patient: Installation) -> Iterator[Result]:
     for root in patient.config.watch:
         if root.read_only:
             continue  # by choice, no program gets the tags
-        for path, is_sidecar in _files(root, deadline):
-            if not is_sidecar:
+        for path in _files(root, deadline):
+            if not path.lower().endswith(".xmp"):
                 if not is_raw_name(path):
                     flat_photo = flat_photo or path
                 continue
@@ -119,8 +119,8 @@ def _judged(write: WriteConfig, one: Found, flat_photo: str) -> Result:
     return Result(name, "warning", text, gettext("set `%(setting)s`", setting=setting))
 
 
-def _files(root: WatchRoot, deadline: float) -> Iterator[tuple[str, bool]]:
-    """Yield the photos and XMP sidecars below a folder, until the time is over; which of both."""
+def _files(root: WatchRoot, deadline: float) -> Iterator[str]:
+    """Yield the photos and XMP sidecars below a folder, until the time is over."""
     rules = WalkRules(root)
     waiting = [root.path]
     while waiting:
@@ -134,9 +134,7 @@ def _files(root: WatchRoot, deadline: float) -> Iterator[tuple[str, bool]]:
                     if entry.is_dir(follow_symlinks=False):
                         if rules.enters(relative, entry.name):
                             waiting.append(entry.path)
-                    elif entry.name.lower().endswith(".xmp"):
-                        yield entry.path, True
-                    elif rules.takes(relative, entry.name):
-                        yield entry.path, False
+                    elif rules.takes(relative, entry.name) or entry.name.lower().endswith(".xmp"):
+                        yield entry.path
         except OSError:
             continue  # the folders are judged elsewhere

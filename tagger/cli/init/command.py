@@ -14,20 +14,15 @@ import click
 from tagger.cli.common import ask_path, named_config
 from tagger.cli.speech import in_words, note, say, stored_text
 from tagger.cli.terminal import is_terminal
+from tagger.config import photo_programs
 from tagger.config.example import example_config
-from tagger.config.loader import config_places
-from tagger.config.photo_programs import (
-    PROGRAMS,
-    PhotoProgram,
-    fitting_sidecar_name,
-    fitting_target,
-    program,
-)
-from tagger.errors import ConfigError
+from tagger.config.loader import config_places, load_config
+from tagger.config.schema import default_state_dir
+from tagger.errors import ConfigError, TaggerError
 from tagger.system.paths import is_inside
 from tagger.text.messages import gettext
 
-_NAMES = [one.name for one in PROGRAMS]
+_NAMES = [one.name for one in photo_programs.PROGRAMS]
 _TARGETS = ["sidecar-xmp", "sidecar-json", "embed", "none"]
 _FIRST = 12
 """Photos that are tagged at the end."""
@@ -42,7 +37,7 @@ class Answers:
     """
 
     folders: list[str]
-    used: list[PhotoProgram]
+    used: list[photo_programs.PhotoProgram]
     language: str
     page: str
     service: bool
@@ -110,8 +105,9 @@ def init_command(folders: tuple[str, ...], **given: Any) -> None:
         )
     answers = _answers(wanted, given, asks, languages)
     chosen = {
-        "write.target": given["target"] or fitting_target(answers.used),
-        "write.sidecar_name": given["sidecar_name"] or fitting_sidecar_name(answers.used),
+        "write.target": given["target"] or photo_programs.fitting_target(answers.used),
+        "write.sidecar_name": given["sidecar_name"]
+        or photo_programs.fitting_sidecar_name(answers.used),
         "labels.language": answers.language,
         **_page_settings(answers),
     }
@@ -132,7 +128,7 @@ def _answers(
 
     if not wanted:
         wanted = questions.folders(asks=asks)
-    used = [program(name) for name in given["programs"]]
+    used = [photo_programs.program(name) for name in given["programs"]]
     if asks and not (used or given["target"]):
         used = questions.programs()
     language = given["language"] or (questions.tag_language(languages) if asks else "en")
@@ -177,8 +173,6 @@ def _begin(place: str, answers: Answers, first: int, *, system: bool) -> None:
 
 def _made_service(place: str, *, system: bool) -> bool:
     """Make it a service and start it; return whether it runs. What hinders that is said."""
-    from tagger.config.loader import load_config
-    from tagger.errors import TaggerError
     from tagger.service.plan import apply, plan_install
 
     try:
@@ -214,14 +208,13 @@ def _write(place: str, text: str) -> None:
 
 def _languages(state_dir: str | None) -> tuple[str, ...]:
     """Return the languages that tags may be in, those of the user's own among them."""
-    from tagger.config.schema import default_state_dir
     from tagger.labels.vocabulary import own_vocabulary
 
     known = own_vocabulary(state_dir or default_state_dir(os.environ)).languages
     return tuple(sorted({"en", *known}))
 
 
-def _tell(used: Sequence[PhotoProgram], chosen: dict[str, Any]) -> None:
+def _tell(used: Sequence[photo_programs.PhotoProgram], chosen: dict[str, Any]) -> None:
     """Say what was chosen, and what is to be set in the programs."""
     for key, value in chosen.items():
         if key != "web.password":
