@@ -54,9 +54,8 @@ def help_command(topic: tuple[str, ...]) -> None:
         return
     command = _command(topic)
     if command is None:
-        near = nearest(name, [*known, *COMMANDS])
         hint = gettext("see `tagger help`")
-        if near:
+        if near := nearest(name, [*known, *COMMANDS]):
             hint = gettext("did you mean %(word)s?", word=near)
         unknown = gettext("there is no topic or command %(name)r", name=" ".join(topic))
         raise click.UsageError(f"{unknown}; {hint}")

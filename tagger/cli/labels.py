@@ -29,13 +29,11 @@ def labels_command(label: tuple[str, ...], whole: bool, as_json: bool) -> None:
         phrase = " ".join(label)
         heads = list(known.resolve(phrase, language=config.labels.language))
         if not heads:
-            near = known.nearest(phrase, config.labels.language)
             hint = gettext("see `tagger labels --all`")
-            if near:
+            if near := known.nearest(phrase, config.labels.language):
                 hint = gettext("did you mean `%(word)s`?", word=near)
-            raise click.UsageError(
-                gettext("there is no label %(label)r", label=phrase) + f"; {hint}"
-            )
+            unknown = gettext("there is no label %(label)r", label=phrase)
+            raise click.UsageError(f"{unknown}; {hint}")
     counts: Mapping[str, int] = {}
     own: list[tuple[str, int]] = []
     if os.path.exists(index_path(config.state_dir)) or not (whole or label):

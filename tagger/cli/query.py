@@ -36,11 +36,8 @@ class _Moment(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value).strip().replace(" ", "T")
         if not is_moment(text):
-            self.fail(
-                gettext("%(value)r is no date; write 2024, 2024-07 or 2024-07-15", value=value),
-                param,
-                ctx,
-            )
+            said = gettext("%(value)r is no date; write 2024, 2024-07 or 2024-07-15", value=value)
+            self.fail(said, param, ctx)
         return text
 
 

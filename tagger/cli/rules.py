@@ -151,11 +151,8 @@ def list_rules(as_json: bool) -> None:
         click.echo(printable(f"{rule['rule']}: {', '.join(rule['actions'])} ({times})"))
     for one in failed:
         again = f", {gettext('tried again')}" if one["again"] else ""
-        failure = gettext(
-            "failed: %(what)s",
-            what=f"{one['rule']}, {one['action']}: {all_in_language(str(one['reason']))}",
-        )
-        click.echo(printable(failure + again))
+        what = f"{one['rule']}, {one['action']}: {all_in_language(str(one['reason']))}"
+        click.echo(printable(gettext("failed: %(what)s", what=what) + again))
     if not rules:
         say("The config has no rules; see `tagger help rules`.")
 

@@ -9,6 +9,10 @@ import click
 from tagger.cli.common import ask_known, read_config
 from tagger.errors import ConfigError, StateError
 from tagger.index.store import Store
+from tagger.library.take_over import take_over
+from tagger.records import ANOTHER_TAGGER
+from tagger.system.control_socket import send_command
+from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext, number
 from tagger.text.printable import printable
 
@@ -21,11 +25,6 @@ def take_over_command(folders: tuple[str, ...]) -> None:
     Of several taggers on one folder only one writes tags to its files; the others keep theirs in
     the index. The other one notices within seconds, and writes there no more.
     """
-    from tagger.library.take_over import take_over
-    from tagger.records import ANOTHER_TAGGER
-    from tagger.system.control_socket import send_command
-    from tagger.system.state_dir import daemon_runs
-
     config, path = read_config()
     if config.write.target == "none":
         raise ConfigError(

@@ -24,11 +24,8 @@ def check_daemon(patient: Installation) -> Iterator[Result]:
     """Yield whether the daemon runs, and how it fares."""
     status = patient.status
     if not patient.runs and not _may_ask(patient.config.state_dir):
-        text = gettext(
-            "%(user)s may not look into %(folder)s",
-            user=name_of(os.geteuid()),
-            folder=patient.config.state_dir,
-        )
+        user, folder = name_of(os.geteuid()), patient.config.state_dir
+        text = gettext("%(user)s may not look into %(folder)s", user=user, folder=folder)
         yield Result("daemon", "warning", text, run_as(name_of(patient.user)))
         return
     if not patient.runs:
@@ -96,11 +93,8 @@ def _may_ask(state_dir: str) -> bool:
 def _starting(patient: Installation) -> Result:
     """Judge a daemon that has said nothing yet: the lock is written when it starts."""
     age = patient.now - os.stat(os.path.join(patient.config.state_dir, LOCK_NAME)).st_mtime
-    text = gettext(
-        "process %(pid)s starts, since %(time)s",
-        pid=patient.seen.process,
-        time=duration(max(age, 0.0)),
-    )
+    pid, since = patient.seen.process, duration(max(age, 0.0))
+    text = gettext("process %(pid)s starts, since %(time)s", pid=pid, time=since)
     if age > START_SECONDS:
         remedy = gettext("see its log; a damaged index takes long to mend")
         return Result("daemon", "warning", text, remedy)

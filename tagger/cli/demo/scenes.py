@@ -92,8 +92,7 @@ def _lemon(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:
         draw.ellipse([x - long - 24, y - 22, x - long + 40, y + 22], fill=yellow)
         draw.ellipse([x + long - 40, y - 22, x + long + 24, y + 22], fill=yellow)
         draw.ellipse([x - long, y - high, x + long, y + high], fill=yellow)
-        light = [x - long * 0.6, y - high * 0.7, x, y - high * 0.2]
-        draw.ellipse(light, fill=(255, 240, 130))
+        draw.ellipse([x - long * 0.6, y - high * 0.7, x, y - high * 0.2], fill=(255, 240, 130))
 
 
 def _balloon(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:
@@ -109,10 +108,9 @@ def _balloon(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:
                 fill=colours[stripe % 3],
             )
         low = y + radius
-        basket = [x - 22, low + 45, x + 22, low + 80]
         for side in (-1, 1):
             draw.line([(x + side * 50, low - 25), (x + side * 20, low + 48)], (80, 60, 40), 3)
-        draw.rectangle(basket, fill=(120, 75, 35))
+        draw.rectangle([x - 22, low + 45, x + 22, low + 80], fill=(120, 75, 35))
 
 
 def _strawberry(draw: ImageDraw.ImageDraw, dice: random.Random) -> None:

@@ -142,17 +142,12 @@ def _answers(
 
 
 def _page_settings(answers: Answers) -> dict[str, Any]:
-    if answers.page == "none":
-        return {}
-    if answers.page == "local":
-        return {"web.enabled": True}
+    if answers.page != "network":
+        return {"web.enabled": True} if answers.page == "local" else {}
     from tagger.web.auth.passwords import make_hash
 
-    return {
-        "web.enabled": True,
-        "web.listen": "0.0.0.0:5000",
-        "web.password": make_hash(answers.password),
-    }
+    made = make_hash(answers.password)
+    return {"web.enabled": True, "web.listen": "0.0.0.0:5000", "web.password": made}
 
 
 def _begin(place: str, answers: Answers, first: int, *, system: bool) -> None:

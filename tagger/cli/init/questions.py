@@ -91,9 +91,8 @@ def _programs(said: str) -> list[PhotoProgram]:
     found = []
     for word in said.replace(",", " ").lower().split():
         if word not in _NAMES:
-            near = nearest(word, _NAMES)
             hint = gettext("known are %(names)s", names=", ".join(_NAMES))
-            if near:
+            if near := nearest(word, _NAMES):
                 hint = gettext("did you mean %(word)s?", word=near)
             unknown = gettext("%(word)s is not known", word=word)
             raise click.UsageError(f"{unknown}; {hint}")
