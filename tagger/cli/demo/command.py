@@ -117,12 +117,12 @@ def _weights(config: Config, folder: str, state_dir: str) -> tuple[str, str | No
 
 def _write_config(folder: str, inbox: str, weights: tuple[str, str | None], own: Config) -> str:
     path = os.path.join(folder, "config.yaml")
-    name, file = weights
+    name, known = weights
     settings = {
         "state_dir": os.path.join(folder, "state"),
         "watch": [{"path": inbox}],
         # Drawings say nothing to the others, and a demo is to download no more than it needs.
-        "model": {"name": name, "weights": file, "scenes": NO_MODEL, "detector": NO_MODEL},
+        "model": {"name": name, "weights": known, "scenes": NO_MODEL, "detector": NO_MODEL},
         "labels": {"language": own.labels.language},
     }
     with open(path, "w", encoding="utf-8") as file:
