@@ -18,6 +18,7 @@ from typing import Self
 
 from tagger.errors import StateError
 from tagger.index.migrations import migrate
+from tagger.index.shared_queries import SharedQueries
 from tagger.index.sql_values import Connection, read_text
 
 INDEX_NAME = "index.sqlite3"
@@ -47,7 +48,7 @@ def concerns_index(error: BaseException) -> bool:
     return type(error) is sqlite3.DatabaseError
 
 
-class Database:
+class Database(SharedQueries):
     """The index, opened for writing. Close it, or use it as a context manager.
 
     ``clock`` gives seconds since the epoch. Raise StateError when the file cannot be
@@ -182,7 +183,8 @@ class Database:
 
     def read(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Return what a SELECT finds."""
-        return self._rows(sql, values)
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
 
     def now(self) -> float:
         """Return the time, in seconds since the epoch."""
@@ -193,7 +195,3 @@ class Database:
         """Give the connection, to be asked several questions while nobody else is using it."""
         with self._lock:
             yield self._db
-
-    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()

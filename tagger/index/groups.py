@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
+    from tagger.index.shared_queries import SharedQueries
     from tagger.index.store import Store
 
 Kind = Literal["picture", "series", "stack"]
+T = TypeVar("T")
 KINDS: tuple[Kind, ...] = ("picture", "series", "stack")
 _THERE = "+p.status IN ('tagged', 'untagged')"
 """Not by the index of the states, in which nearly all photos are: "+" keeps from that."""
@@ -24,9 +26,11 @@ _COLUMNS = (
     "SELECT p.id, p.path, p.root, p.taken_at, p.camera, p.width, p.height, p.format, p.content_hash"
 )
 _SHOT = f"{_COLUMNS} FROM photos p"
+_PICTURE = "SELECT r.photo_id, coalesce(r.picture_hash, x''), r.model_id, r.features"
 ShotRow = tuple[int, str, str, str, str, int, int, str, bytes]
 """id, path, root, taken at, camera, width, height, format and digest; "" or 0: not known."""
 _AT_ONCE = 500
+_IDS = "(SELECT value FROM json_each(?))"
 
 
 class PictureRow(NamedTuple):
@@ -38,14 +42,16 @@ class PictureRow(NamedTuple):
     features: bytes
 
 
-Read = Callable[[str, tuple[object, ...]], list[sqlite3.Row]]
-
-
 class Groups:
-    """The groups in an index, to be read; ``read`` asks it."""
+    """The groups in an index, to be read."""
 
-    def __init__(self, read: Read) -> None:
-        self._rows = read
+    def __init__(self, index: SharedQueries) -> None:
+        self._index, self._rows = index, index.read
+
+    def _rows_of(self, sql: str, ids: Iterable[int]) -> Iterator[sqlite3.Row]:
+        """Yield what a SELECT finds that has ``_IDS`` once, for _AT_ONCE photos at a time."""
+        for part in _parts(ids):
+            yield from self._rows(sql, (json.dumps(part),))
 
     def waiting(self, limit: int) -> list[int]:
         """Return so many photos, at most, that have not been compared with the others yet."""
@@ -58,27 +64,24 @@ class Groups:
     def count_waiting(self) -> int:
         """Return how many photos :meth:`waiting` gives in all."""
         sql = f"SELECT count(*) FROM photos p WHERE grouped IS NULL AND {_THERE}"
-        return int(self._rows(sql, ())[0][0])
+        return self._index.number(sql)
 
     def count_unhashed(self) -> int:
         """Return how many photos have no hash of their picture yet."""
-        sql = (
+        return self._index.number(
             "SELECT count(*) FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"
             f" WHERE r.picture_hash IS NULL AND {_THERE}"
         )
-        return int(self._rows(sql, ())[0][0])
 
     def firsts(self, digests: Iterable[bytes]) -> dict[bytes, int]:
         """Return the first photo with the same bytes, by their digest, of those that are there."""
         found: dict[bytes, int] = {}
-        every = [*digests]
-        for first in range(0, len(every), _AT_ONCE):
-            part = every[first : first + _AT_ONCE]
+        for part in _parts(digests):
             rows = self._rows(
                 f"WITH wanted (digest) AS (VALUES {', '.join(['(?)'] * len(part))})"
                 " SELECT digest, (SELECT min(p.id) FROM photos p WHERE p.content_hash = digest"
                 f" AND {_THERE}) FROM wanted",
-                tuple(part),
+                part,
             )
             found.update((row[0], row[1]) for row in rows if row[1] is not None)
         return found
@@ -88,8 +91,7 @@ class Groups:
         found: dict[int, list[int]] = {}
         rows = self._rows(
             f"SELECT g.{kind}, p.id FROM groups g JOIN photos p ON p.id = g.photo_id"
-            f" WHERE g.{kind} IS NOT NULL AND {_THERE} ORDER BY g.{kind}, p.id",
-            (),
+            f" WHERE g.{kind} IS NOT NULL AND {_THERE} ORDER BY g.{kind}, p.id"
         )
         for group, photo_id in rows:
             found.setdefault(group, []).append(photo_id)
@@ -97,28 +99,16 @@ class Groups:
 
     def pictures(self, ids: Iterable[int]) -> list[PictureRow]:
         """Return what is compared of photos."""
-        found = []
-        for part in _parts(ids):
-            rows = self._rows(
-                "SELECT photo_id, picture_hash, model_id, features FROM predictions"
-                " WHERE photo_id IN (SELECT value FROM json_each(?))",
-                (json.dumps(part),),
-            )
-            found += [PictureRow(row[0], row[1] or b"", row[2], row[3] or b"") for row in rows]
-        return found
+        sql = f"{_PICTURE} FROM predictions r WHERE r.photo_id IN {_IDS}"
+        return list(map(PictureRow._make, self._rows_of(sql, ids)))
 
     def features(self, ids: Iterable[int]) -> list[tuple[int, str, bytes]]:
         """Return id, model and features of those of the photos that are there."""
-        found: list[tuple[int, str, bytes]] = []
-        for part in _parts(ids):
-            rows = self._rows(
-                "SELECT p.id, r.model_id, r.features FROM photos p"
-                " CROSS JOIN predictions r ON r.photo_id = p.id"
-                f" WHERE p.id IN (SELECT value FROM json_each(?)) AND {_THERE}",
-                (json.dumps(part),),
-            )
-            found += [(row[0], row[1], row[2] or b"") for row in rows]
-        return found
+        sql = (
+            "SELECT p.id, r.model_id, r.features FROM photos p"
+            f" CROSS JOIN predictions r ON r.photo_id = p.id WHERE p.id IN {_IDS} AND {_THERE}"
+        )
+        return list(map(tuple, self._rows_of(sql, ids)))
 
     def features_after(self, model_id: str, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Return id and features of the next photos by id that a model classified."""
@@ -127,20 +117,20 @@ class Groups:
             " ORDER BY photo_id LIMIT ?",
             (after, model_id, limit),
         )
-        return [(row[0], row[1] or b"") for row in rows]
+        return list(map(tuple, rows))
 
     def newest_model(self) -> str:
         """Return which model classified the newest photo that was classified; "" for none."""
-        rows = self._rows("SELECT model_id FROM predictions ORDER BY photo_id DESC LIMIT 1", ())
+        rows = self._rows("SELECT model_id FROM predictions ORDER BY photo_id DESC LIMIT 1")
         return rows[0][0] if rows else ""
 
     def newest(self) -> int:
         """Return the highest id of a photo; 0 without any."""
-        return int(self._rows("SELECT coalesce(max(id), 0) FROM photos", ())[0][0])
+        return self._index.newest_id()
 
     def count(self) -> int:
         """Return of how many photos there is a row."""
-        return int(self._rows("SELECT count(*) FROM photos", ())[0][0])
+        return self._index.number("SELECT count(*) FROM photos")
 
     def hashes_after(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Return id and hash of the next photos by id, whether they are there or not."""
@@ -154,23 +144,16 @@ class Groups:
     def all_pictures(self, after: int, limit: int) -> list[PictureRow]:
         """Return what is compared of the next photos by id that were compared, and are there."""
         rows = self._rows(
-            "SELECT r.photo_id, r.picture_hash, r.model_id, r.features FROM predictions r"
-            f" CROSS JOIN photos p ON p.id = r.photo_id WHERE r.photo_id > ? AND {_THERE}"
-            " AND p.grouped ORDER BY r.photo_id LIMIT ?",
+            f"{_PICTURE} FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"
+            f" WHERE r.photo_id > ? AND {_THERE} AND p.grouped ORDER BY r.photo_id LIMIT ?",
             (after, limit),
         )
-        return [PictureRow(row[0], row[1] or b"", row[2], row[3] or b"") for row in rows]
+        return list(map(PictureRow._make, rows))
 
     def shots(self, ids: Iterable[int]) -> dict[int, ShotRow]:
         """Return what is known of the files of photos, those that are there."""
-        found: dict[int, ShotRow] = {}
-        for part in _parts(ids):
-            rows = self._rows(
-                f"{_SHOT} WHERE p.id IN (SELECT value FROM json_each(?)) AND {_THERE}",
-                (json.dumps(part),),
-            )
-            found.update((row["id"], _shot(row)) for row in rows)
-        return found
+        rows = self._rows_of(f"{_SHOT} WHERE p.id IN {_IDS} AND {_THERE}", ids)
+        return {row["id"]: _shot(row) for row in rows}
 
     def shots_of(self, kind: Kind, group: int) -> list[ShotRow]:
         """Return what is known of the files of one group, those that are there."""
@@ -209,9 +192,7 @@ class Groups:
     def shots_named(self, beginnings: Iterable[str]) -> list[ShotRow]:
         """Return the photos whose path begins so, and goes on with something else than a digit."""
         found: list[ShotRow] = []
-        every = [os.fsencode(one) for one in beginnings]
-        for first in range(0, len(every), _AT_ONCE):
-            part = every[first : first + _AT_ONCE]
+        for part in _parts(map(os.fsencode, beginnings)):
             rows = self._rows(
                 f"WITH wanted (low, high) AS (VALUES {', '.join(['(?, ?)'] * len(part))})"
                 f" {_COLUMNS} FROM wanted CROSS JOIN photos p ON p.path >= low AND p.path < high"
@@ -224,40 +205,24 @@ class Groups:
 
     def of(self, ids: Iterable[int]) -> dict[int, dict[Kind, int]]:
         """Return the groups that photos are in, by kind."""
-        found: dict[int, dict[Kind, int]] = {}
-        for part in _parts(ids):
-            rows = self._rows(
-                "SELECT photo_id, picture, series, stack FROM groups"
-                " WHERE photo_id IN (SELECT value FROM json_each(?))",
-                (json.dumps(part),),
-            )
-            for row in rows:
-                found[row["photo_id"]] = {k: row[k] for k in KINDS if row[k] is not None}
-        return found
+        rows = self._rows_of(f"SELECT * FROM groups WHERE photo_id IN {_IDS}", ids)
+        return {
+            row["photo_id"]: {kind: row[kind] for kind in KINDS if row[kind] is not None}
+            for row in rows
+        }
 
     def numbers(self, kind: Kind, ids: Iterable[int]) -> dict[int, int | None]:
         """Return the group of a kind that photos are in, None for none, of those that are there."""
-        found: dict[int, int | None] = {}
-        for part in _parts(ids):
-            rows = self._rows(
-                f"SELECT p.id, g.{kind} FROM photos p LEFT JOIN groups g ON g.photo_id = p.id"
-                f" WHERE p.id IN (SELECT value FROM json_each(?)) AND {_THERE}",
-                (json.dumps(part),),
-            )
-            found.update((row[0], row[1]) for row in rows)
-        return found
+        sql = (
+            f"SELECT p.id, g.{kind} FROM photos p LEFT JOIN groups g ON g.photo_id = p.id"
+            f" WHERE p.id IN {_IDS} AND {_THERE}"
+        )
+        return {row[0]: row[1] for row in self._rows_of(sql, ids)}
 
     def kept(self, ids: Iterable[int]) -> set[int]:
         """Return those of the photos that the user chose to keep of their picture."""
-        found: set[int] = set()
-        for part in _parts(ids):
-            rows = self._rows(
-                "SELECT photo_id FROM groups WHERE kept"
-                " AND photo_id IN (SELECT value FROM json_each(?))",
-                (json.dumps(part),),
-            )
-            found |= {row["photo_id"] for row in rows}
-        return found
+        rows = self._rows_of(f"SELECT photo_id FROM groups WHERE kept AND photo_id IN {_IDS}", ids)
+        return {row["photo_id"] for row in rows}
 
     def members(self, kind: Kind, group: int) -> set[int]:
         """Return the photos of one group, those that are there."""
@@ -273,7 +238,7 @@ class GroupWriter(Groups):
     """The groups in the daemon's index, to be read and written."""
 
     def __init__(self, store: Store) -> None:
-        super().__init__(store.read)
+        super().__init__(store)
         self._store = store
 
     def save(self, kind: Kind, groups: Mapping[int, int | None], moved: Mapping[int, int]) -> None:
@@ -307,10 +272,9 @@ class GroupWriter(Groups):
         """Give those groups another number whose number is one of ``ids``, which may leave them."""
         for part in _parts(ids):
             leaving = json.dumps(part)
-            theirs = "(SELECT value FROM json_each(?))"
             rows = self._rows(
                 f"SELECT {kind}, min(photo_id) FROM groups"
-                f" WHERE {kind} IN {theirs} AND photo_id NOT IN {theirs} GROUP BY {kind}",
+                f" WHERE {kind} IN {_IDS} AND photo_id NOT IN {_IDS} GROUP BY {kind}",
                 (leaving, leaving),
             )
             if rows:
@@ -328,13 +292,11 @@ class GroupWriter(Groups):
                 " (SELECT picture FROM groups WHERE photo_id = ?)",
                 (photo_id,),
             )
-            return (
-                db.execute(
-                    "UPDATE groups SET kept = 1 WHERE photo_id = ? AND picture IS NOT NULL",
-                    (photo_id,),
-                ).rowcount
-                > 0
+            kept = db.execute(
+                "UPDATE groups SET kept = 1 WHERE photo_id = ? AND picture IS NOT NULL",
+                (photo_id,),
             )
+            return kept.rowcount > 0
 
     def compared(self, ids: Iterable[int]) -> None:
         """Note that photos were compared with all others."""
@@ -347,8 +309,8 @@ def _after(path: bytes) -> bytes:
     return path[:-1] + bytes([path[-1] + 1]) if path[-1] < 255 else path + b"\xff"
 
 
-def _parts(ids: Iterable[int]) -> Iterator[list[int]]:
-    every = [*ids]
+def _parts(some: Iterable[T]) -> Iterator[list[T]]:
+    every = [*some]
     for first in range(0, len(every), _AT_ONCE):
         yield every[first : first + _AT_ONCE]
 

@@ -9,17 +9,9 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from tagger.errors import PhotoForbiddenError
-from tagger.index import shared_queries
 from tagger.index.connection import Database
-from tagger.index.rows import (
-    NOT_WRITABLE,
-    PhotoRow,
-    StoredPrediction,
-    entry_of,
-    file_stat,
-    photo_row,
-)
-from tagger.records import FileStat, JournalEntry, Tag, same_network
+from tagger.index.rows import NOT_WRITABLE, PhotoRow, entry_of, file_stat, photo_row
+from tagger.records import FileStat, JournalEntry, same_network
 from tagger.system.files import is_readable, is_writable
 from tagger.system.paths import is_inside
 from tagger.text.parsing import parse_json
@@ -131,7 +123,7 @@ class Lookup(Database):
     def known_under(self, root: str) -> Iterator[str]:
         """Yield the path of every photo under the folder ``root`` that is not missing."""
         prefix = os.fsencode(root.rstrip(os.sep) + os.sep)
-        for row in self._rows(
+        for row in self.read(
             "SELECT path FROM photos WHERE path >= ? AND path < ? AND status != 'missing'",
             (prefix, prefix[:-1] + bytes([prefix[-1] + 1])),
         ):
@@ -139,19 +131,14 @@ class Lookup(Database):
 
     def roots(self) -> list[str]:
         """Return the watched folders, past and present, that photos were found in."""
-        rows = self._rows("SELECT DISTINCT root FROM photos")
+        rows = self.read("SELECT DISTINCT root FROM photos")
         found = {os.fsdecode(row["root"]) for row in rows}
         # One inside another is covered by it.
         return sorted(r for r in found if not any(r != o and is_inside(r, o) for o in found))
 
-    def photo(self, path: str) -> PhotoRow | None:
-        """Return the row of the photo at ``path``."""
-        with self._lock:
-            return shared_queries.photo(self._db, path)
-
     def same_content(self, digest: bytes) -> list[PhotoRow]:
         """Return the classified photos whose bytes are, or were at first, these."""
-        rows = self._rows(
+        rows = self.read(
             "SELECT p.* FROM photos p JOIN predictions r ON r.photo_id = p.id"
             " WHERE p.content_hash = ? OR p.source_hash = ? ORDER BY p.id LIMIT 50",
             (digest, digest),
@@ -160,55 +147,24 @@ class Lookup(Database):
 
     def decided(self, digest: bytes) -> list[PhotoRow]:
         """Return the photos of these bytes about which the user has decided something."""
-        rows = self._rows(
+        rows = self.read(
             "SELECT * FROM photos WHERE (content_hash = ? OR source_hash = ?) AND"
             " (keep_out OR EXISTS (SELECT 1 FROM tombstones WHERE photo_id = id)) LIMIT 50",
             (digest, digest),
         )
         return [photo_row(row) for row in rows]
 
-    def photo_of(self, photo_id: int) -> PhotoRow | None:
-        """Return the row of the photo with that id."""
-        rows = self._rows("SELECT * FROM photos WHERE id = ?", (photo_id,))
-        return photo_row(rows[0]) if rows else None
-
-    def prediction(self, photo_id: int) -> StoredPrediction | None:
-        """Return what the model said of a photo."""
-        with self._lock:
-            return shared_queries.prediction(self._db, photo_id)
-
-    def tags(self, photo_id: int) -> tuple[Tag, ...]:
-        """Return the tags of a photo in the order they were chosen."""
-        with self._lock:
-            return shared_queries.tags(self._db, photo_id)
-
     def entries(self, photo_id: int) -> tuple[JournalEntry, ...]:
         """Return what we have in which files for a photo."""
-        with self._lock:
-            return tuple(entry for entry, _ in shared_queries.journal(self._db, photo_id))
+        return tuple(entry for entry, _ in self.journal(photo_id))
 
-    def tombstones(self, photo_id: int) -> frozenset[str]:
-        """Return the labels that must never be written to a photo again."""
-        with self._lock:
-            return frozenset(shared_queries.tombstones(self._db, photo_id))
-
-    def counts(self) -> dict[str, int]:
-        """Return how many photos there are of each status."""
-        with self._lock:
-            return shared_queries.counts(self._db)
-
-    def classified(self, limit: int = 10_000) -> int:
-        """Return how many photos were classified and are there; counts to ``limit`` only."""
-        rows = self._rows(
-            "SELECT count(*) AS n FROM (SELECT 1 FROM photos"
-            " WHERE status IN ('tagged', 'untagged') LIMIT ?)",
-            (limit,),
-        )
-        return int(rows[0]["n"])
+    def classified(self) -> int:
+        """Return how many photos were classified and are there."""
+        return self.number("SELECT count(*) FROM photos WHERE status IN ('tagged', 'untagged')")
 
     def sample_paths(self, limit: int = 1000) -> list[str]:
         """Return the paths of so many classified photos at most, in random order."""
-        rows = self._rows(
+        rows = self.read(
             "SELECT path FROM photos WHERE status IN ('tagged', 'untagged')"
             " ORDER BY random() LIMIT ?",
             (limit,),
@@ -217,7 +173,7 @@ class Lookup(Database):
 
     def meta(self, key: str) -> str | None:
         """Return a remembered setting."""
-        rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        rows = self.read("SELECT value FROM meta WHERE key = ?", (key,))
         return str(rows[0]["value"]) if rows else None
 
     def meta_texts(self, key: str) -> tuple[str, ...] | None:
@@ -234,7 +190,7 @@ class Lookup(Database):
 
     def stale(self, labels_hash: str, after_id: int, limit: int) -> list[PhotoRow]:
         """Return classified photos whose tags come from another vocabulary or settings."""
-        rows = self._rows(
+        rows = self.read(
             "SELECT p.* FROM photos p JOIN predictions r ON r.photo_id = p.id"
             " WHERE p.id > ? AND p.labels_hash IS NOT ? AND p.status IN ('tagged', 'untagged')"
             " ORDER BY p.id LIMIT ?",
@@ -262,7 +218,7 @@ class Lookup(Database):
         """
         found: dict[int, PhotoRow] = {}
         for column, seen_by in self._others(subjects, scenes, detector, refused, picture):
-            rows = self._rows(
+            rows = self.read(
                 "SELECT p.* FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"  # noqa: S608
                 f" WHERE r.{column} IS ? AND r.photo_id > ?"
                 " AND p.status IN ('tagged', 'untagged') ORDER BY r.photo_id LIMIT ?",
@@ -288,12 +244,11 @@ class Lookup(Database):
         )
         if not ids:
             return 0
-        rows = self._rows(
-            f"SELECT count(*) AS n FROM ({ids}) CROSS JOIN photos p ON p.id = photo_id"  # noqa: S608
+        return self.number(
+            f"SELECT count(*) FROM ({ids}) CROSS JOIN photos p ON p.id = photo_id"  # noqa: S608
             " WHERE p.status IN ('tagged', 'untagged')",
             tuple(seen_by for _, seen_by in others),
         )
-        return int(rows[0]["n"])
 
     def _others(
         self,
@@ -315,7 +270,7 @@ class Lookup(Database):
             if column != "model_id":  # every photo was seen by one of subjects
                 found.append((column, None))
             while seen_by is not None:
-                [row] = self._rows(
+                [row] = self.read(
                     f"SELECT min({column}) AS least FROM predictions WHERE {column} > ?",  # noqa: S608
                     (seen_by,),
                 )
@@ -334,14 +289,14 @@ class Lookup(Database):
 
         Whether one may be read is asked of its disk only if ``online`` says that it is there.
         """
-        forbidden = self._rows(
+        forbidden = self.read(
             "SELECT path FROM failures JOIN photos ON id = photo_id"
             " WHERE kind = ? AND status = 'failed' ORDER BY retry_at LIMIT ?",
             (_FORBIDDEN, limit),
         )
         paths = (os.fsdecode(row["path"]) for row in forbidden)
         readable = [path for path in paths if online(path) and is_readable(path)]
-        rows = self._rows(
+        rows = self.read(
             "SELECT path FROM failures CROSS JOIN photos ON id = photo_id"
             " WHERE (retry_at <= ? OR retry_at > ? OR (retry_at IS NULL AND size IS NULL))"
             " AND status NOT IN ('missing', 'waiting')"
@@ -355,7 +310,7 @@ class Lookup(Database):
 
     def pending(self) -> list[tuple[int, str, JournalEntry]]:
         """Return (journal id, photo path, entry) of writes that a crash left unconfirmed."""
-        rows = self._rows(
+        rows = self.read(
             "SELECT j.*, p.path FROM journal j JOIN photos p ON p.id = photo_id WHERE pending"
         )
         found = []

@@ -14,17 +14,17 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tagger.errors import IndexNotReadyError, StateError
-from tagger.index import shared_queries
 from tagger.index.conditions import Query
 from tagger.index.connection import index_path
 from tagger.index.folding import fold, storable
 from tagger.index.query_runner import QueryRunner
 from tagger.index.read_connection import check_steps, connect, snapshot, steps_of
+from tagger.index.shared_queries import SharedQueries
 
 if TYPE_CHECKING:
     from tagger.index.groups import Groups
-    from tagger.index.rows import PhotoRow, StoredPrediction
-    from tagger.records import Failure, JournalEntry, Tag
+    from tagger.index.rows import PhotoRow
+    from tagger.records import Failure, Tag
 
 STEPS = 50_000
 """Instructions of SQLite, some milliseconds, after which it is asked whether to go on."""
@@ -78,7 +78,7 @@ def open_reader(state_dir: str, *, stop: Callable[[], bool] | None = None) -> It
             db.close()
 
 
-class Reader:
+class Reader(SharedQueries):
     """An open index, to be asked."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
@@ -126,32 +126,6 @@ class Reader:
         )
         return rows.fetchone() is not None
 
-    def photo(self, path: str) -> PhotoRow | None:
-        """Return the row of the photo at ``path``."""
-        return shared_queries.photo(self._db, path)
-
-    def photo_of(self, photo_id: int) -> PhotoRow | None:
-        """Return the row of the photo with an id."""
-        from tagger.index.rows import photo_row
-
-        row = self._db.execute("SELECT * FROM photos WHERE id = ?", (photo_id,)).fetchone()
-        return photo_row(row) if row is not None else None
-
-    def tags(self, photo_id: int) -> tuple[Tag, ...]:
-        """Return the tags of a photo in the order they were chosen."""
-        return shared_queries.tags(self._db, photo_id)
-
-    def top(self, photo_id: int) -> tuple[str, bytes] | None:
-        """Return the model's id and the stored most probable classes of a photo."""
-        row = self._db.execute(
-            "SELECT model_id, top FROM predictions WHERE photo_id = ?", (photo_id,)
-        ).fetchone()
-        return (row["model_id"], row["top"]) if row else None
-
-    def prediction(self, photo_id: int) -> StoredPrediction | None:
-        """Return what the model said of a photo."""
-        return shared_queries.prediction(self._db, photo_id)
-
     def features(self, model_id: str, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield id and stored features of the photos that a model classified, by id.
 
@@ -173,10 +147,6 @@ class Reader:
             " WHERE p.grouped IS NULL AND p.id <= ? AND r.model_id = ? ORDER BY p.id LIMIT ?",
             (upto, model_id, limit),
         )
-
-    def newest_id(self) -> int:
-        """Return the id of the photo that was seen first last; 0 without any."""
-        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM photos").fetchone()[0])
 
     def states_after(self, photo_id: int, limit: int) -> list[tuple[int, str]]:
         """Return id and status of the next photos by id."""
@@ -206,40 +176,17 @@ class Reader:
         """Which photos belong together."""
         from tagger.index.groups import Groups
 
-        return Groups(lambda sql, values: self._db.execute(sql, values).fetchall())
-
-    def journal(self, photo_id: int) -> list[tuple[JournalEntry, float]]:
-        """Return what we have in which files for a photo, and when it was written."""
-        return shared_queries.journal(self._db, photo_id)
-
-    def tombstones(self, photo_id: int) -> list[str]:
-        """Return the labels that are never written to a photo again."""
-        return shared_queries.tombstones(self._db, photo_id)
+        return Groups(self)
 
     def failures(self) -> list[Failure]:
         """Return the photos that could not be handled, the latest first."""
         from tagger.records import Failure
 
         rows = self._db.execute(
-            "SELECT p.path, f.* FROM failures f JOIN photos p ON p.id = f.photo_id"
-            " WHERE p.status = 'failed' ORDER BY f.last_at DESC, p.path"
+            "SELECT path, kind, reason, tries, first_at, last_at, retry_at FROM failures"
+            " JOIN photos ON id = photo_id WHERE status = 'failed' ORDER BY last_at DESC, path"
         )
-        return [
-            Failure(
-                os.fsdecode(row["path"]),
-                row["kind"],
-                row["reason"],
-                row["tries"],
-                row["first_at"],
-                row["last_at"],
-                row["retry_at"],
-            )
-            for row in rows
-        ]
-
-    def counts(self) -> dict[str, int]:
-        """Return how many photos there are of each status."""
-        return shared_queries.counts(self._db)
+        return [Failure(os.fsdecode(path), *what) for path, *what in rows]
 
     def tree_counts(self, paths: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
         """Return how many photos carry each label of a tree, or anything below it.

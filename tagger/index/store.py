@@ -181,7 +181,7 @@ class Store(Lookup):
         before, after = (os.fsencode(os.path.join(folder, "")) for folder in (old, new))
         paths = [
             row["path"]
-            for row in self._rows(
+            for row in self.read(
                 "SELECT path FROM photos WHERE path >= ? AND path < ?", _range(before)
             )
         ]
@@ -346,7 +346,7 @@ class Store(Lookup):
         now = self._clock()
         with self.transaction() as db:
             for path, root, tags in photos:
-                if tags and not self._rows(
+                if tags and not self.read(
                     "SELECT 1 FROM photos WHERE path = ? AND status != 'missing'",
                     (os.fsencode(path),),
                 ):

@@ -40,7 +40,7 @@ class Explainer:
             chooser = self._chooser(evidence.class_count)
         except (ValueError, ConfigError, ModelError):
             return []  # of another version, or a model with labels of its own
-        removed = frozenset(reader.tombstones(found.row.id))
+        removed = reader.tombstones(found.row.id)
         told = []
         for line in chooser.explain(evidence):
             out = line.path[-1] in removed or found.row.keep_out

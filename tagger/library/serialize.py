@@ -142,7 +142,7 @@ def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) ->
         "overwritten": sorted(
             {label for entry, _ in journal for label in overwritten_labels(entry)}
         ),
-        "removed_by_you": reader.tombstones(row.id),
+        "removed_by_you": sorted(reader.tombstones(row.id)),
         "untagged_by_you": row.keep_out,
     }
 

@@ -21,7 +21,7 @@ class Companions:
 
     def __init__(self, store: Store, enabled: bool) -> None:
         self._store, self.enabled = store, enabled
-        self._groups = Groups(store.read)
+        self._groups = Groups(store)
 
     def of(self, photo_id: int) -> list[int]:
         """Return the other photos that share their tags with one, by id."""

@@ -63,7 +63,7 @@ class Scores:
 
 def key_of(store: Store, model_id: str, precision: float) -> str:
     """Return what a lesson depends on, but for single photos of the library."""
-    photos = max(store.classified(10**9), 1)
+    photos = max(store.classified(), 1)
     size = int(math.log(photos) / math.log(GROWTH))
     return f"{number(store)} {model_id} {precision} {size}"
 
@@ -117,7 +117,7 @@ def lesson(
         model_id=model_id,
         precision=precision,
         whitening=_whitening(size, before.whitening if before else None, usual_moments),
-        count=store.classified(10**9),
+        count=store.classified(),
     )
 
 
@@ -138,7 +138,7 @@ def _whitening(size: int, before: Whitening | None, library: Moments | None) -> 
 def walk(store: Store, found: Lesson, stop: Callable[[], bool] = lambda: False) -> Scores:
     """Return the best photos of the library by label. Raise StoppedLessonError."""
     model = found.model
-    count = store.classified(10**9)
+    count = store.classified()
     floors = np.full(len(model.fits), -np.inf, np.float32)
     if count > ALL_KEPT:
         usual = model.scores(rows_of(sample(store, model.model_id, 1), model.whitening.size))
@@ -198,18 +198,18 @@ class Lessons:
         """Whether something was taught since; ``sizes``: or the library has grown much."""
         if number(self._store) != self._number:
             return True
-        photos = self._store.classified(10**9) if sizes and self._tags.models else 0
+        photos = self._store.classified() if sizes and self._tags.models else 0
         return bool(photos) and photos > GROWTH * max(self._photos, 1)
 
     def give_up(self) -> None:
         """Wait until something else is taught: what there is cannot be learned."""
         self._number = number(self._store)
-        self._photos = self._store.classified(10**9)
+        self._photos = self._store.classified()
 
     def update(self) -> list[str]:
         """Learn anew what other things were learned from; return the photos that are now due."""
         store = self._store
-        self._photos = store.classified(10**9)
+        self._photos = store.classified()
         model_ids = ask(store, tables.model_ids)
         take_features(store, model_ids)
         self._number = number(store)

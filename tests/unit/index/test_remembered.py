@@ -50,7 +50,7 @@ def test_what_only_remembers_is_dropped_after_three_months(store, clock, state_d
     )
     for path in paths[:2]:
         store.part(store.photo(path).id, inherit=False)
-    parted = [row["id"] for row in store._rows(f"SELECT id FROM photos WHERE {PARTED}")]
+    parted = [row["id"] for row in store.read(f"SELECT id FROM photos WHERE {PARTED}")]
     assert len(parted) == 2
     store.keep_out(parted[1], True)
     store.mark_missing(["/photos/gone.jpg"])
@@ -64,7 +64,7 @@ def test_what_only_remembers_is_dropped_after_three_months(store, clock, state_d
     assert store.photo("/photos/nothing.jpg") is None
     assert store.entries(store.photo("/photos/left.jpg").id) == (entry,), "it can be taken out"
     assert store.photo("/photos/gone.jpg").status == "missing", "a missing photo is shown"
-    assert [row["id"] for row in store._rows("SELECT id FROM photos WHERE keep_out")] == [parted[1]]
+    assert [row["id"] for row in store.read("SELECT id FROM photos WHERE keep_out")] == [parted[1]]
 
 
 def test_a_start_drops_what_only_remembers(state_dir, make_photo):
@@ -75,4 +75,4 @@ def test_a_start_drops_what_only_remembers(state_dir, make_photo):
 
 
 def count(store):
-    return store._rows("SELECT count(*) AS n FROM photos")[0]["n"]
+    return store.read("SELECT count(*) AS n FROM photos")[0]["n"]

@@ -82,7 +82,7 @@ def scan(folders: Path, store: Store) -> Callable[..., list[str]]:
 
 def rows(store: Store, folders: Path) -> dict[str, str]:
     """Return the status of each photo by its path."""
-    found = store._rows("SELECT path, status FROM photos ORDER BY path")
+    found = store.read("SELECT path, status FROM photos ORDER BY path")
     return {os.path.relpath(os.fsdecode(row["path"]), folders): row["status"] for row in found}
 
 
