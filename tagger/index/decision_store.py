@@ -8,26 +8,22 @@ changes. See :mod:`tagger.index.decision_sync` for how index and decisions are k
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
 import sqlite3
-import stat
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
-from tagger.index.sql_values import Connection, read_text
+from tagger.index.kept_twice import open_beside
+from tagger.index.sql_values import read_text
 from tagger.text.parsing import parse_json
 
 log = logging.getLogger(__name__)
 
 DECISIONS_NAME = "decisions.sqlite3"
-TIMEOUT = 5.0
-"""Seconds to wait for another program that has the database locked."""
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS decisions ("
@@ -42,6 +38,7 @@ _TABLE = (
 )
 _INDEX = "CREATE INDEX IF NOT EXISTS decisions_number ON decisions (number)"
 _COLUMNS = "path, number, root, content_hash, source_hash, removed, kept_out"
+_KINDS = (bytes, int, bytes, bytes, bytes, str, object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,51 +64,21 @@ class Decision:
 class DecisionStore:
     """``decisions.sqlite3`` of a state directory, opened. Use it as a context manager.
 
-    WAL with ``synchronous=FULL``: what :meth:`put` returned from survives a power cut. Opening
-    makes the file if there is none. Raise OSError or sqlite3.Error when it cannot be used;
+    What :meth:`put` returned from survives a power cut. Opening makes the file if there is none,
+    and with ``check`` reads all of it. Raise OSError or sqlite3.Error when it cannot be used;
     sqlite3.DatabaseError itself, no subclass, when it is damaged.
     """
 
-    def __init__(self, state_dir: str) -> None:
+    def __init__(self, state_dir: str, *, check: bool = False) -> None:
         self.path = os.path.join(state_dir, DECISIONS_NAME)
-        try:
-            # Never followed, waited for or changed: whatever else has that name.
-            if not stat.S_ISREG(os.lstat(self.path).st_mode):
-                raise OSError(errno.EINVAL, "it is no regular file", self.path)
-        except FileNotFoundError:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            os.close(os.open(self.path, flags, 0o640))  # SQLite would let everybody read it
-        self._db = sqlite3.connect(
-            self.path, isolation_level=None, timeout=TIMEOUT, factory=Connection
-        )
-        try:
-            self._db.text_factory = read_text
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute(_TABLE)
-            columns = [row[1] for row in self._db.execute("PRAGMA table_info(decisions)")]
-            if columns != _COLUMNS.split(", "):
-                raise sqlite3.DatabaseError("it is a database of something else")
-            self._db.execute(_INDEX)
-        except BaseException:
-            self._db.close()
-            raise
+        self._db = open_beside(self.path, _prepare_checked if check else _prepare)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
         """Leave a plain file without WAL behind, unless another process has it open."""
         self._db.close()
-
-    def check(self) -> None:
-        """Raise sqlite3.DatabaseError when the file is damaged; all of it is read."""
-        found = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise sqlite3.DatabaseError(" ".join(str(found).split())[:200])
 
     @property
     def complete(self) -> bool:
@@ -140,31 +107,19 @@ class DecisionStore:
 
         They are numbered from ``after`` on at least.
         """
-        before = self._begin()
-        try:
-            last = max(before, after)
-            numbered = [(last + n, one) for n, one in enumerate(decisions, 1)]
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            before = self.last_number()
+            numbered = list(enumerate(decisions, max(before, after) + 1))
             self._insert(numbered)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.rollback()
-            raise
         return before, numbered[-1][0] if numbered else before
 
     def take_over(self, numbered: Sequence[tuple[int, Decision]]) -> None:
         """Store decisions that have their numbers; of two about a photo the later one stays."""
-        self._begin()
-        try:
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             self._insert(numbered)
             self._db.execute("PRAGMA user_version=0")
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.rollback()
-            raise
-
-    def _begin(self) -> int:
-        self._db.execute("BEGIN IMMEDIATE")
-        return self.last_number()
 
     def _insert(self, numbered: Iterable[tuple[int, Decision]]) -> None:
         self._db.executemany(
@@ -188,17 +143,20 @@ class DecisionStore:
         )
 
 
-def set_aside(state_dir: str) -> str:
-    """Rename the database to ``decisions.damaged-<time>.sqlite3``; return the new path.
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute(_TABLE)
+    columns = [row[1] for row in db.execute("PRAGMA table_info(decisions)")]
+    if columns != _COLUMNS.split(", "):
+        raise sqlite3.DatabaseError("it is a database of something else")
+    db.execute(_INDEX)
 
-    Raise OSError when it cannot be renamed.
-    """
-    path = os.path.join(state_dir, DECISIONS_NAME)
-    new = os.path.join(state_dir, f"decisions.damaged-{time.strftime('%Y%m%d-%H%M%S')}.sqlite3")
-    for suffix in ("-wal", "-shm", ""):
-        if os.path.lexists(path + suffix):
-            os.replace(path + suffix, new + suffix)
-    return new
+
+def _prepare_checked(db: sqlite3.Connection) -> None:
+    _prepare(db)
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise sqlite3.DatabaseError(" ".join(str(found).split())[:200])
 
 
 def salvage(path: str) -> list[tuple[int, Decision]]:
@@ -219,12 +177,12 @@ def salvage(path: str) -> list[tuple[int, Decision]]:
     return sorted(found.items())
 
 
-def _read(rows: Iterable[Sequence[object]], path: str) -> Iterator[tuple[int, Decision]]:
+def _read(rows: Iterable[Sequence[Any]], path: str) -> Iterator[tuple[int, Decision]]:
     """Yield number and decision of the sound ``rows``."""
     damaged = 0
     for row in rows:
         try:
-            yield _decision(*row)
+            yield _decision(row)
         except (ValueError, TypeError) as error:
             damaged += 1
             log.debug("a row of %s: %s", path, error)
@@ -232,27 +190,12 @@ def _read(rows: Iterable[Sequence[object]], path: str) -> Iterator[tuple[int, De
         log.warning("%d decisions in %s are damaged and passed over", damaged, path)
 
 
-def _decision(
-    path: object,
-    number: object,
-    root: object,
-    content_hash: object,
-    source_hash: object,
-    removed: object,
-    kept_out: object,
-) -> tuple[int, Decision]:
-    if not (
-        isinstance(path, bytes)
-        and isinstance(number, int)
-        and isinstance(root, bytes)
-        and isinstance(content_hash, bytes)
-        and isinstance(source_hash, bytes)
-        and isinstance(removed, str)
-    ):
+def _decision(row: Sequence[Any]) -> tuple[int, Decision]:
+    if not all(map(isinstance, row, _KINDS)):
         raise TypeError("a value is of another kind")
+    path, number, root, content_hash, source_hash, removed, kept_out = row
     labels = parse_json(removed)
     if not isinstance(labels, list):
         raise TypeError("the labels are no list")
-    names = os.fsdecode(path), os.fsdecode(root)
-    labels = tuple(map(str, labels))
+    names, labels = (os.fsdecode(path), os.fsdecode(root)), tuple(map(str, labels))
     return number, Decision(*names, content_hash, source_hash, labels, bool(kept_out))

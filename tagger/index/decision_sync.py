@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from tagger.index.decision_import import LINES_NAME, read_lines
-from tagger.index.decision_store import DECISIONS_NAME, Decision, DecisionStore, salvage, set_aside
+from tagger.index.decision_store import DECISIONS_NAME, Decision, DecisionStore, salvage
+from tagger.index.kept_twice import move_aside, number_in, put_meta, why
 
 log = logging.getLogger(__name__)
 
@@ -36,28 +37,26 @@ def open_decisions(state_dir: str, *, check: bool = False) -> Iterator[DecisionS
     is set aside; what can be read of it is in the new one. What an older tagger has left is
     taken over. Raise OSError or sqlite3.Error when they cannot be used.
     """
-    with _opened(state_dir, check) as store:
+    kept = None
+    try:
+        store = DecisionStore(state_dir, check=check)
+    except sqlite3.DatabaseError as error:
+        kept = _set_aside(os.path.join(state_dir, DECISIONS_NAME), error)
+        store = DecisionStore(state_dir)
+    with store:
+        if kept is not None:
+            store.take_over(kept)
         _take_over_lines(store, os.path.join(state_dir, LINES_NAME))
         yield store
 
 
-def _opened(state_dir: str, check: bool) -> DecisionStore:
-    try:
-        store = DecisionStore(state_dir)
-        try:
-            if check:
-                store.check()
-        except BaseException:
-            store.close()
-            raise
-        return store
-    except sqlite3.DatabaseError as error:
-        path = os.path.join(state_dir, DECISIONS_NAME)
-        readable = os.access(path, os.R_OK | os.W_OK)
-        if type(error) is not sqlite3.DatabaseError and readable:
-            raise  # a full disk, another program that has it locked
-        problem = str(error) if readable else "no right to read it"
-    aside = set_aside(state_dir)
+def _set_aside(path: str, error: sqlite3.DatabaseError) -> list[tuple[int, Decision]]:
+    """Set a damaged database aside; return what can be read of it. Raise any other error again."""
+    readable = os.access(path, os.R_OK | os.W_OK)
+    if type(error) is not sqlite3.DatabaseError and readable:
+        raise error  # a full disk, another program that has it locked
+    problem = str(error) if readable else "no right to read it"
+    aside = move_aside(path)
     kept = salvage(aside)
     log.error(
         "%s was damaged (%s): it is kept as %s, and a new one is made from the index; %d"
@@ -67,13 +66,7 @@ def _opened(state_dir: str, check: bool) -> DecisionStore:
         aside,
         len(kept),
     )
-    store = DecisionStore(state_dir)
-    try:
-        store.take_over(kept)
-    except BaseException:
-        store.close()
-        raise
-    return store
+    return kept
 
 
 def _take_over_lines(store: DecisionStore, path: str) -> None:
@@ -118,16 +111,16 @@ def deciding(db: sqlite3.Connection, state_dir: str, paths: Collection[str]) -> 
 
 def write_down(db: sqlite3.Connection, state_dir: str, decisions: Sequence[Decision]) -> None:
     """Store what is decided from now on, before the transaction of ``db`` is committed."""
-    known = _number_in(db)
+    known = number_in(db, READ_UP_TO)
     try:
         with open_decisions(state_dir) as store:
             before, last = store.put(decisions, known or 0)
     except (OSError, sqlite3.Error) as error:
-        log.warning("%s cannot be written (%s): tried again later", DECISIONS_NAME, _why(error))
-        _put_meta(db, LATE, "1")
+        log.warning("%s cannot be written (%s): tried again later", DECISIONS_NAME, why(error))
+        put_meta(db, LATE, 1)
         return
     if known is not None and known >= before:
-        _put_meta(db, READ_UP_TO, str(last))
+        put_meta(db, READ_UP_TO, last)
 
 
 def recall(db: sqlite3.Connection, state_dir: str, now: float, *, lost: bool = False) -> int:
@@ -136,7 +129,7 @@ def recall(db: sqlite3.Connection, state_dir: str, now: float, *, lost: bool = F
     Decisions that the index does not know (all, if it was ``lost``) are put into it, and what
     the decisions lack is added. ``now`` is in seconds since the epoch.
     """
-    known = None if lost else _number_in(db)
+    known = None if lost else number_in(db, READ_UP_TO)
     late = db.execute("SELECT 1 FROM meta WHERE key = ?", (LATE,)).fetchone() is not None
     # What concerns the decisions may fail, what concerns the index may not: not in one block.
     try:
@@ -160,17 +153,13 @@ def recall(db: sqlite3.Connection, state_dir: str, now: float, *, lost: bool = F
         if lacking:
             log.info("%d decisions were added to %s from the index", len(lacking), DECISIONS_NAME)
     if (last := max(last, known or 0)) != known:
-        _put_meta(db, READ_UP_TO, str(last))
+        put_meta(db, READ_UP_TO, last)
     return count
 
 
 def _unusable(error: OSError | sqlite3.Error, count: int = 0) -> int:
-    log.warning("%s cannot be used: %s", DECISIONS_NAME, _why(error))
+    log.warning("%s cannot be used: %s", DECISIONS_NAME, why(error))
     return count
-
-
-def _why(error: OSError | sqlite3.Error) -> str:
-    return str(error.strerror if isinstance(error, OSError) else error)
 
 
 def _lacking(db: sqlite3.Connection, stored: Mapping[str, Decision]) -> list[Decision]:
@@ -236,12 +225,3 @@ def _put(db: sqlite3.Connection, decision: Decision, now: float) -> bool:
 def _removed(db: sqlite3.Connection, photo_id: int) -> tuple[str, ...]:
     rows = db.execute("SELECT label FROM tombstones WHERE photo_id = ? ORDER BY label", (photo_id,))
     return tuple(row["label"] for row in rows)
-
-
-def _number_in(db: sqlite3.Connection) -> int | None:
-    row = db.execute("SELECT value FROM meta WHERE key = ?", (READ_UP_TO,)).fetchone()
-    return int(row["value"]) if row is not None and row["value"].isdecimal() else None
-
-
-def _put_meta(db: sqlite3.Connection, key: str, value: str) -> None:
-    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))

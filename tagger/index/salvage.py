@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from tagger.errors import StateError
 from tagger.index.connection import index_path
 from tagger.index.decision_sync import recall
+from tagger.index.kept_twice import move_aside
 from tagger.index.store import Store
 from tagger.index.taught_store import recall as recall_taught
 
@@ -161,18 +162,13 @@ def set_aside(state_dir: str) -> str:
     Raise StateError when it cannot be renamed.
     """
     path = index_path(state_dir)
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    new = os.path.join(state_dir, f"index.damaged-{stamp}.sqlite3")
     try:
-        for suffix in ("-wal", "-shm", ""):
-            if os.path.exists(path + suffix):
-                os.replace(path + suffix, new + suffix)
+        return move_aside(path)
     except OSError as error:
         raise StateError(
             f"the index {path} is damaged and cannot be set aside: {error.strerror}",
             "check the disk and the rights of the folder, or move the file away",
         ) from error
-    return new
 
 
 def salvage(store: Store, old: str) -> int:

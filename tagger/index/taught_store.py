@@ -11,16 +11,14 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import stat
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
 from tagger.errors import StateError
 from tagger.index import taught_tables as tables
+from tagger.index.kept_twice import move_aside, number_in, open_beside, put_meta, why
 from tagger.index.migrations import split_statements
-from tagger.index.sql_values import Connection, read_text
 from tagger.index.store import Store
 from tagger.index.taught_tables import TAUGHT_NAME
 
@@ -28,8 +26,6 @@ log = logging.getLogger(__name__)
 
 NUMBER = "taught"
 """In ``meta`` of the index: the number of the last change that it has."""
-TIMEOUT = 5.0
-"""Seconds to wait for another program that has the database locked."""
 
 T = TypeVar("T")
 
@@ -61,12 +57,12 @@ def record(store: Store, statements: Sequence[tables.Statement]) -> None:
                 file.execute("COMMIT")
         except (OSError, sqlite3.Error) as error:
             raise StateError(
-                f"cannot write {os.path.join(state_dir, TAUGHT_NAME)}: {_why(error)}",
+                f"cannot write {os.path.join(state_dir, TAUGHT_NAME)}: {why(error)}",
                 "free some space, or check its rights; then teach it again",
             ) from error
         for sql, values in statements:
             db.execute(sql, values)
-        _put_number(db, new)
+        put_meta(db, NUMBER, new)
 
 
 def recall(db: sqlite3.Connection, state_dir: str, *, lost: bool = False) -> None:
@@ -81,7 +77,7 @@ def recall(db: sqlite3.Connection, state_dir: str, *, lost: bool = False) -> Non
         with _opened(state_dir) as file:
             _bring_together(db, file, lost=lost)
     except (OSError, sqlite3.Error) as error:
-        log.warning("%s cannot be used: %s", path, _why(error))
+        log.warning("%s cannot be used: %s", path, why(error))
 
 
 @contextmanager
@@ -92,43 +88,26 @@ def _opened(state_dir: str) -> Iterator[sqlite3.Connection]:
     """
     path = os.path.join(state_dir, TAUGHT_NAME)
     try:
-        db = _connected(path)
+        db = open_beside(path, _prepare)
     except sqlite3.DatabaseError as error:
         if type(error) is not sqlite3.DatabaseError:
             raise  # a full disk, another program that has it locked
-        aside = os.path.join(state_dir, f"taught.damaged-{time.strftime('%Y%m%d-%H%M%S')}.sqlite3")
-        os.replace(path, aside)
+        aside = move_aside(path)
         log.error("%s was damaged (%s): kept as %s; made anew from the index", path, error, aside)
-        db = _connected(path)
-    try:
+        db = open_beside(path, _prepare)
+    with closing(db):
         yield db
-    finally:
-        db.close()
 
 
-def _connected(path: str) -> sqlite3.Connection:
-    try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            raise OSError(22, "it is no regular file", path)
-    except FileNotFoundError:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        os.close(os.open(path, flags, 0o640))  # SQLite would let everybody read it
-    db = sqlite3.connect(path, isolation_level=None, timeout=TIMEOUT, factory=Connection)
-    try:
-        db.text_factory = read_text
-        db.execute("PRAGMA synchronous=FULL")
-        there = db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
-        if not there[0]:
-            db.execute("BEGIN IMMEDIATE")
-            for statement in split_statements(tables.TABLES):
-                db.execute(statement)
-            db.execute("COMMIT")
-        if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("it is damaged")
-    except BaseException:
-        db.close()
-        raise
-    return db
+def _prepare(db: sqlite3.Connection) -> None:
+    there = db.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    if not there[0]:
+        db.execute("BEGIN IMMEDIATE")
+        for statement in split_statements(tables.TABLES):
+            db.execute(statement)
+        db.execute("COMMIT")
+    if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+        raise sqlite3.DatabaseError("it is damaged")
 
 
 def _bring_together(
@@ -138,7 +117,7 @@ def _bring_together(
     known, kept = _number_in(db), int(file.execute("PRAGMA user_version").fetchone()[0])
     if kept > known or (lost and kept and kept == known):
         _copy(file, db)
-        _put_number(db, kept)
+        put_meta(db, NUMBER, kept)
         log.info("taught labels were put into the index again from %s", TAUGHT_NAME)
     elif known > kept:
         file.execute("BEGIN IMMEDIATE")
@@ -160,13 +139,4 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
 
 
 def _number_in(db: sqlite3.Connection) -> int:
-    row = db.execute("SELECT value FROM meta WHERE key = ?", (NUMBER,)).fetchone()
-    return int(row[0]) if row is not None and str(row[0]).isdecimal() else 0
-
-
-def _put_number(db: sqlite3.Connection, new: int) -> None:
-    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (NUMBER, str(new)))
-
-
-def _why(error: OSError | sqlite3.Error) -> str:
-    return str(error.strerror or error) if isinstance(error, OSError) else str(error)
+    return number_in(db, NUMBER) or 0

@@ -182,7 +182,7 @@ def test_what_is_lifted_while_they_cannot_be_written_stays_lifted(state: Path) -
 
 
 def test_a_locked_database_holds_nothing_up(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tagger.index.decision_store.TIMEOUT", 0.05)
+    monkeypatch.setattr("tagger.index.kept_twice.TIMEOUT", 0.05)
     other = sqlite3.connect(state / DECISIONS_NAME, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with Store(str(state)) as store:
@@ -340,7 +340,7 @@ for number in range(50):
         store.put([Decision(f"/{sys.argv[2]}-{number}.jpg", "/", kept_out=True)])
 """
     script = script.replace(
-        "for number", "import tagger.index.decision_store as d; d.TIMEOUT = 60\nfor number", 1
+        "for number", "import tagger.index.kept_twice as d; d.TIMEOUT = 60\nfor number", 1
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     running = [subprocess.Popen([*command, str(number)]) for number in range(3)]
