@@ -289,8 +289,7 @@ class Matcher:
     def _is_no_text(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which pictures are known to be no documents."""
         counted = self._texts[places]
-        found: NDArray[np.bool_] = (counted >= 0) & (counted < TEXT)
-        return found
+        return (counted >= 0) & (counted < TEXT)
 
     def _count_text(self, places: NDArray[np.int64]) -> None:
         """Find out in how many parts of pictures there is text, of those with a thumbnail."""

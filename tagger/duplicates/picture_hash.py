@@ -91,8 +91,7 @@ def mirrored_distances(differing: NDArray[np.uint64]) -> NDArray[np.uint16]:
         even + columns + (64 - rows) + (64 - both),
         even + (64 - columns) + (64 - rows) + both,
     )
-    found: NDArray[np.uint16] = np.stack(turns, axis=1)
-    return found
+    return np.stack(turns, axis=1)
 
 
 def bit_count(numbers: NDArray[np.uint64]) -> NDArray[np.uint8]:

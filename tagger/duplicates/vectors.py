@@ -30,8 +30,7 @@ def direction_of(blob: bytes) -> NDArray[np.float32] | None:
 
 def _numbers(stored: NDArray[np.float16]) -> NDArray[np.float32]:
     """Return rows as float32, what is no number as 0; three times as fast as numpy does it."""
-    found: NDArray[np.float32] = np.take(_every_float16(), stored.view("<u2"))
-    return found
+    return np.take(_every_float16(), stored.view("<u2"))
 
 
 @functools.cache
