@@ -11,8 +11,9 @@ import os
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, Protocol
 
-from tagger.index.folding import storable
+from tagger.index.folding import path_range
 from tagger.system.path_spelling import same_letters
+from tagger.text.unicode import well_formed
 
 Sql = tuple[str, tuple[Any, ...]]
 """A condition and the values of its parameters, in order."""
@@ -127,7 +128,7 @@ class _Below(NamedTuple):
 
     def sql(self) -> Sql:
         folder = self.folder.rstrip(os.sep) + os.sep
-        if folder.isascii() or storable(folder) != folder:  # or not UTF-8: just these bytes
+        if folder.isascii() or well_formed(folder) != folder:  # or not UTF-8: just these bytes
             return _starting(_path_bytes(folder))
         # What is plain of it, by the index; the rest cannot be compared by bytes.
         within, values = _starting(_path_bytes(folder[: _plain_length(folder)]))
@@ -140,7 +141,7 @@ class InFolder(NamedTuple):
     fragment: str
 
     def sql(self) -> Sql:
-        return "in_folder(p.path, ?)", (storable(self.fragment),)
+        return "in_folder(p.path, ?)", (well_formed(self.fragment),)
 
 
 class Camera(NamedTuple):
@@ -149,7 +150,7 @@ class Camera(NamedTuple):
     fragment: str
 
     def sql(self) -> Sql:
-        return "has_text(p.camera, ?)", (storable(self.fragment),)
+        return "has_text(p.camera, ?)", (well_formed(self.fragment),)
 
 
 class Kind(NamedTuple):
@@ -268,7 +269,7 @@ class Format(NamedTuple):
     name: str
 
     def sql(self) -> Sql:
-        return "upper(p.format) = ?", (storable(self.name),)
+        return "upper(p.format) = ?", (well_formed(self.name),)
 
 
 class People(NamedTuple):
@@ -302,7 +303,7 @@ def _plain_length(folder: str) -> int:
 
 
 def _starting(prefix: bytes) -> Sql:
-    return _between("p.path", prefix, prefix[:-1] + bytes([prefix[-1] + 1]))
+    return _between("p.path", *path_range(prefix))
 
 
 def _joined(word: str, parts: tuple[Query, ...]) -> Sql:

@@ -137,11 +137,8 @@ class Database(SharedQueries):
     def _copy_to(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        copy = sqlite3.connect(path)
-        try:
+        with contextlib.closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
-        finally:
-            copy.close()
 
     def open_again(self) -> None:
         """Open the index that is there now, after :meth:`put_back`; raise as at the first time."""
@@ -161,11 +158,10 @@ class Database(SharedQueries):
             if self._closed:
                 return
             self._closed = True
-            try:
+            # Not while somebody is reading; readers know how to cope with a WAL.
+            with contextlib.suppress(sqlite3.OperationalError):
                 self._db.execute("PRAGMA busy_timeout=200")
                 self._db.execute("PRAGMA journal_mode=DELETE")
-            except sqlite3.OperationalError:
-                pass  # somebody is reading; readers know how to cope with a WAL
             self._db.close()
 
     @contextmanager
@@ -173,13 +169,8 @@ class Database(SharedQueries):
         """Run the block as one transaction: all of it on disk at the end, or nothing."""
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
-            try:
+            with self._db:
                 yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
 
     def read(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Return what a SELECT finds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 
-from tagger.text.unicode import normalized, well_formed
+from tagger.text.unicode import normalized
 
 
 def fold(word: str) -> str:
@@ -13,9 +13,11 @@ def fold(word: str) -> str:
     return " ".join(normalized("NFKC", word).casefold().split())
 
 
-def storable(value: str) -> str:
-    """Return ``value`` without what SQLite cannot hold."""
-    return well_formed(value)
+def path_range(prefix: bytes) -> tuple[bytes, bytes]:
+    """Return what all paths that begin with ``prefix`` are from, and what they are before."""
+    if prefix[-1] == 255:
+        return prefix, prefix + b"\xff"
+    return prefix, prefix[:-1] + bytes([prefix[-1] + 1])
 
 
 def name_path(text: str, label: str) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
+from tagger.index.folding import path_range
+
 if TYPE_CHECKING:
     from tagger.index.shared_queries import SharedQueries
     from tagger.index.store import Store
@@ -198,7 +200,7 @@ class Groups:
                 f" {_COLUMNS} FROM wanted CROSS JOIN photos p ON p.path >= low AND p.path < high"
                 " WHERE substr(p.path, length(low) + 1, 1) NOT BETWEEN x'30' AND x'39'"
                 f" AND {_THERE}",
-                tuple(value for one in part for value in (one, _after(one))),
+                tuple(value for one in part for value in path_range(one)),
             )
             found += [_shot(row) for row in rows]
         return found
@@ -302,11 +304,6 @@ class GroupWriter(Groups):
         """Note that photos were compared with all others."""
         with self._store.transaction() as db:
             db.executemany("UPDATE photos SET grouped = 1 WHERE id = ?", [(one,) for one in ids])
-
-
-def _after(path: bytes) -> bytes:
-    """Return what comes after all paths that begin so."""
-    return path[:-1] + bytes([path[-1] + 1]) if path[-1] < 255 else path + b"\xff"
 
 
 def _parts(some: Iterable[T]) -> Iterator[list[T]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from tagger.errors import PhotoForbiddenError
 from tagger.index.connection import Database
+from tagger.index.folding import path_range
 from tagger.index.rows import NOT_WRITABLE, PhotoRow, entry_of, file_stat, photo_row
 from tagger.records import FileStat, JournalEntry, same_network
 from tagger.system.files import is_readable, is_writable
@@ -125,7 +126,7 @@ class Lookup(Database):
         prefix = os.fsencode(root.rstrip(os.sep) + os.sep)
         for row in self.read(
             "SELECT path FROM photos WHERE path >= ? AND path < ? AND status != 'missing'",
-            (prefix, prefix[:-1] + bytes([prefix[-1] + 1])),
+            path_range(prefix),
         ):
             yield os.fsdecode(row["path"])
 

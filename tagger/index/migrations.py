@@ -354,15 +354,11 @@ def migrate(connection: sqlite3.Connection, path: str) -> list[str]:
     for name, script in MIGRATIONS:
         if name in done:
             continue
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
             for statement in split_statements(script):
                 connection.execute(statement)
             connection.execute("INSERT INTO migrations VALUES (?, ?)", (name, time.time()))
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
         applied.append(name)
     return applied
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from tagger.index.conditions import (
@@ -113,11 +113,7 @@ def needed(query: Query) -> Iterator[Query]:
 
 def one_by_one(query: Query) -> Query:
     """Return ``query``, in which names were looked up, for a walk through few photos."""
-    if isinstance(query, And | Or):
-        return query._replace(parts=tuple(map(one_by_one, query.parts)))
-    if isinstance(query, Not):
-        return Not(one_by_one(query.part))
-    return query.seen_to() if isinstance(query, Gathered) else query
+    return _changed(query, lambda one: one.seen_to() if isinstance(one, Gathered) else one)
 
 
 def by_id(query: Query) -> bool:
@@ -135,31 +131,20 @@ class Planner:
 
     def looked_up(self, query: Query) -> Query:
         """Return ``query`` with the names that its labels have in this index, all gathered."""
-        if isinstance(query, And | Or):
-            return query._replace(parts=tuple(map(self.looked_up, query.parts)))
-        if isinstance(query, Not):
-            return Not(self.looked_up(query.part))
-        if not isinstance(query, Label):
-            return query
+        return _changed(query, lambda one: self._gathered(one) if isinstance(one, Label) else one)
+
+    def _gathered(self, label: Label) -> Gathered:
         rows = self._db.execute(
             f"SELECT id, source, path, label FROM names WHERE word IN {_NAMES}",  # noqa: S608
-            (json.dumps(sorted(query.words)),),
+            (json.dumps(sorted(label.words)),),
         ).fetchall()
-        if query.comparison != ">=" or query.bound > 0:
-            names = tuple(row["id"] for row in rows)
-            return Gathered(names, (), query.comparison, query.bound)
-        paths = [(row["source"], name_path(row["path"], row["label"])) for row in rows]
-        own = {
-            (source, path)
-            for row, (source, path) in zip(rows, paths, strict=True)
-            if path[-1:] == (row["label"],)
-        }
-        heads: list[int] = []
+        names = {row["id"]: (row["source"], name_path(row["path"], row["label"])) for row in rows}
         covered: list[int] = []
-        for row, (source, path) in zip(rows, paths, strict=True):
-            below = len(path) > 1 and (source, path[:-1]) in own
-            (covered if below else heads).append(row["id"])
-        return Gathered(tuple(heads), tuple(covered), query.comparison, query.bound)
+        if label.comparison == ">=" and label.bound <= 0:
+            own = {names[row["id"]] for row in rows if names[row["id"]][1][-1] == row["label"]}
+            covered = [one for one, (source, path) in names.items() if (source, path[:-1]) in own]
+        heads = tuple(one for one in names if one not in covered)
+        return Gathered(heads, tuple(covered), label.comparison, label.bound)
 
     def is_rare(self, query: Query) -> bool:
         """Whether it is plain that few photos meet ``query``, or few of the newest ones."""
@@ -169,11 +154,11 @@ class Planner:
             if isinstance(part, State) and not {"tagged", "untagged"} & {*part.states}:
                 return True
             if isinstance(part, Gathered) and part.asks_for_more:
-                few = self._db.execute(
+                few = self._number(
                     f"SELECT count(*) FROM (SELECT 1 FROM tags WHERE name_id IN {_NAMES} LIMIT ?)",  # noqa: S608
                     (json.dumps(part.names + part.covered), RARE),
-                ).fetchone()
-                if few[0] < RARE:
+                )
+                if few < RARE:
                     return True
         return False
 
@@ -192,17 +177,13 @@ class Planner:
         rarest = min(sizes, key=lambda part: sizes[part])
 
         def planned(node: Query) -> Query:
-            if isinstance(node, And | Or):
-                return node._replace(parts=tuple(map(planned, node.parts)))
-            if isinstance(node, Not):
-                return Not(planned(node.part))
             if not isinstance(node, Gathered) or node == rarest:
                 return node
             size = sizes.get(node)
             common = 5 * sizes[rarest] < (self._size(node) if size is None else size)
             return node.seen_to() if common else node
 
-        return planned(query)
+        return _changed(query, planned)
 
     def for_count(self, query: Query) -> tuple[str, str, tuple[object, ...]]:
         """Return table, condition and values for counting what ``query`` finds."""
@@ -247,11 +228,7 @@ class Planner:
             f" name_id IN {_NAMES} UNION SELECT photo_id FROM tags WHERE alone AND name_id IN"
             f" {_NAMES}) more WHERE NOT EXISTS (SELECT 1 FROM tags other"
             " WHERE other.name_id = ? AND other.photo_id = more.photo_id)",
-            (
-                json.dumps([name for name in sizes if name != most]),
-                json.dumps(label.covered),
-                most,
-            ),
+            (json.dumps([one for one in sizes if one != most]), json.dumps(label.covered), most),
         )
         return sizes.get(most, 0) + more
 
@@ -268,6 +245,15 @@ class Planner:
 def _allowed(query: Query) -> tuple[str, ...]:
     asked = {state for node in _walk(query) if isinstance(node, State) for state in node.states}
     return tuple(s for s in STATES if s in asked or s in ("tagged", "untagged"))
+
+
+def _changed(query: Query, change: Callable[[Query], Query]) -> Query:
+    """Return ``query`` with all its conditions changed, joined as they are."""
+    if isinstance(query, And | Or):
+        return query._replace(parts=tuple(_changed(part, change) for part in query.parts))
+    if isinstance(query, Not):
+        return Not(_changed(query.part, change))
+    return change(query)
 
 
 def _walk(query: Query) -> Iterator[Query]:

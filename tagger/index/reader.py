@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from tagger.errors import IndexNotReadyError, StateError
 from tagger.index.conditions import Query
 from tagger.index.connection import index_path
-from tagger.index.folding import fold, storable
+from tagger.index.folding import fold
 from tagger.index.query_runner import QueryRunner
 from tagger.index.read_connection import check_steps, connect, snapshot, steps_of
 from tagger.index.shared_queries import SharedQueries
+from tagger.text.unicode import well_formed
 
 if TYPE_CHECKING:
     from tagger.index.groups import Groups
@@ -122,7 +123,7 @@ class Reader(SharedQueries):
         rows = self._db.execute(
             "SELECT 1 FROM names WHERE word = ?"
             " AND EXISTS (SELECT 1 FROM tags WHERE name_id = names.id) LIMIT 1",
-            (storable(fold(word)),),
+            (well_formed(fold(word)),),
         )
         return rows.fetchone() is not None
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Sequence
+from operator import attrgetter
 
 from tagger.index.folding import fold
 from tagger.index.rows import (
+    PREDICTED,
     SavedPhoto,
     StoredPrediction,
     entry_values,
     may_change_unseen,
-    name_values,
     signed,
     sort_key,
     tag_values,
@@ -22,6 +24,9 @@ from tagger.records import FileStat, JournalEntry, Tag
 _ADD_TAG = (
     "INSERT OR IGNORE INTO tags SELECT id, ?, ?, ?, ? FROM names"
     " WHERE source = ? AND path = ? AND label = ?"
+)
+_ENTRY = (
+    "pending, written_at, target, file, added, tags, created, before, after, undo, reason, seen"
 )
 
 
@@ -45,9 +50,7 @@ def part_row(
     )
     new = touch(db, path, root, now)
     db.execute(
-        "INSERT INTO journal (photo_id, pending, target, file, added, tags, created,"
-        " before, after, undo, reason, seen, written_at) SELECT ?, pending, target, file, added,"
-        " tags, created, before, after, undo, reason, seen, written_at FROM journal"
+        f"INSERT INTO journal (photo_id, {_ENTRY}) SELECT ?, {_ENTRY} FROM journal"  # noqa: S608
         " WHERE photo_id = ? AND NOT pending",
         (new, photo_id),
     )
@@ -149,28 +152,17 @@ def save_row(db: sqlite3.Connection, photo_id: int, photo: SavedPhoto, now: floa
 
 def save_prediction(db: sqlite3.Connection, photo_id: int, prediction: StoredPrediction) -> None:
     """Write what the networks say of a photo."""
+    places = ", ".join("?" * len(PREDICTED))
     db.execute(
-        "INSERT OR REPLACE INTO predictions (photo_id, model_id, top, evidence, features,"
-        " crop_hash, scenes_id, detector_id, people, picture_hash)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            photo_id,
-            prediction.model_id,
-            prediction.top,
-            prediction.evidence,
-            prediction.features,
-            prediction.crop_hash,
-            prediction.scenes_id,
-            prediction.detector_id,
-            prediction.people,
-            prediction.picture_hash,
-        ),
+        f"INSERT OR REPLACE INTO predictions (photo_id, {', '.join(PREDICTED)})"  # noqa: S608
+        f" VALUES (?, {places})",
+        (photo_id, *attrgetter(*PREDICTED)(prediction)),
     )
 
 
 def add_tags(db: sqlite3.Connection, photo_id: int, tags: Sequence[Tag]) -> None:
     """Add tags to a photo, and their names where they are new."""
-    names = [name_values(tag) for tag in tags]
+    names = [(tag.source, json.dumps(tag.path, ensure_ascii=False), tag.label) for tag in tags]
     rows = [
         (photo_id, *values, *name) for values, name in zip(tag_values(tags), names, strict=True)
     ]
@@ -193,15 +185,20 @@ def replace_journal(
         for row in db.execute("SELECT * FROM journal WHERE photo_id = ?", (photo_id,))
     }
     db.execute("DELETE FROM journal WHERE photo_id = ?", (photo_id,))
-    db.executemany(
-        "INSERT INTO journal (photo_id, pending, target, file, added, tags, created, before,"
-        " after, undo, reason, seen, written_at) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                photo_id,
-                *entry_values(entry),
-                times.get((os.fsencode(entry.file), entry.after), now),
-            )
-            for entry in entries
-        ],
-    )
+    for entry in entries:
+        written_at = times.get((os.fsencode(entry.file), entry.after), now)
+        add_entry(db, photo_id, entry, written_at)
+
+
+def add_entry(
+    db: sqlite3.Connection,
+    photo_id: int,
+    entry: JournalEntry,
+    written_at: float,
+    *,
+    pending: bool = False,
+) -> None:
+    """Add to the journal of a photo."""
+    values = (photo_id, pending, written_at, *entry_values(entry))
+    places = ", ".join("?" * len(values))
+    db.execute(f"INSERT INTO journal (photo_id, {_ENTRY}) VALUES ({places})", values)  # noqa: S608

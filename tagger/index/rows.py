@@ -8,7 +8,7 @@ import os
 import sqlite3
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
@@ -40,6 +40,10 @@ class StoredPrediction:
     people: int | None = None
     picture_hash: bytes | None = None
     thumbnail: bytes | None = None
+
+
+PREDICTED = tuple(one.name for one in fields(StoredPrediction) if one.name != "thumbnail")
+"""What of a StoredPrediction is in ``predictions``, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,21 +198,6 @@ def tag_of(row: sqlite3.Row) -> Tag:
     return Tag(row["label"], row["confidence"], path, row["source"])
 
 
-def prediction_of(row: sqlite3.Row) -> StoredPrediction:
-    """Return a row of ``predictions`` as a record."""
-    return StoredPrediction(
-        row["model_id"],
-        row["top"],
-        row["evidence"],
-        row["features"],
-        row["crop_hash"],
-        row["scenes_id"],
-        row["detector_id"],
-        row["people"],
-        row["picture_hash"],
-    )
-
-
 def entry_of(row: sqlite3.Row) -> JournalEntry:
     """Return a row of ``journal`` as a record."""
     return JournalEntry(
@@ -239,11 +228,6 @@ def entry_values(entry: JournalEntry) -> tuple[Any, ...]:
         entry.reason,
         json.dumps({name: list(values) for name, values in entry.seen.items()}),
     )
-
-
-def name_values(tag: Tag) -> tuple[str, str, str]:
-    """Return the columns ``source``, ``path`` and ``label`` of ``names``."""
-    return tag.source, json.dumps(tag.path, ensure_ascii=False), tag.label
 
 
 def tag_values(tags: Sequence[Tag]) -> list[tuple[float, int, int]]:

@@ -56,10 +56,11 @@ class SharedQueries(ABC):
 
     def prediction(self, photo_id: int) -> StoredPrediction | None:
         """Return what the model said of a photo."""
-        from tagger.index.rows import prediction_of
+        from tagger.index.rows import PREDICTED, StoredPrediction
 
-        rows = self.read("SELECT * FROM predictions WHERE photo_id = ?", (photo_id,))
-        return prediction_of(rows[0]) if rows else None
+        sql = f"SELECT {', '.join(PREDICTED)} FROM predictions WHERE photo_id = ?"  # noqa: S608
+        rows = self.read(sql, (photo_id,))
+        return StoredPrediction(*rows[0]) if rows else None
 
     def tombstones(self, photo_id: int) -> frozenset[str]:
         """Return the labels that must never be written to a photo again."""

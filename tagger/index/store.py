@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from tagger.index.conditions import PARTED, REMEMBERED
 from tagger.index.decision_sync import deciding
 from tagger.index.folder_moves import move_rows
+from tagger.index.folding import path_range
 from tagger.index.lookup import MAX_BACKOFF, Lookup
 from tagger.index.row_writes import (
+    add_entry,
     add_tags,
     part_row,
     path_of,
@@ -21,7 +23,7 @@ from tagger.index.row_writes import (
     set_stat,
     touch,
 )
-from tagger.index.rows import SavedPhoto, entry_values, sort_key
+from tagger.index.rows import SavedPhoto, sort_key
 from tagger.records import Failure, FileStat, JournalEntry, PhotoFacts, Tag
 from tagger.system.files import parted_path
 
@@ -182,7 +184,7 @@ class Store(Lookup):
         paths = [
             row["path"]
             for row in self.read(
-                "SELECT path FROM photos WHERE path >= ? AND path < ?", _range(before)
+                "SELECT path FROM photos WHERE path >= ? AND path < ?", path_range(before)
             )
         ]
         for first in range(0, len(paths), MOVED_AT_ONCE):  # others write in between
@@ -301,7 +303,7 @@ class Store(Lookup):
         ``reason`` is what the journal says of their files from now on: another tagger may have
         written to them.
         """
-        ends = _range(os.fsencode(folder.rstrip(os.sep) + os.sep))
+        ends = path_range(os.fsencode(folder.rstrip(os.sep) + os.sep))
         with self.transaction() as db:
             db.execute(
                 "UPDATE journal SET reason = ? WHERE photo_id IN"
@@ -369,12 +371,7 @@ class Store(Lookup):
             for path, root, entries in writes:
                 photo_id = touch(db, path, root, now)
                 for entry in entries:
-                    db.execute(
-                        "INSERT INTO journal (photo_id, pending, target, file, added, tags,"
-                        " created, before, after, undo, reason, seen, written_at)"
-                        " VALUES (?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        (photo_id, *entry_values(entry), now),
-                    )
+                    add_entry(db, photo_id, entry, now, pending=True)
 
     def settle_pending(self, journal_id: int, *, happened: bool) -> None:
         """Confirm or drop one of :meth:`pending`; a confirmed one replaces its file's older."""
@@ -388,8 +385,3 @@ class Store(Lookup):
                 db.execute("UPDATE journal SET pending = 0 WHERE id = ?", (journal_id,))
             else:
                 db.execute("DELETE FROM journal WHERE id = ?", (journal_id,))
-
-
-def _range(prefix: bytes) -> tuple[bytes, bytes]:
-    """Return between which two paths all lie that begin with ``prefix``."""
-    return prefix, prefix[:-1] + bytes([prefix[-1] + 1])
