@@ -116,7 +116,7 @@ def _tested(
 @json_option
 def list_rules(as_json: bool) -> None:
     """Show the rules, how often each was followed, and what failed last."""
-    from tagger.index.rule_reports import failed_tasks, task_counts
+    from tagger.index.rule_tasks import failed_tasks, task_counts
 
     config = _config()
     with _library(config) as reader:

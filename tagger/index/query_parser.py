@@ -22,14 +22,7 @@ from datetime import date
 from typing import Any, cast
 
 from tagger.errors import QueryError
-from tagger.index.conditions import (
-    And,
-    Comparison,
-    Label,
-    Not,
-    Or,
-    Query,
-)
+from tagger.index.conditions import And, Comparison, Label, Not, Or, Query
 from tagger.index.folding import fold
 from tagger.index.query_fields import FIELDS, error_at
 

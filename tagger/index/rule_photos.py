@@ -80,20 +80,14 @@ class RulePhotos:
             for row in rows
         ]
 
-    def decide(
-        self,
-        photo_ids: Iterable[int],
-        met: Mapping[int, Sequence[tuple[str, str]]],
-    ) -> int:
+    def decide(self, photo_ids: Iterable[int], met: Mapping[int, Sequence[tuple[str, str]]]) -> int:
         """Note what is to be done for photos, as (rule, action), in this order; return how much.
 
         What was decided before is not decided again.
         """
         now, made = self._store.now(), 0
         with self._store.transaction() as db:
-            waiting = db.execute(
-                "SELECT count(*) FROM rule_tasks WHERE due_at IS NOT NULL"
-            ).fetchone()[0]
+            waiting = self._store.number("SELECT count(*) FROM rule_tasks WHERE due_at IS NOT NULL")
             for photo_id in photo_ids:
                 for rule, action in met.get(photo_id, ()):
                     full = action in _OUTSIDE and waiting >= MOST_WAITING

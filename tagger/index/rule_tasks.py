@@ -17,10 +17,14 @@ from typing import NamedTuple
 from tagger.errors import StateError
 from tagger.index.decision_sync import deciding
 from tagger.index.row_writes import copy_decisions, path_of, set_stat
+from tagger.index.shared_queries import SharedQueries
 from tagger.index.store import Store
 from tagger.records import FileStat
 from tagger.system.files import former_path, parted_path
 from tagger.text.parsing import parse_json
+
+MOST_TOLD = 20
+_FAILED = "(state = 'failed' OR (due_at IS NOT NULL AND tries > 0))"
 
 
 class TaskFile(NamedTuple):
@@ -54,6 +58,11 @@ class Task:
     due_at: float | None
     reason: str
 
+    @property
+    def origin(self) -> str:
+        """Where the photo was before it was copied or moved."""
+        return next((one.source for one in self.files if one.target == self.target), self.path)
+
 
 class RuleTasks:
     """What is to be done, and was done, for photos that met rules. For any thread."""
@@ -63,19 +72,13 @@ class RuleTasks:
 
     def has_due(self, seconds: float = 0.0) -> bool:
         """Whether anything is to be done within so many seconds."""
-        return bool(
-            self._store.read(
-                "SELECT 1 FROM rule_tasks WHERE due_at <= ? LIMIT 1",
-                (self._store.now() + seconds,),
-            )
-        )
+        due = self.next_due()
+        return due is not None and due <= seconds
 
     def next_task(self) -> Task | None:
         """Return the first task that is due."""
-        rows = self._store.read(
-            "SELECT * FROM rule_tasks WHERE due_at <= ? ORDER BY id LIMIT 1", (self._store.now(),)
-        )
-        return task_of(rows[0]) if rows else None
+        found = _tasks(self._store, "due_at <= ? ORDER BY id LIMIT 1", self._store.now())
+        return found[0] if found else None
 
     def next_due(self) -> float | None:
         """Return when the next task is due, in seconds from now; None without any."""
@@ -84,15 +87,11 @@ class RuleTasks:
 
     def waiting(self) -> int:
         """Return how many tasks are to be done."""
-        rows = self._store.read("SELECT count(*) AS n FROM rule_tasks WHERE due_at IS NOT NULL")
-        return int(rows[0]["n"])
+        return self._store.number("SELECT count(*) FROM rule_tasks WHERE due_at IS NOT NULL")
 
     def interrupted(self) -> list[Task]:
         """Return the tasks that were begun and not ended."""
-        rows = self._store.read(
-            "SELECT * FROM rule_tasks WHERE state IN ('begun', 'undoing') ORDER BY id"
-        )
-        return list(map(task_of, rows))
+        return _tasks(self._store, "state IN ('begun', 'undoing') ORDER BY id")
 
     def tasks_of(self, path: str) -> list[Task]:
         """Return the tasks of the photo that is, or was last, called ``path``; the latest first.
@@ -107,11 +106,8 @@ class RuleTasks:
             " OR (target = ?1 AND action = 'move_to') ORDER BY id DESC LIMIT 1) LIMIT 1",
             (name,),
         )
-        found = self._store.read(
-            "SELECT * FROM rule_tasks WHERE photo_id = ? OR target = ? ORDER BY id DESC",
-            (rows[0]["photo_id"] if rows else None, name),
-        )
-        return list(map(task_of, found))
+        photo_id = rows[0]["photo_id"] if rows else None
+        return _tasks(self._store, "photo_id = ? OR target = ? ORDER BY id DESC", photo_id, name)
 
     def moved_to(self, photo_id: int) -> str | None:
         """Return where a photo was moved to by a rule, which has not been undone."""
@@ -160,20 +156,15 @@ class RuleTasks:
                 " ended_at = NULL, made_at = excluded.made_at, reason = ''",
                 (rule, action, self._store.now(), photo_id),
             )
-            row = db.execute(
-                "SELECT * FROM rule_tasks WHERE photo_id = ? AND rule = ? AND action = ?",
-                (photo_id, rule, action),
-            ).fetchone()
-        if row is None:
+            where = "photo_id = ? AND rule = ? AND action = ?"
+            found = _tasks(self._store, where, photo_id, rule, action)
+        if not found:
             raise StateError(f"photo {photo_id} is not in the index", "try again")
-        return task_of(row)
+        return found[0]
 
     def done_by(self, rule: str) -> list[Task]:
         """Return what was done by a rule and not undone, the latest first."""
-        rows = self._store.read(
-            "SELECT * FROM rule_tasks WHERE rule = ? AND state = 'done' ORDER BY id DESC", (rule,)
-        )
-        return list(map(task_of, rows))
+        return _tasks(self._store, "rule = ? AND state = 'done' ORDER BY id DESC", rule)
 
     def end(self, task: Task, state: str = "done", reason: str = "") -> None:
         """Note that a task is done, or given up ("failed"), or "undone"."""
@@ -191,8 +182,7 @@ class RuleTasks:
         """Make all that failed, or waits for another try, due now; return how much."""
         with self._store.transaction() as db:
             return db.execute(
-                "UPDATE rule_tasks SET state = 'due', due_at = 0, tries = 0"
-                " WHERE state = 'failed' OR (due_at IS NOT NULL AND tries > 0)"
+                f"UPDATE rule_tasks SET state = 'due', due_at = 0, tries = 0 WHERE {_FAILED}"  # noqa: S608
             ).rowcount
 
     def resume(self, action: str) -> None:
@@ -232,10 +222,7 @@ class RuleTasks:
         """Write down that what a task did is being undone; the row of a moved photo goes back."""
         with self._store.transaction() as db:
             _set(db, task.id, state="undoing", due_at=None)
-            if task.action == "move_to" and task.photo_id is not None:
-                names = {one.target: one.source for one in task.files}
-                photo = next((one.source for one in task.files if one.target == task.target), None)
-                self._relocate(db, task.photo_id, photo or task.path, root, names)
+            self._put_back(db, task, root)
 
     def with_files(self, task: Task, files: Sequence[TaskFile]) -> Task:
         """Note that these are the files of a task; return it so."""
@@ -276,10 +263,8 @@ class RuleTasks:
         """
         now = self._store.now()
         with self._store.transaction() as db:
+            self._put_back(db, task, root)
             if task.action == "move_to" and task.photo_id is not None:
-                names = {one.target: one.source for one in task.files}
-                photo = next((one.source for one in task.files if one.target == task.target), None)
-                self._relocate(db, task.photo_id, photo or task.path, root, names)
                 _bring_back(db, task.photo_id)
             _set(
                 db,
@@ -295,8 +280,14 @@ class RuleTasks:
 
     def task(self, task_id: int) -> Task | None:
         """Return a task as it is now; None when it was forgotten."""
-        rows = self._store.read("SELECT * FROM rule_tasks WHERE id = ?", (task_id,))
-        return task_of(rows[0]) if rows else None
+        found = _tasks(self._store, "id = ?", task_id)
+        return found[0] if found else None
+
+    def _put_back(self, db: sqlite3.Connection, task: Task, root: str | None) -> None:
+        """Let the row of a photo that was moved be where it came from."""
+        if task.action == "move_to" and task.photo_id is not None:
+            names = {one.target: one.source for one in task.files}
+            self._relocate(db, task.photo_id, task.origin, root, names)
 
     def _relocate(
         self,
@@ -355,8 +346,25 @@ def _set(db: sqlite3.Connection, task_id: int, **values: object) -> None:
     db.execute(f"UPDATE rule_tasks SET {columns} WHERE id = ?", (*values.values(), task_id))  # noqa: S608
 
 
-def task_of(row: sqlite3.Row) -> Task:
-    """Return a row of ``rule_tasks`` as a record."""
+def task_counts(index: SharedQueries) -> dict[str, dict[str, int]]:
+    """Return, by rule, how many tasks there are of each state."""
+    found: dict[str, dict[str, int]] = {}
+    for row in index.read("SELECT rule, state, count(*) AS n FROM rule_tasks GROUP BY rule, state"):
+        found.setdefault(row["rule"], {})[row["state"]] = row["n"]
+    return found
+
+
+def failed_tasks(index: SharedQueries) -> list[Task]:
+    """Return the tasks that failed, or wait for another try, the latest MOST_TOLD first."""
+    return _tasks(index, f"{_FAILED} ORDER BY id DESC LIMIT ?", MOST_TOLD)
+
+
+def _tasks(index: SharedQueries, where: str, *values: object) -> list[Task]:
+    rows = index.read(f"SELECT * FROM rule_tasks WHERE {where}", values)  # noqa: S608
+    return list(map(_task_of, rows))
+
+
+def _task_of(row: sqlite3.Row) -> Task:
     return Task(
         id=row["id"],
         photo_id=row["photo_id"],

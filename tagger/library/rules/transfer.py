@@ -89,7 +89,7 @@ class Transfer:
                 return  # another process has ended it
             # The row may have been led back meanwhile, by a scan that found the photo.
             if task.state == "undoing":
-                self._tasks.begin_undo(task, self._watched(_photo_of(task)))
+                self._tasks.begin_undo(task, self._watched(task.origin))
                 self._carry_back(task)
             else:
                 target = task.target or task.path
@@ -107,7 +107,7 @@ class Transfer:
             if task.action == "move_to":
                 task = self._with_new_sidecars(task)
                 self._check_way_back(task)
-            self._tasks.begin_undo(task, self._watched(_photo_of(task)))
+            self._tasks.begin_undo(task, self._watched(task.origin))
             return self._carry_back(task)
 
     def _is_still(self, task: Task) -> bool:
@@ -186,7 +186,7 @@ class Transfer:
             self._take_back(task, done)
             seconds = TRY_SECONDS * 2.0 ** min(task.tries, 6)
             later = None if error.permanent else seconds
-            self._tasks.give_up(task, later, str(error), self._watched(_photo_of(task)))
+            self._tasks.give_up(task, later, str(error), self._watched(task.origin))
             raise
         self._tasks.settle(task, "done", done, self._seen(task.target or "", task))
 
@@ -237,7 +237,7 @@ class Transfer:
         """Return the task with the sidecars that were made since beside the moved photo."""
         if task.target is None:
             return task
-        source, folder = _photo_of(task), os.path.dirname(task.target)
+        source, folder = task.origin, os.path.dirname(task.target)
         known = {one.target for one in task.files}
         with _told(task.target, os.path.dirname(source)):
             names = Folder(self._root(task.target), folder).names()
@@ -276,7 +276,7 @@ class Transfer:
                     partial = f"{OWN_PREFIX}rule-{task.id}-{number}.tmp"
                     move_file(self._place(one.target), self._place(one.source), partial, self._stop)
         reason = f"changed since, so it stays: {', '.join(kept)}" if kept else ""
-        photo = _photo_of(task)
+        photo = task.origin
         seen = self._seen(photo, task)
         self._tasks.settle(task, "undone", task.files, seen, reason)
         if task.action == "move_to":
@@ -311,11 +311,6 @@ def _own_films(folder: Folder, names: Sequence[str]) -> list[str]:
         finally:
             os.close(fd)
     return found
-
-
-def _photo_of(task: Task) -> str:
-    """Return where the photo of a task was before."""
-    return next((one.source for one in task.files if one.target == task.target), task.path)
 
 
 def _gone(path: str) -> RuleError:

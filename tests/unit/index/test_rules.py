@@ -13,8 +13,7 @@ from tagger.index.conditions import Label
 from tagger.index.reader import open_reader
 from tagger.index.rows import SavedPhoto
 from tagger.index.rule_photos import RulePhotos
-from tagger.index.rule_reports import failed_tasks, task_counts
-from tagger.index.rule_tasks import RuleTasks, Task
+from tagger.index.rule_tasks import RuleTasks, Task, failed_tasks, task_counts
 from tagger.index.salvage import salvage, set_aside
 from tagger.index.store import Store
 from tagger.records import Tag

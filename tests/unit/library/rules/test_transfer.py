@@ -17,8 +17,7 @@ from tagger.config.schema import Config, WatchRoot
 from tagger.errors import RuleError
 from tagger.index.rows import SavedPhoto
 from tagger.index.rule_photos import RulePhotos
-from tagger.index.rule_reports import failed_tasks
-from tagger.index.rule_tasks import RuleTasks, Task
+from tagger.index.rule_tasks import RuleTasks, Task, failed_tasks
 from tagger.index.store import Store
 from tagger.library.rules import transfer as transfer_module
 from tagger.library.rules.sidecars import films_among, renamed, sidecars_among
