@@ -13,6 +13,7 @@ from tagger.doctor.report import Installation, Result
 from tagger.errors import StateError
 from tagger.index.connection import index_path
 from tagger.index.migrations import MIGRATIONS
+from tagger.index.sql_values import uri_of
 from tagger.system.humanize import megabytes
 from tagger.system.state_dir import daemon_runs
 from tagger.text.error_texts import all_in_language, in_language
@@ -66,11 +67,8 @@ def examine_index(state_dir: str) -> Findings:
 
 
 def _read(path: str, found: Findings, *, immutable: bool) -> None:
-    escaped = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(path)))
-    options = "mode=ro&immutable=1" if immutable else "mode=ro"
-    with contextlib.closing(
-        sqlite3.connect(f"file:{escaped}?{options}", uri=True, timeout=10)
-    ) as db:
+    uri = uri_of(path) + ("&immutable=1" if immutable else "")
+    with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as db:
         if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
             found.steps = frozenset(row[0] for row in db.execute("SELECT name FROM migrations"))
         checked = [str(row[0]) for row in db.execute("PRAGMA quick_check(3)")]

@@ -82,13 +82,10 @@ class FeatureFile:
     def head(self) -> Head | None:
         """Return what is in the file; None where there is none that can be used."""
         try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            with open(self._path, "rb", buffering=0) as file:
+                return _read_head(file.fileno())
         except OSError:
             return None
-        try:
-            return _read_head(fd)
-        finally:
-            os.close(fd)
 
     def nearest(self, model_id: str, wanted: NDArray[np.float32], count: int) -> list[int]:
         """Return the ids of the ``count`` photos of a model whose bytes are nearest.
@@ -155,7 +152,9 @@ class FeatureWriter:
             self._put(np.arange(head.photos, head.photos + len(ids)), np.array(ids, np.int64), rows)
             self._order = None
             os.fdatasync(self._fd)  # what is counted is there, even if the power fails
-        self._count(head.photos + len(ids), covered)
+        count = head.photos + len(ids)
+        _write(self._fd, _COUNTS.pack(count, covered), _COUNTS_AT)
+        self.head = head._replace(photos=count, covered=covered)
 
     def replace(self, ids: Sequence[int], rows: NDArray[np.float32]) -> None:
         """Write what the features of photos are now, whether they are there or not.
@@ -193,11 +192,6 @@ class FeatureWriter:
         assert head is not None, "begin() makes a file"
         return head
 
-    def _count(self, count: int, covered: int) -> None:
-        head = self._known()
-        _write(self._fd, _COUNTS.pack(count, covered), _COUNTS_AT)
-        self.head = head._replace(photos=count, covered=covered)
-
     def _sorted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the ids that are there, in their order, and the place of each."""
         import numpy as np
@@ -229,7 +223,7 @@ class FeatureWriter:
         blocks = int(slots.max()) // BLOCK + 1
         if size < head.begin + blocks * head.block:
             os.ftruncate(self._fd, head.begin + blocks * head.block)
-        signs = signs_of(rows, self._mean())
+        signs = signs_of(rows, _read_mean(self._fd, head))
         numbers, lengths = rounded(rows)
         together = (np.diff(slots) == 1) & (slots[1:] % BLOCK != 0)
         edges = [0, *(np.flatnonzero(~together) + 1).tolist(), len(slots)]
@@ -244,9 +238,6 @@ class FeatureWriter:
                 _write(self._fd, signs[first:last, word].tobytes(), at + 8 * place)
                 at += 8 * BLOCK
             _write(self._fd, numbers[first:last].tobytes(), at + head.size * place)
-
-    def _mean(self) -> NDArray[np.float32]:
-        return _read_mean(self._fd, self._known())
 
 
 def _locked(path: str, flags: int) -> int:

@@ -88,7 +88,8 @@ class ThumbnailStore:
         try:
             db = self._opened()
             with db:
-                _add(db, new)
+                db.executemany("INSERT OR IGNORE INTO thumbnails VALUES (?, ?)", new)
+                _add_views(db, new)
         except sqlite3.Error as error:
             self._failed(error)
 
@@ -200,11 +201,6 @@ class ThumbnailStore:
             for suffix in ("", *_BESIDE):
                 with contextlib.suppress(OSError):
                     os.unlink(self._path + suffix)
-
-
-def _add(db: sqlite3.Connection, pictures: Sequence[tuple[bytes, bytes]]) -> None:
-    db.executemany("INSERT OR IGNORE INTO thumbnails VALUES (?, ?)", pictures)
-    _add_views(db, pictures)
 
 
 def _add_views(db: sqlite3.Connection, pictures: Sequence[tuple[bytes, bytes]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 
 from tagger.errors import StateError
 from tagger.system.files import move_into_place
@@ -40,8 +41,7 @@ def back_up(source: sqlite3.Connection, target: str, *, replace: bool = False) -
 
 
 def _copy(source: sqlite3.Connection, part: str) -> int:
-    copy = sqlite3.connect(part, isolation_level=None)
-    try:
+    with closing(sqlite3.connect(part, isolation_level=None)) as copy:
         source.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")
         [found] = copy.execute("PRAGMA quick_check(1)").fetchone()
@@ -50,5 +50,3 @@ def _copy(source: sqlite3.Connection, part: str) -> int:
                 f"the index is damaged: {found}", "start the daemon anew, which builds a new one"
             )
         return int(copy.execute("SELECT count(*) FROM photos").fetchone()[0])
-    finally:
-        copy.close()

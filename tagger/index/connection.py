@@ -57,7 +57,7 @@ class Database(SharedQueries):
 
     def __init__(self, state_dir: str, *, clock: Callable[[], float] = time.time) -> None:
         self.path = index_path(state_dir)
-        self._clock = clock
+        self.now = clock
         self._lock = threading.RLock()
         self._closed = False
         self._open()
@@ -176,10 +176,6 @@ class Database(SharedQueries):
         """Return what a SELECT finds."""
         with self._lock:
             return self._db.execute(sql, values).fetchall()
-
-    def now(self) -> float:
-        """Return the time, in seconds since the epoch."""
-        return self._clock()
 
     @contextmanager
     def asking(self) -> Iterator[sqlite3.Connection]:

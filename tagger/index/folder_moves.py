@@ -27,15 +27,11 @@ def move_rows(
             dropped = other["id"]
             if other["status"] != "missing":
                 kept, dropped = dropped, kept
-            _merge(db, dropped, kept)
+            copy_decisions(db, dropped, kept)
+            db.execute("UPDATE journal SET photo_id = ? WHERE photo_id = ?", (kept, dropped))
+            db.execute("DELETE FROM photos WHERE id = ?", (dropped,))
         db.execute("UPDATE photos SET path = ?, root = ? WHERE id = ?", (moved, root, kept))
         _move_journal(db, kept, old, new)
-
-
-def _merge(db: sqlite3.Connection, dropped: int, kept: int) -> None:
-    copy_decisions(db, dropped, kept)
-    db.execute("UPDATE journal SET photo_id = ? WHERE photo_id = ?", (kept, dropped))
-    db.execute("DELETE FROM photos WHERE id = ?", (dropped,))
 
 
 def _move_journal(db: sqlite3.Connection, photo_id: int, old: bytes, new: bytes) -> None:

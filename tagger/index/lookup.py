@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import NamedTuple
 
 from tagger.errors import PhotoForbiddenError
 from tagger.index.connection import Database
@@ -33,6 +34,20 @@ _VERSION = (
     " sidecar_mtime_ns, sidecar_inode, sidecar_ctime_ns, keywords_hash, kind, retry_at"
     " FROM photos LEFT JOIN failures ON photo_id = id WHERE path = ?"
 )
+
+
+class Wanted(NamedTuple):
+    """What all photos are to have: a look of these networks, by model id, where one is named.
+
+    In fp32 or in int8 is the same, but what those with the ids ``refused`` said, of subjects too,
+    does not count. With ``picture`` also a hash of their picture.
+    """
+
+    scenes: str | None = None
+    detector: str | None = None
+    subjects: str | None = None
+    refused: Collection[str] = ()
+    picture: bool = False
 
 
 class Lookup(Database):
@@ -67,7 +82,7 @@ class Lookup(Database):
         if failed is not None:
             if failed == _FORBIDDEN and is_readable(path):
                 return False
-            return due is None or 0 < due - self._clock() <= MAX_BACKOFF
+            return due is None or 0 < due - self.now() <= MAX_BACKOFF
         if kept is None:
             return False  # other tags are to be written
         if kept == NOT_WRITABLE and is_writable(os.path.dirname(path)):
@@ -199,26 +214,10 @@ class Lookup(Database):
         )
         return [photo_row(row) for row in rows]
 
-    def lacking(
-        self,
-        after_id: int,
-        limit: int,
-        *,
-        scenes: str | None,
-        detector: str | None,
-        subjects: str | None = None,
-        refused: Collection[str] = (),
-        picture: bool = False,
-    ) -> list[PhotoRow]:
-        """Return classified photos that one of the networks named has not looked at.
-
-        ``scenes``, ``detector`` and ``subjects`` are model ids, None where none is asked for; in
-        fp32 or in int8 is the same, but what those with the ids ``refused`` said, of subjects too,
-        does not count. With ``picture`` also those without a hash of their picture. By id, those
-        above ``after_id``.
-        """
+    def lacking(self, after_id: int, limit: int, wanted: Wanted) -> list[PhotoRow]:
+        """Return classified photos that lack something ``wanted``, by id, those above one."""
         found: dict[int, PhotoRow] = {}
-        for column, seen_by in self._others(subjects, scenes, detector, refused, picture):
+        for column, seen_by in self._others(wanted):
             rows = self.read(
                 "SELECT p.* FROM predictions r CROSS JOIN photos p ON p.id = r.photo_id"  # noqa: S608
                 f" WHERE r.{column} IS ? AND r.photo_id > ?"
@@ -228,17 +227,9 @@ class Lookup(Database):
             found.update((row["id"], photo_row(row)) for row in rows)
         return [found[photo_id] for photo_id in sorted(found)[:limit]]
 
-    def count_lacking(
-        self,
-        *,
-        scenes: str | None,
-        detector: str | None,
-        subjects: str | None = None,
-        refused: Collection[str] = (),
-        picture: bool = False,
-    ) -> int:
+    def count_lacking(self, wanted: Wanted) -> int:
         """Return how many photos :meth:`lacking` gives in all."""
-        others = self._others(subjects, scenes, detector, refused, picture)
+        others = self._others(wanted)
         ids = " UNION ".join(
             f"SELECT photo_id FROM predictions WHERE {column} IS ?"  # noqa: S608
             for column, _ in others
@@ -251,21 +242,17 @@ class Lookup(Database):
             tuple(seen_by for _, seen_by in others),
         )
 
-    def _others(
-        self,
-        subjects: str | None,
-        scenes: str | None,
-        detector: str | None,
-        refused: Collection[str],
-        picture: bool,
-    ) -> list[tuple[str, str | None]]:
+    def _others(self, wanted: Wanted) -> list[tuple[str, str | None]]:
         """Return by column all that it says but the network asked for; few steps in its index."""
-        found: list[tuple[str, str | None]] = [("model_id", one) for one in refused]
-        if picture:
+        found: list[tuple[str, str | None]] = [("model_id", one) for one in wanted.refused]
+        if wanted.picture:
             found.append(("picture_hash", None))
-        columns = (("model_id", subjects), ("scenes_id", scenes), ("detector_id", detector))
-        for column, wanted in columns:
-            if wanted is None:
+        for column, network in (
+            ("model_id", wanted.subjects),
+            ("scenes_id", wanted.scenes),
+            ("detector_id", wanted.detector),
+        ):
+            if network is None:
                 continue
             seen_by: str | None = ""
             if column != "model_id":  # every photo was seen by one of subjects
@@ -277,7 +264,7 @@ class Lookup(Database):
                 )
                 seen_by = row["least"]
                 if seen_by is not None and (
-                    seen_by in refused or not same_network(seen_by, wanted)
+                    seen_by in wanted.refused or not same_network(seen_by, network)
                 ):
                     found.append((column, seen_by))
         return found
@@ -305,7 +292,7 @@ class Lookup(Database):
             " SELECT path FROM photos WHERE (size IS NULL OR keywords_hash IS NULL)"
             " AND status NOT IN ('missing', 'waiting')"
             " AND NOT EXISTS (SELECT 1 FROM failures WHERE photo_id = id) LIMIT ?",
-            (now := self._clock(), now + MAX_BACKOFF, limit),
+            (now := self.now(), now + MAX_BACKOFF, limit),
         )
         return list(dict.fromkeys([*readable, *(os.fsdecode(row["path"]) for row in rows)]))
 

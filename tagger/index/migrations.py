@@ -336,8 +336,8 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
 )
 
 
-def migrate(connection: sqlite3.Connection, path: str) -> list[str]:
-    """Bring the database to the newest schema; return the names of the steps applied.
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Bring the database to the newest schema.
 
     ``path`` is for messages. Raise StateError when the database is from a newer tagger.
     """
@@ -350,7 +350,6 @@ def migrate(connection: sqlite3.Connection, path: str) -> list[str]:
             f"the index {path} was written by a newer tagger ({unknown[-1]})",
             "install that version again, or move the file away to start a new index",
         )
-    applied = []
     for name, script in MIGRATIONS:
         if name in done:
             continue
@@ -359,8 +358,6 @@ def migrate(connection: sqlite3.Connection, path: str) -> list[str]:
             for statement in split_statements(script):
                 connection.execute(statement)
             connection.execute("INSERT INTO migrations VALUES (?, ?)", (name, time.time()))
-        applied.append(name)
-    return applied
 
 
 def split_statements(script: str) -> list[str]:
@@ -371,6 +368,4 @@ def split_statements(script: str) -> list[str]:
         if sqlite3.complete_statement(current):
             statements.append(current.strip())
             current = ""
-    if current.strip():
-        statements.append(current.strip())
     return statements

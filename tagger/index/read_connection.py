@@ -17,15 +17,13 @@ from tagger.errors import IndexNotReadyError, StateError
 from tagger.index.conditions import EARTH_RADIUS_KM
 from tagger.index.folding import fold
 from tagger.index.migrations import MIGRATIONS
-from tagger.index.sql_values import Connection
+from tagger.index.sql_values import Connection, uri_of
 from tagger.system.path_spelling import same_letters
 
 
 def connect(path: str) -> sqlite3.Connection:
     """Open a database for reading, with the functions that queries use."""
-    # As pathlib's as_uri() has it, which is slow to import; "?", "#" and "%" mean something.
-    escaped = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(path)))
-    db = sqlite3.connect(f"file:{escaped}?mode=ro", uri=True, timeout=10, factory=Connection)
+    db = sqlite3.connect(uri_of(path), uri=True, timeout=10, factory=Connection)
     db.row_factory = sqlite3.Row
     _add_functions(db)
     return db

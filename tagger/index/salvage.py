@@ -119,14 +119,12 @@ def find_damage(state_dir: str, *, now: float | None = None) -> str | None:
     now = time.time() if now is None else now
     unclean = os.path.exists(path + "-wal")
     try:
-        db = sqlite3.connect(path, isolation_level=None, timeout=30)
-        try:
+        connected = sqlite3.connect(path, isolation_level=None, timeout=30)
+        with contextlib.closing(connected) as db:
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if not unclean and 0 <= now - _checked_at(state_dir) < CHECK_SECONDS:
                 return None
             found = [str(row[0]) for row in db.execute("PRAGMA quick_check(3)")]
-        finally:
-            db.close()
     except sqlite3.OperationalError as error:  # locked, no rights, or a failing disk
         raise StateError(
             f"cannot open the index {path}: {error}", "check the disk and the rights of the file"
@@ -180,11 +178,9 @@ def salvage(store: Store, old: str) -> int:
         source = sqlite3.connect(old, isolation_level=None)
     except sqlite3.Error:
         return 0
-    try:
+    with contextlib.closing(source):
         for table, order in _TABLES.items():
             _copy(store, source, table, order)
-    finally:
-        source.close()
     return store.look_at_all_again()
 
 
@@ -205,17 +201,14 @@ def _copy(store: Store, source: sqlite3.Connection, table: str, order: str) -> N
             return  # of an older schema: it comes from the files
         places = ", ".join("?" * len(wanted))
         add = f"INSERT OR IGNORE INTO {table} VALUES ({places})"  # noqa: S608 - our own names
-        whole = True
         try:
             for rows in _chunks(cursor):
                 with store.transaction() as db:
                     for row in rows:
                         _insert(db, add, row)
-        except sqlite3.DatabaseError as error:
-            whole = False
-            log.warning("table %s of the old index is damaged: %s", table, error)
-        if whole:
             return
+        except sqlite3.DatabaseError as error:
+            log.warning("table %s of the old index is damaged: %s", table, error)
 
 
 def _insert(db: sqlite3.Connection, sql: str, row: Sequence[object]) -> None:

@@ -7,8 +7,9 @@ systems and strangers' metadata hold more; a photo with such a value keeps the n
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from tagger.text.unicode import well_formed
@@ -45,21 +46,18 @@ class Connection(sqlite3.Connection):
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         """Run one statement."""
-        return super().execute(sql, _storable(parameters))
+        return super().execute(sql, tuple(map(storable, parameters)))
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
         """Run one statement with each of ``parameters``."""
-        return super().executemany(sql, map(_storable, parameters))
+        return super().executemany(sql, (tuple(map(storable, one)) for one in parameters))
 
 
-def _storable(parameters: Sequence[Any] | Mapping[str, Any]) -> Any:
-    if not parameters:
-        return parameters
-    if type(parameters) is tuple:  # nearly always
-        return tuple(map(storable, parameters))
-    if isinstance(parameters, Mapping):
-        return {name: storable(value) for name, value in parameters.items()}
-    return tuple(map(storable, parameters))
+def uri_of(path: str) -> str:
+    """Return the URI of a database to be read only; "?", "#" and "%" mean something in one."""
+    # As pathlib's as_uri() has it, which is slow to import.
+    escaped = "".join(f"%{byte:02x}" for byte in os.fsencode(os.path.abspath(path)))
+    return f"file:{escaped}?mode=ro"
 
 
 def read_text(data: bytes) -> str:

@@ -50,11 +50,11 @@ class Store(Lookup):
         """Note photos, as (path, root), that were found but cannot be classified yet."""
         with self.transaction() as db:
             for path, root in photos:
-                touch(db, path, root, self._clock())
+                touch(db, path, root, self.now())
 
     def save(self, photos: Sequence[SavedPhoto]) -> None:
         """Remember handled photos, in one transaction; their pending writes are confirmed."""
-        now = self._clock()
+        now = self.now()
         # A label that was taken out with another program is decided here, too, and what is
         # decided about a photo goes with its new bytes.
         with self._deciding(*(photo.path for photo in photos)) as db:
@@ -118,7 +118,7 @@ class Store(Lookup):
         The wait doubles with each try, from a minute to a day. What kills its decoding
         process three times is left alone until it changes.
         """
-        now = self._clock()
+        now = self.now()
         with self.transaction() as db:
             photo_id = touch(db, path, root, now)
             old = db.execute(
@@ -159,7 +159,7 @@ class Store(Lookup):
             db.executemany(
                 "UPDATE photos SET status = 'missing', missing_at = ? WHERE path = ?"
                 " AND status != 'missing'",
-                [(self._clock(), os.fsencode(path)) for path in paths],
+                [(self.now(), os.fsencode(path)) for path in paths],
             )
 
     def move(self, photo_id: int, path: str, root: str, entries: Sequence[JournalEntry]) -> None:
@@ -173,7 +173,7 @@ class Store(Lookup):
                 " WHERE id = ?",
                 (os.fsencode(path), os.fsencode(root), photo_id),
             )
-            replace_journal(db, photo_id, entries, self._clock())
+            replace_journal(db, photo_id, entries, self.now())
 
     def move_folder(self, old: str, new: str, root: str) -> int:
         """Give all photos in the folder ``old`` their path in ``new``, the same folder of ``root``.
@@ -206,12 +206,12 @@ class Store(Lookup):
                 " AND NOT EXISTS (SELECT 1 FROM tombstones WHERE photo_id = photos.id)"
                 f" AND ({PARTED}"
                 " OR NOT EXISTS (SELECT 1 FROM journal WHERE photo_id = photos.id))",
-                (self._clock() - REMEMBERED_SECONDS,),
+                (self.now() - REMEMBERED_SECONDS,),
             ).rowcount
 
     def leave_behind(self, path: str, root: str, entries: Sequence[JournalEntry]) -> None:
         """Remember what of ours is in files beside ``path``, from where a photo has moved away."""
-        now = self._clock()
+        now = self.now()
         with self.transaction() as db:
             if db.execute("SELECT 1 FROM photos WHERE path = ?", (os.fsencode(path),)).fetchone():
                 return  # another photo has the name, and its files
@@ -227,7 +227,7 @@ class Store(Lookup):
         What is decided about it stays with it, and (``inherit``) holds for the other one, too.
         The new row at the path knows what is in the files beside it.
         """
-        now = self._clock()
+        now = self.now()
         with self.transaction() as db:
             row = db.execute("SELECT * FROM photos WHERE id = ?", (photo_id,)).fetchone()
             path = os.fsdecode(row["path"])
@@ -245,7 +245,7 @@ class Store(Lookup):
         with self._deciding(photo_id) as db:
             db.executemany(
                 "INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)",
-                [(photo_id, label, self._clock()) for label in labels],
+                [(photo_id, label, self.now()) for label in labels],
             )
 
     def lift_tombstones(self, photo_id: int, labels: Iterable[str]) -> None:
@@ -345,7 +345,7 @@ class Store(Lookup):
         were new.
         """
         count = 0
-        now = self._clock()
+        now = self.now()
         with self.transaction() as db:
             for path, root, tags in photos:
                 if tags and not self.read(
@@ -366,7 +366,7 @@ class Store(Lookup):
         ``writes`` holds (path, root, entries). A crash between the rename and
         :meth:`save` can then be undone all the same.
         """
-        now = self._clock()
+        now = self.now()
         with self.transaction() as db:
             for path, root, entries in writes:
                 photo_id = touch(db, path, root, now)

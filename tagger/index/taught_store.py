@@ -38,8 +38,7 @@ def ask(store: Store, question: Callable[[sqlite3.Connection], T]) -> T:
 
 def number(store: Store) -> int:
     """Return the number of the last change."""
-    with store.asking() as db:
-        return _number_in(db)
+    return ask(store, _number_in)
 
 
 def record(store: Store, statements: Sequence[tables.Statement]) -> None:

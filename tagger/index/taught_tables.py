@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from tagger.index.sql_values import uri_of
+
 if TYPE_CHECKING:
     from tagger.records import Example, TaughtLabel
 
@@ -178,16 +180,10 @@ def taught_labels(state_dir: str) -> tuple[TaughtLabel, ...]:
     if not os.path.exists(path):
         return ()
     try:
-        with closing(sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True)) as db:
+        with closing(sqlite3.connect(uri_of(path), uri=True)) as db:
             return labels(db)
     except (sqlite3.Error, ValueError) as error:
         import logging
 
         logging.getLogger(__name__).debug("%s cannot be read: %s", path, error)
         return ()
-
-
-def _quoted(path: str) -> str:
-    from urllib.parse import quote
-
-    return quote(os.fsencode(path))

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tagger.index.lookup import Wanted
 from tagger.pipeline.context import Context
 from tagger.records import Candidate
 
@@ -35,9 +36,8 @@ class Completion:
         self, context: Context, networks: Networks, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._context, self._clock = context, clock
-        self._subjects = networks.subjects.model_id
-        self._scenes, self._detector = networks.ids
-        self._refused = networks.refused
+        subjects, refused = networks.subjects.model_id, networks.refused
+        self._wanted = Wanted(*networks.ids, subjects, refused, picture=True)
         self._last = self._skipped = 0
         self._due = -math.inf
         self.remaining = self._count()
@@ -54,15 +54,7 @@ class Completion:
         while not found and not self.is_done:
             if self._last == 0:
                 self.remaining, self._skipped = self._count(), 0
-            rows = self._context.store.lacking(
-                self._last,
-                limit,
-                subjects=self._subjects,
-                scenes=self._scenes,
-                detector=self._detector,
-                refused=self._refused,
-                picture=True,
-            )
+            rows = self._context.store.lacking(self._last, limit, self._wanted)
             if not rows:
                 self._last, self._due = 0, self._clock() + AGAIN_SECONDS
                 self.remaining = self._skipped
@@ -78,10 +70,4 @@ class Completion:
         return found
 
     def _count(self) -> int:
-        return self._context.store.count_lacking(
-            subjects=self._subjects,
-            scenes=self._scenes,
-            detector=self._detector,
-            refused=self._refused,
-            picture=True,
-        )
+        return self._context.store.count_lacking(self._wanted)

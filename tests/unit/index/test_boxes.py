@@ -11,6 +11,7 @@ import pytest
 from tagger.errors import QueryError
 from tagger.index import migrations
 from tagger.index.connection import index_path
+from tagger.index.lookup import Wanted
 from tagger.index.query_parser import parse
 from tagger.index.reader import open_reader
 from tagger.index.store import Store
@@ -113,26 +114,26 @@ def test_a_new_look_replaces_the_old_one_and_no_look_leaves_it(filled, make_phot
 
 def test_photos_that_lack_a_look_are_found(filled, make_photo):
     def lacking(after=0, limit=9, **wanted):
-        return [row.path[8:-4] for row in filled.lacking(after, limit, **wanted)]
+        return [row.path[8:-4] for row in filled.lacking(after, limit, Wanted(**wanted))]
 
-    assert lacking(scenes=None, detector="yolox-1") == ["unseen"]
-    assert lacking(scenes=None, detector=None) == []
-    assert filled.count_lacking(scenes=None, detector=None) == 0
-    assert filled.count_lacking(scenes=None, detector="yolox-1") == 1
-    assert filled.count_lacking(scenes="places", detector="yolox-1") == 5
-    assert len(lacking(scenes="places", detector=None)) == 5
+    assert lacking(detector="yolox-1") == ["unseen"]
+    assert lacking() == []
+    assert filled.count_lacking(Wanted()) == 0
+    assert filled.count_lacking(Wanted(detector="yolox-1")) == 1
+    assert filled.count_lacking(Wanted(scenes="places", detector="yolox-1")) == 5
+    assert len(lacking(scenes="places")) == 5
     both = {"scenes": "places", "detector": "yolox-1"}
     assert lacking(limit=2, **both) == ["unseen", "nobody"]
     first = filled.photo("/photos/nobody.jpg").id
     assert lacking(first, **both) == ["one", "three", "nine"]
     filled.mark_missing(["/photos/unseen.jpg"])
-    assert lacking(scenes=None, detector="yolox-1") == []
+    assert lacking(detector="yolox-1") == []
 
 
 @pytest.mark.parametrize("name", ["yolox-0", "yolox-2", "a", "z"])
 def test_what_another_network_has_seen_is_looked_at_again(filled, name):
-    found = filled.lacking(0, 9, scenes=None, detector=name)
-    assert len(found) == filled.count_lacking(scenes=None, detector=name) == 5
+    found = filled.lacking(0, 9, Wanted(detector=name))
+    assert len(found) == filled.count_lacking(Wanted(detector=name)) == 5
     assert [row.id for row in found] == sorted(row.id for row in found)
 
 
@@ -185,4 +186,4 @@ def test_an_index_from_before_gets_the_columns(tmp_path, monkeypatch):
         stored = store.prediction(1)
         assert (stored.model_id, stored.evidence, stored.crop_hash) == ("net-1", b"\x01", b"\x03")
         assert (stored.scenes_id, stored.detector_id, stored.people) == (None, None, None)
-        assert [row.id for row in store.lacking(0, 9, scenes="places", detector=None)] == [1]
+        assert [row.id for row in store.lacking(0, 9, Wanted(scenes="places"))] == [1]

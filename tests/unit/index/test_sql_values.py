@@ -43,7 +43,7 @@ def test_any_value_gets_in_as_the_nearest_that_can_be_stored(value, stored):
     db = sqlite3.connect(":memory:", factory=Connection)
     db.execute("CREATE TABLE t (v)")
     db.execute("INSERT INTO t VALUES (?)", (value,))
-    db.executemany("INSERT INTO t VALUES (:v)", [{"v": value}])
+    db.executemany("INSERT INTO t VALUES (?)", [(value,)])
     assert db.execute("SELECT v FROM t").fetchall() == [(stored,), (stored,)]
 
 
