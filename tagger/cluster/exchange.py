@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 from tagger.cluster import worker as worker_side
 from tagger.cluster.members import Asked, Task
 from tagger.cluster.messages import PhotoRequest, pack_request, split
-from tagger.cluster.offer import mapped
+from tagger.cluster.offer import Ids, mapped
 from tagger.errors import PhotoError, PhotoUnreadableError, PhotoVanishedError
+from tagger.pipeline.recognition import answer
 from tagger.pipeline.seen_bytes import unpack_answer
 
 if TYPE_CHECKING:
     from distributed import Client
 
 log = logging.getLogger(__name__)
-
-Ids = tuple[str | None, str | None, str | None]
 
 
 async def ask(
@@ -89,37 +88,31 @@ def take_answers(worker: str, task: Task, answers: Sequence[bytes], ids: Ids | N
     ``ids`` are those of the networks that are to look at photos now; None: there are none.
     """
     taken = Taken()
-    for asked, answer in zip(task.photos, answers, strict=True):
-        _take(taken, worker, task, asked, answer, ids)
+    for asked, said in zip(task.photos, answers, strict=True):
+        try:
+            seen = unpack_answer(said)
+        except (PhotoVanishedError, PhotoUnreadableError) as error:
+            # It may not see what others do.
+            asked.avoid[worker] = error.message
+            taken.again.append(asked)
+        except PhotoError as error:
+            if task.lost:  # it stood still: what took too long, or died, may not be to blame
+                continue
+            answer(asked.seen, error)
+            taken.count += 1
+        except (ValueError, RuntimeError) as error:
+            log.warning("the worker %s said of %s: %s", worker, asked.path, error)
+            asked.avoid[worker] = str(error)
+            taken.again.append(asked)
+        else:
+            known = seen.prediction
+            if (known.model_id, known.scenes_id, known.detector_id) != ids:
+                taken.outdated = True
+                taken.again.append(asked)
+                continue
+            if answer(asked.seen, seen) and asked.avoid:
+                taken.unseen.append(asked)
+            taken.count += 1
     if task.left:
         taken.again.clear()  # others have them already
     return taken
-
-
-def _take(
-    taken: Taken, worker: str, task: Task, asked: Asked, answer: bytes, ids: Ids | None
-) -> None:
-    try:
-        seen = unpack_answer(answer)
-    except (PhotoVanishedError, PhotoUnreadableError) as error:
-        # It may not see what others do.
-        asked.avoid[worker] = error.message
-        taken.again.append(asked)
-    except PhotoError as error:
-        if task.lost:
-            return  # it stood still: what took too long, or died, may not be the photo's fault
-        asked.fail(error)
-        taken.count += 1
-    except (ValueError, RuntimeError) as error:
-        log.warning("the worker %s said of %s: %s", worker, asked.path, error)
-        asked.avoid[worker] = str(error)
-        taken.again.append(asked)
-    else:
-        known = seen.prediction
-        if ids is None or (known.model_id, known.scenes_id, known.detector_id) != ids:
-            taken.outdated = True
-            taken.again.append(asked)
-            return
-        if asked.answer(seen) and asked.avoid:
-            taken.unseen.append(asked)
-        taken.count += 1

@@ -52,20 +52,6 @@ class Asked:
         """Whether nobody waits for it any more."""
         return self.seen.done()
 
-    def answer(self, seen: Seen) -> bool:
-        """Give the answer, unless there is one already; return whether it was given."""
-        if self.seen.done() or not self.seen.set_running_or_notify_cancel():
-            return False
-        self.seen.set_result(seen)
-        return True
-
-    def fail(self, error: BaseException) -> bool:
-        """Give an error as the answer; as :meth:`answer`."""
-        if self.seen.done() or not self.seen.set_running_or_notify_cancel():
-            return False
-        self.seen.set_exception(error)
-        return True
-
     @property
     def for_us(self) -> bool:
         """Whether no worker is to try it any more."""

@@ -34,15 +34,20 @@ class PhotoRequest:
     size: int = 0
 
 
+def path_text(path: str) -> str:
+    """Return a path in hexadecimal: not every one is text."""
+    return os.fsencode(path).hex()
+
+
+def text_path(text: str) -> str:
+    """Return the path that :func:`path_text` made text. Raise ValueError or TypeError."""
+    return os.fsdecode(bytes.fromhex(text))
+
+
 def pack_request(photos: Sequence[PhotoRequest], readers: int = 0) -> bytes:
     """Return the request to look at ``photos``, of which ``readers`` may be read at a time."""
     rows = [
-        [
-            os.fsencode(one.path).hex(),
-            os.fsencode(one.known_as).hex(),
-            None if one.root is None else os.fsencode(one.root).hex(),
-            one.size,
-        ]
+        [path_text(one.path), path_text(one.known_as), one.root and path_text(one.root), one.size]
         for one in photos
     ]
     return json.dumps({"protocol": PROTOCOL, "readers": readers, "photos": rows}).encode("ascii")
@@ -56,9 +61,9 @@ def unpack_request(data: bytes) -> tuple[list[PhotoRequest], int]:
             raise ValueError(f"protocol {said['protocol']}, not {PROTOCOL}")
         photos = [
             PhotoRequest(
-                os.fsdecode(bytes.fromhex(path)),
-                os.fsdecode(bytes.fromhex(known_as)),
-                None if root is None else os.fsdecode(bytes.fromhex(root)),
+                text_path(path),
+                text_path(known_as),
+                None if root is None else text_path(root),
                 int(size),
             )
             for path, known_as, root, size in said["photos"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tagger import __version__
-from tagger.cluster.messages import PROTOCOL
+from tagger.cluster.messages import PROTOCOL, path_text, text_path
 from tagger.config.schema import DecodeConfig
 from tagger.pipeline.portable_networks import PortableNetwork
 from tagger.system.paths import is_inside
@@ -20,6 +20,9 @@ from tagger.text.parsing import parse_json
 
 LIBRARIES = ("pillow", "pillow_heif", "rawpy", "onnxruntime")
 """What decodes photos and runs networks: other versions may see another picture, or say else."""
+
+Ids = tuple[str | None, str | None, str | None]
+"""Model ids: of subjects, of scenes, of the detector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,7 @@ class Offer:
     roots: tuple[SharedRoot, ...]
 
     @property
-    def ids(self) -> tuple[str | None, str | None, str | None]:
-        """The model ids of the networks, by kind."""
+    def ids(self) -> Ids:
         known = {one.kind: one.model_id for one in self.networks}
         return (known.get("subjects"), known.get("scenes"), known.get("detector"))
 
@@ -61,8 +63,7 @@ class Offer:
             "decode": dataclasses.asdict(self.decode),
             "crops": self.crops,
             "roots": [
-                [os.fsencode(root.path).hex(), os.fsencode(root.there).hex(), root.marker]
-                for root in self.roots
+                [path_text(root.path), path_text(root.there), root.marker] for root in self.roots
             ],
         }
         return json.dumps(said).encode("ascii")
@@ -75,9 +76,7 @@ class Offer:
             DecodeConfig(**said["decode"]),
             int(said["crops"]),
             tuple(
-                SharedRoot(
-                    os.fsdecode(bytes.fromhex(path)), os.fsdecode(bytes.fromhex(there)), marker
-                )
+                SharedRoot(text_path(path), text_path(there), marker)
                 for path, there, marker in said["roots"]
             ),
         )

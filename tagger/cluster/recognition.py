@@ -17,7 +17,7 @@ from tagger.pipeline.cluster_state import ClusterState
 from tagger.pipeline.local_recognition import LocalRecognition
 from tagger.pipeline.networks import Networks, NetworksLoader
 from tagger.pipeline.portable_networks import portable
-from tagger.pipeline.recognition import Former, Seen
+from tagger.pipeline.recognition import Former, Seen, answer
 from tagger.watch.root_identity import read_marker
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class ClusterRecognition:
         self._networks = networks
         self._loop = asyncio.new_event_loop()
         self._coordinator = Coordinator(config.cluster, self._look_here, changed)
+        self._task = self._loop.create_task(self._coordinator.run())
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
         self._thread.start()
@@ -92,7 +93,7 @@ class ClusterRecognition:
             return
         self._ended.set()
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stop)
+            self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(CLOSE_SECONDS)
 
     def _made(self, networks: Networks) -> Work:
@@ -108,21 +109,18 @@ class ClusterRecognition:
     def _look_here(self, asked: Asked, done: Callable[[Asked], None]) -> None:
         """Have this machine look at a photo."""
 
-        def answer(found: Future[Seen]) -> None:
+        def pass_on(found: Future[Seen]) -> None:
             if found.cancelled():
                 asked.seen.cancel()
-            elif (error := found.exception()) is not None:
-                asked.fail(error)
             else:
-                asked.answer(found.result())
+                answer(asked.seen, found.exception() or found.result())
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(done, asked)
 
-        self._local.submit(asked.path, root=asked.root, size=asked.size).add_done_callback(answer)
+        self._local.submit(asked.path, root=asked.root, size=asked.size).add_done_callback(pass_on)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._task = self._loop.create_task(self._coordinator.run())
         try:
             self._loop.run_until_complete(self._task)
         except asyncio.CancelledError:
@@ -131,9 +129,6 @@ class ClusterRecognition:
             log.exception("the connection to the cluster ended")
         finally:
             self._loop.close()
-
-    def _stop(self) -> None:
-        self._task.cancel()
 
 
 def require_distributed() -> None:

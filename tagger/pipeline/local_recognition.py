@@ -19,7 +19,7 @@ from tagger.errors import TaggerError
 from tagger.index.rows import StoredPrediction
 from tagger.pipeline.inference import is_unsure, look
 from tagger.pipeline.look import look_further, with_picture
-from tagger.pipeline.recognition import Former, Seen
+from tagger.pipeline.recognition import Former, Seen, answer
 from tagger.records import DecodedPhoto
 
 if TYPE_CHECKING:
@@ -177,15 +177,12 @@ class LocalRecognition:
             except CancelledError:
                 asked.seen.cancel()
             except TaggerError as error:
-                if asked.quick is not None:
-                    asked.answer(asked.quick)  # its thumbnail is what there is
-                else:
-                    asked.fail(error)
+                answer(asked.seen, asked.quick or error)  # its thumbnail is what there is
             except Exception as error:  # noqa: BLE001 - one photo stops no other
-                asked.fail(error)
+                answer(asked.seen, error)
             else:
                 if kept is not None:
-                    asked.answer(Seen(decoded.facts, kept))
+                    answer(asked.seen, Seen(decoded.facts, kept))
                 else:
                     fresh.append((asked, decoded))
             asked.decoding = None  # a megabyte
@@ -218,7 +215,7 @@ class LocalRecognition:
                 for each in fresh:
                     self._classify([each])
             else:
-                fresh[0][0].fail(error)
+                answer(fresh[0][0].seen, error)
             return
         self.sample.offer(photos)
         share = (time.perf_counter() - started) * 1000 / len(fresh)
@@ -229,7 +226,7 @@ class LocalRecognition:
                 asked.quick = seen
                 self._decode(asked)
             else:
-                asked.answer(seen)
+                answer(asked.seen, seen)
 
 
 class _Asked:
@@ -248,16 +245,6 @@ class _Asked:
         decoding = self.decoding
         if seen.cancelled() and decoding is not None:
             decoding.cancel()
-
-    def answer(self, seen: Seen) -> None:
-        """Give the answer, unless it is not wanted any more."""
-        if self.seen.set_running_or_notify_cancel():
-            self.seen.set_result(seen)
-
-    def fail(self, error: Exception) -> None:
-        """Give an error as the answer."""
-        if self.seen.set_running_or_notify_cancel():
-            self.seen.set_exception(error)
 
 
 class _Gate:

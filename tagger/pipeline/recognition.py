@@ -30,6 +30,17 @@ class Seen:
     classify_ms: float = field(default=0.0, compare=False)
 
 
+def answer(asked: Future[Seen], said: Seen | BaseException) -> bool:
+    """Give an answer, unless there is one, or nobody wants it; return whether it was given."""
+    if asked.done() or not asked.set_running_or_notify_cancel():
+        return False
+    if isinstance(said, BaseException):
+        asked.set_exception(said)
+    else:
+        asked.set_result(said)
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Former:
     """What the index has of a photo from before.

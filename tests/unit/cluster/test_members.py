@@ -22,6 +22,7 @@ from tagger.cluster.members import (
     portions,
     working,
 )
+from tagger.pipeline.recognition import answer
 
 
 def asked(count: int) -> deque[Asked]:
@@ -171,8 +172,8 @@ def test_who_sees_no_photo_in_a_row_is_found_out():
 
 def test_the_first_answer_counts():
     (one,) = asked(1)
-    assert one.fail(ValueError("first")) and not one.answer(None)
+    assert answer(one.seen, ValueError("first")) and not answer(one.seen, None)
     assert isinstance(one.seen.exception(), ValueError)
     (gone,) = asked(1)
     gone.seen.cancel()
-    assert gone.done and not gone.answer(None)
+    assert gone.done and not answer(gone.seen, None)
