@@ -33,6 +33,7 @@ from tagger.pipeline.cluster_state import ClusterState
 
 if TYPE_CHECKING:
     from distributed import Client
+    from distributed.security import Security
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Coordinator:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         assert config.scheduler is not None
-        self._config = config
+        self._config, self._address = config, config.scheduler
         self._here, self._changed = here, changed
         self._waiting = Waiting()
         self._members: dict[str, Member] = {}
@@ -86,15 +87,11 @@ class Coordinator:
         self._in_work_here = self._done_here = 0
         self._background: set[asyncio.Task[None]] = set()
         self._due = False
-        self._state = ClusterState(config.scheduler, False, "it is being connected")
+        self._state = ClusterState(self._address, False, "it is being connected")
 
     def state(self) -> ClusterState:
         """Return how the cluster is. For any thread."""
         return self._state
-
-    @property
-    def _address(self) -> str:
-        return self._config.scheduler or ""
 
     @property
     def wanted(self) -> int:
@@ -135,14 +132,12 @@ class Coordinator:
         """Be connected; raise what ends it."""
         from distributed import Client
 
-        from tagger.cluster.security import security
-
         async with asyncio.timeout(CONNECT_SECONDS * 2):
             client = await Client(
                 self._address,
                 asynchronous=True,
                 set_as_default=False,
-                security=security(self._config),
+                security=_security(self._config),
                 timeout=CONNECT_SECONDS,
                 name="tagger",
             )
@@ -213,9 +208,8 @@ class Coordinator:
         if self._work is not None and self._greeting is not None:
             member.greeted_at = time.monotonic()
             member.stop_greeting()
-            member.stop_greeting = self._start(
-                self._greeted(member, self._greeting, self._work)
-            ).cancel
+            task = self._start(self._greeted(member, self._greeting, self._work))
+            member.stop_greeting = task.cancel
 
     async def _greeted(self, member: Member, greeting: Greeting, work: Work) -> None:
         try:
@@ -310,7 +304,8 @@ class Coordinator:
         """Have a worker look at photos; take its answers."""
         try:
             answers = await ask(client, member.address, task.photos, self._config.paths, readers)
-            taken = take_answers(member.address, task, answers, self._ids)
+            ids = self._work.offer.ids if self._work is not None else None
+            taken = take_answers(member.address, task, answers, ids)
         except asyncio.CancelledError:
             self._waiting.again(member.leave(task, lost=True))
         except Exception as error:  # noqa: BLE001 - whatever a worker or Dask raises
@@ -329,10 +324,6 @@ class Coordinator:
         finally:
             member.tasks.discard(task)
         self._dispatch_soon()
-
-    @property
-    def _ids(self) -> tuple[str | None, str | None, str | None] | None:
-        return None if self._work is None else self._work.offer.ids
 
     def _greet_again(self, member: Member) -> None:
         if self._members.get(member.address) is member and member.state == "ready":
@@ -363,19 +354,31 @@ class Coordinator:
             problem += "; this machine looks at photos meanwhile"
         elif problem is not None:
             problem += "; photos wait for it"
-        before, self._state = (
-            self._state,
-            ClusterState(
-                self._address,
-                self._client is not None,
-                problem,
-                len(self._waiting),
-                self._done_here,
-                tuple(sorted(members, key=lambda one: one.address)),
-            ),
+        before = self._state
+        self._state = ClusterState(
+            self._address,
+            self._client is not None,
+            problem,
+            len(self._waiting),
+            self._done_here,
+            tuple(sorted(members, key=lambda one: one.address)),
         )
         if _essence(before) != _essence(self._state):
             self._changed()
+
+
+def _security(config: ClusterConfig) -> Security | None:
+    """Return the certificates of ``config``; None where it has none, as for tcp."""
+    from distributed.security import Security
+
+    if config.tls_ca is None:
+        return None
+    return Security(
+        tls_ca_file=config.tls_ca,
+        tls_client_cert=config.tls_cert,
+        tls_client_key=config.tls_key,
+        require_encryption=True,
+    )
 
 
 def _essence(state: ClusterState) -> object:

@@ -7,6 +7,7 @@ A worker that is switched off says nothing, so no photo is blamed for that.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
@@ -16,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from tagger.cluster.looker import read_frame, write_frame
@@ -38,7 +40,8 @@ COMMAND = (sys.executable, "-P", "-m", "tagger.cluster.looker")
 class LookerProcess:
     """Looks at photos in a process of its own. For any thread.
 
-    ``settings`` are values of JSON for :mod:`tagger.cluster.looker`.
+    ``settings`` are values of JSON for :mod:`tagger.cluster.looker`. :attr:`broken` is why no
+    process can be started any more; empty while one can.
     """
 
     def __init__(self, settings: Mapping[str, Any], *, command: Sequence[str] = COMMAND) -> None:
@@ -51,7 +54,7 @@ class LookerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._input: IO[bytes] | None = None
         self._closed = False
-        self._broken = ""
+        self.broken = ""
 
     def start(self) -> None:
         """Start the process, and wait until it is ready. Raise ModelError."""
@@ -64,11 +67,6 @@ class LookerProcess:
         process = self._process
         return process.pid if process is not None else None
 
-    @property
-    def broken(self) -> str:
-        """Why no process can be started any more; empty while one can."""
-        return self._broken
-
     def submit(self, photo: PhotoRequest, readers: int = 0) -> Future[bytes]:
         """Return the future of the answer, see :mod:`tagger.pipeline.seen_bytes`.
 
@@ -76,8 +74,8 @@ class LookerProcess:
         """
         asked = _Asked(next(self._numbers), photo, readers)
         with self._lock:
-            if self._closed or self._broken:
-                asked.future.set_exception(RuntimeError(self._broken or "it was closed"))
+            if self._closed or self.broken:
+                asked.future.set_exception(RuntimeError(self.broken or "it was closed"))
             else:
                 self._waiting.append(asked)
                 self._send()
@@ -141,24 +139,19 @@ class LookerProcess:
                     log.error("%s", error)
                     if not left:
                         with self._lock:
-                            self._broken = str(error)
-                            self._fail(self._broken)
+                            self.broken = str(error)
+                            self._fail(self.broken)
                         return
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
-        while True:
-            try:
-                frame = read_frame(process.stdout)
-            except (OSError, ValueError):
-                frame = None
-            if frame is None:
-                return
-            with self._lock:
-                asked = self._sent.pop(frame[0], None)
-                self._send()
-            if asked is not None:
-                asked.answer(frame[1])
+        with contextlib.suppress(OSError, ValueError):
+            while (frame := read_frame(process.stdout)) is not None:
+                with self._lock:
+                    asked = self._sent.pop(frame[0], None)
+                    self._send()
+                if asked is not None:
+                    asked.future.set_result(frame[1])
 
     def _send(self) -> None:
         """Send what waits: a doubtful photo alone, else all. The lock is held."""
@@ -188,14 +181,11 @@ class LookerProcess:
                 continue
             path = asked.photo.known_as
             log.error("%s ended %d processes that looked at it", path, asked.blamed)
-            asked.answer(
-                pack_answer(
-                    DecoderCrashedError(
-                        f"the process that looked at {path} died (code {code})",
-                        "it is tried again; after three times it is left alone until it changes",
-                    )
-                )
+            error = DecoderCrashedError(
+                f"the process that looked at {path} died (code {code})",
+                "it is tried again; after three times it is left alone until it changes",
             )
+            asked.future.set_result(pack_answer(error))
         self._sent.clear()
 
     def _fail(self, reason: str) -> None:
@@ -207,20 +197,16 @@ class LookerProcess:
         self._waiting.clear()
 
 
+@dataclass(slots=True, eq=False)
 class _Asked:
     """A photo that was asked for; ``blamed`` for so many processes that it was ``alone`` with."""
 
-    __slots__ = ("alone", "blamed", "future", "number", "photo", "readers")
-
-    def __init__(self, number: int, photo: PhotoRequest, readers: int) -> None:
-        self.number, self.photo, self.readers = number, photo, readers
-        self.future: Future[bytes] = Future()
-        self.alone, self.blamed = False, 0
-
-    def answer(self, data: bytes) -> None:
-        """Give the answer."""
-        if not self.future.done():
-            self.future.set_result(data)
+    number: int
+    photo: PhotoRequest
+    readers: int
+    future: Future[bytes] = field(default_factory=Future)
+    alone: bool = False
+    blamed: int = 0
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:
@@ -232,8 +218,6 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
         process.kill()
     code = process.wait()
     for pipe in (process.stdin, process.stdout):
-        try:
+        with contextlib.suppress(OSError):  # what was not written yet has nobody to go to
             pipe.close()
-        except OSError:
-            log.debug("the pipe to process %d was broken", process.pid)
     return code

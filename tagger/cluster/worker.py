@@ -13,11 +13,11 @@ import functools
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tagger.cluster.looker_process import LookerProcess
 from tagger.cluster.messages import join, unpack_request
@@ -33,19 +33,6 @@ log = logging.getLogger(__name__)
 
 SIDE = "tagger_side"
 """The attribute of a Dask worker under which it keeps what looks at photos."""
-DIGEST_LENGTH = 64
-
-
-class Side(Protocol):
-    """What looks at photos in a worker."""
-
-    async def greet(self, data: bytes) -> dict[str, Any]:
-        """Take an offer; return what is missing, a problem, or that all is ready."""
-        ...
-
-    def look(self, request: bytes) -> bytes:
-        """Return what is seen in some photos."""
-        ...
 
 
 async def greet(data: bytes, dask_worker: Worker) -> bytes:
@@ -74,13 +61,12 @@ def look(request: bytes) -> bytes:
     return _side(worker).look(request)
 
 
-def _side(worker: Worker) -> Side:
-    side: Side | None = getattr(worker, SIDE, None)
+def _side(worker: Worker) -> WorkerSide:
+    side: WorkerSide | None = getattr(worker, SIDE, None)
     if side is None:
-        own = WorkerSide(worker.state.nthreads)
-        weakref.finalize(worker, own.close)
-        setattr(worker, SIDE, own)
-        side = own
+        side = WorkerSide(worker.state.nthreads)
+        weakref.finalize(worker, side.close)
+        setattr(worker, SIDE, side)
     return side
 
 
@@ -105,11 +91,13 @@ class WorkerSide:
         offer = Offer.from_said(said)
         if problem := "; ".join(filter(None, map(unseen, offer.roots))):
             return {"problem": problem}
-        if missing := missing_files(offer):
+        folder = files_folder()
+        missing = [one for one in dict.fromkeys(offer.files) if not is_sound(folder, one)]
+        if missing:
             return {"missing": missing}
         if self._looker is None or self._looker.broken or self._offer != digest(data):
             self.close()
-            looker = LookerProcess(settings(said, self._threads))
+            looker = LookerProcess({"offer": said, "folder": folder, "threads": self._threads})
             try:
                 looker.start()
             except ModelError as error:
@@ -134,11 +122,6 @@ class WorkerSide:
         if self._looker is not None:
             self._looker.close()
         self._looker, self._offer = None, ""
-
-
-def settings(said: Mapping[str, Any], threads: int) -> dict[str, Any]:
-    """Return the settings of :mod:`tagger.cluster.looker` for an offer."""
-    return {"offer": said, "folder": files_folder(), "threads": threads}
 
 
 def unseen(root: SharedRoot) -> str:
@@ -181,14 +164,8 @@ def _writable(folder: str) -> str:
     return made
 
 
-def missing_files(offer: Offer) -> list[str]:
-    """Return the SHA-256 of the files of an offer that are not here, or are damaged."""
-    folder = files_folder()
-    return [one for one in dict.fromkeys(offer.files) if not is_sound(folder, one)]
-
-
 def _store(wanted: str, at: int, data: bytes, last: bool) -> bool:
-    if len(wanted) != DIGEST_LENGTH or not set(wanted) <= set("0123456789abcdef"):
+    if not re.fullmatch("[0-9a-f]{64}", wanted):
         raise ValueError("no SHA-256")
     folder = files_folder()
     os.makedirs(folder, exist_ok=True)
