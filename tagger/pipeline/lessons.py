@@ -143,8 +143,8 @@ def walk(store: Store, found: Lesson, stop: Callable[[], bool] = lambda: False) 
     if count > ALL_KEPT:
         usual = model.scores(rows_of(sample(store, model.model_id, 1), model.whitening.size))
         floors = np.quantile(usual, 1 - KEPT_SHARE, axis=0).astype(np.float32)
-    ids: list[list[NDArray[np.int64]]] = [[] for _ in model.fits]
-    scores: list[list[NDArray[np.float32]]] = [[] for _ in model.fits]
+    ids = [[np.empty(0, np.int64)] for _ in model.fits]
+    scores = [[np.empty(0, np.float32)] for _ in model.fits]
     said: dict[int, Mapping[int, bool]] = {}
     for numbers, blobs in features(store, model.model_id):
         if stop():
@@ -159,23 +159,11 @@ def walk(store: Store, found: Lesson, stop: Callable[[], bool] = lambda: False) 
             mask = (values[:, label] >= floors[label]) & np.isfinite(values[:, label])
             ids[label].append(kept[mask])
             scores[label].append(values[mask, label])
-    if not said and not any(ids):
-        ids = [[np.empty(0, np.int64)] for _ in model.fits]
-        scores = [[np.empty(0, np.float32)] for _ in model.fits]
-    return _sorted(ids, scores, said)
-
-
-def _sorted(
-    ids: list[list[NDArray[np.int64]]],
-    scores: list[list[NDArray[np.float32]]],
-    said: dict[int, Mapping[int, bool]],
-) -> Scores:
     best = Scores([], [], said)
     for own_ids, own_scores in zip(ids, scores, strict=True):
-        together = np.concatenate(own_scores) if own_scores else np.empty(0, np.float32)
-        numbers = np.concatenate(own_ids) if own_ids else np.empty(0, np.int64)
+        together = np.concatenate(own_scores)
         order = np.argsort(-together, kind="stable")
-        best.ids.append(numbers[order])
+        best.ids.append(np.concatenate(own_ids)[order])
         best.scores.append(together[order])
     return best
 

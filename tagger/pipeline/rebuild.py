@@ -73,16 +73,13 @@ def fill(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) -> 
 
 def _tags_in_files(path: str, root: str) -> tuple[Tag, ...]:
     try:
-        return _read_tags(path, root)
+        found = read_tags(path, root)
     except Exception:  # it has none then, until it is classified
         log.exception("the tags in the files of %s cannot be read", path)
         return ()
-
-
-def _read_tags(path: str, root: str) -> tuple[Tag, ...]:
     return tuple(
         Tag(keyword[-1], 1.0, keyword, "user")
         if confidence is None
         else Tag(keyword[-1], confidence, keyword, "model")
-        for keyword, confidence in read_tags(path, root)
+        for keyword, confidence in found
     )
