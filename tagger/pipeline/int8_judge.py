@@ -14,17 +14,24 @@ from tagger.classify.int8_agreement import (
     SURE,
     Agreement,
     Int8State,
+    int8_state,
     read_agreement,
     state_of,
     write_agreement,
 )
-from tagger.classify.int8_files import FullNetwork, Int8Record
+from tagger.classify.int8_files import (
+    FullNetwork,
+    Int8Record,
+    intact_int8,
+    make_int8,
+    read_record,
+)
 from tagger.index.rows import StoredPrediction, unpack_top
 from tagger.labels.evidence import Boxes, Evidence, Ranking
 from tagger.pipeline.inference import predict
 from tagger.pipeline.look import look_further
 from tagger.pipeline.networks import KINDS, Networks, NetworksLoader
-from tagger.records import DecodedPhoto
+from tagger.records import INT8_NAME, DecodedPhoto
 
 if TYPE_CHECKING:
     from tagger.config.schema import Config
@@ -48,11 +55,6 @@ class Trial:
     counts: Agreement
     network: Any = None
     """The network in fp32, once it was needed."""
-
-    @classmethod
-    def of(cls, full: FullNetwork, record: Int8Record) -> Trial:
-        """Return the trial with what was counted before."""
-        return cls(full, record, read_agreement(full, record))
 
     @property
     def is_open(self) -> bool:
@@ -173,8 +175,7 @@ class _Seen:
             [stored] = predict(network, [photo])
             subjects = Evidence.from_bytes(stored.evidence).subjects
             return _Seen(stored, replace(self.evidence, subjects=subjects))
-        alone = replace(networks, scenes=None, detector=None)
-        alone = replace(alone, **{kind: network})
+        alone = replace(networks, **{"scenes": None, "detector": None, kind: network})
         [whole] = look_further([photo], [self.stored], alone)
         said = Evidence.from_bytes(whole.evidence)
         if kind == "scenes":
@@ -188,16 +189,14 @@ class _Seen:
     def compared(self, small: _Seen, kind: str) -> tuple[bool, bool]:
         """Return whether this, in fp32, is sure, and whether int8 says the same."""
         if kind == KINDS[0]:
-            best, other = (unpack_top(one.stored.top, 1)[0] for one in (self, small))
-            return best[1] >= SURE, best[0] == other[0]
+            [best], [second] = unpack_top(self.stored.top, 1), unpack_top(small.stored.top, 1)
+            return best[1] >= SURE, best[0] == second[0]
+        full, other = self.evidence, small.evidence
         if kind == "scenes":
-            return same_class(_given(self.evidence.scenes), _given(small.evidence.scenes))
-        return same_things(_given(self.evidence.boxes), _given(small.evidence.boxes))
-
-
-def _given(value: Any) -> Any:
-    assert value is not None
-    return value
+            assert full.scenes is not None and other.scenes is not None
+            return same_class(full.scenes, other.scenes)
+        assert full.boxes is not None and other.boxes is not None
+        return same_things(full.boxes, other.boxes)
 
 
 def same_class(full: Ranking, small: Ranking) -> tuple[bool, bool]:
@@ -230,16 +229,13 @@ def open_trials(loaders: Mapping[str, Any]) -> dict[str, Trial]:
 
     ``loaders`` are those of what is loaded, by kind, each with its config.
     """
-    from tagger.classify.int8_files import read_record
-    from tagger.records import INT8_NAME
-
     found = {}
     for kind, (loader, config) in loaders.items():
         full = loader.full(config)
         if full is None or loader.engine.name != INT8_NAME:
             continue
         if (record := read_record(full)) is not None:
-            found[kind] = Trial.of(full, record)
+            found[kind] = Trial(full, record, read_agreement(full, record))
     return found
 
 
@@ -259,9 +255,6 @@ def made_judge(config: Config) -> tuple[Int8Judge | None, dict[str, Int8State]]:
     Return the judge, None when there is none to judge, and how those are that are not used.
     Raise ModelError.
     """
-    from tagger.classify.int8_agreement import int8_state
-    from tagger.classify.int8_files import intact_int8, make_int8, read_record
-
     plain = NetworksLoader(never)
     plain_config = replace(config, model=replace(config.model, precision="fp32"))
     if plain.load(plain_config, now=True) is None:

@@ -57,7 +57,10 @@ def bench(tmp_path, *, full_scenes=48, full_boxes=(PERSON,), full_subject=3):
         "scenes": FakeScenes(scene=full_scenes, model_id="scenes"),
         "detector": FakeDetector(boxes=full_boxes, model_id="detector"),
     }
-    trials = {kind: Trial.of(files(tmp_path, kind), RECORD) for kind in full}
+    trials = {}
+    for kind in full:
+        own = files(tmp_path, kind)
+        trials[kind] = Trial(own, RECORD, read_agreement(own, RECORD))
     loaded = []
 
     def opened(kind):
