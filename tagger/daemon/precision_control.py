@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -82,16 +83,16 @@ class PrecisionControl:
             self._judge_by(photo, pipeline)
 
     @property
-    def wait(self) -> float | None:
-        """In how many seconds :meth:`idle` has something to do; None: never."""
+    def wait(self) -> float:
+        """In how many seconds :meth:`idle` has something to do; infinity: never."""
         if self._judge is None or not self._judge.has_open or self._single:
-            return None
+            return math.inf
         counted = max(trial.counts.judged for trial in self._judge.trials.values())
-        return self._photos.wait if counted < MOST_JUDGED else None
+        return self._photos.wait if counted < MOST_JUDGED else math.inf
 
     def idle(self, pipeline: Pipeline) -> None:
         """Judge by one of the photos that are in the index, if one is due. When all is done."""
-        if self._judge is None or (wait := self.wait) is None or wait > 0:
+        if self._judge is None or self.wait > 0:
             return
         photo = self._photos.take(pipeline)
         if photo is None:

@@ -216,14 +216,9 @@ class Worker:
             batch = teaching.take(FEW) or pipeline.completion.take(FEW)
             batch = batch or pipeline.grouping.take(FEW)
         if not batch:
-            rest = [
-                one
-                for one in (self.precision.wait, pipeline.grouping.rest, teaching.wait_seconds)
-                if one is not None
-            ]
+            wait = min(self.precision.wait, pipeline.grouping.rest, teaching.wait_seconds)
             if self._until is not None:
-                rest.append(ASK_SECONDS)
-            wait = min(rest, default=None)
+                wait = min(wait, ASK_SECONDS)
             room = pipeline.room
             most = BATCH if room is None else min(room, SHARED_BATCH)
             batch = self._candidates.take(most, wait if mode is _Mode.IDLE else 0.0)

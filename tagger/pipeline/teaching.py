@@ -6,6 +6,7 @@ The worker asks :class:`Teaching` again and again; each step is short, or ends w
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections import deque
@@ -57,10 +58,10 @@ class Teaching:
         self._due: deque[str] = deque()
 
     @property
-    def wait_seconds(self) -> float | None:
-        """After how long the folders of examples are to be looked at again; None: never."""
+    def wait_seconds(self) -> float:
+        """After how long the folders of examples are to be looked at again; infinity: never."""
         if not self._context.config.teach:
-            return None
+            return math.inf
         return max(0.0, self._folders_due - self._clock())
 
     def step(self, *, idle: bool) -> bool:
