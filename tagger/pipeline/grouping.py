@@ -89,11 +89,6 @@ class Grouping:
         return not self._due and not self._groups.waiting(1)
 
     @property
-    def has_memory(self) -> bool:
-        """Whether what photos are held against is in memory."""
-        return self._matcher is not None
-
-    @property
     def rest(self) -> float:
         """How many seconds to wait for a photo before the next step."""
         if not self.is_done:
@@ -144,9 +139,9 @@ class Grouping:
         self._join_stacks(shots.values())
         self._write("series", *self._series.around(shots.values()))
 
-    def run(self, stop: Callable[[], bool] = lambda: False) -> None:
-        """Compare all photos that have not been compared yet, until ``stop`` says so."""
-        while not stop() and self.step():
+    def run(self) -> None:
+        """Compare all photos that have not been compared yet."""
+        while self.step():
             pass
 
     def close(self) -> None:

@@ -29,7 +29,6 @@ from tagger.classify.loader import (
     use_int8,
     weights_file,
 )
-from tagger.classify.shared_engine import SharedEngine
 from tagger.classify.weights import models_dir
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import ModelError
@@ -96,10 +95,6 @@ class Networks:
                 store.set_meta(SCENES_KEY, json.dumps(scenes))
         known = vocabulary or own_vocabulary(config.state_dir)
         return make_chooser(self.subjects.categories, config, known, scenes)
-
-    def for_many_threads(self) -> Networks:
-        """Return the same, for many threads that ask at once."""
-        return replace(self, subjects=SharedEngine(self.subjects))
 
     def lacking(self, stored: StoredPrediction) -> Networks:
         """Return the networks without those that have looked at a photo already."""
@@ -255,11 +250,6 @@ class FurtherNetworks:
         offline = replace(config, model=replace(config.model, download=False))
         for _, _, loader in self._asked():
             loader.get(offline if loader is self._detector else scenes_config(offline))
-
-    def join(self, timeout: float = 3.0) -> None:
-        """Wait until the loading has ended, after a stop."""
-        if self._thread is not None:
-            self._thread.join(timeout)
 
     def _asked(self) -> list[tuple[str, str, NetworkLoader[Any]]]:
         if self._config is None:

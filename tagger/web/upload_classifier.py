@@ -10,6 +10,7 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from tagger.classify.shared_engine import SharedEngine
 from tagger.config.schema import Config
 from tagger.errors import (
     DecoderCrashedError,
@@ -204,7 +205,8 @@ class UploadClassifier:
             # An upload is compared with no photo.
             views = replace(given.views, thumbnail=False)
             pool = decode_pool(config, engine.spec, views=views)
-        return _Loaded(given, given.for_many_threads(), pool, given.chooser(config, known), labels)
+        shared = replace(given, subjects=SharedEngine(engine))
+        return _Loaded(given, shared, pool, given.chooser(config, known), labels)
 
 
 def _decoded(pool: DecodePool, path: str, *, ends: bool) -> DecodedPhoto:

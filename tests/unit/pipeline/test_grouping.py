@@ -286,12 +286,12 @@ def test_its_memory_is_given_back_after_a_while(shelf):
     assert shelf.grouping.rest == 0
     shelf.grouping.run()
     while shelf.now < KEPT_SECONDS:
-        assert shelf.grouping.has_memory
+        assert shelf.grouping._matcher is not None
         shelf.now += max(shelf.grouping.rest, 1)
         shelf.grouping.step()
     for _ in range(5):  # what was due is done first
         shelf.grouping.step()
-    assert not shelf.grouping.has_memory
+    assert shelf.grouping._matcher is None
     assert shelf.grouping.rest > KEPT_SECONDS
     shelf.put("b.jpg", 1)
     assert shelf.found() == [["a.jpg", "b.jpg"]]

@@ -90,7 +90,7 @@ def loading():
     yield start
     stop.set()
     for one in made:
-        one.join(30)
+        one._thread.join(30)
 
 
 def test_both_are_loaded_beside_the_work(state, own, detector, loading, eventually) -> None:
@@ -111,7 +111,7 @@ def test_both_are_loaded_beside_the_work(state, own, detector, loading, eventual
 
 def test_what_is_off_is_not_loaded_nor_told(state, loading) -> None:
     networks = loading(config(state))
-    networks.join(30)
+    networks._thread.join(30)
     assert (networks.scenes, networks.detector, networks.states()) == (None, None, [])
 
 
@@ -201,7 +201,7 @@ def test_another_config_ends_what_was_asked_before(state, own, detector, loading
     eventually(lambda: networks.detector)
     assert networks.scenes is scenes, "what is as before is kept"
     networks.load(config(state))
-    networks.join(30)
+    networks._thread.join(30)
     assert (networks.scenes, networks.detector) == (None, None)
 
 
