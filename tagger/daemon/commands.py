@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tagger.errors import StateError
 from tagger.system.control_socket import Action
@@ -48,14 +48,10 @@ class DaemonCommands:
 
     def actions(self) -> Mapping[str, Action]:
         """Return what the control socket does, by name."""
-
-        def scan(request: Mapping[str, Any]) -> str:
-            return self.scan([str(path) for path in request.get("paths", ())])
-
         return {
             "pause": lambda request: self.pause(True),
             "resume": lambda request: self.pause(False),
-            "scan": scan,
+            "scan": lambda request: self.scan([str(path) for path in request.get("paths", ())]),
             "taught": lambda request: self.taught(),
         }
 

@@ -73,13 +73,17 @@ class PrecisionControl:
         """Do what is due, in milliseconds; one photo is judged, if one was put aside for that."""
         if self._context.config.model.precision == "fp32":
             return
-        if self._making is not None and self._making.done:
-            self._take_made(pipeline)
-        elif self._making is None and self._is_due(progress):
+        making = self._making
+        if making is not None and making.done:
+            self._making = None
+            if making.failed:
+                self._make_due = self._clock() + AGAIN_SECONDS
+            self._renew(making.made, pipeline)
+        elif making is None and self._is_due(progress):
             self._make()
         if self._judged is not pipeline:
             self._begin_judging(pipeline)
-        if self._judge is not None and (photo := pipeline.sample.take()) is not None:
+        if self._judge is not None and (photo := pipeline.local.sample.take()) is not None:
             self._judge_by(photo, pipeline)
 
     @property
@@ -131,13 +135,6 @@ class PrecisionControl:
         if missing:
             self._making = _Making(missing, self._loader.stop, self._ended)
 
-    def _take_made(self, pipeline: Pipeline) -> None:
-        making, self._making = self._making, None
-        assert making is not None
-        if making.failed:
-            self._make_due = self._clock() + AGAIN_SECONDS
-        self._renew(making.made, pipeline)
-
     def _renew(self, kinds: list[str], pipeline: Pipeline) -> None:
         """Load the networks of ``kinds`` anew, in the precision that serves now."""
         loaders = self._loader.loaders(self._context.config)
@@ -160,7 +157,7 @@ class PrecisionControl:
         chooser = pipeline.tagging.chooser
         judge = Int8Judge(pipeline.networks, trials, chooser, fp32_opener(loaders))
         self._judge, self._judged = judge if trials else None, pipeline
-        pipeline.sample.wanted = judge.has_open
+        pipeline.local.sample.wanted = judge.has_open
         self._tell()
 
     def _judge_by(self, photo: DecodedPhoto, pipeline: Pipeline) -> None:
@@ -172,7 +169,7 @@ class PrecisionControl:
             return
         except (TaggerError, OSError, RuntimeError) as error:
             log.warning("int8 is not judged for now: %s", error)
-            self._judge, pipeline.sample.wanted = None, False
+            self._judge, pipeline.local.sample.wanted = None, False
             return
         self._tell()
         if not decided:
@@ -185,7 +182,7 @@ class PrecisionControl:
         if refused and self._context.config.model.precision != "int8":
             log.warning("going back to fp32; what int8 looked at is classified again")
             self._renew(refused, pipeline)
-        pipeline.sample.wanted = self._judge is not None and self._judge.has_open
+        pipeline.local.sample.wanted = self._judge is not None and self._judge.has_open
 
     def _tell(self) -> None:
         """Note for the status how the int8 versions are."""

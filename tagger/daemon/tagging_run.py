@@ -45,7 +45,7 @@ class KnownFolders:
 
     def __init__(self, photos: RulePhotos, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._photos, self._known, self._clock = photos, photos.scanned(), clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._quiet_since: float | None = None
 
     def look(self, scanned: Sequence[str], queued: int) -> None:
@@ -58,18 +58,14 @@ class KnownFolders:
                 self._quiet_since = None if queued else now
             elif now - self._quiet_since >= QUIET_SECONDS:
                 self._quiet_since = None
-                self._note(scanned)
+                self.note(scanned)
 
     def note(self, scanned: Sequence[str]) -> None:
-        """Note them at once."""
         with self._lock:
-            self._note(scanned)
-
-    def _note(self, scanned: Sequence[str]) -> None:
-        for root in scanned:
-            if root not in self._known:
-                self._photos.note_scanned(root)
-                self._known.add(root)
+            for root in scanned:
+                if root not in self._known:
+                    self._photos.note_scanned(root)
+                    self._known.add(root)
 
 
 class TaggingRun:
@@ -147,7 +143,6 @@ class TaggingRun:
         )
 
     def start(self) -> None:
-        """Begin to watch and to work."""
         self._watch.start()
         self._work.start()
         if self._rule_work is not None:
@@ -155,7 +150,6 @@ class TaggingRun:
 
     @property
     def working(self) -> bool:
-        """Whether the worker has not ended yet."""
         return self._work.is_alive()
 
     def tick(self) -> None:

@@ -112,7 +112,6 @@ class Worker:
         return pipeline.roots if pipeline is not None else frozenset()
 
     def standing(self) -> ProgressSnapshot:
-        """Return how the work stands."""
         return self._progress.standing(self.queued)
 
     @property
@@ -141,7 +140,7 @@ class Worker:
     def unconfined(self) -> list[str] | None:
         """What decoding processes could not do to confine themselves; None when none started."""
         pipeline = self._pipeline
-        return pipeline.unconfined if pipeline is not None else None
+        return pipeline.local.pool.missing if pipeline is not None else None
 
     @property
     def incomplete(self) -> int:

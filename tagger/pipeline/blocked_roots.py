@@ -6,6 +6,7 @@ as well. Then all photos of that watched folder wait, and every few seconds it i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import math
@@ -110,7 +111,6 @@ class BlockedRoots:
         return False
 
     def _is_exhausted(self) -> bool:
-        """Whether there is still no file descriptor to be had."""
         exhausted, now = self._exhausted, self._clock()
         if exhausted is None or now < exhausted.due:
             return exhausted is not None
@@ -224,15 +224,12 @@ def _take_room(folder: Folder, room: int) -> None:
             os.close(fd)
 
 
-def _has_descriptors(wanted: int = 8) -> bool:
+def _has_descriptors() -> bool:
     """Whether a few files can be opened at once, as handling a photo needs."""
-    opened: list[int] = []
     try:
-        for _ in range(wanted):
-            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        with contextlib.ExitStack() as opened:
+            for _ in range(8):
+                opened.enter_context(open(os.devnull, "rb"))
     except OSError:
         return False
-    finally:
-        for fd in opened:
-            os.close(fd)
     return True

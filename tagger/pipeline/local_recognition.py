@@ -6,7 +6,6 @@ and what comes later goes next.
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 import time
@@ -25,8 +24,6 @@ from tagger.records import DecodedPhoto
 if TYPE_CHECKING:
     from tagger.decode.pool import DecodePool
     from tagger.pipeline.networks import Networks
-
-log = logging.getLogger(__name__)
 
 SHARE = 16
 """Of so many photos one is looked at in fp32 as well, until int8 is proven."""
@@ -64,7 +61,6 @@ class Sample:
                 self._count += 1
 
     def take(self) -> DecodedPhoto | None:
-        """Return one photo; None without any."""
         return self._photos.popleft() if self._photos else None
 
 
@@ -99,7 +95,6 @@ class LocalRecognition:
         return asked.seen
 
     def use(self, networks: Networks) -> None:
-        """Have the same networks in other precision look at photos from now on."""
         self._networks = networks
 
     def state(self) -> None:
@@ -270,7 +265,6 @@ class _Gate:
         self._admit()
 
     def leave(self) -> None:
-        """Make room for another one."""
         with self._lock:
             self._inside -= 1
         self._admit()

@@ -19,7 +19,7 @@ from tagger.pipeline.grouping import Grouping
 from tagger.pipeline.inference import InferenceStage
 from tagger.pipeline.intake import Intake
 from tagger.pipeline.job import Job
-from tagger.pipeline.local_recognition import LocalRecognition, Sample
+from tagger.pipeline.local_recognition import LocalRecognition
 from tagger.pipeline.outcome import Outcome
 from tagger.pipeline.recognition import Recognition
 from tagger.pipeline.tagging import Tagging
@@ -42,8 +42,8 @@ WAIT_SECONDS, GATHER_SECONDS = 0.5, 0.02
 class Pipeline:
     """The stages, and the batches in them. Used by one thread; a context manager.
 
-    ``pool`` is closed with it; ``shared`` makes the recognition that is used. :attr:`in_work`,
-    :attr:`roots` and :attr:`recognition` are for any thread.
+    ``pool`` is closed with it; ``shared`` makes the recognition that is used of that of this
+    machine (``local``). :attr:`in_work`, :attr:`roots` and :attr:`recognition` are for any thread.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class Pipeline:
         self.teaching = Teaching(
             context, self.tagging.taught, lambda: self.networks.subjects, self.decoded
         )
-        self._local = LocalRecognition(networks, pool)
-        self.recognition: Recognition = self._local if shared is None else shared(self._local)
+        self.local = LocalRecognition(networks, pool)
+        self.recognition: Recognition = self.local if shared is None else shared(self.local)
         self._inference = InferenceStage(context, networks, self.recognition)
         self._intake = Intake(context, self._inference.begin)
         self._writer = WriterStage(context, self.tagging)
@@ -146,10 +146,10 @@ class Pipeline:
         self.forget()
         self._writer.close()
         self.grouping.close()
-        if self.recognition is not self._local:
+        if self.recognition is not self.local:
             self.recognition.close()
-        self._local.pool.close()
-        self._local.close()
+        self.local.pool.close()
+        self.local.close()
 
     def use(self, networks: Networks) -> None:
         """Have the same networks in other precision look at photos from now on."""
@@ -162,16 +162,10 @@ class Pipeline:
 
     def decoded(self, path: str, root: str) -> Future[DecodedPhoto]:
         """Return the future of a photo outside the batches, after what waits already."""
-        return self._local.pool.submit(path, root=root, later=True, whole=True)
-
-    @property
-    def sample(self) -> Sample:
-        """A share of the photos that were classified."""
-        return self._local.sample
+        return self.local.pool.submit(path, root=root, later=True, whole=True)
 
     @property
     def in_work(self) -> int:
-        """How many photos are in a stage."""
         stages = (self._candidates, self._decoding, self._classifying, self._writer.jobs)
         return sum(map(len, stages))
 
@@ -191,11 +185,6 @@ class Pipeline:
         """The watched folders of the photos that are in a stage."""
         jobs = (*self._decoding, *self._classifying, *self._writer.jobs)
         return frozenset(one.root for one in (*self._candidates, *(j.candidate for j in jobs)))
-
-    @property
-    def unconfined(self) -> list[str] | None:
-        """What decoding processes could not do to confine themselves; None when none started."""
-        return self._local.pool.missing
 
 
 def _is_looked_at(job: Job) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.weights import file_digest, models_dir
 from tagger.errors import ModelError
-from tagger.pipeline.networks import Networks, NetworksLoader
+from tagger.pipeline.networks import KINDS, Networks, NetworksLoader
 from tagger.records import INT8_ENDING, INT8_NAME, CropSpec
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def portable(
     found: list[PortableNetwork] = []
     paths: dict[str, str] = {}
     digest = DigestCache(models_dir(config.state_dir)).of
-    for kind, network in zip(("subjects", "scenes", "detector"), networks.all(), strict=True):
+    for kind, network in zip(KINDS, networks.all(), strict=True):
         if network is None:
             continue
         one, own = loaders[kind]
@@ -68,20 +68,11 @@ def portable(
             )
         in_int8 = network.name == INT8_NAME
         form, about = _described(network, full)
-        wanted = {"full": full.path} if not (in_int8 and form == CONVERTED) else {}
-        wanted |= {"int8": full.int8_path} if in_int8 else {}
-        digests = {role: digest(path) for role, path in wanted.items()}
-        paths |= {digests[role]: path for role, path in wanted.items()}
-        found.append(
-            PortableNetwork(
-                kind,
-                form,
-                network.model_id,
-                digests.get("full", ""),
-                digests.get("int8", ""),
-                about,
-            )
-        )
+        whole = "" if in_int8 and form == CONVERTED else full.path
+        needed = (whole, full.int8_path if in_int8 else "")
+        digests = [digest(path) if path else "" for path in needed]
+        paths |= {sha: path for sha, path in zip(digests, needed, strict=True) if path}
+        found.append(PortableNetwork(kind, form, network.model_id, *digests, about))
     return tuple(found), paths
 
 
