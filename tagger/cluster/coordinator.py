@@ -108,7 +108,6 @@ class Coordinator:
         self._dispatch_soon()
 
     def add(self, asked: Asked) -> None:
-        """Take a photo."""
         self._waiting.add(asked)
         self._dispatch_soon()
 
@@ -169,7 +168,6 @@ class Coordinator:
         self._problem = problem
 
     def _look_at_members(self, said: dict[str, Any]) -> None:
-        """Note which workers there are now."""
         now = time.monotonic()
         if self._work is not None:
             self._problem = None

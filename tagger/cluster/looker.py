@@ -46,7 +46,6 @@ def read_frame(file: IO[bytes]) -> tuple[int, bytes] | None:
 
 
 def write_frame(file: IO[bytes], number: int, data: bytes) -> None:
-    """Write a frame."""
     file.write(FRAME.pack(number, len(data)) + data)
     file.flush()
 

@@ -89,7 +89,6 @@ class Member:
 
     @property
     def host(self) -> str:
-        """The machine that it is on."""
         return self.address.rpartition("//")[2].rpartition(":")[0]
 
     @property
@@ -118,7 +117,6 @@ class Member:
             self.reason = "it was not heard; its photos went to others"
 
     def refuse(self, reason: str) -> None:
-        """Give it nothing for now."""
         self.state, self.reason = "refused", reason
 
     def saw(self, count: int, now: float) -> None:
@@ -159,7 +157,6 @@ class Member:
         return sum(count for _, count in self._done) / RATE_SECONDS
 
     def told(self, now: float) -> ClusterWorker:
-        """Return it for the status."""
         return ClusterWorker(
             self.name,
             self.address,
@@ -188,7 +185,6 @@ class Waiting:
         self._came, self._since = 0, 0.0
 
     def add(self, asked: Asked) -> None:
-        """Take a new photo."""
         self.photos.append(asked)
         self._came += 1
 

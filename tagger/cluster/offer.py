@@ -54,7 +54,6 @@ class Offer:
         return tuple(file for network in self.networks for file in network.files)
 
     def to_bytes(self) -> bytes:
-        """Return it as a message."""
         said = {
             "protocol": PROTOCOL,
             "version": __version__,
@@ -83,7 +82,6 @@ class Offer:
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of LIBRARIES."""
     return {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
@@ -113,7 +111,6 @@ def difference(data: bytes) -> tuple[dict[str, Any], str]:
 
 
 def digest(data: bytes) -> str:
-    """Return the SHA-256 of ``data`` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 

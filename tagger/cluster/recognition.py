@@ -72,7 +72,6 @@ class ClusterRecognition:
         return asked.seen
 
     def use(self, networks: Networks) -> None:
-        """Have other networks look at photos from now on."""
         self._networks = networks
         self._local.use(networks)
         work, problem = None, ""
@@ -84,7 +83,6 @@ class ClusterRecognition:
         self._loop.call_soon_threadsafe(self._coordinator.use, work, problem)
 
     def state(self) -> ClusterState:
-        """Return how the cluster is."""
         return self._coordinator.state()
 
     def close(self) -> None:
@@ -107,8 +105,6 @@ class ClusterRecognition:
         return Work(Offer(sent, config.decode, config.labels.crops, roots), files)
 
     def _look_here(self, asked: Asked, done: Callable[[Asked], None]) -> None:
-        """Have this machine look at a photo."""
-
         def pass_on(found: Future[Seen]) -> None:
             if found.cancelled():
                 asked.seen.cancel()

@@ -80,7 +80,6 @@ class WorkerSide:
         self._lock = asyncio.Lock()
 
     async def greet(self, data: bytes) -> dict[str, Any]:
-        """Take an offer; see :func:`greet`."""
         async with self._lock:
             return await asyncio.to_thread(self._greet, data)
 
@@ -118,7 +117,6 @@ class WorkerSide:
         return join(future.result() for future in futures)
 
     def close(self) -> None:
-        """End the process."""
         if self._looker is not None:
             self._looker.close()
         self._looker, self._offer = None, ""

@@ -32,7 +32,6 @@ class BacklogCount(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Count."""
         try:
             count = self._watcher.survey(self._pause)
         except Exception:  # it is only for the progress

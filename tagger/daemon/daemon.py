@@ -91,7 +91,6 @@ class Daemon:
         self._lifecycle.request(signal.SIGTERM)
 
     def reload(self) -> None:
-        """Ask the daemon to read its config again."""
         self._lifecycle.request(signal.SIGHUP)
 
     def _asked_to_reload(self, request: Mapping[str, Any]) -> str:
@@ -216,7 +215,6 @@ class Daemon:
     def _status(
         self, session: DaemonResources, state: str, run: TaggingRun | None = None
     ) -> DaemonStatus:
-        """Return how the daemon fares now."""
         engine, error = self._loader.engine, self._loader.error
         worker, watcher = session.worker, session.watcher
         notices = (session.notice, self._page.notice)
@@ -249,7 +247,6 @@ class Daemon:
         )
 
     def _follow_requests(self, session: DaemonResources, run: TaggingRun) -> None:
-        """Do what signals have asked for."""
         for number in self._lifecycle.requests():
             if number != signal.SIGHUP:
                 self._lifecycle.stop()

@@ -58,7 +58,6 @@ class Lifecycle:
         self.pausing.set()
 
     def raise_error(self) -> None:
-        """Raise what ends the daemon, if anything does."""
         if self.error is not None:
             raise self.error
 

@@ -98,7 +98,6 @@ class Metrics:
             log.info("metrics are at http://%s/metrics", config.listen)
 
     def count(self, outcome: Outcome) -> None:
-        """Note what became of a photo."""
         if self._numbers is not None:
             self._numbers.count(outcome)
 
@@ -160,7 +159,6 @@ class _Numbers:
             self._photos.labels(type(outcome).__name__.lower()).inc()
 
     def answer(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        """Answer a request."""
         path = environ.get("PATH_INFO")
         if path == "/metrics":
             return self._metrics(environ, start)

@@ -28,7 +28,6 @@ class Progress:
         self._line_due = math.inf
 
     def add(self, count: int) -> None:
-        """Note that ``count`` photos more are done."""
         if not count:
             return
         now = self._clock()

@@ -57,7 +57,6 @@ class HeartbeatWriter:
         self._spare = SpareDescriptor()
 
     def write(self, status: DaemonStatus, *, always: bool) -> None:
-        """Write ``status`` if it is new, or ``always``."""
         if not always and status.same_as(self._written):
             return
         try:

@@ -61,7 +61,6 @@ class DaemonResources:
         return self.watcher.is_online(root)
 
     def rescan(self) -> None:
-        """Have all folders scanned anew."""
         if self.watcher is not None:  # else the first scan is still to come
             self.watcher.rescan()
 

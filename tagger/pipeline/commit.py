@@ -43,7 +43,6 @@ class ReadyPhoto:
     decided: tuple[frozenset[str], bool] | None = None
 
     def discard(self) -> None:
-        """Give up the write that was prepared."""
         try:
             if self.write is not None:
                 self.write.discard()

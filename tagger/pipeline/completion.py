@@ -45,7 +45,6 @@ class Completion:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing to give now."""
         return self._clock() < self._due
 
     def take(self, limit: int) -> list[Candidate]:

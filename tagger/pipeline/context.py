@@ -31,7 +31,6 @@ class RootHealth:
         self._online, self._blocked = online, blocked
 
     def is_online(self, path: str) -> bool:
-        """Whether the watched folder of ``path`` is there."""
         return self._online(path)
 
     def is_blocked(self, root: str) -> bool:
@@ -46,11 +45,9 @@ class RootHealth:
         return self._blocked is not None and self._blocked.park(candidate, error)
 
     def parked(self) -> list[Candidate]:
-        """Return the photos that were parked since the last time."""
         return self._blocked.parked() if self._blocked is not None else []
 
     def problem(self) -> str | None:
-        """Return why photos wait, and what to do; None when none do."""
         return self._blocked.problem() if self._blocked is not None else None
 
 

@@ -140,7 +140,6 @@ class Grouping:
         self._write("series", *self._series.around(shots.values()))
 
     def run(self) -> None:
-        """Compare all photos that have not been compared yet."""
         while self.step():
             pass
 

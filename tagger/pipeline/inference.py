@@ -55,11 +55,9 @@ class InferenceStage:
         self.looked = threading.Event()
 
     def use(self, networks: Networks) -> None:
-        """Have the same networks in other precision look at photos from now on."""
         self._networks = networks
 
     def begin(self, job: Job) -> None:
-        """Have the photo of a job looked at."""
         candidate = job.candidate
         if job.row is not None and not job.asked:
             job.asked, job.former = True, self._context.store.prediction(job.row.id)

@@ -63,7 +63,6 @@ class Trial:
 
     @property
     def state(self) -> Int8State:
-        """How the int8 version is by now."""
         return state_of(self.full, self.record, self.counts)
 
 
@@ -87,7 +86,6 @@ class Int8Judge:
 
     @property
     def has_open(self) -> bool:
-        """Whether a trial is not decided yet."""
         return any(trial.is_open for trial in self.trials.values())
 
     def knows(self, crop_hash: bytes) -> bool:
@@ -131,7 +129,6 @@ class Int8Judge:
         return decided
 
     def states(self) -> dict[str, Int8State]:
-        """Return how the int8 versions are by now, by kind."""
         return {kind: trial.state for kind, trial in self.trials.items()}
 
     def write(self) -> None:

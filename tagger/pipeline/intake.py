@@ -50,11 +50,9 @@ class Intake:
 
     @property
     def has_deferred(self) -> bool:
-        """Whether candidates are to be offered again."""
         return bool(self._deferred)
 
     def take_deferred(self) -> list[Candidate]:
-        """Return the candidates that are to be offered again."""
         deferred, self._deferred = self._deferred, []
         return deferred
 

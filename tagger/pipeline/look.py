@@ -96,7 +96,6 @@ def _unsure(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def stored_boxes(boxes: Sequence[Box], network: str) -> Boxes:
-    """Return a detector's boxes as evidence."""
     classes = np.array([box.class_index for box in boxes], np.int64)
     scores = np.array([box.score for box in boxes], np.float64)
     rects = np.array([box[2:] for box in boxes], np.float64).reshape(-1, 4)
@@ -104,13 +103,11 @@ def stored_boxes(boxes: Sequence[Box], network: str) -> Boxes:
 
 
 def with_scenes(stored: StoredPrediction, scenes: Ranking) -> StoredPrediction:
-    """Return a prediction to which a network of scenes has been added."""
     evidence = replace(Evidence.from_bytes(stored.evidence), scenes=scenes)
     return replace(stored, evidence=evidence.to_bytes(), scenes_id=scenes.network)
 
 
 def with_boxes(stored: StoredPrediction, boxes: Boxes) -> StoredPrediction:
-    """Return a prediction to which a detector has been added."""
     evidence = replace(Evidence.from_bytes(stored.evidence), boxes=boxes)
     return replace(
         stored, evidence=evidence.to_bytes(), detector_id=boxes.network, people=boxes.people

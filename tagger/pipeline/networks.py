@@ -194,16 +194,13 @@ class FurtherNetworks:
 
     @property
     def scenes(self) -> Engine | None:
-        """The network of scenes, once it is there."""
         return self._scenes.engine
 
     @property
     def detector(self) -> Detector | None:
-        """The detector, once it is there."""
         return self._detector.engine
 
     def refused(self) -> set[str]:
-        """Return the ids of int8 versions that were refused."""
         return {loader.refused for _, _, loader in self._asked() if loader.engine is not None}
 
     def states(self) -> list[dict[str, Any]]:
@@ -269,7 +266,6 @@ class FurtherNetworks:
         return self._stop() or getattr(threading.current_thread(), "left", False)
 
     def _drop_unwanted(self, config: Config) -> None:
-        """Forget networks that ``config`` does not ask for."""
         if config.model.scenes == NO_MODEL:
             self._scenes = EngineLoader(self._stopped, optional=True)
         if config.model.detector == NO_MODEL:
@@ -316,7 +312,6 @@ class NetworksLoader(EngineLoader):
         return there is not None and there != networks
 
     def loaders(self, config: Config) -> dict[str, tuple[NetworkLoader[Any], Config]]:
-        """Return the loaders of what is there, by kind, each with the config that it takes."""
         if self.engine is None:
             return {}
         return {"subjects": (self, config), **self.further.loaders(config)}

@@ -252,7 +252,6 @@ class Tagging:
 
     @staticmethod
     def without(stones: Collection[str], tags: Iterable[Tag]) -> tuple[Tag, ...]:
-        """Return the tags that the user has not taken away."""
         return tuple(tag for tag in tags if tag.label not in stones)
 
     def _is_new(self, job: Job) -> bool:

@@ -40,5 +40,4 @@ def keywords_hash(keywords: Sequence[Keyword], options: WriteOptions) -> str:
 
 
 def digest_of(*parts: str) -> str:
-    """Return a short digest of texts."""
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
