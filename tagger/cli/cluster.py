@@ -37,7 +37,8 @@ def start(workers: int, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     threads = max(cores() // workers, 1)
-    with started(workers, threads, port) as address:
+    with started(workers, threads, port) as cluster:
+        address = cluster.scheduler_address
         click.echo(f"scheduler {address}, {workers} workers of {threads} threads; Ctrl-C ends them")
         click.echo(f"now run: tagger run --once --cluster {address}")
         ended.wait()

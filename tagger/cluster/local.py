@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tagger.errors import StateError
 
+if TYPE_CHECKING:
+    from distributed import LocalCluster
 
-@contextmanager
-def started(workers: int, threads: int, port: int) -> Iterator[str]:
-    """Start so many ``workers`` of so many ``threads``; give the scheduler's address; end them.
+
+def started(workers: int, threads: int, port: int) -> LocalCluster:
+    """Start so many ``workers`` of so many ``threads``; as a context manager they end with it.
 
     Raise StateError when the ``port`` is taken.
     """
     from distributed import LocalCluster
 
     try:
-        cluster = LocalCluster(
+        return LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
             processes=True,
@@ -30,5 +31,3 @@ def started(workers: int, threads: int, port: int) -> Iterator[str]:
             f"no scheduler can be started on port {port} of this machine: {error}",
             "give another `--port`, or 0",
         ) from error
-    with cluster:
-        yield cluster.scheduler_address
