@@ -8,6 +8,7 @@ sleeps until somebody asks.
 from __future__ import annotations
 
 import logging
+import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from tagger import __version__
+from tagger.config.addresses import Address
 from tagger.config.schema import MetricsConfig
-from tagger.daemon.metrics_server import serve
 from tagger.errors import StateError
 from tagger.library.daemon_status import NO_PROGRESS, STALE_SECONDS, DaemonStatus
 from tagger.pipeline.outcome import Outcome, Tagged
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
 """The upper bounds of the histogram's buckets."""
 STATES = ("online", "offline", "missing")
+THREADS, CONNECTIONS, MAX_BODY = 2, 20, 1024
+"""That answer; of clients at once; bytes."""
 
 
 class Metrics:
@@ -87,7 +90,7 @@ class Metrics:
         if address is None or self._numbers is None:
             return
         try:
-            self._server = serve(address, self._numbers.answer)
+            self._server = _serve(address, self._numbers.answer)
         except OSError as error:
             log.error(
                 "no metrics: cannot listen on %s: %s; free that port, or change `metrics.listen`",
@@ -214,3 +217,22 @@ class _Numbers:
         except (sqlite3.Error, StateError) as error:
             log.debug("the index is not counted: %s", error)  # it is being closed, or locked
         yield index
+
+
+def _serve(address: Address, answer: WSGIApplication) -> ServingThread:
+    """Answer at ``address``; raise OSError if it cannot be had.
+
+    The library's own server would wake up twice a second, and let in any number of clients.
+    """
+    from tagger.web.http.server import Limits, Serving, ServingThread
+
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError:
+        listening.close()
+        raise
+    serving = Serving(listening, answer, Limits(THREADS, CONNECTIONS, MAX_BODY))
+    return ServingThread(serving, "metrics")
