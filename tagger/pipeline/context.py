@@ -19,19 +19,16 @@ from tagger.records import Candidate
 class RootHealth:
     """Which watched folders can be worked in now. Thread-safe.
 
-    ``online`` says whether the watched folder of a path can be trusted to be there. Without
+    ``is_online`` says whether the watched folder of a path can be trusted to be there. Without
     ``blocked``, what a disk refuses is each photo's failure.
     """
 
     def __init__(
         self,
-        online: Callable[[str], bool] = lambda path: True,
+        is_online: Callable[[str], bool] = lambda path: True,
         blocked: BlockedRoots | None = None,
     ) -> None:
-        self._online, self._blocked = online, blocked
-
-    def is_online(self, path: str) -> bool:
-        return self._online(path)
+        self.is_online, self._blocked = is_online, blocked
 
     def is_blocked(self, root: str) -> bool:
         """Whether the photos of a watched folder are to wait; its disk is asked when due."""

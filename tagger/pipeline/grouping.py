@@ -233,14 +233,14 @@ class Grouping:
         for group in groups:
             ids |= self._groups.members(kind, group) if group is not None else set()
         rows = [self._store.photo(shot[1]) for shot in self._groups.shots(ids).values()]
-        there = [row for row in rows if row is not None and row.stat is not None]
-        self._store.forget_keywords([row.path for row in there])
-        known = {one.path for one in self._due}
-        self._due += [
+        there = [
             Candidate(row.path, row.root, row.stat, row.sidecar)
-            for row in there
-            if row.stat is not None and row.path not in known
+            for row in rows
+            if row is not None and row.stat is not None
         ]
+        self._store.forget_keywords([one.path for one in there])
+        known = {one.path for one in self._due}
+        self._due += [one for one in there if one.path not in known]
 
     def _loaded(self, rows: Sequence[PictureRow]) -> Matcher:
         """Return the matcher with all photos that were compared, and ``rows``.
@@ -267,12 +267,8 @@ class Grouping:
 
     def _features(self, ids: Iterable[int]) -> dict[int, NDArray[np.float32]]:
         """Return the features of photos as vectors of length 1, by id."""
-        found = {}
-        for row in self._groups.pictures(ids):
-            picture = _picture(row)
-            if picture.features is not None:
-                found[row.id] = picture.features
-        return found
+        pictures = map(_picture, self._groups.pictures(ids))
+        return {one.id: one.features for one in pictures if one.features is not None}
 
 
 def _frames(shots: Iterable[Shot]) -> list[tuple[Frame, bytes]]:

@@ -40,15 +40,14 @@ def stored_subjects(
     together = combine(np.stack([prediction.probabilities for prediction in predictions]))
     if too_small(photo.facts):
         together = _unsure(together)
-    return StoredPrediction(
+    stored = StoredPrediction(
         model_id=model_id,
         top=pack_top((int(index), float(centre.probabilities[index])) for index in best),
         evidence=Evidence.of(together).to_bytes(),
         features=centre.features.astype("<f2").tobytes(),
         crop_hash=photo.crop_hash,
-        picture_hash=None if photo.thumbnail is None else picture_hash(photo.thumbnail),
-        thumbnail=None if photo.thumbnail is None else packed(photo.thumbnail),
     )
+    return with_picture(stored, photo)
 
 
 def with_picture(stored: StoredPrediction, photo: DecodedPhoto) -> StoredPrediction:
@@ -73,12 +72,10 @@ def look_further(
     scenes, detector = networks.scenes, networks.detector
     if scenes is not None:
         same = networks.views.crop is None
-        crops = [photo.crop if same else photo.other for photo in photos]
-        seen = [at for at, crop in enumerate(crops) if crop is not None]
-        said = (
-            scenes.predict(np.stack([crop for crop in crops if crop is not None])) if seen else []
-        )
-        for at, prediction in zip(seen, said, strict=True):
+        every = enumerate(photo.crop if same else photo.other for photo in photos)
+        crops = {at: crop for at, crop in every if crop is not None}
+        said = scenes.predict(np.stack(list(crops.values()))) if crops else []
+        for at, prediction in zip(crops, said, strict=True):
             values = prediction.probabilities
             values = _unsure(values) if too_small(photos[at].facts) else values
             ranking = Ranking.of(values, network=scenes.model_id)

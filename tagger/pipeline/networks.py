@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from tagger.classify.engine import Engine
     from tagger.classify.int8_files import FullNetwork
     from tagger.detect.detector import Detector
-    from tagger.detect.onnx_detector import OnnxDetector
     from tagger.index.rows import StoredPrediction
     from tagger.index.store import Store
     from tagger.labels.chooser import Chooser
@@ -149,25 +148,21 @@ class DetectorLoader(NetworkLoader["Detector"]):
         return weights_file(config, name, digest=DigestCache(models_dir(config.state_dir)).of)
 
     def open(self, config: Config, path: str) -> Detector:
+        from tagger.classify.int8_files import own_network
+        from tagger.classify.network_input import NetworkInput
         from tagger.detect.onnx_detector import OnnxDetector
 
-        digest = DigestCache(models_dir(config.state_dir)).of(path)
+        folder = models_dir(config.state_dir)
+        digest = DigestCache(folder).of(path)
         name = os.path.splitext(os.path.basename(path))[0]
         detector = OnnxDetector(path, f"{name}-{digest[:8]}", threads=config.model.threads)
-        self._full = _full_detector(detector, path, config)
+        taken = NetworkInput(detector.input_name, detector.side, bgr=True)
+        self._full = own_network(path, folder, detector.model_id, taken)
         use_int8(detector, self._full, config, self.stop)
         return detector
 
     def full(self, config: Config) -> FullNetwork | None:
         return self._full if self.engine is not None else None
-
-
-def _full_detector(detector: OnnxDetector, path: str, config: Config) -> FullNetwork:
-    from tagger.classify.int8_files import own_network
-    from tagger.classify.network_input import NetworkInput
-
-    taken = NetworkInput(detector.input_name, detector.side, bgr=True)
-    return own_network(path, models_dir(config.state_dir), detector.model_id, taken)
 
 
 class _Loading(threading.Thread):

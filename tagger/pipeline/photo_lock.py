@@ -45,6 +45,7 @@ class PhotoLocks:
         while True:
             try:
                 fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, lock)
+                return True
             except OSError as error:
                 if error.errno not in _BUSY:
                     log.debug("%s cannot be locked: %s", path, error)
@@ -52,8 +53,6 @@ class PhotoLocks:
                 if time.monotonic() >= end:
                     return False
                 time.sleep(STEP_SECONDS)
-            else:
-                return True
 
 
 @contextmanager
