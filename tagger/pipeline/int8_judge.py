@@ -30,7 +30,7 @@ from tagger.index.rows import StoredPrediction, unpack_top
 from tagger.labels.evidence import Boxes, Evidence, Ranking
 from tagger.pipeline.inference import predict
 from tagger.pipeline.look import look_further
-from tagger.pipeline.networks import KINDS, Networks, NetworksLoader
+from tagger.pipeline.networks import Networks, NetworksLoader
 from tagger.records import INT8_NAME, DecodedPhoto
 
 if TYPE_CHECKING:
@@ -105,18 +105,18 @@ class Int8Judge:
         ]
         if not asked:
             return []
-        small = _Seen.of(self.networks, photo)
-        tags = self._tags(small.evidence)
+        [stored] = predict(self.networks.subjects, [photo])
+        [whole] = look_further([photo], [stored], self.networks)
+        small = Evidence.from_bytes(whole.evidence)
+        tags = self._tags(small)
         decided = []
         for kind in asked:
-            trial = self.trials[kind]
-            if trial.network is None:
-                trial.network = self._open(kind)
-            full = small.again(kind, trial.network, self.networks, photo)
-            if full is None:
+            compared = self._compared(kind, photo, stored, small)
+            if compared is None:
                 continue
-            sure, same = full.compared(small, kind)
-            same_tags = self._tags(full.evidence) == tags
+            full, sure, same = compared
+            same_tags = self._tags(full) == tags
+            trial = self.trials[kind]
             trial.counts = trial.counts.with_photo(
                 photo.crop_hash, sure=sure, same=same, same_tags=same_tags
             )
@@ -147,53 +147,35 @@ class Int8Judge:
         for trial in self.trials.values():
             trial.network = None
 
-    def _tags(self, evidence: Evidence) -> frozenset[str]:
-        return frozenset(tag.label for tag in self._chooser.choose(evidence))
+    def _compared(
+        self, kind: str, photo: DecodedPhoto, stored: StoredPrediction, small: Evidence
+    ) -> tuple[Evidence, bool, bool] | None:
+        """Return what is said with the full network of a kind; None when one of both says nothing.
 
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What networks say of one photo: ``stored`` is of the subjects, ``evidence`` of all."""
-
-    stored: StoredPrediction
-    evidence: Evidence
-
-    @classmethod
-    def of(cls, networks: Networks, photo: DecodedPhoto) -> _Seen:
-        [stored] = predict(networks.subjects, [photo])
-        [whole] = look_further([photo], [stored], networks)
-        return cls(stored, Evidence.from_bytes(whole.evidence))
-
-    def again(
-        self, kind: str, network: Any, networks: Networks, photo: DecodedPhoto
-    ) -> _Seen | None:
-        """Return what is said with another ``network`` of a kind; None when it says nothing."""
-        if kind == KINDS[0]:
-            [stored] = predict(network, [photo])
-            subjects = Evidence.from_bytes(stored.evidence).subjects
-            return _Seen(stored, replace(self.evidence, subjects=subjects))
-        alone = replace(networks, **{"scenes": None, "detector": None, kind: network})
-        [whole] = look_further([photo], [self.stored], alone)
+        With it whether that is sure, and whether int8 says the same. ``stored`` is what the present
+        network of subjects said, ``small`` what all did.
+        """
+        trial = self.trials[kind]
+        if trial.network is None:
+            trial.network = self._open(kind)
+        if kind == "subjects":
+            [full] = predict(trial.network, [photo])
+            [best], [other] = unpack_top(full.top, 1), unpack_top(stored.top, 1)
+            evidence = replace(small, subjects=Evidence.from_bytes(full.evidence).subjects)
+            return evidence, best[1] >= SURE, best[0] == other[0]
+        alone = replace(self.networks, **{"scenes": None, "detector": None, kind: trial.network})
+        [whole] = look_further([photo], [stored], alone)
         said = Evidence.from_bytes(whole.evidence)
         if kind == "scenes":
-            if said.scenes is None or self.evidence.scenes is None:
+            if said.scenes is None or small.scenes is None:
                 return None
-            return _Seen(self.stored, replace(self.evidence, scenes=said.scenes))
-        if said.boxes is None or self.evidence.boxes is None:
+            return replace(small, scenes=said.scenes), *same_class(said.scenes, small.scenes)
+        if said.boxes is None or small.boxes is None:
             return None
-        return _Seen(self.stored, replace(self.evidence, boxes=said.boxes))
+        return replace(small, boxes=said.boxes), *same_things(said.boxes, small.boxes)
 
-    def compared(self, small: _Seen, kind: str) -> tuple[bool, bool]:
-        """Return whether this, in fp32, is sure, and whether int8 says the same."""
-        if kind == KINDS[0]:
-            [best], [second] = unpack_top(self.stored.top, 1), unpack_top(small.stored.top, 1)
-            return best[1] >= SURE, best[0] == second[0]
-        full, other = self.evidence, small.evidence
-        if kind == "scenes":
-            assert full.scenes is not None and other.scenes is not None
-            return same_class(full.scenes, other.scenes)
-        assert full.boxes is not None and other.boxes is not None
-        return same_things(full.boxes, other.boxes)
+    def _tags(self, evidence: Evidence) -> frozenset[str]:
+        return frozenset(tag.label for tag in self._chooser.choose(evidence))
 
 
 def same_class(full: Ranking, small: Ranking) -> tuple[bool, bool]:
