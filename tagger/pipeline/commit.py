@@ -27,20 +27,21 @@ SYNC_THREADS = 16
 """So many files are fsynced at a time."""
 Pending = tuple[int, str, JournalEntry]
 """A write that was not confirmed: its number in the journal, the photo, and what it is."""
+Decision = tuple[frozenset[str], bool]
+"""What the user decided about a photo: removed labels, and whether it is to have no tags."""
 
 
 @dataclass(slots=True, eq=False)
 class ReadyPhoto:
     """A photo whose row and files are ready to be written (``write`` None: index only).
 
-    ``decided`` is what the user had decided about it, removed labels and whether it is to have
-    no tags, when they were chosen; with another decision by now it is due again. None: who
-    commits is the one who decides.
+    ``decided`` is what the user had decided about it when its tags were chosen; with another
+    decision by now it is due again. None: who commits is the one who decides.
     """
 
     saved: SavedPhoto
     write: PreparedWrite | None
-    decided: tuple[frozenset[str], bool] | None = None
+    decided: Decision | None = None
 
     def discard(self) -> None:
         try:

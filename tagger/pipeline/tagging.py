@@ -23,7 +23,7 @@ from tagger.metadata.read import read_keywords, read_tags, read_taken_at
 from tagger.metadata.safe_write.folder_capabilities import REFUSED
 from tagger.metadata.tag_owner import TagOwner, still_held
 from tagger.metadata.xmp.packet import clean
-from tagger.pipeline.commit import ReadyPhoto
+from tagger.pipeline.commit import Decision, ReadyPhoto
 from tagger.pipeline.companions import Companions
 from tagger.pipeline.context import Context
 from tagger.pipeline.job import Job, Recognised
@@ -41,18 +41,6 @@ CANNOT_WRITE_HERE = REFUSED | {errno.ENAMETOOLONG}
 
 class WaitsError(TaggerError):
     """The photo waits until its disk can be written to again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Decided:
-    """What the user decided: labels not to be given, and whether none is to be.
-
-    ``own`` is what of it was said of this very photo, not of another with its bytes.
-    """
-
-    stones: frozenset[str]
-    keep_out: bool
-    own: tuple[frozenset[str], bool]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -93,10 +81,10 @@ class Tagging:
         self._refresh(job)
         is_new = self._is_new(job)
         self._part(one)
-        decided = self._decided(job)
-        stones, (own_stones, own_keep_out) = decided.stones, decided.own
+        (stones, keep_out), own = self._decided(job)
+        own_stones, own_keep_out = own
         tags = self._choose(one, stones)
-        keywords = () if decided.keep_out else self.chooser.keywords(tags)
+        keywords = () if keep_out else self.chooser.keywords(tags)
         config = self._context.config
         options = write_options(config, config.root_of(job.candidate.path), job.candidate.path)
         saved = SavedPhoto(
@@ -107,12 +95,12 @@ class Tagging:
             content_hash=job.digest,
             source_hash=_source_hash(one),
             facts=one.facts,
-            tags=() if decided.keep_out else tags,
+            tags=() if keep_out else tags,
             entries=job.previous,
             prediction=prediction if job.row is None or job.source is not job.row else None,
             # Of its own decisions none is made again: the user may be lifting them just now.
             deleted=tuple(sorted(stones - own_stones)),
-            kept_out=decided.keep_out and not own_keep_out,
+            kept_out=keep_out and not own_keep_out,
             labels_hash=self.labels_hash,
             keywords_hash=keywords_hash(keywords, options),
             is_new=is_new,
@@ -122,16 +110,16 @@ class Tagging:
             write = _prepare_write(one, keywords, options, stones)
         except MetadataError as error:
             saved = self.index_only(job, saved, error)
-            own = read_keywords(job.candidate.path, job.candidate.root)
-            saved = replace(saved, tags=saved.tags + _user_tags(own))
+            users = read_keywords(job.candidate.path, job.candidate.root)
+            saved = replace(saved, tags=saved.tags + _user_tags(users))
             taken_at = read_taken_at(job.candidate.path, job.candidate.root)
         else:
             taken_at = write.taken_at
             if write.deleted:
                 tags = tuple(tag for tag in saved.tags if tag.label not in write.deleted)
                 saved = replace(saved, tags=tags, deleted=saved.deleted + write.deleted)
-            users = _user_tags(write.user_keywords)
-            saved = replace(saved, tags=saved.tags + users, note=write.reason)
+            user_tags = _user_tags(write.user_keywords)
+            saved = replace(saved, tags=saved.tags + user_tags, note=write.reason)
             if write.reason == OVERWRITTEN:
                 folder = os.path.dirname(saved.path)
                 self._once.warn("overwritten", folder, f"{saved.path}: {OVERWRITTEN}")
@@ -140,7 +128,7 @@ class Tagging:
         if taken_at is not None:
             saved = replace(saved, facts=replace(saved.facts, taken_at=taken_at))
         job.milliseconds["write"] = (time.perf_counter() - started) * 1000
-        return TaggedJob(saved, write, decided.own, job=job)
+        return TaggedJob(saved, write, own, job=job)
 
     def index_only(self, job: Job, saved: SavedPhoto, error: MetadataError) -> SavedPhoto:
         """Return what to remember of a photo whose tags cannot be written.
@@ -174,8 +162,8 @@ class Tagging:
             job.source = row  # its prediction is stored already
         job.row, job.previous = row, self._context.store.entries(row.id)
 
-    def _decided(self, job: Job) -> _Decided:
-        """Return what the user decided about a photo.
+    def _decided(self, job: Job) -> tuple[Decision, Decision]:
+        """Return what the user decided, and what of it about this very photo.
 
         What was decided about the same picture holds for a new copy, and for one that moved
         while nobody looked.
@@ -190,7 +178,7 @@ class Tagging:
                     keep_out |= is_absent(other.path, other.root)
         if row is not None:
             stones |= self.companions.tombstones(row.id)
-        return _Decided(stones, keep_out, own)
+        return (stones, keep_out), own
 
     def _part(self, one: Recognised) -> None:
         """When another picture has taken a photo's name, remember that one apart.
