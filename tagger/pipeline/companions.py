@@ -35,10 +35,7 @@ class Companions:
 
     def tombstones(self, photo_id: int) -> frozenset[str]:
         """Return the labels that the user took away from one of the others."""
-        stones = frozenset[str]()
-        for other in self.of(photo_id):
-            stones |= self._store.tombstones(other)
-        return stones
+        return frozenset[str]().union(*map(self._store.tombstones, self.of(photo_id)))
 
     def added(self, photo_id: int, tags: tuple[Tag, ...], chooser: Chooser) -> tuple[Tag, ...]:
         """Return the tags of a photo with those that the evidence of the others gives.

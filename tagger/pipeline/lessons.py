@@ -79,8 +79,7 @@ def take_features(store: Store, model_ids: Sequence[str]) -> None:
                 " ORDER BY p.id LIMIT 1",
                 (one.content_hash, model_id),
             )
-            if rows and bytes(rows[0]["features"]) != one.features:
-                found = bytes(rows[0]["features"])
+            if rows and (found := bytes(rows[0]["features"])) != one.features:
                 statements.append(tables.add_features(one.content_hash, model_id, found))
     if statements:
         record(store, statements)

@@ -68,11 +68,11 @@ def portable(
             )
         in_int8 = network.name == INT8_NAME
         form, about = _described(network, full)
-        whole = "" if in_int8 and form == CONVERTED else full.path
-        needed = (whole, full.int8_path if in_int8 else "")
-        digests = [digest(path) if path else "" for path in needed]
+        int8_alone = in_int8 and form == CONVERTED
+        needed = ("" if int8_alone else full.path, full.int8_path if in_int8 else "")
+        whole, quick = digests = [digest(path) if path else "" for path in needed]
         paths |= {sha: path for sha, path in zip(digests, needed, strict=True) if path}
-        found.append(PortableNetwork(kind, form, network.model_id, *digests, about))
+        found.append(PortableNetwork(kind, form, network.model_id, whole, quick, about))
     return tuple(found), paths
 
 
@@ -101,15 +101,13 @@ def open_portable(networks: tuple[PortableNetwork, ...], folder: str, *, threads
     loaded: dict[str, Any] = {one.kind: _opened(one, folder, threads) for one in networks}
     if "subjects" not in loaded:
         raise ModelError("no network of subjects was sent", "set `model.name` in the config")
-    found = Networks(loaded["subjects"], loaded.get("scenes"), loaded.get("detector"))
     for one in networks:
-        network = loaded[one.kind]
-        if network.model_id != one.model_id:
+        if (model_id := loaded[one.kind].model_id) != one.model_id:
             raise ModelError(
-                f"{one.model_id} was loaded as {network.model_id}",
+                f"{one.model_id} was loaded as {model_id}",
                 "install the same version of tagger on both machines",
             )
-    return found
+    return Networks(loaded["subjects"], loaded.get("scenes"), loaded.get("detector"))
 
 
 def file_path(folder: str, digest: str) -> str:

@@ -37,7 +37,6 @@ def relabel(
         rows = store.stale(tagging.labels_hash, last, CHUNK)
         if not rows:
             break
-        rewrite: list[Candidate] = []
         with photo_locks(context.config.state_dir) as locks:
             busy = [row.path for row in rows if not locks.take(row.path, 0.0)]
             # As they are now that nobody else changes them.
@@ -46,7 +45,7 @@ def relabel(
                 for row in store.stale(tagging.labels_hash, last, CHUNK)
                 if row.id <= rows[-1].id and row.path not in busy
             ]
-            _relabel(context, tagging, free, rewrite, subjects)
+            rewrite = _relabel(context, tagging, free, subjects)
         last = rows[-1].id
         # A changed keywords_hash is no change of the file: say that it is due.
         if due := [*busy, *(candidate.path for candidate in rewrite)]:
@@ -58,14 +57,11 @@ def relabel(
 
 
 def _relabel(
-    context: Context,
-    tagging: Tagging,
-    rows: Sequence[PhotoRow],
-    rewrite: list[Candidate],
-    subjects: str | None,
-) -> None:
-    """Change the index where it alone is concerned; put the other photos into ``rewrite``."""
+    context: Context, tagging: Tagging, rows: Sequence[PhotoRow], subjects: str | None
+) -> list[Candidate]:
+    """Change the index where it alone is concerned; return the other photos."""
     store, config = context.store, context.config
+    rewrite: list[Candidate] = []
     only_index: list[tuple[int, tuple[Tag, ...] | None]] = []
     for row in rows:
         stored = store.prediction(row.id)
@@ -94,3 +90,4 @@ def _relabel(
         only_index.append((row.id, None if old == tags else tags))
     if only_index:
         store.relabel_many(only_index, tagging.labels_hash)
+    return rewrite
