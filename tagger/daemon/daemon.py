@@ -25,7 +25,7 @@ from tagger.daemon.reporting import BUSY_SECONDS, IDLE_SECONDS, StatusReporter
 from tagger.daemon.resources import DaemonResources
 from tagger.daemon.tagging_run import TaggingRun
 from tagger.errors import ConfigError
-from tagger.index.salvage import open_sound
+from tagger.index.salvage import open_sound, take_up
 from tagger.library.daemon_status import (
     DaemonStatus,
     NetworkStatus,
@@ -109,7 +109,8 @@ class Daemon:
                 lifecycle.pausing.clear()
                 if lifecycle.error is not None:
                     break  # of a repair that took long
-                session.take_up_index()
+                if not session.store.is_here():  # it was deleted, or replaced, while in use
+                    session.notice = take_up(session.store)
                 run = self._tagging_run(session, single=False)
                 self._metrics.use(session.config.metrics, session.store.counts)
                 self._page.use(session.config, session.commands)

@@ -13,7 +13,6 @@ from tagger.daemon.crash_repair import CrashRepair
 from tagger.daemon.lifecycle import Lifecycle
 from tagger.daemon.worker import Worker
 from tagger.errors import StateError
-from tagger.index.salvage import take_up
 from tagger.index.store import Store
 from tagger.records import ANOTHER_TAGGER
 from tagger.watch.root_owner import OwnerClaims, writers_of
@@ -80,11 +79,6 @@ class DaemonResources:
             if not window.holds(datetime.now()):
                 return f"paused until {window.opens()} (schedule)"
         return None
-
-    def take_up_index(self) -> None:
-        """When the index was deleted or replaced while in use, put it back or take it up."""
-        if not self.store.is_here():
-            self.notice = take_up(self.store)
 
     @contextmanager
     def rebuilding(self) -> Iterator[None]:

@@ -57,10 +57,7 @@ class Intake:
         return deferred
 
     def begin(self, candidates: Iterable[Candidate]) -> tuple[list[Job], list[Outcome]]:
-        """Look up and hash ``candidates``; start decoding the new ones.
-
-        Return the jobs, and the outcomes that are known already.
-        """
+        """Begin ``candidates``; return the jobs, and the outcomes that are known already."""
         jobs: list[Job] = []
         outcomes: list[Outcome] = []
         blocked = 0
@@ -91,7 +88,7 @@ class Intake:
         touched, self._touched = self._touched, []
         if touched:
             self._store.remember_stats(touched)
-        self._take_parked()
+        self._deferred += self._context.health.parked()
         if blocked and not self._busy and not outcomes and not self._context.stop.is_set():
             time.sleep(REST_SECONDS)
         return jobs, outcomes
@@ -103,18 +100,15 @@ class Intake:
             self._deferred += self._behind.pop(job.digest, ())
             if job.future is not None:
                 job.future.cancel()
-        self._take_parked()
+        self._deferred += self._context.health.parked()
 
     def forget(self) -> None:
         """Drop everything that is on its way; it is found again by the next scan."""
         self._busy.clear()
         self._behind.clear()
-        self._take_parked()
+        self._deferred += self._context.health.parked()
         self._deferred.clear()
         self._held.clear()
-
-    def _take_parked(self) -> None:
-        self._deferred += self._context.health.parked()
 
     def _begin(self, candidate: Candidate) -> Job | Outcome | None:
         path = candidate.path

@@ -301,11 +301,6 @@ class NetworksLoader(EngineLoader):
         super().__init__(stop)
         self.further = FurtherNetworks(stop)
 
-    def has_more_than(self, networks: Networks) -> bool:
-        """Whether a network has come since ``networks`` were given."""
-        there = self.networks
-        return there is not None and there != networks
-
     def loaders(self, config: Config) -> dict[str, tuple[NetworkLoader[Any], Config]]:
         if self.engine is None:
             return {}
