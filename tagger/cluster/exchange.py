@@ -1,7 +1,4 @@
-"""What is asked of a worker, and what it answers: one task, which is some photos.
-
-Who waited for a photo gets the answer; or it is to be looked at again.
-"""
+"""What is asked of a worker, and what it answers: one task, which is some photos."""
 
 from __future__ import annotations
 

@@ -78,10 +78,7 @@ class SystemdReporter:
         self._counted_at = -math.inf
 
     def report(self, status: DaemonStatus, counts: Callable[[], Mapping[str, int]]) -> None:
-        """Ping the watchdog while the work moves, and say in a line what it does.
-
-        ``counts`` gives the photos of the index by their status; it may raise sqlite3.Error.
-        """
+        """Ping the watchdog while the work moves, and say in a line what it does."""
         if status.moving:
             self.notifier.alive()
         now = time.monotonic()

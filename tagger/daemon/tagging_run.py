@@ -161,10 +161,7 @@ class TaggingRun:
             self._lifecycle.fail(error)
 
     def end(self) -> SilentDiskError | None:
-        """Wait for all threads, but not for dead disks; return the error if the work hangs on one.
-
-        Photos that are not finished wait for the next run.
-        """
+        """Wait for all threads, but for no dead disk; return the error if the work hangs on one."""
         stalls = self._lifecycle.stalls
         self._lifecycle.pausing.set()
         self.worker.wake()

@@ -190,10 +190,7 @@ def _errno(error: TaggerError) -> int | None:
 
 
 def _refuses(folder: str, root: str, room: int) -> int | None:
-    """Return the errno by which a folder of ``root`` refuses a file of ``room`` bytes.
-
-    None: it does not.
-    """
+    """Return the errno by which a folder of ``root`` refuses a file of ``room`` bytes, if any."""
     try:
         with Folder(root, folder) as there:
             _take_room(there, room)

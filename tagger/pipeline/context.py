@@ -1,7 +1,4 @@
-"""What every stage is given: config, index, the health of the folders, and when to stop.
-
-The objects travel from the daemon through the worker to the stages, instead of one callback each.
-"""
+"""What every stage is given: config, index, the health of the folders, and when to stop."""
 
 from __future__ import annotations
 
@@ -35,10 +32,7 @@ class RootHealth:
         return self._blocked is not None and self._blocked.holds(root)
 
     def park(self, candidate: Candidate, error: Exception) -> bool:
-        """Report an error; return whether the disk is at fault, so that the photo waits.
-
-        It is then in :meth:`parked`.
-        """
+        """Report an error; return whether the disk is at fault, the photo then :meth:`parked`."""
         return self._blocked is not None and self._blocked.park(candidate, error)
 
     def parked(self) -> list[Candidate]:

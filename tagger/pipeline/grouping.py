@@ -15,14 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tagger.duplicates.joining import Joining
-from tagger.duplicates.shots import (
-    Frame,
-    Shot,
-    beginnings,
-    frame_of,
-    one_shot,
-    stack_key,
-)
+from tagger.duplicates.shots import Frame, Shot, beginnings, frame_of, one_shot, stack_key
 from tagger.duplicates.thumbnails import ThumbnailStore
 from tagger.index.connection import concerns_index
 from tagger.index.groups import GroupWriter, Kind, PictureRow

@@ -19,13 +19,7 @@ from tagger.classify.int8_agreement import (
     state_of,
     write_agreement,
 )
-from tagger.classify.int8_files import (
-    FullNetwork,
-    Int8Record,
-    intact_int8,
-    make_int8,
-    read_record,
-)
+from tagger.classify.int8_files import FullNetwork, Int8Record, intact_int8, make_int8, read_record
 from tagger.index.rows import StoredPrediction, unpack_top
 from tagger.labels.evidence import Boxes, Evidence, Ranking
 from tagger.pipeline.inference import predict

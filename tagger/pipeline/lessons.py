@@ -168,10 +168,7 @@ def walk(store: Store, found: Lesson, stop: Callable[[], bool] = lambda: False) 
 
 
 class Lessons:
-    """Keeps what was learned up to date. Used by one thread.
-
-    ``tags`` are told of what is new.
-    """
+    """Keeps what was learned up to date, and tells ``tags`` of it. Used by one thread."""
 
     def __init__(
         self, store: Store, precision: float, tags: TaughtTags, stop: Callable[[], bool]

@@ -28,10 +28,7 @@ _TOGETHER = 500
 
 
 def sample(store: Store, model_id: str, seed: int = 0, after: int = 0) -> list[bytes]:
-    """Return the features of a random sample of the photos that a network has seen.
-
-    Of those with larger ids than ``after``.
-    """
+    """Return the features of a random sample of what a network saw, of ids above ``after``."""
     last = store.read("SELECT coalesce(max(photo_id), 0) AS last FROM predictions")[0]["last"]
     if last - after <= 2 * SAMPLE:
         rows = store.read(

@@ -227,10 +227,7 @@ class Tagging:
     def with_rules(
         self, chosen: tuple[Tag, ...], rows: Collection[int], kept: Sequence[str] = ()
     ) -> tuple[Tag, ...]:
-        """Return tags with those that rules have given to a photo, known by the ids ``rows``.
-
-        ``kept`` are further words.
-        """
+        """Return tags with those that rules gave to a photo, by the ids ``rows``, and ``kept``."""
         if not self._has_rules or (not rows and not kept):
             return chosen
         words = {fold(tag.label) for tag in chosen}
