@@ -62,7 +62,7 @@ class Work:
 
 
 class Coordinator:
-    """Gives photos to workers. All but :meth:`state` is for the event loop's thread.
+    """Gives photos to workers. All but :attr:`state` is for the event loop's thread.
 
     ``here`` has the daemon's own processes look at a photo, and calls back when it did; ``changed``
     is called when a worker comes, goes or is refused, and when the scheduler does.
@@ -87,11 +87,7 @@ class Coordinator:
         self._in_work_here = self._done_here = 0
         self._background: set[asyncio.Task[None]] = set()
         self._due = False
-        self._state = ClusterState(self._address, False, "it is being connected")
-
-    def state(self) -> ClusterState:
-        """Return how the cluster is. For any thread."""
-        return self._state
+        self.state = ClusterState(self._address, False, "it is being connected")
 
     @property
     def wanted(self) -> int:
@@ -352,8 +348,8 @@ class Coordinator:
             problem += "; this machine looks at photos meanwhile"
         elif problem is not None:
             problem += "; photos wait for it"
-        before = self._state
-        self._state = ClusterState(
+        before = self.state
+        self.state = ClusterState(
             self._address,
             self._client is not None,
             problem,
@@ -361,7 +357,7 @@ class Coordinator:
             self._done_here,
             tuple(sorted(members, key=lambda one: one.address)),
         )
-        if _essence(before) != _essence(self._state):
+        if _essence(before) != _essence(self.state):
             self._changed()
 
 

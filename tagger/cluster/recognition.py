@@ -83,7 +83,7 @@ class ClusterRecognition:
         self._loop.call_soon_threadsafe(self._coordinator.use, work, problem)
 
     def state(self) -> ClusterState:
-        return self._coordinator.state()
+        return self._coordinator.state
 
     def close(self) -> None:
         """End the connection; what is not done is cancelled by whoever waits for it."""

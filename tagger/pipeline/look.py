@@ -84,7 +84,7 @@ def look_further(
         for at, photo in enumerate(photos):
             if photo.picture is not None:
                 [boxes] = detector.detect([photo.picture])
-                found[at] = with_boxes(found[at], stored_boxes(boxes, detector.model_id))
+                found[at] = with_boxes(found[at], boxes, detector.model_id)
     return found
 
 
@@ -92,20 +92,15 @@ def _unsure(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.full_like(probabilities, 1 / len(probabilities))
 
 
-def stored_boxes(boxes: Sequence[Box], network: str) -> Boxes:
+def with_boxes(stored: StoredPrediction, boxes: Sequence[Box], network: str) -> StoredPrediction:
     classes = np.array([box.class_index for box in boxes], np.int64)
     scores = np.array([box.score for box in boxes], np.float64)
     rects = np.array([box[2:] for box in boxes], np.float64).reshape(-1, 4)
-    return Boxes.of(classes, scores, rects, network)
+    said = Boxes.of(classes, scores, rects, network)
+    evidence = replace(Evidence.from_bytes(stored.evidence), boxes=said)
+    return replace(stored, evidence=evidence.to_bytes(), detector_id=network, people=said.people)
 
 
 def with_scenes(stored: StoredPrediction, scenes: Ranking) -> StoredPrediction:
     evidence = replace(Evidence.from_bytes(stored.evidence), scenes=scenes)
     return replace(stored, evidence=evidence.to_bytes(), scenes_id=scenes.network)
-
-
-def with_boxes(stored: StoredPrediction, boxes: Boxes) -> StoredPrediction:
-    evidence = replace(Evidence.from_bytes(stored.evidence), boxes=boxes)
-    return replace(
-        stored, evidence=evidence.to_bytes(), detector_id=boxes.network, people=boxes.people
-    )

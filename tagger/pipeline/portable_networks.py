@@ -80,19 +80,13 @@ def _described(network: Engine | Detector, full: FullNetwork) -> tuple[str, dict
     from tagger.classify.custom_engine import CustomEngine
     from tagger.classify.onnx_engine import OnnxEngine
 
+    name = full.model_id.rpartition("-")[0]
     if isinstance(network, OnnxEngine):
-        about = {
-            "name": full.model_id.rpartition("-")[0],
-            "digest": full.key,
-            "spec": dataclasses.asdict(network.spec),
-            "categories": network.categories,
-        }
-        return CONVERTED, about
+        spec = dataclasses.asdict(network.spec)
+        categories = network.categories
+        return CONVERTED, {"name": name, "digest": full.key, "spec": spec, "categories": categories}
     if isinstance(network, CustomEngine):
-        return CUSTOM, {
-            "name": full.model_id.rpartition("-")[0],
-            "network": dataclasses.asdict(network.network),
-        }
+        return CUSTOM, {"name": name, "network": dataclasses.asdict(network.network)}
     return YOLOX, {}
 
 
