@@ -162,7 +162,7 @@ class Daemon:
         run.start()
         if not run.single:
             run.watcher.await_checks(CHECK_SECONDS)
-        next_due = next_beat = 0.0
+        next_due = 0.0
         with self._reporter.guarded():  # whoever waits for READY may read it
             self._reporter.heartbeat.write(self._status(session, "running", run), always=True)
         notifier.ready()
@@ -177,14 +177,13 @@ class Daemon:
                     break
                 if not run.single and not session.store.is_here():
                     break  # all that works with it has to end first
-                if now >= next_due:
+                is_due = now >= next_due
+                if is_due:
                     next_due = now + IDLE_SECONDS
                     with self._reporter.guarded():
                         for path in session.store.due(online=session.is_online):
                             run.watcher.hint(path)
-                status = self._report(session, run, always=now >= next_beat)
-                if now >= next_beat:
-                    next_beat = now + IDLE_SECONDS
+                status = self._report(session, run, always=is_due)
                 busy = status is None or status.progress is None or status.progress.remaining
                 seconds = BUSY_SECONDS if busy else next_due - now
                 if lifecycle.wakeup.wait(min(seconds, notifier.interval or seconds)):

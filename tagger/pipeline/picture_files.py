@@ -7,6 +7,7 @@ when it was lost, or another network is used. Thumbnails that belong to no photo
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -48,7 +49,7 @@ class PictureFiles:
         self._groups, self._thumbnails, self._clock = groups, thumbnails, clock
         self._features = FeatureWriter(state_dir)
         self._behind = 0
-        self._due_at: float | None = clock() + BEHIND_SECONDS
+        self._due_at = clock() + BEHIND_SECONDS
         self._sweep_at = clock() + SWEEP_FIRST
         self._marked: int | None = None
 
@@ -57,8 +58,7 @@ class PictureFiles:
         """How many seconds to wait for a photo before the next step."""
         if self._marked is not None:
             return 0.0
-        ends = [self._sweep_at] if self._due_at is None else [self._sweep_at, self._due_at]
-        return max(min(ends) - self._clock(), 0.0)
+        return max(min(self._sweep_at, self._due_at) - self._clock(), 0.0)
 
     def changed(self, rows: Sequence[PictureRow]) -> None:
         """Take what the features and hashes of photos are now, before they count as compared."""
@@ -77,7 +77,7 @@ class PictureFiles:
         if len(here) < len(rows):
             self._behind += len(rows) - len(here)
             soon = self._clock() + (0 if self._behind > BEHIND else BEHIND_SECONDS)
-            self._due_at = soon if self._due_at is None else min(soon, self._due_at)
+            self._due_at = min(soon, self._due_at)
         if head is None or not here:
             return
         from tagger.duplicates.vectors import rows_of
@@ -91,13 +91,13 @@ class PictureFiles:
     def step(self) -> bool:
         """Do some of what is to be done; return whether there was something."""
         now = self._clock()
-        if self._due_at is not None and now >= self._due_at:
+        if now >= self._due_at:
             try:
                 more = self.catch_up()
             except OSError as error:
                 self._failed(error)
             else:
-                self._due_at = now if more else None
+                self._due_at = now if more else math.inf
                 return True
         return self._sweep(now)
 
