@@ -19,7 +19,7 @@ from tagger.index.rule_photos import RulePhotos
 from tagger.index.rule_tasks import RuleTasks
 from tagger.library.daemon_status import RulesStatus
 from tagger.pipeline.blocked_roots import BlockedRoots
-from tagger.pipeline.context import Context, RootHealth, WorkerEvents
+from tagger.pipeline.context import Context, WorkerEvents
 from tagger.pipeline.networks import NetworksLoader
 from tagger.pipeline.outcome import Outcome
 from tagger.watch.context import WatchSettings
@@ -93,8 +93,8 @@ class TaggingRun:
         self._known_folders = KnownFolders(RulePhotos(store))
         progress.expect(None)
         session.claims.wanted = config.write.target != "none"
-        blocked = BlockedRoots(config, ring, single=single)
-        context = Context(config, store, RootHealth(session.is_online, blocked), pause)
+        health = BlockedRoots(config, ring, is_online=session.is_online, single=single)
+        context = Context(config, store, health, pause)
         candidates = CandidateQueue(context, full=self._count_backlog, first=ring)
         self.watcher = session.watcher = Watcher(
             config.watch,

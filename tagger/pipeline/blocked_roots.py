@@ -57,8 +57,9 @@ class _Exhausted:
 
 
 class BlockedRoots:
-    """The watched folders of ``config`` that refuse at present. Thread-safe.
+    """Which watched folders of ``config`` can be worked in now, and which refuse. Thread-safe.
 
+    ``is_online`` says whether the watched folder of a path can be trusted to be there.
     A folder that nothing is written to is never asked. ``changed`` is called when one begins
     or ends to refuse; ``clock`` is monotonic seconds. When this process, or the machine, has no
     file descriptor left, all photos wait. A ``single`` run waits for nothing else, and not for
@@ -70,10 +71,11 @@ class BlockedRoots:
         config: Config,
         changed: Callable[[], None] = lambda: None,
         *,
+        is_online: Callable[[str], bool] = lambda path: True,
         clock: Callable[[], float] = time.monotonic,
         single: bool = False,
     ) -> None:
-        self._changed, self._clock = changed, clock
+        self.is_online, self._changed, self._clock = is_online, changed, clock
         self._patience = SINGLE_SECONDS if single else math.inf
         self._exhausted: _Exhausted | None = None
         self._gave_up = math.inf
@@ -91,7 +93,7 @@ class BlockedRoots:
                 said.append(NO_DESCRIPTORS)
         return "; ".join(said) or None
 
-    def holds(self, root: str) -> bool:
+    def is_blocked(self, root: str) -> bool:
         """Whether the photos of a watched folder are to wait; ask again when that is due."""
         if self._is_exhausted():
             return True

@@ -11,7 +11,7 @@ import pytest
 from tagger.config.loader import load_config
 from tagger.index.store import Store
 from tagger.pipeline.blocked_roots import BlockedRoots
-from tagger.pipeline.context import Context, RootHealth
+from tagger.pipeline.context import Context
 from tagger.pipeline.outcome import Failed, Tagged
 from tagger.records import Candidate, FileStat
 
@@ -125,7 +125,7 @@ def pipeline(two, scenes):
     ]
     chooser = make_chooser(engine.categories, config, own_vocabulary(config.state_dir))
     with Odd(config.state_dir) as store:
-        context = Context(config, store, RootHealth(blocked=BlockedRoots(config)))
+        context = Context(config, store, BlockedRoots(config))
         with Pipeline(context, Networks(engine), decode_pool(config, engine.spec), chooser) as made:
             yield made, store, photos
 

@@ -15,7 +15,7 @@ from tagger.config.schema import Config, WatchRoot, WriteConfig
 from tagger.errors import PhotoUnreadableError, TaggerError, WriteFailedError
 from tagger.index.store import Store
 from tagger.pipeline.blocked_roots import LOOK_SECONDS, SINGLE_SECONDS, BlockedRoots
-from tagger.pipeline.context import Context, RootHealth
+from tagger.pipeline.context import Context
 from tagger.pipeline.failures import refused, unforeseen
 from tagger.pipeline.outcome import Skipped
 from tagger.records import Candidate, FileStat
@@ -57,9 +57,9 @@ def test_a_full_disk_holds_its_photos_until_there_is_room(disk: Callable[..., Di
     assert "cannot write; free some space" in str(case.refusing.problem())
     assert case.refusing.parked() == [case.photo] and case.refusing.parked() == []
     drive.free()
-    assert case.refusing.holds(str(drive.path))  # not asked yet
+    assert case.refusing.is_blocked(str(drive.path))  # not asked yet
     case.now += LOOK_SECONDS
-    assert not case.refusing.holds(str(drive.path))
+    assert not case.refusing.is_blocked(str(drive.path))
     assert case.refusing.problem() is None
     assert case.rings == 2
     assert sorted(os.listdir(drive.path)) == ["lost+found"]
@@ -114,7 +114,7 @@ def test_without_file_descriptors_photos_wait_and_lose_no_try(tmp_path: Path, nu
     """Whatever the photo was being used for, and in every folder."""
     case = Case(tmp_path)
     with Store(str(tmp_path / "state")) as store:
-        context = Context(Config(), store, RootHealth(blocked=case.refusing))
+        context = Context(Config(), store, case.refusing)
         for kind in (PhotoUnreadableError, WriteFailedError, TaggerError):
             error = error_of(kind, number)
             assert isinstance(refused(context, case.photo, error), Skipped)
@@ -126,10 +126,10 @@ def test_without_file_descriptors_photos_wait_and_lose_no_try(tmp_path: Path, nu
     assert "LimitNOFILE" in str(case.refusing.problem())
     with no_descriptor():
         case.now += LOOK_SECONDS
-        assert case.refusing.holds(str(tmp_path)) and case.refusing.holds("/elsewhere")
-        assert case.refusing.holds(str(tmp_path))
+        assert case.refusing.is_blocked(str(tmp_path)) and case.refusing.is_blocked("/elsewhere")
+        assert case.refusing.is_blocked(str(tmp_path))
     case.now += LOOK_SECONDS
-    assert not case.refusing.holds(str(tmp_path))
+    assert not case.refusing.is_blocked(str(tmp_path))
     assert case.refusing.problem() is None
     assert case.rings >= 2
 
@@ -141,8 +141,8 @@ def test_a_single_run_does_not_wait_for_ever(tmp_path: Path) -> None:
     assert refusing.park(photo, OSError(errno.EMFILE, "Too many open files"))
     with no_descriptor():
         now[0] += SINGLE_SECONDS - 1
-        assert refusing.holds(str(tmp_path))
+        assert refusing.is_blocked(str(tmp_path))
         now[0] += LOOK_SECONDS + 1
-        assert not refusing.holds(str(tmp_path))
+        assert not refusing.is_blocked(str(tmp_path))
     assert not refusing.park(photo, OSError(errno.EMFILE, "Too many open files"))
     assert not refusing.park(photo, error_of(WriteFailedError, errno.ENOSPC))

@@ -9,7 +9,7 @@ import pytest
 from tagger.config.schema import Config
 from tagger.daemon.candidate_queue import CandidateQueue
 from tagger.index.store import Store
-from tagger.pipeline.context import Context, RootHealth
+from tagger.pipeline.context import Context
 from tagger.records import Candidate, FileStat
 
 
@@ -19,7 +19,7 @@ class Blocked:
     def __init__(self):
         self.asked = 0
 
-    def holds(self, root):
+    def is_blocked(self, root):
         self.asked += root == "/blocked"
         return root == "/blocked" and self.asked < 2
 
@@ -27,7 +27,7 @@ class Blocked:
 @pytest.fixture
 def context(tmp_path):
     with Store(str(tmp_path)) as store:
-        yield Context(Config(state_dir=str(tmp_path)), store, RootHealth(blocked=Blocked()))
+        yield Context(Config(state_dir=str(tmp_path)), store, Blocked())
 
 
 def photo(name, root="/p"):

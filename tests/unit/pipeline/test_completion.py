@@ -8,10 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from tagger.config.schema import Config
 from tagger.index.store import Store
 from tagger.labels.evidence import Evidence
+from tagger.pipeline.blocked_roots import BlockedRoots
 from tagger.pipeline.completion import AGAIN_SECONDS, Completion
-from tagger.pipeline.context import Context, RootHealth
+from tagger.pipeline.context import Context
 from tagger.pipeline.networks import Networks
 from tagger.pipeline.outcome import Skipped, Tagged, Unchanged
 from tests.support.networks import FakeDetector, FakeScenes
@@ -199,7 +201,7 @@ def test_photos_of_a_folder_that_is_away_are_tried_again_later(home, photos):
     clock, away = Clock(), {"away": True}
     networks = Networks(FakeScenes(), None, FakeDetector())  # what is asked for is all that counts
     with Store(str(home.state)) as store:
-        health = RootHealth(lambda path: not away["away"])
+        health = BlockedRoots(Config(), is_online=lambda path: not away["away"])
         completion = Completion(Context(None, store, health), networks, clock=clock)
         assert completion.take(2) == [] and completion.is_done and completion.remaining == 3
         away["away"] = False
