@@ -75,7 +75,7 @@ class Coordinator:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         assert config.scheduler is not None
-        self._config, self._address = config, config.scheduler
+        self._config = config
         self._here, self._changed = here, changed
         self._waiting = Waiting()
         self._members: dict[str, Member] = {}
@@ -87,7 +87,7 @@ class Coordinator:
         self._in_work_here = self._done_here = 0
         self._background: set[asyncio.Task[None]] = set()
         self._due = False
-        self.state = ClusterState(self._address, False, "it is being connected")
+        self.state = ClusterState(config.scheduler, False, "it is being connected")
 
     @property
     def wanted(self) -> int:
@@ -129,7 +129,7 @@ class Coordinator:
 
         async with asyncio.timeout(CONNECT_SECONDS * 2):
             client = await Client(
-                self._address,
+                self.state.scheduler,
                 asynchronous=True,
                 set_as_default=False,
                 security=_security(self._config),
@@ -137,7 +137,7 @@ class Coordinator:
                 name="tagger",
             )
         try:
-            log.info("connected to the scheduler %s", self._address)
+            log.info("connected to the scheduler %s", self.state.scheduler)
             self._client, self._greeting = client, Greeting(client)
             self._without_since = time.monotonic()
             while True:
@@ -156,8 +156,8 @@ class Coordinator:
 
     def _lost(self, reason: str) -> None:
         problem = (
-            f"the scheduler {self._address} cannot be reached ({reason.splitlines()[0][:200]});"
-            " start it, or correct `cluster.scheduler`"
+            f"the scheduler {self.state.scheduler} cannot be reached"
+            f" ({reason.splitlines()[0][:200]}); start it, or correct `cluster.scheduler`"
         )
         if self._problem is None:
             log.warning("%s", problem)
@@ -350,7 +350,7 @@ class Coordinator:
             problem += "; photos wait for it"
         before = self.state
         self.state = ClusterState(
-            self._address,
+            self.state.scheduler,
             self._client is not None,
             problem,
             len(self._waiting),
