@@ -20,8 +20,7 @@ def document() -> str:
 
 
 def _routes() -> Iterator[str]:
-    web = WebConfig()
-    paths: dict[str, Any] = openapi(["en"], top_k=web.top_k, most=50, page=100, limit=500)["paths"]
+    paths: dict[str, Any] = openapi(["en"], WebConfig().top_k)["paths"]
     yield "| request | takes | answer | errors |"
     yield "|---|---|---|---|"
     for path, methods in paths.items():

@@ -20,16 +20,8 @@ from tagger.web import inbox as keeping
 from tagger.web import library
 from tagger.web.errors import WebError
 from tagger.web.language import with_said
-from tagger.web.routes.openapi import openapi
+from tagger.web.routes.openapi import MAX_CLASSES, MAX_PAGE, MAX_QUERY, openapi
 from tagger.web.services import Guess, Services
-
-MAX_PAGE = 200
-"""Photos that can be asked for at once."""
-
-MAX_CLASSES = 50
-
-MAX_QUERY = 2_000
-"""Characters of a query."""
 
 
 def api(services: Services) -> Blueprint:
@@ -112,15 +104,7 @@ def api(services: Services) -> Blueprint:
 
     @routes.get("/api/v1/openapi.json")
     def description() -> Response:
-        return jsonify(
-            openapi(
-                known().languages,
-                top_k=config.web.top_k,
-                most=MAX_CLASSES,
-                page=search.PAGE,
-                limit=MAX_PAGE,
-            )
-        )
+        return jsonify(openapi(known().languages, config.web.top_k))
 
     def _count() -> int:
         return whole_number("k", config.web.top_k, 1, MAX_CLASSES)

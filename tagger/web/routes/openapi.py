@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from tagger import __version__
-from tagger.library import similar, suggest
+from tagger.library import search, similar, suggest
+
+MAX_PAGE = 200
+"""Photos that can be asked for at once."""
+
+MAX_CLASSES = 50
+
+MAX_QUERY = 2_000
+"""Characters of a query."""
 
 _Schema = dict[str, Any]
 
@@ -15,7 +23,6 @@ _WHOLE: _Schema = {"type": "integer"}
 _NUMBER: _Schema = {"type": "number"}
 _YES_NO: _Schema = {"type": "boolean"}
 _TEXTS: _Schema = {"type": "array", "items": _TEXT}
-_NAMES: _Schema = {"type": "object", "additionalProperties": _TEXT}
 _ANYTHING: _Schema = {"type": "object"}
 
 
@@ -27,9 +34,17 @@ def _list(schema: _Schema) -> _Schema:
     return {"type": "array", "items": schema}
 
 
+def _by_name(schema: _Schema) -> _Schema:
+    return {"type": "object", "additionalProperties": schema}
+
+
 def _record(**properties: _Schema) -> _Schema:
     """Return the schema of an object that has all of ``properties``."""
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _records(**properties: _Schema) -> _Schema:
+    return _list(_record(**properties))
 
 
 def _named(name: str) -> _Schema:
@@ -62,7 +77,7 @@ _FACTS = {
 }
 # `box`: left, top, width and height, relative to the photo as it is displayed. Null: no detector
 # has looked at it.
-_BOXES = _maybe(_list(_record(label=_TEXT, score=_NUMBER, box=_list(_NUMBER))))
+_BOXES = _maybe(_records(label=_TEXT, score=_NUMBER, box=_list(_NUMBER)))
 _TAG = {"label": _TEXT, "confidence": _NUMBER, "path": _TEXTS, "source": _TEXT}
 _PHOTO = {
     "id": _WHOLE,
@@ -78,16 +93,16 @@ SCHEMAS: dict[str, _Schema] = {
     "Class": _record(label=_TEXT, probability=_NUMBER),
     "Tag": _record(**_TAG),
     "Guess": _record(
-        predictions=_list(_record(label=_TEXT, names=_NAMES, probability=_NUMBER)),
-        tags=_list(_record(**_TAG, reason=_maybe(_TEXT))),
+        predictions=_records(label=_TEXT, names=_by_name(_TEXT), probability=_NUMBER),
+        tags=_records(**_TAG, reason=_maybe(_TEXT)),
         keywords=_list(_TEXTS),
         **_FACTS,
         boxes=_BOXES,
         model=_TEXT,
-        milliseconds={"type": "object", "additionalProperties": _NUMBER},
+        milliseconds=_by_name(_NUMBER),
     ),
     # `reason`: why no picture can be kept there just now.
-    "Folders": _list(_record(id=_TEXT, name=_TEXT, path=_TEXT, reason=_maybe(_TEXT))),
+    "Folders": _records(id=_TEXT, name=_TEXT, path=_TEXT, reason=_maybe(_TEXT)),
     # `path` is relative to the folder.
     "Kept": _record(folder=_TEXT, path=_TEXT),
     "Photo": _record(**_PHOTO),
@@ -95,85 +110,75 @@ SCHEMAS: dict[str, _Schema] = {
     "Details": _record(
         **_PHOTO,
         view=_TEXT,
-        top=_list(_record(index=_WHOLE, label=_TEXT, probability=_NUMBER)),
+        top=_records(index=_WHOLE, label=_TEXT, probability=_NUMBER),
         model=_maybe(_TEXT),
         boxes=_BOXES,
         people=_maybe(_WHOLE),
         tagged_at=_maybe(_TEXT),
         note=_maybe(_TEXT),
         failure=_maybe(_TEXT),
-        written=_list(
-            _record(
-                file=_TEXT,
-                target=_TEXT,
-                added={"type": "object", "additionalProperties": _TEXTS},
-                written_at=_maybe(_TEXT),
-                reason=_maybe(_TEXT),
-            )
+        written=_records(
+            file=_TEXT,
+            target=_TEXT,
+            added=_by_name(_TEXTS),
+            written_at=_maybe(_TEXT),
+            reason=_maybe(_TEXT),
         ),
         removed_by_you=_TEXTS,
         untagged_by_you=_YES_NO,
         overwritten=_TEXTS,
     ),
     "Count": _record(count=_WHOLE),
-    "Reasons": _list(
-        _record(
-            path=_TEXTS,
-            probability=_NUMBER,
-            threshold=_NUMBER,
-            given=_YES_NO,
-            reason=_TEXT,
-            networks={"type": "object", "additionalProperties": _NUMBER},
-        )
+    "Reasons": _records(
+        path=_TEXTS,
+        probability=_NUMBER,
+        threshold=_NUMBER,
+        given=_YES_NO,
+        reason=_TEXT,
+        networks=_by_name(_NUMBER),
     ),
-    "Similar": _list(_record(**_PHOTO, similarity=_NUMBER)),
+    "Similar": _records(**_PHOTO, similarity=_NUMBER),
     "Chosen": _record(id=_WHOLE, kept=_YES_NO),
     "Duplicates": _record(
-        groups=_list(
-            _record(
-                group=_WHOLE,
-                chosen=_YES_NO,
-                photos=_list(
-                    _record(
-                        id=_WHOLE,
-                        path=_TEXT,
-                        best=_YES_NO,
-                        same_bytes=_YES_NO,
-                        format=_TEXT,
-                        width=_maybe(_WHOLE),
-                        height=_maybe(_WHOLE),
-                        bytes=_maybe(_WHOLE),
-                        taken_at=_maybe(_TEXT),
-                        camera=_maybe(_TEXT),
-                    )
-                ),
-            )
+        groups=_records(
+            group=_WHOLE,
+            chosen=_YES_NO,
+            photos=_records(
+                id=_WHOLE,
+                path=_TEXT,
+                best=_YES_NO,
+                same_bytes=_YES_NO,
+                format=_TEXT,
+                width=_maybe(_WHOLE),
+                height=_maybe(_WHOLE),
+                bytes=_maybe(_WHOLE),
+                taken_at=_maybe(_TEXT),
+                camera=_maybe(_TEXT),
+            ),
         ),
         count=_WHOLE,
     ),
-    "Suggestions": _list(
-        _record(
-            text=_TEXT,
-            label=_TEXT,
-            name=_TEXT,
-            language=_TEXT,
-            kind={"enum": ["label", "keyword", "field"]},
-            used=_YES_NO,
-        )
+    "Suggestions": _records(
+        text=_TEXT,
+        label=_TEXT,
+        name=_TEXT,
+        language=_TEXT,
+        kind={"enum": ["label", "keyword", "field"]},
+        used=_YES_NO,
     ),
-    "Label": _record(label=_TEXT, names=_NAMES, count=_WHOLE, children=_list(_named("Label"))),
-    "Labels": _record(labels=_list(_named("Label")), own=_list(_record(label=_TEXT, count=_WHOLE))),
-    "Failures": _list(
-        _record(
-            id=_maybe(_WHOLE),
-            path=_TEXT,
-            kind=_TEXT,
-            reason=_TEXT,
-            tries=_WHOLE,
-            first_at=_maybe(_TEXT),
-            last_at=_maybe(_TEXT),
-            retry_at=_maybe(_TEXT),
-        )
+    "Label": _record(
+        label=_TEXT, names=_by_name(_TEXT), count=_WHOLE, children=_list(_named("Label"))
+    ),
+    "Labels": _record(labels=_list(_named("Label")), own=_records(label=_TEXT, count=_WHOLE)),
+    "Failures": _records(
+        id=_maybe(_WHOLE),
+        path=_TEXT,
+        kind=_TEXT,
+        reason=_TEXT,
+        tries=_WHOLE,
+        first_at=_maybe(_TEXT),
+        last_at=_maybe(_TEXT),
+        retry_at=_maybe(_TEXT),
     ),
     # `not`: examples that do not show it. `missing`: what is needed before it is given.
     "Taught": _record(
@@ -186,7 +191,7 @@ SCHEMAS: dict[str, _Schema] = {
         missing=_maybe(_TEXT),
         **{"not": _WHOLE},
     ),
-    "Keywords": _list(_record(keyword=_TEXT, photos=_WHOLE, found=_NUMBER)),
+    "Keywords": _records(keyword=_TEXT, photos=_WHOLE, found=_NUMBER),
     # `doubtful`: it has the keyword, but looks unlike the others. Null: nothing is left to ask.
     "Question": _record(
         question=_maybe(
@@ -194,7 +199,7 @@ SCHEMAS: dict[str, _Schema] = {
         )
     ),
     "Status": _record(
-        counts={"type": "object", "additionalProperties": _WHOLE},
+        counts=_by_name(_WHOLE),
         running=_YES_NO,
         model=_TEXT,
         engine=_TEXT,
@@ -207,25 +212,20 @@ SCHEMAS: dict[str, _Schema] = {
 }
 
 
-def openapi(languages: Sequence[str], *, top_k: int, most: int, page: int, limit: int) -> _Schema:
-    """Return the document.
-
-    ``most`` classes can be asked for, ``top_k`` come without asking; ``limit`` photos at once,
-    ``page`` without asking.
-    """
-    query = _argument("q", _TEXT | {"maxLength": 2000}, "A query, as of `tagger query`.")
-    count = _argument("k", _between(1, most, top_k), "So many classes.")
+def openapi(languages: Sequence[str], top_k: int) -> _Schema:
+    """Return the document; ``top_k`` classes come without asking."""
+    query = _argument("q", _TEXT | {"maxLength": MAX_QUERY}, "A query, as of `tagger query`.")
+    count = _argument("k", _between(1, MAX_CLASSES, top_k), "So many classes.")
     language = _argument("lang", {"enum": list(languages), "default": "en"}, "Of the labels.")
-    at_once = _argument("limit", _between(1, limit, page), "So many at most.")
+    at_once = _argument("limit", _between(1, MAX_PAGE, search.PAGE), "So many at most.")
     after = _argument("after", _WHOLE | {"minimum": 0}, "`next` of the answer before.")
     number = _argument("photo_id", _WHOLE | {"minimum": 1}, "The photo's id.", path=True)
     classified = (400, 413, 415, 422, 503)
     changed = (400, 404, 409, 503)
-    details = _named("Details")
     own = _argument("label", _TEXT, "A word to be the photo's.", needed="Oma")
     given = _argument("label", _TEXT, "One of its tags; what is below goes too.", needed="beagle")
     lost = _argument("label", _TEXT, "A tag that was removed; all without it.")
-    begun = _argument("q", _TEXT | {"maxLength": 2000}, "The beginning of a word.")
+    begun = _argument("q", _TEXT | {"maxLength": MAX_QUERY}, "The beginning of a word.")
     few = _argument("limit", _between(1, similar.MOST, similar.USUAL), "So many at most.")
     place = _argument(
         "after", _WHOLE | {"minimum": 0, "default": 0}, "How many groups to pass over."
@@ -241,49 +241,39 @@ def openapi(languages: Sequence[str], *, top_k: int, most: int, page: int, limit
             "description": _INFO,
         },
         "paths": {
-            "/predict": {
-                "post": _upload(_list(_named("Class")), [count, language], classified),
-            },
-            "/api/v1/predict": {"post": _upload(_named("Guess"), [count], classified)},
-            "/api/v1/folders": {"get": _answers(_named("Folders"), [], (503,))},
+            "/predict": {"post": _upload(_list(_named("Class")), [count, language], classified)},
+            "/api/v1/predict": {"post": _upload("Guess", [count], classified)},
+            "/api/v1/folders": {"get": _answers("Folders", [], (503,))},
             "/api/v1/inbox": {
-                "post": _upload(
-                    _named("Kept"), [], (400, 404, 409, 413, 415, 503, 507), folder=_TEXT
-                ),
+                "post": _upload("Kept", [], (400, 404, 409, 413, 415, 503, 507), folder=_TEXT),
             },
-            "/api/v1/photos": {"get": _answers(_named("Photos"), [query, after, at_once])},
-            "/api/v1/photos/{photo_id}": {
-                "get": _answers(_named("Details"), [number], (404, 503)),
-            },
-            "/api/v1/photos/{photo_id}/reasons": {
-                "get": _answers(_named("Reasons"), [number], (404, 503)),
-            },
+            "/api/v1/photos": {"get": _answers("Photos", [query, after, at_once])},
+            "/api/v1/photos/{photo_id}": {"get": _answers("Details", [number], (404, 503))},
+            "/api/v1/photos/{photo_id}/reasons": {"get": _answers("Reasons", [number], (404, 503))},
             "/api/v1/photos/{photo_id}/similar": {
-                "get": _answers(_named("Similar"), [number, few], (400, 404, 503)),
+                "get": _answers("Similar", [number, few], (400, 404, 503))
             },
-            "/api/v1/photos/{photo_id}/keep": {
-                "post": _answers(_named("Chosen"), [number], changed)
-            },
-            "/api/v1/duplicates": {"get": _answers(_named("Duplicates"), [place, some])},
+            "/api/v1/photos/{photo_id}/keep": {"post": _answers("Chosen", [number], changed)},
+            "/api/v1/duplicates": {"get": _answers("Duplicates", [place, some])},
             "/api/v1/photos/{photo_id}/tags": {
-                "post": _answers(details, [number, own], changed),
-                "delete": _answers(details, [number, given], changed),
+                "post": _answers("Details", [number, own], changed),
+                "delete": _answers("Details", [number, given], changed),
             },
-            "/api/v1/photos/{photo_id}/untag": {"post": _answers(details, [number], changed)},
+            "/api/v1/photos/{photo_id}/untag": {"post": _answers("Details", [number], changed)},
             "/api/v1/photos/{photo_id}/restore": {
-                "post": _answers(details, [number, lost], changed),
+                "post": _answers("Details", [number, lost], changed)
             },
-            "/api/v1/photos/{photo_id}/retry": {"post": _answers(details, [number], changed)},
-            "/api/v1/failures/retry": {"post": _answers(_named("Count"), [], (503,))},
+            "/api/v1/photos/{photo_id}/retry": {"post": _answers("Details", [number], changed)},
+            "/api/v1/failures/retry": {"post": _answers("Count", [], (503,))},
             **_teaching(),
-            "/api/v1/suggest": {"get": _answers(_named("Suggestions"), [begun, words])},
+            "/api/v1/suggest": {"get": _answers("Suggestions", [begun, words])},
             "/api/v1/events": {
                 "get": _streams(["status: a Status", "photo: a Photo that is new"], [query, after])
             },
-            "/api/v1/count": {"get": _answers(_named("Count"), [query])},
-            "/api/v1/labels": {"get": _answers(_named("Labels"), [], (503,))},
-            "/api/v1/failures": {"get": _answers(_named("Failures"), [at_once])},
-            "/api/v1/status": {"get": _answers(_named("Status"), [], (503,))},
+            "/api/v1/count": {"get": _answers("Count", [query])},
+            "/api/v1/labels": {"get": _answers("Labels", [], (503,))},
+            "/api/v1/failures": {"get": _answers("Failures", [at_once])},
+            "/api/v1/status": {"get": _answers("Status", [], (503,))},
             "/api/v1/openapi.json": {"get": _answers(_ANYTHING, [], ())},
         },
         # A page without a password asks nobody who comes.
@@ -306,19 +296,17 @@ def _teaching() -> _Schema:
     return {
         "/api/v1/taught": {
             "get": _answers(_list(_named("Taught")), [], (409, 503)),
-            "delete": _answers(_named("Count"), [label], refused),
+            "delete": _answers("Count", [label], refused),
         },
         "/api/v1/taught/examples": {
-            "post": _answers(_named("Taught"), [label, under, photos, shows, extend], refused)
+            "post": _answers("Taught", [label, under, photos, shows, extend], refused)
         },
         "/api/v1/taught/suggestions": {
-            "get": _answers(_named("Keywords"), [], (409, 503)),
-            "post": _answers(_named("Taught"), [keyword], refused),
+            "get": _answers("Keywords", [], (409, 503)),
+            "post": _answers("Taught", [keyword], refused),
         },
-        "/api/v1/taught/question": {"get": _answers(_named("Question"), [label], refused)},
-        "/api/v1/taught/answers": {
-            "post": _answers(_named("Question"), [label, photo, answer], refused)
-        },
+        "/api/v1/taught/question": {"get": _answers("Question", [label], refused)},
+        "/api/v1/taught/answers": {"post": _answers("Question", [label, photo, answer], refused)},
     }
 
 
@@ -337,8 +325,10 @@ def _argument(
 
 
 def _answers(
-    schema: _Schema, arguments: Sequence[_Schema], errors: Sequence[int] = (400, 503)
+    answer: str | _Schema, arguments: Sequence[_Schema], errors: Sequence[int] = (400, 503)
 ) -> _Schema:
+    """Return a route; ``answer`` is the schema of what it says, or the name of one."""
+    schema = _named(answer) if isinstance(answer, str) else answer
     responses = {"200": {"description": "The answer.", "content": _json(schema)}}
     # Every route refuses other sites, other names of this machine, and wrong passwords.
     for status in (*errors, 401, 403, 421, 429):
@@ -361,12 +351,12 @@ def _streams(events: Sequence[str], arguments: Sequence[_Schema]) -> _Schema:
 
 
 def _upload(
-    schema: _Schema, arguments: Sequence[_Schema], errors: Sequence[int], **fields: _Schema
+    answer: str | _Schema, arguments: Sequence[_Schema], errors: Sequence[int], **fields: _Schema
 ) -> _Schema:
     file: _Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
     body = {"multipart/form-data": {"schema": _record(file=file, **fields)}}
-    answer = _answers(schema, arguments, errors)
-    return {"requestBody": {"required": True, "content": body}, **answer}
+    route = _answers(answer, arguments, errors)
+    return {"requestBody": {"required": True, "content": body}, **route}
 
 
 def _json(schema: _Schema) -> _Schema:

@@ -18,7 +18,7 @@ from tagger.index.store import Store
 from tagger.records import FileStat
 from tagger.system.files import photo_stat
 from tagger.web.photo_images import VIEW_BYTES, PhotoImages
-from tagger.web.routes.api import MAX_QUERY
+from tagger.web.routes.openapi import MAX_QUERY
 from tests.unit.web.conftest import jpeg
 
 
