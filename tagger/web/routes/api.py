@@ -8,6 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import FileStorage
 
+from tagger.index.reader import Found, Reader
 from tagger.library import search
 from tagger.library.serialize import (
     facts_json,
@@ -80,9 +81,7 @@ def api(services: Services) -> Blueprint:
     @routes.get("/api/v1/photos/<photo:photo_id>")
     def photo(photo_id: int) -> Response:
         with services.reader() as reader:
-            found = search.find_one(reader, photo_id)
-            if found is None:
-                raise no_photo()
+            found = found_photo(reader, photo_id)
             return jsonify(library.page_photo_json(reader, found, known(), config.labels.top_k))
 
     @routes.get("/api/v1/labels")
@@ -186,6 +185,22 @@ def whole_number(name: str, default: int, least: int, most: int) -> int:
     if not re.fullmatch("[0-9]{1,18}", text) or not least <= int(text) <= most:
         raise WebError(f"`{name}` is no number that is possible", f"write {least} to {most}")
     return int(text)
+
+
+def given_word(name: str, most: int) -> str:
+    """Return an argument of the request. Raise WebError when it is blank, or too long."""
+    word = request.args.get(name, "")
+    if not word.strip() or len(word) > most:
+        raise WebError(f"`{name}` is missing, or too long", "send a label")
+    return word
+
+
+def found_photo(reader: Reader, photo_id: int) -> Found:
+    """Return the photo with an id, in whatever state. Raise WebError when there is none."""
+    found = search.find_one(reader, photo_id)
+    if found is None:
+        raise no_photo()
+    return found
 
 
 def no_photo() -> WebError:

@@ -1,4 +1,4 @@
-"""Photos that show the same picture, side by side, and which of them is to be kept."""
+"""Photos that show the same picture, side by side."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template
 
-from tagger.index.reader import Reader
-from tagger.library import search
 from tagger.library.duplicates import Group, group_json, page_of_groups
-from tagger.web.edits import Edits
-from tagger.web.routes.api import no_photo, whole_number
+from tagger.web.routes.api import whole_number
 from tagger.web.services import Services
 
 PAGE, MOST = 20, 100
@@ -37,8 +34,7 @@ def add_duplicate_pages(routes: Blueprint, services: Services) -> None:
 
 
 def add_duplicate_routes(routes: Blueprint, services: Services) -> None:
-    """Add the routes that answer with JSON."""
-    edits = Edits(services.config, services.manager)
+    """Add the route that answers with JSON."""
 
     @routes.get("/api/v1/duplicates")
     def duplicate_groups() -> Response:
@@ -47,19 +43,6 @@ def add_duplicate_routes(routes: Blueprint, services: Services) -> None:
         with services.reader() as reader:
             found, count = page_of_groups(reader, after, limit)
         return jsonify({"groups": list(map(group_json, found)), "count": count})
-
-    @routes.post("/api/v1/photos/<photo:photo_id>/keep")
-    def keep(photo_id: int) -> Response:
-        with services.reader() as reader:
-            row = _row(reader, photo_id)
-        edits.keep(row)
-        return jsonify({"id": photo_id, "kept": True})
-
-    def _row(reader: Reader, photo_id: int) -> Any:
-        found = search.find_one(reader, photo_id)
-        if found is None:
-            raise no_photo()
-        return found.row
 
 
 def _shown(group: Group) -> dict[str, Any]:

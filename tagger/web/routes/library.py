@@ -7,15 +7,13 @@ from collections.abc import Callable
 
 from flask import Blueprint, Response, jsonify, request
 
-from tagger.index.reader import Found, Reader
 from tagger.index.rows import PhotoRow
 from tagger.library import search, similar, suggest
 from tagger.library.explain import Explainer
 from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.web import library
 from tagger.web.edits import Edits
-from tagger.web.errors import WebError
-from tagger.web.routes.api import no_photo, query_text, whole_number
+from tagger.web.routes.api import found_photo, given_word, query_text, whole_number
 from tagger.web.routes.events import STREAM_SECONDS, EventStream
 from tagger.web.services import Services
 
@@ -29,20 +27,20 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
     def changed(photo_id: int, change: Callable[[PhotoRow], None]) -> Response:
         """Make a change; answer with the photo as it is then."""
         with services.reader() as reader:
-            row = _found(reader, photo_id).row
+            row = found_photo(reader, photo_id).row
         change(row)
         with services.reader() as reader:
-            found = _found(reader, photo_id)
+            found = found_photo(reader, photo_id)
             return jsonify(library.page_photo_json(reader, found, known(), config.labels.top_k))
 
     @routes.post("/api/v1/photos/<photo:photo_id>/tags")
     def add_tag(photo_id: int) -> Response:
-        word = _word("label")
+        word = _label()
         return changed(photo_id, lambda row: edits.add(row, word))
 
     @routes.delete("/api/v1/photos/<photo:photo_id>/tags")
     def remove_tag(photo_id: int) -> Response:
-        label = _word("label")
+        label = _label()
         return changed(photo_id, lambda row: edits.remove(row, label))
 
     @routes.post("/api/v1/photos/<photo:photo_id>/untag")
@@ -51,12 +49,19 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
 
     @routes.post("/api/v1/photos/<photo:photo_id>/restore")
     def restore(photo_id: int) -> Response:
-        label = _word("label") if "label" in request.args else None
+        label = _label() if "label" in request.args else None
         return changed(photo_id, lambda row: edits.restore(row, label))
 
     @routes.post("/api/v1/photos/<photo:photo_id>/retry")
     def retry(photo_id: int) -> Response:
         return changed(photo_id, edits.retry)
+
+    @routes.post("/api/v1/photos/<photo:photo_id>/keep")
+    def keep(photo_id: int) -> Response:
+        with services.reader() as reader:
+            row = found_photo(reader, photo_id).row
+        edits.keep(row)
+        return jsonify({"id": photo_id, "kept": True})
 
     @routes.post("/api/v1/failures/retry")
     def retry_all() -> Response:
@@ -67,13 +72,13 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
     @routes.get("/api/v1/photos/<photo:photo_id>/reasons")
     def why(photo_id: int) -> Response:
         with services.reader() as reader:
-            return jsonify(reasons.of(reader, _found(reader, photo_id)))
+            return jsonify(reasons.of(reader, found_photo(reader, photo_id)))
 
     @routes.get("/api/v1/photos/<photo:photo_id>/similar")
     def similar_photos(photo_id: int) -> Response:
         limit = whole_number("limit", similar.USUAL, 1, similar.MOST)
         with services.reader() as reader:
-            _found(reader, photo_id)
+            found_photo(reader, photo_id)
             scores = dict(similar.most_alike(reader, config.state_dir, photo_id, limit))
             found = {one.row.id: one for one in search.by_ids(reader, tuple(scores))}
             told = [
@@ -107,14 +112,5 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
         response.headers["X-Accel-Buffering"] = "no"  # a proxy is to pass it on at once
         return response
 
-    def _found(reader: Reader, photo_id: int) -> Found:
-        found = search.find_one(reader, photo_id)
-        if found is None:
-            raise no_photo()
-        return found
-
-    def _word(name: str) -> str:
-        word = request.args.get(name, "")
-        if not word.strip() or len(word) > 4 * MAX_LENGTH:
-            raise WebError(f"`{name}` is missing, or too long", "send a label")
-        return word
+    def _label() -> str:
+        return given_word("label", 4 * MAX_LENGTH)

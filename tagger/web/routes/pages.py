@@ -16,7 +16,7 @@ from tagger.pipeline.write_options import write_options
 from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext, noop
 from tagger.web import inbox, library
-from tagger.web.routes.api import no_photo, query_text, whole_number
+from tagger.web.routes.api import found_photo, query_text, whole_number
 from tagger.web.routes.duplicates import add_duplicate_pages
 from tagger.web.routes.networks import add_network_pages
 from tagger.web.routes.openapi import MAX_PAGE
@@ -77,9 +77,7 @@ def pages(services: Services, teaching: Teaching) -> Blueprint:
     @routes.get("/photos/<photo:photo_id>")
     def photo(photo_id: int) -> str:
         with services.reader() as reader:
-            found = search.find_one(reader, photo_id)
-            if found is None:
-                raise no_photo()
+            found = found_photo(reader, photo_id)
             shown = library.page_photo_json(reader, found, known(), config.labels.top_k)
             why = reasons.of(reader, found)
         above = {label for tag in shown["tags"] for label in tag["path"][:-1]}
@@ -132,10 +130,8 @@ def pages(services: Services, teaching: Teaching) -> Blueprint:
 
     def _picture(photo_id: int, size: Size) -> Response:
         with services.reader() as reader:
-            found = search.find_one(reader, photo_id)
-        if found is None:
-            raise no_photo()
-        picture = services.gallery.picture(found.row, size, request.if_none_match)
+            row = found_photo(reader, photo_id).row
+        picture = services.gallery.picture(row, size, request.if_none_match)
         response = make_response(picture.jpeg)
         response.mimetype = "image/jpeg"
         response.set_etag(picture.etag)

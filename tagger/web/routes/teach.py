@@ -13,7 +13,7 @@ from tagger.library.teach import LabelState
 from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.web.errors import WebError
 from tagger.web.language import with_said
-from tagger.web.routes.api import no_photo, whole_number
+from tagger.web.routes.api import given_word, no_photo, whole_number
 from tagger.web.services import Services
 from tagger.web.teaching import ANSWERS, MOST_PHOTOS, Teaching
 
@@ -94,10 +94,7 @@ def _question_json(question: Question | None) -> dict[str, Any]:
 
 
 def _word(name: str) -> str:
-    word = request.args.get(name, "")
-    if not word.strip() or len(word) > _MOST_LEVELS * MAX_LENGTH:
-        raise WebError(f"`{name}` is missing, or too long", "send a label")
-    return word
+    return given_word(name, _MOST_LEVELS * MAX_LENGTH)
 
 
 def _choice(name: str, allowed: tuple[str, ...], default: str = "") -> str:
