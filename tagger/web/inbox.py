@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import re
 import secrets
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
 from tagger.config.schema import Config, WatchRoot
+from tagger.system import open_beneath
+from tagger.system.file_transfer import numbered_names
 from tagger.system.files import is_writable
 from tagger.system.paths import OWN_PREFIX, PHOTO_SUFFIXES, sidecar_paths
 from tagger.web.errors import WebError
 from tagger.web.services import TagCommands
-from tagger.web.uploads import copy_limited, not_a_picture, sniff
+from tagger.web.uploads import NO_UNNAMED, copy_limited, kind_of
 
 SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -40,8 +42,6 @@ MOST = 999
 _ELSEWHERE = re.compile(r'[<>:"|?*\\/]')
 """What a name must not have on the systems that share folders with this one."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _REFUSING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENOENT)
 
@@ -57,14 +57,6 @@ class Folder:
     name: str
     root: WatchRoot
     reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Where a picture was put: ``path`` is relative to the folder."""
-
-    folder: Folder
-    path: str
 
 
 def folders(config: Config, manager: TagCommands | None) -> list[Folder]:
@@ -91,11 +83,11 @@ def folders(config: Config, manager: TagCommands | None) -> list[Folder]:
 
 def keep(
     config: Config, manager: TagCommands | None, folder_id: str, name: str | None, upload: IO[bytes]
-) -> Kept:
+) -> str:
     """Store ``upload`` in the folder with that id, under a safe form of ``name``.
 
-    It appears there whole or not at all. Raise WebError when it is no picture or too large, or
-    the folder does not take it.
+    Return its path in the folder, where it appears whole or not at all. Raise WebError when it
+    is no picture or too large, or the folder does not take it.
     """
     if manager is None:
         raise WebError(
@@ -103,37 +95,31 @@ def keep(
             "set `web.enabled: true` in the config, and use the page of `tagger run`",
             status=409,
         )
-    chosen = [folder for folder in folders(config, manager) if folder.id == folder_id]
-    if not chosen:
+    folder = next((one for one in folders(config, manager) if one.id == folder_id), None)
+    if folder is None:
         raise WebError(
             "there is no such folder to keep pictures in",
             "choose one of /api/v1/folders",
             status=404,
         )
-    folder = chosen[0]
     if folder.reason is not None:
         raise WebError(folder.reason, "choose another folder, or mend that", status=409)
-    start = upload.tell()
-    kind = sniff(upload.read(12))
-    if kind is None:
-        raise not_a_picture()
-    upload.seek(start)
-    safe = safe_name(name or "", kind)
+    safe = safe_name(name or "", kind_of(upload))
     below = config.web.inbox if folder.root.recursive else ""
     limit = config.web.max_upload_mb * 1_000_000
     try:
-        with _opened(folder.root.path, below) as at:
+        with _opened(folder.root.path, below) as into:
             owner = config.root_of(os.path.join(folder.root.path, below, safe))
             if owner is not None and owner.read_only:
                 raise WebError(
                     f"{owner.path} is never written to", "change `web.inbox`", status=409
                 )
-            taken = _stored(at, safe, upload, limit)
+            taken = _stored(into, safe, upload, limit)
     except OSError as error:
         raise _refused(folder, error) from error
     path = os.path.join(below, taken)
     manager.scan([os.path.join(folder.root.path, path)])
-    return Kept(folder, path)
+    return path
 
 
 def safe_name(given: str, kind: str) -> str:
@@ -165,65 +151,50 @@ def _number(root: WatchRoot) -> str:
     return hashlib.blake2b(os.fsencode(root.path), digest_size=6).hexdigest()
 
 
-@contextlib.contextmanager
-def _opened(root: str, below: str) -> Iterator[int]:
-    """Give a descriptor of the folder ``below`` in ``root``; make it when it is not there.
+def _opened(root: str, below: str) -> open_beneath.Folder:
+    """Return the folder ``below`` in ``root``; make it when it is not there."""
+    folder = open_beneath.Folder(root, root)
+    for name in below.split("/") if below else ():
+        with folder, contextlib.suppress(FileExistsError):
+            mode = stat.S_IMODE(os.fstat(folder.fd).st_mode)
+            os.mkdir(name, mode & 0o777, dir_fd=folder.fd)
+        folder = open_beneath.Folder(root, os.path.join(folder.path, name))
+    return folder
 
-    No link is followed below the root.
-    """
-    at = os.open(root, _DIRECTORY)
+
+def _stored(folder: open_beneath.Folder, name: str, upload: IO[bytes], limit: int) -> str:
+    """Write ``upload`` into ``folder``; return the name that it got."""
+    temporary = ""
     try:
-        for name in below.split("/") if below else ():
-            with contextlib.suppress(FileExistsError):
-                mode = stat.S_IMODE(os.fstat(at).st_mode)
-                os.mkdir(name, mode & 0o777, dir_fd=at)
-            inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
-            os.close(at)
-            at = inner
-        yield at
-    finally:
-        os.close(at)
-
-
-def _stored(at: int, name: str, upload: IO[bytes], limit: int) -> str:
-    """Write ``upload`` into the folder ``at``; return the name that it got."""
-    temporary = f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    try:
-        fd = os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=at)
+        fd = folder.open(".", os.O_WRONLY | os.O_TMPFILE, 0o600)
     except OSError as error:
-        if error.errno not in _NO_UNNAMED:
+        if error.errno not in NO_UNNAMED:
             raise
-        fd = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=at
-        )
-        source = temporary
-    else:
-        source = ""
+        temporary = f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+        fd = folder.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(fd, "wb") as target:
             copy_limited(upload, target, limit)
             target.flush()
-            os.fchmod(fd, os.fstat(at).st_mode & 0o666)
+            os.fchmod(fd, os.fstat(folder.fd).st_mode & 0o666)
             os.fsync(fd)
-            taken = _named(at, source or f"/proc/self/fd/{fd}", name)
-        os.fsync(at)
+            taken = _named(folder, temporary or f"/proc/self/fd/{fd}", name)
+        folder.fsync()
     finally:
-        if source:
+        if temporary:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(source, dir_fd=at)
+                folder.unlink(temporary)
     return taken
 
 
-def _named(at: int, source: str, name: str) -> str:
+def _named(folder: open_beneath.Folder, source: str, name: str) -> str:
     """Give the file ``source`` the first free of the names ``name``, ``name (2)`` and so on."""
-    stem, suffix = os.path.splitext(name)
-    for number in range(1, MOST + 1):
-        free = name if number == 1 else f"{stem} ({number}){suffix}"
+    for free in itertools.islice(numbered_names(name), MOST):
         # The sidecar of a photo that is gone is not this one's.
-        if any(_is_there(at, other) for other in (free, *sidecar_paths(free))):
+        if any(map(folder.has, (free, *sidecar_paths(free)))):
             continue
         try:
-            os.link(source, free, src_dir_fd=at, dst_dir_fd=at, follow_symlinks=True)
+            os.link(source, free, src_dir_fd=folder.fd, dst_dir_fd=folder.fd, follow_symlinks=True)
         except FileExistsError:
             continue
         except OSError as error:
@@ -231,22 +202,14 @@ def _named(at: int, source: str, name: str) -> str:
                 raise
             # A disk without hard links: the name is taken by an empty file, then replaced.
             try:
-                os.close(os.open(free, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=at))
+                os.close(folder.open(free, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             except FileExistsError:
                 continue
-            os.rename(source, free, src_dir_fd=at, dst_dir_fd=at)
+            folder.rename(source, free)
         return free
     raise WebError(
         f"there are {MOST} pictures of that name already", "give it another name", status=409
     )
-
-
-def _is_there(at: int, name: str) -> bool:
-    try:
-        os.lstat(name, dir_fd=at)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _refused(folder: Folder, error: OSError) -> WebError:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Container
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 from tagger.config.schema import Config, WatchRoot
 from tagger.errors import PhotoError
 from tagger.index.rows import PhotoRow
 from tagger.pipeline.decoding import decode_pool
 from tagger.records import CropSpec, FileStat
+from tagger.system.open_beneath import open_regular
 from tagger.system.paths import is_raw_name
 from tagger.web.errors import WebError
-from tagger.web.services import Picture, Size
 from tagger.web.thumbnail_cache import ThumbnailCache
 from tagger.web.uploads import Spool, closing
 
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tagger.decode.pool import DecodePool
+
+Size = Literal["thumbnail", "view"]
 
 SIDES: dict[Size, int] = {"thumbnail": 320, "view": 1600}
 """In pixels. A thumbnail is the square in the middle; a view is whole, and no longer."""
@@ -45,39 +46,20 @@ PATIENCE_SECONDS = 30.0
 MAX_BYTES = 500_000_000
 """Of a photo, which is copied to be decoded."""
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
 
 def open_inside(path: str, root: WatchRoot) -> BinaryIO:
     """Open the photo at ``path`` without following any link below the folder ``root``.
 
     Raise WebError when it is not there, is no regular file, or does not lie in ``root``.
     """
-    folder = root.path.rstrip(os.sep) + os.sep
-    names = path.removeprefix(folder).split(os.sep)
-    if not path.startswith(folder) or any(name in ("", ".", "..") for name in names):
-        raise _gone()
     try:
-        at = os.open(folder, _DIRECTORY)
-        try:
-            for name in names[:-1]:
-                inner = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
-                os.close(at)
-                at = inner
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            file = os.open(names[-1], flags, dir_fd=at)
-        finally:
-            os.close(at)
+        return open(open_regular(root.path, path), "rb")
     except PermissionError as error:
         raise WebError(
             "the photo cannot be read by this user", "check its rights", status=403
         ) from error
     except (OSError, ValueError) as error:
         raise _gone() from error
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise _gone()
-    return open(file, "rb")
 
 
 def _gone() -> WebError:
@@ -86,6 +68,13 @@ def _gone() -> WebError:
         "see `tagger status` for the folders",
         status=404,
     )
+
+
+class Picture(NamedTuple):
+    """A JPEG to be shown, without metadata; ``etag`` changes with the photo."""
+
+    jpeg: bytes
+    etag: str
 
 
 class PhotoImages:
@@ -111,7 +100,10 @@ class PhotoImages:
                 self._pool.close()
 
     def picture(self, row: PhotoRow, size: Size, have: Container[str] = ()) -> Picture:
-        """See :class:`tagger.web.services.Shows`."""
+        """Return the photo, oriented. Raise WebError when it must or can not be shown.
+
+        Its ``jpeg`` is empty when ``have``, the etags of what the browser has, holds its.
+        """
         root = self._config.root_of(row.path)
         if root is None:
             raise _gone()

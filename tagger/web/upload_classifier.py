@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import replace
-from typing import IO, TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from tagger.classify.shared_engine import SharedEngine
 from tagger.config.schema import Config
@@ -25,13 +25,12 @@ from tagger.library.serialize import boxes_json
 from tagger.pipeline.decoding import decode_pool
 from tagger.pipeline.networks import Networks
 from tagger.web.errors import WebError
-from tagger.web.services import Guess
-from tagger.web.uploads import Spool, closing, decode, not_a_picture, sniff
+from tagger.web.uploads import Spool, closing, kind_of
 
 if TYPE_CHECKING:
     from tagger.decode.pool import DecodePool
     from tagger.labels.chooser import Chooser
-    from tagger.records import DecodedPhoto
+    from tagger.records import DecodedPhoto, PhotoFacts, Tag
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +44,26 @@ REST_SECONDS = 300.0
 """After so long without a picture the decoding processes are ended, and started when one comes."""
 
 _MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """What the model says of one uploaded picture.
+
+    ``classes`` are (label, probability 0…1), most probable first, no label twice; ``tags``
+    what the daemon would give it, ``keywords`` the words it would write, ``reasons`` why, by
+    label. ``facts`` are the picture's own, ``milliseconds`` the time of each step. ``boxes`` are
+    what the detector sees, as documented; None without one.
+    """
+
+    classes: tuple[tuple[str, float], ...]
+    tags: tuple[Tag, ...]
+    keywords: tuple[tuple[str, ...], ...]
+    reasons: Mapping[str, str]
+    facts: PhotoFacts
+    model: str
+    milliseconds: Mapping[str, float]
+    boxes: Sequence[Mapping[str, Any]] | None
 
 
 class _Loaded(NamedTuple):
@@ -77,14 +96,13 @@ class UploadClassifier:
     ) -> None:
         self._config, self._vocabulary = config, vocabulary
         self._load, self._spool = load, spool
-        self._free = threading.BoundedSemaphore(pending)
         self._loading = threading.Lock()
         self._loaded: _Loaded | None = None
         self._failed: tuple[float, ModelError] | None = None
         self._clock, self._shared = clock, shared
         self._closed = False
         self._counting = threading.Lock()
-        self._at_work, self._used_at = 0, clock()
+        self._pending, self._at_work, self._used_at = pending, 0, clock()
 
     def close(self) -> None:
         """Stop the decoding processes."""
@@ -94,15 +112,20 @@ class UploadClassifier:
                 self._loaded.pool.close()
 
     def predict(self, upload: IO[bytes], *, tags: bool = True) -> Guess:
-        """See :class:`tagger.web.services.Classifies`."""
-        if not self._free.acquire(blocking=False):
-            raise WebError(
-                "too many pictures are being looked at",
-                "try again in a few seconds",
-                status=503,
-                retry_after=2,
-            )
+        """Return what is in the picture that ``upload`` holds from its position on.
+
+        Without ``tags`` nothing but its classes may be relied on, which come sooner. Raise
+        WebError when it is no image or there is too much to do, PhotoError when it cannot be
+        decoded, ModelError when there is no model.
+        """
         with self._counting:
+            if self._at_work >= self._pending:
+                raise WebError(
+                    "too many pictures are being looked at",
+                    "try again in a few seconds",
+                    status=503,
+                    retry_after=2,
+                )
             self._at_work += 1
         try:
             return self._predict(upload, with_tags=tags)
@@ -110,7 +133,6 @@ class UploadClassifier:
             with self._counting:
                 self._at_work -= 1
                 self._used_at = self._clock()
-            self._free.release()
 
     def rest(self) -> None:
         """Give back the memory of a model and processes that nobody has used for minutes."""
@@ -130,10 +152,7 @@ class UploadClassifier:
         from tagger.pipeline.inference import classify_photo
 
         started = time.perf_counter()
-        start = upload.tell()
-        if sniff(upload.read(12)) is None:
-            raise not_a_picture()
-        upload.seek(start)
+        kind_of(upload)
         _, networks, pool, chooser, labels = self._ready()
         if not with_tags:
             networks = Networks(networks.subjects)
@@ -212,7 +231,9 @@ class UploadClassifier:
 def _decoded(pool: DecodePool, path: str, *, ends: bool) -> DecodedPhoto:
     """Return the decoded upload; raise WebError, which does not tell where it lay."""
     try:
-        return decode(pool, path, ends=ends)
+        return pool.submit(path, ends=ends).result()
+    except (CancelledError, RuntimeError) as error:
+        raise closing() from error
     except PhotoError as error:
         status, remedy = 422, "send another picture"
         if isinstance(error, NotAnImageError):

@@ -12,22 +12,17 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from tagger.web.errors import WebError
-
-if TYPE_CHECKING:
-    from tagger.decode.pool import DecodePool
-    from tagger.records import DecodedPhoto
 
 _CHUNK = 1 << 20
 _PREFIX = "tagger-web-"
 _NEW_SECONDS = 60.0
 """A folder so young may not be locked yet."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
+NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
 
 KINDS = (
     (re.compile(rb"\xff\xd8\xff"), "JPEG"),
@@ -40,9 +35,22 @@ KINDS = (
 """How the files begin that may be sent; the daemon reads more kinds from its folders."""
 
 
-def sniff(head: bytes) -> str | None:
-    """Return the kind of picture that begins with ``head`` (12 bytes); None for others."""
-    return next((kind for start, kind in KINDS if start.match(head)), None)
+def kind_of(upload: IO[bytes]) -> str:
+    """Return the kind of picture that begins at the position of ``upload``, which it keeps.
+
+    Raise WebError for what begins like none.
+    """
+    start = upload.tell()
+    head = upload.read(12)
+    upload.seek(start)
+    for begin, kind in KINDS:
+        if begin.match(head):
+            return kind
+    raise WebError(
+        "the file is no picture that is read here",
+        "send a JPEG, PNG, GIF, WebP, HEIC or AVIF",
+        status=415,
+    )
 
 
 class SpoolFile(io.FileIO):
@@ -73,7 +81,7 @@ class Spool:
             flags = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
             return SpoolFile(os.open(self._folder.name, flags, 0o600), "r+b")
         except OSError as error:
-            if error.errno not in _NO_UNNAMED:
+            if error.errno not in NO_UNNAMED:
                 raise
             return None
 
@@ -145,27 +153,10 @@ def _remove_left() -> None:
             os.close(fd)
 
 
-def decode(pool: DecodePool, path: str, *, ends: bool) -> DecodedPhoto:
-    """Return the decoded file; raise PhotoError, WebError when ``pool`` is being closed."""
-    try:
-        return pool.submit(path, ends=ends).result()
-    except (CancelledError, RuntimeError) as error:
-        raise closing() from error
-
-
 def closing() -> WebError:
     """Return the error for what comes while the page ends."""
     return WebError(
         "the page is being closed", "try again when it is back", status=503, retry_after=5
-    )
-
-
-def not_a_picture() -> WebError:
-    """Return the error for a file that begins like no picture."""
-    return WebError(
-        "the file is no picture that is read here",
-        "send a JPEG, PNG, GIF, WebP, HEIC or AVIF",
-        status=415,
     )
 
 

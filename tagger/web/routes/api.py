@@ -22,7 +22,8 @@ from tagger.web import library
 from tagger.web.errors import WebError
 from tagger.web.language import with_said
 from tagger.web.routes.openapi import MAX_CLASSES, MAX_PAGE, MAX_QUERY, openapi
-from tagger.web.services import Guess, Services
+from tagger.web.services import Services
+from tagger.web.upload_classifier import Guess
 
 
 def api(services: Services) -> Blueprint:
@@ -54,8 +55,8 @@ def api(services: Services) -> Blueprint:
     def inbox() -> Response:
         file = _upload()
         chosen = request.form.get("folder", "")
-        kept = keeping.keep(config, services.manager, chosen, file.filename, file.stream)
-        return jsonify({"folder": kept.folder.id, "path": kept.path})
+        path = keeping.keep(config, services.manager, chosen, file.filename, file.stream)
+        return jsonify({"folder": chosen, "path": path})
 
     @routes.get("/api/v1/photos")
     def photos() -> Response:

@@ -16,12 +16,13 @@ from tagger.pipeline.write_options import write_options
 from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext, noop
 from tagger.web import inbox, library
+from tagger.web.photo_images import Size
 from tagger.web.routes.api import found_photo, query_text, whole_number
 from tagger.web.routes.duplicates import add_duplicate_pages
 from tagger.web.routes.networks import add_network_pages
 from tagger.web.routes.openapi import MAX_PAGE
 from tagger.web.routes.teach import state_json
-from tagger.web.services import Services, Size
+from tagger.web.services import Services
 from tagger.web.teaching import Teaching
 
 SHOWN_WORDS = (
