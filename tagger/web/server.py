@@ -10,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from waitress.receiver import FixedStreamReceiver
@@ -27,8 +26,8 @@ from tagger.web.auth.request_checks import HEADERS, allowed_hosts, check_local
 from tagger.web.auth.sessions import PROVING
 from tagger.web.body import spooled
 from tagger.web.bounded_search import limited_reader
-from tagger.web.http.request import Parser
-from tagger.web.http.server import Limits, Serving
+from tagger.web.http.request import Parser, Refusal
+from tagger.web.http.server import Serving
 from tagger.web.photo_images import PhotoImages
 from tagger.web.services import Services
 from tagger.web.upload_classifier import PENDING, UploadClassifier
@@ -51,26 +50,14 @@ REST_LOOK_SECONDS = 10.0
 """How often it is looked whether the model may rest."""
 
 
-class _JsonError:
-    """What waitress says of a request that never reaches the application, as JSON."""
-
-    def __init__(self, error: Any) -> None:
-        self.code, self.reason, self.body = error.code, error.reason, error.body
-
-    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        del ident
-        remedy = {413: "send a smaller picture", 507: "free some space on the disk"}.get(
-            self.code, "send a proper request"
-        )
-        said = {"error": self.reason.lower(), "remedy": remedy, "status": self.code}
-        headers = [("Content-Type", "application/json"), *HEADERS.items()]
-        return f"{self.code} {self.reason}", headers, json.dumps(said).encode()
-
-
-class _Full(Error):  # type: ignore[misc]
-    """The body of a request cannot be stored."""
-
-    code, reason = 507, "Insufficient Storage"
+def _refused(code: int, reason: str) -> Refusal:
+    """Return, as JSON, what is said of a request that never reaches the application."""
+    remedy = {413: "send a smaller picture", 507: "free some space on the disk"}.get(
+        code, "send a proper request"
+    )
+    said = {"error": reason.lower(), "remedy": remedy, "status": code}
+    headers = [("Content-Type", "application/json"), *HEADERS.items()]
+    return Refusal(f"{code} {reason}", headers, json.dumps(said).encode())
 
 
 class _Parser(Parser):
@@ -82,12 +69,12 @@ class _Parser(Parser):
     def received(self, data: bytes) -> int:
         consumed = int(super().received(data))
         if isinstance(self.error, Error):
-            self.error = _JsonError(self.error)
+            self.error = _refused(self.error.code, self.error.reason)
         return consumed
 
     def failed(self, error: OSError) -> None:
         super().failed(error)
-        self.error = _JsonError(_Full(error.strerror))
+        self.error = _refused(507, "Insufficient Storage")
 
     def admitted(self) -> None:
         size = self.content_length
@@ -139,12 +126,13 @@ class WebServer:
             closing=self._stopping,
         )
         app = create_app(services)
-        body = 2 * config.web.max_upload_mb * 1_000_000 + FORM_BYTES
         self._server = Serving(
             self._socket,
             app,
+            threads=THREADS,
+            connections=CONNECTIONS,
             # A body somewhat too large is read, so that the browser hears why it is refused.
-            Limits(THREADS, CONNECTIONS, max_body=body),
+            max_body=2 * config.web.max_upload_mb * 1_000_000 + FORM_BYTES,
             asks=lambda environ: asking(app, environ),
             parser=type("_SpoolingParser", (_Parser,), {"spool": self._spool}),
         )
@@ -158,12 +146,7 @@ class WebServer:
     def __enter__(self) -> WebServer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     def run(self) -> None:

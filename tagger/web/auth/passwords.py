@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import math
 import secrets
 import threading
@@ -17,6 +16,7 @@ from typing import Any
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from tagger.errors import ConfigError
+from tagger.web.addresses import network_of
 from tagger.web.errors import WebError
 
 LEAST, MOST = 8, 256
@@ -106,7 +106,7 @@ class Attempts:
 
     def begin(self, address: str) -> None:
         """Note that ``address`` sends a password. Raise WebError when that is one too many."""
-        who, now = _network(address), self._clock()
+        who, now = network_of(address), self._clock()
         with self._lock:
             own = self._buckets.setdefault(who, _Bucket(BURST, EVERY))
             _keep(self._buckets, who)
@@ -125,7 +125,7 @@ class Attempts:
 
     def succeeded(self, address: str) -> None:
         """Note that it was the right one, so that it does not count."""
-        who = _network(address)
+        who = network_of(address)
         with self._lock:
             self._buckets.pop(who, None)
             self._all.give_back()
@@ -160,16 +160,6 @@ def _keep(kept: OrderedDict[str, Any], latest: str) -> None:
     kept.move_to_end(latest)
     while len(kept) > REMEMBERED:
         kept.popitem(last=False)
-
-
-def _network(address: str) -> str:
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return ""
-    if parsed.version == 6 and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 def _normalised(password: str) -> str:

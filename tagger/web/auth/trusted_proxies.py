@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from tagger.web.addresses import ip_address
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -35,7 +37,7 @@ class TrustedProxies:
             environ.pop(name, None)
         if self._trusts(str(environ.get("REMOTE_ADDR", ""))):
             for address in reversed(ways):
-                if not _is_address(address):
+                if ip_address(address) is None:
                     break
                 environ["REMOTE_ADDR"] = address
                 if not self._trusts(address):
@@ -47,17 +49,5 @@ class TrustedProxies:
         return self._app(environ, start)
 
     def _trusts(self, address: str) -> bool:
-        if not self._networks or not _is_address(address):
-            return False
-        parsed = ipaddress.ip_address(address)
-        if parsed.version == 6 and parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        return any(parsed in network for network in self._networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+        parsed = ip_address(address)
+        return parsed is not None and any(parsed in network for network in self._networks)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import select
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 from waitress.utilities import InternalServerError
 
+from tagger.web.addresses import network_of
 from tagger.web.http.request import Parser, Refusal
 
 if TYPE_CHECKING:
@@ -40,13 +40,6 @@ Asks = Callable[["WSGIEnvironment"], Refusal | None]
 """Asked, in a thread of its own, whether the body of a request may be read; it cannot be yet."""
 
 
-class Serves(Protocol):
-    """What a connection asks of its server, besides what waitress does."""
-
-    asks: Asks | None
-    clock: Callable[[], float]
-
-
 @dataclass(slots=True)
 class _Sending:
     """An answer on its way: since when, and how many bytes of it have gone."""
@@ -69,9 +62,9 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     request: Parser | None
     close_when_flushed: bool
 
-    def __init__(self, server: Serves, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
+    def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
         self._clock = server.clock
-        self.network = _network(str(addr[0]))
+        self.network = network_of(str(addr[0]))
         self._ahead = b""  # of later requests; not parsed yet
         self._asked = False
         self._verdict: tuple[Refusal | None] | None = None
@@ -283,15 +276,3 @@ class _Asking:
 
 def _until(since: float, count: int) -> float:
     return since + min(PATIENCE_SECONDS + count / BYTES_A_SECOND, LONGEST_SECONDS)
-
-
-def _network(address: str) -> str:
-    """Return what one client has whole: an IPv4 address, or a network of IPv6 of 64 bits."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    own = ipaddress.ip_network((parsed, 64), strict=False)
-    return str(parsed.ipv4_mapped or own)

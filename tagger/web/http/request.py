@@ -17,7 +17,6 @@ class Refusal:
     """An answer to a request whose body is not read; ``status`` is as "401 UNAUTHORIZED"."""
 
     def __init__(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.code, self.reason = int(status[:3]), status[4:]
         self._status, self._body = status, body
         self._headers = [pair for pair in headers if pair[0].lower() != "content-length"]
 

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
@@ -30,6 +29,7 @@ log = logging.getLogger(__name__)
 NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS = 1.0
 """For which nobody is let in when there is no descriptor for it."""
+END_SECONDS = 3.0
 TELL_SECONDS = 600.0
 """How often it is logged at most that connections were dropped."""
 
@@ -101,31 +101,22 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a server does at once: threads that answer, connections, bytes of a body.
-
-    There are fewer ``connections`` where the process may open few files.
-    """
-
-    threads: int
-    connections: int
-    max_body: int
-
-
 class Serving:
-    """Answers at ``listening``, a bound socket, with ``application``, within ``limits``.
+    """Answers at ``listening``, a bound socket, with ``application``.
 
-    ``asks`` is asked before a body of more than SMALL_BODY bytes is read. ``clock`` is monotonic
-    seconds.
+    At once there are ``threads`` that answer and ``connections`` of clients, fewer where the
+    process may open few files. A body has ``max_body`` bytes at most; ``asks`` is asked before
+    one of more than SMALL_BODY is read. ``clock`` is monotonic seconds.
     """
 
     def __init__(
         self,
         listening: socket.socket,
         application: WSGIApplication,
-        limits: Limits,
         *,
+        threads: int,
+        connections: int,
+        max_body: int,
         asks: Asks | None = None,
         parser: type[Parser] = Parser,
         clock: Callable[[], float] = time.monotonic,
@@ -133,18 +124,18 @@ class Serving:
         self._map: dict[int, Any] = {}
         adjustments = Adjustments(
             sockets=[listening],
-            threads=limits.threads,
+            threads=threads,
             ident=None,
-            max_request_body_size=limits.max_body,
+            max_request_body_size=max_body,
             max_request_header_size=HEAD_BYTES,
-            connection_limit=min(limits.connections, _most_connections()),
+            connection_limit=min(connections, _most_connections()),
             # Of a photo's megabytes waitress would read, and write away, 8 kB at a time.
             recv_bytes=RECEIVE_BYTES,
             log_socket_errors=False,
             clear_untrusted_proxy_headers=False,  # tagger.web.auth.trusted_proxies does that
         )
         self._dispatcher = ThreadedTaskDispatcher()
-        self._dispatcher.set_thread_count(limits.threads)
+        self._dispatcher.set_thread_count(threads)
         self._server = _Server(
             application,
             self._map,
@@ -159,16 +150,6 @@ class Serving:
         )
         self._server.channel_class = type("_Of", (Connection,), {"parser_class": parser})
 
-    @property
-    def connections(self) -> int:
-        """How many there are."""
-        return len(self._server.active_channels)
-
-    @property
-    def threads(self) -> set[int]:
-        """Those that answer."""
-        return set(self._dispatcher.threads)
-
     def turn(self, seconds: float | None) -> None:
         """Wait for something to do, ``seconds`` at most (None: for ever), and do it."""
         timeout = self._server.turn_seconds(seconds)
@@ -179,9 +160,9 @@ class Serving:
         """Have :meth:`turn` return. For any thread, and for signal handlers."""
         self._server.pull_trigger()
 
-    def close(self, seconds: float = 3.0) -> None:
-        """Give up the port and all connections; what is being answered has ``seconds`` left."""
-        self._dispatcher.shutdown(timeout=seconds)
+    def close(self) -> None:
+        """Give up the port and all connections; what is being answered has some seconds left."""
+        self._dispatcher.shutdown(timeout=END_SECONDS)
         wasyncore.close_all(self._map)
 
 

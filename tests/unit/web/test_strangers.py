@@ -217,9 +217,9 @@ def test_silent_clients_leave_room(secured):
     server, port = secured
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(150)]
     try:
-        wait_until(lambda: server._server.connections >= 90)
+        wait_until(lambda: len(server._server._server.active_channels) >= 90)
         assert ask(port, "GET", "/login")[0] == 200
-        assert server._server.connections <= 100
+        assert len(server._server._server.active_channels) <= 100
     finally:
         for one in silent:
             one.close()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tagger.web.http import connection as phases
-from tagger.web.http.server import Limits, Serving
+from tagger.web.http.server import Serving
 from tests.conftest import wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -38,11 +38,17 @@ class Site:
         self.serving = Serving(
             listening,
             self._application,
-            Limits(threads=2, connections=connections, max_body=1_000_000),
+            threads=2,
+            connections=connections,
+            max_body=1_000_000,
             asks=asks,
             clock=self.clock,
         )
         self.clients: list[socket.socket] = []
+
+    @property
+    def connections(self) -> int:
+        return len(self.serving._server.active_channels)
 
     def _application(self, environ, start):
         self.asked += 1
@@ -58,10 +64,10 @@ class Site:
 
     def client(self, data: bytes = b"") -> socket.socket:
         """Return a connection that the server has taken, on which ``data`` was sent."""
-        before = self.serving.connections
+        before = self.connections
         one = socket.create_connection(self.address, timeout=20)
         self.clients.append(one)
-        self.until(lambda: self.serving.connections != before or before >= 8)
+        self.until(lambda: self.connections != before or before >= 8)
         if data:
             one.sendall(data)
         return one

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from tagger.web.addresses import network_of
 from tagger.web.http import connection as phases
 from tagger.web.http.server import PAUSE_SECONDS
 from tests.conftest import wait_until
@@ -75,9 +76,9 @@ def test_an_answer_that_nobody_reads_has_a_time(made):
     [connection] = site.until(lambda: list(site.serving._server.active_channels.values()))
     site.until(lambda: connection.total_outbufs_len and not connection.works)
     site.later(phases.PATIENCE_SECONDS - 5)
-    assert site.serving.connections == 1
+    assert site.connections == 1
     site.later(phases.LONGEST_SECONDS)
-    site.until(lambda: site.serving.connections == 0)
+    site.until(lambda: site.connections == 0)
 
 
 def test_pipelined_requests_are_answered_one_after_the_other(made):
@@ -123,7 +124,7 @@ def test_of_too_many_the_one_goes_whose_time_is_up_first(made):
     assert site.read(silent[0])
     new = site.client(GET)
     assert site.read(new).endswith(b"hello")
-    assert site.serving.connections == 8
+    assert site.connections == 8
     assert not site.is_open(silent[1])
     assert site.is_open(silent[2])
 
@@ -137,7 +138,7 @@ def test_one_that_is_answered_is_not_dropped(made):
     site.turn()
     site.go_on.set()
     assert site.read(busy).endswith(b"hello")
-    assert site.serving.connections == 8
+    assert site.connections == 8
     assert site.is_open(many[-1])
 
 
@@ -145,7 +146,7 @@ def test_networks_share(made, monkeypatch):
     """A newcomer does not displace others' connections while one network has most of them."""
     site = made(connections=8)
     names = iter(["a", "b", *"cccccc", "d"])
-    monkeypatch.setattr(phases, "_network", lambda address: next(names))
+    monkeypatch.setattr(phases, "network_of", lambda address: next(names))
     own = [site.client(), site.client()]
     for _ in range(7):
         site.clock.now += 0.5
@@ -156,9 +157,9 @@ def test_networks_share(made, monkeypatch):
 
 
 def test_an_address_is_a_network():
-    assert phases._network("10.1.2.3") == phases._network("::ffff:10.1.2.3")
-    assert phases._network("2001:db8::1") == phases._network("2001:db8::2%eth0")
-    assert phases._network("2001:db8::1") != phases._network("2001:db8:0:1::1")
+    assert network_of("10.1.2.3") == network_of("::ffff:10.1.2.3")
+    assert network_of("2001:db8::1") == network_of("2001:db8::2%eth0")
+    assert network_of("2001:db8::1") != network_of("2001:db8:0:1::1")
 
 
 def test_without_descriptors_nobody_is_let_in_for_a_while(made, monkeypatch, caplog):
@@ -191,7 +192,7 @@ def test_urgent_data_ends_the_connection_and_wakes_nobody_again(made, caplog):
     site = made()
     one = site.client(b"GET / HTTP")
     one.send(b"!", socket.MSG_OOB)
-    site.until(lambda: not site.serving.connections)
+    site.until(lambda: not site.connections)
     assert not caplog.records
 
 

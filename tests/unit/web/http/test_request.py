@@ -37,7 +37,7 @@ def test_a_large_body_is_not_read_without_leave(made, length):
     assert heads == [("/x", "200000" if length else None)]
     assert site.asked == 0, "the application sees no part of it"
     one.close()
-    site.until(lambda: not site.serving.connections)
+    site.until(lambda: not site.connections)
 
 
 def test_with_leave_it_is_read(made):
@@ -77,9 +77,9 @@ def test_a_refused_sender_that_never_ends_is_left(made):
     assert site.read(one)
     # The answer may be there before the time to drain begins, which the end of it tells.
     site.until(lambda: not site.is_open(one))
-    assert site.serving.connections == 1
+    assert site.connections == 1
     site.later(phases.DRAIN_SECONDS + 1)
-    assert site.serving.connections == 0
+    assert site.connections == 0
 
 
 @pytest.mark.parametrize(

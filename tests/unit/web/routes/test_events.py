@@ -206,6 +206,6 @@ def test_a_real_server_tells_and_ends_at_once_when_it_is_closed(tmp_path):
         closing.start()
         closing.join(10)
         assert not closing.is_alive() and not runs.is_alive()
-        assert not server._server.threads, "no thread is left behind"
+        assert not server._server._dispatcher.threads, "no thread is left behind"
     finally:
         connection.close()
