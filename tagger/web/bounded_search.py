@@ -22,16 +22,15 @@ _LONG = frozenset({"api.similar_photos"})
 
 @contextmanager
 def limited_reader(
-    state_dir: str, *, seconds: float | None = None, clock: Callable[[], float] = time.monotonic
+    state_dir: str, *, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Reader]:
     """Open the index for the present request; raise as :func:`open_reader`.
 
-    Raise SlowQueryError when the questions take longer than ``seconds`` (None: as long as the
-    route may), or the client has left meanwhile.
+    Raise SlowQueryError when the questions take longer than the route may, or the client has
+    left meanwhile.
     """
     here = has_request_context()
-    if seconds is None:
-        seconds = LONG_SECONDS if here and request.endpoint in _LONG else SECONDS
+    seconds = LONG_SECONDS if here and request.endpoint in _LONG else SECONDS
     # From waitress; a server of another kind cannot tell.
     has_left = request.environ.get("waitress.client_disconnected") if here else None
     ends_at, ended = clock() + seconds, False

@@ -35,6 +35,18 @@ AT_ONCE = 200
 """Photos that a running daemon is asked to look at now; others have their turn in a minute."""
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """Raise StateError when the index cannot be written to."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StateError(
+            f"the index cannot be written to: {error}",
+            "free some space, or check its rights; then try again",
+        ) from error
+
+
 class Edits:
     """Makes changes, one after the other. For any thread.
 
@@ -96,27 +108,18 @@ class Edits:
         with self._store() as store:
             try:
                 yield TagEditor(self._config, store)
-            except StateError as error:
-                raise WebError(error.message, error.remedy, status=409) from error
-            except (MetadataError, PhotoError) as error:
-                raise WebError(
-                    error.message, error.remedy or "look at it again", status=409
-                ) from error
+            except (StateError, MetadataError, PhotoError) as error:
+                remedy = error.remedy or "look at it again"
+                raise WebError(error.message, remedy, status=409) from error
 
     @contextmanager
     def _store(self) -> Iterator[Store]:
-        with self._lock:
-            try:
-                if self._manager is not None:
-                    yield self._manager.store
-                    return
-                with Store(self._config.state_dir) as store:
-                    yield store
-            except sqlite3.OperationalError as error:
-                raise StateError(
-                    f"the index cannot be written to: {error}",
-                    "free some space, or check its rights; then try again",
-                ) from error
+        with self._lock, writing():
+            if self._manager is not None:
+                yield self._manager.store
+                return
+            with Store(self._config.state_dir) as store:
+                yield store
 
     def _look_at(self, paths: Sequence[str]) -> None:
         """Have a running daemon look at photos now; it would by itself within a minute."""

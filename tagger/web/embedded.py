@@ -9,7 +9,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tagger.errors import ModelError, TaggerError
@@ -28,12 +27,6 @@ END_SECONDS = 4.0
 """How long the end of the page is waited for; its threads do not keep the process alive."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Wanted:
-    config: Config
-    manager: TagCommands
-
-
 class EmbeddedPage:
     """Serves the page of the config it was given last. A context manager, which ends that.
 
@@ -46,7 +39,7 @@ class EmbeddedPage:
         self._loader, self._changed = loader, changed
         self._lock = threading.Lock()
         self._woken = threading.Event()
-        self._wanted: _Wanted | None = None
+        self._wanted: tuple[Config, TagCommands] | None = None
         self._server: WebServer | None = None
         self._thread: threading.Thread | None = None
         self._ending, self._end_at = False, 0.0
@@ -63,7 +56,7 @@ class EmbeddedPage:
 
     def use(self, config: Config, manager: TagCommands) -> None:
         """Serve the page of ``config`` from now on, if it is enabled there. Returns at once."""
-        self._turn_to(_Wanted(config, manager) if config.web.enabled else None)
+        self._turn_to((config, manager) if config.web.enabled else None)
         if config.web.enabled and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="page", daemon=True)
             self._thread.start()
@@ -75,7 +68,7 @@ class EmbeddedPage:
         self._ending = True
         self._turn_to(None)
 
-    def _turn_to(self, wanted: _Wanted | None) -> None:
+    def _turn_to(self, wanted: tuple[Config, TagCommands] | None) -> None:
         with self._lock:
             self._wanted = wanted
             self._woken.set()
@@ -102,10 +95,11 @@ class EmbeddedPage:
                 continue
             self._woken.wait(RETRY_SECONDS)
 
-    def _serve(self, wanted: _Wanted) -> None:
+    def _serve(self, wanted: tuple[Config, TagCommands]) -> None:
         from tagger.web.server import WebServer
 
-        with WebServer(wanted.config, load=self._networks, manager=wanted.manager) as server:
+        config, manager = wanted
+        with WebServer(config, load=self._networks, manager=manager) as server:
             with self._lock:
                 if self._wanted is not wanted:
                     return

@@ -7,7 +7,6 @@ beside it, as the command does.
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,10 +18,12 @@ from tagger.index.store import Store
 from tagger.library.teach import LabelState, Suggestion, Teacher
 from tagger.system.control_socket import send_command
 from tagger.system.state_dir import daemon_runs
+from tagger.web.edits import writing
 from tagger.web.errors import WebError
 
 if TYPE_CHECKING:
     from tagger.library.questions import Question, Questions
+    from tagger.records import TaughtLabel
     from tagger.web.services import TagCommands
 
 log = logging.getLogger(__name__)
@@ -62,18 +63,14 @@ class Teaching:
         with self._teacher() as teacher:
             label = teacher.place(text, under=under, extend=extend)
             teacher.teach(label, paths, positive=shows)
-            self._questions = None
-            self._learn()
-            return _of(teacher, label.label)
+            return self._taught(teacher, label)
 
     def teach_keyword(self, word: str) -> LabelState:
         """Take the photos with a keyword of the user's as examples of a label of that name."""
         with self._teacher() as teacher:
             label = teacher.place(word)
             teacher.teach_keyword(label, word)
-            self._questions = None
-            self._learn()
-            return _of(teacher, label.label)
+            return self._taught(teacher, label)
 
     def forget(self, text: str) -> int:
         """Forget a label; return how many examples it had."""
@@ -95,6 +92,12 @@ class Teaching:
             questions.answer(photo_id, said)
             self._learn()
             return questions.next()
+
+    def _taught(self, teacher: Teacher, label: TaughtLabel) -> LabelState:
+        self._questions = None
+        self._learn()
+        [state] = [one for one in teacher.states() if one.label.label == label.label]
+        return state
 
     def _asking(self, teacher: Teacher, text: str) -> Questions:
         from tagger.library.questions import Questions
@@ -123,18 +126,8 @@ class Teaching:
 
     @contextmanager
     def _teacher(self) -> Iterator[Teacher]:
-        with self._lock:
+        with self._lock, writing():
             try:
                 yield Teacher(self._config, self._opened())
-            except sqlite3.OperationalError as error:
-                raise StateError(
-                    f"the index cannot be written to: {error}",
-                    "free some space, or check its rights; then try again",
-                ) from error
             except (StateError, PhotoError) as error:
                 raise WebError(error.message, error.remedy, status=409) from error
-
-
-def _of(teacher: Teacher, label: str) -> LabelState:
-    [state] = [one for one in teacher.states() if one.label.label == label]
-    return state

@@ -63,7 +63,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
     close_when_flushed: bool
 
     def __init__(self, server: Any, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
-        self._clock = server.clock
+        self._clock: Callable[[], float] = server.clock
         self.network = network_of(str(addr[0]))
         self._ahead = b""  # of later requests; not parsed yet
         self._asked = False

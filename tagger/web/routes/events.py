@@ -13,8 +13,11 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
+
+from werkzeug.wsgi import ClosingIterator
 
 from tagger.errors import SlowQueryError, StateError
 from tagger.index.conditions import And, Query
@@ -66,11 +69,12 @@ class EventStream:
         self._services, self._clock = services, clock
         self._free = threading.BoundedSemaphore(clients)
 
-    def stream(self, query: Query, after: int | None, seconds: float) -> Stream:
+    def stream(self, query: Query, after: int | None, seconds: float) -> ClosingIterator:
         """Return a stream of the status, and of photos that ``query`` finds and that are new.
 
         New are those with an id above ``after`` (None: those from now on). It ends after
-        ``seconds``; 0: when the present is told. Raise WebError when there are too many.
+        ``seconds``; 0: when the present is told. It must be closed, whether it was begun or not,
+        which lets another client have its turn. Raise WebError when there are too many.
         """
         if not self._free.acquire(blocking=False):
             raise WebError(
@@ -79,11 +83,14 @@ class EventStream:
                 status=503,
                 retry_after=int(STREAM_SECONDS),
             )
-        return Stream(self._services, query, after, seconds, self._clock, self._free.release)
+        room = ExitStack()
+        room.callback(self._free.release)
+        stream = _Stream(self._services, query, after, seconds, self._clock)
+        return ClosingIterator(stream.events(room), room.close)
 
 
-class Stream:
-    """One client's events, as bytes. :meth:`close` must be called, whether it was begun or not."""
+class _Stream:
+    """What one client is told."""
 
     def __init__(
         self,
@@ -92,7 +99,6 @@ class Stream:
         after: int | None,
         seconds: float,
         clock: Callable[[], float],
-        closed: Callable[[], None],
     ) -> None:
         self._services, self._query, self._last = services, query, after
         self._seconds, self._clock = seconds, clock
@@ -101,35 +107,16 @@ class Stream:
         self._runs, self._runs_at = False, -RUNS_SECONDS
         # That of the request, whose thread goes on to others; None: nobody is shown it.
         self._language = language() if for_page() else None
-        self._lock = threading.Lock()
-        self._closed: Callable[[], None] | None = closed
-        self._events = self._told()
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            return next(self._events)
-        except StopIteration:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Let another client have its turn."""
-        self._events.close()
-        with self._lock:
-            closed, self._closed = self._closed, None
-        if closed is not None:
-            closed()
-
-    def _told(self) -> Generator[bytes]:
+    def events(self, room: ExitStack) -> Iterator[bytes]:
+        """Yield the events, and close ``room`` at the end."""
         manager, closing = self._services.manager, self._services.closing
-        leave = manager.listen(lambda outcome: self._woken.set()) if manager else lambda: None
         ends_at = self._clock() + self._seconds
         seen: object = None
         status: dict[str, Any] | None = None
-        try:
+        with room:
+            if manager is not None:
+                room.callback(manager.listen(lambda outcome: self._woken.set()))
             yield b"retry: %d\n\n" % (AGAIN_SECONDS * 1000)
             while True:
                 self._woken.clear()
@@ -146,8 +133,6 @@ class Stream:
                     closing.wait(BURST_SECONDS)
                 else:
                     yield b":\n\n"  # by this the server finds out that nobody is there any more
-        finally:
-            leave()
 
     def _version(self) -> object:
         """Return what changes whenever the index or the daemon's status do."""

@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_photo_that_waits_is_told_when_it_is_tagged(services, site):
     stream.close()
 
 
-def until(stream: live.Stream, mark: bytes) -> bytes:
+def until(stream: Iterator[bytes], mark: bytes) -> bytes:
     for chunk in stream:
         if mark in chunk:
             return chunk
