@@ -224,7 +224,7 @@ def _serve(address: Address, answer: WSGIApplication) -> ServingThread:
 
     The library's own server would wake up twice a second, and let in any number of clients.
     """
-    from tagger.web.http.server import Serving, ServingThread
+    from tagger.web.http.server import Limits, Serving, ServingThread
 
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
@@ -234,7 +234,5 @@ def _serve(address: Address, answer: WSGIApplication) -> ServingThread:
     except OSError:
         listening.close()
         raise
-    serving = Serving(
-        listening, answer, threads=THREADS, connections=CONNECTIONS, max_body=MAX_BODY
-    )
+    serving = Serving(listening, answer, Limits(THREADS, CONNECTIONS, MAX_BODY))
     return ServingThread(serving, "metrics")

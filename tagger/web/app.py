@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flask import Flask, Request, Response, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser, default_stream_factory
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import IntegerConverter
 
 from tagger.errors import (
     ModelError,
@@ -31,7 +30,6 @@ from tagger.web.errors import WebError
 from tagger.web.http.request import Refusal
 from tagger.web.language import for_page, speak_to_reader
 from tagger.web.routes.api import api
-from tagger.web.routes.duplicates import add_duplicate_routes
 from tagger.web.routes.library import add_library_routes
 from tagger.web.routes.pages import pages
 from tagger.web.routes.teach import add_teaching_routes
@@ -54,13 +52,10 @@ Werkzeug reads 64 KiB at a time and holds each of them, of a file too, against i
 """
 
 
-class _PhotoId(BaseConverter):
+class _PhotoId(IntegerConverter):
     """An id that SQLite can hold."""
 
     regex = "[1-9][0-9]{0,17}"
-
-    def to_python(self, value: str) -> int:
-        return int(value)
 
 
 class _Request(Request):
@@ -115,7 +110,6 @@ def create_app(services: Services) -> Flask:
     )
     answers = api(services)
     add_library_routes(answers, services)
-    add_duplicate_routes(answers, services)
     teaching = Teaching(services.config, services.manager)
     add_teaching_routes(answers, services, teaching)
     app.register_blueprint(answers)
@@ -156,35 +150,18 @@ def asking(app: Flask, environ: WSGIEnvironment) -> Refusal | None:
     All that is looked at before a body is: the name of the page, the origin, the password, and
     whether there is anything that takes a file.
     """
-    said: list[tuple[str, list[tuple[str, str]]]] = []
     leave: list[bool] = []
-
-    def start(
-        status: str, headers: list[tuple[str, str]], exc_info: object = None
-    ) -> Callable[[bytes], object]:
-        del exc_info
-        said.append((status, headers))
-        return bytes
-
     environ |= {"wsgi.input": io.BytesIO(), ASKED: leave}
-    answer = app(environ, start)
-    try:
-        body = b"".join(answer)
-    finally:
-        if hasattr(answer, "close"):
-            answer.close()
-    return None if leave else Refusal(*said[-1], body)
+    answer = Response.from_app(app, environ, buffered=True)
+    return None if leave else Refusal(answer.status, list(answer.headers), answer.get_data())
 
 
 def _status(error: TaggerError) -> int:
     if isinstance(error, WebError):
         return error.status
-    if isinstance(error, QueryError):
-        return 400
-    if isinstance(error, PhotoVanishedError):
-        return 404
-    if isinstance(error, PhotoError):
-        return 422
+    for kind, status in ((QueryError, 400), (PhotoVanishedError, 404), (PhotoError, 422)):
+        if isinstance(error, kind):
+            return status
     return 503 if isinstance(error, StateError | ModelError) else 500
 
 

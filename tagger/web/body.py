@@ -65,10 +65,8 @@ class Body(io.RawIOBase):
                 self._head = data
                 return
             self._has_head = True
-            self._head, data = (
-                data[: end + 4 if end >= 0 else 0],
-                data[end + 4 if end >= 0 else 0 :],
-            )
+            split = end + 4 if end >= 0 else 0
+            self._head, data = data[:split], data[split:]
         self._count(data)
         rest = memoryview(data)
         while rest:

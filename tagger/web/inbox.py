@@ -50,7 +50,7 @@ _REFUSING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP,
 class Folder:
     """A watched folder that pictures may be put into; ``reason`` says why not just now.
 
-    ``name`` is short, and no other folder's.
+    ``id`` stays when the config changes; ``name`` is short, and no other folder's.
     """
 
     id: str
@@ -76,8 +76,9 @@ def folders(config: Config, manager: TagCommands | None) -> list[Folder]:
             reason = "the folder is not there, or its disk is not connected"
         elif not is_writable(root.path):
             reason = "the folder cannot be written to by tagger's user"
+        number = hashlib.blake2b(os.fsencode(root.path), digest_size=6).hexdigest()
         if not root.read_only:
-            found.append(Folder(_number(root), name, root, reason))
+            found.append(Folder(number, name, root, reason))
     return found
 
 
@@ -144,11 +145,6 @@ def safe_name(given: str, kind: str) -> str:
     if _DEVICES.fullmatch(stem):
         stem = f"_{stem}"
     return (stem or "photo") + suffix
-
-
-def _number(root: WatchRoot) -> str:
-    """Return an id that stays with the folder when the config changes."""
-    return hashlib.blake2b(os.fsencode(root.path), digest_size=6).hexdigest()
 
 
 def _opened(root: str, below: str) -> open_beneath.Folder:

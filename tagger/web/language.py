@@ -24,9 +24,9 @@ To others JSON is the same in every language. Where no header can be sent, it is
 
 def for_page() -> bool:
     """Whether a script of the page asks, which shows what it is told."""
-    if not has_request_context():
-        return False
-    return FOR_PAGE in request.headers or request.args.get("page") == "yes"
+    return has_request_context() and (
+        FOR_PAGE in request.headers or request.args.get("page") == "yes"
+    )
 
 
 def with_said(text: str | None) -> dict[str, str]:
@@ -50,6 +50,7 @@ def speak_to_reader(app: Flask, otherwise: str) -> None:
     app.context_processor(lambda: {"language": language()})
     last = best_of([otherwise]) or ENGLISH
 
+    @app.before_request
     def choose() -> None:
         try:
             wanted = [tag for tag, _ in request.accept_languages]
@@ -57,16 +58,14 @@ def speak_to_reader(app: Flask, otherwise: str) -> None:
             wanted = []  # malformed; a page in another language is no harm
         speak(best_of(wanted) or last)
 
+    @app.after_request
     def mark(response: Response) -> Response:
         if response.mimetype == "text/html":
             response.headers["Content-Language"] = language()
             response.vary.add("Accept-Language")
         return response
 
+    @app.teardown_request
     def leave(error: BaseException | None) -> None:
         del error
         speak(ENGLISH)  # the thread goes on to others
-
-    app.before_request(choose)
-    app.after_request(mark)
-    app.teardown_request(leave)

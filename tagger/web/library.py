@@ -1,4 +1,4 @@
-"""Searches the library, a page at a time; the JSON of a photo on the page."""
+"""The JSON of a photo on the page."""
 
 from __future__ import annotations
 

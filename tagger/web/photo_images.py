@@ -23,9 +23,6 @@ from tagger.web.thumbnail_cache import ThumbnailCache
 from tagger.web.uploads import Spool, closing
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from tagger.decode.pool import DecodePool
 
 Size = Literal["thumbnail", "view"]
@@ -121,6 +118,8 @@ class PhotoImages:
         return Picture(jpeg, key)
 
     def _made(self, photo: BinaryIO, path: str, size: Size) -> bytes:
+        from PIL import Image
+
         if not self._free.acquire(timeout=PATIENCE_SECONDS):
             raise WebError(
                 "too many pictures are being made", "try again", status=503, retry_after=5
@@ -136,7 +135,10 @@ class PhotoImages:
                     raise WebError(message, error.remedy, status=422) from error
                 except (CancelledError, RuntimeError) as error:
                     raise closing() from error
-            return _jpeg(pixels)
+            out = io.BytesIO()
+            # A new picture: it has nothing but the pixels.
+            Image.fromarray(pixels).save(out, "JPEG", quality=82, optimize=True)
+            return out.getvalue()
         finally:
             self._free.release()
 
@@ -178,12 +180,3 @@ def _key(row: PhotoRow, size: Size, st: os.stat_result) -> str:
         of = f"{st.st_dev:x}-{st.st_ino:x}-{st.st_size:x}-{st.st_mtime_ns:x}"
     made = f"{_VERSION}-{size}-{SIDES[size]}-{of}"
     return hashlib.blake2b(made.encode(), digest_size=16).hexdigest()
-
-
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    """Return a JPEG of nothing but the pixels."""
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=82, optimize=True)
-    return out.getvalue()

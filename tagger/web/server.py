@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from waitress.receiver import FixedStreamReceiver
 from waitress.utilities import Error
 
-from tagger.config.addresses import parse_address
-from tagger.config.schema import Config
+from tagger.config.schema import Config, WebConfig
 from tagger.errors import ConfigError, ModelError, StateError, StoppedError
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.library.status import page_status_json
@@ -27,7 +26,7 @@ from tagger.web.auth.sessions import PROVING
 from tagger.web.body import spooled
 from tagger.web.bounded_search import limited_reader
 from tagger.web.http.request import Parser, Refusal
-from tagger.web.http.server import Serving
+from tagger.web.http.server import Limits, Serving
 from tagger.web.photo_images import PhotoImages
 from tagger.web.services import Services
 from tagger.web.upload_classifier import PENDING, UploadClassifier
@@ -101,8 +100,7 @@ class WebServer:
         load: Callable[[], Networks] | None = None,
         manager: TagCommands | None = None,
     ) -> None:
-        listen = config.web.listen
-        self._socket = _bound(listen, secured=config.web.password is not None)
+        self._socket = _bound(config.web)
         self._stopping = threading.Event()
         self._spool = Spool()
         vocabulary = own_vocabulary(config.state_dir)
@@ -121,18 +119,17 @@ class WebServer:
             gallery=self._gallery,
             reader=lambda: limited_reader(config.state_dir),
             status=lambda: page_status_json(config, manager.status if manager else None),
-            hosts=allowed_hosts(listen, config.web.hosts),
+            hosts=allowed_hosts(config.web.listen, config.web.hosts),
             manager=manager,
             closing=self._stopping,
         )
         app = create_app(services)
+        # A body somewhat too large is read, so that the browser hears why it is refused.
+        body = 2 * config.web.max_upload_mb * 1_000_000 + FORM_BYTES
         self._server = Serving(
             self._socket,
             app,
-            threads=THREADS,
-            connections=CONNECTIONS,
-            # A body somewhat too large is read, so that the browser hears why it is refused.
-            max_body=2 * config.web.max_upload_mb * 1_000_000 + FORM_BYTES,
+            Limits(THREADS, CONNECTIONS, max_body=body),
             asks=lambda environ: asking(app, environ),
             parser=type("_SpoolingParser", (_Parser,), {"spool": self._spool}),
         )
@@ -174,19 +171,16 @@ class WebServer:
         self._spool.close()
 
 
-def _bound(listen: str, *, secured: bool) -> socket.socket:
-    """Return a socket at ``listen``; raise as :class:`WebServer`.
-
-    ``secured``: there is a password, so that others may reach it.
-    """
-    host, port = parse_address("web.listen", listen)
+def _bound(web: WebConfig) -> socket.socket:
+    """Return a socket where ``web`` says; raise as :class:`WebServer`."""
+    listen, (host, port) = web.listen, web.address
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigError(
             f"`web.listen: {listen}` is no address of this machine", "write 127.0.0.1:5000"
         ) from error
-    if not secured:
+    if web.password is None:
         check_local((str(address[0]) for *_, address in found), listen)
     family, kind, protocol, _, address = found[0]
     try:

@@ -23,36 +23,17 @@ if TYPE_CHECKING:
 
 
 class TagCommands(Protocol):
-    """The daemon, for a page inside it; for any thread.
+    """What a page inside the daemon asks of :class:`tagger.daemon.commands.DaemonCommands`."""
 
-    :class:`tagger.daemon.commands.DaemonCommands` is the real one.
-    """
+    store: Store
+    status: DaemonStatus | None
+    online: Callable[[str], bool]
 
-    @property
-    def store(self) -> Store:
-        """The daemon's index, to be written to."""
+    def scan(self, paths: Sequence[str]) -> str: ...
 
-    @property
-    def status(self) -> DaemonStatus | None:
-        """How the daemon fared at its last tick; None before the first."""
+    def taught(self) -> str: ...
 
-    def online(self, path: str) -> bool:
-        """Return whether the watched folder of ``path`` is there now."""
-
-    def scan(self, paths: Sequence[str] = ()) -> str:
-        """Have ``paths``, or without any all folders, looked at; return what to say of it.
-
-        Raise StateError for a path that is in no watched folder.
-        """
-
-    def taught(self) -> str:
-        """Have what was taught learned; return what to say of it."""
-
-    def listen(self, hear: Callable[[Outcome], None]) -> Callable[[], None]:
-        """Have ``hear`` called with every outcome, in the working thread; it must return at once.
-
-        Return what ends that.
-        """
+    def listen(self, hear: Callable[[Outcome], None]) -> Callable[[], None]: ...
 
 
 @dataclass(frozen=True)

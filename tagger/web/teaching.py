@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tagger.config.schema import Config
 from tagger.errors import PhotoError, StateError
 from tagger.index.store import Store
-from tagger.library.teach import LabelState, Suggestion, Teacher
+from tagger.library.teach import LabelState, Teacher
 from tagger.system.control_socket import send_command
 from tagger.system.state_dir import daemon_runs
 from tagger.web.edits import writing
@@ -46,35 +46,34 @@ class Teaching:
         self._store: Store | None = None
         self._questions: Questions | None = None
 
-    def states(self) -> list[LabelState]:
-        """Return how all taught labels fare."""
-        with self._teacher() as teacher:
-            return teacher.states()
-
-    def suggestions(self) -> list[Suggestion]:
-        """Return the user's keywords that could be taught."""
-        with self._teacher() as teacher:
-            return teacher.suggestions()
+    @contextmanager
+    def teacher(self) -> Iterator[Teacher]:
+        """Give what teaches, to one at a time."""
+        with self._lock, writing():
+            try:
+                yield Teacher(self._config, self._opened())
+            except (StateError, PhotoError) as error:
+                raise WebError(error.message, error.remedy, status=409) from error
 
     def teach(
         self, text: str, under: str | None, paths: Sequence[str], *, shows: bool, extend: bool
     ) -> LabelState:
         """Add photos of the library as examples of a label; return how that fares then."""
-        with self._teacher() as teacher:
+        with self.teacher() as teacher:
             label = teacher.place(text, under=under, extend=extend)
             teacher.teach(label, paths, positive=shows)
             return self._taught(teacher, label)
 
     def teach_keyword(self, word: str) -> LabelState:
         """Take the photos with a keyword of the user's as examples of a label of that name."""
-        with self._teacher() as teacher:
+        with self.teacher() as teacher:
             label = teacher.place(word)
             teacher.teach_keyword(label, word)
             return self._taught(teacher, label)
 
     def forget(self, text: str) -> int:
         """Forget a label; return how many examples it had."""
-        with self._teacher() as teacher:
+        with self.teacher() as teacher:
             count = teacher.forget(teacher.find(text))
             self._questions = None
             self._learn()
@@ -82,12 +81,12 @@ class Teaching:
 
     def question(self, text: str) -> Question | None:
         """Return what to ask next about a label; None when there is nothing."""
-        with self._teacher() as teacher:
+        with self.teacher() as teacher:
             return self._asking(teacher, text).next()
 
     def answer(self, text: str, photo_id: int, said: bool | None) -> Question | None:
         """Note an answer; return what to ask next."""
-        with self._teacher() as teacher:
+        with self.teacher() as teacher:
             questions = self._asking(teacher, text)
             questions.answer(photo_id, said)
             self._learn()
@@ -123,11 +122,3 @@ class Teaching:
         if self._store is None:  # kept open, as questions go on for a while
             self._store = Store(self._config.state_dir)
         return self._store
-
-    @contextmanager
-    def _teacher(self) -> Iterator[Teacher]:
-        with self._lock, writing():
-            try:
-                yield Teacher(self._config, self._opened())
-            except (StateError, PhotoError) as error:
-                raise WebError(error.message, error.remedy, status=409) from error

@@ -12,7 +12,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import xxhash
 
@@ -32,12 +31,6 @@ STRAY_SECONDS = 3600.0
 
 _DIGEST = 16
 _PART = ".part"
-
-
-class _File(NamedTuple):
-    used_at: float
-    size: int
-    path: str
 
 
 class ThumbnailCache:
@@ -99,22 +92,23 @@ class ThumbnailCache:
     def _tidied(self) -> int:
         """Remove the oldest if there is too much; return how many bytes there are."""
         files = sorted(self._files(), reverse=True)
-        total = sum(file.size for file in files)
+        total = sum(size for _, size, _ in files)
         if total <= self._max_bytes:
             return total
         while files and total > self._max_bytes * KEPT_SHARE:
-            oldest = files.pop()
+            _, size, path = files.pop()
             try:
-                os.unlink(oldest.path)
+                os.unlink(path)
             except FileNotFoundError:
                 pass  # another process was faster
             except OSError as error:
                 log.debug("a thumbnail cannot be removed: %s", error)
                 continue
-            total -= oldest.size
+            total -= size
         return total
 
-    def _files(self) -> Iterator[_File]:
+    def _files(self) -> Iterator[tuple[float, int, str]]:
+        """Yield when each was used, its size and its path; remove what was never finished."""
         now = self._clock()
         try:
             folders = [entry.path for entry in os.scandir(self.folder) if len(entry.name) == 2]
@@ -128,4 +122,4 @@ class ThumbnailCache:
                         if entry.name.endswith(_PART) and now - st.st_mtime > STRAY_SECONDS:
                             os.unlink(entry.path)
                         elif not entry.name.endswith(_PART):
-                            yield _File(st.st_mtime, st.st_size, entry.path)
+                            yield st.st_mtime, st.st_size, entry.path

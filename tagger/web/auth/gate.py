@@ -59,12 +59,9 @@ class Gate:
         """Raise WebError unless the request may be answered."""
         if request.endpoint in OPEN_TO_STRANGERS or self.is_in():
             return
-        given = request.authorization
         password = None
-        if given is not None and given.type == "bearer":
-            password = given.token
-        elif given is not None and given.type == "basic":
-            password = given.password
+        if (given := request.authorization) is not None:
+            password = {"bearer": given.token, "basic": given.password}.get(given.type)
         if password is None:
             raise WebError(
                 "a password is asked for",
@@ -161,6 +158,4 @@ def wanted_path(text: str | None) -> str:
     """Return ``text`` when it is a path on this page that a browser may be sent to, else ``/``."""
     if not text or not _LOCAL.fullmatch(text) or len(text) > 4000:
         return "/"
-    parts = urlsplit(text)
-    local = not parts.scheme and not parts.netloc
-    return text if local and parts.path not in ("/login", "/logout") else "/"
+    return text if urlsplit(text).path not in ("/login", "/logout") else "/"

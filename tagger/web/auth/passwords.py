@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import math
+import re
 import secrets
 import threading
 import unicodedata
@@ -49,7 +50,7 @@ def make_hash(password: str, *, cost: int = _COST) -> str:
             f"take one of {LEAST} to {MOST}, several words for example",
         )
     text = _normalised(password)
-    if not _is_text(text):
+    if text is None:
         raise ConfigError(
             "the password has bytes that are not UTF-8", "set a UTF-8 locale, and type it again"
         )
@@ -71,21 +72,15 @@ class Password:
         return hmac.compare_digest(self.mark(password), self._proved)
 
     def mark(self, password: str) -> bytes:
-        """Return what stands for ``password`` in this process; b"?" for one that is too long."""
-        if len(password) > MOST:  # to normalise it would take quadratic time
-            return b"?"
-        encoded = _normalised(password).encode("utf-8", "surrogatepass")
-        return hmac.digest(self._key, encoded, "sha256")
+        """Return what stands for ``password`` in this process; b"?" for what can be none."""
+        text = _normalised(password)
+        return b"?" if text is None else hmac.digest(self._key, text.encode(), "sha256")
 
     def proves(self, password: str) -> bool:
         """Whether ``password`` is the right one. Takes some tenths of a second, and 16 MB."""
-        if len(password) > MOST:
-            return False
         text = _normalised(password)
-        if not _is_text(text):
-            return False
         check = _check_old_hash if self._made.startswith(OLD_HASH) else check_password_hash
-        if not check(self._made, text):
+        if text is None or not check(self._made, text):
             return False
         self._proved = self.mark(password)
         return True
@@ -162,18 +157,15 @@ def _keep(kept: OrderedDict[str, Any], latest: str) -> None:
         kept.popitem(last=False)
 
 
-def _normalised(password: str) -> str:
+def _normalised(password: str) -> str | None:
     """Return the same text however a keyboard composes its letters.
 
-    ``password`` has at most MOST characters, as marks of any number take quadratic time.
+    None for more than MOST characters, as marks of any number take quadratic time, and for lone
+    surrogates, of which there is no UTF-8.
     """
-    assert len(password) <= MOST
+    if len(password) > MOST or re.search("[\ud800-\udfff]", password):
+        return None
     return unicodedata.normalize("NFKC", password)
-
-
-def _is_text(password: str) -> bool:
-    """Whether there is UTF-8 for ``password``: it has no lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in password)
 
 
 def _check_old_hash(made: str, password: str) -> bool:

@@ -76,6 +76,7 @@ def protect(app: Flask, hosts: frozenset[str], gate: Gate | None) -> None:
     ``gate`` asks for the password, if there is one.
     """
 
+    @app.before_request
     def check() -> Response | None:
         check_headers()
         check_host(request.environ.get("HTTP_HOST", ""), hosts)
@@ -84,14 +85,12 @@ def protect(app: Flask, hosts: frozenset[str], gate: Gate | None) -> None:
             gate.check()
         return check_body()
 
+    @app.after_request
     def mark(response: Response) -> Response:
         response.headers.update(HEADERS)
         if "Cache-Control" not in response.headers:
             response.headers["Cache-Control"] = "no-store"
         return response
-
-    app.before_request(check)
-    app.after_request(mark)
 
 
 def check_headers() -> None:

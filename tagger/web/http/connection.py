@@ -70,7 +70,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         self._verdict: tuple[Refusal | None] | None = None
         self._lingers = False
         self._drain: _Drain | None = None
-        self._since = self._clock()  # the present phase
+        self._since: float = self._clock()  # the present phase
         self._resting = self._worked = False
         self._sending = _Sending()
         super().__init__(server, sock, addr, adj, map=map)

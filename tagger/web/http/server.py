@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -45,7 +45,6 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         self.asks, self.clock = asks, clock
         self._again_at, self._told_at = -math.inf, -math.inf
         super().__init__(*arguments, **more)
-        self.most = self.adj.connection_limit
 
     def readable(self) -> bool:
         return self.accepting and self.clock() >= self._again_at
@@ -61,7 +60,9 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         if pair is None:
             return
         sock, address = pair
-        if len(self.active_channels) >= self.most and not self._drop("there are too many"):
+        if len(self.active_channels) >= self.adj.connection_limit and not self._drop(
+            "there are too many"
+        ):
             sock.close()
             return
         try:
@@ -92,7 +93,9 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         now = self.clock()
         if now >= self._told_at + TELL_SECONDS:
             self._told_at = now
-            log.warning("connections of clients are dropped: %s (%d)", why, self.most)
+            log.warning(
+                "connections of clients are dropped: %s (%d)", why, self.adj.connection_limit
+            )
         idle = [one for one in self.active_channels.values() if not one.works]
         if not idle:
             return False
@@ -101,22 +104,30 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         return True
 
 
-class Serving:
-    """Answers at ``listening``, a bound socket, with ``application``.
+class Limits(NamedTuple):
+    """How much a server does at once: threads that answer, connections, bytes of a body.
 
-    At once there are ``threads`` that answer and ``connections`` of clients, fewer where the
-    process may open few files. A body has ``max_body`` bytes at most; ``asks`` is asked before
-    one of more than SMALL_BODY is read. ``clock`` is monotonic seconds.
+    There are fewer ``connections`` where the process may open few files.
+    """
+
+    threads: int
+    connections: int
+    max_body: int
+
+
+class Serving:
+    """Answers at ``listening``, a bound socket, with ``application``, within ``limits``.
+
+    ``asks`` is asked before a body of more than SMALL_BODY bytes is read. ``clock`` is monotonic
+    seconds.
     """
 
     def __init__(
         self,
         listening: socket.socket,
         application: WSGIApplication,
+        limits: Limits,
         *,
-        threads: int,
-        connections: int,
-        max_body: int,
         asks: Asks | None = None,
         parser: type[Parser] = Parser,
         clock: Callable[[], float] = time.monotonic,
@@ -124,18 +135,18 @@ class Serving:
         self._map: dict[int, Any] = {}
         adjustments = Adjustments(
             sockets=[listening],
-            threads=threads,
+            threads=limits.threads,
             ident=None,
-            max_request_body_size=max_body,
+            max_request_body_size=limits.max_body,
             max_request_header_size=HEAD_BYTES,
-            connection_limit=min(connections, _most_connections()),
+            connection_limit=min(limits.connections, _most_connections()),
             # Of a photo's megabytes waitress would read, and write away, 8 kB at a time.
             recv_bytes=RECEIVE_BYTES,
             log_socket_errors=False,
             clear_untrusted_proxy_headers=False,  # tagger.web.auth.trusted_proxies does that
         )
         self._dispatcher = ThreadedTaskDispatcher()
-        self._dispatcher.set_thread_count(threads)
+        self._dispatcher.set_thread_count(limits.threads)
         self._server = _Server(
             application,
             self._map,

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 from werkzeug.wsgi import ClosingIterator
@@ -89,37 +90,34 @@ class EventStream:
         return ClosingIterator(stream.events(room), room.close)
 
 
+@dataclass
 class _Stream:
     """What one client is told."""
 
-    def __init__(
-        self,
-        services: Services,
-        query: Query,
-        after: int | None,
-        seconds: float,
-        clock: Callable[[], float],
-    ) -> None:
-        self._services, self._query, self._last = services, query, after
-        self._seconds, self._clock = seconds, clock
-        self._woken = threading.Event()
-        self._waiting: set[int] = set()
-        self._runs, self._runs_at = False, -RUNS_SECONDS
-        # That of the request, whose thread goes on to others; None: nobody is shown it.
-        self._language = language() if for_page() else None
+    services: Services
+    query: Query
+    last: int | None
+    seconds: float
+    clock: Callable[[], float]
+    woken: threading.Event = field(default_factory=threading.Event)
+    waiting: set[int] = field(default_factory=set)
+    runs: bool = False
+    runs_at: float = -RUNS_SECONDS
+    # That of the request, whose thread goes on to others; None: nobody is shown it.
+    reader_speaks: str | None = field(default_factory=lambda: language() if for_page() else None)
 
     def events(self, room: ExitStack) -> Iterator[bytes]:
         """Yield the events, and close ``room`` at the end."""
-        manager, closing = self._services.manager, self._services.closing
-        ends_at = self._clock() + self._seconds
+        manager, closing = self.services.manager, self.services.closing
+        ends_at = self.clock() + self.seconds
         seen: object = None
         status: dict[str, Any] | None = None
         with room:
             if manager is not None:
-                room.callback(manager.listen(lambda outcome: self._woken.set()))
+                room.callback(manager.listen(lambda outcome: self.woken.set()))
             yield b"retry: %d\n\n" % (AGAIN_SECONDS * 1000)
             while True:
-                self._woken.clear()
+                self.woken.clear()
                 now = self._version()
                 if now != seen:
                     seen = now
@@ -127,22 +125,22 @@ class _Stream:
                     if (new := self._status()) is not None and new != status:
                         status = new
                         yield self._event("status", status)
-                if closing.is_set() or self._clock() >= ends_at:
+                if closing.is_set() or self.clock() >= ends_at:
                     return
-                if self._woken.wait(LOOK_SECONDS):
+                if self.woken.wait(LOOK_SECONDS):
                     closing.wait(BURST_SECONDS)
                 else:
                     yield b":\n\n"  # by this the server finds out that nobody is there any more
 
     def _version(self) -> object:
         """Return what changes whenever the index or the daemon's status do."""
-        state_dir, manager = self._services.config.state_dir, self._services.manager
-        if manager is None and self._clock() >= self._runs_at + RUNS_SECONDS:
-            self._runs_at, self._runs = self._clock(), daemon_runs(state_dir)
+        state_dir, manager = self.services.config.state_dir, self.services.manager
+        if manager is None and self.clock() >= self.runs_at + RUNS_SECONDS:
+            self.runs_at, self.runs = self.clock(), daemon_runs(state_dir)
         index = index_path(state_dir)
         told = manager.status if manager else None
         return (
-            self._runs,
+            self.runs,
             told or _file_version(os.path.join(state_dir, STATUS_NAME)),
             *map(_file_version, (index, index + "-wal")),
         )
@@ -150,20 +148,20 @@ class _Stream:
     def _arrived(self) -> list[bytes]:
         """Return what is to be told of photos that are new, and tagged."""
         try:
-            with self._services.reader() as reader:
-                if self._last is None:
-                    self._last = reader.newest_id()
+            with self.services.reader() as reader:
+                if self.last is None:
+                    self.last = reader.newest_id()
                 ready = {
-                    number for number, state in reader.states_of(self._waiting) if state in _DONE
+                    number for number, state in reader.states_of(self.waiting) if state in _DONE
                 }
-                self._waiting -= ready
-                while rows := reader.states_after(self._last, AT_ONCE):
-                    self._last = rows[-1][0]
+                self.waiting -= ready
+                while rows := reader.states_after(self.last, AT_ONCE):
+                    self.last = rows[-1][0]
                     ready |= {number for number, state in rows if state in _DONE}
-                    self._waiting |= {number for number, state in rows if state == "waiting"}
-                self._waiting = set(sorted(self._waiting)[-WAITING:])
+                    self.waiting |= {number for number, state in rows if state == "waiting"}
+                self.waiting = set(sorted(self.waiting)[-WAITING:])
                 newest = sorted(ready)[-AT_ONCE:]
-                found = reader.find(And((self._query, ByIds(tuple(newest)))))
+                found = reader.find(And((self.query, ByIds(tuple(newest)))))
                 return [self._event("photo", gallery_photo_json(one)) for one in found]
         except (StateError, SlowQueryError, sqlite3.OperationalError) as error:
             log.debug("new photos are not told: %s", error)
@@ -171,19 +169,19 @@ class _Stream:
 
     def _status(self) -> dict[str, Any] | None:
         try:
-            status = self._services.status()
+            status = self.services.status()
         except (StateError, sqlite3.OperationalError) as error:
             log.debug("the status is not told: %s", error)  # when it can be read again
             return None
-        if self._language is None:
+        if self.reader_speaks is None:
             return status
-        with speaking(self._language):
+        with speaking(self.reader_speaks):
             return status | {"said": {name: all_in_language(status[name] or "") for name in _TOLD}}
 
     def _event(self, name: str, data: dict[str, Any]) -> bytes:
         # What the browser sends when it comes again: what still waits is looked at once more.
-        last = self._last or 0
-        seen = min([last, *(number - 1 for number in self._waiting if number > last - AT_ONCE)])
+        last = self.last or 0
+        seen = min([last, *(number - 1 for number in self.waiting if number > last - AT_ONCE)])
         text = f"event: {name}\nid: {seen}\ndata: {json.dumps(data)}\n\n"
         return text.encode("ascii")
 

@@ -9,12 +9,14 @@ from flask import Blueprint, Response, jsonify, request
 
 from tagger.index.rows import PhotoRow
 from tagger.library import search, similar, suggest
+from tagger.library.duplicates import group_json, page_of_groups
 from tagger.library.explain import Explainer
 from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.web import library
 from tagger.web.edits import Edits
 from tagger.web.routes.api import found_photo, given_word, query_text, whole_number
 from tagger.web.routes.events import STREAM_SECONDS, EventStream
+from tagger.web.routes.openapi import GROUPS, MAX_GROUPS
 from tagger.web.services import Services
 
 
@@ -87,6 +89,14 @@ def add_library_routes(routes: Blueprint, services: Services) -> None:
                 if number in found
             ]
             return jsonify(told)
+
+    @routes.get("/api/v1/duplicates")
+    def duplicate_groups() -> Response:
+        after = whole_number("after", 0, 0, 10**9)
+        limit = whole_number("limit", GROUPS, 1, MAX_GROUPS)
+        with services.reader() as reader:
+            found, count = page_of_groups(reader, after, limit)
+        return jsonify({"groups": list(map(group_json, found)), "count": count})
 
     @routes.get("/api/v1/suggest")
     def suggestions() -> Response:

@@ -11,6 +11,9 @@ from tagger.library import search, similar, suggest
 MAX_PAGE = 200
 """Photos that can be asked for at once."""
 
+GROUPS, MAX_GROUPS = 20, 100
+"""Of duplicates in one page, and at most in one answer."""
+
 MAX_CLASSES = 50
 
 MAX_QUERY = 2_000
@@ -219,7 +222,9 @@ def openapi(languages: Sequence[str], top_k: int) -> _Schema:
     language = _argument("lang", {"enum": list(languages), "default": "en"}, "Of the labels.")
     at_once = _argument("limit", _between(1, MAX_PAGE, search.PAGE), "So many at most.")
     after = _argument("after", _WHOLE | {"minimum": 0}, "`next` of the answer before.")
-    number = _argument("photo_id", _WHOLE | {"minimum": 1}, "The photo's id.", path=True)
+    number = _argument("photo_id", _WHOLE | {"minimum": 1}, "The photo's id.")
+    number |= {"in": "path", "required": True}
+    one = "/api/v1/photos/{photo_id}"
     classified = (400, 413, 415, 422, 503)
     changed = (400, 404, 409, 503)
     own = _argument("label", _TEXT, "A word to be the photo's.", needed="Oma")
@@ -230,7 +235,7 @@ def openapi(languages: Sequence[str], top_k: int) -> _Schema:
     place = _argument(
         "after", _WHOLE | {"minimum": 0, "default": 0}, "How many groups to pass over."
     )
-    some = _argument("limit", _between(1, 100, 20), "So many groups at most.")
+    some = _argument("limit", _between(1, MAX_GROUPS, GROUPS), "So many groups at most.")
     words = _argument("limit", _between(1, suggest.MOST, suggest.USUAL), "So many at most.")
     return {
         "openapi": "3.1.0",
@@ -245,25 +250,21 @@ def openapi(languages: Sequence[str], top_k: int) -> _Schema:
             "/api/v1/predict": {"post": _upload("Guess", [count], classified)},
             "/api/v1/folders": {"get": _answers("Folders", [], (503,))},
             "/api/v1/inbox": {
-                "post": _upload("Kept", [], (400, 404, 409, 413, 415, 503, 507), folder=_TEXT),
+                "post": _upload("Kept", [], (400, 404, 409, 413, 415, 503, 507), folder=_TEXT)
             },
             "/api/v1/photos": {"get": _answers("Photos", [query, after, at_once])},
-            "/api/v1/photos/{photo_id}": {"get": _answers("Details", [number], (404, 503))},
-            "/api/v1/photos/{photo_id}/reasons": {"get": _answers("Reasons", [number], (404, 503))},
-            "/api/v1/photos/{photo_id}/similar": {
-                "get": _answers("Similar", [number, few], (400, 404, 503))
-            },
-            "/api/v1/photos/{photo_id}/keep": {"post": _answers("Chosen", [number], changed)},
+            one: {"get": _answers("Details", [number], (404, 503))},
+            f"{one}/reasons": {"get": _answers("Reasons", [number], (404, 503))},
+            f"{one}/similar": {"get": _answers("Similar", [number, few], (400, 404, 503))},
+            f"{one}/keep": {"post": _answers("Chosen", [number], changed)},
             "/api/v1/duplicates": {"get": _answers("Duplicates", [place, some])},
-            "/api/v1/photos/{photo_id}/tags": {
+            f"{one}/tags": {
                 "post": _answers("Details", [number, own], changed),
                 "delete": _answers("Details", [number, given], changed),
             },
-            "/api/v1/photos/{photo_id}/untag": {"post": _answers("Details", [number], changed)},
-            "/api/v1/photos/{photo_id}/restore": {
-                "post": _answers("Details", [number, lost], changed)
-            },
-            "/api/v1/photos/{photo_id}/retry": {"post": _answers("Details", [number], changed)},
+            f"{one}/untag": {"post": _answers("Details", [number], changed)},
+            f"{one}/restore": {"post": _answers("Details", [number, lost], changed)},
+            f"{one}/retry": {"post": _answers("Details", [number], changed)},
             "/api/v1/failures/retry": {"post": _answers("Count", [], (503,))},
             **_teaching(),
             "/api/v1/suggest": {"get": _answers("Suggestions", [begun, words])},
@@ -314,14 +315,10 @@ def _between(least: int, most: int, default: int) -> _Schema:
     return _WHOLE | {"minimum": least, "maximum": most, "default": default}
 
 
-def _argument(
-    name: str, schema: _Schema, text: str, *, path: bool = False, needed: str = ""
-) -> _Schema:
+def _argument(name: str, schema: _Schema, text: str, *, needed: str = "") -> _Schema:
     """Return an argument. ``needed``: it must be there, as in this example."""
-    where: _Schema = {"in": "path", "required": True} if path else {"in": "query"}
-    if needed:
-        where |= {"required": True, "example": needed}
-    return {"name": name, "schema": schema, "description": text, **where}
+    must = {"required": True, "example": needed} if needed else {}
+    return {"name": name, "in": "query", "schema": schema, "description": text, **must}
 
 
 def _answers(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request
 
 from tagger.errors import QueryError
 from tagger.library import search
+from tagger.library.duplicates import Group, group_json, page_of_groups
 from tagger.library.explain import Explainer
+from tagger.library.network_trial import kept_trial
 from tagger.library.serialize import known_failure_json, label_counts, label_trees_json
 from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.pipeline.write_options import write_options
@@ -18,9 +21,7 @@ from tagger.text.messages import gettext, noop
 from tagger.web import inbox, library
 from tagger.web.photo_images import Size
 from tagger.web.routes.api import found_photo, query_text, whole_number
-from tagger.web.routes.duplicates import add_duplicate_pages
-from tagger.web.routes.networks import add_network_pages
-from tagger.web.routes.openapi import MAX_PAGE
+from tagger.web.routes.openapi import GROUPS, MAX_PAGE
 from tagger.web.routes.teach import state_json
 from tagger.web.services import Services
 from tagger.web.teaching import Teaching
@@ -45,7 +46,6 @@ def pages(services: Services, teaching: Teaching) -> Blueprint:
     def classify() -> str:
         return render_template(
             "classify.html",
-            top_k=config.web.top_k,
             max_bytes=config.web.max_upload_mb * 1_000_000,
             max_files=MAX_FILES,
             folders=[one for one in inbox.folders(config, services.manager) if not one.reason],
@@ -97,13 +97,18 @@ def pages(services: Services, teaching: Teaching) -> Blueprint:
             daemon=services.manager is not None or daemon_runs(config.state_dir),
         )
 
-    @routes.get("/photos/<photo:photo_id>/thumbnail")
-    def thumbnail(photo_id: int) -> Response:
-        return _picture(photo_id, "thumbnail")
-
-    @routes.get("/photos/<photo:photo_id>/view")
-    def view(photo_id: int) -> Response:
-        return _picture(photo_id, "view")
+    @routes.get("/photos/<photo:photo_id>/thumbnail", defaults={"size": "thumbnail"})
+    @routes.get("/photos/<photo:photo_id>/view", defaults={"size": "view"})
+    def picture(photo_id: int, size: Size) -> Response:
+        with services.reader() as reader:
+            row = found_photo(reader, photo_id).row
+        shown = services.gallery.picture(row, size, request.if_none_match)
+        response = make_response(shown.jpeg)
+        response.mimetype = "image/jpeg"
+        response.set_etag(shown.etag)
+        response.headers["Cache-Control"] = "private, max-age=60"
+        response.make_conditional(request)
+        return response
 
     @routes.get("/labels")
     def labels() -> str:
@@ -114,7 +119,9 @@ def pages(services: Services, teaching: Teaching) -> Blueprint:
 
     @routes.get("/taught")
     def taught() -> str:
-        return render_template("taught.html", labels=[state_json(one) for one in teaching.states()])
+        with teaching.teacher() as teacher:
+            states = [state_json(one) for one in teacher.states()]
+        return render_template("taught.html", labels=states)
 
     @routes.get("/failures")
     def failures() -> str:
@@ -126,21 +133,49 @@ def pages(services: Services, teaching: Teaching) -> Blueprint:
             ]
         return render_template("failures.html", failures=shown, count=len(rows))
 
-    add_duplicate_pages(routes, services)
-    add_network_pages(routes, services)
-
-    def _picture(photo_id: int, size: Size) -> Response:
+    @routes.get("/duplicates")
+    def duplicates() -> str:
+        after = whole_number("after", 0, 0, 10**9)
         with services.reader() as reader:
-            row = found_photo(reader, photo_id).row
-        picture = services.gallery.picture(row, size, request.if_none_match)
-        response = make_response(picture.jpeg)
-        response.mimetype = "image/jpeg"
-        response.set_etag(picture.etag)
-        response.headers["Cache-Control"] = "private, max-age=60"
-        response.make_conditional(request)
-        return response
+            found, count = page_of_groups(reader, after, GROUPS)
+            waiting = reader.groups.count_waiting() + reader.groups.count_unhashed()
+        return render_template(
+            "duplicates.html",
+            groups=list(map(_compared, found)),
+            count=count,
+            waiting=waiting,
+            next=after + GROUPS if count > after + GROUPS else None,
+        )
+
+    @routes.get("/networks")
+    def networks() -> str:
+        """Show the last comparison of two networks: the photos that get other tags."""
+        trial = kept_trial(config.state_dir)
+        differing = trial.differing if trial is not None else []
+        with services.reader() as reader:
+            photos = [(one, reader.photo(one.path)) for one in differing[:MAX_PAGE]]
+        return render_template(
+            "networks.html",
+            trial=trial,
+            differing=len(differing),
+            photos=photos,
+            when=_minute(trial.at) if trial else "",
+        )
 
     return routes
+
+
+def _compared(group: Group) -> dict[str, Any]:
+    """Return a group with what differs between its photos, in words."""
+    told = group_json(group)
+    best = told["photos"][0]
+    for photo in told["photos"]:
+        photo["name"] = os.path.basename(photo["path"])
+        photo["folder"] = os.path.dirname(photo["path"])
+        photo["megabytes"] = f"{(photo['bytes'] or 0) / 1e6:.1f} MB"
+        facts = ("width", "height", "format", "bytes", "taken_at", "camera")
+        photo["differs"] = [one for one in facts if photo[one] != best[one]]
+    return told
 
 
 def _again(retry_at: float | None) -> str:
@@ -149,4 +184,8 @@ def _again(retry_at: float | None) -> str:
         return gettext("when the file changes")
     if retry_at <= time.time():
         return gettext("now")
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(retry_at))
+    return _minute(retry_at)
+
+
+def _minute(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

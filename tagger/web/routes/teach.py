@@ -25,7 +25,8 @@ def add_teaching_routes(routes: Blueprint, services: Services, teaching: Teachin
 
     @routes.get("/api/v1/taught")
     def taught() -> Response:
-        return jsonify([state_json(one) for one in teaching.states()])
+        with teaching.teacher() as teacher:
+            return jsonify([state_json(one) for one in teacher.states()])
 
     @routes.delete("/api/v1/taught")
     def forget() -> Response:
@@ -42,7 +43,8 @@ def add_teaching_routes(routes: Blueprint, services: Services, teaching: Teachin
 
     @routes.get("/api/v1/taught/suggestions")
     def suggested() -> Response:
-        return jsonify([one.as_json() for one in teaching.suggestions()])
+        with teaching.teacher() as teacher:
+            return jsonify([one.as_json() for one in teacher.suggestions()])
 
     @routes.post("/api/v1/taught/suggestions")
     def accept() -> Response:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tagger.web.http import connection as phases
-from tagger.web.http.server import Serving
+from tagger.web.http.server import Limits, Serving
 from tests.conftest import wait_until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -38,9 +38,7 @@ class Site:
         self.serving = Serving(
             listening,
             self._application,
-            threads=2,
-            connections=connections,
-            max_body=1_000_000,
+            Limits(threads=2, connections=connections, max_body=1_000_000),
             asks=asks,
             clock=self.clock,
         )
