@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
 from typing import Any
 
 from tagger.text.unicode import well_formed
@@ -15,9 +14,6 @@ _CONTROLS = (
     "\\u2028\\u2029\\ufff9-\\ufffb\\U000e0000-\\U000e007f"  # ends of lines, annotations, tags
     "\\ud800-\\udfff"  # no characters: bytes that are not UTF-8, and halves of pairs
 )
-_CONTROL = f"[{_CONTROLS}]"
-_CONTROL_WITHIN = f"(?![\\n\\t])[{_CONTROLS}]"
-_SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def printable(text: str) -> str:
@@ -26,33 +22,23 @@ def printable(text: str) -> str:
     Control characters (C0, DEL, C1, those of bidirectional text, ends of lines) and bytes that
     are not UTF-8 are shown escaped, as ``\\x1b`` or ``\\u202e``.
     """
-    return _made_visible(text, _CONTROL)
+    return _made_visible(text, f"[{_CONTROLS}]")
 
 
 def escaped(text: str) -> str:
     """Return ``text``, of any number of lines, as :func:`printable`; newlines and tabs stay."""
-    return _made_visible(text, _CONTROL_WITHIN)
+    return _made_visible(text, f"(?![\\n\\t])[{_CONTROLS}]")
 
 
 def _made_visible(text: str, unsafe: str) -> str:
     if text.isprintable():  # no control, format or separator character, and no surrogate
         return text
-    return _compiled(unsafe).sub(lambda found: _escape(found[0]), well_formed(text))
+    # Compiled when a text first needs it, and kept by re: each start would pay for it.
+    return re.sub(unsafe, _escape, well_formed(text))
 
 
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return the pattern, compiled when a text first needs it: each start would pay for it."""
-    return re.compile(pattern)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if char in _SHORT:
-        return _SHORT[char]
-    return (
-        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-    )
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def ascii_json(value: Any, **options: Any) -> str:

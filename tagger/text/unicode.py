@@ -7,6 +7,7 @@ them took half a minute. A run of more than 30 is no writing (UAX #15, stream-sa
 from __future__ import annotations
 
 import unicodedata
+from itertools import groupby
 from typing import Literal
 
 
@@ -43,12 +44,5 @@ def normalized(form: Literal["NFC", "NFKC", "NFKD"], text: str) -> str:
 
 
 def _heaps_marks(text: str) -> bool:
-    run = 0
-    for character in text:
-        if unicodedata.combining(character) or character in _BECOME_MARKS:
-            run += 1
-            if run > MAX_MARKS:
-                return True
-        else:
-            run = 0
-    return False
+    runs = groupby(text, lambda one: unicodedata.combining(one) > 0 or one in _BECOME_MARKS)
+    return any(marks and len(list(run)) > MAX_MARKS for marks, run in runs)
