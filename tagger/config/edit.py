@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from tagger.config.loader import _at, _is_null, parse_config
+from tagger.config.loader import _at, parse_config
+from tagger.config.yaml_text import is_null
 from tagger.errors import ConfigError
 from tagger.text.parsing import compose_yaml
 
@@ -50,7 +51,7 @@ def _spliced(text: str, section: str, key: str, line: str) -> str:
     if isinstance(found, yaml.MappingNode) and found.flow_style:
         start = found.start_mark.index + 1
         return f"{text[:start]}{line}{', ' if found.value else ''}{text[start:]}"
-    if _is_null(found):
+    if is_null(found):
         start = text.index(":", name.end_mark.index) + 1
         stop = max(start, found.end_mark.index)
         return f"{text[:start]}{end}  {line}{text[stop:]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,18 +22,17 @@ def example_config(
     ``state_dir`` stands there instead of its default, and the values of ``chosen``, by keys such
     as ``write.target``, instead of theirs.
     """
-    chosen = chosen or {}
+    chosen, defaults = chosen or {}, Config()
     lines = ["# The configuration of tagger. Every key is here with its default.", ""]
     for item in dataclasses.fields(Config):
         lines += _comment(item.metadata["help"], "")
         if item.name == "watch":
             lines += ["watch:", *_watch_lines(watch)]
-        elif dataclasses.is_dataclass(kind := typing.get_type_hints(Config)[item.name]):
+        elif dataclasses.is_dataclass(section := getattr(defaults, item.name)):
             lines.append(f"{item.name}:")
-            made: Any = typing.cast(type[Any], kind)()
-            for inner in dataclasses.fields(made):
+            for inner in dataclasses.fields(section):
                 lines += _comment(inner.metadata["help"], "  ")
-                value = chosen.get(f"{item.name}.{inner.name}", getattr(made, inner.name))
+                value = chosen.get(f"{item.name}.{inner.name}", getattr(section, inner.name))
                 lines.append(f"  {inner.name}: {_shown(value)}")
         else:
             default = item.metadata.get("shown", item.default)
@@ -50,10 +48,8 @@ def _watch_lines(folders: Sequence[str]) -> Iterator[str]:
         lead = "  - "
         for item in dataclasses.fields(WatchRoot):
             value = folder if item.name == "path" else item.default
-            if number == 0 and lead.strip():
-                yield from _comment(item.metadata["help"], "  ")
-            elif number == 0:
-                yield from _comment(item.metadata["help"], "    ")
+            if number == 0:
+                yield from _comment(item.metadata["help"], "  " if lead.strip() else lead)
             yield f"{lead}{item.name}: {_shown(value)}"
             lead = "    "
 

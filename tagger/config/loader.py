@@ -14,7 +14,7 @@ import yaml
 from tagger.config.renamed import take_up
 from tagger.config.schedule import DailyWindow
 from tagger.config.schema import Config, is_model_path
-from tagger.config.yaml_text import compose, mistakes_in
+from tagger.config.yaml_text import compose, is_null, mistakes_in
 from tagger.errors import ConfigError
 from tagger.text.spelling import nearest
 
@@ -98,45 +98,40 @@ class _Binder:
         self.folder = folder
         self.problems: list[tuple[int, str]] = []
 
-    def problem(self, node: yaml.Node, key: str, text: str) -> None:
+    def problem(self, node: yaml.Node, key: str, text: str) -> Any:
+        """Note what is wrong with a node; return None, its value then."""
         self.problems.append((node.start_mark.line + 1, f"{key}: {text}" if key else text))
+        return None
 
     def record(self, kind: type[Any], node: yaml.Node, key: str) -> Any:
         """Return a ``kind`` made from a mapping node, or None after noting what is wrong."""
         if not isinstance(node, yaml.MappingNode):
-            if _is_null(node):
+            if is_null(node):
                 return self._built(kind, node, key, {})
             what = "it must hold `key: value` lines"
-            self.problem(node, key, what if key else "the file must hold `key: value` lines")
-            return None
+            return self.problem(node, key, what if key else "the file must hold `key: value` lines")
         hints = typing.get_type_hints(kind)
         fields = {f.name: f for f in dataclasses.fields(kind)}
         values: dict[str, Any] = {}
-        sound = True
+        before = len(self.problems)
         for name_node, value_node in node.value:
             name = str(name_node.value)
             full = f"{key}.{name}" if key else name
             if name in values:
                 self.problem(name_node, full, "given twice; keep one")
-                sound = False
             elif name not in fields:
                 near = nearest(name, fields, 0.5)
                 hint = f"did you mean `{near}`?" if near else f"known: {', '.join(fields)}"
                 self.problem(name_node, full, f"unknown key; {hint}")
-                sound = False
             else:
-                found = self.value(hints[name], value_node, full, fields[name].metadata)
-                values[name] = found
-                sound = sound and found is not _BAD
-        return self._built(kind, node, key, values) if sound else None
+                values[name] = self.value(hints[name], value_node, full, fields[name].metadata)
+        return self._built(kind, node, key, values) if len(self.problems) == before else None
 
     def _built(self, kind: type[Any], node: yaml.Node, key: str, values: dict[str, Any]) -> Any:
         missing = [
             f.name
             for f in dataclasses.fields(kind)
-            if f.name not in values
-            and f.default is dataclasses.MISSING
-            and f.default_factory is dataclasses.MISSING
+            if f.name not in values and f.default is f.default_factory is dataclasses.MISSING
         ]
         for name in missing:
             self.problem(node, key, f"`{name}` is missing")
@@ -147,17 +142,15 @@ class _Binder:
         except ConfigError as error:  # what only the record itself can tell
             name, _, text = str(error).partition(": ")
             last = name.rpartition(".")[2]
-            self.problem(_at(node, last), f"{key}.{last}" if key else name, text)
-            return None
+            return self.problem(_at(node, last), f"{key}.{last}" if key else name, text)
 
     def value(self, hint: Any, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
-        """Return the value of ``node`` as type ``hint``, or _BAD after noting what is wrong."""
+        """Return the value of ``node`` as type ``hint``, or None after noting what is wrong."""
         if dataclasses.is_dataclass(hint):
-            made = self.record(typing.cast(type[Any], hint), node, key)
-            return _BAD if made is None else made
+            return self.record(typing.cast(type[Any], hint), node, key)
         origin, args = typing.get_origin(hint), typing.get_args(hint)
         if origin is types.UnionType:
-            if _is_null(node):
+            if is_null(node):
                 return None
             return self.value(args[0], node, key, limits)
         if origin is Literal:
@@ -177,57 +170,50 @@ class _Binder:
         near = nearest(text or "", [str(a) for a in allowed])
         known = ", ".join(map(str, allowed))
         hint = f"did you mean `{near}`?" if near else ""
-        self.problem(node, key, "; ".join(filter(None, (f"must be one of {known}", hint))))
-        return _BAD
+        return self.problem(node, key, "; ".join(filter(None, (f"must be one of {known}", hint))))
 
     def _sequence(self, hint: Any, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
-        if _is_null(node):
+        if is_null(node):
             return ()
         if not isinstance(node, yaml.SequenceNode):
-            self.problem(node, key, "must be a list (lines that begin with `- `)")
-            return _BAD
-        items = [self.value(hint, n, f"{key}[{i}]", limits) for i, n in enumerate(node.value)]
-        return _BAD if any(item is _BAD for item in items) else tuple(items)
+            return self.problem(node, key, "must be a list (lines that begin with `- `)")
+        return tuple(self.value(hint, n, f"{key}[{i}]", limits) for i, n in enumerate(node.value))
 
     def _mapping(self, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
-        if _is_null(node):
+        if is_null(node):
             return {}
         if not isinstance(node, yaml.MappingNode) or not all(
             isinstance(v, yaml.ScalarNode) for _, v in node.value
         ):
-            self.problem(node, key, "must hold `name: other name` lines")
-            return _BAD
+            return self.problem(node, key, "must hold `name: other name` lines")
         made = self._path if limits.get("path") else str
         return {str(k.value): made(str(v.value)) for k, v in node.value}
 
     def _scalar(self, hint: type, node: yaml.Node, key: str, limits: Mapping[str, Any]) -> Any:
         loaded = _loaded(node)
         if hint is str:
-            if not isinstance(node, yaml.ScalarNode) or _is_null(node):
-                self.problem(node, key, "must be a text")
-                return _BAD
+            if not isinstance(node, yaml.ScalarNode) or is_null(node):
+                return self.problem(node, key, "must be a text")
             text = str(node.value)
             if limits.get("window"):
                 try:
                     DailyWindow.parse(text)
                 except ConfigError as error:
-                    self.problem(node, key, str(error))
-                    return _BAD
+                    return self.problem(node, key, str(error))
             a_path = limits.get("path") or (limits.get("name_or_path") and is_model_path(text))
             return self._path(text) if a_path else text
         if hint is bool:
             if isinstance(loaded, bool):
                 return loaded
-            self.problem(node, key, "must be true or false")
-            return _BAD
+            return self.problem(node, key, "must be true or false")
         whole = hint is int
         if isinstance(loaded, bool) or not isinstance(loaded, int if whole else (int, float)):
-            self.problem(node, key, "must be a whole number" if whole else "must be a number")
-            return _BAD
+            return self.problem(
+                node, key, "must be a whole number" if whole else "must be a number"
+            )
         low, high = limits["min"], limits["max"]
         if not low <= loaded <= high:  # also false for NaN
-            self.problem(node, key, f"must be between {low} and {high}")
-            return _BAD
+            return self.problem(node, key, f"must be between {low} and {high}")
         return hint(loaded)
 
     def _path(self, text: str) -> str:
@@ -235,27 +221,20 @@ class _Binder:
 
     def check_whole(self, config: Config, root: yaml.Node | None) -> None:
         """Note what only shows when all values are seen together."""
-        seen: dict[str, int] = {}
+        folders: dict[str, int] = {}
         pairs = zip(_items(root, "watch"), config.watch, strict=True)
         for number, (node, watch) in enumerate(pairs):
-            if watch.path in seen:
-                same = f"the same folder as watch[{seen[watch.path]}]; keep one"
+            if folders.setdefault(watch.path, number) != number:
+                same = f"the same folder as watch[{folders[watch.path]}]; keep one"
                 self.problem(node, f"watch[{number}].path", same)
-            seen.setdefault(watch.path, number)
         names: dict[str, int] = {}
-        for number, (node, rule) in enumerate(
-            zip(_items(root, "rules"), config.rules, strict=True)
-        ):
-            if rule.key in names:
-                other = names[rule.key]
+        rules = zip(_items(root, "rules"), config.rules, strict=True)
+        for number, (node, rule) in enumerate(rules):
+            if (other := names.setdefault(rule.key, number)) != number:
                 what = f"it has the query of rules[{other}]; give both a name"
                 if rule.name:
                     what = f"it has the `name` of rules[{other}]; give each its own"
                 self.problem(node, f"rules[{number}]", what)
-            names.setdefault(rule.key, number)
-
-
-_BAD: Any = object()
 
 
 def _loaded(node: yaml.Node) -> Any:
@@ -266,10 +245,6 @@ def _loaded(node: yaml.Node) -> Any:
         return yaml.SafeLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError, ArithmeticError, LookupError):
         return None  # such as the 40th of a month, or a number without end
-
-
-def _is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
 def _at(node: yaml.Node, key: str) -> yaml.Node:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import yaml
 
+from tagger.config.yaml_text import is_null
+
 
 class Renamed(NamedTuple):
     """A key that is called otherwise now; both as ``model.name``, without items of lists.
@@ -30,13 +32,9 @@ class Found(NamedTuple):
     name: yaml.Node
     twice: bool
 
-    @property
-    def line(self) -> int:
-        return self.name.start_mark.line + 1
-
     def __str__(self) -> str:
-        key = self.key
-        return f"line {self.line}: `{key.old}` is now `{key.new}`; it is read until {key.gone}"
+        key, line = self.key, self.name.start_mark.line + 1
+        return f"line {line}: `{key.old}` is now `{key.new}`; it is read until {key.gone}"
 
 
 def take_up(root: yaml.Node) -> Iterator[Found]:
@@ -66,31 +64,22 @@ def _mapping(
         if not isinstance(node, yaml.MappingNode):
             return None
         pair = _pair(node, part)
-        if pair is None or (
-            like is not None
-            and isinstance(pair[1], yaml.ScalarNode)
-            and pair[1].tag == "tag:yaml.org,2002:null"
-        ):
-            if like is None:
-                return None
+        if like is not None and (pair is None or is_null(pair[1])):
             if pair is not None:
                 node.value.remove(pair)
-            pair = (_scalar(part, like), _empty(like))
+            made = yaml.MappingNode("tag:yaml.org,2002:map", [], like.start_mark, like.end_mark)
+            pair = (_scalar(part, like), made)
             node.value.append(pair)
+        if pair is None:
+            return None
         node = pair[1]
     return node if isinstance(node, yaml.MappingNode) else None
 
 
 def _pair(node: yaml.Node | None, name: str) -> tuple[yaml.Node, yaml.Node] | None:
-    pairs: list[tuple[yaml.Node, yaml.Node]] = (
-        node.value if isinstance(node, yaml.MappingNode) else []
-    )
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
     return next((pair for pair in pairs if pair[0].value == name), None)
 
 
 def _scalar(text: str, like: yaml.Node) -> yaml.ScalarNode:
     return yaml.ScalarNode("tag:yaml.org,2002:str", text, like.start_mark, like.end_mark)
-
-
-def _empty(like: yaml.Node) -> yaml.MappingNode:
-    return yaml.MappingNode("tag:yaml.org,2002:map", [], like.start_mark, like.end_mark)

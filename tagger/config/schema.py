@@ -1,7 +1,7 @@
 """The configuration as frozen records, which are also its schema.
 
 A key of the file is a field here: its type says which values are allowed, ``metadata``
-its bounds, and ``help`` the comment in the example file. ``configfile`` reads and writes.
+its bounds, and ``help`` the comment in the example file. :mod:`tagger.config.loader` reads it.
 """
 
 from __future__ import annotations

@@ -29,6 +29,11 @@ def compose(text: str, path: str) -> yaml.Node | None:
         ) from error
 
 
+def is_null(node: yaml.Node) -> bool:
+    """Whether there is no value where one could stand."""
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
 def mistakes_in(path: str, mistakes: Sequence[str]) -> ConfigError:
     """Return the error that tells all ``mistakes`` in ``path``, a line for each."""
     count, lines = len(mistakes), "".join(f"\n  {mistake}" for mistake in mistakes)
