@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 import xxhash
 
-from tagger.system.open_beneath import NOREPLACE, Folder, move
+from tagger.system.open_beneath import NOREPLACE, Folder, move, open_regular
 
 _PIECE = 1 << 20
 _KEEP = "user."
@@ -117,13 +117,9 @@ def copy_file(
 def digest_of(root: str, path: str) -> str:
     """Return the digest that :func:`copy_file` gives, of a file now. Raise OSError."""
     digest = xxhash.xxh3_128()
-    with Folder(root, os.path.dirname(path)) as folder:
-        fd = folder.open(os.path.basename(path))
-        with open(fd, "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise OSError(errno.ENXIO, "not a regular file", path)
-            while piece := file.read(_PIECE):
-                digest.update(piece)
+    with open(open_regular(root, path), "rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
     return digest.hexdigest()
 
 

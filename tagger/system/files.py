@@ -18,8 +18,8 @@ from tagger.errors import (
     PhotoVanishedError,
 )
 from tagger.records import FileStat
-from tagger.system.open_beneath import LEADS_AWAY, open_regular
-from tagger.system.path_spelling import is_spelled_so
+from tagger.system.open_beneath import LEADS_AWAY, held, open_regular
+from tagger.system.path_spelling import spelled
 from tagger.system.paths import OWN_PREFIX, sidecar_paths
 
 CANARY_PREFIX = OWN_PREFIX + "canary-"
@@ -199,7 +199,7 @@ def is_absent(path: str, root: str | None = None) -> bool:
     """
     try:
         there = stat.S_ISREG(os.lstat(path).st_mode)
-        return not there or (root is not None and not is_spelled_so(path, root))
+        return not there or (root is not None and spelled(path, root) != path)
     except OSError as error:
         return error.errno in (errno.ENOENT, errno.ENOTDIR)
 
@@ -263,11 +263,8 @@ def fsync_folder(folder: str) -> None:
 
 
 def _fsync(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
+    with held(os.open(path, os.O_RDONLY | os.O_CLOEXEC)) as fd:
         os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 class SpareDescriptor:

@@ -22,6 +22,7 @@ import os
 import stat
 import struct
 from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
 
 _OPENAT2 = 437
@@ -42,6 +43,15 @@ IMMUTABLE, APPEND = 0x10, 0x20
 """Flags of a file: nothing of it changes; it, or what is in a folder, only grows."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def held(fd: int) -> Iterator[int]:
+    """Close a descriptor at the end of the block."""
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class _How(ctypes.Structure):
@@ -73,13 +83,11 @@ def open_beneath(root: str, path: str, flags: int = READ, mode: int = 0) -> int:
     path that is not inside.
     """
     inside = _inside(root, path)
-    at = open_root(root)
-    try:
-        return _open(at, inside, flags | os.O_CLOEXEC, mode)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
-    finally:
-        os.close(at)
+    with held(open_root(root)) as at:
+        try:
+            return _open(at, inside, flags | os.O_CLOEXEC, mode)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from error
 
 
 def open_regular(root: str, path: str) -> int:
@@ -143,15 +151,11 @@ class Folder:
     def flags(self, name: str) -> int:
         """Return the flags of chattr(1) that a file has; 0 where the file system has none."""
         answer = array.array("i", [0, 0])  # the kernel writes an int, whatever the number says
-        fd = -1
         try:
-            fd = self.open(name)
-            fcntl.ioctl(fd, _GET_FLAGS, answer)
+            with held(self.open(name)) as fd:
+                fcntl.ioctl(fd, _GET_FLAGS, answer)
         except OSError:
             return 0
-        finally:
-            if fd >= 0:
-                os.close(fd)
         return answer[0]
 
     def device(self) -> int:
@@ -172,11 +176,8 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names of all that is in the folder."""
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
-        try:
+        with held(self.open(".", os.O_RDONLY | os.O_DIRECTORY)) as fd:
             return os.listdir(fd)
-        finally:
-            os.close(fd)
 
     def unlink(self, name: str) -> None:
         """Delete the file ``name``."""
@@ -201,11 +202,8 @@ class Folder:
 
     def fsync(self) -> None:
         """Let the names in the folder reach the disk."""
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
-        try:
+        with held(self.open(".", os.O_RDONLY | os.O_DIRECTORY)) as fd:
             os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 class Beneath:
@@ -312,10 +310,8 @@ def _follow(path: str) -> int:
                 os.close(folder)
                 folder = inner
                 continue
-            try:
+            with held(inner):
                 text = os.readlink("", dir_fd=inner)
-            finally:
-                os.close(inner)
             links += 1
             if links > _MAX_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)

@@ -54,11 +54,6 @@ def ignores_case(path: str) -> bool:
     return not {name, other} <= _listing.names(folder)
 
 
-def is_spelled_so(path: str, top: str) -> bool:
-    """Whether what is at ``path`` has just this name, below the folder ``top``."""
-    return spelled(path, top) == path
-
-
 def _like(name: str, names: frozenset[str]) -> str:
     """Return which of ``names`` is ``name``, or is called so in another spelling; else itself."""
     if name in names:

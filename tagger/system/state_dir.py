@@ -12,6 +12,7 @@ from typing import Any
 from tagger.errors import StateError
 from tagger.system.files import replace_atomically
 from tagger.system.mounts import Mounts, read_mountinfo
+from tagger.system.open_beneath import held
 from tagger.text.parsing import parse_json
 
 LOCK_NAME = "lock"
@@ -33,7 +34,7 @@ def state_lock(state_dir: str) -> Iterator[None]:
             f"cannot use the state directory {state_dir}: {error.strerror}",
             "correct `state_dir` in the config, or the rights of the folder",
         ) from error
-    try:
+    with held(fd):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -45,8 +46,6 @@ def state_lock(state_dir: str) -> Iterator[None]:
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield
-    finally:
-        os.close(fd)
 
 
 def _refuse_network(state_dir: str) -> None:
@@ -66,12 +65,11 @@ def daemon_runs(state_dir: str) -> bool:
         fd = os.open(_lock(state_dir), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
+    with held(fd):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
     return False
 
 
