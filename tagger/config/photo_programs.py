@@ -13,8 +13,6 @@ from typing import Literal
 from tagger.config.schema import Target
 from tagger.text.messages import noop
 
-SidecarName = Literal["auto", "long", "short"]
-
 
 @dataclass(frozen=True, slots=True)
 class PhotoProgram:
@@ -92,7 +90,7 @@ def fitting_target(programs: Sequence[PhotoProgram]) -> Target:
     return "embed" if any(one.sidecar != "long" for one in programs) else "sidecar-xmp"
 
 
-def fitting_sidecar_name(programs: Sequence[PhotoProgram]) -> SidecarName:
+def fitting_sidecar_name(programs: Sequence[PhotoProgram]) -> Literal["auto", "long", "short"]:
     """Return the ``write.sidecar_name`` that suits ``programs``: "auto" if they differ."""
     names = {name for one in programs for name in (one.sidecar, one.raw_sidecar)} - {"none"}
     if names == {"long"}:

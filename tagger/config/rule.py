@@ -84,14 +84,13 @@ class Rule:
     @property
     def address(self) -> SplitResult | None:
         """The parts of the webhook's address; None without a sound one."""
-        from urllib.parse import (
-            urlsplit,
-        )  # every command reads the config, few have such an address
+        from urllib.parse import urlsplit  # every command reads the config, few have an address
 
+        text = self.webhook or ""
         try:
-            parts = urlsplit(self.webhook or "")
+            parts = urlsplit(text)
             sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         except ValueError:
             return None
-        plain = (self.webhook or "").isascii() and (self.webhook or "").isprintable()
-        return parts if sound and plain and " " not in (self.webhook or "") else None
+        plain = text.isascii() and text.isprintable() and " " not in text
+        return parts if sound and plain else None

@@ -20,7 +20,6 @@ from tagger.errors import ConfigError
 
 NO_MODEL = "none"
 """As the name of a model: no such network is to look at photos."""
-WatchMode = Literal["auto", "events", "poll"]
 Target = Literal["sidecar-xmp", "sidecar-json", "embed", "none"]
 PASSWORD_HASH = re.compile(
     r"scrypt:(?:1024|2048|4096|8192|16384|32768|65536|131072):8:[1-9]\$[\w.-]{8,64}\$[0-9a-f]{128}"
@@ -37,7 +36,7 @@ class WatchRoot:
 
     path: str = field(metadata={"help": "The folder.", "path": True})
     recursive: bool = setting("Its sub-folders too.", True)
-    mode: WatchMode = setting(
+    mode: Literal["auto", "events", "poll"] = setting(
         "auto: kernel events where they are proved to work, else polling (network disks).\n"
         "events: trust events. poll: only look regularly.",
         "auto",
