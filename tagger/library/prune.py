@@ -33,9 +33,8 @@ def mark_absent(config: Config, store: Store, folders: Iterable[str]) -> dict[st
             raise StateError(
                 f"{folder} cannot be looked at: {error.strerror}", "mount it first"
             ) from error
-        verdict = judge(memory.get(folder), sight, lambda: True)
-        if not verdict.online:
-            raise StateError(f"{folder} is offline: {verdict.reason}", "mount it first")
+        if reason := judge(memory.get(folder), sight, lambda: True):
+            raise StateError(f"{folder} is offline: {reason}", "mount it first")
         top = os.path.normpath(folder)
         gone = [path for path in store.known_under(top) if is_absent(path, top)]
         mark_deleted(config, store, gone)

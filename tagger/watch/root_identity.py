@@ -22,11 +22,11 @@ import stat
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from tagger.system.files import CANARY_PREFIX, replace_atomically
 from tagger.system.mounts import Mounts
-from tagger.system.open_beneath import Folder, open_regular
+from tagger.system.open_beneath import Folder, held, open_regular
 from tagger.text.json_records import read_record
 from tagger.text.parsing import parse_json
 
@@ -77,16 +77,8 @@ class Sight:
     identity: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a root is there (``online``); if not, ``reason`` says why and what to do."""
-
-    online: bool
-    reason: str = ""
-
-
-def judge(record: RootRecord | None, sight: Sight, knows: Callable[[], bool]) -> Verdict:
-    """Decide whether the folder seen is the folder remembered.
+def judge(record: RootRecord | None, sight: Sight, knows: Callable[[], bool]) -> str:
+    """Return why the folder seen is not the folder remembered, and what to do; empty: it is.
 
     ``knows`` says whether any photo below it is in the index; with none, nothing can be
     lost and the folder is taken as it is.
@@ -98,28 +90,23 @@ def judge(record: RootRecord | None, sight: Sight, knows: Callable[[], bool]) ->
     """
     if record is not None and record.marker is not None:
         if sight.marker == record.marker or not knows():
-            return Verdict(True)
+            return ""
         if sight.empty and sight.marker is None:
-            return Verdict(False, _EMPTY)
+            return _EMPTY
         if sight.place == record.place:
-            return Verdict(True)
+            return ""
         if sight.marker is not None:
-            return Verdict(False, "another disk is mounted here (its marker differs)")
-        return Verdict(False, f"its disk is not mounted (the marker {MARKER} is gone)")
+            return "another disk is mounted here (its marker differs)"
+        return f"its disk is not mounted (the marker {MARKER} is gone)"
     if (record is None and sight.marker is not None) or not knows():
-        return Verdict(True)
+        return ""
     if sight.empty:
-        return Verdict(False, _EMPTY)
-    if record is None:
-        return Verdict(True)
+        return _EMPTY
     # A marker found here does not count: it may be an old one, in the mount point itself.
-    same = (record.place.fstype, record.place.mountpoint)
-    if same == (sight.place.fstype, sight.place.mountpoint):
-        return Verdict(True)
-    return Verdict(
-        False,
-        f"its disk is not mounted (it was {record.place.fstype} at {record.place.mountpoint})",
-    )
+    now = (sight.place.fstype, sight.place.mountpoint)
+    if record is None or (record.place.fstype, record.place.mountpoint) == now:
+        return ""
+    return f"its disk is not mounted (it was {record.place.fstype} at {record.place.mountpoint})"
 
 
 _EMPTY = "the folder is empty, but photos in it are known: is it mounted?"
@@ -142,15 +129,10 @@ def look_at_root(path: str, mounts: Mounts) -> Sight:
 def read_marker(root: str) -> str | None:
     """Return the identifier in the marker of ``root``, ``None`` without a sound marker."""
     try:
-        fd = open_regular(root, os.path.join(root, MARKER))
+        with held(open_regular(root, os.path.join(root, MARKER))) as fd:
+            text = os.read(fd, 200).decode("utf-8", "replace")
     except OSError:
         return None
-    try:
-        text = os.read(fd, 200).decode("utf-8", "replace")
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
     first = text.partition("\n")[0]
     return first.removeprefix(_MARKER_HEAD) if first.startswith(_MARKER_HEAD) else None
 
@@ -165,8 +147,8 @@ def write_marker(root: str) -> str | None:
     identifier = uuid.uuid4().hex
     try:
         with Folder(root, root) as folder:
-            fd = folder.open(MARKER, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o644)
-            try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK
+            with held(folder.open(MARKER, flags, 0o644)) as fd:
                 found = os.fstat(fd)
                 if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
                     return None  # another program's
@@ -174,8 +156,6 @@ def write_marker(root: str) -> str | None:
                 os.write(fd, f"{_MARKER_HEAD}{identifier}\n{MARKER_TEXT}\n".encode())
                 with contextlib.suppress(OSError):  # it is made again if it is lost
                     os.fsync(fd)
-            finally:
-                os.close(fd)
     except OSError as error:
         log.debug("no marker could be written to %r: %s", root, error)
         return None
@@ -223,18 +203,6 @@ class RootMemory:
                 return
             self._records[root] = record
             self._unsaved = not _save(self._path, self._records, quiet=self._unsaved)
-
-    def copy(self, former: str, root: str) -> None:
-        """Remember of ``root`` what is remembered of ``former``, the same folder."""
-        record = self.get(former)
-        if record is not None:
-            self.put(root, record)
-
-    def put_crossings(self, root: str, crossings: tuple[str, ...]) -> None:
-        """Remember at which folders below ``root`` other file systems are mounted."""
-        record = self.get(root)
-        if record is not None:
-            self.put(root, replace(record, crossings=tuple(sorted(set(crossings)))))
 
 
 def _load(path: str) -> dict[str, RootRecord]:

@@ -25,8 +25,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tagger.system.files import replace_atomically
-from tagger.system.open_beneath import Folder, open_regular
+from tagger.system.files import open_untrusted, replace_atomically
+from tagger.system.open_beneath import Folder, held, open_regular
 from tagger.system.paths import is_inside
 from tagger.text.parsing import parse_json
 from tagger.watch.root_identity import MARKER, MARKER_TEXT
@@ -210,19 +210,10 @@ def writers_of(state_dir: str) -> RootOwners:
 def read_writer(root: str, folder: str | None = None) -> Mark | None:
     """Return whom the marker in ``folder`` (None: ``root``), inside ``root``, names as writer."""
     try:
-        fd = open_regular(root, os.path.join(folder or root, MARKER))
+        with held(open_regular(root, os.path.join(folder or root, MARKER))) as fd:
+            return _parse(os.read(fd, _LONGEST))
     except OSError:
         return None
-    return _read(fd)
-
-
-def _read(fd: int) -> Mark | None:
-    try:
-        return _parse(os.read(fd, _LONGEST))
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
 
 
 def _parse(data: bytes) -> Mark | None:
@@ -255,19 +246,12 @@ def _trusted(folder: str) -> Mark | None:
     Anybody may put a file into /tmp: it counts if it is root's, our own, or that folder's owner's.
     """
     try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        fd = os.open(os.path.join(folder, MARKER), flags)
+        with held(open_untrusted(os.path.join(folder, MARKER))) as fd:
+            found, owner = os.fstat(fd), os.stat(folder).st_uid
+            trusted = found.st_uid in (0, os.geteuid(), owner) and stat.S_ISREG(found.st_mode)
+            return _parse(os.read(fd, _LONGEST)) if trusted else None
     except OSError:
         return None
-    try:
-        found, owner = os.fstat(fd), os.stat(folder).st_uid
-        trusted = found.st_uid in (0, os.geteuid(), owner) and stat.S_ISREG(found.st_mode)
-    except OSError:
-        trusted = False
-    if not trusted:
-        os.close(fd)
-        return None
-    return _read(fd)
 
 
 def _stamp(root: str, own: Mark, *, take_over: bool) -> None:
@@ -279,7 +263,7 @@ def _stamp(root: str, own: Mark, *, take_over: bool) -> None:
             if not take_over:
                 raise
             fd = _made_anew(folder)
-        try:
+        with held(fd):
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
                 raise OSError(errno.EPERM, "it is no file of tagger's", MARKER)
@@ -295,17 +279,12 @@ def _stamp(root: str, own: Mark, *, take_over: bool) -> None:
                 os.ftruncate(fd, len(text))
                 with contextlib.suppress(OSError):  # it is made again if it is lost
                     os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 def _made_anew(folder: Folder) -> int:
     """Replace a marker that belongs to another user by one of our own, with the same text."""
-    fd = folder.open(MARKER)
-    try:
+    with held(folder.open(MARKER)) as fd:
         data = os.read(fd, _LONGEST)
-    finally:
-        os.close(fd)
     folder.unlink(MARKER)
     fd = folder.open(MARKER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
     os.pwrite(fd, data, 0)

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tagger.system.files import no_descriptors
 from tagger.system.mounts import Mount, Mounts, read_mountinfo
@@ -74,7 +75,9 @@ class Presence:
 
     def note_crossings(self, found: Iterable[str]) -> None:
         """Remember the mount points that a scan has met; those that are away stay remembered."""
-        self._memory.put_crossings(self.root.path, (*away(self.crossings), *found))
+        if (record := self._memory.get(self.root.path)) is not None:
+            crossings = tuple(sorted({*away(record.crossings), *found}))
+            self._memory.put(self.root.path, replace(record, crossings=crossings))
 
     def forget(self) -> None:
         """Act at the next check as if the folder had never been looked at."""
@@ -116,10 +119,9 @@ class Presence:
             return
         self._scope.take_over_former(sight.marker)
         record = self._memory.get(self.root.path)
-        verdict = judge(record, sight, self._scope.knows_any)
-        self.state = "online" if verdict.online else "offline"
-        self.reason = verdict.reason
-        if verdict.online:
+        self.reason = judge(record, sight, self._scope.knows_any)
+        self.state = "offline" if self.reason else "online"
+        if self.online:
             self._adopt(sight, record)
 
     def _as_before(self) -> bool:

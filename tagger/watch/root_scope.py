@@ -69,8 +69,8 @@ class RootScope:
                 record = self._memory.get(former)
                 if marker and record and record.marker and record.marker != marker:
                     continue
-                if self._memory.get(root) is None:
-                    self._memory.copy(former, root)
+                if record is not None and self._memory.get(root) is None:
+                    self._memory.put(root, record)
             count = known.move_folder(*renamed, root)
             log.info("%r was watched as %r: its %d photos are taken over", *renamed[::-1], count)
         self._took_over = True
