@@ -10,6 +10,7 @@ import os
 import re
 from dataclasses import dataclass, field
 
+from tagger.records import FileStat
 from tagger.system.paths import is_inside
 
 MOUNTINFO = "/proc/self/mountinfo"
@@ -52,6 +53,10 @@ class Mount:
         object.__setattr__(self, "remote", remote)
         object.__setattr__(self, "stable_inodes", not remote and kind not in _UNSTABLE_INODES)
         object.__setattr__(self, "keeps_ctime", not remote and kind not in _NO_CTIME)
+
+    def version(self, st: os.stat_result) -> FileStat:
+        """Return what tells this version of a file that is on it from others."""
+        return FileStat.of(st, stable_inodes=self.stable_inodes, keeps_ctime=self.keeps_ctime)
 
 
 UNKNOWN = Mount(os.sep, "unknown")

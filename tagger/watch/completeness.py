@@ -8,30 +8,20 @@ import os
 import signal
 import stat
 
-from tagger.records import FileStat
-from tagger.system.open_beneath import open_beneath
+from tagger.system.mounts import Mount
+from tagger.system.open_beneath import held, open_beneath
 from tagger.watch.file_end import completeness_of
 from tagger.watch.stability import Completeness, Look
 
 _NO_LEASE = {errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS}
 
 
-def take_look(
-    path: str,
-    root: str,
-    *,
-    wall: float,
-    trust_times: float,
-    trust_lease: bool,
-    stable_inodes: bool,
-    keeps_ctime: bool = True,
-) -> Look:
-    """Look at the regular file ``path`` in the watched folder ``root``.
+def take_look(path: str, root: str, mount: Mount, *, wall: float, trust_times: float) -> Look:
+    """Look at the regular file ``path`` in the watched folder ``root``, which is on ``mount``.
 
     ``wall`` is the time of day in seconds since the epoch. ``trust_times`` is how many
-    seconds the file's own times may be off (0 on a local disk); ``trust_lease``
-    whether a lease shows every writer (false on a network, where others write
-    unseen). Of a file that may not be opened only the stat is known.
+    seconds the file's own times may be off (0 on a local disk). On a network, others write
+    unseen: no lease is asked for. Of a file that may not be opened only the stat is known.
 
     Raise OSError (FileNotFoundError, …) when there is no such regular file.
     """
@@ -46,23 +36,18 @@ def take_look(
     except OSError:
         after = before  # the decoder will say why it cannot be read
     else:
-        try:
-            if trust_lease:
+        with held(fd):
+            if not mount.remote:
                 writer = has_writer(fd)
             # What is being written is looked at often: its end is not searched for.
             completeness = completeness_of(fd, os.fstat(fd).st_size, search=writer is not True)
             after = os.fstat(fd)
-        finally:
-            os.close(fd)
-    look_stat, first = (
-        FileStat.of(st, stable_inodes=stable_inodes, keeps_ctime=keeps_ctime)
-        for st in (after, before)
-    )
-    if look_stat != first:
+    seen = mount.version(after)
+    if seen != mount.version(before):
         writer, completeness = None, Completeness.UNKNOWN  # it changed meanwhile
     # The ctime cannot be set by anyone, so `cp -p` and `rsync -t` do not look old.
     idle = wall - max(after.st_mtime, after.st_ctime) - trust_times
-    return Look(look_stat, max(0.0, idle), writer, completeness)
+    return Look(seen, max(0.0, idle), writer, completeness)
 
 
 def has_writer(fd: int) -> bool | None:

@@ -38,19 +38,18 @@ class Delivery:
         ended = clock()
         self.blocked += ended - began
         self._sent.pop(candidate.path, None)
-        oldest = next(iter(self._sent), None)
-        while oldest is not None and (
-            len(self._sent) >= SENT_LIMIT or self._sent[oldest][0] < ended - SENT_SECONDS
-        ):
+        while self._sent:
+            oldest, (at, _) = next(iter(self._sent.items()))
+            if len(self._sent) < SENT_LIMIT and at >= ended - SENT_SECONDS:
+                break
             del self._sent[oldest]
-            oldest = next(iter(self._sent), None)
         self._sent[candidate.path] = (ended, candidate)
         return True
 
-    def is_repeated(self, candidate: Candidate, now: float, within: float | None = None) -> bool:
+    def is_repeated(self, candidate: Candidate, now: float, within: float) -> bool:
         """Whether just this candidate was delivered ``within`` the last so many seconds."""
         at, sent = self._sent.get(candidate.path, (-math.inf, None))
-        return sent == candidate and now - at < (SENT_SECONDS if within is None else within)
+        return sent == candidate and now - at < within
 
     def age(self, path: str, now: float) -> float:
         """Return how many seconds ago a version of the file was delivered; infinity if none was."""

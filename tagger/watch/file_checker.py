@@ -17,7 +17,7 @@ from tagger.system.path_spelling import spelled
 from tagger.watch.completeness import take_look
 from tagger.watch.context import RootContext
 from tagger.watch.deletions import DeletionGuard
-from tagger.watch.delivery import SENT_LIMIT, Delivery
+from tagger.watch.delivery import SENT_LIMIT, SENT_SECONDS, Delivery
 from tagger.watch.postponed import MissingSidecars, PostponedPaths
 from tagger.watch.root_presence import Presence
 from tagger.watch.stability import Completeness, Look, StabilityTracker
@@ -213,27 +213,22 @@ class FileChecker:
         if self._context.known.is_current(path, look.stat, sidecar) and not rewritten:
             self._settling.forget(path)
             return
-        root, settle_seconds = self._context.root.path, self._context.settings.settle_seconds
-        self._settle(Candidate(path, root, look.stat, sidecar, rewritten), look, settle_seconds)
+        candidate = Candidate(path, self._context.root.path, look.stat, sidecar, rewritten)
+        self._settle(candidate, look)
 
     def _look(self, path: str, mount: Mount) -> Look:
         wall, clock = self._context.settings.wall, self._context.settings.clock
         # Once the time of day was put forward, files of before look older than they are.
         jumped = max(0.0, wall() - clock() - self._clock_offset)
-        return take_look(
-            path,
-            self._context.root.path,
-            wall=wall(),
-            trust_times=jumped + (REMOTE_CLOCK_SECONDS if mount.remote else 0.0),
-            trust_lease=not mount.remote,
-            stable_inodes=mount.stable_inodes,
-            keeps_ctime=mount.keeps_ctime,
-        )
+        trust_times = jumped + (REMOTE_CLOCK_SECONDS if mount.remote else 0.0)
+        root = self._context.root.path
+        return take_look(path, root, mount, wall=wall(), trust_times=trust_times)
 
-    def _settle(self, candidate: Candidate, look: Look, settle_seconds: float) -> None:
+    def _settle(self, candidate: Candidate, look: Look) -> None:
         """Deliver a candidate if it is finished, else wait for that."""
         path, now = candidate.path, self._context.settings.clock()
-        within = settle_seconds if candidate.rewritten else None
+        settle_seconds = self._context.settings.settle_seconds
+        within = settle_seconds if candidate.rewritten else SENT_SECONDS
         if self._delivery.is_repeated(candidate, now, within):
             self._settling.forget(path)
             return  # the index does not know of it yet
@@ -248,10 +243,7 @@ class FileChecker:
             self._overflowed = True
 
     def _together(self, path: str, sidecars: Stats) -> FileStat | None:
-        if not sidecars:
-            return None
         return FileStat.together([self._stat(path, found) for found in sidecars])
 
     def _stat(self, path: str, st: os.stat_result) -> FileStat:
-        mount = self._presence.mount_of(path, st)
-        return FileStat.of(st, stable_inodes=mount.stable_inodes, keeps_ctime=mount.keeps_ctime)
+        return self._presence.mount_of(path, st).version(st)

@@ -258,7 +258,7 @@ def _bmp(_fd: int, size: int, head: bytes) -> Completeness:
 
 
 def _tiff(fd: int, size: int, head: bytes) -> Completeness:
-    end = tiff_end(lambda at, count: os.pread(fd, count, at), size, head)
+    end = tiff_end(fd, size, head)
     if end is None or (end <= size and _reserved(fd, size)):
         return Completeness.UNKNOWN
     return _ended(end <= size)

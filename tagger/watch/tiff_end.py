@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
 from typing import Literal
-
-Read = Callable[[int, int], bytes]
-"""Return so many bytes at this offset, fewer at the end of the file."""
 
 MAX_DIRECTORIES = 64
 MAX_ENTRIES = 512
@@ -21,7 +18,7 @@ _INNER = (330, 34665, 34853)
 """Tags with offsets of further directories."""
 
 
-def tiff_end(read: Read, size: int, head: bytes) -> int | None:
+def tiff_end(fd: int, size: int, head: bytes) -> int | None:
     """Return where the data ends of the TIFF file that begins with ``head``, 16 bytes or more.
 
     None when that cannot be told: it has no picture, or is too large to be looked through. A
@@ -29,7 +26,7 @@ def tiff_end(read: Read, size: int, head: bytes) -> int | None:
     """
     order: Literal["little", "big"] = "little" if head[:1] == b"I" else "big"
     big = b"+" in head[2:4]
-    width = 8 if big else 4
+    width, step = (8, 20) if big else (4, 12)
     places = [int.from_bytes(head[8:16] if big else head[4:8], order)]
     known: set[int] = set()
     end, pictures, left = 0, False, MAX_PIECES
@@ -40,18 +37,18 @@ def tiff_end(read: Read, size: int, head: bytes) -> int | None:
         known.add(at)
         if len(known) > MAX_DIRECTORIES:
             return None
-        counted = read(at, 8 if big else 2)
+        counted = os.pread(fd, 8 if big else 2, at)
         count = int.from_bytes(counted, order)
         if not count or count > MAX_ENTRIES:
             return size + 1 if at >= size or not count else None
-        length = count * (20 if big else 12)
-        table = read(at + len(counted), length + width)
+        length = count * step
+        table = os.pread(fd, length + width, at + len(counted))
         end = max(end, at + len(counted) + length + width)
         if len(table) < length + width:
             return max(end, size + 1)
         values: dict[int, list[int]] = {}
-        for start in range(0, length, 20 if big else 12):
-            entry = table[start : start + (20 if big else 12)]
+        for start in range(0, length, step):
+            entry = table[start : start + step]
             tag, kind = int.from_bytes(entry[:2], order), int.from_bytes(entry[2:4], order)
             number = int.from_bytes(entry[4 : 4 + width], order)
             each = _SIZES.get(kind)
@@ -67,7 +64,7 @@ def tiff_end(read: Read, size: int, head: bytes) -> int | None:
                     left -= number
                     if left < 0:
                         return None
-                    data = read(place, total)
+                    data = os.pread(fd, total, place)
             if each in (2, 4, 8):
                 values[tag] = [
                     int.from_bytes(data[i : i + each], order)

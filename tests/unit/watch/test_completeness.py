@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tagger.system.mounts import Mount
 from tagger.watch.completeness import has_writer, take_look
 from tagger.watch.file_end import completeness_of
 from tagger.watch.stability import Completeness, Look
@@ -142,10 +143,8 @@ def test_a_writer_coming_at_the_wrong_moment_does_not_kill_us(tmp_path: Path) ->
 def look(path: Path, **options: float) -> Look:
     wall = options.pop("wall", time.time())
     trust = options.pop("trust_times", 0.0)
-    root = str(path.parent)
-    return take_look(
-        str(path), root, wall=wall, trust_times=trust, trust_lease=True, stable_inodes=True
-    )
+    mount = Mount("/", "ext4")
+    return take_look(str(path), str(path.parent), mount, wall=wall, trust_times=trust)
 
 
 def test_an_old_mtime_alone_does_not_make_a_file_idle(tmp_path: Path, jpeg: bytes) -> None:
@@ -177,12 +176,6 @@ def test_links_pipes_and_folders_are_not_looked_at(tmp_path: Path) -> None:
 def test_without_leases_the_writer_is_unknown(tmp_path: Path, jpeg: bytes) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg)
-    seen = take_look(
-        str(path),
-        str(tmp_path),
-        wall=time.time(),
-        trust_times=0.0,
-        trust_lease=False,
-        stable_inodes=False,
-    )
+    mount = Mount("/", "nfs4")
+    seen = take_look(str(path), str(tmp_path), mount, wall=time.time(), trust_times=0.0)
     assert (seen.writer, seen.completeness, seen.stat.inode) == (None, COMPLETE, 0)
