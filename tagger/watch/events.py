@@ -46,7 +46,6 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirDeletedEvent,
 ]
 
-
 TURN_SECONDS = 30.0
 """How long a root waits for another one to be set up: the disk of that one may not answer."""
 
@@ -153,12 +152,8 @@ class WatchdogSource:
             observer = Observer()
             try:
                 # Named as str, so watchdog decodes names with os.fsdecode (surrogates).
-                observer.schedule(
-                    handler,
-                    real,
-                    recursive=self._root.recursive,
-                    event_filter=_EVENTS,
-                )
+                recursive = self._root.recursive
+                observer.schedule(handler, real, recursive=recursive, event_filter=_EVENTS)
                 observer.start()
             except BaseException:
                 observer.stop()
@@ -193,30 +188,23 @@ class _Handler(FileSystemEventHandler):
     """Turns watchdog's events into hints; runs in watchdog's thread."""
 
     def __init__(self, queue: HintQueue, root: str, real: str) -> None:
-        self._queue = queue
-        self._root = root
-        self._real = real
+        self._queue, self._root, self._real = queue, root, real
 
     def dispatch(self, event: FileSystemEvent) -> None:
         """Put the hints that ``event`` gives into the queue."""
         source, target = self._below_root(event.src_path), self._below_root(event.dest_path)
         kind = event.event_type
+        left = source if kind in ("deleted", "moved") else ""
+        arrived = "" if kind == "deleted" else target if kind == "moved" else source
         if event.is_directory:
-            if kind in ("deleted", "moved") and source:
-                self._queue.put(Hint(Kind.TREE_VANISHED, source))
-            if kind == "created":
-                self._queue.put(Hint(Kind.TREE, source))
-            elif kind == "moved" and target:
-                self._queue.put(Hint(Kind.TREE, target))
+            if left:
+                self._queue.put(Hint(Kind.TREE_VANISHED, left))
+            if arrived:
+                self._queue.put(Hint(Kind.TREE, arrived))
             return
-        if kind == "moved":
-            ours = os.path.basename(source).startswith(OWN_PREFIX)
-            self._gone(source)
-            self._changed(target, ours)
-        elif kind == "deleted":
-            self._gone(source)
-        else:
-            self._changed(source, False)
+        self._put(Kind.VANISHED, left)
+        ours = os.path.basename(left).startswith(OWN_PREFIX)
+        self._put(Kind.LATER if ours else Kind.LOOK, arrived)
 
     def _below_root(self, path: str | bytes) -> str:
         path = os.fsdecode(path or "")
@@ -224,25 +212,18 @@ class _Handler(FileSystemEventHandler):
             return path
         return self._root + path[len(self._real) :]
 
-    def _gone(self, path: str) -> None:
+    def _put(self, kind: Kind, path: str) -> None:
+        """Put the hint ``kind`` of a photo; that of a sidecar, or of a canary, is another one."""
         name = os.path.basename(path)
-        if name.startswith("."):
-            return
-        if is_photo_name(name):
-            self._queue.put(Hint(Kind.VANISHED, path))
-        elif is_sidecar_name(name):
-            self._queue.put(Hint(Kind.SIDECAR, path))
-
-    def _changed(self, path: str, ours: bool) -> None:
-        name = os.path.basename(path)
-        if name.startswith(CANARY_PREFIX):
-            self._queue.put(Hint(Kind.CANARY, path))
+        if name.startswith(CANARY_PREFIX) and kind is not Kind.VANISHED:
+            kind = Kind.CANARY
         elif name.startswith("."):
             return
-        elif is_photo_name(name):
-            self._queue.put(Hint(Kind.LATER if ours else Kind.LOOK, path))
         elif is_sidecar_name(name):
-            self._queue.put(Hint(Kind.SIDECAR, path))
+            kind = Kind.SIDECAR
+        elif not is_photo_name(name):
+            return
+        self._queue.put(Hint(kind, path))
 
 
 class _OverflowFilter(logging.Filter):
