@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tagger.config.schema import WatchRoot
 from tagger.watch.events import EventSourceFactory, WatchdogSource
-from tagger.watch.interfaces import CandidateSink, Clock, KnownPhotos, RootClaims, Unclaimed
+from tagger.watch.interfaces import CandidateSink, Clock, KnownPhotos, RootClaims
 from tagger.watch.stall_timer import StallTimer
 
 
@@ -25,7 +25,7 @@ class WatchSettings:
     clock: Clock = time.monotonic
     wall: Clock = time.time
     source: EventSourceFactory = WatchdogSource
-    claims: RootClaims = field(default_factory=Unclaimed)
+    claims: RootClaims = field(default_factory=RootClaims)
 
 
 @dataclass(slots=True)

@@ -21,18 +21,15 @@ class KnownPhotos(Protocol):
 
         True as well for one that failed and is not to be tried yet.
         """
-        ...
 
     def known_under(self, root: str) -> Iterable[str]:
         """Yield the paths of the photos in the index below the folder, missing ones left out."""
-        ...
 
     def move_folder(self, old: str, new: str, root: str) -> int:
         """Give all photos in the folder ``old`` their path in ``new``, the same folder of ``root``.
 
         Return how many there were.
         """
-        ...
 
 
 class CandidateSink(Protocol):
@@ -44,42 +41,24 @@ class CandidateSink(Protocol):
         The same version may come twice, when it is found again before the index knows.
         Must return soon once the program is stopping.
         """
-        ...
 
     def gone(self, paths: Sequence[str], root: str) -> None:
         """Learn that these photos are not there any more, though their root is."""
-        ...
 
 
-class RootClaims(Protocol):
-    """Decides which of several taggers writes tags into a root."""
+class RootClaims:
+    """Which of several taggers writes tags into a root. This one: no other does."""
 
     def claim(self, root: str) -> str:
         """Become the writer of ``root`` if nobody else is; return why not, else nothing."""
-        ...
+        return ""
 
     def foreign(self, root: str) -> str:
         """Return why no tags are written in ``root``, else nothing; costs little."""
-        ...
+        return ""
 
     def regained(self, root: str) -> None:
         """Learn that the tags in ``root`` are to be written anew: another wrote there before."""
-        ...
-
-
-class Unclaimed:
-    """No other tagger writes: for a watch that writes to no files."""
-
-    def claim(self, root: str) -> str:
-        """Claim nothing."""
-        return ""
-
-    def foreign(self, root: str) -> str:
-        """Nobody."""
-        return ""
-
-    def regained(self, root: str) -> None:
-        """Never happens."""
 
 
 State = Literal["online", "offline", "missing"]

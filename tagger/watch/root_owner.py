@@ -29,6 +29,7 @@ from tagger.system.files import open_untrusted, replace_atomically
 from tagger.system.open_beneath import Folder, held, open_regular
 from tagger.system.paths import is_inside
 from tagger.text.parsing import parse_json
+from tagger.watch.interfaces import RootClaims
 from tagger.watch.root_identity import MARKER, MARKER_TEXT
 
 log = logging.getLogger(__name__)
@@ -154,8 +155,8 @@ class RootOwners:
         return f"not written to: another tagger (on {mark.host}) writes the tags here; {remedy}"
 
 
-class OwnerClaims:
-    """Claims the roots of one daemon, see :class:`tagger.watch.interfaces.RootClaims`.
+class OwnerClaims(RootClaims):
+    """Claims the roots of one daemon.
 
     ``wanted``: tags are to be written at all. ``take_over``: each root is taken over once.
     ``anew`` has the tags of a root's photos written again. Outlives reloads of the config.
