@@ -34,7 +34,7 @@ def rebuild(store: Store, roots: Sequence[WatchRoot], stop: Callable[[], bool]) 
             for other in roots
             if other is not root and is_inside(other.path, root.path)
         )
-        photos = walk(WalkRules(root, inside), root.path, WalkReport(), lambda path, error: None)
+        photos = walk(WalkRules(root, inside), root.path, WalkReport())
         while not stop() and (chunk := list(itertools.islice(photos, CHUNK))):
             rows = ((seen.path, store.photo(seen.path)) for seen in chunk)
             unknown = [path for path, row in rows if row is None or row.status == "missing"]

@@ -36,24 +36,6 @@ def away(crossings: Iterable[str]) -> list[str]:
     return gone
 
 
-class PendingDeletions:
-    """The files and folders that events said are gone, until they are looked for."""
-
-    def __init__(self) -> None:
-        self._paths: dict[str, None] = {}
-        self._folders: dict[str, None] = {}
-
-    def put(self, path: str, *, folder: bool) -> None:
-        """Have the file, or the ``folder`` with all in it, looked for."""
-        (self._folders if folder else self._paths)[path] = None
-
-    def take(self) -> tuple[list[str], list[str]]:
-        """Return the files and the folders, each once in their order, and forget them."""
-        taken = list(self._paths), list(self._folders)
-        self._paths, self._folders = {}, {}
-        return taken
-
-
 class DeletionGuard:
     """Decides whether the missing photos of one root are reported or held back.
 

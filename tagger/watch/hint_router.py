@@ -12,7 +12,6 @@ from tagger.system.files import is_absent
 from tagger.system.path_spelling import ignores_case, spelled
 from tagger.system.paths import is_inside, is_photo_name, is_sidecar_name, photos_of_sidecar
 from tagger.watch.context import RootContext
-from tagger.watch.deletions import PendingDeletions
 from tagger.watch.events import Hint, HintQueue, Kind
 from tagger.watch.file_checker import FileChecker
 from tagger.watch.root_scope import RootScope
@@ -40,10 +39,11 @@ class HintRouter:
         pace: ScanPace,
         wake: threading.Event,
     ) -> None:
-        self.deleted = PendingDeletions()
         self._context, self._scope, self._files = context, scope, files
         self._timers, self._pace = timers, pace
         self._requests = HintQueue(wake)
+        self._gone_files: dict[str, None] = {}
+        self._gone_folders: dict[str, None] = {}
 
     # Asked from other threads
 
@@ -64,7 +64,13 @@ class HintRouter:
     def drop(self) -> None:
         """Forget what was requested, and what is said to be deleted: the root is not there."""
         self._requests.take()
-        self.deleted.take()
+        self.take_deleted()
+
+    def take_deleted(self) -> tuple[list[str], list[str]]:
+        """Return the files and the folders to be looked for, in their order, and forget them."""
+        taken = list(self._gone_files), list(self._gone_folders)
+        self._gone_files, self._gone_folders = {}, {}
+        return taken
 
     def route(self, events: Iterable[Hint]) -> None:
         """Follow ``events``, and what was requested."""
@@ -135,7 +141,7 @@ class HintRouter:
         self._put_deleted(path, folder=folder)
 
     def _put_deleted(self, path: str, *, folder: bool) -> None:
-        self.deleted.put(path, folder=folder)
+        (self._gone_folders if folder else self._gone_files)[path] = None
         settings = self._context.settings
         due = settings.clock() + settings.settle_seconds + FOUND_FIRST_SECONDS
         self._timers.bring_forward(Timer.DELETIONS, due)
@@ -147,7 +153,7 @@ class HintRouter:
             if done is not None and is_inside(folder, done):
                 continue
             done = folder
-            for photo in self._scope.walk(folder, WalkReport(), self._files.log_unreadable):
+            for photo in self._scope.walk(folder, WalkReport(self._files.log_unreadable)):
                 if self._context.stop.is_set():
                     return
                 self._files.check_seen(photo)

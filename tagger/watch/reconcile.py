@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 
 from tagger.system.files import is_absent
@@ -47,7 +47,7 @@ class ScanReport:
     ended_wall: float | None = None
     cost: float = 0.0
     stalled: bool = False
-    deletions: Deletions = field(default=Deletions.REPORTED)
+    deletions: Deletions = Deletions.REPORTED
 
 
 class Reconciler:
@@ -82,9 +82,9 @@ class Reconciler:
         context, settings = self._context, self._context.settings
         self._scope.refresh()
         began, blocked, lost = settings.clock(), self._files.blocked, context.stall.lost
-        report, walked, seen = ScanReport(), WalkReport(), set()
+        report, walked, seen = ScanReport(), WalkReport(self._files.log_unreadable), set()
         missed_before = settings.wall() - MISSED_SECONDS
-        for photo in self._scope.walk(context.root.path, walked, self._files.log_unreadable):
+        for photo in self._scope.walk(context.root.path, walked):
             # Of a million paths only the hashes are kept.
             seen.add(hash(photo.path))
             if self._files.check_seen(photo) and (

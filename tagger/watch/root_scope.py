@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from tagger.watch.context import RootContext
 from tagger.watch.root_identity import RootMemory
@@ -35,11 +35,9 @@ class RootScope:
         with self._context.stall.paused():
             return self._layout.twin(self._context.root)
 
-    def walk(
-        self, top: str, report: WalkReport, complain: Callable[[str, OSError], None]
-    ) -> Iterator[Seen]:
+    def walk(self, top: str, report: WalkReport) -> Iterator[Seen]:
         """Yield the photos in the folder ``top`` of the root, see :mod:`tagger.watch.walk`."""
-        return walk(self.rules, top, report, complain, self._context.stall.reset)
+        return walk(self.rules, top, report, self._context.stall.reset)
 
     def known(self, top: str) -> Iterable[str]:
         """Return the photos of the root that the index has in the folder ``top``."""

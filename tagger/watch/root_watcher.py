@@ -162,8 +162,7 @@ class RootWatcher:
         if not self._presence.online or self.silent:
             return 0
         count = 0
-        rules = self._scope.current_rules()
-        for photo in walk(rules, self.root.path, WalkReport(), lambda path, error: None):
+        for photo in walk(self._scope.current_rules(), self.root.path, WalkReport()):
             if stop.is_set():
                 break
             count += not self._files.is_current(photo.path, photo.stat, photo.sidecars)
@@ -303,7 +302,7 @@ class RootWatcher:
         if not self._timers.is_due(Timer.DELETIONS):
             return True
         self._timers.cancel(Timer.DELETIONS)
-        paths, folders = self._router.deleted.take()
+        paths, folders = self._router.take_deleted()
         if len(paths) > SMALL_BATCH or len(folders) > SMALL_BATCH:
             self._timers.bring_forward(Timer.SCAN, self._pace.early_scan(self.clock()))
             return True

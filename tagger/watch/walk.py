@@ -153,30 +153,35 @@ class Seen:
 
 @dataclass(slots=True)
 class WalkReport:
-    """What a walk could not read, and where it crossed into another file system."""
+    """What a walk could not read, and where it crossed into another file system.
 
+    ``complain`` is called with what cannot be read.
+    """
+
+    complain: Callable[[str, OSError], object] = lambda path, error: None
     unreadable: list[str] = field(default_factory=list)
     crossings: dict[str, int] = field(default_factory=dict)
     folders: int = 0
 
+    def failed(self, path: str, error: OSError) -> None:
+        """Note that ``path`` cannot be read, unless it went away meanwhile."""
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+            self.unreadable.append(path)
+            self.complain(path, error)
+
 
 def walk(
-    rules: WalkRules,
-    top: str,
-    report: WalkReport,
-    complain: Callable[[str, OSError], None],
-    answered: Callable[[], None] = lambda: None,
+    rules: WalkRules, top: str, report: WalkReport, answered: Callable[[], None] = lambda: None
 ) -> Iterator[Seen]:
     """Yield every photo that ``rules`` want in the folder ``top`` and below.
 
-    Links are never followed, so there are no loops. Folders that cannot be read are
-    passed to ``complain`` and noted in ``report``. ``answered`` is called whenever the disk has
+    Links are never followed, so there are no loops. ``answered`` is called whenever the disk has
     answered, except for what is yielded.
     """
     try:
         device = os.stat(top).st_dev
     except OSError as error:
-        _failed(top, error, report, complain)
+        report.failed(top, error)
         return
     stack: list[tuple[str, int]] = [(top, device)]
     while stack:
@@ -185,20 +190,20 @@ def walk(
             with os.scandir(folder) as listing:
                 entries = list(listing)
         except OSError as error:
-            _failed(folder, error, report, complain)
+            report.failed(folder, error)
             continue
         report.folders += 1
         answered()
         prefix = rules.relative(folder)
         prefix = prefix + os.sep if prefix else ""
-        folders, photos = _sort(rules, prefix, entries, report, complain, answered)
+        folders, photos = _sort(rules, prefix, entries, report, answered)
         names = {entry.name for entry in entries if is_sidecar_name(entry.name)}
         del entries
         for entry in folders:
             try:
                 inside = entry.stat(follow_symlinks=False).st_dev
             except OSError as error:
-                _failed(entry.path, error, report, complain)
+                report.failed(entry.path, error)
                 continue
             if inside != device:
                 report.crossings[entry.path] = inside
@@ -218,7 +223,6 @@ def _sort(
     prefix: str,
     entries: Sequence[os.DirEntry[str]],
     report: WalkReport,
-    complain: Callable[[str, OSError], None],
     answered: Callable[[], None],
 ) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
     folders, photos = [], []
@@ -229,7 +233,7 @@ def _sort(
         try:
             is_folder = entry.is_dir(follow_symlinks=False)
         except OSError as error:
-            _failed(entry.path, error, report, complain)
+            report.failed(entry.path, error)
             continue
         answered()  # where its kind is not listed, the disk was asked
         if is_folder:
@@ -253,12 +257,3 @@ def _sidecars_among(path: str, names: set[str]) -> tuple[os.stat_result, ...]:
         for sidecar in sidecar_names(name)
     )
     return stats_of(os.path.join(folder, name) for name in present if name is not None)
-
-
-def _failed(
-    path: str, error: OSError, report: WalkReport, complain: Callable[[str, OSError], None]
-) -> None:
-    # What went away meanwhile is not unreadable, and not logged.
-    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
-        report.unreadable.append(path)
-        complain(path, error)

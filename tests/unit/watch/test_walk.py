@@ -18,13 +18,9 @@ from tagger.watch.walk import WalkReport, WalkRules, walk
 
 def seen(rules: WalkRules, top: str | None = None) -> tuple[list[str], WalkReport, list[str]]:
     """Return the photos met (relative to the root), the report and the complaints."""
-    report, complaints = WalkReport(), []
-    photos = [
-        rules.relative(photo.path)
-        for photo in walk(
-            rules, top or rules.root.path, report, lambda path, _: complaints.append(path)
-        )
-    ]
+    complaints: list[str] = []
+    report = WalkReport(lambda path, _: complaints.append(path))
+    photos = [rules.relative(photo.path) for photo in walk(rules, top or rules.root.path, report)]
     return sorted(photos), report, complaints
 
 
@@ -135,7 +131,7 @@ def test_a_package_that_is_the_watched_folder_is_walked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.jpg.xmp", "a.jpg.XMP", "a.XMP", "a.Xmp", "a.jpg.tags.json"])
 def test_sidecars_are_found_whatever_the_case_of_their_ending(root: Path, name: str) -> None:
     make(root, "a.jpg", name, "b.xmp", "a.jpeg.XMP")
-    photos = list(walk(WalkRules(WatchRoot(str(root))), str(root), WalkReport(), lambda *_: None))
+    photos = list(walk(WalkRules(WatchRoot(str(root))), str(root), WalkReport()))
     (photo,) = photos
     beside = os.lstat(root / name)
     assert photo.sidecars == (beside,)
@@ -148,7 +144,7 @@ def test_sidecars_are_found_whatever_the_case_of_their_ending(root: Path, name: 
 def test_of_two_spellings_of_a_sidecar_all_take_the_same(root: Path) -> None:
     make(root, "a.jpg", "a.jpg.Xmp", "a.jpg.XMP", "a.xmp")
     while True:
-        (photo,) = walk(WalkRules(WatchRoot(str(root))), str(root), WalkReport(), lambda *_: None)
+        (photo,) = walk(WalkRules(WatchRoot(str(root))), str(root), WalkReport())
         assert photo.sidecars == sidecar_stats(photo.path)
         taken = [place for place in sidecar_paths(photo.path) if os.path.lexists(place)]
         assert photo.sidecars == tuple(map(os.lstat, taken))
@@ -227,7 +223,7 @@ def test_a_folder_that_went_away_is_not_worth_a_word(root: Path) -> None:
 def test_all_sidecars_are_seen(root: Path) -> None:
     make(root, "a.jpg", "b.jpg", "c.jpg", "d.jpg", "a.jpg.xmp", "a.xmp", "b.xmp", "c.jpg.tags.json")
     (root / "a.jpg.xmp").write_bytes(b"longer")
-    photos = walk(WalkRules(WatchRoot(str(root))), str(root), WalkReport(), print)
+    photos = walk(WalkRules(WatchRoot(str(root))), str(root), WalkReport())
     found = {os.path.basename(p.path): p.sidecars for p in photos}
     beside = {"a": ["a.jpg.xmp", "a.xmp"], "b": ["b.xmp"], "c": ["c.jpg.tags.json"], "d": []}
     for name, sidecars in beside.items():
@@ -241,7 +237,7 @@ def test_each_answer_of_the_disk_is_told(root: Path) -> None:
     make(root, *(f"{number}/{number}.txt" for number in range(20)))
     beats: list[int] = []
     rules = WalkRules(WatchRoot(str(root)))
-    assert not list(walk(rules, str(root), WalkReport(), print, lambda: beats.append(1)))
+    assert not list(walk(rules, str(root), WalkReport(), lambda: beats.append(1)))
     assert len(beats) >= 20
 
 
