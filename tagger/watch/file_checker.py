@@ -34,13 +34,16 @@ Stats = Sequence[os.stat_result]
 
 
 class FileChecker:
-    """Decides about the files of one root, and delivers them. One thread owns it."""
+    """Decides about the files of one root, and delivers them. One thread owns it.
+
+    ``settling`` are those that are not finished yet; how many, any thread may ask.
+    """
 
     def __init__(self, context: RootContext, presence: Presence, guard: DeletionGuard) -> None:
         settings = context.settings
         self._context, self._presence = context, presence
-        self._settling = StabilityTracker(settings.settle_seconds)
-        self._delivery = Delivery(context, guard)
+        self.settling = StabilityTracker(settings.settle_seconds)
+        self.delivery = Delivery(context, guard)
         self._later = PostponedPaths(max(1.0, settings.settle_seconds))
         self._missing_sidecars = MissingSidecars()
         self._overflowed = False
@@ -48,28 +51,11 @@ class FileChecker:
         self._written: dict[str, None] = {}
         self._complaints: set[tuple[str, int]] = set()
 
-    # Asked by others
-
-    @property
-    def blocked(self) -> float:
-        """How many seconds were spent in the sink so far."""
-        return self._delivery.blocked
-
-    def waiting(self) -> list[str]:
-        """Return the files that are not finished yet."""
-        return self._settling.paths()
-
-    def waiting_count(self) -> int:
-        """Return how many files are not finished yet. Thread-safe."""
-        return len(self._settling)
-
     def is_current(self, path: str, st: os.stat_result, sidecars: Stats) -> bool:
         """Whether the index knows the photo, and its sidecars, as they are. Thread-safe."""
         return self._context.known.is_current(
             path, self._stat(path, st), self._together(path, sidecars)
         )
-
-    # Looking at files
 
     def check_seen(self, photo: Seen) -> bool:
         """Look at a photo that a walk has seen; return whether it is new."""
@@ -83,9 +69,9 @@ class FileChecker:
             self._log_unexpected(path)
             return False
         if current:
-            self._settling.forget(path)
+            self.settling.forget(path)
             return False
-        if path in self._settling:
+        if path in self.settling:
             return False
         if self._missing_sidecars.holds(path, self._context.settings.clock()):
             return False
@@ -106,7 +92,7 @@ class FileChecker:
         except Exception as error:
             if no_descriptors(error):
                 raise
-            self._settling.forget(path)
+            self.settling.forget(path)
             self._log_unexpected(path)
 
     def check_due(self) -> None:
@@ -116,31 +102,26 @@ class FileChecker:
             self.check(path)
         for path in self._missing_sidecars.take(now):
             self.check(path)
-        if now >= self._settling.next_due():
-            for path in self._settling.due(now):
+        if now >= self.settling.next_due():
+            for path in self.settling.due(now):
                 if self._context.stop.is_set():
                     return
                 self.check(path)
 
     def next_due(self) -> float:
         """Return when :meth:`check_due` has something to do."""
-        return min(self._later.next_due(), self._missing_sidecars.next_due(), self.next_settling())
-
-    def next_settling(self) -> float:
-        """Return when to look at an unfinished file again; infinity when there is none."""
-        return self._settling.next_due()
+        parts = (self._later, self._missing_sidecars, self.settling)
+        return min(part.next_due() for part in parts)
 
     def take_overflow(self, *, room: float = 1.0) -> bool:
         """Return whether a scan must find files for which there was no room, and forget that.
 
         False while more than that share of the ``room`` is taken.
         """
-        if not self._overflowed or len(self._settling) > room * self._settling.limit:
+        if not self._overflowed or len(self.settling) > room * self.settling.limit:
             return False
         self._overflowed = False
         return True
-
-    # What events and others say of files
 
     def postpone(self, path: str) -> None:
         """Look at ``path`` when we are surely done with it: our own writes are events too."""
@@ -154,20 +135,12 @@ class FileChecker:
         """Note that something was deleted just now."""
         self._missing_sidecars.note_deletion(self._context.settings.clock())
 
-    def forget_delivery(self, path: str, *, folder: bool = False) -> None:
-        """Deliver the file, or all in the ``folder``, again even if it was delivered just now."""
-        self._delivery.forget(path, folder=folder)
-
-    def forget_deliveries(self) -> None:
-        """Deliver every file again even if it was delivered just now."""
-        self._delivery.forget_all()
-
     def clear(self) -> None:
         """Forget all files that wait."""
-        self._settling.clear()
+        self.settling.clear()
         self._later.clear()
         self._missing_sidecars.clear()
-        self._delivery.forget_all()
+        self.delivery.forget_all()
         self._written.clear()
 
     def log_unreadable(self, path: str, error: OSError) -> None:
@@ -191,7 +164,7 @@ class FileChecker:
         # Events give the name that a program used; where case is ignored, the disk has another.
         path, given = spelled(path, self._context.root.path), path
         if given != path:
-            self._settling.forget(given)
+            self.settling.forget(given)
         if written and len(self._written) < SENT_LIMIT:
             self._written[path] = None
         try:
@@ -202,7 +175,7 @@ class FileChecker:
         except OSError as error:
             if no_descriptors(error):
                 raise
-            self._settling.forget(path)
+            self.settling.forget(path)
             if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 self.log_unreadable(path, error)
             return
@@ -211,7 +184,7 @@ class FileChecker:
             self._written.pop(path, None)
         rewritten = path in self._written
         if self._context.known.is_current(path, look.stat, sidecar) and not rewritten:
-            self._settling.forget(path)
+            self.settling.forget(path)
             return
         candidate = Candidate(path, self._context.root.path, look.stat, sidecar, rewritten)
         self._settle(candidate, look)
@@ -229,15 +202,15 @@ class FileChecker:
         path, now = candidate.path, self._context.settings.clock()
         settle_seconds = self._context.settings.settle_seconds
         within = settle_seconds if candidate.rewritten else SENT_SECONDS
-        if self._delivery.is_repeated(candidate, now, within):
-            self._settling.forget(path)
+        if self.delivery.is_repeated(candidate, now, within):
+            self.settling.forget(path)
             return  # the index does not know of it yet
-        if self._delivery.age(path, now) < settle_seconds:
+        if self.delivery.age(path, now) < settle_seconds:
             # Written again and again: not each version is worth the work.
             look = replace(look, completeness=Completeness.UNKNOWN)
-        due = self._settling.look(path, look, now)
+        due = self.settling.look(path, look, now)
         if due is None:
-            if self._delivery.deliver(candidate):
+            if self.delivery.deliver(candidate):
                 self._written.pop(path, None)
         elif due == math.inf:
             self._overflowed = True

@@ -89,7 +89,7 @@ class HintRouter:
             case Kind.LOOK if rules.wants(path):
                 self._look(path)
             case Kind.REQUESTED:
-                self._files.forget_delivery(path)
+                self._files.delivery.forget(path)
                 if rules.wants(path):
                     self._look(path)
                 self._note_deleted(path)
@@ -106,7 +106,7 @@ class HintRouter:
             case Kind.TREE_VANISHED:
                 self._note_deleted(path, folder=True)
             case Kind.SCAN:
-                self._files.forget_deliveries()  # what was delivered may have been dropped
+                self._files.delivery.forget_all()  # what was delivered may have been dropped
                 self._timers.set(Timer.SCAN, now)
             case Kind.DOUBT:
                 self._timers.bring_forward(Timer.SCAN, self._pace.early_scan(now))
@@ -137,7 +137,7 @@ class HintRouter:
             return
         self._files.note_deletion()
         if folder or is_absent(path, self._context.root.path):
-            self._files.forget_delivery(path, folder=folder)
+            self._files.delivery.forget(path, folder=folder)
         self._put_deleted(path, folder=folder)
 
     def _put_deleted(self, path: str, *, folder: bool) -> None:

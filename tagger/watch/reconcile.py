@@ -81,7 +81,7 @@ class Reconciler:
         """
         context, settings = self._context, self._context.settings
         self._scope.refresh()
-        began, blocked, lost = settings.clock(), self._files.blocked, context.stall.lost
+        began, blocked, lost = settings.clock(), self._files.delivery.blocked, context.stall.lost
         report, walked, seen = ScanReport(), WalkReport(self._files.log_unreadable), set()
         missed_before = settings.wall() - MISSED_SECONDS
         for photo in self._scope.walk(context.root.path, walked):
@@ -102,7 +102,7 @@ class Reconciler:
         report.complete = report.deletions is not Deletions.ROOT_CHANGED
         report.seen, report.folders = len(seen), walked.folders
         report.ended, report.ended_wall = settings.clock(), settings.wall()
-        report.cost = report.ended - began - (self._files.blocked - blocked)
+        report.cost = report.ended - began - (self._files.delivery.blocked - blocked)
         report.stalled = context.stall.lost != lost
         return report
 
@@ -135,7 +135,7 @@ class Reconciler:
         if gone is None:
             return Deletions.HELD
         for path in gone:
-            self._files.forget_delivery(path)
+            self._files.delivery.forget(path)
         if gone and not context.stop.is_set():
             with context.stall.paused():
                 context.sink.gone(gone, context.root.path)

@@ -6,7 +6,6 @@ import enum
 import logging
 import math
 import threading
-from collections.abc import Callable
 
 from tagger.config.schema import WatchRoot
 from tagger.watch.context import RootContext, WatchSettings
@@ -56,7 +55,10 @@ class WatchState(enum.Enum):
 
 
 class RootWatcher:
-    """Watches one root. One thread calls :meth:`step`; the others only ask."""
+    """Watches one root. One thread calls :meth:`step`; the others only ask.
+
+    ``files`` are decided about by that thread, too.
+    """
 
     def __init__(
         self,
@@ -71,20 +73,20 @@ class RootWatcher:
         self.wake = threading.Event()
         self.trouble = ""
         stall = StallTimer(settings.clock, self._log_recovery)
-        self._context = RootContext(root, known, sink, settings, stall)
-        self._scope = RootScope(self._context, layout, memory)
-        self._presence = Presence(self._context, self._scope, memory)
+        self.context = RootContext(root, known, sink, settings, stall)
+        self._scope = RootScope(self.context, layout, memory)
+        self._presence = Presence(self.context, self._scope, memory)
         self._feed = EventFeed(root, settings.source, self.wake, settings.clock, stall=stall)
         self._guard = DeletionGuard(root.path)
-        self._files = FileChecker(self._context, self._presence, self._guard)
+        self.files = FileChecker(self.context, self._presence, self._guard)
         self._timers = Timers(settings.clock)
         self._timers.set(Timer.CHECK, -math.inf)
         self._pace = ScanPace(settings.rescan_seconds)
         self._router = HintRouter(
-            self._context, self._scope, self._files, self._timers, self._pace, self.wake
+            self.context, self._scope, self.files, self._timers, self._pace, self.wake
         )
         self._reconciler = Reconciler(
-            self._context, self._scope, self._presence, self._files, self._guard, self._check
+            self.context, self._scope, self._presence, self.files, self._guard, self._check
         )
         self._listen = True
         self._last_scan = ScanReport()
@@ -94,22 +96,12 @@ class RootWatcher:
     @property
     def clock(self) -> Clock:
         """The clock of all times here."""
-        return self._context.settings.clock
-
-    @property
-    def stop(self) -> threading.Event:
-        """Ends the run: nothing is delivered once it is set."""
-        return self._context.stop
+        return self.context.settings.clock
 
     @property
     def silent(self) -> bool:
         """Whether its disk does not answer, so that the thread that owns the root waits."""
-        return self._context.stall.silent
-
-    @property
-    def silent_at(self) -> float:
-        """When it will be :attr:`silent` unless its disk answers before; infinity if unused."""
-        return self._context.stall.silent_at
+        return self.context.stall.silent
 
     @property
     def state(self) -> WatchState:
@@ -148,7 +140,7 @@ class RootWatcher:
             self._feed.mode,
             "; ".join(filter(None, (reason, foreign))),
             self._last_scan.ended_wall,
-            self._files.waiting_count(),
+            len(self.files.settling),
             self._last_scan.seen,
             self._guard.held,
             foreign,
@@ -165,14 +157,14 @@ class RootWatcher:
         for photo in walk(self._scope.current_rules(), self.root.path, WalkReport()):
             if stop.is_set():
                 break
-            count += not self._files.is_current(photo.path, photo.stat, photo.sidecars)
+            count += not self.files.is_current(photo.path, photo.stat, photo.sidecars)
         return count
 
     # Called by the one thread that owns this root
 
     def begin(self, stop: threading.Event, *, listen: bool) -> None:
         """Start afresh: with events (``listen``), or for a single scan."""
-        self._context.stop = stop
+        self.context.stop = stop
         self._listen = listen
         # A single scan gets no second look at what seems to be a wave of deletions.
         self._guard.patient = listen
@@ -185,7 +177,7 @@ class RootWatcher:
 
     def step(self) -> float:
         """Do all that is due now; return when there is more to do (seconds of the clock)."""
-        stall = self._context.stall
+        stall = self.context.stall
         lost = stall.lost
         # Here and not once for the thread: it waits between steps, and after errors.
         with stall.running():
@@ -193,14 +185,9 @@ class RootWatcher:
         if stall.lost == lost or self.state is WatchState.OFFLINE:
             return due
         # What was delivered while its disk was silent may have been dropped.
-        self._files.forget_deliveries()
+        self.files.delivery.forget_all()
         self._timers.bring_forward(Timer.SCAN, self.clock() + self._pace.delay_after_stall())
         return min(due, self._timers.at(Timer.SCAN))
-
-    def run_timed(self, task: Callable[[], None]) -> None:
-        """Call ``task``, a part of a single run, watching for a disk that does not answer."""
-        with self._context.stall.running():
-            task()
 
     def scan(self) -> None:
         """Look at everything in the root, and report what is gone."""
@@ -219,22 +206,6 @@ class RootWatcher:
         self._feed.prove(doubt=report.missed > 0)
         next_scan = self._pace.next_scan(polled=self.state is WatchState.POLLING)
         self._timers.bring_forward(Timer.SCAN, next_scan)
-
-    def check_waiting(self) -> None:
-        """Look at the unfinished files whose time has come."""
-        self._files.check_due()
-
-    def waiting(self) -> list[str]:
-        """Return the files that are not finished yet."""
-        return self._files.waiting()
-
-    def next_waiting(self) -> float:
-        """Return when to look at an unfinished file again; infinity when there is none."""
-        return self._files.next_settling()
-
-    def take_overflow(self) -> bool:
-        """Return whether there were too many unfinished files to remember, and forget that."""
-        return self._files.take_overflow()
 
     # The steps
 
@@ -255,9 +226,9 @@ class RootWatcher:
             self._scan_afresh()
         if timers.is_due(Timer.SCAN):
             self.scan()
-        if self._files.take_overflow(room=0.5):
+        if self.files.take_overflow(room=0.5):
             timers.bring_forward(Timer.SCAN, self._pace.early_scan(self.clock()))
-        return min(timers.next_due(), self._files.next_due(), self._feed.next_due())
+        return min(timers.next_due(), self.files.next_due(), self._feed.next_due())
 
     def _check(self) -> bool:
         """Check that the root is there, and act if that changed; return whether it is as before."""
@@ -281,7 +252,7 @@ class RootWatcher:
     def _go_offline(self) -> None:
         """Stop listening; nothing in the root is touched, or forgotten."""
         self._feed.disarm()
-        self._files.clear()
+        self.files.clear()
         self._router.drop()
         self._timers.cancel(Timer.REARM, Timer.DELETIONS)
 
@@ -293,12 +264,12 @@ class RootWatcher:
         """Do what is due in the middle of a scan; return whether the scan goes on."""
         if self._timers.is_due(Timer.CHECK) and not self._check():
             return False
-        return self._follow_hints() and not self._context.stop.is_set()
+        return self._follow_hints() and not self.context.stop.is_set()
 
     def _follow_hints(self) -> bool:
         """Follow hints, look at files that are due; return whether the root is as before."""
         self._router.route(self._feed.hints())
-        self._files.check_due()
+        self.files.check_due()
         if not self._timers.is_due(Timer.DELETIONS):
             return True
         self._timers.cancel(Timer.DELETIONS)

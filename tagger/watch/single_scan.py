@@ -24,47 +24,46 @@ GIVE_UP_SECONDS = 30.0
 """How long to wait for files that go on changing."""
 
 
-class SingleScan:
-    """Scans roots once, until ``stop`` is set. A root whose disk does not answer is left out."""
+def scan_once(
+    watchers: Sequence[RootWatcher],
+    settings: WatchSettings,
+    stop: threading.Event,
+    *,
+    wait_settle: bool,
+) -> None:
+    """Scan roots once, until ``stop`` is set. A root whose disk does not answer is left out.
 
-    def __init__(
-        self, watchers: Sequence[RootWatcher], settings: WatchSettings, stop: threading.Event
-    ) -> None:
-        self._watchers = list(watchers)
-        self._settings, self._stop = settings, stop
-
-    def run(self, *, wait_settle: bool) -> None:
-        """Scan; with ``wait_settle``, wait for unfinished files and name those given up."""
-        for watcher in self._watchers:
-            watcher.begin(self._stop, listen=False)
-        self._watchers = [watcher for watcher in self._watchers if _run(watcher, watcher.scan)]
-        while wait_settle and not self._stop.is_set():
-            self._wait_settle()
-            again = [watcher for watcher in self._watchers if watcher.take_overflow()]
-            for watcher in again:
-                if not _run(watcher, watcher.scan):
-                    self._watchers.remove(watcher)
-            if not again:
-                break
-        for watcher in self._watchers:
-            for path in watcher.waiting():
-                log.warning("%r is still being written and is left for the next time", path)
-
-    def _wait_settle(self) -> None:
-        """Wait for unfinished files; roots whose disks do not answer are left out."""
-        clock = self._settings.clock
-        until = clock() + max(GIVE_UP_SECONDS, 6 * self._settings.settle_seconds)
-        while not self._stop.is_set():
-            due = min((watcher.next_waiting() for watcher in self._watchers), default=math.inf)
-            if due > until:
-                break
-            self._stop.wait(max(0.0, due - clock()))
-            self._watchers = [
-                watcher for watcher in self._watchers if _run(watcher, watcher.check_waiting)
-            ]
+    With ``wait_settle``, wait for unfinished files and name those given up.
+    """
+    for watcher in watchers:
+        watcher.begin(stop, listen=False)
+    left = [watcher for watcher in watchers if _run(watcher, watcher.scan, stop)]
+    while wait_settle and not stop.is_set():
+        left = _settle(left, settings, stop)
+        again = [watcher for watcher in left if watcher.files.take_overflow()]
+        if not again:
+            break
+        left = [one for one in left if one not in again or _run(one, one.scan, stop)]
+    for watcher in left:
+        for path in watcher.files.settling.paths():
+            log.warning("%r is still being written and is left for the next time", path)
 
 
-def _run(watcher: RootWatcher, task: Callable[[], None]) -> bool:
+def _settle(
+    watchers: list[RootWatcher], settings: WatchSettings, stop: threading.Event
+) -> list[RootWatcher]:
+    """Wait for unfinished files; return the roots whose disks answer."""
+    until = settings.clock() + max(GIVE_UP_SECONDS, 6 * settings.settle_seconds)
+    while not stop.is_set():
+        due = min((one.files.settling.next_due() for one in watchers), default=math.inf)
+        if due > until:
+            break
+        stop.wait(max(0.0, due - settings.clock()))
+        watchers = [one for one in watchers if _run(one, one.files.check_due, stop)]
+    return watchers
+
+
+def _run(watcher: RootWatcher, task: Callable[[], None], stop: threading.Event) -> bool:
     """Call ``task`` of ``watcher`` in a thread, which is abandoned when the disk does not answer.
 
     Return whether it has answered.
@@ -72,23 +71,25 @@ def _run(watcher: RootWatcher, task: Callable[[], None]) -> bool:
     errors: list[Exception] = []
 
     def run() -> None:
-        for tries in range(DESCRIPTOR_TRIES):
+        for left in reversed(range(DESCRIPTOR_TRIES)):
             try:
-                return watcher.run_timed(task)
+                # The disk is watched, too, while a single scan uses it.
+                with watcher.context.stall.running():
+                    task()
+                break
             except Exception as error:  # noqa: BLE001 - raised again below
-                if not no_descriptors(error) or tries + 1 == DESCRIPTOR_TRIES:
+                if not left or not no_descriptors(error):
                     errors.append(error)
-                    return None
+                    break
             log.warning("%r is looked at again: no file descriptor is left", watcher.root.path)
-            watcher.stop.wait(RETRY_SECONDS)
-        return None
+            stop.wait(RETRY_SECONDS)
 
     thread = threading.Thread(target=run, name=f"scan {watcher.root.path!r}", daemon=True)
     thread.start()
     stopped_at = math.inf
     while thread.is_alive():
         thread.join(0.5)
-        if watcher.stop.is_set():
+        if stop.is_set():
             stopped_at = min(stopped_at, time.monotonic())
         if watcher.silent or time.monotonic() - stopped_at > STOP_SECONDS:
             log.warning("%r is left out: %s", watcher.root.path, NO_ANSWER)

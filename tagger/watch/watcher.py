@@ -17,7 +17,7 @@ from tagger.watch.root_identity import RootMemory
 from tagger.watch.root_layout import RootLayout
 from tagger.watch.root_thread import RootThread
 from tagger.watch.root_watcher import NO_ANSWER, RootWatcher
-from tagger.watch.single_scan import SingleScan
+from tagger.watch.single_scan import scan_once
 from tagger.watch.stall_timer import SILENT_SECONDS
 
 log = logging.getLogger(__name__)
@@ -99,8 +99,8 @@ class Watcher:
         given up after half a minute, and named. A root whose disk does not answer is left
         out. ``stop`` ends it early.
         """
-        scan = SingleScan(self._watchers, self._settings, stop or threading.Event())
-        scan.run(wait_settle=wait_settle)
+        stop = stop or threading.Event()
+        scan_once(self._watchers, self._settings, stop, wait_settle=wait_settle)
 
     def hint(self, path: str) -> None:
         """Look at the photo, its sidecar or the folder ``path`` again."""
@@ -135,7 +135,10 @@ class Watcher:
                     self._changed()
                 elif not watcher.silent:
                     reported.discard(path)
-            due = min((watcher.silent_at - clock() for watcher in self._watchers), default=0.0)
+            due = min(
+                (watcher.context.stall.silent_at - clock() for watcher in self._watchers),
+                default=0.0,
+            )
             # One that is silent already has its time in the past.
             if stop.wait(due + 0.1 if 0 < due < LOOK_SECONDS else LOOK_SECONDS):
                 break

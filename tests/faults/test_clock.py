@@ -79,11 +79,11 @@ def test_a_file_is_taken_when_it_is_finished(tmp_path: Path, jump: float) -> Non
     clocks.steady += 1.0
     with photo.open("ab") as file:
         file.write(b"more")
-    watch.check_waiting()
+    watch.files.check_due()
     assert alone.delivered == []
     for _ in range(4):
         clocks.steady += 1.0
-        watch.check_waiting()
+        watch.files.check_due()
     assert alone.delivered == [str(photo)]
 
 

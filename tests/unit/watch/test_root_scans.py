@@ -154,10 +154,10 @@ def test_stop_in_the_middle_of_a_scan_delivers_nothing_more(
     def stop_at_five(candidate: Any) -> None:
         found(candidate)
         if len(one.library.found_paths) == 5:
-            one.watch.stop.set()
+            one.watch.context.stop.set()
 
     one.library.found = stop_at_five
-    one.watch.begin(one.watch.stop, listen=True)
+    one.watch.begin(one.watch.context.stop, listen=True)
     one.watch.step()
     assert len(one.library.found_paths) == 5
 
@@ -199,7 +199,7 @@ def test_folders_without_photos_are_answers_as_well(bench: Make, root: Path) -> 
     began = one.time.now
     one.watch.step()
     assert one.time.now - began > SILENT_SECONDS
-    assert one.watch._context.stall.lost == 0.0
+    assert one.watch.context.stall.lost == 0.0
 
 
 def test_what_was_passed_over_while_a_disk_was_silent_is_delivered_again(
