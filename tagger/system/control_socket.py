@@ -146,10 +146,5 @@ def _short(folder: str) -> Iterator[str]:
 
 
 def _line(end: socket.socket) -> bytes:
-    line = b""
-    while not line.endswith(b"\n") and len(line) < MAX_LINE:
-        some = end.recv(4096)
-        if not some:
-            break
-        line += some
-    return line
+    with end.makefile("rb") as file:
+        return file.readline(MAX_LINE)

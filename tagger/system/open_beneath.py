@@ -23,7 +23,6 @@ import stat
 import struct
 from collections import deque
 from collections.abc import Iterator
-from types import TracebackType
 
 _OPENAT2 = 437
 _NO_SYMLINKS, _BENEATH = 0x04, 0x08
@@ -52,14 +51,6 @@ def held(fd: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-class _How(ctypes.Structure):
-    _fields_ = (
-        ("flags", ctypes.c_uint64),
-        ("mode", ctypes.c_uint64),
-        ("resolve", ctypes.c_uint64),
-    )
 
 
 def open_root(root: str) -> int:
@@ -133,12 +124,7 @@ class Folder:
     def __enter__(self) -> Folder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     def open(self, name: str, flags: int = READ, mode: int = 0) -> int:
@@ -261,14 +247,14 @@ def _inside(root: str, path: str) -> str:
 def _open(at: int | None, path: str, flags: int, mode: int = 0) -> int:
     """Open ``path`` without following any link: below ``at``, or (None) an absolute one."""
     resolve = _NO_SYMLINKS if at is None else _NO_SYMLINKS | _BENEATH
-    how = _How(flags, mode, resolve)
+    how = struct.pack("=3Q", flags, mode, resolve)  # struct open_how
     for _ in range(_TRIES):
         fd: int = _libc.syscall(
             ctypes.c_long(_OPENAT2),
             ctypes.c_int(-100 if at is None else at),
             ctypes.c_char_p(os.fsencode(path)),
-            ctypes.byref(how),
-            ctypes.c_size_t(ctypes.sizeof(how)),
+            ctypes.c_char_p(how),
+            ctypes.c_size_t(len(how)),
         )
         if fd >= 0:
             return fd

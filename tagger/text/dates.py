@@ -43,15 +43,12 @@ def moment(text: str) -> str | None:
     text = " ".join(text[:100].split("\0", maxsplit=1)[0].split())
     try:
         found = _parsed(text)
-        if found is None or not FIRST_YEAR <= found.year <= _last_year():
+        last = max(date.today().year, _KNOWN_YEAR) + 1
+        if found is None or not FIRST_YEAR <= found.year <= last:
             return None
     except (ValueError, OverflowError):
         return None
     return found.isoformat()
-
-
-def _last_year() -> int:
-    return max(date.today().year, _KNOWN_YEAR) + 1
 
 
 def _parsed(text: str) -> datetime | None:

@@ -160,14 +160,13 @@ class EventFeed:
         if self._source is not None and not self._source.alive():
             log.warning("watching %r ended by itself; watching it anew", self.root.path)
             self.arm(mounts)
-            return True
-        if now >= self._deadline:
+        elif now >= self._deadline:
             self._fall_back("its events do not arrive (a file made in it was not heard of)")
-            return True
-        if now >= self._retry_at:
+        elif now >= self._retry_at:
             self.arm(mounts)
-            return True
-        return False
+        else:
+            return False
+        return True
 
     def too_many_folders(self, folders: int) -> None:
         """Poll when listening anew after an overflow would overflow the queue again."""

@@ -104,9 +104,6 @@ class HintQueue:
             hints, self._hints = self._hints, {}
         return list(hints)
 
-    def __len__(self) -> int:
-        return len(self._hints)
-
 
 class EventSource(Protocol):
     """Where the hints for one root come from."""

@@ -71,9 +71,8 @@ class FileChecker:
         if current:
             self.settling.forget(path)
             return False
-        if path in self.settling:
-            return False
-        if self._missing_sidecars.holds(path, self._context.settings.clock()):
+        now = self._context.settings.clock()
+        if path in self.settling or self._missing_sidecars.holds(path, now):
             return False
         self.check(path)
         return True

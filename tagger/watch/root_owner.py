@@ -298,11 +298,10 @@ def _locked(fd: int) -> Iterator[None]:
     for _ in range(_LOCK_TRIES):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
         except BlockingIOError:
             time.sleep(_LOCK_STEP)
         except OSError:
-            break
-        else:
             break
     yield  # closing the file ends the lock
 

@@ -46,17 +46,14 @@ class Look:
 
 def patience(look: Look, settle_seconds: float) -> float:
     """Return for how many seconds a file must be stable before it counts as finished."""
-    incomplete = look.completeness is Completeness.INCOMPLETE
+    complete = look.completeness is Completeness.COMPLETE
     if look.writer:
-        complete = look.completeness is Completeness.COMPLETE
         return max(OPEN_COMPLETE_SECONDS if complete else OPEN_SECONDS, settle_seconds)
-    if incomplete:
+    if look.completeness is Completeness.INCOMPLETE:
         # Saved in several steps (open, append, close, pause): wait longer than one pause,
         # then let the decoder say what is wrong with it.
         return INCOMPLETE_FACTOR * settle_seconds
-    if look.writer is False and look.completeness is Completeness.COMPLETE:
-        return 0.0
-    return settle_seconds
+    return 0.0 if look.writer is False and complete else settle_seconds
 
 
 @dataclass(slots=True)

@@ -22,52 +22,28 @@ from tagger.system.paths import (
 )
 
 IGNORED_FOLDERS = frozenset(
-    {
+    (
         # Synology, QNAP and other NAS systems
-        "@eadir",
-        "@tmp",
-        "@sharebin",
-        "@sharesnap",
-        "@recycle",
-        "@recently-snapshot",
-        "@__thumb",
-        "#recycle",
-        "#snapshot",
-        "~snapshot",
-        "~trash",
+        *("@eadir", "@tmp", "@sharebin", "@sharesnap", "@recycle", "@recently-snapshot"),
+        *("@__thumb", "#recycle", "#snapshot", "~snapshot", "~trash"),
         # Windows and DOS
-        "$recycle.bin",
-        "recycler",
-        "recycled",
-        "system volume information",
+        *("$recycle.bin", "recycler", "recycled", "system volume information"),
         # macOS and netatalk
-        "network trash folder",
-        "temporary items",
-        "thevolumesettingsfolder",
+        *("network trash folder", "temporary items", "thevolumesettingsfolder"),
         # Android, Linux
-        "lost.dir",
-        "lost+found",
-    }
+        *("lost.dir", "lost+found"),
+    )
 )
 """Thumbnails, recycle bins and snapshots that systems keep beside the photos, in lower case."""
 IGNORED_SUFFIXES = (".part", ".partial", ".crdownload", ".filepart", ".tmp", ".download")
 PACKAGE_SUFFIXES = (
     # Apple Photos, iPhoto, Aperture, Photo Booth, iMovie, Final Cut
-    ".photoslibrary",
-    ".photolibrary",
-    ".migratedphotolibrary",
-    ".aplibrary",
-    ".migratedaplibrary",
-    ".photoboothlibrary",
-    ".imovielibrary",
-    ".fcpbundle",
+    *(".photoslibrary", ".photolibrary", ".migratedphotolibrary", ".aplibrary"),
+    *(".migratedaplibrary", ".photoboothlibrary", ".imovielibrary", ".fcpbundle"),
     # Adobe Lightroom: previews, smart previews, the cloud library, a catalogue's data
-    ".lrdata",
-    ".lrlibrary",
-    ".lrcat-data",
+    *(".lrdata", ".lrlibrary", ".lrcat-data"),
     # disk images, Time Machine
-    ".sparsebundle",
-    ".backupdb",
+    *(".sparsebundle", ".backupdb"),
 )
 """Suffixes, in lower case, of folders that one program uses as a file: not to be written into."""
 IGNORED_PREFIXES = (".", "~syncthing~", "~$")
