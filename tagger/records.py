@@ -265,7 +265,6 @@ class Keyword:
 
     @property
     def name(self) -> str:
-        """The plain keyword, the last element of ``path``."""
         return self.path[-1]
 
 

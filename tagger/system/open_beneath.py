@@ -145,7 +145,6 @@ class Folder:
         return answer[0]
 
     def device(self) -> int:
-        """Return the number of the device that the folder is on."""
         return os.fstat(self.fd).st_dev
 
     def stat(self, name: str) -> os.stat_result:
@@ -153,7 +152,6 @@ class Folder:
         return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
 
     def has(self, name: str) -> bool:
-        """Whether anything is called ``name``."""
         try:
             self.stat(name)
         except OSError:
@@ -161,12 +159,10 @@ class Folder:
         return True
 
     def names(self) -> list[str]:
-        """Return the names of all that is in the folder."""
         with held(self.open(".", os.O_RDONLY | os.O_DIRECTORY)) as fd:
             return os.listdir(fd)
 
     def unlink(self, name: str) -> None:
-        """Delete the file ``name``."""
         os.unlink(name, dir_fd=self.fd)
 
     def rename(self, name: str, new: str) -> None:

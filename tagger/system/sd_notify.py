@@ -49,7 +49,6 @@ class Notifier:
             self._send(f"STATUS={line}")
 
     def stopping(self) -> None:
-        """Say that the daemon is about to end."""
         self._send("STOPPING=1")
 
     def reloading(self) -> None:

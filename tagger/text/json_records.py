@@ -20,7 +20,6 @@ _LATEST = 1e11
 
 @functools.cache
 def hints_of(kind: type) -> dict[str, Any]:
-    """Return the types of the fields of a dataclass."""
     return typing.get_type_hints(kind, include_extras=True)
 
 

@@ -61,5 +61,4 @@ class Delivery:
             self._sent.pop(sent, None)
 
     def forget_all(self) -> None:
-        """Let every file be delivered again."""
         self._sent.clear()

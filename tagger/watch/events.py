@@ -138,7 +138,6 @@ class WatchdogSource:
         self._stop: Callable[[], None] = lambda: None
 
     def start(self) -> None:
-        """Watch the root and all folders below it; raise OSError if that fails."""
         # inotify would watch a root that is a link instead of the folder behind it.
         real = os.path.realpath(self._root.path)
         handler = _Handler(self._queue, self._root.path, real)
@@ -169,7 +168,6 @@ class WatchdogSource:
         return iter(self._queue.take())
 
     def alive(self) -> bool:
-        """Whether every thread that watchdog started for this root still runs."""
         return bool(self._threads) and all(thread.is_alive() for thread in self._threads)
 
     def stop(self) -> None:
@@ -188,7 +186,6 @@ class _Handler(FileSystemEventHandler):
         self._queue, self._root, self._real = queue, root, real
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Put the hints that ``event`` gives into the queue."""
         source, target = self._below_root(event.src_path), self._below_root(event.dest_path)
         kind = event.event_type
         left = source if kind in ("deleted", "moved") else ""

@@ -95,7 +95,6 @@ class FileChecker:
             self._log_unexpected(path)
 
     def check_due(self) -> None:
-        """Look at all files whose time has come."""
         now = self._context.settings.clock()
         while (path := self._later.pop(now)) is not None:
             self.check(path)
@@ -108,7 +107,6 @@ class FileChecker:
                 self.check(path)
 
     def next_due(self) -> float:
-        """Return when :meth:`check_due` has something to do."""
         parts = (self._later, self._missing_sidecars, self.settling)
         return min(part.next_due() for part in parts)
 
@@ -131,11 +129,9 @@ class FileChecker:
         self._missing_sidecars.put(path, self._context.settings.clock())
 
     def note_deletion(self) -> None:
-        """Note that something was deleted just now."""
         self._missing_sidecars.note_deletion(self._context.settings.clock())
 
     def clear(self) -> None:
-        """Forget all files that wait."""
         self.settling.clear()
         self._later.clear()
         self._missing_sidecars.clear()

@@ -56,7 +56,6 @@ class HintRouter:
         self._requests.put(Hint(kind, path))
 
     def rescan(self) -> None:
-        """Have everything looked at now."""
         self._requests.put(Hint(Kind.SCAN))
 
     # Called by the thread of the root

@@ -32,7 +32,6 @@ class PostponedPaths:
         return path
 
     def clear(self) -> None:
-        """Forget all paths."""
         self._due.clear()
 
     def next_due(self) -> float:
@@ -57,7 +56,6 @@ class MissingSidecars:
             self._since.setdefault(path, now)
 
     def note_deletion(self, now: float) -> None:
-        """Note that something was deleted just now."""
         self._last_deletion = now
 
     def holds(self, path: str, now: float) -> bool:
@@ -72,7 +70,6 @@ class MissingSidecars:
         return paths
 
     def clear(self) -> None:
-        """Forget all photos."""
         self._since.clear()
 
     def next_due(self) -> float:

@@ -192,7 +192,6 @@ class RootMemory:
             return list(self._records)
 
     def get(self, root: str) -> RootRecord | None:
-        """Return what is remembered of ``root``, if anything is."""
         with self._lock:
             return self._records.get(root)
 

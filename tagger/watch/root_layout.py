@@ -66,7 +66,6 @@ class RootLayout:
         return None
 
     def is_watched(self, path: str) -> bool:
-        """Whether ``path`` is one of the roots."""
         return any(root.path == path for root in self._roots)
 
     def renamed(self, former: str, root: str) -> tuple[str, str] | None:

@@ -187,11 +187,9 @@ class OwnerClaims(RootClaims):
         return now
 
     def foreign(self, root: str) -> str:
-        """Return why no tags are written in ``root``."""
         return self._writers.foreign(root, root) if self.wanted else ""
 
     def regained(self, root: str) -> None:
-        """Have the tags in ``root`` written anew."""
         log.info("this tagger writes the tags in %r from now on", root)
         self._anew(root)
 

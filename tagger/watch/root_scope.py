@@ -44,7 +44,6 @@ class RootScope:
         return (path for path in self._context.known.known_under(top) if self.rules.owns(path))
 
     def knows_any(self) -> bool:
-        """Whether the index has any photo of the root."""
         return any(True for _ in self.known(self._context.root.path))
 
     def take_over_former(self, marker: str | None) -> None:

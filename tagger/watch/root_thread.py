@@ -36,7 +36,6 @@ class RootThread(threading.Thread):
         watcher.begin(stop, listen=True)
 
     def run(self) -> None:
-        """Step until stopped, whatever goes wrong with this root."""
         last = None
         try:
             while not self._end.is_set():

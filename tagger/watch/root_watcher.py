@@ -95,7 +95,6 @@ class RootWatcher:
 
     @property
     def clock(self) -> Clock:
-        """The clock of all times here."""
         return self.context.settings.clock
 
     @property
@@ -105,7 +104,6 @@ class RootWatcher:
 
     @property
     def state(self) -> WatchState:
-        """The state of the watch."""
         if not self._presence.online:
             return WatchState.OFFLINE
         if self._feed.mode == "poll":
@@ -117,7 +115,6 @@ class RootWatcher:
         self._router.request(path)
 
     def rescan(self) -> None:
-        """Scan everything now."""
         self._router.rescan()
 
     @property
@@ -172,7 +169,6 @@ class RootWatcher:
         self._timers.set(Timer.CHECK, -math.inf)
 
     def close(self) -> None:
-        """Stop listening to events."""
         self._feed.disarm()
 
     def step(self) -> float:

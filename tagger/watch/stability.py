@@ -84,7 +84,6 @@ class StabilityTracker:
         return path in self._waiting
 
     def paths(self) -> list[str]:
-        """Return the paths of all waiting files."""
         return list(self._waiting)
 
     def look(self, path: str, look: Look, now: float) -> float | None:
@@ -110,13 +109,11 @@ class StabilityTracker:
         return due
 
     def forget(self, path: str) -> None:
-        """Stop waiting for ``path``."""
         self._waiting.pop(path, None)
         if not self._waiting:
             self._heap.clear()
 
     def clear(self) -> None:
-        """Stop waiting for every file."""
         self._waiting.clear()
         self._heap.clear()
 

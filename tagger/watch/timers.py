@@ -36,11 +36,9 @@ class Timers:
         self._due = [math.inf] * len(Timer)
 
     def at(self, timer: Timer) -> float:
-        """Return when the step is due."""
         return self._due[timer]
 
     def is_due(self, timer: Timer) -> bool:
-        """Whether the time of the step has come."""
         return self._clock() >= self._due[timer]
 
     def set(self, timer: Timer, at: float) -> None:
@@ -52,12 +50,10 @@ class Timers:
         self._due[timer] = min(self._due[timer], at)
 
     def cancel(self, *timers: Timer) -> None:
-        """Let the steps not be due."""
         for timer in timers:
             self._due[timer] = math.inf
 
     def next_due(self) -> float:
-        """Return when the first step is due."""
         return min(self._due)
 
 

@@ -110,7 +110,6 @@ class Watcher:
             max(inside, key=lambda watcher: len(watcher.root.path)).hint(path)
 
     def rescan(self) -> None:
-        """Look at everything again, soon."""
         for watcher in self._watchers:
             watcher.rescan()
 
