@@ -21,8 +21,7 @@ _MONTHS = {
 }
 _DATE = re.compile(r"(\d{4})\s?[-:/._ ]\s?(\d{1,2})\s?[-:/._ ]\s?(\d{1,2})(?!\d)")
 _SHORT_YEAR = re.compile(r"(\d\d):(\d\d):(\d\d)(?= \d\d:)")
-_MONTH = re.compile(r"(\d{4})[-:/.](\d\d)[\s:/.-]*\Z")
-_YEAR = re.compile(r"(\d{4})[\s:/.-]*\Z")
+_YEAR = re.compile(r"(\d{4})(?:[-:/.](\d\d))?[\s:/.-]*\Z")
 _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:[T ]?(\d\d)(\d\d)(\d\d)?)?(?!\d)")
 _DAY_FIRST = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?!\d)")
 _IN_WORDS = re.compile(r"(?:[a-z]{3},? )?(\d{1,2})[ -]([a-z]{3})[a-z]*[ -](\d{4})", re.I)
@@ -61,10 +60,8 @@ def _parsed(text: str) -> datetime | None:
         if match[4] is not None:
             return _at(year, month, day, hour, minute, second)
         return _of(year, month, day, text[match.end() :])
-    if match := _MONTH.match(text):
-        return _of(int(match[1]), int(match[2]), 0)
     if match := _YEAR.match(text):
-        return _of(int(match[1]), 0, 0)
+        return _of(int(match[1]), int(match[2] or 0), 0)
     if match := _SHORT_YEAR.match(text):
         year = int(match[1])
         year += 1900 if year >= 70 else 2000

@@ -25,15 +25,7 @@ def is_wave(missing: int, known: int) -> bool:
 
 def away(crossings: Iterable[str]) -> list[str]:
     """Return those of the mount points ``crossings`` where nothing is mounted now."""
-    gone = []
-    for path in crossings:
-        try:
-            mounted = os.lstat(path).st_dev != os.lstat(os.path.dirname(path)).st_dev
-        except OSError:
-            mounted = False
-        if not mounted:
-            gone.append(path)
-    return gone
+    return [path for path in crossings if not os.path.ismount(path)]
 
 
 class DeletionGuard:

@@ -21,7 +21,7 @@ from tagger.watch.tiff_end import tiff_end
 log = logging.getLogger(__name__)
 
 TAIL_BYTES = 4096
-CHUNK = 1 << 20
+BLOCK, CHUNK = 1 << 16, 1 << 20
 MAX_SCAN = 256 << 20
 """Bytes that are searched for the end of a JPEG's coded data. Larger files are not judged."""
 MAX_PARTS = 16
@@ -206,42 +206,45 @@ def _after(fd: int, size: int, end: int, declared: list[int]) -> Completeness:
 def _png(fd: int, size: int, _head: bytes) -> Completeness:
     if _tail(fd, size).rstrip(b"\0").endswith(_PNG_END[4:]):
         return Completeness.COMPLETE
-    at, source = 8, _Reader(fd)
-    for _ in range(MAX_STEPS):
-        chunk = source.read(at, 8)
-        if len(chunk) < 8:
-            return Completeness.INCOMPLETE
-        at += 12 + int.from_bytes(chunk[:4])
-        if chunk[4:] == b"IEND":
-            return _ended(at <= size)
-        if not chunk[4:].isalpha():
-            return Completeness.INCOMPLETE  # zeros, not written yet
+    at = 8
+    with open(fd, "rb", BLOCK, closefd=False) as file:
+        for _ in range(MAX_STEPS):
+            file.seek(at)
+            chunk = file.read(8)
+            if len(chunk) < 8:
+                return Completeness.INCOMPLETE
+            at += 12 + int.from_bytes(chunk[:4])
+            if chunk[4:] == b"IEND":
+                return _ended(at <= size)
+            if not chunk[4:].isalpha():
+                return Completeness.INCOMPLETE  # zeros, not written yet
     return Completeness.UNKNOWN
 
 
 def _gif(fd: int, size: int, head: bytes) -> Completeness:
-    at, source = 13, _Reader(fd)
+    at, inside = 13, False
     if len(head) < at:
         return Completeness.INCOMPLETE
     if head[10] & 0x80:
         at += 3 << ((head[10] & 7) + 1)
-    inside = False
-    for _ in range(MAX_STEPS):
-        block = source.read(at, 10)
-        if not block:
-            return Completeness.INCOMPLETE
-        if inside:
-            at += 1 + block[0]
-            inside = block[0] != 0
-        elif block[0] == 0x3B:
-            return Completeness.COMPLETE
-        elif block[0] == 0x21:
-            at, inside = at + 2, True
-        elif block[0] == 0x2C and len(block) == 10:
-            table = 3 << ((block[9] & 7) + 1) if block[9] & 0x80 else 0
-            at, inside = at + 10 + table + 1, True
-        else:
-            return Completeness.INCOMPLETE  # zeros, not written yet
+    with open(fd, "rb", BLOCK, closefd=False) as file:
+        for _ in range(MAX_STEPS):
+            file.seek(at)
+            block = file.read(10)
+            if not block:
+                return Completeness.INCOMPLETE
+            if inside:
+                at += 1 + block[0]
+                inside = block[0] != 0
+            elif block[0] == 0x3B:
+                return Completeness.COMPLETE
+            elif block[0] == 0x21:
+                at, inside = at + 2, True
+            elif block[0] == 0x2C and len(block) == 10:
+                table = 3 << ((block[9] & 7) + 1) if block[9] & 0x80 else 0
+                at, inside = at + 10 + table + 1, True
+            else:
+                return Completeness.INCOMPLETE  # zeros, not written yet
     return Completeness.UNKNOWN
 
 
@@ -298,21 +301,6 @@ def _walk(fd: int, size: int, start: int) -> tuple[Completeness, int, set[bytes]
         seen.add(kind)
         at += length
     return Completeness.UNKNOWN, size, seen
-
-
-class _Reader:
-    """Small reads one after the other, from blocks."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd, self._start, self._data = fd, 0, b""
-
-    def read(self, at: int, count: int) -> bytes:
-        """Return the ``count`` bytes at ``at``, fewer at the end of the file."""
-        offset = at - self._start
-        if not 0 <= offset <= len(self._data) - count:
-            self._start, offset = at, 0
-            self._data = os.pread(self._fd, 1 << 16, at)
-        return self._data[offset : offset + count]
 
 
 _CHECKS: tuple[tuple[tuple[int, bytes], Callable[[int, int, bytes], Completeness]], ...] = (

@@ -120,14 +120,11 @@ class StabilityTracker:
     def due(self, now: float) -> list[str]:
         """Return the paths to look at by ``now``, each once; the earliest first."""
         paths = []
-        while self._heap and self._heap[0][0] <= now:
-            due, path = heapq.heappop(self._heap)
-            waiting = self._waiting.get(path)
-            # Entries of an earlier look are stale and simply dropped.
-            if waiting is not None and waiting.due == due:
-                # Stays waiting, but is due again only after its next look.
-                waiting.due = math.inf
-                paths.append(path)
+        while self.next_due() <= now:
+            _, path = heapq.heappop(self._heap)
+            # Stays waiting, but is due again only after its next look.
+            self._waiting[path].due = math.inf
+            paths.append(path)
         return paths
 
     def next_due(self) -> float:
@@ -137,5 +134,5 @@ class StabilityTracker:
             waiting = self._waiting.get(path)
             if waiting is not None and waiting.due == due:
                 return due
-            heapq.heappop(self._heap)
+            heapq.heappop(self._heap)  # of an earlier look
         return math.inf
