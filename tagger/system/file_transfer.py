@@ -18,8 +18,6 @@ import xxhash
 from tagger.system.open_beneath import NOREPLACE, Folder, move, open_regular
 
 _PIECE = 1 << 20
-_KEEP = "user."
-"""How the names of attributes begin that are the user's."""
 
 
 def numbered_names(path: str) -> Iterator[str]:
@@ -143,7 +141,7 @@ def _dress(old: int, new: int, found: os.stat_result, *, strict: bool) -> None:
         try:
             os.setxattr(new, name, os.getxattr(old, name))
         except OSError as error:
-            if strict and name.startswith(_KEEP):
+            if strict and name.startswith("user."):
                 raise OSError(
                     error.errno, f"its attribute {name} cannot be kept: {error.strerror}"
                 ) from error

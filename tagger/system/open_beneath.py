@@ -105,12 +105,9 @@ class Folder:
     __slots__ = ("fd", "path")
 
     def __init__(self, root: str, path: str) -> None:
-        self.fd = -1
-        self.path = path
-        if os.path.normpath(path) == os.path.normpath(root):
-            self.fd = open_root(root)
-        else:
-            self.fd = open_beneath(root, path, _FOLDER)
+        self.fd, self.path = -1, path
+        is_root = os.path.normpath(path) == os.path.normpath(root)
+        self.fd = open_root(root) if is_root else open_beneath(root, path, _FOLDER)
 
     def close(self) -> None:
         """Close the descriptor; the folder is of no use any more."""

@@ -64,15 +64,12 @@ class EventFeed:
         self.root = root
         self.mode: Mode = "poll"
         self.reason = ""
-        self._factory = factory
-        self._wake = wake
-        self._clock = clock
+        self._factory, self._wake, self._clock = factory, wake, clock
         self._stall = stall or StallTimer(clock)
         self._max_queued = _read_int(_MAX_QUEUED) if max_queued is None else max_queued
         self._source: EventSource | None = None
         self._canary: str | None = None
-        self._deadline = math.inf
-        self._retry_at = math.inf
+        self._deadline = self._retry_at = math.inf
         self._warned: set[str] = set()
         self._count = 0
         self._losses: list[float] = []

@@ -31,10 +31,7 @@ def scan_once(
     *,
     wait_settle: bool,
 ) -> None:
-    """Scan roots once, until ``stop`` is set. A root whose disk does not answer is left out.
-
-    With ``wait_settle``, wait for unfinished files and name those given up.
-    """
+    """Scan roots once, see :meth:`tagger.watch.watcher.Watcher.scan_once`."""
     for watcher in watchers:
         watcher.begin(stop, listen=False)
     left = [watcher for watcher in watchers if _run(watcher, watcher.scan, stop)]
