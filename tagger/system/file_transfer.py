@@ -55,10 +55,7 @@ def move_file(
         return
     before = copy_file(source, target, partial, stop, strict=True)[1]
     name, other = os.path.basename(source[1]), os.path.basename(target[1])
-    with (
-        Folder(source[0], os.path.dirname(source[1])) as here,
-        Folder(target[0], os.path.dirname(target[1])) as there,
-    ):
+    with Folder.above(*source) as here, Folder.above(*target) as there:
         try:
             if _version(here.stat(name)) != _version(before):
                 raise OSError(errno.ESTALE, "it changed while it was copied", source[1])
@@ -82,10 +79,7 @@ def copy_file(
     ``strict``: raise OSError when the date, or an attribute of the user's, cannot be kept.
     """
     name, new = os.path.basename(source[1]), os.path.basename(target[1])
-    with (
-        Folder(source[0], os.path.dirname(source[1])) as here,
-        Folder(target[0], os.path.dirname(target[1])) as there,
-    ):
+    with Folder.above(*source) as here, Folder.above(*target) as there:
         with contextlib.suppress(FileNotFoundError):
             there.unlink(partial)  # of a crash
         with open(here.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as old:
@@ -179,5 +173,5 @@ def _version(found: os.stat_result) -> tuple[int, ...]:
 def _sync(*places: tuple[str, str]) -> None:
     """Let the names reach the disk, the new one first; not every file system can."""
     for root, path in reversed(places):
-        with contextlib.suppress(OSError), Folder(root, os.path.dirname(path)) as folder:
+        with contextlib.suppress(OSError), Folder.above(root, path) as folder:
             folder.fsync()

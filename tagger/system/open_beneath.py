@@ -109,6 +109,11 @@ class Folder:
         is_root = os.path.normpath(path) == os.path.normpath(root)
         self.fd = open_root(root) if is_root else open_beneath(root, path, _FOLDER)
 
+    @classmethod
+    def above(cls, root: str, path: str) -> Folder:
+        """Return the folder of the file ``path``, which is beneath ``root``."""
+        return cls(root, os.path.dirname(path))
+
     def close(self) -> None:
         """Close the descriptor; the folder is of no use any more."""
         fd, self.fd = self.fd, -1
