@@ -29,40 +29,41 @@ def any_size(model: bytes) -> tuple[bytes, int]:
     ``model`` is one whose one input is float32 (1, 3, S, S) and whose one output has three
     dimensions, of which the second is left open. Raise ValueError for another.
     """
-    side = 0
-
-    def graph_of(graph: memoryview) -> Iterator[bytes | memoryview]:
-        nonlocal side
-        inputs = outputs = 0
-        for number, whole, content in _fields(graph):
-            if number == _INPUT:
-                inputs += 1
-                name, shape = _value(content)
-                if len(shape) != 4 or shape[:2] != [1, 3] or not shape[2] or shape[2] != shape[3]:
-                    raise ValueError(f"an input has the shape {shape}")
-                side = shape[3]
-                yield _named(_INPUT, name, [1, 3, "height", "width"])
-            elif number == _OUTPUT:
-                outputs += 1
-                name, shape = _value(content)
-                if len(shape) != 3:
-                    raise ValueError(f"an output has the shape {shape}")
-                yield _named(_OUTPUT, name, [shape[0], "cells", shape[2]])
-            elif number != _BETWEEN:
-                yield whole
-        if (inputs, outputs) != (1, 1):
-            raise ValueError(f"{inputs} inputs and {outputs} outputs")
-
     parts: list[bytes | memoryview] = []
+    side = 0
     for number, whole, content in _fields(memoryview(model)):
         if number == _GRAPH:
-            graph = b"".join(graph_of(content))
+            graph, side = _graph(content)
             parts += [_head(_GRAPH, len(graph)), graph]
         else:
             parts.append(whole)
     if not side:
         raise ValueError("no graph")
     return b"".join(parts), side
+
+
+def _graph(graph: memoryview) -> tuple[bytes, int]:
+    """Return a graph whose input takes any size, and the side of the square it was."""
+    parts: list[bytes | memoryview] = []
+    sides, outputs = [], 0
+    for number, whole, content in _fields(graph):
+        if number == _INPUT:
+            name, shape = _value(content)
+            if len(shape) != 4 or shape[:2] != [1, 3] or not shape[2] or shape[2] != shape[3]:
+                raise ValueError(f"an input has the shape {shape}")
+            sides.append(shape[3])
+            parts.append(_named(_INPUT, name, [1, 3, "height", "width"]))
+        elif number == _OUTPUT:
+            outputs += 1
+            name, shape = _value(content)
+            if len(shape) != 3:
+                raise ValueError(f"an output has the shape {shape}")
+            parts.append(_named(_OUTPUT, name, [shape[0], "cells", shape[2]]))
+        elif number != _BETWEEN:
+            parts.append(whole)
+    if (len(sides), outputs) != (1, 1):
+        raise ValueError(f"{len(sides)} inputs and {outputs} outputs")
+    return b"".join(parts), sides[0]
 
 
 def _value(value: memoryview) -> tuple[bytes, list[int]]:

@@ -37,20 +37,17 @@ def least_frame(size: tuple[int, int]) -> Frame:
     return (-(-size[0] // most) * most, -(-size[1] // most) * most)
 
 
-def letterbox(
-    picture: NDArray[np.uint8], side: int, frame: Frame | None = None
-) -> NDArray[np.float32]:
-    """Return the network's input, float32 (1, 3, H, W), for an RGB ``picture`` (h, w, 3).
+def letterbox(picture: NDArray[np.uint8], side: int, frame: Frame) -> NDArray[np.float32]:
+    """Return the network's input, float32 (1, 3, *``frame``), for an RGB ``picture`` (h, w, 3).
 
-    ``frame`` is (H, W), by default a square of ``side``. Raise ValueError unless the longer side
-    of the picture has ``side`` pixels.
+    Raise ValueError unless the longer side of the picture has ``side`` pixels.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(f"a picture must be uint8 (H, W, 3), not {picture.dtype} {picture.shape}")
     height, width = picture.shape[:2]
     if max(height, width) != side:
         raise ValueError(f"the longer side must have {side} pixels, not {max(height, width)}")
-    made = np.full((1, 3, *(frame or (side, side))), GREY, np.float32)
+    made = np.full((1, 3, *frame), GREY, np.float32)
     made[0, :, :height, :width] = picture[:, :, ::-1].transpose(2, 0, 1)
     return made
 
@@ -72,23 +69,17 @@ def _grids(frame: Frame) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
 
 
-def read_boxes(
-    output: NDArray[np.float32],
-    frame: Frame,
-    size: tuple[int, int],
-    *,
-    least: float = LEAST_SCORE,
-) -> tuple[Box, ...]:
+def read_boxes(output: NDArray[np.float32], frame: Frame, size: tuple[int, int]) -> tuple[Box, ...]:
     """Return the boxes in the network's ``output`` (N, 5 + C) for a frame, the surest first.
 
     ``size`` is height and width of the picture in pixels, to which the boxes are relative;
-    what reaches out of it is cut off. ``least`` is the least score (0…1).
+    what reaches out of it is cut off.
     """
     # In most cells there is nothing at all; a score is no higher than that something is there.
-    some = np.flatnonzero(output[:, 4] >= least)  # not NaN
+    some = np.flatnonzero(output[:, 4] >= LEAST_SCORE)  # not NaN
     output = output[some]
     scores = output[:, 4:5] * output[:, 5:]
-    cells, classes = np.nonzero(scores >= least)
+    cells, classes = np.nonzero(scores >= LEAST_SCORE)
     if not len(cells):
         return ()
     offsets, strides = (of_cells[some] for of_cells in _grids(frame))
@@ -114,13 +105,11 @@ def _box(index: int, score: float, corners: NDArray[np.float32]) -> Box:
     return Box(index, min(score, 1.0), left, top, right - left, bottom - top)
 
 
-def surest(
-    corners: NDArray[np.float32], scores: NDArray[np.float32], overlap: float = OVERLAP
-) -> NDArray[np.intp]:
+def surest(corners: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.intp]:
     """Return which boxes stay, the surest first: non-maximum suppression.
 
     ``corners`` is (N, 4): left, top, right, bottom. A box goes when what it shares with a surer
-    one is more than ``overlap`` of what both cover.
+    one is more than OVERLAP of what both cover.
     """
     areas = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
     left = np.argsort(-scores, kind="stable")
@@ -131,5 +120,5 @@ def surest(
         top_left = np.maximum(corners[best, :2], corners[left, :2])
         bottom_right = np.minimum(corners[best, 2:], corners[left, 2:])
         shared = np.clip(bottom_right - top_left, 0, None).prod(1)
-        left = left[shared <= overlap * (areas[best] + areas[left] - shared)]
+        left = left[shared <= OVERLAP * (areas[best] + areas[left] - shared)]
     return np.array(kept, np.intp)
