@@ -11,7 +11,7 @@ from tagger.classify.digest_cache import DigestCache
 from tagger.classify.engine import check_crops
 from tagger.classify.int8_files import own_network
 from tagger.classify.network_input import NetworkInput
-from tagger.classify.onnx_engine import TOGETHER, session_options, softmax
+from tagger.classify.onnx_engine import TOGETHER, open_session, softmax
 from tagger.errors import ModelError
 from tagger.records import INT8_ENDING, INT8_NAME, Prediction
 
@@ -47,9 +47,7 @@ class CustomEngine:
         self, path: str, threads: int, *, int8: bool = False
     ) -> onnxruntime.InferenceSession:
         try:
-            return onnxruntime.InferenceSession(
-                path, session_options(threads, arena=int8), providers=["CPUExecutionProvider"]
-            )
+            return open_session(path, threads, arena=int8)
         except Exception as error:  # it has no common base for them
             reason = (str(error).splitlines() or [""])[0]
             raise ModelError(

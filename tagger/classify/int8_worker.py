@@ -37,7 +37,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 from tagger.classify.child_process import answer
 from tagger.classify.drawn_pictures import draw_pictures
 from tagger.classify.network_input import NetworkInput
-from tagger.classify.onnx_engine import session_options
+from tagger.classify.onnx_engine import open_session
 from tagger.system.process import trim_memory
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
@@ -75,14 +75,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
         pictures,
         reduce_range=request["reduce_range"],
     )
-    sessions = [
-        onnxruntime.InferenceSession(
-            request[name],
-            session_options(1, arena=True),
-            providers=["CPUExecutionProvider"],
-        )
-        for name in ("fp32", "int8")
-    ]
+    sessions = [open_session(request[name], 1, arena=True) for name in ("fp32", "int8")]
     others = draw_pictures(OTHERS, network_input.side, seed=1)
     feeds = [{network_input.name: network_input.tensor(one[np.newaxis])} for one in others]
     times = _milliseconds(sessions, feeds[0])
@@ -229,10 +222,8 @@ def _measured(
             wide.graph.node.append(onnx.helper.make_node(kind, [name], [said], said, **flat))
             wide.graph.output.append(onnx.helper.make_tensor_value_info(said, value, []))
     onnx.save_model(wide, path)
-    options = session_options(1)
-    # As it is written: an operation that is merged into another gives nothing to measure.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    # An operation that is merged into another gives nothing to measure.
+    session = open_session(path, 1, as_written=True)
     found = np.array(
         [
             session.run(None, {network_input.name: network_input.tensor(picture[np.newaxis])})

@@ -50,11 +50,7 @@ class OnnxEngine:
         self._pair = ThreadPoolExecutor(2, "network") if pairs else None
         self._most = TOGETHER if int8 or not pairs else FP32_TOGETHER
         try:
-            self._session = onnxruntime.InferenceSession(
-                path,
-                session_options(1 if pairs else threads, arena=int8 is not None),
-                providers=["CPUExecutionProvider"],
-            )
+            self._session = open_session(path, 1 if pairs else threads, arena=int8 is not None)
         except Exception as error:  # it has no common base for them
             reason = (str(error).splitlines() or [""])[0]
             raise ModelError(
@@ -89,9 +85,7 @@ class OnnxEngine:
 def session_metadata(path: str) -> dict[str, str]:
     """Return the metadata_props of an ONNX file. Raise ModelError when it cannot be loaded."""
     try:
-        session = onnxruntime.InferenceSession(
-            path, session_options(1), providers=["CPUExecutionProvider"]
-        )
+        session = open_session(path, 1)
     except Exception as error:  # it has no common base for them
         reason = (str(error).splitlines() or [""])[0]
         raise ModelError(f"{path} is no network: {reason}", "correct the path") from error
@@ -106,10 +100,13 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return probabilities
 
 
-def session_options(threads: int, *, arena: bool = False) -> onnxruntime.SessionOptions:
-    """Return ONNX Runtime's options: ``threads`` (0: one per core) that sleep when idle.
+def open_session(
+    model: str | bytes, threads: int, *, arena: bool = False, as_written: bool = False
+) -> onnxruntime.InferenceSession:
+    """Load an ONNX file, to run in ``threads`` (0: one per core) that sleep when idle.
 
-    With an ``arena`` the memory of the largest run is kept.
+    With an ``arena`` the memory of the largest run is kept. ``as_written``: no operation is merged
+    into another.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or cores()
@@ -122,4 +119,6 @@ def session_options(threads: int, *, arena: bool = False) -> onnxruntime.Session
     # anyway, see tagger.system.process.give_memory_back.
     options.enable_cpu_mem_arena = arena
     options.log_severity_level = 3
-    return options
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
