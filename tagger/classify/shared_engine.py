@@ -6,7 +6,8 @@ import itertools
 import logging
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,15 +23,11 @@ TOGETHER = 4
 once, and the first need not wait for all."""
 
 
-class _Asked:
+class _Asked(NamedTuple):
     """Crops of one picture, and what the network says of them."""
 
-    __slots__ = ("crops", "error", "found")
-
-    def __init__(self, crops: NDArray[np.uint8]) -> None:
-        self.crops = crops
-        self.found: list[Prediction] | None = None
-        self.error: Exception | None = None
+    crops: NDArray[np.uint8]
+    found: Future[list[Prediction]]
 
 
 class SharedEngine:
@@ -49,16 +46,13 @@ class SharedEngine:
 
     def predict(self, crops: NDArray[np.uint8]) -> list[Prediction]:
         """See :class:`~tagger.classify.engine.Engine`."""
-        asked = _Asked(crops)
+        asked = _Asked(crops, Future())
         self._waiting.append(asked)
         with self._one:
             # Another may have done it meanwhile.
-            while asked.found is None and asked.error is None:
+            while not asked.found.done():
                 self._run()
-        if asked.error is not None:
-            raise asked.error
-        assert asked.found is not None
-        return asked.found
+        return asked.found.result()
 
     def _run(self) -> None:
         """Classify those that have waited longest, and at least one."""
@@ -78,7 +72,7 @@ class SharedEngine:
             try:
                 self._answer([asked])
             except Exception as error:  # noqa: BLE001 - raised in the thread that asked
-                asked.error = error
+                asked.found.set_exception(error)
 
     def _answer(self, taken: list[_Asked]) -> None:
         import numpy as np
@@ -87,4 +81,4 @@ class SharedEngine:
         crops = taken[0].crops if alone else np.concatenate([asked.crops for asked in taken])
         found = iter(self.shared.predict(crops))
         for asked in taken:
-            asked.found = list(itertools.islice(found, len(asked.crops)))
+            asked.found.set_result(list(itertools.islice(found, len(asked.crops))))
