@@ -54,9 +54,8 @@ def run_child(
                     if stop():
                         raise StoppedError(f"{module} was stopped") from None
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            process.kill()
+            process.wait()
         answered.seek(0)
         said.seek(0)
         try:

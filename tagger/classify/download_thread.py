@@ -40,11 +40,7 @@ class DownloadThread(threading.Thread):
 
         Raise StoppedError as soon as ``stop`` is true.
         """
-        while self.is_alive():
-            if stop():
-                self._left.set()
-                raise StoppedError("the download was stopped")
-            self.join(0.1)
+        self._await_end(stop)
         if self._error is not None:
             raise self._error
         return self._path
@@ -52,8 +48,12 @@ class DownloadThread(threading.Thread):
     def wait(self, stop: Callable[[], bool]) -> None:
         """Wait until the file is no longer written; raise StoppedError as :meth:`result`."""
         self._left.set()
+        self._await_end(stop)
+
+    def _await_end(self, stop: Callable[[], bool]) -> None:
         while self.is_alive():
             if stop():
+                self._left.set()
                 raise StoppedError("the download was stopped")
             self.join(0.1)
 

@@ -11,9 +11,8 @@ from tagger.classify.torch_installed import torch_installed
 from tagger.errors import ModelError
 
 if TYPE_CHECKING:
+    from tagger.classify.engine import Engine
     from tagger.classify.onnx_store import OnnxModel
-
-from tagger.classify.engine import Engine
 
 log = logging.getLogger(__name__)
 

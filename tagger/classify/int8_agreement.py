@@ -97,23 +97,23 @@ def _short(crop_hash: bytes) -> str:
     return crop_hash[:6].hex()
 
 
-def lower_bound(same: int, count: int, error: float = ERROR) -> float:
+def lower_bound(same: int, count: int) -> float:
     """Return the lower bound of Clopper and Pearson for ``same`` of ``count``; 0 for none."""
     if same <= 0:
         return 0.0
     low, high = 0.0, 1.0
     for _ in range(STEPS):
         middle = (low + high) / 2
-        if _at_most(count - same, count, 1 - middle) > error:  # P(X >= same)
+        if _at_most(count - same, count, 1 - middle) > ERROR:  # P(X >= same)
             high = middle
         else:
             low = middle
     return low
 
 
-def upper_bound(same: int, count: int, error: float = ERROR) -> float:
+def upper_bound(same: int, count: int) -> float:
     """Return the upper bound; 1 for none."""
-    return 1.0 - lower_bound(count - same, count, error)
+    return 1.0 - lower_bound(count - same, count)
 
 
 def _at_most(most: int, count: int, chance: float) -> float:

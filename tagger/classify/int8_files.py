@@ -167,17 +167,12 @@ def make_int8(network: FullNetwork, *, stop: Callable[[], bool] = never) -> Int8
         # The record is written last; one that does not fit its file never counts.
         if problem:
             Path(network.int8_path).unlink(missing_ok=True)
+            digest = ""
         else:
             digest = file_digest(part)
             move_into_place(part, network.int8_path)
         record = Int8Record(
-            network.key,
-            cpu,
-            QUANTIZER,
-            found["fp32_ms"],
-            found["int8_ms"],
-            "" if problem else digest,
-            problem,
+            network.key, cpu, QUANTIZER, found["fp32_ms"], found["int8_ms"], digest, problem
         )
         write_json(network.record_path, asdict(record))
     return record

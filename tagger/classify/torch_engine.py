@@ -70,7 +70,6 @@ class TorchEngine:
         if classes != IMAGENET:
             model = build(architecture, classes, size=info.spec.size, aux=aux)
         _load_strictly(model, state, name, weights)
-        model.eval()
         self.spec = info.spec
         self.model_id = f"{name}-{file_digest(weights)[:8]}"
         self.categories = _categories(classes, scenes=info.kind == "scenes")
