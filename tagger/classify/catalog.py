@@ -28,6 +28,8 @@ KEYS: dict[Kind, str] = {
     "detector": "model.detector",
 }
 """Which key of the config names a model of each kind."""
+MAX_CLASSES = 0xFFFF
+"""As the index keeps their numbers in 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)

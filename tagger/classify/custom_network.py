@@ -30,7 +30,7 @@ from typing import Any
 
 import yaml
 
-from tagger.classify.catalog import places365
+from tagger.classify.catalog import MAX_CLASSES, places365
 from tagger.config.schema import is_model_path
 from tagger.errors import ModelError
 from tagger.records import CropSpec
@@ -38,8 +38,8 @@ from tagger.text.parsing import compose_yaml
 from tagger.text.spelling import nearest
 
 PLACES = "places365"
-MAX_SIZE, MAX_CLASSES = 1024, 0xFFFF
-"""Pixels a side of a crop; classes, as the index keeps their numbers in 16 bits."""
+MAX_SIZE = 1024
+"""Pixels a side of a crop."""
 
 
 @dataclass(frozen=True, slots=True)

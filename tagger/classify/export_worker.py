@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Sequence
-from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,8 +43,9 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
     def write(part: str) -> dict[str, Any]:
         reference = loaded.pop()
-        spec, categories = reference.spec, reference.categories
         export(reference, part)
+        digest, spec = file_digest(weights), reference.spec
+        converted = OnnxModel(part, name, digest, weights, spec, reference.categories)
         expected = [reference.predict(batch) for batch in _batches(spec.size)]
         del reference
         gc.collect()
@@ -54,17 +54,12 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
         from tagger.classify.onnx_engine import OnnxEngine
 
-        converted = OnnxModel(part, name, file_digest(weights), weights, spec, categories)
         difference = largest_difference(expected, OnnxEngine(converted))
         if not difference <= TOLERANCE:  # true for NaN as well
             raise RuntimeError(f"the probabilities differ from torch's by {difference:.2g}")
         return {
-            "name": name,
-            "digest": converted.digest,
+            **converted.known,
             "source": weights,
-            "spec": list(astuple(spec)),
-            "categories": categories,
-            "sha256": file_digest(part),
             "difference": difference,
             "torch": torch.__version__,
             "onnxruntime": onnxruntime.__version__,

@@ -16,13 +16,13 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from tagger.classify.child_process import ChildError, never, run_child
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.torch_installed import torch_installed
-from tagger.classify.weights import BRING, models_dir
+from tagger.classify.weights import BRING, file_digest, models_dir
 from tagger.errors import ModelError
 from tagger.records import CropSpec
 from tagger.system.files import move_into_place, replace_atomically
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 EXPORTER = 2
 """Version of what the exporter writes: another one is exported again."""
 KEY = re.compile(r"(?P<name>[a-z0-9_]+)-(?P<weights>[0-9a-f]{16})-v(?P<exporter>\d+)")
-
-
 SCRATCH = "optimize-"
 """How the names of folders for temporary files begin."""
 
@@ -63,6 +61,16 @@ class OnnxModel:
     def model_id(self) -> str:
         """The model's name and its weights, the same as with torch."""
         return f"{self.name}-{self.digest[:8]}"
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What is kept of it in JSON, wherever its file is."""
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "spec": astuple(self.spec),
+            "categories": self.categories,
+        }
 
     def beside(self, ending: str) -> str:
         """Return the path of another file of this model, as ``.int8.onnx``."""
@@ -171,7 +179,7 @@ def store_converted(path: str, write: Callable[[str], dict[str, Any]]) -> None:
         _remove(folder, key)  # what there is does not fit
         part = os.path.join(folder, f"{key}.onnx.part")
         try:
-            known = write(part)
+            known = write(part) | {"sha256": file_digest(part)}
             move_into_place(part, path)
         finally:
             with contextlib.suppress(FileNotFoundError):

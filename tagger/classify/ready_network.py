@@ -12,12 +12,11 @@ import dataclasses
 import json
 import os
 import shutil
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tagger.classify.catalog import Kind, info_of_file, list_models
+from tagger.classify.catalog import MAX_CLASSES, Kind, info_of_file, list_models
 from tagger.classify.download import Progress, fetch_file
 from tagger.classify.onnx_store import EXPORTER, OnnxModel, model_path, store_converted
 from tagger.classify.weights import file_digest, models_dir
@@ -29,25 +28,8 @@ from tagger.text.parsing import parse_json
 ENTRY = "tagger"
 FORMAT = 1
 AGAIN = "write it again there with `tagger model convert --to FILE`"
-MAX_CLASSES = 0xFFFF
-"""As the index keeps their numbers in 16 bits."""
 KINDS: tuple[Kind, ...] = ("subjects", "scenes")
 """The networks that are converted."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyNetwork:
-    """What a file of a converted network says of itself; see :class:`OnnxModel`."""
-
-    path: str
-    name: str
-    digest: str
-    spec: CropSpec
-    categories: tuple[str, ...]
-
-    def at(self, path: str, source: str) -> OnnxModel:
-        """Return it as a converted model in the file ``path``."""
-        return OnnxModel(path, self.name, self.digest, source, self.spec, self.categories)
 
 
 def write_network(model: OnnxModel, path: str) -> None:
@@ -57,14 +39,7 @@ def write_network(model: OnnxModel, path: str) -> None:
     """
     import onnx
 
-    known = {
-        "format": FORMAT,
-        "exporter": EXPORTER,
-        "name": model.name,
-        "digest": model.digest,
-        "spec": list(dataclasses.astuple(model.spec)),
-        "categories": model.categories,
-    }
+    known = {"format": FORMAT, "exporter": EXPORTER, **model.known}
     part = f"{path}.part"
     try:
         graph = onnx.load_model(model.path, load_external_data=False)
@@ -104,7 +79,7 @@ def import_network(path: str, state_dir: str) -> OnnxModel:
     It is tried on a picture first. Raise ModelError for a file that ``tagger model convert`` has
     not written, or that does not fit this version.
     """
-    return copy_network(read_network_file(path).at(path, ""), state_dir)
+    return copy_network(read_network_file(path), state_dir)
 
 
 def copy_network(model: OnnxModel, state_dir: str) -> OnnxModel:
@@ -117,14 +92,7 @@ def copy_network(model: OnnxModel, state_dir: str) -> OnnxModel:
 
     def write(part: str) -> dict[str, Any]:
         shutil.copyfile(model.path, part)
-        return {
-            "name": model.name,
-            "digest": model.digest,
-            "source": source,
-            "spec": list(dataclasses.astuple(model.spec)),
-            "categories": model.categories,
-            "sha256": file_digest(part),
-        }
+        return model.known | {"source": source}
 
     try:
         store_converted(target, write)
@@ -135,8 +103,8 @@ def copy_network(model: OnnxModel, state_dir: str) -> OnnxModel:
     return dataclasses.replace(model, path=target, source=source)
 
 
-def read_network_file(path: str) -> ReadyNetwork:
-    """Return what the file of a converted network says of itself, once it was seen to be true.
+def read_network_file(path: str) -> OnnxModel:
+    """Return what the file of a converted network says it is, once that was seen to be true.
 
     Raise ModelError when it is none, or does not do what it says.
     """
@@ -160,7 +128,7 @@ def read_network_file(path: str) -> ReadyNetwork:
     size = ready.spec.size
     picture = np.linspace(0, 255, size * size * 3).astype(np.uint8).reshape(1, size, size, 3)
     try:
-        [found] = OnnxEngine(ready.at(path, "")).predict(picture)
+        [found] = OnnxEngine(ready).predict(picture)
         sound = np.isfinite(found.probabilities).all() and np.isfinite(found.features).all()
     except ModelError:
         raise
@@ -175,8 +143,8 @@ def read_network_file(path: str) -> ReadyNetwork:
     return ready
 
 
-def _ready(path: str, known: dict[str, Any]) -> ReadyNetwork:
-    """Return the record of ``known``. Raise ValueError, KeyError or TypeError if it is none."""
+def _ready(path: str, known: dict[str, Any]) -> OnnxModel:
+    """Return what ``known`` describes. Raise ValueError, KeyError or TypeError if it is none."""
     name, digest = known["name"], known["digest"]
     if name not in {info.name for kind in KINDS for info in list_models(kind)}:
         raise ValueError(f"there is no model {name!r}")
@@ -189,4 +157,4 @@ def _ready(path: str, known: dict[str, Any]) -> ReadyNetwork:
     categories = tuple(known["categories"])
     if not 1 <= len(categories) <= MAX_CLASSES or {type(one) for one in categories} != {str}:
         raise ValueError("its classes have no names")
-    return ReadyNetwork(path, name, digest, CropSpec(*known["spec"]), categories)
+    return OnnxModel(path, name, digest, "", CropSpec(*known["spec"]), categories)
