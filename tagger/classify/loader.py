@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from tagger.classify.child_process import never
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.download_thread import DownloadThread
 from tagger.classify.torch_installed import torch_installed
@@ -94,16 +93,22 @@ class NetworkLoader(ABC, Generic[N]):
         """Return what an int8 version of the loaded network can be made of, if one can be."""
         return None
 
-    def open_fp32(self, config: Config) -> N:
-        """Return the network that is loaded in fp32. Raise ModelError, StoppedError."""
-        plain = replace(config, model=replace(config.model, precision="fp32"))
+    def open_now(self, config: Config) -> N:
+        """Return the network for ``config``, now or never: nothing is downloaded or kept.
+
+        Raise ModelError (WeightsNotFoundError when there is nothing to load), StoppedError.
+        """
         try:
-            path = self.find(plain)
+            path = self.find(config)
         except WeightsNotFoundError:
-            if (kept := self.open_kept(plain)) is None:
+            if (kept := self.open_kept(config)) is None:
                 raise
             return kept
-        return self.open(plain, path)
+        return self.open(config, path)
+
+    def open_fp32(self, config: Config) -> N:
+        """Return the network that is loaded in fp32. Raise as :meth:`open_now`."""
+        return self.open_now(replace(config, model=replace(config.model, precision="fp32")))
 
     def renew(self, config: Config) -> None:
         """Load the network again, in another precision now; keep the old one if that fails."""
@@ -215,33 +220,59 @@ class EngineLoader(NetworkLoader["Engine"]):
         return config.model.name
 
     def find(self, config: Config) -> str:
-        return _find(config)
+        model, state_dir = config.model, config.state_dir
+        if is_model_path(model.name):
+            return own_file(model.name)
+        digest = DigestCache(models_dir(state_dir)).of
+        return find_weights(
+            model.name, configured=model.weights, state_dir=state_dir, digest=digest
+        )
 
     def open(self, config: Config, path: str) -> Engine:
-        return _load(config, path, self.stop)
+        from tagger.classify.factory import load_engine
+
+        model = config.model
+        if is_model_path(model.name):
+            from tagger.classify.custom_engine import CustomEngine
+            from tagger.classify.custom_network import read_network
+
+            name = os.path.splitext(os.path.basename(path))[0]
+            network, digests = read_network(path), models_dir(config.state_dir)
+            own = CustomEngine(name, network, digests, threads=model.threads)
+            use_int8(own, own.full, config, self.stop)
+            return own
+        try:
+            return load_engine(
+                model.name,
+                path,
+                engine=model.engine,
+                precision=model.precision,
+                threads=model.threads,
+                state_dir=config.state_dir,
+                stop=self.stop,
+            )
+        except ModelError:
+            if torch_installed() or (engine := self.open_kept(config)) is None:
+                raise
+            return engine  # made of other weights, on a machine with torch
 
     def open_kept(self, config: Config) -> Engine | None:
-        return _load_kept(config, self.stop)
+        from tagger.classify.factory import load_converted
+
+        model = config.model
+        if model.engine == "torch" or is_model_path(model.name):
+            return None
+        if (kept := ready_network(config, model.name)) is None:
+            return None
+        return load_converted(
+            kept, precision=model.precision, threads=model.threads, stop=self.stop
+        )
 
     def full(self, config: Config) -> FullNetwork | None:
         if config.model.engine == "torch":
             return None
         found: FullNetwork | None = getattr(self.engine, "full", None)
         return found
-
-
-def open_engine(config: Config, *, stop: Callable[[], bool] = never) -> Engine:
-    """Return the engine for ``config``, now or never: nothing is downloaded or waited for.
-
-    Raise ModelError (WeightsNotFoundError when there is nothing to load), StoppedError.
-    """
-    try:
-        path = _find(config)
-    except WeightsNotFoundError:
-        if (engine := _load_kept(config, stop)) is not None:
-            return engine
-        raise
-    return _load(config, path, stop)
 
 
 def network_file(
@@ -292,20 +323,13 @@ def weights_places(
 ) -> tuple[str, ...]:
     """Return the files and folders where the weights of a model are looked for, in order."""
     configured = config.model.weights if name == config.model.name else None
-    return places(name, configured=configured, state_dir=config.state_dir, environ=environ)
+    return places(configured=configured, state_dir=config.state_dir, environ=environ)
 
 
 def scenes_config(config: Config) -> Config:
     """Return ``config`` with the network of scenes in place of that of subjects."""
     model = config.model
     return replace(config, model=replace(model, name=model.scenes, weights=None))
-
-
-def _find(config: Config) -> str:
-    name = config.model.name
-    if is_model_path(name):
-        return own_file(name)
-    return weights_file(config, name, digest=DigestCache(models_dir(config.state_dir)).of)
 
 
 def own_file(path: str) -> str:
@@ -315,35 +339,6 @@ def own_file(path: str) -> str:
             f"there is no file {path}, which the config names", "put it there, or correct the path"
         )
     return path
-
-
-def _load(config: Config, path: str, stop: Callable[[], bool]) -> Engine:
-    from tagger.classify.factory import load_engine
-
-    model = config.model
-    if is_model_path(model.name):
-        from tagger.classify.custom_engine import CustomEngine
-        from tagger.classify.custom_network import read_network
-
-        name = os.path.splitext(os.path.basename(path))[0]
-        network, digests = read_network(path), models_dir(config.state_dir)
-        own = CustomEngine(name, network, digests, threads=model.threads)
-        use_int8(own, own.full, config, stop)
-        return own
-    try:
-        return load_engine(
-            model.name,
-            path,
-            engine=model.engine,
-            precision=model.precision,
-            threads=model.threads,
-            state_dir=config.state_dir,
-            stop=stop,
-        )
-    except ModelError:
-        if torch_installed() or (engine := _load_kept(config, stop)) is None:
-            raise
-        return engine  # made of other weights, on a machine with torch
 
 
 class Quantizable(Protocol):
@@ -366,17 +361,6 @@ def use_int8(
             network.use_int8(path, model.threads)
     except ModelError as error:
         log.warning("%s; going on with fp32", error)
-
-
-def _load_kept(config: Config, stop: Callable[[], bool]) -> Engine | None:
-    from tagger.classify.factory import load_converted
-
-    model = config.model
-    if model.engine == "torch" or is_model_path(model.name):
-        return None
-    if (kept := ready_network(config, model.name)) is None:
-        return None
-    return load_converted(kept, precision=model.precision, threads=model.threads, stop=stop)
 
 
 def _version(path: str) -> tuple[Any, ...]:

@@ -34,14 +34,9 @@ def models_dir(state_dir: str) -> str:
 
 
 def places(
-    name: str,
-    *,
-    configured: str | None,
-    state_dir: str,
-    environ: Mapping[str, str] = os.environ,
+    *, configured: str | None, state_dir: str, environ: Mapping[str, str] = os.environ
 ) -> tuple[str, ...]:
-    """Return the files and folders where the weights of a model are looked for, in order."""
-    del name  # every model's weights are looked for in the same places
+    """Return the files and folders where the weights of any model are looked for, in order."""
     found = [configured] if configured else []
     if folder := environ.get("TAGGER_MODEL_DIR"):
         found.append(os.path.expanduser(folder))
@@ -70,7 +65,7 @@ def find_weights(
     """
     known = weights_of(name)
     files = [info.file for info in known]
-    looked = places(name, configured=configured, state_dir=state_dir, environ=environ)
+    looked = places(configured=configured, state_dir=state_dir, environ=environ)
     for place in looked:
         a_file = os.path.isfile(place) and not place.endswith(".onnx")
         found = place if a_file else _in_folder(name, place, files)

@@ -23,7 +23,6 @@ from tagger.classify.loader import (
     EngineLoader,
     Loaded,
     NetworkLoader,
-    open_engine,
     own_file,
     scenes_config,
     use_int8,
@@ -334,7 +333,7 @@ def open_networks(config: Config, *, stop: Callable[[], bool] = never) -> Networ
 
     Raise ModelError (WeightsNotFoundError) without the first, StoppedError.
     """
-    return with_further(open_engine(config, stop=stop), config, stop=stop)
+    return with_further(EngineLoader(stop).open_now(config), config, stop=stop)
 
 
 def with_further(engine: Engine, config: Config, *, stop: Callable[[], bool] = never) -> Networks:

@@ -16,7 +16,6 @@ from tagger.classify.loader import (
     LOAD_RETRY_SECONDS,
     POLL_SECONDS,
     EngineLoader,
-    open_engine,
 )
 from tagger.config.schema import Config, LabelsConfig, ModelConfig
 from tagger.errors import ModelError, WeightsNotFoundError
@@ -146,13 +145,13 @@ def test_int8_is_taken_up_and_left_by_loading_again(clock, config, demo_weights)
     assert loader.open_fp32(config).name == "onnx"
     for fixed in ({"precision": "fp32"}, {"engine": "torch"}):
         other = replace(config, model=replace(model, **fixed))
-        assert open_engine(other).name != "onnx-int8"
+        assert loader.open_now(other).name != "onnx-int8"
     write_agreement(full, Agreement(record.sha256, 10, 10, 2, 2))
     loader.renew(config)
     assert loader.engine.name == "onnx"
     assert loader.refused == f"{loader.engine.model_id}-int8"
     forced = replace(config, model=replace(model, precision="int8"))
-    assert open_engine(forced).name == "onnx-int8"
+    assert loader.open_now(forced).name == "onnx-int8"
 
 
 def test_a_failed_download_is_tried_again_after_a_while(clock, config, server, models, caplog):

@@ -19,7 +19,7 @@ from tagger.classify.child_process import ChildError, run_child
 from tagger.classify.digest_cache import DigestCache
 from tagger.classify.export_worker import main
 from tagger.classify.factory import load_engine
-from tagger.classify.loader import open_engine
+from tagger.classify.loader import EngineLoader
 from tagger.classify.onnx_store import (
     EXPORTER,
     convert,
@@ -173,9 +173,9 @@ def test_weights_may_go_once_they_are_converted(random_squeezenet, tmp_path, no_
     (state / "models").mkdir(parents=True)
     weights = shutil.copyfile(random_squeezenet, state / "models" / f"{NAME}.pth")
     config = Config(state_dir=str(state), model=ModelConfig(name=NAME, threads=1))
-    first = open_engine(config)
+    first = EngineLoader(lambda: False).open_now(config)
     weights.unlink()
-    second = open_engine(config)
+    second = EngineLoader(lambda: False).open_now(config)
     assert second.name == "onnx" and second.model_id == first.model_id
     for other in (
         ModelConfig(name=NAME, engine="torch"),
@@ -186,7 +186,7 @@ def test_weights_may_go_once_they_are_converted(random_squeezenet, tmp_path, no_
             assert kept_conversion(NAME, [other.weights], str(state)) is None
             continue
         with pytest.raises(ModelError, match="no weights of"):
-            open_engine(Config(state_dir=str(state), model=other))
+            EngineLoader(lambda: False).open_now(Config(state_dir=str(state), model=other))
 
 
 @pytest.fixture

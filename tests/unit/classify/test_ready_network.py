@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from tagger.classify.factory import load_converted
-from tagger.classify.loader import EngineLoader, network_file, open_engine
+from tagger.classify.loader import EngineLoader, network_file
 from tagger.classify.onnx_store import convert
 from tagger.classify.ready_network import ENTRY, import_network, read_network_file, write_network
 from tagger.config.schema import Config, ModelConfig
@@ -68,7 +68,7 @@ def test_another_machine_gets_the_same_network(converted, file, tmp_path):
     assert (made.name, made.digest, made.spec) == (NAME, converted.digest, converted.spec)
     assert made.categories == converted.categories
     file.unlink()
-    engine = open_engine(config_of(state))
+    engine = EngineLoader(lambda: False).open_now(config_of(state))
     assert engine.model_id == converted.model_id
     crops = random_crops(3)
     before = load_converted(converted, precision="fp32", threads=1).predict(crops)
@@ -98,16 +98,16 @@ def test_a_file_that_is_put_where_weights_are_looked_for_is_found(
     assert network_file(config, NAME) == str(folder / f"{NAME}.onnx")
     assert EngineLoader(lambda: False).get(config) is not None
     (folder / f"{NAME}.onnx").unlink()
-    assert open_engine(config).name == "onnx"
+    assert EngineLoader(lambda: False).open_now(config).name == "onnx"
 
 
 def test_weights_come_before_a_file_of_other_weights(file, random_squeezenet, tmp_path):
     state = tmp_path / "state"
     change(file, digest="0" * 64)
     import_network(str(file), str(state))
-    assert open_engine(config_of(state)).model_id == f"{NAME}-00000000"
+    assert EngineLoader(lambda: False).open_now(config_of(state)).model_id == f"{NAME}-00000000"
     own = config_of(state, weights=str(random_squeezenet))
-    assert not open_engine(own).model_id.endswith("-00000000")
+    assert not EngineLoader(lambda: False).open_now(own).model_id.endswith("-00000000")
 
 
 @pytest.mark.parametrize(

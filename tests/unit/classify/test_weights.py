@@ -173,7 +173,7 @@ def test_the_last_place_is_where_torch_itself_keeps_downloads(variables, monkeyp
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    last = places("resnet18", configured=None, state_dir="/s", environ=os.environ)[-1]
+    last = places(configured=None, state_dir="/s", environ=os.environ)[-1]
     assert last == os.path.join(torch.hub.get_dir(), "checkpoints")
 
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tagger.classify.loader import open_engine
+from tagger.classify.loader import EngineLoader
 from tagger.errors import DamagedImageError, NotAnImageError, PhotoVanishedError
 from tagger.pipeline.decoding import decode_pool
 from tagger.pipeline.inference import classify_photo
@@ -19,7 +19,7 @@ WAIT = 60
 
 
 def test_it_sees_what_the_networks_see(recognition, config, scenes):
-    networks = Networks(open_engine(config))
+    networks = Networks(EngineLoader(lambda: False).open_now(config))
     with decode_pool(config, networks.subjects.spec, views=networks.views) as pool:
         for scene in scenes[:3]:
             path = str(scene)
