@@ -91,7 +91,8 @@ class ModelInfo:
         return self.origin.address or BASE_URL + self.file
 
 
-def _yolox(name: str, sha256: str, megabytes: float, accuracy: float) -> ModelInfo:
+def _yolox(size: str, sha256: str, megabytes: float, accuracy: float) -> ModelInfo:
+    name = f"yolox_{size}"
     file = f"{name}.onnx"
     origin = Origin(f"{_YOLOX}/releases/download/0.1.1rc0/{file}", _YOLOX, "Apache-2.0", sha256)
     return ModelInfo(
@@ -118,24 +119,9 @@ _OTHERS = (
             "CC-BY-4.0, Zhou et al., MIT CSAIL",
         ),
     ),
-    _yolox(
-        "yolox_nano",
-        "c789161ed43c8269fcd4e67c67eeeb4e80c622da2eb296a20bc6007bd18a0b7d",
-        3.7,
-        25.8,
-    ),
-    _yolox(
-        "yolox_tiny",
-        "427cc366d34e27ff7a03e2899b5e3671425c262ea2291f88bb942bc1cc70b0f7",
-        20.2,
-        32.8,
-    ),
-    _yolox(
-        "yolox_s",
-        "c5c2d13e59ae883e6af3b45daea64af4833a4951c92d116ec270d9ddbe998063",
-        35.9,
-        40.5,
-    ),
+    _yolox("nano", "c789161ed43c8269fcd4e67c67eeeb4e80c622da2eb296a20bc6007bd18a0b7d", 3.7, 25.8),
+    _yolox("tiny", "427cc366d34e27ff7a03e2899b5e3671425c262ea2291f88bb942bc1cc70b0f7", 20.2, 32.8),
+    _yolox("s", "c5c2d13e59ae883e6af3b45daea64af4833a4951c92d116ec270d9ddbe998063", 35.9, 40.5),
 )
 """Scenes: ResNet-18 by the authors of Places365. Detectors: the release 0.1.1rc0 of YOLOX."""
 

@@ -135,7 +135,6 @@ class _Reader:
         self._folder = os.path.dirname(os.path.abspath(path))
         self.problems: list[tuple[int, str]] = []
         self._nodes: dict[str, yaml.Node] = {}
-        self._first = 1
         self._classes_file = ""
 
     def network(self, root: yaml.Node | None) -> CustomNetwork | None:
@@ -155,7 +154,7 @@ class _Reader:
         for name in ("file", "classes", "size"):
             if name not in self._nodes:
                 self._problem(name, "it is missing")
-        file = self._text("file", "")
+        file = self._text("file")
         classes = self._classes()
         size = self._number("size", 224)
         resize = self._number("resize", size)
@@ -181,15 +180,15 @@ class _Reader:
             mean,
             deviation,
             bgr,
-            self._text("output", ""),
-            self._text("features", ""),
+            self._text("output"),
+            self._text("features"),
             gives_logits,
             self._classes_file,
         )
 
     def _problem(self, name: str, said: str) -> None:
         node = self._nodes.get(name)
-        line = node.start_mark.line + 1 if node is not None else self._first
+        line = node.start_mark.line + 1 if node is not None else 1
         self.problems.append((line, f"{name}: {said}"))
 
     def _value(self, name: str) -> Any:
@@ -203,13 +202,13 @@ class _Reader:
             self._problem(name, "it cannot be read")
             return None
 
-    def _text(self, name: str, default: str) -> str:
+    def _text(self, name: str) -> str:
         value = self._value(name)
         if value is None:
-            return default
+            return ""
         if not isinstance(value, str) or not value or "\0" in value:
             self._problem(name, "must be a text")
-            return default
+            return ""
         return value
 
     def _number(self, name: str, default: int) -> int:

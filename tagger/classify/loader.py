@@ -239,7 +239,7 @@ class EngineLoader(NetworkLoader["Engine"]):
             name = os.path.splitext(os.path.basename(path))[0]
             network, digests = read_network(path), models_dir(config.state_dir)
             own = CustomEngine(name, network, digests, threads=model.threads)
-            use_int8(own, own.full, config, self.stop)
+            use_int8(own.use_int8, own.full, config, self.stop)
             return own
         try:
             return load_engine(
@@ -341,24 +341,20 @@ def own_file(path: str) -> str:
     return path
 
 
-class Quantizable(Protocol):
-    """A loaded network that can go over to its int8 version."""
-
-    def use_int8(self, path: str, threads: int) -> None:
-        """Run the int8 version in the file ``path`` from now on. Raise ModelError."""
-
-
 def use_int8(
-    network: Quantizable, full: FullNetwork, config: Config, stop: Callable[[], bool]
+    change: Callable[[str, int], None], full: FullNetwork, config: Config, stop: Callable[[], bool]
 ) -> None:
-    """Have a network that was loaded in fp32 run in int8, if that is to be used and can be."""
+    """Have a network that was loaded in fp32 run in int8, if that is to be used and can be.
+
+    ``change`` is its own ``use_int8``: from then on it runs the file at a path in so many threads.
+    """
     from tagger.classify.int8_agreement import int8_to_use
 
     model = config.model
     try:
         path = int8_to_use(full, model.precision, stop=stop)
         if path is not None:
-            network.use_int8(path, model.threads)
+            change(path, model.threads)
     except ModelError as error:
         log.warning("%s; going on with fp32", error)
 

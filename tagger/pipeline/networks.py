@@ -157,7 +157,7 @@ class DetectorLoader(NetworkLoader["Detector"]):
         detector = OnnxDetector(path, f"{name}-{digest[:8]}", threads=config.model.threads)
         taken = NetworkInput(detector.input_name, detector.side, bgr=True)
         self._full = own_network(path, folder, detector.model_id, taken)
-        use_int8(detector, self._full, config, self.stop)
+        use_int8(detector.use_int8, self._full, config, self.stop)
         return detector
 
     def full(self, config: Config) -> FullNetwork | None:
