@@ -6,7 +6,7 @@ One resize goes straight from the (drafted) picture to a crop; it gives what tor
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import hashlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from PIL import Image
 
 from tagger.decode.pixels import (
     LARGE,
+    Loaded,
     brightest,
     from_deep,
     is_deep,
@@ -22,7 +23,7 @@ from tagger.decode.pixels import (
     turn,
 )
 from tagger.decode.thumbnail import thumbnail
-from tagger.records import CropSpec, ExtraViews
+from tagger.records import CropSpec, DecodedPhoto, ExtraViews, PhotoFacts
 
 WIDE = 1.15
 """From this ratio of the sides on, crops of both ends are looked at as well."""
@@ -40,16 +41,6 @@ _FLIPS_X, _FLIPS_Y = (2, 3, 7, 8), (3, 4, 6, 7)
 """Which orientations turn the stored x or y axis around."""
 
 
-class Pieces(NamedTuple):
-    """What was cut out of a photo, turned upright; see :class:`tagger.records.DecodedPhoto`."""
-
-    centre: NDArray[np.uint8]
-    ends: NDArray[np.uint8]
-    other: NDArray[np.uint8] | None
-    whole: NDArray[np.uint8] | None
-    thumbnail: NDArray[np.uint8] | None
-
-
 def shorter_side(spec: CropSpec, views: ExtraViews) -> int:
     """Return how long, in pixels, the shorter side of the picture has to be.
 
@@ -60,77 +51,66 @@ def shorter_side(spec: CropSpec, views: ExtraViews) -> int:
 
 
 def cut(
-    image: Image.Image,
-    orientation: int,
+    loaded: Loaded,
+    facts: PhotoFacts,
     spec: CropSpec,
     views: ExtraViews,
     *,
     more: bool,
-    size: tuple[float, float] | None = None,
-) -> Pieces:
-    """Return what is wanted of a decoded picture that is still to be turned.
+    from_thumbnail: bool = False,
+) -> DecodedPhoto:
+    """Return what is wanted of a decoded picture, turned upright.
 
-    ``more``: the squares at both ends as well, of a picture that is clearly not square. ``size``
-    (width, height) is its exact size, when that is no whole number of its pixels.
+    ``more``: the squares at both ends as well, of a picture that is clearly not square.
     """
-    mode = image.mode
+    image = loaded.image
     # What was not decoded smaller is made so once for all: a large picture's filter is slow.
-    picture = _reduced_for(image, size or image.size, spec, views)
-    limit = brightest(picture.image, mode) if is_deep(picture.image) else None
-    centre, ends = _crops(picture, orientation, spec, limit, more)
-    other = whole = None
-    if views.crop is not None:
-        other = _crops(picture, orientation, views.crop, limit, False)[0]
-    if views.side:
-        whole = _whole(picture, orientation, views.side, limit)
+    picture = _reduced_for(loaded, spec, views)
+    limit = brightest(picture.image, image.mode) if is_deep(picture.image) else None
+    centre, ends = _crops(picture, spec, limit, more)
     seen = image if image.width * image.height <= LARGE else picture.image
-    small_grey = thumbnail(seen, orientation, limit) if views.thumbnail else None
-    return Pieces(centre, ends, other, whole, small_grey)
+    return DecodedPhoto(
+        centre,
+        hashlib.blake2b(centre.tobytes(), digest_size=16).digest(),
+        facts,
+        ends,
+        from_thumbnail,
+        _crops(picture, views.crop, limit, False)[0] if views.crop is not None else None,
+        _whole(picture, views.side, limit) if views.side else None,
+        thumbnail(seen, loaded.orientation, limit) if views.thumbnail else None,
+    )
 
 
-class _Picture(NamedTuple):
-    """A decoded picture and its exact size in pixels of its own.
-
-    The last pixel of one that was reduced may stand for less than a whole.
-    """
-
-    image: Image.Image
-    width: float
-    height: float
-
-
-def _reduced_for(
-    image: Image.Image, size: tuple[float, float], spec: CropSpec, views: ExtraViews
-) -> _Picture:
+def _reduced_for(loaded: Loaded, spec: CropSpec, views: ExtraViews) -> Loaded:
     """Return a picture with whole numbers of pixels made one, as far as that costs no quality."""
-    width, height = size
+    image, width, height, orientation = loaded
     gap = MEMORY_GAP if image.width * image.height > LARGE else GAP
     factors = [min(image.size) // (gap * shorter_side(spec, views))]
     if views.side:
         factors.append(max(image.size) // (gap * views.side))
     factor = max(1, min(factors))
     small = reduced_by(image, factor) if factor > 1 else image
-    return _Picture(small, width / factor, height / factor)
+    return Loaded(small, width / factor, height / factor, orientation)
 
 
-def _whole(
-    picture: _Picture, orientation: int, side: int, limit: float | None
-) -> NDArray[np.uint8]:
+def _whole(picture: Loaded, side: int, limit: float | None) -> NDArray[np.uint8]:
     """Return all of the picture, its longer side ``side`` pixels, also if it has fewer."""
     scale = side / max(picture.width, picture.height)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     piece = _resized(picture, "bilinear", size, (0, 0, *size))
-    return np.asarray(turn(piece if limit is None else from_deep(piece, limit), orientation))
+    if limit is not None:
+        piece = from_deep(piece, limit)
+    return np.asarray(turn(piece, picture.orientation))
 
 
 def _crops(
-    picture: _Picture, orientation: int, spec: CropSpec, limit: float | None, more: bool
+    picture: Loaded, spec: CropSpec, limit: float | None, more: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the centre and, if there are any, the end squares (K, S, S, 3), turned upright.
 
     ``limit`` is which value of a deep picture is white.
     """
-    width, height = picture.width, picture.height
+    _, width, height, orientation = picture
     short = min(width, height)
     # As torchvision: the short side becomes `resize`, the long one is truncated.
     out_width, out_height = (
@@ -166,7 +146,7 @@ def _crops(
 
 
 def _resized(
-    picture: _Picture,
+    picture: Loaded,
     interpolation: str,
     out_size: tuple[int, int],
     area: tuple[int, int, int, int],

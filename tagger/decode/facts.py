@@ -14,8 +14,7 @@ from tagger.text.dates import moment
 
 _DATES = (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized, ExifTags.Base.DateTime)
 
-
-_BROKEN = (
+BROKEN_EXIF = (
     ValueError,
     TypeError,
     KeyError,
@@ -35,7 +34,7 @@ def read_exif(image: Image.Image) -> Image.Exif:
     try:
         exif = image.getexif()
         dict(exif)  # reads all its values
-    except _BROKEN:
+    except BROKEN_EXIF:
         return Image.Exif()
     return exif
 
@@ -84,7 +83,7 @@ def read_kinds(exif: Image.Exif, name: str, packet: bytes, parts: bytes) -> tupl
 def _block(exif: Image.Exif, kind: int) -> dict[int, Any]:
     try:
         return dict(exif.get_ifd(kind))
-    except _BROKEN:
+    except BROKEN_EXIF:
         return {}  # a broken block says nothing; the picture may be fine
 
 

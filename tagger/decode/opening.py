@@ -7,11 +7,9 @@ profiles are ignored, as the models were trained without them.
 from __future__ import annotations
 
 import errno
-import hashlib
 import io
 import os
 import re
-import struct
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -27,7 +25,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from tagger.decode import part_limits
 from tagger.decode.crops import cut, shorter_side
 from tagger.decode.descriptors import open_file
-from tagger.decode.facts import read_exif, read_facts, read_kinds, read_orientation
+from tagger.decode.facts import BROKEN_EXIF, read_exif, read_facts, read_kinds, read_orientation
 from tagger.decode.heic import decode_heic
 from tagger.decode.kinds import packet_of, parts_of
 from tagger.decode.pixels import LARGE, Loaded, Rows, reduced_by, shrink
@@ -52,23 +50,7 @@ _JPEG_FACTOR = 4
 MAX_SCANS = 100
 """Of a progressive JPEG, with those of the pictures in its metadata; encoders make about ten."""
 
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    EOFError,
-    OverflowError,
-    ZeroDivisionError,
-    struct.error,
-    RuntimeError,
-    AssertionError,
-    zlib.error,
-    Image.DecompressionBombError,
-)
+_BROKEN = (*BROKEN_EXIF, EOFError, AssertionError, zlib.error, Image.DecompressionBombError)
 """What decoders raise on damaged files, as fuzzing them shows."""
 
 _HEADS = re.compile(
@@ -83,15 +65,11 @@ _OUT_OF_MEMORY = ("unexpected C++ exception", "Memory allocation error")
 _THUMBNAIL_SIDE = 224
 
 
-def _prepare_pillow() -> None:
-    pillow_heif.register_heif_opener(thumbnails=True)
-    Image.init()  # now, while no limit holds yet
-    # The limit is checked here, from the header, with a clear message.
-    Image.MAX_IMAGE_PIXELS = None
-    warnings.simplefilter("ignore")
-
-
-_prepare_pillow()
+pillow_heif.register_heif_opener(thumbnails=True)
+Image.init()  # now, while no limit holds yet
+# The limit is checked here, from the header, with a clear message.
+Image.MAX_IMAGE_PIXELS = None
+warnings.simplefilter("ignore")
 
 
 def decode(
@@ -244,19 +222,7 @@ def _decode(
         draft(image, short, whole=whole)
         small = image.format == "HEIF" and image.size != (facts.width, facts.height)
         loaded = load(image, source, short, facts)
-        size = loaded.width, loaded.height
-        pieces = cut(loaded.image, loaded.orientation, spec, views, more=more, size=size)
-    digest = hashlib.blake2b(pieces.centre.tobytes(), digest_size=16).digest()
-    return DecodedPhoto(
-        pieces.centre,
-        digest,
-        facts,
-        pieces.ends,
-        small,
-        pieces.other,
-        pieces.whole,
-        pieces.thumbnail,
-    )
+        return cut(loaded, facts, spec, views, more=more, from_thumbnail=small)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from PIL import Image
 
 from tagger.decode import crops
 from tagger.decode.crops import cut, shorter_side
-from tagger.records import CropSpec, DecodedPhoto, ExtraViews
+from tagger.decode.pixels import Loaded
+from tagger.records import NO_VIEWS, CropSpec, DecodedPhoto, ExtraViews, PhotoFacts
 from tests.support.pictures import (
     BLACK,
     BLUE,
@@ -28,8 +29,15 @@ from tests.support.pictures import (
 )
 
 Decoded = Callable[..., DecodedPhoto]
+PLAIN = CropSpec()
 COLOURS = [RED, GREEN, BLUE, BLACK]
 VIEWS = ExtraViews(CropSpec(120, 100), 416)
+
+
+def cut_of(
+    image: Image.Image, spec: CropSpec = PLAIN, views: ExtraViews = NO_VIEWS
+) -> DecodedPhoto:
+    return cut(Loaded(image, *image.size, 1), PhotoFacts(), spec, views, more=True)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -85,12 +93,12 @@ def test_a_squashed_crop_shows_both_ends() -> None:
     for third, colour in enumerate((RED, GREEN, BLUE)):
         stripes[:, 300 * third : 300 * (third + 1)] = colour
     spec = CropSpec(256, 224, squash=True)
-    pieces = cut(Image.fromarray(stripes), 1, spec, ExtraViews(spec), more=True)
-    for square in (pieces.centre, pieces.other):
+    photo = cut_of(Image.fromarray(stripes), spec, ExtraViews(spec))
+    for square in (photo.crop, photo.other):
         assert square is not None and square.shape == (224, 224, 3)
         found = [tuple(int(n) for n in square[112, x]) for x in (20, 112, 204)]
         assert near(found, [RED, GREEN, BLUE])
-    assert len(pieces.ends) == 0  # there is nothing beside it
+    assert photo.more is not None and len(photo.more) == 0  # there is nothing beside it
 
 
 def test_deep_pictures_are_seen_whole(decoded: Decoded) -> None:
@@ -130,7 +138,7 @@ def test_a_large_picture_that_is_reduced_first_is_not_shifted(size):
         2,
     ).astype(np.uint8)
     image = Image.fromarray(pixels)
-    found = cut(image, 1, CropSpec(), ExtraViews(CropSpec(squash=True), 416), more=True)
+    found = cut_of(image, views=ExtraViews(CropSpec(squash=True), 416))
     short = min(size)
     whole = image.resize(
         (int(256 * width / short), int(256 * height / short)), Image.Resampling.BILINEAR
@@ -138,13 +146,13 @@ def test_a_large_picture_that_is_reduced_first_is_not_shifted(size):
     left, top = round((whole.width - 224) / 2), round((whole.height - 224) / 2)
     scale = 416 / max(size)
     wanted = (
-        (found.centre, whole.crop((left, top, left + 224, top + 224))),
+        (found.crop, whole.crop((left, top, left + 224, top + 224))),
         (
             found.other,
             image.resize((256, 256), Image.Resampling.BILINEAR).crop((16, 16, 240, 240)),
         ),
         (
-            found.whole,
+            found.picture,
             image.resize((round(width * scale), round(height * scale)), Image.Resampling.BILINEAR),
         ),
     )
@@ -168,6 +176,7 @@ def test_of_a_strip_no_more_is_made_than_its_squares(
         return piece
 
     monkeypatch.setattr(crops, "_resized", counted)
-    found = cut(Image.new("RGB", size, (10, 200, 30)), 1, CropSpec(), ExtraViews(), more=True)
-    assert found.centre.shape == (224, 224, 3) and len(found.ends) == 2
+    found = cut_of(Image.new("RGB", size, (10, 200, 30)))
+    assert found.crop.shape == (224, 224, 3)
+    assert found.more is not None and len(found.more) == 2
     assert sum(made) <= 3 * 224 * 224
