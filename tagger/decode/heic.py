@@ -9,6 +9,7 @@ left to libheif; so is all without PyAV. Conversion: ITU-T H.273, equations 38 t
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -40,31 +41,23 @@ _NAMES = {0: "gray", 1: "yuv420p", 2: "yuv422p", 3: "yuv444p"}
 _BROKEN = (ValueError, LookupError, OSError, MemoryError, RuntimeError, ArithmeticError)
 """What is raised of files that are damaged or unusual, besides what FFmpeg raises."""
 
-_av: Any = None
-_asked = False
-"""The package, if it was found when it was asked for."""
 
-
-def load_ffmpeg() -> bool:
-    """Load FFmpeg, unless that was tried before; return whether it is there.
+@functools.cache
+def load_ffmpeg() -> Any:
+    """Load FFmpeg, unless that was tried before; return the package, or None without it.
 
     It takes 17 MB, most of which processes share, so those that get no HEIC go without: once
     confined they cannot load it any more.
     """
-    global _av, _asked  # noqa: PLW0603 - a library is loaded for the whole process
-    if _asked:
-        return _av is not None
-    _asked = True
     try:
         import av
         import av.logging
     except (ImportError, OSError) as error:  # not installed, not for this system, or too late
         log.debug("no FFmpeg: %s", error)
-        return False
+        return None
     av.logging.set_libav_level(av.logging.PANIC)  # of each broken file it would say much
     av.CodecContext.create("hevc", "r")
-    _av = av
-    return True
+    return av
 
 
 def decode_heic(source: BinaryIO, shown: tuple[int, int], short: int) -> Loaded | None:
@@ -72,7 +65,7 @@ def decode_heic(source: BinaryIO, shown: tuple[int, int], short: int) -> Loaded 
 
     ``shown`` is its size (width, height) as libheif tells it. None if that has to decode it.
     """
-    if not load_ffmpeg():
+    if (av := load_ffmpeg()) is None:
         return None
     try:
         picture = read_picture(source)
@@ -83,7 +76,7 @@ def decode_heic(source: BinaryIO, shown: tuple[int, int], short: int) -> Loaded 
         if (right - left) * (bottom - top) > _LARGEST * factor * factor:
             return None
         image = _put_together(source, picture, coding, factor)
-    except (*_BROKEN, _av.error.FFmpegError) as error:
+    except (*_BROKEN, av.error.FFmpegError) as error:
         # All is tried again by libheif, which says what is wrong.
         log.debug("left to libheif: %r", error)
         return None
@@ -162,7 +155,8 @@ def _put_together(
 
 def _frames(source: BinaryIO, picture: CodedPicture, coding: Coding) -> Iterator[Any]:
     """Yield the decoded tiles. Raise ValueError, or what FFmpeg raises, when one is damaged."""
-    context = _av.CodecContext.create("hevc", "r")
+    av = load_ffmpeg()
+    context = av.CodecContext.create("hevc", "r")
     context.extradata = picture.setup
     context.thread_count = 1
     width, height = coding.size
@@ -175,7 +169,7 @@ def _frames(source: BinaryIO, picture: CodedPicture, coding: Coding) -> Iterator
     for spans in picture.tiles:
         data = read_spans(source, spans)
         check_units(data, picture.setup)
-        found = context.decode(_av.Packet(data))
+        found = context.decode(av.Packet(data))
         if not found:
             found = context.decode(None)
             context.flush_buffers()

@@ -47,7 +47,7 @@ def both(path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[DecodedPhoto, Dec
     """Return a photo as it is decoded now, and as libheif alone decodes it."""
     ours = decode(str(path), CropSpec(), whole=True, more=True, views=VIEWS)
     with monkeypatch.context() as patch:
-        patch.setattr(heic, "load_ffmpeg", lambda: False)
+        patch.setattr(heic, "load_ffmpeg", lambda: None)
         return ours, decode(str(path), CropSpec(), whole=True, more=True, views=VIEWS)
 
 
@@ -94,7 +94,7 @@ def test_what_people_see_is_the_same_too(
         path.write_bytes(MAKERS[name]())
         ours = view(str(path), 320, square=square)
         with monkeypatch.context() as patch:
-            patch.setattr(heic, "load_ffmpeg", lambda: False)
+            patch.setattr(heic, "load_ffmpeg", lambda: None)
             assert apart(ours, view(str(path), 320, square=square)) <= 1, name
 
 
@@ -216,6 +216,6 @@ def test_behind_the_walls_it_is_there_for_what_is_called_heic(tmp_path: Path) ->
 
 
 def test_without_pyav_libheif_does_all(decoded: Decoded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heic, "load_ffmpeg", lambda: False)
+    monkeypatch.setattr(heic, "load_ffmpeg", lambda: None)
     photo = decoded("a.heic", heics.heic(heics.detailed(400, 300)))
     assert (photo.facts.width, photo.facts.height) == (400, 300)
