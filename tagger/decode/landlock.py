@@ -19,13 +19,8 @@ _FILES = ((1, 13), (2, 14), (3, 15), (5, 16))
 _TCP, _SCOPES = 0b11, 0b11
 
 
-def version(libc: Any) -> int:
-    """Return the kernel's version of Landlock, 0 without it."""
-    return asked(libc)[0]
-
-
 def asked(libc: Any) -> tuple[int, int]:
-    """Return that version, and if it is 0 the number of the error: why there is none."""
+    """Return the kernel's version of Landlock, and if it is 0 the number of the error."""
     found = int(libc.syscall(ctypes.c_long(_CREATE), None, ctypes.c_size_t(0), _VERSION))
     return (found, 0) if found > 0 else (0, ctypes.get_errno())
 
@@ -35,7 +30,7 @@ def restrict(libc: Any) -> int:
 
     Needs PR_SET_NO_NEW_PRIVS.
     """
-    abi = version(libc)
+    abi, _ = asked(libc)
     if not abi:
         return 0
     rights = max(count for since, count in _FILES if abi >= since)

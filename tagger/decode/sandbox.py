@@ -116,10 +116,10 @@ def serve(
         while True:
             asked = pipe.recv_bytes()
             kind, rest = asked[:1], asked[1:]
+            fd = received(photos)
             try:
-                fd = received(photos)
                 if kind in (VIEW, SQUARE):
-                    side, path = int.from_bytes(rest[:2], "big"), os.fsdecode(rest[2:])
+                    side, path = int.from_bytes(rest[:2]), os.fsdecode(rest[2:])
                     square = kind == SQUARE
                     seen = view(path, side, fd=fd, square=square, max_pixels=max_pixels)
                     answer = pack_view(seen)
@@ -134,10 +134,6 @@ def serve(
                         views=NO_VIEWS if kind == CENTRE else views,
                     )
                     answer = pack(found)
-            except EOFError as error:
-                if error.args == (_NO_DESCRIPTOR,):
-                    raise
-                answer = pack(error)
             except Exception as error:  # noqa: BLE001 (told to the daemon, which logs it)
                 answer = pack(error)
             pipe.send_bytes(answer)
@@ -145,14 +141,11 @@ def serve(
         os._exit(0)  # the daemon is done, or gone
 
 
-_NO_DESCRIPTOR = "no photo came"
-
-
 def received(photos: socket.socket) -> int:
     """Return the descriptor that comes after a path. Raise EOFError when none does."""
     _, fds, _, _ = socket.recv_fds(photos, 1, 1)
     if len(fds) != 1:
-        raise EOFError(_NO_DESCRIPTOR)
+        raise EOFError("no photo came")
     os.lseek(fds[0], 0, os.SEEK_SET)  # it may have been given to one that died
     return fds[0]
 
@@ -238,8 +231,9 @@ def _limit_memory(memory_mb: int) -> None:
     """
     data = memory_mb * 1_000_000
     try:
-        now = _memory()
-        data = now["VmData"] + max(data - now["VmRSS"], 0)
+        now = _status()
+        written, resident = (int(now[name].split()[0]) << 10 for name in (b"VmData", b"VmRSS"))
+        data = written + max(data - resident, 0)
     except (OSError, KeyError, ValueError, IndexError):
         data += UNKNOWN_DATA_MB << 20  # a /proc that is hidden: what libraries take, at most
     space = max(memory_mb, ADDRESS_SPACE_MB) << 20
@@ -247,18 +241,15 @@ def _limit_memory(memory_mb: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (space, space))
 
 
-def _memory() -> dict[str, int]:
-    """Return the sizes in bytes that the system tells of this process, see proc(5)."""
+def _status() -> dict[bytes, bytes]:
+    """Return what the system tells of this process, see proc(5). Raise OSError."""
     with open("/proc/self/status", "rb") as file:
-        lines = [line.split() for line in file if line.startswith(b"Vm")]
-    return {words[0].decode().rstrip(":"): int(words[1]) << 10 for words in lines}
+        return {name: said for name, _, said in (line.partition(b":") for line in file)}
 
 
 def _capabilities() -> int:
-    with contextlib.suppress(OSError, ValueError), open("/proc/self/status", "rb") as file:
-        for line in file:
-            if line.startswith(b"CapEff:"):
-                return int(line.split()[1], 16)
+    with contextlib.suppress(OSError, KeyError, ValueError):
+        return int(_status()[b"CapEff"], 16)
     return 0
 
 

@@ -233,7 +233,7 @@ def test_the_tricks_work_where_nothing_forbids_them() -> None:
 
 def test_landlock_alone_bars_files_and_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the system calls cannot be filtered, and no network be left."""
-    if landlock.version(LIBC) < 6:
+    if landlock.asked(LIBC)[0] < 6:
         pytest.skip("Landlock of this kernel is older, or off")
     monkeypatch.setattr(seccomp, "restrict", lambda _: False)
     monkeypatch.setattr("tagger.decode.sandbox._CLONE_NEWUSER", 0x80000000)
