@@ -78,9 +78,8 @@ def kinds_of(
     ``name`` is the file's, ``main`` and ``details`` are the first directory of its EXIF block
     and its Exif directory, ``packet`` its XMP, ``parts`` what :func:`parts_of` returns.
     """
-    found: set[str] = set()
     stem = name.rpartition(".")[0].casefold() or name.casefold()
-    found |= {kind for kind, pattern in _NAMED.items() if pattern.fullmatch(stem)}
+    found = {kind for kind, pattern in _NAMED.items() if pattern.fullmatch(stem)}
     found |= {kind for kind, pattern in _IN_PACKET.items() if pattern.search(packet)}
     rendered = details.get(_CUSTOM_RENDERED)
     maker = dict(_apple(details.get(ExifTags.Base.MakerNote)))
@@ -165,9 +164,7 @@ def _apple(note: object) -> Iterator[tuple[int, int]]:
     """
     if not isinstance(note, bytes) or note[:10] != b"Apple iOS\0" or note[12:14] != b"MM":
         return
-    if len(note) < 16:
-        return
-    (count,) = struct.unpack_from(">H", note, 14)
+    count = int.from_bytes(note[14:16])
     for at in range(16, min(16 + 12 * count, len(note) - 11), 12):
         tag, kind, _, value = struct.unpack_from(">HHII", note, at)
         yield tag, value >> 16 if kind == 3 else value

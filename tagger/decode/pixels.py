@@ -49,23 +49,19 @@ class Rows:
         return Image.frombytes(self.mode, size, rows, "raw", self.mode, self._stride)
 
 
-def reduced(image: Image.Image, short: int) -> Image.Image:
-    """Return a large picture as RGB (or still deep), whole numbers of pixels made one.
-
-    Strip by strip, so that besides the picture itself little memory is needed. Its shorter
-    side stays at least twice as long as the ``short`` that is wanted: that serves the filter.
-    """
-    factor = shrink(image.size, short)
-    return image if factor < 2 else reduced_by(image, factor)
-
-
 def shrink(size: tuple[int, int], short: int) -> int:
-    """Return how many pixels a side can become one, see :func:`reduced`."""
+    """Return how many pixels a side can become one before the filter, in 0 and 1 none.
+
+    The shorter side stays at least twice as long as the ``short`` that is wanted.
+    """
     return min(size) // (2 * short)
 
 
 def reduced_by(image: Image.Image | Rows, factor: int) -> Image.Image:
-    """Return a picture with ``factor`` pixels a side made one, see :func:`reduced`."""
+    """Return a picture as RGB (or still deep) with ``factor`` pixels a side made one.
+
+    Strip by strip, so that besides the picture itself little memory is needed.
+    """
     width, height = image.size
     small: Image.Image | None = None
     step = max(STRIP // (width * factor), 1) * factor

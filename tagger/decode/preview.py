@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from tagger.decode.opening import draft, is_raw, load, open_image, open_photo, raw_preview
-from tagger.decode.pixels import LARGE, STRIP, brightest, from_deep, is_deep, reduced, to_rgb, turn
+from tagger.decode.pixels import LARGE, brightest, from_deep, is_deep, reduced_by, shrink, turn
 from tagger.records import PhotoFacts
-
-MAX_SIDE = 2048
-"""The most that can be asked for: so much fits an answer."""
 
 _ENDS_LEFT, _ENDS_AT_TOP = (2, 3, 6, 7), (3, 4, 7, 8)
 """With which orientations the end of a stored row or column is at the left, or at the top."""
@@ -65,8 +62,8 @@ def _seen(
         image = image.crop((left, top, left + short, top + short))
         wanted = (min(*wanted, short),) * 2
         width, height = image.size
-    if image.width * image.height > LARGE:
-        image = reduced(image, min(wanted))
+    if image.width * image.height > LARGE and (by := shrink(image.size, min(wanted))) > 1:
+        image = reduced_by(image, by)
     # What was left over at the end of a side has become a whole pixel; that may be turned by now.
     factor = round(width / image.width)
     wide, high = width / factor, height / factor
@@ -88,12 +85,7 @@ def _simple(image: Image.Image) -> Image.Image:
         return image if image.mode in ("F", "I;16") else image.convert("I")
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    made = Image.new("RGB", image.size)
-    step = max(STRIP // image.width, 1)
-    for top in range(0, image.height, step):
-        part = image.crop((0, top, image.width, min(top + step, image.height)))
-        made.paste(to_rgb(part), (0, top))
-    return made
+    return reduced_by(image, 1)
 
 
 def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
