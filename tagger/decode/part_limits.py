@@ -8,6 +8,7 @@ RFC 9649, 2.3.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from tagger.errors import DamagedImageError
 
@@ -21,44 +22,41 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def check(fd: int, path: str) -> None:
     """Raise DamagedImageError for a file of too many parts; what else is wrong is not judged."""
     head = os.pread(fd, 12, 0)
-    if head[:3] == b"\xff\xd8\xff":
-        if _segments(fd) > MAX_SEGMENTS:
-            raise _too_many(path, f"{MAX_SEGMENTS:,} segments before its picture")
-    elif (head[:8] == _PNG and _chunks(fd) > MAX_CHUNKS) or (
-        head[:4] == b"RIFF" and head[8:] == b"WEBP" and _riff_chunks(fd) > MAX_CHUNKS
+    if head[:3] == b"\xff\xd8\xff" and _more_than(MAX_SEGMENTS, fd, 2, _segment):
+        raise _too_many(path, f"{MAX_SEGMENTS:,} segments before its picture")
+    png, webp = head[:8] == _PNG, head[:4] + head[8:] == b"RIFFWEBP"
+    if (png and _more_than(MAX_CHUNKS, fd, 8, _chunk)) or (
+        webp and _more_than(MAX_CHUNKS, fd, 12, _riff_chunk)
     ):
         raise _too_many(path, f"{MAX_CHUNKS:,} chunks")
 
 
-def _segments(fd: int) -> int:
-    at = 2
-    for count in range(MAX_SEGMENTS + 1):
-        head = os.pread(fd, 4, at)
-        if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
-            return count
-        at += 1 if head[1] == 0xFF else 2 + int.from_bytes(head[2:])
-    return MAX_SEGMENTS + 1
+def _more_than(most: int, fd: int, at: int, length: Callable[[bytes], int]) -> bool:
+    """Whether more than ``most`` parts follow from ``at`` on.
+
+    ``length`` tells of the first eight bytes of a part how long all of it is, 0 at the end.
+    """
+    for _ in range(most + 1):
+        size = length(os.pread(fd, 8, at))
+        if not size:
+            return False
+        at += size
+    return True
 
 
-def _chunks(fd: int) -> int:
-    at = len(_PNG)
-    for count in range(MAX_CHUNKS + 1):
-        head = os.pread(fd, 8, at)
-        if len(head) < 8 or head[4:] == b"IEND":
-            return count
-        at += 12 + int.from_bytes(head[:4])
-    return MAX_CHUNKS + 1
+def _segment(head: bytes) -> int:
+    if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
+        return 0
+    return 1 if head[1] == 0xFF else 2 + int.from_bytes(head[2:4])
 
 
-def _riff_chunks(fd: int) -> int:
-    at = 12
-    for count in range(MAX_CHUNKS + 1):
-        head = os.pread(fd, 8, at)
-        if len(head) < 8:
-            return count
-        size = int.from_bytes(head[4:], "little")
-        at += 8 + size + size % 2
-    return MAX_CHUNKS + 1
+def _chunk(head: bytes) -> int:
+    return 0 if len(head) < 8 or head[4:] == b"IEND" else 12 + int.from_bytes(head[:4])
+
+
+def _riff_chunk(head: bytes) -> int:
+    size = int.from_bytes(head[4:], "little")
+    return 0 if len(head) < 8 else 8 + size + size % 2
 
 
 def _too_many(path: str, what: str) -> DamagedImageError:
