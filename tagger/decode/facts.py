@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import ExifTags, Image
 
-from tagger.decode.kinds import kinds_of
+from tagger.decode.kinds import kinds_of, packet_of, parts_of
 from tagger.records import PhotoFacts
 from tagger.text.dates import moment
 
+_TURNED = ("HEIF", "TIFF")
+"""Pillow gives these as they are to be seen, whatever EXIF says."""
 _DATES = (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized, ExifTags.Base.DateTime)
 
 BROKEN_EXIF = (
@@ -29,7 +31,7 @@ BROKEN_EXIF = (
 """What Pillow raises on damaged EXIF blocks, as fuzzing them shows."""
 
 
-def read_exif(image: Image.Image) -> Image.Exif:
+def _read_exif(image: Image.Image) -> Image.Exif:
     """Return the EXIF block of an opened image; an empty one when it cannot be read."""
     try:
         exif = image.getexif()
@@ -40,44 +42,35 @@ def read_exif(image: Image.Image) -> Image.Exif:
 
 
 def read_facts(
-    exif: Image.Exif,
-    *,
-    image_format: str,
-    size: tuple[int, int],
-    orientation: int,
-    kinds: tuple[str, ...] = (),
+    image: Image.Image, source: BinaryIO, name: str, size: tuple[int, int]
 ) -> PhotoFacts:
-    """Return the facts in an EXIF block, whatever is wrong with parts of it.
+    """Return the facts in the EXIF block of an opened image, whatever is wrong with parts of it.
 
-    ``size`` is (width, height) in pixels as stored, ``orientation`` EXIF's 1…8 that is
-    still to be applied, ``kinds`` what the photo says it is. Tags: Exif 2.32, tables 4, 7
-    and 15.
+    ``source`` is its file, of that ``name``, and ``size`` (width, height) in pixels as stored. The
+    orientation is what is still to be applied. Tags: Exif 2.32, tables 4, 7 and 15.
     """
-    main = dict(exif)
-    details = _block(exif, ExifTags.IFD.Exif)
+    exif = _read_exif(image)
+    main, details = dict(exif), _block(exif, ExifTags.IFD.Exif)
+    place = _block(exif, ExifTags.IFD.GPSInfo)
+    orientation = 1 if image.format in _TURNED else _orientation(main)
     width, height = size if orientation < 5 else size[::-1]
     return PhotoFacts(
-        format=image_format,
+        format="JPEG" if image.format == "MPO" else image.format or "",
         width=width,
         height=height,
         orientation=orientation,
         taken_at=_taken_at(details | {k: v for k, v in main.items() if k == _DATES[2]}),
         camera=_camera(main),
-        latitude=_degrees(_block(exif, ExifTags.IFD.GPSInfo), 1, "S", 90),
-        longitude=_degrees(_block(exif, ExifTags.IFD.GPSInfo), 3, "W", 180),
-        kinds=kinds,
+        latitude=_degrees(place, 1, "S", 90),
+        longitude=_degrees(place, 3, "W", 180),
+        kinds=kinds_of(name, main, details, packet_of(image), parts_of(image.format, source)),
     )
 
 
-def read_orientation(exif: Image.Exif) -> int:
+def _orientation(main: Mapping[int, Any]) -> int:
     """Return EXIF's orientation, 1 when it is missing or nonsense."""
-    value = exif.get(ExifTags.Base.Orientation, 1)
+    value = main.get(ExifTags.Base.Orientation, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def read_kinds(exif: Image.Exif, name: str, packet: bytes, parts: bytes) -> tuple[str, ...]:
-    """Return what the photo called ``name`` says it is; see :func:`~.kinds.kinds_of`."""
-    return kinds_of(name, dict(exif), _block(exif, ExifTags.IFD.Exif), packet, parts)
 
 
 def _block(exif: Image.Exif, kind: int) -> dict[int, Any]:

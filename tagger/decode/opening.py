@@ -25,9 +25,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from tagger.decode import part_limits
 from tagger.decode.crops import cut, shorter_side
 from tagger.decode.descriptors import open_file
-from tagger.decode.facts import BROKEN_EXIF, read_exif, read_facts, read_kinds, read_orientation
+from tagger.decode.facts import BROKEN_EXIF, read_facts
 from tagger.decode.heic import decode_heic
-from tagger.decode.kinds import packet_of, parts_of
 from tagger.decode.pixels import LARGE, Loaded, Rows, reduced_by, shrink
 from tagger.errors import (
     DamagedImageError,
@@ -41,9 +40,6 @@ from tagger.system.paths import is_raw_name
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "HEIF", "AVIF")
 """All that is opened; Pillow knows many more, each with its own bugs. MPO opens as JPEG."""
-
-TURNED = ("HEIF", "TIFF")
-"""Pillow gives these as they are to be seen, whatever EXIF says."""
 
 _JPEG_FACTOR = 4
 
@@ -93,9 +89,17 @@ def decode(
     than ``max_pixels``), PhotoVanishedError or PhotoUnreadableError.
     """
     with open_photo(path, fd) as file:
-        if is_raw(path, file):
-            return _decode_raw(file, path, spec, max_pixels, more, views)
-        return _decode(file, path, spec, max_pixels, more, views, whole=whole)
+        source, raw_size = image_in(path, file)
+        whole = whole and raw_size is None
+        short = shorter_side(spec, views)
+        with open_image(source, path, max_pixels, thumbnail=not whole) as (image, facts):
+            draft(image, short, whole=whole)
+            small = image.format == "HEIF" and image.size != (facts.width, facts.height)
+            loaded = load(image, source, short, facts)
+            if raw_size is not None:
+                kind = os.path.splitext(path)[1][1:].upper()
+                facts = replace(facts, format=kind, width=raw_size[0], height=raw_size[1])
+            return cut(loaded, facts, spec, views, more=more, from_thumbnail=small)
 
 
 @contextmanager
@@ -123,15 +127,6 @@ def open_photo(path: str, fd: int | None = None) -> Iterator[BinaryIO]:
             raise _damaged(path, error) from error
 
 
-def is_raw(path: str, file: BinaryIO) -> bool:
-    """Whether it is a camera RAW file, by its name, and its beginning does not deny it."""
-    if not is_raw_name(path):
-        return False
-    head = file.read(16)
-    file.seek(0)
-    return _HEADS.match(head) is None
-
-
 def _too_much_memory(path: str) -> ImageTooLargeError:
     return ImageTooLargeError(
         f"{path} needs more memory than its process may use",
@@ -152,23 +147,19 @@ def _damaged(path: str, error: Exception) -> PhotoError:
     )
 
 
-def _decode_raw(
-    file: BinaryIO, path: str, spec: CropSpec, max_pixels: int, more: bool, views: ExtraViews
-) -> DecodedPhoto:
-    """Decode the preview of a camera RAW file; format and size are those of the RAW."""
-    preview, size = raw_preview(path, file)
-    photo = _decode(preview, path, spec, max_pixels, more, views)
-    kind = os.path.splitext(path)[1][1:].upper()
-    facts = replace(photo.facts, format=kind, width=size[0], height=size[1])
-    return replace(photo, facts=facts)
+def image_in(path: str, file: BinaryIO) -> tuple[BinaryIO, tuple[int, int] | None]:
+    """Return the image in a photo's file, and of a camera RAW file its displayed size.
 
-
-def raw_preview(path: str, file: BinaryIO) -> tuple[BinaryIO, tuple[int, int]]:
-    """Return the largest preview that a camera RAW file carries, and the RAW's displayed size.
-
-    The preview is an image file, with the orientation it still needs in its EXIF block. A
-    RAW file without a preview that is read is developed, at half its size.
+    Of a RAW file, as its name says and its beginning does not deny, it is the largest preview that
+    it carries, with the orientation it still needs in its EXIF block. Without a preview that is
+    read it is developed, at half its size.
     """
+    if not is_raw_name(path):
+        return file, None
+    head = file.read(16)
+    file.seek(0)
+    if _HEADS.match(head):
+        return file, None
     import rawpy
 
     try:
@@ -207,24 +198,6 @@ def _bitmap(pixels: NDArray[np.uint8], orientation: int) -> BinaryIO:
     return out
 
 
-def _decode(
-    source: BinaryIO,
-    path: str,
-    spec: CropSpec,
-    max_pixels: int,
-    more: bool,
-    views: ExtraViews,
-    *,
-    whole: bool = False,
-) -> DecodedPhoto:
-    short = shorter_side(spec, views)
-    with open_image(source, path, max_pixels, thumbnail=not whole) as (image, facts):
-        draft(image, short, whole=whole)
-        small = image.format == "HEIF" and image.size != (facts.width, facts.height)
-        loaded = load(image, source, short, facts)
-        return cut(loaded, facts, spec, views, more=more, from_thumbnail=small)
-
-
 @contextmanager
 def open_image(
     source: BinaryIO, path: str, max_pixels: int, *, thumbnail: bool = True
@@ -244,17 +217,7 @@ def open_image(
                 f"{path} has {width} x {height} pixels, more than {allowed / 1e6:.0f} million",
                 "raise `decode.max_megapixels`, if it is a photo",
             )
-        exif = read_exif(image)
-        orientation = 1 if image.format in TURNED else read_orientation(exif)
-        facts = read_facts(
-            exif,
-            image_format="JPEG" if image.format == "MPO" else image.format or "",
-            size=(width, height),
-            orientation=orientation,
-            kinds=read_kinds(
-                exif, os.path.basename(path), packet_of(image), parts_of(image.format, source)
-            ),
-        )
+        facts = read_facts(image, source, os.path.basename(path), (width, height))
         if image.info.get("progressive") and _scans(source) > MAX_SCANS:
             raise DamagedImageError(
                 f"{path} repeats its picture {_scans(source)} times, to cost time",

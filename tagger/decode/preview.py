@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from tagger.decode.opening import draft, is_raw, load, open_image, open_photo, raw_preview
+from tagger.decode.opening import draft, image_in, load, open_image, open_photo
 from tagger.decode.pixels import LARGE, brightest, from_deep, is_deep, reduced_by, shrink, turn
 from tagger.records import PhotoFacts
 
@@ -36,7 +36,7 @@ def view(
     ``fd`` and what is raised are as for :func:`tagger.decode.opening.decode`.
     """
     with open_photo(path, fd) as file:
-        source = raw_preview(path, file)[0] if is_raw(path, file) else file
+        source, _ = image_in(path, file)
         with open_image(source, path, max_pixels) as (image, facts):
             seen = _seen(image, source, side, square, facts)
             return np.asarray(turn(seen, facts.orientation))
