@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tagger.classify.custom_network import CustomNetwork
 from tagger.classify.digest_cache import DigestCache
-from tagger.classify.engine import check_crops
+from tagger.classify.engine import check_crops, predictions
 from tagger.classify.int8_files import own_network
 from tagger.classify.network_input import NetworkInput
 from tagger.classify.onnx_engine import TOGETHER, open_session, softmax
@@ -136,10 +136,7 @@ class CustomEngine:
             of_classes = softmax(scores) if self.network.gives_logits else _scaled(scores)
             probabilities = np.zeros((len(part), len(self.categories)), np.float32)
             np.add.at(probabilities.T, self._meanings, of_classes.T)
-            found += [
-                Prediction(one, vector, self.model_id)
-                for one, vector in zip(probabilities, features, strict=True)
-            ]
+            found += predictions(probabilities, features, self.model_id)
         return found
 
     def _run(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

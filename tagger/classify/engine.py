@@ -32,6 +32,14 @@ class Engine(Protocol):
         ...
 
 
+def predictions(
+    probabilities: NDArray[np.float32], features: NDArray[np.float32], model_id: str
+) -> list[Prediction]:
+    """Return one prediction for each row of ``probabilities`` (N, C) and ``features`` (N, F)."""
+    pairs = zip(probabilities, features, strict=True)
+    return [Prediction(one, vector, model_id) for one, vector in pairs]
+
+
 def check_crops(crops: NDArray[np.uint8], spec: CropSpec) -> None:
     """Raise ValueError unless ``crops`` are what ``spec`` wants."""
     size = spec.size

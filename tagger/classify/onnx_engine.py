@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tagger.classify.engine import check_crops
+from tagger.classify.engine import check_crops, predictions
 from tagger.classify.int8_files import full_network
 from tagger.classify.onnx_store import OnnxModel
 from tagger.errors import ModelError
@@ -64,22 +63,15 @@ class OnnxEngine:
             return []
         size = self._most if self._pair is None else min(self._most, (len(crops) + 1) // 2)
         parts = [crops[start : start + size] for start in range(0, len(crops), size)]
-        runs: Iterable[list[Prediction]]
-        if self._pair is None or len(parts) == 1:
-            runs = map(self._run, parts)
-        else:
-            runs = self._pair.map(self._run, parts)
-        return [one for found in runs for one in found]
+        each = self._pair.map if self._pair is not None and len(parts) > 1 else map
+        return [one for found in each(self._run, parts) for one in found]
 
     def _run(self, crops: NDArray[np.uint8]) -> list[Prediction]:
         """Return what one run of the network gives."""
         logits, features = self._session.run(
             ["logits", "features"], {"crops": np.ascontiguousarray(crops)}
         )
-        return [
-            Prediction(one, vector, self.model_id)
-            for one, vector in zip(softmax(logits), features, strict=True)
-        ]
+        return predictions(softmax(logits), features, self.model_id)
 
 
 def session_metadata(path: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tagger.classify.catalog import info_of_file, places365
-from tagger.classify.engine import check_crops
+from tagger.classify.engine import check_crops, predictions
 from tagger.classify.torchvision_compat import import_torchvision
 from tagger.classify.weights import file_digest
 from tagger.errors import ModelError
@@ -86,10 +86,7 @@ class TorchEngine:
         with self._one, torch.inference_mode():
             logits, features = self.network(torch.from_numpy(np.ascontiguousarray(crops)))
             probabilities = torch.softmax(logits.double(), 1).float().numpy()
-        return [
-            Prediction(one, vector, self.model_id)
-            for one, vector in zip(probabilities, features.numpy(), strict=True)
-        ]
+        return predictions(probabilities, features.numpy(), self.model_id)
 
 
 class Network(nn.Module):

@@ -90,12 +90,11 @@ class OnnxDetector:
         """Return the side of the network's input. Raise ModelError for another kind of network."""
         inputs, outputs = session.get_inputs(), session.get_outputs()
         shapes = [list(one.shape) for one in (*inputs, *outputs)]
-        if len(inputs) == len(outputs) == 1 and len(shapes[0]) == 4:
-            side = shapes[0][3]
-            if isinstance(side, int) and side % 32 == 0 and inputs[0].type == "tensor(float)":
-                wanted = [[1, 3, side, side], [1, cell_count((side, side)), 5 + CLASSES]]
-                if side > 0 and shapes == wanted:
-                    return side
+        side = shapes[0][-1] if inputs and shapes[0] else None
+        if isinstance(side, int) and side > 0 and side % STRIDES[-1] == 0:
+            wanted = [[1, 3, side, side], [1, cell_count((side, side)), 5 + CLASSES]]
+            if shapes == wanted and inputs[0].type == "tensor(float)":
+                return side
         raise ModelError(
             f"{path} is no YOLOX network for the {CLASSES} classes of COCO: its inputs and"
             f" outputs have the shapes {', '.join(map(str, shapes))}",
