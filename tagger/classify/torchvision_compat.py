@@ -35,13 +35,14 @@ def import_torchvision() -> ModuleType:
     """Return torchvision. Raise ModelError when it, or torch, cannot be imported at all."""
     with _LOCK:
         try:
-            return _import()
-        except ImportError as error:
+            try:
+                return _import()
+            except RuntimeError as error:
+                if _MISSING not in str(error):
+                    raise
+            return _import_without_operators()
+        except (ImportError, RuntimeError) as error:
             raise ModelError(f"torchvision cannot be imported: {error}", _REMEDY) from error
-        except RuntimeError as error:
-            if _MISSING not in str(error):
-                raise ModelError(f"torchvision cannot be imported: {error}", _REMEDY) from error
-        return _import_without_operators()
 
 
 def _import() -> ModuleType:
@@ -94,8 +95,6 @@ def _import_without_operators() -> ModuleType:
     torch.library.register_fake = _tolerant(original)
     try:
         return _import()
-    except (ImportError, RuntimeError) as error:
-        raise ModelError(f"torchvision cannot be imported: {error}", _REMEDY) from error
     finally:
         torch.library.register_fake = original
 
@@ -104,24 +103,17 @@ def _tolerant(register: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``register_fake`` such that torchvision's missing operators are passed over."""
 
     def register_fake(operator: Any, *args: Any, **kwargs: Any) -> Any:
-        ours = isinstance(operator, str) and operator.startswith("torchvision::")
-        try:
-            decorate = register(operator, *args, **kwargs)
-        except RuntimeError as error:
-            if not ours or "does not exist" not in str(error):
-                raise
-            return lambda function: function
-        if not ours or not callable(decorate):
-            return decorate
+        if not isinstance(operator, str) or not operator.startswith("torchvision::"):
+            return register(operator, *args, **kwargs)
 
-        def tolerant_decorate(function: Any) -> Any:
+        def decorate(function: Any) -> Any:
             try:
-                return decorate(function)
+                return register(operator, *args, **kwargs)(function)
             except RuntimeError as error:
                 if "does not exist" not in str(error):
                     raise
                 return function
 
-        return tolerant_decorate
+        return decorate
 
     return register_fake
