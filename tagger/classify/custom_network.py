@@ -112,20 +112,9 @@ def scene_categories(scenes: str) -> tuple[str, ...] | None:
 
 
 _KEYS = (
-    "file",
-    "classes",
-    "size",
-    "resize",
-    "squash",
-    "interpolation",
-    "mean",
-    "deviation",
-    "channels",
-    "output",
-    "scores",
-    "features",
-    "labels",
-)
+    "file classes size resize squash interpolation mean deviation"
+    " channels output scores features labels"
+).split()
 
 
 class _Reader:

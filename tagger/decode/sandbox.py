@@ -62,23 +62,10 @@ _MAX_TASKS = 64
 """Threads, where they are counted apart from those of the account's other processes."""
 
 _PRELOADED = (
-    "rawpy",
-    "tagger.decode.protocol",
-    "tagger.decode.preview",
-    "_strptime",
-    "copy",
-    "fractions",
-    "mmap",
-    "random",
-    "tempfile",
-    "traceback",
-    "PIL.ImageColor",
-    "PIL.ImageFilter",
-    "PIL.ImageMath",
-    "PIL.ImageMode",
-    "PIL.ImagePalette",
-    "PIL.ImageSequence",
-)
+    "rawpy tagger.decode.protocol tagger.decode.preview"
+    " _strptime copy fractions mmap random tempfile traceback"
+    " PIL.ImageColor PIL.ImageFilter PIL.ImageMath PIL.ImageMode PIL.ImagePalette PIL.ImageSequence"
+).split()
 """What is imported before nothing can be any more; Pillow's plugins come with these."""
 _CODECS = (
     "ascii latin-1 utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 cp437 cp1252 idna".split()
