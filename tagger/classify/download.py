@@ -182,7 +182,8 @@ def _fetch(address: str, file: BinaryIO, progress: Progress | None, timeout: flo
         if have and response.status != 206:
             file.truncate(0)  # the server sends all of it
             have = 0
-        total = _total(response, have)
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdigit() else None
         if progress is not None:
             progress(have, total)
         while chunk := _read(response, address):
@@ -253,8 +254,3 @@ def _unreachable(address: str, error: Exception) -> DownloadError:
     return DownloadError(
         f"{address} cannot be fetched: {reason}", "check the network; the next try resumes"
     )
-
-
-def _total(response: HTTPResponse, have: int) -> int | None:
-    length = response.headers.get("Content-Length")
-    return have + int(length) if length and length.isdigit() else None

@@ -19,13 +19,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
 from tagger.classify.child_process import never
-from tagger.classify.int8_files import (
-    FullNetwork,
-    Int8Record,
-    intact_int8,
-    make_int8,
-    read_record,
-)
+from tagger.classify.int8_files import FullNetwork, Int8Record, intact_int8, make_int8, read_record
 from tagger.classify.onnx_store import read_json, write_json
 from tagger.errors import ModelError
 from tagger.text import json_records
@@ -187,7 +181,6 @@ class Int8State:
         return self.state in ("provisional", "proven")
 
     def __str__(self) -> str:
-        """Return it in a line."""
         if self.state == "missing":
             return "not made yet"
         if self.state == "useless":
@@ -205,10 +198,7 @@ class Int8State:
 
 
 def int8_to_use(
-    network: FullNetwork,
-    precision: str,
-    *,
-    stop: Callable[[], bool] = never,
+    network: FullNetwork, precision: str, *, stop: Callable[[], bool] = never
 ) -> str | None:
     """Return the path of the int8 version if it is to be used; None: fp32 is.
 

@@ -67,7 +67,6 @@ class OnnxEngine:
         return [one for found in each(self._run, parts) for one in found]
 
     def _run(self, crops: NDArray[np.uint8]) -> list[Prediction]:
-        """Return what one run of the network gives."""
         logits, features = self._session.run(
             ["logits", "features"], {"crops": np.ascontiguousarray(crops)}
         )

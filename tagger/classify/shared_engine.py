@@ -64,10 +64,9 @@ class SharedEngine:
         if len(taken) > 1:
             try:
                 self._answer(taken)
+                return
             except Exception as error:  # noqa: BLE001 - each is tried alone, and hears of its own
                 log.debug("%d pictures could not be classified together: %s", len(taken), error)
-            else:
-                return
         for asked in taken:
             try:
                 self._answer([asked])

@@ -108,7 +108,6 @@ class Network(nn.Module):
         last_layer(model).register_forward_pre_hook(self._keep_features)
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits and features."""
         self._features.clear()
         height, width = crops.shape[1:3]
         # By whole rows: over an innermost axis of three, ONNX Runtime takes a sixth of the

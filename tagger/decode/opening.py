@@ -28,12 +28,7 @@ from tagger.decode.descriptors import open_file
 from tagger.decode.facts import BROKEN_EXIF, read_facts
 from tagger.decode.heic import decode_heic
 from tagger.decode.pixels import LARGE, Loaded, Rows, reduced_by, shrink
-from tagger.errors import (
-    DamagedImageError,
-    ImageTooLargeError,
-    NotAnImageError,
-    PhotoError,
-)
+from tagger.errors import DamagedImageError, ImageTooLargeError, NotAnImageError, PhotoError
 from tagger.records import NO_VIEWS, CropSpec, DecodedPhoto, ExtraViews, PhotoFacts
 from tagger.system.files import unreadable
 from tagger.system.paths import is_raw_name
@@ -274,8 +269,7 @@ def load(image: Image.Image, source: BinaryIO, short: int, facts: PhotoFacts) ->
         source.seek(0)
         heif = pillow_heif.open_heif(source, remove_stride=False)
         if heif.size == image.size and heif.mode == image.mode:
-            pixels = heif.data
-            small = reduced_by(Rows(heif.mode, heif.size, pixels, heif.stride), factor)
+            small = reduced_by(Rows(heif.mode, heif.size, heif.data, heif.stride), factor)
             return Loaded(small, width / factor, height / factor, facts.orientation)
     image.load()
     return Loaded(image, *image.size, facts.orientation)

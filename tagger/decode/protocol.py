@@ -40,18 +40,10 @@ MAX_TEXT = 1000
 MAX_MESSAGE = 10_000
 """Characters. A path has 4,096 bytes at most, in up to four characters each if it is escaped."""
 
-_ERRORS: dict[str, type[errors.PhotoError]] = {
-    kind.__name__: kind
-    for kind in (
-        errors.PhotoVanishedError,
-        errors.PhotoChangedError,
-        errors.PhotoUnreadableError,
-        errors.PhotoForbiddenError,
-        errors.NotAnImageError,
-        errors.DamagedImageError,
-        errors.ImageTooLargeError,
-        errors.DecoderCrashedError,
-    )
+_ERRORS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.PhotoError)
 }
 _FACTS: dict[str, tuple[type, ...]] = {
     "format": (str,),
@@ -165,16 +157,7 @@ def _photo(head: dict[str, Any], pixels: bytes, size: int, views: ExtraViews) ->
     if len(crops) == 0 or len(digest) != 16:
         raise ValueError("no crop")
     small = head["from_thumbnail"] is True
-    return DecodedPhoto(
-        crops[0],
-        digest,
-        facts,
-        crops[1:],
-        small,
-        other,
-        picture,
-        thumbnail,
-    )
+    return DecodedPhoto(crops[0], digest, facts, crops[1:], small, other, picture, thumbnail)
 
 
 def _sides(said: Any, side: int) -> tuple[int, int]:
