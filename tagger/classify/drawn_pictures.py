@@ -8,8 +8,6 @@ seed draws the same pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -110,15 +108,7 @@ def _flat(dice: np.random.Generator, side: int) -> Plane:
     return noise.astype(np.float32)
 
 
-_TEXTURES: tuple[Callable[[np.random.Generator, int], Plane], ...] = (
-    _gradient,
-    _natural,
-    _natural,
-    _natural,
-    _stripes,
-    _blocks,
-    _flat,
-)
+_TEXTURES = (_gradient, _natural, _natural, _natural, _stripes, _blocks, _flat)
 
 
 def _levelled(plane: NDArray[np.float32]) -> Plane:

@@ -175,11 +175,6 @@ class Int8State:
     int8_ms: float = 0.0
     problem: str = ""
 
-    @property
-    def is_used(self) -> bool:
-        """Whether ``model.precision: auto`` uses it."""
-        return self.state in ("provisional", "proven")
-
     def __str__(self) -> str:
         if self.state == "missing":
             return "not made yet"
@@ -207,9 +202,10 @@ def int8_to_use(
     """
     if precision == "fp32":
         return None
-    record = read_record(network)
-    path = intact_int8(network, record)
-    if precision == "int8" and path is None:
+    path = intact_int8(network, read_record(network))
+    if precision == "auto":
+        return path if int8_state(network).state in ("provisional", "proven") else None
+    if path is None:
         made = make_int8(network, stop=stop)
         path = intact_int8(network, made)
         if path is None:
@@ -217,9 +213,7 @@ def int8_to_use(
                 f"no int8 version of {network.model_id} can be made: {made.problem}",
                 "set `model.precision: auto` in the config",
             )
-    if precision == "int8":
-        return path
-    return path if int8_state(network).is_used else None
+    return path
 
 
 def int8_state(network: FullNetwork) -> Int8State:

@@ -110,8 +110,7 @@ def convert_again(old: OnnxModel, *, stop: Callable[[], bool] = never) -> OnnxMo
 def _convert(name: str, weights: str, path: str, stop: Callable[[], bool]) -> OnnxModel:
     if not torch_installed():
         raise ExportError(
-            f"{weights} has to be converted for ONNX Runtime, and torch is not installed",
-            BRING,
+            f"{weights} has to be converted for ONNX Runtime, and torch is not installed", BRING
         )
     log.info("converting %s for ONNX Runtime, once", weights)
     request = {"name": name, "weights": os.path.abspath(weights), "path": path}
@@ -185,9 +184,7 @@ def store_converted(path: str, write: Callable[[str], dict[str, Any]]) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part)  # a full disk is not left full
         write_json(path.removesuffix(".onnx") + ".json", known)
-        match = KEY.fullmatch(key)
-        assert match is not None
-        for stale in _keys(folder, match["name"]) - {key}:
+        for stale in _keys(folder, key.partition("-")[0]) - {key}:
             _remove(folder, stale)
 
 
