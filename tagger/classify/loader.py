@@ -78,12 +78,15 @@ class NetworkLoader(ABC, Generic[N]):
         """Return the name of the model that ``config`` asks for."""
 
     @abstractmethod
-    def find(self, config: Config) -> str:
-        """Return the path of its file. Raise ModelError, WeightsNotFoundError without one."""
-
-    @abstractmethod
     def open(self, config: Config, path: str) -> N:
         """Return the network in the file ``path``. Raise ModelError, StoppedError."""
+
+    def find(self, config: Config) -> str:
+        """Return the path of its file. Raise ModelError, WeightsNotFoundError without one."""
+        name = self.model_name(config)
+        if is_model_path(name):
+            return own_file(name)
+        return weights_file(config, name, digest=DigestCache(models_dir(config.state_dir)).of)
 
     def open_kept(self, config: Config) -> N | None:
         """Return the network from what was made of its file, which is gone; None without."""
@@ -182,13 +185,8 @@ class NetworkLoader(ABC, Generic[N]):
                     log.warning("%s", error)
                 raise missing from error
         engine = self._load_file(config, path)
-        log.info(
-            "%s loaded from %s with %s in %.1f s",
-            engine.model_id,
-            path,
-            engine.name,
-            time.monotonic() - started,
-        )
+        took = time.monotonic() - started
+        log.info("%s loaded from %s with %s in %.1f s", engine.model_id, path, engine.name, took)
         return engine
 
     def _load_file(self, config: Config, path: str) -> N:
@@ -218,15 +216,6 @@ class EngineLoader(NetworkLoader["Engine"]):
 
     def model_name(self, config: Config) -> str:
         return config.model.name
-
-    def find(self, config: Config) -> str:
-        model, state_dir = config.model, config.state_dir
-        if is_model_path(model.name):
-            return own_file(model.name)
-        digest = DigestCache(models_dir(state_dir)).of
-        return find_weights(
-            model.name, configured=model.weights, state_dir=state_dir, digest=digest
-        )
 
     def open(self, config: Config, path: str) -> Engine:
         from tagger.classify.factory import load_engine

@@ -23,13 +23,11 @@ from tagger.classify.loader import (
     EngineLoader,
     Loaded,
     NetworkLoader,
-    own_file,
     scenes_config,
     use_int8,
-    weights_file,
 )
 from tagger.classify.weights import models_dir
-from tagger.config.schema import NO_MODEL, Config, is_model_path
+from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import ModelError
 from tagger.labels.chooser import make_chooser
 from tagger.labels.vocabulary import own_vocabulary
@@ -139,12 +137,6 @@ class DetectorLoader(NetworkLoader["Detector"]):
     def key(self, config: Config) -> tuple[Any, ...]:
         model = config.model
         return (config.state_dir, model.detector, model.threads, model.download, model.precision)
-
-    def find(self, config: Config) -> str:
-        name = config.model.detector
-        if is_model_path(name):
-            return own_file(name)
-        return weights_file(config, name, digest=DigestCache(models_dir(config.state_dir)).of)
 
     def open(self, config: Config, path: str) -> Detector:
         from tagger.classify.int8_files import own_network
