@@ -202,8 +202,6 @@ def info_of_file(name: str, file: str) -> ModelInfo:
     which most people's own training follows. Raise ModelError for an unknown model.
     """
     known = weights_of(name)
-    for info in known:
-        if info.file == file:
-            return info
-    first = "IMAGENET1K_V1"
-    return next((info for info in known if info.weights == first), known[0])
+    named = [info for info in known if info.file == file]
+    first = [info for info in known if info.weights == "IMAGENET1K_V1"]
+    return (named + first + known)[0]

@@ -79,24 +79,22 @@ def kinds_of(
     and its Exif directory, ``packet`` its XMP, ``parts`` what :func:`parts_of` returns.
     """
     stem = name.rpartition(".")[0].casefold() or name.casefold()
-    found = {kind for kind, pattern in _NAMED.items() if pattern.fullmatch(stem)}
-    found |= {kind for kind, pattern in _IN_PACKET.items() if pattern.search(packet)}
     rendered = details.get(_CUSTOM_RENDERED)
     maker = dict(_apple(details.get(ExifTags.Base.MakerNote)))
-    if _comment(details.get(_USER_COMMENT)) == "screenshot":
-        found.add("screenshot")
-    if rendered == _PANORAMA:
-        found.add("panorama")
-    if rendered in _PORTRAITS or maker.get(_CAPTURE_TYPE) == _CAPTURED_PORTRAIT or _MATTE in parts:
-        found.add("portrait")
-    if _FRONT.search(_text(details.get(ExifTags.Base.LensModel))):
-        found.add("selfie")
-    if _BURST_UUID in maker:
-        found.add("burst")
-    if _CONTENT_ID in maker or b"mpvd" in parts or _MOTION in _samsung(parts):
-        found.add("motion photo")
-    if _EDITORS.search(_text(main.get(ExifTags.Base.Software))):
-        found.add("edited")
+    told = {
+        "screenshot": _comment(details.get(_USER_COMMENT)) == "screenshot",
+        "panorama": rendered == _PANORAMA,
+        "selfie": _FRONT.search(_text(details.get(ExifTags.Base.LensModel))),
+        "portrait": rendered in _PORTRAITS
+        or maker.get(_CAPTURE_TYPE) == _CAPTURED_PORTRAIT
+        or _MATTE in parts,
+        "burst": _BURST_UUID in maker,
+        "motion photo": _CONTENT_ID in maker or b"mpvd" in parts or _MOTION in _samsung(parts),
+        "edited": _EDITORS.search(_text(main.get(ExifTags.Base.Software))),
+    }
+    found = {kind for kind, said in told.items() if said}
+    found |= {kind for kind, pattern in _NAMED.items() if pattern.fullmatch(stem)}
+    found |= {kind for kind, pattern in _IN_PACKET.items() if pattern.search(packet)}
     return tuple(kind for kind in PHOTO_KINDS if kind in found)
 
 

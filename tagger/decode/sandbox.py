@@ -83,9 +83,8 @@ def serve(
 
     After each comes a byte with a descriptor of the photo's file; the path serves messages only.
     Before a path stands QUICK, WHOLE when no thumbnail will do, or CENTRE when nothing but the
-    centre is of interest. Or VIEW or SQUARE and
-    two bytes with a side in pixels: a picture to look at is wanted, see
-    :func:`tagger.decode.preview.view`.
+    centre is of interest. Or VIEW or SQUARE and two bytes with a side in pixels: a picture to look
+    at is wanted, see :func:`tagger.decode.preview.view`.
 
     ``settings`` are the spec, the limit in pixels, whether end crops are wanted, and what
     further networks want. ``ffmpeg``: HEIC photos will come.
