@@ -78,10 +78,7 @@ class ModelInfo:
 
     @property
     def hash_prefix(self) -> str:
-        """The first hexadecimal digits of the file's SHA-256, "" if nobody tells them.
-
-        torchvision tells them in the file's name.
-        """
+        """The first hexadecimal digits of its SHA-256, "" where neither origin nor name has them."""
         match = re.search(r"-([0-9a-f]{8,})\.pth$", self.file)
         return self.origin.sha256 or (match[1] if match else "")
 
@@ -178,10 +175,7 @@ def _unknown(name: str, names: Sequence[str]) -> ModelError:
 
 
 def weights_of(name: str) -> list[ModelInfo]:
-    """Return the weights published for a model of any kind, the preferred first.
-
-    Raise ModelError when there is no such model.
-    """
+    """Return the weights published for a model of any kind, preferred first. Raise ModelError."""
     known = (*_table(), *_OTHERS)
     found = [info for info in known if info.name == name]
     if not found:

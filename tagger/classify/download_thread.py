@@ -36,10 +36,7 @@ class DownloadThread(threading.Thread):
             self._error = error
 
     def result(self, stop: Callable[[], bool]) -> str:
-        """Wait for the end and return the file's path, or raise what ended it.
-
-        Raise StoppedError as soon as ``stop`` is true.
-        """
+        """Wait for the file and return its path. Raise what ended it; StoppedError by ``stop``."""
         self._await_end(stop)
         if self._error is not None:
             raise self._error

@@ -33,10 +33,7 @@ TOLERANCE = 1e-4
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Convert the weights that ``request`` names and store the file; see ``converted``.
-
-    Raise ModelError for weights that are not the model's.
-    """
+    """Convert and store the weights that ``request`` names. Raise ModelError if they are others."""
     name, weights, path = request["name"], request["weights"], request["path"]
     loaded = [TorchEngine(name, weights)]
     trim_memory()
@@ -101,10 +98,7 @@ def _batches(size: int) -> tuple[NDArray[np.uint8], ...]:
 
 
 def largest_difference(expected: Sequence[Sequence[Prediction]], engine: Engine) -> float:
-    """Return the largest difference of any probability from what torch said of the batches.
-
-    Features count as well, relative to the largest.
-    """
+    """Return how far probabilities, and features by the largest, are from torch's at the most."""
     worst = 0.0
     for batch, reference in zip(_batches(engine.spec.size), expected, strict=True):
         for ours, theirs in zip(reference, engine.predict(batch), strict=True):

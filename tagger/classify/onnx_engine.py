@@ -96,8 +96,7 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """Load an ONNX file, to run in ``threads`` (0: one per core) that sleep when idle.
 
-    With an ``arena`` the memory of the largest run is kept. ``as_written``: no operation is merged
-    into another.
+    ``arena``: the memory of the largest run is kept; ``as_written``: no operations are merged.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or cores()

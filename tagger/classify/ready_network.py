@@ -33,10 +33,7 @@ KINDS: tuple[Kind, ...] = ("subjects", "scenes")
 
 
 def write_network(model: OnnxModel, path: str) -> None:
-    """Write a converted model to ``path`` with all that another machine needs to know of it.
-
-    Raise ModelError when that cannot be.
-    """
+    """Write a converted model to ``path`` with all that another machine needs. Raise ModelError."""
     import onnx
 
     known = {"format": FORMAT, "exporter": EXPORTER, **model.known}

@@ -147,10 +147,7 @@ def build(name: str, classes: int, *, size: int = 224, aux: bool = True) -> nn.M
 
 
 def load_state_dict(path: str) -> dict[str, torch.Tensor]:
-    """Return the tensors of a weights file, without running any code that is in it.
-
-    Raise ModelError when it cannot be read, or is no state dict.
-    """
+    """Return the tensors of a weights file; no code in it is run. Raise ModelError without any."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

@@ -75,13 +75,12 @@ def decode(
 ) -> DecodedPhoto:
     """Return the centre crop of the photo at ``path``, and what it says of itself.
 
-    With ``fd`` its file is open already, and nothing is opened by that name.
-
-    ``more`` adds the two end squares of a photo that is clearly not square, ``views`` what
-    further networks want; ``whole`` takes no thumbnail. Of a JPEG that is not progressive, four
-    times ``max_pixels`` may be there: it is decoded smaller; a HEIF file whose thumbnail is
-    taken may have any size. Raise NotAnImageError, DamagedImageError, ImageTooLargeError (more
-    than ``max_pixels``), PhotoVanishedError or PhotoUnreadableError.
+    With ``fd`` its file is open already, and nothing is opened by that name. ``more`` adds the two
+    end squares of a photo that is clearly not square, ``views`` what further networks want;
+    ``whole`` takes no thumbnail. Of a JPEG that is not progressive, four times ``max_pixels`` may
+    be there: it is decoded smaller; a HEIF file whose thumbnail is taken may have any size. Raise
+    NotAnImageError, DamagedImageError, ImageTooLargeError (more than ``max_pixels``),
+    PhotoVanishedError or PhotoUnreadableError.
     """
     with open_photo(path, fd) as file:
         source, raw_size = image_in(path, file)
@@ -276,10 +275,7 @@ def load(image: Image.Image, source: BinaryIO, short: int, facts: PhotoFacts) ->
 
 
 def _use_thumbnail(image: Image.Image) -> bool:
-    """Let pillow-heif decode a thumbnail instead, when there is one that is large enough.
-
-    Return whether there is.
-    """
+    """Let pillow-heif decode a thumbnail instead, if one is large enough; return whether one is."""
     width, height = image.size
     scale = _THUMBNAIL_SIDE / min(width, height)
     if image.format != "HEIF" or scale >= 1:

@@ -226,10 +226,7 @@ class _Worker:
                 self._process.kill()
 
     def decode(self, path: str, root: str | None, kind: bytes, read: Callable[[bytes], T]) -> T:
-        """Return what ``read`` makes of the answer to a request that begins with ``kind``.
-
-        Raise PhotoError, DecoderCrashedError for a dead process.
-        """
+        """Return what ``read`` makes of the answer to a request of a ``kind``. Raise PhotoError."""
         if not self._ffmpeg and is_heic_name(path) and _has_ffmpeg():
             self._ffmpeg = True
             self.end()  # a process can load it only when it starts

@@ -24,9 +24,8 @@ class OnnxDetector:
     ``path`` is an ONNX file whose one input is float32 (1, 3, S, S) and whose one output is
     (1, N, 85), not decoded yet: the form of the files of the official release. Where its layers
     take other sizes, it is given no more than the picture, up to the next 32 pixels: a quarter
-    of the time less for most photos. ``threads`` 0:
-    one per core, but only one where there are two, as the other core decodes. Raise ModelError
-    when the file cannot be loaded or is no such network.
+    of the time less for most photos. ``threads`` 0: one per core, but only one where there are two,
+    as the other core decodes. Raise ModelError when it cannot be loaded or is no such network.
     """
 
     def __init__(self, path: str, model_id: str, *, threads: int = 0) -> None:
