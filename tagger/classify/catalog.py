@@ -78,7 +78,7 @@ class ModelInfo:
 
     @property
     def hash_prefix(self) -> str:
-        """The first hexadecimal digits of its SHA-256, "" where neither origin nor name has them."""
+        """The first hexadecimal digits of its SHA-256; "" if neither origin nor name has them."""
         match = re.search(r"-([0-9a-f]{8,})\.pth$", self.file)
         return self.origin.sha256 or (match[1] if match else "")
 
