@@ -129,7 +129,7 @@ def head_line(values: dict[str, Any]) -> bytes:
 
 
 def read_facts(facts: dict[str, Any]) -> PhotoFacts:
-    """Return facts of their JSON. Raise ValueError, KeyError, TypeError for impossible ones."""
+    """Return facts from values of JSON. Raise ValueError, KeyError, TypeError if impossible."""
     for name, kinds in _FACTS.items():
         value = facts[name]
         if type(value) not in kinds or (value is not None and not _is_possible(name, value)):
