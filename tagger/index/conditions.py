@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple, Protocol
 
 from tagger.index.folding import path_range
@@ -57,6 +57,23 @@ class Not(NamedTuple):
     def sql(self) -> Sql:
         condition, values = self.part.sql()
         return f"({condition}) IS NOT TRUE", values
+
+
+def walk(query: Query) -> Iterator[Query]:
+    """Yield ``query`` and every condition in it."""
+    yield query
+    parts = query.parts if isinstance(query, And | Or) else ()
+    for part in (query.part,) if isinstance(query, Not) else parts:
+        yield from walk(part)
+
+
+def rewritten(query: Query, change: Callable[[Query], Query]) -> Query:
+    """Return ``query`` with each condition but And, Or and Not as ``change`` makes it."""
+    if isinstance(query, And | Or):
+        return query._replace(parts=tuple(rewritten(part, change) for part in query.parts))
+    if isinstance(query, Not):
+        return Not(rewritten(query.part, change))
+    return change(query)
 
 
 class Label(NamedTuple):

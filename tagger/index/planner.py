@@ -27,6 +27,8 @@ from tagger.index.conditions import (
     Sql,
     State,
     compared,
+    rewritten,
+    walk,
 )
 from tagger.index.folding import name_path
 
@@ -113,13 +115,13 @@ def needed(query: Query) -> Iterator[Query]:
 
 def one_by_one(query: Query) -> Query:
     """Return ``query``, in which names were looked up, for a walk through few photos."""
-    return _changed(query, lambda one: one.seen_to() if isinstance(one, Gathered) else one)
+    return rewritten(query, lambda one: one.seen_to() if isinstance(one, Gathered) else one)
 
 
 def by_id(query: Query) -> bool:
     """Whether ``query``, with names looked up, needs no more of a photo than id and status."""
     return all(
-        isinstance(n, And | Or | Not | Gathered | SeenTo | Source | State) for n in _walk(query)
+        isinstance(n, And | Or | Not | Gathered | SeenTo | Source | State) for n in walk(query)
     )
 
 
@@ -131,7 +133,7 @@ class Planner:
 
     def looked_up(self, query: Query) -> Query:
         """Return ``query`` with the names that its labels have in this index, all gathered."""
-        return _changed(query, lambda one: self._gathered(one) if isinstance(one, Label) else one)
+        return rewritten(query, lambda one: self._gathered(one) if isinstance(one, Label) else one)
 
     def _gathered(self, label: Label) -> Gathered:
         rows = self._db.execute(
@@ -143,7 +145,7 @@ class Planner:
         if label.comparison == ">=" and label.bound <= 0:
             own = {names[row["id"]] for row in rows if names[row["id"]][1][-1] == row["label"]}
             covered = [one for one, (source, path) in names.items() if (source, path[:-1]) in own]
-        heads = tuple(one for one in names if one not in covered)
+        heads = tuple(names.keys() - covered)
         return Gathered(heads, tuple(covered), label.comparison, label.bound)
 
     def is_rare(self, query: Query) -> bool:
@@ -183,7 +185,7 @@ class Planner:
             common = 5 * sizes[rarest] < (self._size(node) if size is None else size)
             return node.seen_to() if common else node
 
-        return _changed(query, planned)
+        return rewritten(query, planned)
 
     def for_count(self, query: Query) -> tuple[str, str, tuple[object, ...]]:
         """Return table, condition and values for counting what ``query`` finds."""
@@ -243,21 +245,5 @@ class Planner:
 
 
 def _allowed(query: Query) -> tuple[str, ...]:
-    asked = {state for node in _walk(query) if isinstance(node, State) for state in node.states}
+    asked = {state for node in walk(query) if isinstance(node, State) for state in node.states}
     return tuple(s for s in STATES if s in asked or s in ("tagged", "untagged"))
-
-
-def _changed(query: Query, change: Callable[[Query], Query]) -> Query:
-    """Return ``query`` with all its conditions changed, joined as they are."""
-    if isinstance(query, And | Or):
-        return query._replace(parts=tuple(_changed(part, change) for part in query.parts))
-    if isinstance(query, Not):
-        return Not(_changed(query.part, change))
-    return change(query)
-
-
-def _walk(query: Query) -> Iterator[Query]:
-    yield query
-    parts = query.parts if isinstance(query, And | Or) else ()
-    for part in (query.part,) if isinstance(query, Not) else parts:
-        yield from _walk(part)

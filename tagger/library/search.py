@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from tagger.index.folding import fold
-
-if TYPE_CHECKING:
-    from tagger.config.schema import Config
-    from tagger.index.conditions import Query
-    from tagger.index.reader import Reader
-    from tagger.labels.vocabulary import Vocabulary
 import json
+from collections.abc import Callable
 from typing import NamedTuple
 
 from tagger.config.schema import Config
-from tagger.index.conditions import STATES, And, Like, Not, Or, Query, Sql, State, Taken
+from tagger.index.conditions import STATES, And, Like, Query, Sql, State, Taken, rewritten
+from tagger.index.folding import fold
 from tagger.index.query_parser import parse
 from tagger.index.reader import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
@@ -94,23 +86,22 @@ def parsed(reader: Reader, config: Config, known: Vocabulary, text: str) -> Quer
 
 def with_likeness(query: Query, reader: Reader, config: Config) -> Query:
     """Return ``query`` with the photos looked up that are like others (`like:`)."""
-    if isinstance(query, And | Or):
-        parts = tuple(with_likeness(part, reader, config) for part in query.parts)
-        return query._replace(parts=parts)
-    if isinstance(query, Not):
-        return Not(with_likeness(query.part, reader, config))
-    if not isinstance(query, Like):
-        return query
-    from tagger.library.similar import LIKE, LIKE_LEAST, make_file, most_alike
-    from tagger.system.known_paths import known_path
 
-    row = reader.photo(known_path(query.path, [root.path for root in config.watch]))
-    if row is None:
-        return query._replace(found=())
-    make_file(config.state_dir)
-    found = most_alike(reader, config.state_dir, row.id, LIKE)
-    alike = (number for number, score in found if score >= LIKE_LEAST)
-    return query._replace(found=(row.id, *alike))
+    def looked_up(one: Query) -> Query:
+        if not isinstance(one, Like):
+            return one
+        from tagger.library.similar import LIKE, LIKE_LEAST, make_file, most_alike
+        from tagger.system.known_paths import known_path
+
+        row = reader.photo(known_path(one.path, [root.path for root in config.watch]))
+        if row is None:
+            return one._replace(found=())
+        make_file(config.state_dir)
+        found = most_alike(reader, config.state_dir, row.id, LIKE)
+        alike = (number for number, score in found if score >= LIKE_LEAST)
+        return one._replace(found=(row.id, *alike))
+
+    return rewritten(query, looked_up)
 
 
 def find_one(reader: Reader, photo_id: int) -> Found | None:

@@ -210,16 +210,15 @@ def _label_tree_json(
 
 def located(query: Query, config: Config) -> Query:
     """Return ``query`` with its folders named as the index names them, whichever way they are."""
-    from tagger.index.conditions import And, Below, Not, Or
+    from tagger.index.conditions import Below, rewritten
 
-    if isinstance(query, And | Or):
-        return query._replace(parts=tuple(located(part, config) for part in query.parts))
-    if isinstance(query, Not):
-        return Not(located(query.part, config))
-    if not isinstance(query, Below):
-        return query
-    from tagger.system.known_paths import known_folders
+    def known(one: Query) -> Query:
+        if not isinstance(one, Below):
+            return one
+        from tagger.system.known_paths import known_folders
 
-    roots = [root.path for root in config.watch]
-    every = (one for folder in query.folders for one in known_folders(folder, roots))
-    return Below(tuple(dict.fromkeys(every)))
+        roots = [root.path for root in config.watch]
+        every = (path for folder in one.folders for path in known_folders(folder, roots))
+        return Below(tuple(dict.fromkeys(every)))
+
+    return rewritten(query, known)

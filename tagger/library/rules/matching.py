@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 
 from tagger.config.rule import Rule
 from tagger.config.schema import Config
 from tagger.errors import QueryError
-from tagger.index.conditions import And, Label, Not, Or, Query
+from tagger.index.conditions import Label, Query, walk
 from tagger.index.query_parser import parse
 from tagger.index.reader import Reader
 from tagger.labels.vocabulary import Vocabulary
@@ -56,18 +56,10 @@ def unknown_words(
         }
 
     given = {one.tag.casefold() for one in config.rules if one.tag}
-    words = (word for label in _labels(parse(rule.query, meant)) for word in [label.words])
+    words = [one.words for one in walk(parse(rule.query, meant)) if isinstance(one, Label)]
     return [
         " ".join(sorted(some))
         for some in words
         if not any(meant(word) or word.casefold() in given for word in some)
         and not any(reader is not None and reader.has_word(word) for word in some)
     ]
-
-
-def _labels(query: Query) -> Iterator[Label]:
-    parts: Sequence[Query] = query.parts if isinstance(query, And | Or) else ()
-    if isinstance(query, Label):
-        yield query
-    for part in (query.part,) if isinstance(query, Not) else parts:
-        yield from _labels(part)
