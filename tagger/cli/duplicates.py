@@ -188,7 +188,7 @@ def similar_command(photo: str, limit: int, null: bool, as_json: bool) -> None:
 
     They have what the network sees in PHOTO; copies of it are found by `tagger duplicates`.
     """
-    from tagger.library.duplicates import photo_known
+    from tagger.library.search import photo_known
     from tagger.library.similar import make_file, most_alike
 
     config = config_or_default()

@@ -309,5 +309,5 @@ def _answered(questions: Questions, question: Question) -> bool:
         if key == "q":
             return False
         if key in meanings:
-            questions.answer(question, meanings[key])
+            questions.answer(question.photo_id, meanings[key])
             return True

@@ -5,12 +5,12 @@ Nothing is ever deleted: the others are linked to, or moved, with a way back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tagger.config.schema import Config
-from tagger.errors import PhotoError, RuleError, StateError, TaggerError
+from tagger.errors import PhotoError, RuleError, TaggerError
 from tagger.index.groups import Kind
 from tagger.index.reader import Reader
 from tagger.index.rows import PhotoRow
@@ -65,26 +65,23 @@ def groups(
     for number, ids in reader.groups.every(kind).items():
         if len(ids) < least:
             continue
-        rows = [row for photo_id in ids if (row := reader.photo_of(photo_id)) is not None]
+        rows = _rows(reader, ids)
         if folders:
             rows = [row for row in rows if any(is_inside(row.path, one) for one in folders)]
         if len(rows) >= max(least, 2):
             found.append(_group(reader, number, rows))
-    return sorted(found, key=_order)
+    return sorted(found, key=lambda group: (-len(group.photos), group.number))
 
 
 def page_of_groups(reader: Reader, after: int, limit: int) -> tuple[list[Group], int]:
     """Return some groups of copies, from one place on, and how many there are in all."""
     every = sorted(reader.groups.every("picture").items(), key=lambda one: (-len(one[1]), one[0]))
-    found = []
-    for number, ids in every[after : after + limit]:
-        rows = [row for photo_id in ids if (row := reader.photo_of(photo_id)) is not None]
-        found.append(_group(reader, number, rows))
-    return found, len(every)
+    some = every[after : after + limit]
+    return [_group(reader, number, _rows(reader, ids)) for number, ids in some], len(every)
 
 
-def _order(group: Group) -> tuple[int, int]:
-    return -len(group.photos), group.number
+def _rows(reader: Reader, ids: Iterable[int]) -> list[PhotoRow]:
+    return [row for photo_id in ids if (row := reader.photo_of(photo_id)) is not None]
 
 
 def _group(reader: Reader, number: int, rows: Sequence[PhotoRow]) -> Group:
@@ -186,13 +183,3 @@ def move_back(
             yield task.target, transfer.undo(task)
         except TaggerError as error:
             yield task.target, error
-
-
-def photo_known(reader: Reader, path: str) -> PhotoRow:
-    """Return the row of a photo. Raise StateError when it is not in the index."""
-    row = reader.photo(path)
-    if row is None:
-        raise StateError(
-            f"{path} is not in the index", "see whether its folder is watched (`tagger status`)"
-        )
-    return row

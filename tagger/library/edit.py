@@ -12,17 +12,12 @@ from dataclasses import dataclass, replace
 
 from tagger import __version__
 from tagger.config.schema import Config
-from tagger.errors import (
-    MetadataError,
-    PhotoChangedError,
-    PhotoError,
-    StateError,
-    TaggerError,
-)
+from tagger.errors import MetadataError, PhotoChangedError, PhotoError, StateError, TaggerError
 from tagger.index.rows import PhotoRow, SavedPhoto
 from tagger.index.store import Store
 from tagger.labels.chooser import Chooser
 from tagger.labels.vocabulary import own_vocabulary
+from tagger.library.search import photo_known
 from tagger.library.taught_words import known_words
 from tagger.metadata.options import Provenance
 from tagger.metadata.prepare import prepare
@@ -79,35 +74,31 @@ class TagEditor:
         file cannot be changed.
         """
         with self._alone(path):
-            return self._remove(path, labels, dry_run=dry_run)
-
-    def _remove(self, path: str, labels: Sequence[str], *, dry_run: bool) -> Removal:
-        row = self._row(path)
-        stones = self._stones(row, labels)
-        entries = self._store.entries(row.id)
-        photo = self._candidate(row)
-        digest = self._digest(row, photo)
-        keywords = self._left(row, stones)
-        write = self._prepared(row, photo, entries, stones, keywords, digest)
-        files = tuple(intent.file for intent in write.intents)
-        reasons = [write.reason if write.entries else "", _in_iptc(write.copies)]
-        removal = Removal(path, entries, files, "; ".join(filter(None, reasons)))
-        if dry_run:
-            write.discard()
+            row = photo_known(self._store, path)
+            every = self._store.tags(row.id)
+            ours = [tag for tag in every if tag.ours]
+            stones = self._stones(path, ours, labels)
+            entries = self._store.entries(row.id)
+            photo = self._candidate(row)
+            digest = self._digest(row, photo)
+            left = [tag for tag in ours if tag.label not in stones]
+            keywords = self._keywords(left) if stones else ()
+            write = self._prepared(row, photo, entries, stones, keywords, digest)
+            files = tuple(intent.file for intent in write.intents)
+            reasons = [write.reason if write.entries else "", _in_iptc(write.copies)]
+            removal = Removal(path, entries, files, "; ".join(filter(None, reasons)))
+            if dry_run:
+                write.discard()
+                return removal
+            gone = stones | set(write.deleted)
+            tags = tuple(tag for tag in every if not tag.ours or (stones and tag.label not in gone))
+            deleted = tuple(sorted(gone)) if stones else ()
+            saved = self._saved(row, photo, tags, keywords, digest)
+            saved = replace(saved, deleted=deleted, kept_out=not labels)
+            commit_one(self._store, ReadyPhoto(saved, write))
+            if deleted:
+                self._companions.make_due([row.id])
             return removal
-        gone = stones | set(write.deleted)
-        tags = tuple(
-            tag
-            for tag in self._store.tags(row.id)
-            if not tag.ours or (stones and tag.label not in gone)
-        )
-        deleted = tuple(sorted(gone)) if stones else ()
-        saved = self._saved(row, photo, tags, keywords, digest)
-        saved = replace(saved, deleted=deleted, kept_out=not labels)
-        commit_one(self._store, ReadyPhoto(saved, write))
-        if deleted:
-            self._companions.make_due([row.id])
-        return removal
 
     def remove_all(
         self,
@@ -152,18 +143,15 @@ class TagEditor:
         Raise StateError as :meth:`remove`.
         """
         with self._alone(path):
-            return self._restore(path, labels)
-
-    def _restore(self, path: str, labels: Collection[str]) -> tuple[str, ...]:
-        row = self._row(path)
-        stones = self._store.tombstones(row.id)
-        lifted = tuple(sorted(stones & set(labels) if labels else stones))
-        for photo_id in (row.id, *self._companions.of(row.id)):
-            self._store.lift_tombstones(photo_id, lifted)
-        self._store.forget_entries(row.id, OVERWRITTEN, LOST)
-        if row.keep_out and not labels:
-            self._store.keep_out(row.id, False)
-        return lifted
+            row = photo_known(self._store, path)
+            stones = self._store.tombstones(row.id)
+            lifted = tuple(sorted(stones & set(labels) if labels else stones))
+            for photo_id in (row.id, *self._companions.of(row.id)):
+                self._store.lift_tombstones(photo_id, lifted)
+            self._store.forget_entries(row.id, OVERWRITTEN, LOST)
+            if row.keep_out and not labels:
+                self._store.keep_out(row.id, False)
+            return lifted
 
     def add(self, path: str, word: str) -> tuple[str, ...]:
         """Write a keyword of the user's own to where tags go; return the files changed.
@@ -225,7 +213,7 @@ class TagEditor:
             yield
 
     def _add(self, path: str, word: str) -> tuple[str, ...]:
-        row = self._row(path)
+        row = photo_known(self._store, path)
         if row.status not in ("tagged", "untagged"):
             raise StateError(f"{path} has not been looked at yet", "wait until it is tagged")
         options = write_options(self._config, self._config.root_of(path), path)
@@ -255,33 +243,21 @@ class TagEditor:
         commit_one(self._store, ReadyPhoto(saved, write))
         return files
 
-    def _row(self, path: str) -> PhotoRow:
-        row = self._store.photo(path)
-        if row is None:
-            raise StateError(
-                f"{path} is not in the index",
-                "see whether its folder is watched (`tagger status`)",
-            )
-        return row
-
-    def _stones(self, row: PhotoRow, labels: Sequence[str]) -> frozenset[str]:
-        """Return the canonical labels that are to go: those named and all below them."""
-        tags = [tag for tag in self._store.tags(row.id) if tag.ours]
+    def _stones(self, path: str, tags: Sequence[Tag], labels: Sequence[str]) -> frozenset[str]:
+        """Return which of our ``tags`` are to go: those named by ``labels`` and all below them."""
+        language = self._config.labels.language
         gone: set[str] = set()
         for label in labels:
-            names = {label, *self._meant(label)}
+            known = known_words(self._config.state_dir)
+            names = {label, *known.resolve(label, language=language)}
             found = {tag.label for tag in tags if names & set(tag.path)}
             if not found:
                 raise StateError(
-                    f"{row.path} has no tag of tagger's called {label!r}",
+                    f"{path} has no tag of tagger's called {label!r}",
                     "see what it has with `tagger show`",
                 )
             gone |= found
         return frozenset(gone)
-
-    def _meant(self, word: str) -> tuple[str, ...]:
-        known = known_words(self._config.state_dir)
-        return known.resolve(word, language=self._config.labels.language)
 
     def _candidate(self, row: PhotoRow) -> Candidate:
         """Return the photo as it is now. Raise PhotoError."""
@@ -322,13 +298,6 @@ class TagEditor:
             own=own,
             whose=whose(digest, row),
         )
-
-    def _left(self, row: PhotoRow, stones: frozenset[str]) -> tuple[Keyword, ...]:
-        """Return the keywords that stay when labels go; none when everything goes."""
-        if not stones:
-            return ()
-        tags = (tag for tag in self._store.tags(row.id) if tag.ours)
-        return self._keywords(tag for tag in tags if tag.label not in stones)
 
     def _keywords(self, tags: Iterable[Tag]) -> tuple[Keyword, ...]:
         if self._chooser is None:

@@ -6,9 +6,7 @@ import os
 from collections.abc import Iterable
 
 from tagger.config.schema import Config
-from tagger.errors import (
-    StateError,
-)
+from tagger.errors import StateError
 from tagger.index.store import Store
 from tagger.pipeline.deletions import mark_deleted
 from tagger.system.files import is_absent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,8 +96,8 @@ class Questions:
                 return None
             scores = found.model.scores_of([blob for _, blob in left])[:, number]
             order = np.argsort(-scores, kind="stable")
-            known = (found.falls[number], found.answers[number], found.shown[number])
-            place = next_question(scores[order], *known)
+            fall, answers, shown = found.falls[number], found.answers[number], found.shown[number]
+            place = next_question(scores[order], fall, answers, shown)
             if place is None:
                 return None
             photo_id, _ = left[int(order[place])]
@@ -106,15 +105,13 @@ class Questions:
                 skipped.add(photo_id)
                 self._skipped.add(photo_id)
                 continue
-            fall, answers, shown = known
             belief = Belief(fall, scores[order], answers, shown)
             likely = float(belief.probabilities(scores[order][place : place + 1])[0])
             return Question(row.id, row.path, likely)
         return None
 
-    def answer(self, question: Question | int, yes: bool | None) -> None:
+    def answer(self, photo_id: int, yes: bool | None) -> None:
         """Note an answer (None: skipped), and learn from it. Raise StateError."""
-        photo_id = question if isinstance(question, int) else question.photo_id
         row = self._shown(photo_id)
         if row is None:
             raise StateError("the photo is not there any more", "choose another one")
@@ -134,8 +131,7 @@ class Questions:
 
     def _shown(self, photo_id: int) -> PhotoRow | None:
         """Return the row of a photo that is there and may be shown."""
-        rows = self._store.read("SELECT path FROM photos WHERE id = ?", (photo_id,))
-        row = self._store.photo(os.fsdecode(rows[0]["path"])) if rows else None
+        row = self._store.photo_of(photo_id)
         if row is None or row.status not in ("tagged", "untagged"):
             return None
         inside = any(is_inside(row.path, root.path) for root in self._config.watch)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tagger.config.schema import Config
+from tagger.errors import StateError
 from tagger.index.conditions import STATES, And, Like, Query, Sql, State, Taken, rewritten
 from tagger.index.folding import fold
 from tagger.index.query_parser import parse
 from tagger.index.reader import Found, Reader
 from tagger.labels.vocabulary import Vocabulary
 from tagger.library.serialize import located
+
+if TYPE_CHECKING:
+    from tagger.index.rows import PhotoRow
+    from tagger.index.store import Store
 
 PAGE = 60
 """Photos in one page."""
@@ -107,6 +112,16 @@ def with_likeness(query: Query, reader: Reader, config: Config) -> Query:
 def find_one(reader: Reader, photo_id: int) -> Found | None:
     """Return the photo with an id, in whatever state, and its tags."""
     return next(reader.find(And((ById(photo_id), _EVERY_STATE))), None)
+
+
+def photo_known(index: Reader | Store, path: str) -> PhotoRow:
+    """Return the row of a photo. Raise StateError when it is not in the index."""
+    row = index.photo(path)
+    if row is None:
+        raise StateError(
+            f"{path} is not in the index", "see whether its folder is watched (`tagger status`)"
+        )
+    return row
 
 
 def by_ids(reader: Reader, photo_ids: tuple[int, ...]) -> list[Found]:

@@ -193,25 +193,20 @@ class Teacher:
         elif one.positive and one.label in stones:
             self._store.lift_tombstones(row.id, [one.label])
 
+    def _examples(self, label: TaughtLabel) -> list[Example]:
+        return ask(self._store, lambda db: tables.examples(db, label=label.label))
+
     def forget(self, label: TaughtLabel, paths: Sequence[str] = ()) -> int:
         """Forget a label, or only what was said of some photos; return how many examples go."""
-        examples = ask(self._store, lambda db: tables.examples(db, label=label.label))
-        if not paths:
-            record(self._store, tables.drop_label(label.label))
-            for one in examples:
-                self._lift(one)
-            return len(examples)
         wanted = set(paths)
-        gone = [one for one in examples if one.path in wanted]
+        gone = [one for one in self._examples(label) if not paths or one.path in wanted]
         if missing := wanted - {one.path for one in gone}:
             raise StateError(
                 f"nothing was said of {sorted(missing)[0]} for {label.label!r}",
                 "see `tagger teach --list --json`",
             )
-        record(
-            self._store,
-            [s for one in gone for s in tables.drop_example(one.label, one.content_hash)],
-        )
+        said = [s for one in gone for s in tables.drop_example(one.label, one.content_hash)]
+        record(self._store, said if paths else tables.drop_label(label.label))
         for one in gone:
             self._lift(one)
         return len(gone)
@@ -234,11 +229,7 @@ class Teacher:
             if len(path) == 1:
                 new = TaughtLabel((*label.path[:-1], new.label), label.synonyms)
             new = replace(new, synonyms=label.synonyms)
-        refused = [
-            one
-            for one in ask(self._store, lambda db: tables.examples(db, label=label.label))
-            if one.positive is False
-        ]
+        refused = [one for one in self._examples(label) if one.positive is False]
         record(self._store, tables.rename_label(label, new))
         if new.label != label.label:
             for one in refused:
@@ -282,16 +273,14 @@ class Teacher:
         """Return what was learned last, by label, for the network of most photos."""
         from tagger.labels.personal.model import TaughtModel
 
-        model_id = present_network(self._store)
-        for row in self._store.read(
-            "SELECT model FROM taught_models WHERE model_id = ?", (model_id,)
-        ):
-            try:
-                model = TaughtModel.from_bytes(row["model"])
-            except ValueError:
-                return {}
-            return {fit.label.label: fit for fit in model.fits}
-        return {}
+        rows = self._store.read(
+            "SELECT model FROM taught_models WHERE model_id = ?", (present_network(self._store),)
+        )
+        try:
+            fits = [fit for row in rows for fit in TaughtModel.from_bytes(row["model"]).fits]
+        except ValueError:
+            return {}
+        return {fit.label.label: fit for fit in fits}
 
     def keyword_examples(self, word: str) -> list[tuple[Example, str]]:
         """Return the photos with a keyword of the user's, as examples of a label of that name."""
@@ -318,10 +307,7 @@ class Teacher:
                 f"{len(found)} photos have your keyword {word!r}",
                 f"choose one of {LEAST_KEYWORDS} or more: `tagger teach --suggest`",
             )
-        known = {
-            one.content_hash
-            for one in ask(self._store, lambda db: tables.examples(db, label=label.label))
-        }
+        known = {one.content_hash for one in self._examples(label)}
         new = [
             (replace(one, label=label.label), model)
             for one, model in found
@@ -383,7 +369,6 @@ def _missing(positive: int, fit: LabelFit | None) -> str:
         return "it is still to be learned"
     if math.isfinite(fit.thresholds.write):
         return ""
-    count, label = max(fit.thresholds.missing, 1), fit.label.label
-    if count == 1:
-        return f"1 more answer (`tagger teach {label} --ask`)"
-    return f"{count} more answers (`tagger teach {label} --ask`)"
+    count = max(fit.thresholds.missing, 1)
+    more = "1 more answer" if count == 1 else f"{count} more answers"
+    return f"{more} (`tagger teach {fit.label.label} --ask`)"

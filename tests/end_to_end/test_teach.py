@@ -82,7 +82,7 @@ def answer(home, label, photos, count):
             assert question is not None
             assert question.path not in asked
             asked.append(question.path)
-            questions.answer(question, question.path in photos)
+            questions.answer(question.photo_id, question.path in photos)
     return asked
 
 

@@ -74,16 +74,15 @@ class Belief:
         self._places = np.tile(places, len(slopes))
         self._slopes = np.repeat(slopes, len(places))
         self._logs = self._prior(fall, best, len(shown)) + self._of_examples(fall, best, shown)
+        self.learn(answers)
+
+    def learn(self, answers: Sequence[tuple[float, bool]]) -> None:
+        """Learn of further answers."""
         for score, yes in answers:
             sure = (score - self._places) / self._slopes
             self._logs = self._logs - np.logaddexp(0.0, -sure if yes else sure)
-        self._weights = _normal(self._logs)
-
-    def after(self, score: float, yes: bool, times: int) -> None:
-        """Learn of so many further answers, all the same."""
-        sure = (score - self._places) / self._slopes
-        self._logs = self._logs - times * np.logaddexp(0.0, -sure if yes else sure)
-        self._weights = _normal(self._logs)
+        weights = np.exp(self._logs - self._logs.max())
+        self._weights = np.asarray(weights / weights.sum())
 
     def _prior(self, fall: Fall, best: NDArray[np.floating], shown: int) -> NDArray[np.float64]:
         """Return the logarithm of what is believed before anything is known.
@@ -146,8 +145,3 @@ class Belief:
             self._slopes[:, np.newaxis]
         )
         return np.asarray(1 / (1 + np.exp(-np.clip(sure, -50, 50))))
-
-
-def _normal(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-    weights = np.exp(logs - logs.max())
-    return np.asarray(weights / weights.sum())

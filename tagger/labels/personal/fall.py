@@ -25,11 +25,7 @@ MOST_USUAL = 200
 """Scores that stand for those of the whole library."""
 
 
-def _none() -> NDArray[np.float64]:
-    return np.empty(0)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fall:
     """How the scores of a library without the label end.
 
@@ -42,7 +38,7 @@ class Fall:
     width: float
     tail: float
     count: int = 0
-    usual: NDArray[np.float64] = field(default_factory=_none, compare=False, repr=False)
+    usual: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
 
 def fall_of(scores: NDArray[np.float32], precision: float, count: int | None = None) -> Fall:

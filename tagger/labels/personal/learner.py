@@ -163,9 +163,11 @@ class _Table:
             [n for n, other in enumerate(labels) if one.path[: len(other.path)] == other.path]
             for one in labels
         ]
+        self._own: list[list[Example]] = [[] for _ in labels]
         self._rows: dict[bytes, int] = {}
         blocks: list[str] = []
         for one in self.examples:
+            self._own[self._number(one)].append(one)
             if self._rows.setdefault(one.features, len(self._rows)) == len(blocks):
                 blocks.append(one.occasion)
         own = rows_of(list(self._rows), size)
@@ -179,13 +181,16 @@ class _Table:
         self._targets = np.zeros((len(self._features), len(labels)))
         for one in self.examples:
             if one.positive:
-                self._targets[self._rows[one.features], self._above[self._number(one)]] = 1.0
+                self._targets[self._row(one), self._above[self._number(one)]] = 1.0
         for one in self.examples:  # what is said of the very label counts for more
             if not one.positive:
-                self._targets[self._rows[one.features], self._number(one)] = 0.0
+                self._targets[self._row(one), self._number(one)] = 0.0
 
     def _number(self, one: Example) -> int:
         return self._numbers[one.label]
+
+    def _row(self, one: Example) -> int:
+        return self._rows[one.features]
 
     def fitted(self, whitening: Whitening, shrinkage: float) -> Ridge:
         """Return the fit; counter-examples that look like examples are half believed."""
@@ -204,12 +209,7 @@ class _Table:
 
     def positive(self, number: int) -> list[int]:
         """Return the rows of the photos that show a label."""
-        found = {
-            self._rows[one.features]: None
-            for one in self.examples
-            if one.positive and self._number(one) == number
-        }
-        return list(found)
+        return list(dict.fromkeys(self._row(one) for one in self._own[number] if one.positive))
 
     def best_shrinkage(self, number: int, ridges: Mapping[float, Ridge]) -> float:
         """Return the shrinkage that tells a label's left out examples best from other photos."""
@@ -230,13 +230,9 @@ class _Table:
     def doubtful(self, ridge: Ridge) -> list[list[Example]]:
         """Return for each label those of its many keywords that fit the others worst."""
         found: list[list[Example]] = []
-        for number in range(self._targets.shape[1]):
-            own = [
-                one
-                for one in self.examples
-                if one.positive and one.origin == "keyword" and self._number(one) == number
-            ]
-            own.sort(key=lambda one: ridge.left_out[self._rows[one.features], number])
+        for number, every in enumerate(self._own):
+            own = [one for one in every if one.positive and one.origin == "keyword"]
+            own.sort(key=lambda one: ridge.left_out[self._row(one), number])
             count = round(DOUBTFUL_SHARE * len(own)) if len(own) >= MANY_KEYWORDS else 0
             found.append(own[:count])
         return found
@@ -244,26 +240,22 @@ class _Table:
     def answers(self, number: int, left_out: NDArray[np.float64]) -> list[tuple[float, bool]]:
         """Return the user's answers on a label, with the scores that the photos have left out."""
         return [
-            (float(left_out[self._rows[one.features]]), bool(one.positive))
-            for one in self.examples
-            if one.origin == "answer" and self._number(one) == number
+            (float(left_out[self._row(one)]), bool(one.positive))
+            for one in self._own[number]
+            if one.origin == "answer"
         ]
 
     def shown(self, number: int, left_out: NDArray[np.float64]) -> list[float]:
         """Return the scores, left out, of photos that the user chose as showing a label."""
-        rows = {
-            self._rows[one.features]: None
-            for one in self.examples
-            if one.positive and one.origin != "answer" and self._number(one) == number
-        }
-        return left_out[list(rows)].tolist() if rows else []
+        own = (one for one in self._own[number] if one.positive and one.origin != "answer")
+        return [float(left_out[row]) for row in dict.fromkeys(map(self._row, own))]
 
     def refused(self, number: int, left_out: NDArray[np.float64]) -> list[float]:
         """Return the scores, left out, of photos that were named as not showing a label."""
         return [
-            float(left_out[self._rows[one.features]])
-            for one in self.examples
-            if not one.positive and one.origin != "answer" and self._number(one) == number
+            float(left_out[self._row(one)])
+            for one in self._own[number]
+            if not one.positive and one.origin != "answer"
         ]
 
     def said(self) -> dict[bytes, dict[int, bool]]:

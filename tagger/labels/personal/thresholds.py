@@ -76,7 +76,7 @@ def _missing(belief: Belief, ranked: Scores, cut: float, precision: float) -> in
     """Return after how many further answers, each a yes to the best photo, the label is given."""
     top = float(ranked.values[0]) if len(ranked.values) else cut
     for more in range(1, MOST_MISSING):
-        belief.after(top, True, 1)
+        belief.learn([(top, True)])
         if belief.lowest_rank(ranked, precision) is not None:
             return more
     return MOST_MISSING
