@@ -75,7 +75,7 @@ def plain(vocabulary: Vocabulary, count: int, threshold: float) -> Method:
     """
 
     def method(photo: Photo) -> Row:
-        best = [i for i, p in photo.centre.top(count) if p >= threshold]
+        best = [i for i, p in photo.centre.subjects.top(count) if p >= threshold]
         truth = vocabulary.leaf_of(photo.truth)
         return judged([vocabulary.leaf_of(index) for index in best], [truth])
 

@@ -90,7 +90,7 @@ def _fill(store: Store, folder: str, evidence: Sequence[Evidence], count: int) -
         seen = evidence[number % len(evidence)]
         digest = number.to_bytes(16, "big")
         stored = StoredPrediction(
-            "bench", pack_top(seen.top(50)), seen.to_bytes(), bytes(1024), digest
+            "bench", pack_top(seen.subjects.top(50)), seen.to_bytes(), bytes(1024), digest
         )
         facts = PhotoFacts(format="JPEG", width=4, height=3)
         stat = photo_stat(path)

@@ -30,15 +30,23 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import yaml
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tagger.config.schema import LabelsConfig
+
+Curve = tuple[tuple[float, float], ...]
+"""Points (precision, threshold), both rising."""
 Kind = Literal["leaf", "group", "root"]
+_K = TypeVar("_K", bound=str)
 
 RELUCTANCE = 0.2
 """What a reluctant label leaves of the doubt (1 - threshold) that a normal one allows."""
@@ -48,24 +56,15 @@ _FILE = Path(__file__).parent / "calibration.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The calibration of one model.
-
-    ``curves`` has by kind of label the points (precision, threshold), both rising.
-    """
+    """The calibration of one model; ``curves`` by kind of label."""
 
     temperature: float
-    curves: Mapping[Kind, tuple[tuple[float, float], ...]]
-
-    def threshold(self, kind: Kind, precision: float) -> float:
-        """Return the least summed probability at which a label of ``kind`` is given."""
-        points = self.curves[kind]
-        return float(np.interp(precision, [p for p, _ in points], [t for _, t in points]))
+    curves: Mapping[Kind, Curve]
 
     @property
     def digest(self) -> str:
         """A text that changes with the calibration."""
-        text = repr((self.temperature, sorted(self.curves.items())))
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+        return digest_of(self.temperature, sorted(self.curves.items()))
 
 
 def load_calibration(model_name: str = "") -> Calibration:
@@ -74,10 +73,33 @@ def load_calibration(model_name: str = "") -> Calibration:
     models, default = content["models"], content["default"]
     model = models.get(model_name, {})
     thresholds = model.get("thresholds") or models[default["thresholds_of"]]["thresholds"]
-    curves: dict[Kind, tuple[tuple[float, float], ...]] = {
-        kind: tuple((float(p), float(t)) for p, t in points) for kind, points in thresholds.items()
-    }
+    curves: dict[Kind, Curve] = {kind: curve(points) for kind, points in thresholds.items()}
     return Calibration(float(model.get("temperature", default["temperature"])), curves)
+
+
+def curve(points: Sequence[Sequence[float]]) -> Curve:
+    """Return the points that a file holds."""
+    return tuple((float(precision), float(threshold)) for precision, threshold in points)
+
+
+def thresholds(
+    kinds: Sequence[_K], curves: Mapping[_K, Curve], config: LabelsConfig
+) -> NDArray[np.float64]:
+    """Return the least probability at which each of N labels of these ``kinds`` is given, (N,)."""
+    if config.threshold is not None:
+        return np.full(len(kinds), config.threshold)
+    by_kind = {kind: at_precision(points, config.precision) for kind, points in curves.items()}
+    return np.array([by_kind[kind] for kind in kinds])
+
+
+def at_precision(points: Curve, precision: float) -> float:
+    """Return the threshold for a wanted ``precision``."""
+    return float(np.interp(precision, [p for p, _ in points], [t for _, t in points]))
+
+
+def digest_of(*values: object) -> str:
+    """Return a text that changes with the numbers of a calibration."""
+    return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
 
 @functools.cache

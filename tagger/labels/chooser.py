@@ -12,34 +12,22 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tagger.config.schema import LabelsConfig
 from tagger.errors import ConfigError
 from tagger.labels.calibration import Calibration, load_calibration
-from tagger.labels.config_check import (
-    check_labels_config,
-    prefix_parts,
-    renamed,
-)
+from tagger.labels.config_check import check_labels_config, prefix_parts, renamed
 from tagger.labels.evidence import Evidence
-from tagger.labels.fusion import (
-    NETWORKS,
-    Fusion,
-    FusionCalibration,
-    load_fusion_calibration,
-)
+from tagger.labels.fusion import NETWORKS, Fusion, FusionCalibration, load_fusion_calibration
 from tagger.labels.joint_choice import JointChoice
-from tagger.labels.kinds import kind_name, kind_tags
+from tagger.labels.kinds import KIND_NAMES
 from tagger.labels.label_tree import Decision, LabelTree
 from tagger.labels.single_choice import SingleChoice
 from tagger.labels.vocabulary import Vocabulary
 from tagger.records import Keyword, Tag
-
-if TYPE_CHECKING:
-    from tagger.config.schema import Config
 
 _SHOWN = 0.02  # labels with a smaller probability are left out of explanations
 _RULES = 2  # to be raised when the rules change, so that stored predictions are chosen anew
@@ -121,11 +109,10 @@ class Chooser:
         self._own = LabelTree(vocabulary, config, own) if own is not None else None
         if own is not None:
             leaves = np.arange(class_count)
-            self._renamed = _renamed_flat(config, own)
         else:
             number = {label: n for n, label in enumerate(vocabulary.nodes)}
             leaves = np.array([number[vocabulary.leaf_of(c)] for c in range(class_count)])
-            self._renamed = renamed(config, vocabulary)
+        self._renamed = renamed(config, vocabulary if own is None else own)
         self._single = SingleChoice(self._own or self._tree, leaves, config, calibration)
         self._joint = JointChoice(self._tree, Fusion(vocabulary, scenes), config, fusion)
         settings = [
@@ -156,8 +143,8 @@ class Chooser:
                 for n in tree.given(subject, self._config.levels):
                     path, sure = tree.paths[n], min(1.0, float(decision.probabilities[n]))
                     tags.setdefault(path[-1], Tag(path[-1], sure, path))
-        for tag in kind_tags(kinds) if self._config.kinds else ():
-            tags.setdefault(tag.label, tag)
+        for kind in kinds if self._config.kinds else ():
+            tags.setdefault(kind, Tag(kind, 1.0, (kind,)))
         return tuple(tags.values())
 
     def _decide(self, evidence: Evidence) -> list[tuple[LabelTree, Decision]]:
@@ -206,8 +193,9 @@ class Chooser:
 
     def written(self, label: str) -> str:
         """Return the word that is written for ``label``."""
-        own = self._renamed.get(label) or kind_name(label, self._config.language)
-        return own or self._vocabulary.name(label, self._config.language)
+        language = self._config.language
+        own = self._renamed.get(label) or KIND_NAMES.get(language, {}).get(label)
+        return own or self._vocabulary.name(label, language)
 
     def explain(self, evidence: Evidence) -> list[Explanation]:
         """Return what was considered, the most probable first, and why it was (not) given."""
@@ -266,29 +254,3 @@ def _distinct(categories: Sequence[str] | None, count: int) -> list[str]:
         name = " ".join(name.split()) or f"class {index}"
         names[name if name not in names else f"{name} ({index})"] = None
     return list(names)
-
-
-def _renamed_flat(config: LabelsConfig, own: Sequence[str]) -> dict[str, str]:
-    return {name: new for word, new in config.rename.items() for name in own if _same(name, word)}
-
-
-def _same(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
-
-
-def make_chooser(
-    categories: Sequence[str],
-    config: Config,
-    vocabulary: Vocabulary,
-    scenes: Sequence[str] | None = None,
-) -> Chooser:
-    """Return the chooser of tags for an engine with these output ``categories``.
-
-    ``scenes`` are those of the scenes' network, if it is not Places365's.
-    """
-    return Chooser(
-        vocabulary,
-        config.labels,
-        Outputs(len(categories), categories, scenes),
-        model_name=config.model.name,
-    )

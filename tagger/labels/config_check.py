@@ -15,20 +15,26 @@ def prefix_parts(prefix: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in prefix.replace("/", "|").split("|") if part.strip())
 
 
-def meant(vocabulary: Vocabulary, word: str, language: str = "en") -> tuple[str, ...]:
+def meant(known: Vocabulary | Sequence[str], word: str, language: str = "en") -> tuple[str, ...]:
     """Return the labels that a word of the configuration stands for.
 
     A name, in any language, means its label even where it is also a synonym of others; a word
-    of ``language`` comes first.
+    of ``language`` comes first. Instead of a vocabulary a model may have categories.
     """
-    named = vocabulary.named(word)
-    own = vocabulary.resolve(word, language=language)
+    if not isinstance(known, Vocabulary):
+        return tuple(name for name in known if name.casefold() == word.casefold())
+    named = known.named(word)
+    own = known.resolve(word, language=language)
     return (named,) if named in own else own
 
 
-def renamed(config: LabelsConfig, vocabulary: Vocabulary) -> dict[str, str]:
+def renamed(config: LabelsConfig, known: Vocabulary | Sequence[str]) -> dict[str, str]:
     """Return the user's own words by canonical label."""
-    return {meant(vocabulary, word, config.language)[0]: new for word, new in config.rename.items()}
+    return {
+        label: new
+        for word, new in config.rename.items()
+        for label in meant(known, word, config.language)
+    }
 
 
 def check_labels_config(
@@ -42,7 +48,7 @@ def check_labels_config(
 
     def check_word(where: str, word: str) -> tuple[str, ...]:
         if categories is not None:
-            labels = tuple(name for name in categories if name.casefold() == word.casefold())[:1]
+            labels = meant(categories, word)[:1]
             near = nearest(word, categories)
         else:
             labels = meant(vocabulary, word, config.language)

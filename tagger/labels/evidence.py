@@ -55,10 +55,8 @@ class Ranking:
     network: str = ""
 
     @classmethod
-    def of(
-        cls, probabilities: NDArray[np.floating[Any]], k: int = TOP_K, network: str = ""
-    ) -> Ranking:
-        """Return the best of ``probabilities`` (C,), each in 0…1.
+    def of(cls, probabilities: NDArray[np.floating[Any]], network: str = "") -> Ranking:
+        """Return the best :data:`TOP_K` of ``probabilities`` (C,), each in 0…1.
 
         Raise ValueError when they are not, or not one row.
         """
@@ -68,7 +66,7 @@ class Ranking:
         if not ((values >= 0) & (values <= 1 + 1e-4)).all():  # also false for NaN
             raise ValueError("probabilities must be numbers from 0 to 1")
         # A stable sort of the negated values: equal ones keep the order of the classes.
-        best = np.argsort(-values, kind="stable")[:k]
+        best = np.argsort(-values, kind="stable")[:TOP_K]
         kept = values[best].astype(np.float16)
         return cls(best.astype(np.uint16), kept, len(values), network)
 
@@ -116,11 +114,7 @@ class Boxes:
 
     @classmethod
     def of(
-        cls,
-        classes: NDArray[Any],
-        scores: NDArray[Any],
-        rects: NDArray[Any],
-        network: str = "",
+        cls, classes: NDArray[Any], scores: NDArray[Any], rects: NDArray[Any], network: str = ""
     ) -> Boxes:
         """Return the boxes that are kept, as they are stored: sorted, cut and rounded.
 
@@ -192,18 +186,14 @@ class Evidence:
     boxes: Boxes | None = None
 
     @classmethod
-    def of(cls, probabilities: NDArray[np.floating[Any]], k: int = TOP_K) -> Evidence:
+    def of(cls, probabilities: NDArray[np.floating[Any]]) -> Evidence:
         """Return the evidence of the subjects' network alone; see :meth:`Ranking.of`."""
-        return cls(Ranking.of(probabilities, k))
+        return cls(Ranking.of(probabilities))
 
     @property
     def class_count(self) -> int:
         """How many classes the subjects' network has; 0 where it has not seen the photo."""
         return self.subjects.class_count if self.subjects else 0
-
-    def top(self, k: int) -> tuple[tuple[int, float], ...]:
-        """Return the subjects' ``k`` best as (class index, probability)."""
-        return self.subjects.top(k) if self.subjects else ()
 
     def to_bytes(self) -> bytes:
         """Return the stored form: version 1 where one network without a name has seen it."""
@@ -244,12 +234,6 @@ class Evidence:
             for letter in (b"s", b"p")
         )
         return cls(subjects, scenes, Boxes.from_content(parts[b"b"]) if b"b" in parts else None)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Evidence) and self.to_bytes() == other.to_bytes()
-
-    def __hash__(self) -> int:
-        return hash(self.to_bytes())
 
 
 def _broken(what: str) -> ValueError:

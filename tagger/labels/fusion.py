@@ -12,7 +12,6 @@ on photos of homes.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import yaml
 
+from tagger.labels.calibration import Curve, curve, digest_of
 from tagger.labels.evidence import PERSON, Boxes, Ranking
 from tagger.labels.vocabulary import Vocabulary
 
@@ -83,36 +83,26 @@ class FusionCalibration:
     """How the networks' numbers are joined.
 
     ``scenes_temperature`` as ``Calibration.temperature``; ``weights`` has by kind :data:`TERMS`
-    numbers; ``curves`` has by kind the points (precision, threshold), both rising.
+    numbers; ``curves`` are by kind.
     """
 
     scenes_temperature: float
     weights: Mapping[FusedKind, tuple[float, ...]]
-    curves: Mapping[FusedKind, tuple[tuple[float, float], ...]]
+    curves: Mapping[FusedKind, Curve]
 
     @property
     def digest(self) -> str:
         """A text that changes with the calibration."""
-        text = repr(
-            (self.scenes_temperature, sorted(self.weights.items()), sorted(self.curves.items()))
-        )
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-    def threshold(self, kind: FusedKind, precision: float) -> float:
-        """Return the least probability at which a label of ``kind`` is given."""
-        points = self.curves[kind]
-        return float(np.interp(precision, [p for p, _ in points], [t for _, t in points]))
+        weights, curves = sorted(self.weights.items()), sorted(self.curves.items())
+        return digest_of(self.scenes_temperature, weights, curves)
 
 
 @functools.cache
 def load_fusion_calibration() -> FusionCalibration:
     """Return the calibration that is shipped, ``fusion.yaml``."""
     content = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
-    weights: dict[FusedKind, tuple[float, ...]] = {}
-    curves: dict[FusedKind, tuple[tuple[float, float], ...]] = {}
-    for kind in KINDS:
-        weights[kind] = tuple(map(float, content["weights"][kind]))
-        curves[kind] = tuple((float(p), float(t)) for p, t in content["thresholds"][kind])
+    weights = {kind: tuple(map(float, content["weights"][kind])) for kind in KINDS}
+    curves = {kind: curve(content["thresholds"][kind]) for kind in KINDS}
     return FusionCalibration(float(content["scenes_temperature"]), weights, curves)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagger.config.schema import LabelsConfig
+from tagger.labels.calibration import thresholds
 from tagger.labels.evidence import Evidence
 from tagger.labels.fusion import VAGUE, Fusion, FusionCalibration
 from tagger.labels.label_tree import NEVER, Decision, LabelTree
@@ -48,20 +49,11 @@ class JointChoice:
     """Decides by all evidence over the labels of ``tree``, that of a vocabulary."""
 
     def __init__(
-        self,
-        tree: LabelTree,
-        fusion: Fusion,
-        config: LabelsConfig,
-        calibration: FusionCalibration,
+        self, tree: LabelTree, fusion: Fusion, config: LabelsConfig, calibration: FusionCalibration
     ) -> None:
         self._tree, self._fusion = tree, fusion
         self._config, self._calibration = config, calibration
-        plain = config.threshold
-        by_kind = {
-            kind: calibration.threshold(kind, config.precision) if plain is None else plain
-            for kind in calibration.curves
-        }
-        usual = np.array([by_kind[kind] for kind in fusion.kinds])
+        usual = thresholds(fusion.kinds, calibration.curves, config)
         self._thresholds = tree.with_reluctance(usual)
         self._needed = tree.needed(self._thresholds)
         names = [path[0] for path in tree.paths]
@@ -70,7 +62,7 @@ class JointChoice:
         usually = [VAGUE_ALONE if name in VAGUE else ALONE for name in names]
         left = [ALONE_OF.get(name, doubt) for name, doubt in zip(names, usually, strict=True)]
         alone = np.where(self._broad, 1 - (1 - usual) * left, usual)
-        self._alone = self._thresholds if plain is not None else alone
+        self._alone = self._thresholds if config.threshold is not None else alone
         self._worn = np.array([name in WORN for name in names])
         costume = np.array([bool(COSTUMES & set(path)) for path in tree.paths])
         costumed = 1 - (1 - self._needed) * COSTUME_DOUBT
@@ -87,7 +79,7 @@ class JointChoice:
             sums, evidence.scenes, evidence.boxes, calibration.scenes_temperature
         )
         found = self._fusion.probabilities(readings, calibration)
-        needed, thresholds = self._needed, self._thresholds
+        needed, told = self._needed, self._thresholds
         notes: dict[int, str] = {}
         if readings.fill >= FILLED and self._config.threshold is None:
             needed = self._beside_person
@@ -103,13 +95,13 @@ class JointChoice:
         alone = {n for n in lowest if self._broad[n] and found[n] < self._alone[n]}
         if alone:
             notes |= dict.fromkeys(alone, "says too little alone")
-            thresholds = np.where(self._broad, np.maximum(thresholds, self._alone), thresholds)
+            told = np.where(self._broad, np.maximum(told, self._alone), told)
         ranked = sorted(
             (n for n in lowest if n not in alone),
             key=lambda n: (_ORDER.get(self._fusion.kinds[n], 0), -found[n], n),
         )
         subjects = self._limited(ranked)
-        return Decision(subjects, found, thresholds, readings.parts, notes)
+        return Decision(subjects, found, told, readings.parts, notes)
 
     def _limited(self, ranked: list[int]) -> list[int]:
         """Return what of ``ranked`` there is room for."""

@@ -1,10 +1,6 @@
-"""What a file says it is (``labels.kinds``), as tags: what they are called in other languages."""
+"""What tags of what a file says it is (``labels.kinds``) are called in other languages."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-
-from tagger.records import Tag
 
 KIND_NAMES = {
     "zh": {
@@ -17,13 +13,3 @@ KIND_NAMES = {
         "edited": "已编辑",
     }
 }
-
-
-def kind_tags(kinds: Sequence[str]) -> list[Tag]:
-    """Return what the file says as tags; it is sure."""
-    return [Tag(kind, 1.0, (kind,)) for kind in kinds]
-
-
-def kind_name(kind: str, language: str) -> str | None:
-    """Return what ``kind`` is called in ``language``; None for what is no kind, or in English."""
-    return KIND_NAMES.get(language, {}).get(kind)

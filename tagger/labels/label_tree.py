@@ -46,10 +46,7 @@ class LabelTree:
     """
 
     def __init__(
-        self,
-        vocabulary: Vocabulary,
-        config: LabelsConfig,
-        categories: Sequence[str] | None = None,
+        self, vocabulary: Vocabulary, config: LabelsConfig, categories: Sequence[str] | None = None
     ) -> None:
         self._vocabulary, self._flat = vocabulary, categories is not None
         if categories is not None:
@@ -64,7 +61,7 @@ class LabelTree:
         depth = np.array([len(path) for path in self.paths])
         self.above = self._chains(int(depth.max()))
         self.root = self.above[np.arange(self.count), depth - 1]
-        self.refused = self._refusals(config)
+        self.refused = self._refusals(config, vocabulary if categories is None else categories)
 
     def _chains(self, deepest: int) -> NDArray[np.intp]:
         chains = np.full((self.count, deepest), self.count, np.intp)
@@ -75,16 +72,11 @@ class LabelTree:
                 step, at = self.parents[step], at + 1
         return chains
 
-    def _refusals(self, config: LabelsConfig) -> list[str]:
+    def _refusals(self, config: LabelsConfig, known: Vocabulary | Sequence[str]) -> list[str]:
         excluded: set[str] = set()
         for word in config.exclude:
-            if self._flat:
-                excluded |= {
-                    path[0] for path in self.paths if path[0].casefold() == word.casefold()
-                }
-            else:
-                for label in meant(self._vocabulary, word, config.language):
-                    excluded |= self._vocabulary.below(label)
+            for label in meant(known, word, config.language):
+                excluded |= {label} if self._flat else self._vocabulary.below(label)
         reasons = []
         for path in self.paths:
             never = not self._flat and self._vocabulary.nodes[path[-1]].policy == "never"

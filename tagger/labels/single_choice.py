@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tagger.config.schema import LabelsConfig
-from tagger.labels.calibration import Calibration
+from tagger.labels.calibration import Calibration, thresholds
 from tagger.labels.evidence import Ranking
 from tagger.labels.fusion import tempered
 from tagger.labels.label_tree import Decision, LabelTree
@@ -41,35 +41,28 @@ class SingleChoice:
         calibration: Calibration,
     ) -> None:
         self._tree, self._leaves = tree, leaves
-        self._config, self._calibration = config, calibration
-        self._thresholds = tree.with_reluctance(self._plain_thresholds())
+        self._config, self._temperature = config, calibration.temperature
+        usual = thresholds(tree.kinds(), calibration.curves, config)
+        self._thresholds = tree.with_reluctance(usual)
         self._needed = tree.needed(self._thresholds)
-
-    def _plain_thresholds(self) -> NDArray[np.float64]:
-        precision, plain = self._config.precision, self._config.threshold
-        if plain is not None:
-            return np.full(self._tree.count, plain)
-        by_kind = {
-            kind: self._calibration.threshold(kind, precision) for kind in self._calibration.curves
-        }
-        kinds = self._tree.kinds()
-        return np.array([by_kind[kind] for kind in kinds])
 
     def sums(self, subjects: Ranking) -> NDArray[np.float64]:
         """Return the summed, calibrated probability of every label. Raise ValueError."""
+        return self._tree.sums(*self._masses(subjects))
+
+    def _masses(self, subjects: Ranking) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Return the label of each class kept (K,), and its calibrated probability (K,)."""
         if subjects.class_count != len(self._leaves):
             raise ValueError(
                 f"a prediction of {subjects.class_count} classes, for {len(self._leaves)}"
             )
-        masses = tempered(subjects, self._calibration.temperature)
-        return self._tree.sums(self._leaves[subjects.indices], masses)
+        return self._leaves[subjects.indices], tempered(subjects, self._temperature)
 
     def decide(self, subjects: Ranking) -> Decision:
         """Return what is chosen. Raise ValueError for a prediction of other classes."""
         tree, plain = self._tree, self._config.threshold is not None
-        sums = self.sums(subjects)
-        masses = tempered(subjects, self._calibration.temperature)
-        leaves = self._leaves[subjects.indices]
+        leaves, masses = self._masses(subjects)
+        sums = tree.sums(leaves, masses)
         found: list[int] = []
         clears, current = sums >= self._needed, sums
         while len(found) < self._config.max_subjects:

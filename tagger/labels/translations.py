@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from tagger.errors import ConfigError
 from tagger.labels.compiled import mark
@@ -42,7 +42,12 @@ def shipped_words(language: str) -> Words:
 
     Raise ConfigError when its file cannot be read or says what it must not.
     """
-    return dict(_words(_ready_form(language)[0]))
+    found = {}
+    for line in _ready_form(language)[0]:
+        words, there, label = line.rpartition("|=")
+        if there:
+            found[label] = tuple(words[1:].split("|"))
+    return found
 
 
 @functools.lru_cache(maxsize=1024)
@@ -127,10 +132,3 @@ def _ready_form(language: str) -> tuple[list[str], str]:
         ready = ready_names(language, tuple(map(str, yaml.safe_load(_source(language)))))
     lines, _, folded = ready.partition("\n")[2].partition("\n\n")
     return lines.split("\n"), folded
-
-
-def _words(lines: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for line in lines:
-        words, found, label = line.rpartition("|=")
-        if found:
-            yield label, tuple(words[1:].split("|"))

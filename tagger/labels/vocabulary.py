@@ -39,10 +39,10 @@ _SHIPPED = os.path.join(_HERE, "imagenet.yaml")
 class Vocabulary:
     """The whole tree. ``digest`` changes with any change of its content.
 
-    ``nodes`` is in the file's order, parents before children; ``wnids`` has the WordNet
-    id of each class; ``languages`` those in which at least one label has a name, ``shipped``
-    those of them whose words are read when they are needed; ``scenes``
-    and ``things`` the names of the outputs of Places365's networks and of the detector.
+    ``nodes`` is in the file's order, parents before children; ``wnids`` has the WordNet 3.0 id
+    of each class, such as ``n02123045``; ``languages`` those in which at least one label has a
+    name, ``shipped`` those of them whose words are read when they are needed; ``scenes`` and
+    ``things`` the names of the outputs of Places365's networks and of the detector.
     """
 
     nodes: Mapping[str, Node]
@@ -79,18 +79,13 @@ class Vocabulary:
                 if above is not None:
                     parent = nodes[above]
                     nodes[above] = parent._replace(children=(*parent.children, label))
-                for word in _all_words(nodes[label]):
-                    for key in {_key(word), _key(word.partition(" (")[0])}:
-                        words[key] = tuple(dict.fromkeys((*words.get(key, ()), label)))
+                for key in _keys(nodes[label]):
+                    words[key] = tuple(dict.fromkeys((*words.get(key, ()), label)))
         return dataclasses.replace(self, nodes=nodes, _ready_words=words)
 
     def leaf_of(self, class_index: int) -> str:
         """Return the label that stands for the model's output ``class_index``."""
         return self._leaves[class_index]
-
-    def wnid(self, class_index: int) -> str:
-        """Return the WordNet 3.0 id of the class, such as ``n02123045``."""
-        return self.wnids[class_index]
 
     def name(self, label: str, language: str = "en") -> str:
         """Return what ``label`` is called in ``language``; in English where it has no name."""
@@ -176,21 +171,6 @@ class Vocabulary:
         near = nearest(_key(word), shown)
         return shown[near] if near is not None else None
 
-    def check(self) -> list[str]:
-        """Return the words that are given twice for one label, each as a sentence.
-
-        There are none in the vocabulary that is shipped.
-        """
-        problems = []
-        for label, node in self.nodes.items():
-            seen: set[str] = set()
-            for language, name in node.names.items():
-                for word in (name, *node.synonyms.get(language, ())):
-                    if _key(word) in seen:
-                        problems.append(f"`{label}` has the word {word!r} twice")
-                    seen.add(_key(word))
-        return problems
-
     @functools.cached_property
     def _names(self) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -205,10 +185,9 @@ class Vocabulary:
             return self._ready_words
         found: dict[str, tuple[str, ...]] = {}
         for label, node in self.nodes.items():
-            for word in _all_words(node):
-                for key in {_key(word), _key(word.partition(" (")[0])}:
-                    if label not in found.get(key, ()):
-                        found[key] = (*found.get(key, ()), label)
+            for key in _keys(node):
+                if label not in found.get(key, ()):
+                    found[key] = (*found.get(key, ()), label)
         return found
 
     @functools.cached_property
@@ -231,43 +210,32 @@ def _all_words(node: Node) -> Iterator[str]:
         yield from words
 
 
+def _keys(node: Node) -> Iterator[str]:
+    """Yield what finds a label: its words, also without what tells two meanings apart."""
+    for word in _all_words(node):
+        yield _key(word)
+        yield _key(word.partition(" (")[0])
+
+
 def _key(word: str) -> str:
     """Return the form in which words are compared."""
     return " ".join(fold_word(normalized("NFKC", word)).split())
 
 
-def load_vocabulary(path: str = _SHIPPED, *, extra_dirs: Sequence[str] = ()) -> Vocabulary:
+@functools.lru_cache(maxsize=8)
+def load_vocabulary(path: str = _SHIPPED, *, extra_dirs: tuple[str, ...] = ()) -> Vocabulary:
     """Return the shipped vocabulary, or that of another tree file, with its translations.
 
     A translation of the user's own is a file ``<language>.yaml`` in one of ``extra_dirs`` (which
     need not exist); a later one overrides an earlier one's names, and those that are shipped.
     Raise ConfigError with all mistakes of a file. The result is cached.
     """
-    return _load(path, tuple(extra_dirs))
-
-
-def own_vocabulary(state_dir: str) -> Vocabulary:
-    """Return the vocabulary with the translations that a user has in ``state_dir``/names."""
-    return load_vocabulary(extra_dirs=(os.path.join(state_dir, "names"),))
-
-
-def ready_made(path: str = _SHIPPED) -> str:
-    """Return the content of the ready-made form of a tree file, made from its YAML anew."""
-    from tagger.labels.yaml_parser import parse_tree
-
-    text = _read(path)
-    made = parse_tree(text, path)
-    return dump_ready(made._replace(words=_made(made, "")._words), text)
-
-
-@functools.lru_cache(maxsize=8)
-def _load(path: str, name_dirs: tuple[str, ...]) -> Vocabulary:
     text = _read(path)
     if (tree := read_ready(path, text)) is None:
         from tagger.labels.yaml_parser import parse_tree
 
         tree = parse_tree(text, path)
-    files = [file for folder in name_dirs for file in _names_in(folder)]
+    files = [file for folder in extra_dirs for file in _names_in(folder)]
     if not files:
         return _made(tree, path)
     import hashlib
@@ -288,8 +256,21 @@ def _load(path: str, name_dirs: tuple[str, ...]) -> Vocabulary:
         hashed.update(b"\0" + language.encode() + b"\0" + text.encode())
         translated.setdefault(language, {}).update(parse_names(text, file, labels))
     nodes = [_translated(node, translated) for node in tree.nodes]
-    made = CompiledVocabulary(hashed.hexdigest(), tree.wnids, nodes, None, tree.scenes, tree.things)
-    return _made(made, path)
+    return _made(tree._replace(digest=hashed.hexdigest(), nodes=nodes, words=None), path)
+
+
+def own_vocabulary(state_dir: str) -> Vocabulary:
+    """Return the vocabulary with the translations that a user has in ``state_dir``/names."""
+    return load_vocabulary(extra_dirs=(os.path.join(state_dir, "names"),))
+
+
+def ready_made(path: str = _SHIPPED) -> str:
+    """Return the content of the ready-made form of a tree file, made from its YAML anew."""
+    from tagger.labels.yaml_parser import parse_tree
+
+    text = _read(path)
+    made = parse_tree(text, path)
+    return dump_ready(made._replace(words=_made(made, "")._words), text)
 
 
 def _names_in(folder: str) -> Iterable[str]:
@@ -317,22 +298,16 @@ def _translated(node: Node, names: Mapping[str, Mapping[str, tuple[str, ...]]]) 
 
 def _made(tree: CompiledVocabulary, path: str) -> Vocabulary:
     shipped = shipped_languages() if path == _SHIPPED else ()
-    languages: dict[str, None] = {}
-    leaves = {}
-    for node in tree.nodes:
-        languages.update(dict.fromkeys(node.names))
-        for index in node.classes:
-            leaves[index] = node.label
-    nodes = {node.label: node for node in tree.nodes}
+    languages = (language for node in tree.nodes for language in node.names)
     return Vocabulary(
-        nodes,
+        {node.label: node for node in tree.nodes},
         tree.wnids,
         tuple(dict.fromkeys((*languages, *shipped))),
         tree.digest,
         tree.scenes,
         tree.things,
         shipped,
-        leaves,
+        {index: node.label for node in tree.nodes for index in node.classes},
         tree.words,
     )
 

@@ -51,11 +51,7 @@ def compare_new(config: Config) -> None:
 
 
 def groups(
-    reader: Reader,
-    kind: Kind = "picture",
-    *,
-    folders: Sequence[str] = (),
-    least: int = 2,
+    reader: Reader, kind: Kind = "picture", *, folders: Sequence[str] = (), least: int = 2
 ) -> list[Group]:
     """Return the groups of a kind with ``least`` photos or more, those with most first.
 

@@ -29,7 +29,7 @@ from tagger.classify.loader import (
 from tagger.classify.weights import models_dir
 from tagger.config.schema import NO_MODEL, Config
 from tagger.errors import ModelError
-from tagger.labels.chooser import make_chooser
+from tagger.labels.chooser import Chooser, Outputs
 from tagger.labels.vocabulary import own_vocabulary
 from tagger.records import ExtraViews, same_network
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from tagger.detect.detector import Detector
     from tagger.index.rows import StoredPrediction
     from tagger.index.store import Store
-    from tagger.labels.chooser import Chooser
     from tagger.labels.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -90,7 +89,9 @@ class Networks:
             if store is not None and not kept:
                 store.set_meta(SCENES_KEY, json.dumps(scenes))
         known = vocabulary or own_vocabulary(config.state_dir)
-        return make_chooser(self.subjects.categories, config, known, scenes)
+        categories = self.subjects.categories
+        outputs = Outputs(len(categories), categories, scenes)
+        return Chooser(known, config.labels, outputs, model_name=config.model.name)
 
     def lacking(self, stored: StoredPrediction) -> Networks:
         """Return the networks without those that have looked at a photo already."""

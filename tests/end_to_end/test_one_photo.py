@@ -109,7 +109,7 @@ class Odd(Store):
 def pipeline(two, scenes):
     """The pipeline on an index that can be odd, and the candidates of three photos."""
     from tagger.classify.loader import EngineLoader
-    from tagger.labels.chooser import make_chooser
+    from tagger.labels.chooser import Chooser, Outputs
     from tagger.labels.vocabulary import own_vocabulary
     from tagger.pipeline.decoding import decode_pool
     from tagger.pipeline.networks import Networks
@@ -123,7 +123,8 @@ def pipeline(two, scenes):
         Candidate(str(path), str(two.inbox), FileStat.of(path.lstat()))
         for path in sorted(two.inbox.glob("*.jpg"))
     ]
-    chooser = make_chooser(engine.categories, config, own_vocabulary(config.state_dir))
+    outputs = Outputs(len(engine.categories), engine.categories)
+    chooser = Chooser(own_vocabulary(config.state_dir), config.labels, outputs)
     with Odd(config.state_dir) as store:
         context = Context(config, store, BlockedRoots(config))
         with Pipeline(context, Networks(engine), decode_pool(config, engine.spec), chooser) as made:

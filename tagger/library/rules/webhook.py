@@ -54,11 +54,7 @@ def shown(rule: Rule) -> str:
     return f"{address.scheme}://{address.hostname}{port}"
 
 
-def send(
-    rule: Rule,
-    body: Mapping[str, Any],
-    stop: Callable[[], bool] = lambda: False,
-) -> None:
+def send(rule: Rule, body: Mapping[str, Any], stop: Callable[[], bool] = lambda: False) -> None:
     """POST ``body``. Raise RuleError when nobody takes it; ``stop`` gives up at once.
 
     Redirects are not followed; an answer other than 2xx is a failure. It takes no longer than the

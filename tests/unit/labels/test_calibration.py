@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tagger.config.schema import LabelsConfig
-from tagger.labels.calibration import load_calibration
+from tagger.labels.calibration import at_precision, load_calibration
 from tagger.labels.chooser import Chooser
 from tagger.labels.evidence import Evidence
 
@@ -20,15 +20,15 @@ PRECISIONS = np.linspace(0.5, 0.999, 60)
 @pytest.mark.parametrize("kind", KINDS)
 def test_thresholds_rise_with_the_precision(model, kind):
     calibration = load_calibration(model)
-    thresholds = [calibration.threshold(kind, precision) for precision in PRECISIONS]
+    thresholds = [at_precision(calibration.curves[kind], p) for p in PRECISIONS]
     assert thresholds == sorted(thresholds)
     assert thresholds[0] < 0.5 < 0.99 < thresholds[-1] < 1
 
 
 def test_a_more_specific_claim_is_never_less_sure():
-    calibration = load_calibration("mobilenet_v2")
+    curves = load_calibration("mobilenet_v2").curves
     for precision in PRECISIONS:
-        root, group, leaf = (calibration.threshold(kind, precision) for kind in KINDS)
+        root, group, leaf = (at_precision(curves[kind], precision) for kind in KINDS)
         assert root <= group <= leaf
 
 

@@ -261,7 +261,7 @@ def test_any_prediction_is_tagged_as_explained(
     assert {row.path for row in rows if row.given} == {tag.path for tag in tags}
     assert len({tag.label for tag in tags}) == len(tags)
     excluded = {below for word in exclude for below in vocabulary.below(word)}
-    kept = dict(seen.top(64))
+    kept = dict(seen.subjects.top(64))
     given_labels = {tag.label for tag in tags}
     subjects = 0
     for tag in tags:

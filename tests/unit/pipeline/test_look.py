@@ -71,7 +71,7 @@ def test_all_that_is_said_is_in_one_evidence() -> None:
     assert scenes.runs == 1, "all photos go in one run"
     for stored, scene, people in zip(found, (1, 3, 0), (2, 0, 2), strict=True):
         evidence = Evidence.from_bytes(stored.evidence)
-        assert evidence.top(1) == ((1, 0.75),)
+        assert evidence.subjects.top(1) == ((1, 0.75),)
         assert evidence.scenes is not None and evidence.scenes.top(1)[0][0] == scene
         assert evidence.boxes is not None and evidence.boxes.people == people == stored.people
         assert (stored.scenes_id, stored.detector_id) == ("scenes-1", "detector-1")
