@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from tagger.index.conditions import (
@@ -145,7 +145,8 @@ class Planner:
         if label.comparison == ">=" and label.bound <= 0:
             own = {names[row["id"]] for row in rows if names[row["id"]][1][-1] == row["label"]}
             covered = [one for one, (source, path) in names.items() if (source, path[:-1]) in own]
-        heads = tuple(names.keys() - covered)
+        below = set(covered)
+        heads = tuple(one for one in names if one not in below)
         return Gathered(heads, tuple(covered), label.comparison, label.bound)
 
     def is_rare(self, query: Query) -> bool:

@@ -22,7 +22,7 @@ class Explainer:
     def __init__(self, config: Config, vocabulary: Vocabulary) -> None:
         self._config, self._vocabulary = config, vocabulary
         self._lock = threading.Lock()
-        self._choosers: dict[int, Chooser] = {}
+        self._made: Chooser | None = None
 
     def of(self, reader: Reader, found: Found) -> list[dict[str, Any]]:
         """Return what was considered for a photo, the likeliest first; empty without prediction.
@@ -37,9 +37,11 @@ class Explainer:
             return []
         try:
             evidence = Evidence.from_bytes(stored.evidence)
-            chooser = self._chooser(evidence.class_count)
+            if evidence.class_count != len(self._vocabulary.wnids):
+                return []  # of a model with labels of its own
+            chooser = self._chooser()
         except (ValueError, ConfigError, ModelError):
-            return []  # of another version, or a model with labels of its own
+            return []  # of another version
         removed = reader.tombstones(found.row.id)
         told = []
         for line in chooser.explain(evidence):
@@ -56,19 +58,13 @@ class Explainer:
             )
         return told
 
-    def _chooser(self, class_count: int) -> Chooser:
+    def _chooser(self) -> Chooser:
         from tagger.classify.custom_network import scene_categories
         from tagger.labels.chooser import Chooser, Outputs
 
         with self._lock:
-            if class_count not in self._choosers:
-                if class_count != len(self._vocabulary.wnids):
-                    raise ConfigError("the model has labels of its own")
-                model = self._config.model
-                self._choosers[class_count] = Chooser(
-                    self._vocabulary,
-                    self._config.labels,
-                    Outputs(scenes=scene_categories(model.scenes)),
-                    model_name=model.name,
-                )
-            return self._choosers[class_count]
+            if self._made is None:
+                model, labels = self._config.model, self._config.labels
+                outputs = Outputs(scenes=scene_categories(model.scenes))
+                self._made = Chooser(self._vocabulary, labels, outputs, model_name=model.name)
+            return self._made

@@ -56,11 +56,42 @@ def photo_json(
     reader: Reader, row: PhotoRow, tags: Iterable[Tag], known: Vocabulary, top_k: int
 ) -> dict[str, Any]:
     """Return all that is known of a photo as the documented JSON, with ``top_k`` raw classes."""
+    from tagger.metadata.user_edits import overwritten_labels
+
+    stored = reader.prediction(row.id)
+    failure = None
+    if row.status == "failed":
+        failure = next((f for f in reader.failures() if f.path == row.path), None)
+    journal = reader.journal(row.id)
     return {
         "path": row.path,
         "tags": tags_json(tags),
         **facts_json(row.facts),
-        **record_json(reader, row, known, top_k),
+        "top": top_json(stored.top, top_k, class_names(known)) if stored else [],
+        "model": stored.model_id if stored else None,
+        "boxes": (
+            boxes_json(stored.evidence, known.things) if stored and stored.detector_id else None
+        ),
+        "people": stored.people if stored else None,
+        "status": row.status,
+        "tagged_at": moment(row.tagged_at),
+        "note": row.note or None,
+        "failure": failure.reason if failure else None,
+        "written": [
+            {
+                "file": entry.file,
+                "target": entry.target,
+                "added": {name: list(values) for name, values in entry.added.items()},
+                "written_at": moment(when),
+                "reason": entry.reason or None,
+            }
+            for entry, when in journal
+        ],
+        "overwritten": sorted(
+            {label for entry, _ in journal for label in overwritten_labels(entry)}
+        ),
+        "removed_by_you": reader.tombstones(row.id),
+        "untagged_by_you": row.keep_out,
     }
 
 
@@ -107,44 +138,6 @@ def boxes_json(evidence: bytes, things: Sequence[str]) -> list[dict[str, Any]] |
         for index, score, rect in seen
         if score >= SURE_SCORE
     ]
-
-
-def record_json(reader: Reader, row: PhotoRow, known: Vocabulary, top_k: int) -> dict[str, Any]:
-    """Return what the index remembers of a photo besides its tags and facts."""
-    from tagger.metadata.user_edits import overwritten_labels
-
-    stored = reader.prediction(row.id)
-    failure = None
-    if row.status == "failed":
-        failure = next((f for f in reader.failures() if f.path == row.path), None)
-    journal = reader.journal(row.id)
-    return {
-        "top": top_json(stored.top, top_k, class_names(known)) if stored else [],
-        "model": stored.model_id if stored else None,
-        "boxes": (
-            boxes_json(stored.evidence, known.things) if stored and stored.detector_id else None
-        ),
-        "people": stored.people if stored else None,
-        "status": row.status,
-        "tagged_at": moment(row.tagged_at),
-        "note": row.note or None,
-        "failure": failure.reason if failure else None,
-        "written": [
-            {
-                "file": entry.file,
-                "target": entry.target,
-                "added": {name: list(values) for name, values in entry.added.items()},
-                "written_at": moment(when),
-                "reason": entry.reason or None,
-            }
-            for entry, when in journal
-        ],
-        "overwritten": sorted(
-            {label for entry, _ in journal for label in overwritten_labels(entry)}
-        ),
-        "removed_by_you": sorted(reader.tombstones(row.id)),
-        "untagged_by_you": row.keep_out,
-    }
 
 
 def failure_json(failure: Failure) -> dict[str, Any]:

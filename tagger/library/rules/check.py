@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from tagger.config.rule import Rule
 from tagger.config.schema import Config
@@ -26,6 +26,9 @@ May = Callable[[str], bool | None]
 """Whether the daemon's user may write to a folder; None: that cannot be told."""
 See = Callable[[str], str]
 """Where something is as the daemon sees it: a service does not see all, nor may it write to all."""
+State = Literal["ok", "warning", "error"]
+_Told = tuple[State, str, str]
+"""Of a finding all but the rule."""
 OPEN = "run `tagger service install` again, which opens it to the service"
 
 
@@ -34,7 +37,7 @@ class Finding:
     """What is found of one rule; ``remedy`` is empty when all is well."""
 
     rule: str
-    state: Literal["ok", "warning", "error"]
+    state: State
     message: str
     remedy: str = ""
 
@@ -62,104 +65,68 @@ def check_rules(
     problem = webhook.no_network() if no_network is None else no_network
     try:
         with open_reader(config.state_dir) as reader:
-            yield from _all(config, known, reader, _Machine(may, see), problem)
+            yield from _all(config, known, reader, may, see, problem)
     except (StateError, sqlite3.Error):  # there is none yet
-        yield from _all(config, known, None, _Machine(may, see), problem)
-
-
-class _Machine(NamedTuple):
-    """What may be asked of the daemon's side of this machine."""
-
-    may: May
-    see: See
+        yield from _all(config, known, None, may, see, problem)
 
 
 def _all(
-    config: Config, known: Vocabulary, reader: Reader | None, machine: _Machine, problem: str
+    config: Config, known: Vocabulary, reader: Reader | None, may: May, see: See, problem: str
 ) -> Iterator[Finding]:
     for rule in config.rules:
         found = [
             *_words(config, known, reader, rule),
-            *_folders(config, rule, machine),
-            *_program(rule, machine.see),
+            *_folders(config, rule, may, see),
+            *_program(rule, see),
             *_address(rule, problem),
         ]
-        yield from found or [Finding(rule.key, "ok", f"{', '.join(rule.actions)}")]
+        for told in found or [("ok", ", ".join(rule.actions), "")]:
+            yield Finding(rule.key, *told)
     yield from _both_move(config, known, reader)
 
 
-def _words(
-    config: Config, known: Vocabulary, reader: Reader | None, rule: Rule
-) -> Iterator[Finding]:
+def _words(config: Config, known: Vocabulary, reader: Reader | None, rule: Rule) -> Iterator[_Told]:
     try:
         for words in unknown_words(reader, known, config, rule):
-            yield Finding(
-                rule.key,
-                "warning",
-                f"`{words}` is no label, and no photo has it as a keyword",
-                "see `tagger labels --all` for the names",
-            )
+            message = f"`{words}` is no label, and no photo has it as a keyword"
+            yield "warning", message, "see `tagger labels --all` for the names"
     except QueryError as error:
-        yield Finding(rule.key, "error", error.message, error.remedy)
+        yield "error", error.message, error.remedy
 
 
-def _folders(config: Config, rule: Rule, machine: _Machine) -> Iterator[Finding]:
+def _folders(config: Config, rule: Rule, may: May, see: See) -> Iterator[_Told]:
     for key in ("copy_to", "move_to"):
         folder = getattr(rule, key)
         if not folder:
             continue
         if not os.path.isdir(folder):
-            yield Finding(
-                rule.key, "error", f"{key}: {folder} is not there", "make it, or mount its disk"
-            )
+            yield "error", f"{key}: {folder} is not there", "make it, or mount its disk"
             continue
-        allowed = machine.may(folder)
-        if _is_shut(folder, machine.see):
-            yield Finding(rule.key, "error", f"{key}: the daemon may not write to {folder}", OPEN)
+        allowed, refused = may(folder), f"{key}: the daemon may not write to {folder}"
+        if _is_shut(folder, see):
+            yield "error", refused, OPEN
         elif allowed is None:
-            yield Finding(
-                rule.key,
-                "warning",
-                f"{key}: whether the daemon may write to {folder} is not known",
-                "run this as its user, or with sudo",
-            )
+            message = f"{key}: whether the daemon may write to {folder} is not known"
+            yield "warning", message, "run this as its user, or with sudo"
         elif not allowed:
-            yield Finding(
-                rule.key,
-                "error",
-                f"{key}: the daemon may not write to {folder}",
-                "give its user the right to",
-            )
+            yield "error", refused, "give its user the right to"
         if is_inside(folder, config.state_dir) or is_inside(config.state_dir, folder):
-            yield Finding(
-                rule.key,
-                "error",
-                f"{key}: {folder} and the state directory are one inside the other",
-                "name another folder",
-            )
+            message = f"{key}: {folder} and the state directory are one inside the other"
+            yield "error", message, "name another folder"
         root = config.root_of(folder)
         if root is not None and root.read_only:
-            yield Finding(
-                rule.key,
-                "error",
-                f"{key}: {folder} is in {root.path}, which is `read_only`",
-                "name another folder",
-            )
+            message = f"{key}: {folder} is in {root.path}, which is `read_only`"
+            yield "error", message, "name another folder"
         elif root is not None and key == "copy_to":
-            yield Finding(
-                rule.key,
+            yield (
                 "warning",
                 f"copy_to: {folder} is in the watched folder {root.path}: photos are found twice",
                 "name a folder that is not watched, or use move_to",
             )
         covered = [root.path for root in config.watch if is_inside(root.path, folder)]
         if key == "move_to" and covered:
-            yield Finding(
-                rule.key,
-                "warning",
-                f"move_to: {', '.join(covered)} is inside {folder}: photos there stay",
-                "name a folder that holds no watched one",
-            )
+            message = f"move_to: {', '.join(covered)} is inside {folder}: photos there stay"
+            yield "warning", message, "name a folder that holds no watched one"
 
 
 def _is_shut(folder: str, see: See) -> bool:
@@ -171,31 +138,23 @@ def _is_shut(folder: str, see: See) -> bool:
     return bool(inside & ~os.statvfs(folder).f_flag & os.ST_RDONLY)
 
 
-def _program(rule: Rule, see: See) -> Iterator[Finding]:
+def _program(rule: Rule, see: See) -> Iterator[_Told]:
     if not rule.run:
         return
     name = rule.run[0]
     found = shutil.which(name, path=os.environ.get("PATH", PATH))
-    if found is None:
-        there = os.path.exists(name)
-        yield Finding(
-            rule.key,
-            "error",
-            f"run: {name} may not be run" if there else f"run: {name} is not there",
-            f"make it executable: `chmod +x {name}`" if there else "name a program by its path",
-        )
-    elif not os.access(see(found), os.F_OK):
-        yield Finding(rule.key, "error", f"run: the daemon does not see {name}", OPEN)
+    if found is not None:
+        if not os.access(see(found), os.F_OK):
+            yield "error", f"run: the daemon does not see {name}", OPEN
+    elif os.path.exists(name):
+        yield "error", f"run: {name} may not be run", f"make it executable: `chmod +x {name}`"
+    else:
+        yield "error", f"run: {name} is not there", "name a program by its path"
 
 
-def _address(rule: Rule, problem: str) -> Iterator[Finding]:
+def _address(rule: Rule, problem: str) -> Iterator[_Told]:
     if why := webhook.unreachable(rule, problem):
-        yield Finding(
-            rule.key,
-            "warning",
-            f"webhook: it is off: {why}",
-            "see docs/rules.md for what allows it",
-        )
+        yield "warning", f"webhook: it is off: {why}", "see docs/rules.md for what allows it"
 
 
 def _both_move(config: Config, known: Vocabulary, reader: Reader | None) -> Iterator[Finding]:

@@ -6,16 +6,20 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tagger import __version__
 from tagger.config.rule import Rule
 from tagger.errors import RuleError
+from tagger.library.serialize import facts_json, moment, tags_json
 
 if TYPE_CHECKING:
-    import http.client
+    from tagger.index.rows import PhotoRow
+    from tagger.records import Tag
 
+VERSION = 1
+"""Of what is sent."""
 STEP_SECONDS = 0.1
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -54,6 +58,19 @@ def shown(rule: Rule) -> str:
     return f"{address.scheme}://{address.hostname}{port}"
 
 
+def photo_body(rule: str, path: str, row: PhotoRow, tags: Sequence[Tag]) -> dict[str, Any]:
+    """Return the documented JSON that says which ``rule`` the photo at ``path`` has met."""
+    return {
+        "version": VERSION,
+        "rule": rule,
+        "path": path,
+        "labels": list(dict.fromkeys(tag.label for tag in tags)),
+        "tags": tags_json(tags),
+        **facts_json(row.facts),
+        "tagged_at": moment(row.tagged_at),
+    }
+
+
 def send(rule: Rule, body: Mapping[str, Any], stop: Callable[[], bool] = lambda: False) -> None:
     """POST ``body``. Raise RuleError when nobody takes it; ``stop`` gives up at once.
 
@@ -83,8 +100,6 @@ def send(rule: Rule, body: Mapping[str, Any], stop: Callable[[], bool] = lambda:
         from http.client import HTTPException
 
         error = errors[0]
-        if isinstance(error, RuleError):
-            raise error
         if not isinstance(error, OSError | HTTPException | ValueError):
             raise error
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -108,18 +123,11 @@ def _post(rule: Rule, body: bytes) -> None:
     if address.username is not None:
         user = f"{unquote(address.username)}:{unquote(address.password or '')}"
         headers["Authorization"] = "Basic " + base64.b64encode(user.encode()).decode()
-    connection: http.client.HTTPConnection
+    host, port, seconds = address.hostname, address.port, rule.timeout_seconds
+    connection = http.client.HTTPConnection(host, port, timeout=seconds)
     if address.scheme == "https":
-        connection = http.client.HTTPSConnection(
-            address.hostname,
-            address.port,
-            timeout=rule.timeout_seconds,
-            context=ssl.create_default_context(),
-        )
-    else:
-        connection = http.client.HTTPConnection(
-            address.hostname, address.port, timeout=rule.timeout_seconds
-        )
+        context = ssl.create_default_context()
+        connection = http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
     try:
         place = (address.path or "/") + (f"?{address.query}" if address.query else "")
         connection.request("POST", place, body, headers)

@@ -24,7 +24,6 @@ from tagger.index.rule_tasks import RuleTasks, Task
 from tagger.library.daemon_status import RulesStatus
 from tagger.library.rules import webhook
 from tagger.library.rules.matching import rules_met
-from tagger.library.rules.photo_body import photo_body
 from tagger.library.rules.program import InterruptedProgramError, arguments, run_program
 from tagger.library.rules.transfer import BusyError, Transfer
 from tagger.metadata.xmp.packet import clean
@@ -73,22 +72,15 @@ class RuleWorker:
         self._context, self._found = context, found
         self._awaited, self._held, self._look, self._changed = awaited, held, look, changed
         self._rules = {rule.key: rule for rule in context.config.rules}
-        self._tasks = RuleTasks(context.store)
+        self._photos, self._tasks = RulePhotos(context.store), RuleTasks(context.store)
         self._transfer = Transfer(context.config, self._tasks, context.stop.is_set)
         self._wake = threading.Event()
         self._began = time.monotonic()
         self._resumed: dict[int, float] = {}
         self._troubles = 0
-        self._no_network = webhook.no_network() if self._has_webhooks else ""
+        has_webhooks = any(rule.webhook for rule in context.config.rules)
+        self._no_network = webhook.no_network() if has_webhooks else ""
         self._status = RulesStatus(notice=self._notice())
-
-    @property
-    def _photos(self) -> RulePhotos:
-        return RulePhotos(self._context.store)
-
-    @property
-    def _has_webhooks(self) -> bool:
-        return any(rule.webhook for rule in self._rules.values())
 
     def _notice(self) -> str | None:
         off = [
@@ -280,7 +272,7 @@ class RuleWorker:
                 raise RuleError(why, "see docs/rules.md for what allows it", permanent=True)
             self._tasks.postpone(task, MOST_SECONDS)
         else:
-            body = photo_body(rule.key, path, row, self._context.store.tags(row.id))
+            body = webhook.photo_body(rule.key, path, row, self._context.store.tags(row.id))
             webhook.send(rule, body, self._context.stop.is_set)
             self._tasks.end(task)
 

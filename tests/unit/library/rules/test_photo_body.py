@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tagger.index.rows import SavedPhoto
 from tagger.index.store import Store
-from tagger.library.rules.photo_body import photo_body
+from tagger.library.rules.webhook import photo_body
 from tagger.records import FileStat, PhotoFacts, Tag
 from tests.conftest import PROJECT
 
