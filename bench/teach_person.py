@@ -65,8 +65,8 @@ class Person:
 
     def answer(self) -> None:
         """Be asked once, if there is something to ask."""
-        lesson = self.lesson
-        known = (lesson.falls[0], lesson.answers[0], lesson.shown[0])
+        own = self.lesson.labels[0]
+        known = (own.fall, own.answers, own.shown)
         place = next_question(self.best, *known)
         if place is None:
             return
@@ -80,7 +80,7 @@ class Person:
     @property
     def write(self) -> float:
         """From which score on the word is given."""
-        return self.lesson.thresholds(0, self.best, PRECISION).write
+        return self.lesson.labels[0].thresholds(self.best, PRECISION).write
 
     def written(self) -> NDArray[np.intp]:
         """Return the photos, beside those that something was said of, that are given the word."""

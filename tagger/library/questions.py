@@ -67,16 +67,18 @@ class Questions:
         self._lesson, self._number = found, labels.index(self.label.label)
         if before is None:
             best = walk(store, found)
-            for photo_id in best.ids[self._number][:POOL].tolist():
-                stored = store.prediction(photo_id)
-                if stored is not None:
-                    self._pool.append((photo_id, stored.features))
+            self._pool = [
+                (photo_id, stored.features)
+                for photo_id in best.ids[self._number][:POOL].tolist()
+                if (stored := store.prediction(photo_id)) is not None
+            ]
 
     def next(self) -> Question | None:
         """Return the next question; None when there is none left."""
         found, number = self._lesson, self._number
         assert found is not None
-        for one in found.doubtful[number]:
+        own = found.labels[number]
+        for one in own.doubtful:
             rows = self._store.read(
                 "SELECT id FROM photos WHERE content_hash = ?1 OR source_hash = ?1 LIMIT 1",
                 (one.content_hash,),
@@ -96,8 +98,7 @@ class Questions:
                 return None
             scores = found.model.scores_of([blob for _, blob in left])[:, number]
             order = np.argsort(-scores, kind="stable")
-            fall, answers, shown = found.falls[number], found.answers[number], found.shown[number]
-            place = next_question(scores[order], fall, answers, shown)
+            place = next_question(scores[order], own.fall, own.answers, own.shown)
             if place is None:
                 return None
             photo_id, _ = left[int(order[place])]
@@ -105,7 +106,7 @@ class Questions:
                 skipped.add(photo_id)
                 self._skipped.add(photo_id)
                 continue
-            belief = Belief(fall, scores[order], answers, shown)
+            belief = Belief(own.fall, scores[order], own.answers, own.shown)
             likely = float(belief.probabilities(scores[order][place : place + 1])[0])
             return Question(row.id, row.path, likely)
         return None

@@ -347,10 +347,9 @@ class Teacher:
                 only=TaughtLabel((word,)),
                 more=own,
             )
-            if taught is not None and taught.left_out[0]:
+            if taught is not None and (scores := taught.labels[0].left_out):
                 before = taught.model
-                scores = taught.left_out[0]
-                share = sum(s >= taught.falls[0].cut for s in scores) / len(scores)
+                share = sum(s >= taught.labels[0].fall.cut for s in scores) / len(scores)
                 found.append(Suggestion(word, row["photos"], share))
         return sorted(found, key=lambda one: (-one.found, -one.photos, one.word))
 

@@ -40,46 +40,50 @@ USUAL_SHRINKAGE = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
-    """What was learned, before the library was gone through.
+class LabelLesson:
+    """What was learned of one label, before the library was gone through.
 
-    ``answers`` has for each label (score, yes) of what the user answered, ``refused`` the scores of
-    what the user named as not showing it, ``doubtful`` its keywords that were left out,
-    ``left_out`` the scores of its examples: as if each, with all of its occasion, were unknown;
-    ``shown`` those of the examples that the user chose himself.
+    ``fall`` is how the library's scores end, ``answers`` (score, yes) what the user answered,
+    ``refused`` the scores of what the user named as not showing it, ``doubtful`` its keywords that
+    were left out, ``left_out`` the scores of its examples: as if each, with all of its occasion,
+    were unknown; ``shown`` those of the examples that the user chose himself.
     """
 
-    model: TaughtModel
-    falls: tuple[Fall, ...]
-    answers: tuple[tuple[tuple[float, bool], ...], ...]
-    refused: tuple[tuple[float, ...], ...]
-    doubtful: tuple[tuple[Example, ...], ...]
-    left_out: tuple[tuple[float, ...], ...]
-    shown: tuple[tuple[float, ...], ...]
+    fall: Fall
+    answers: list[tuple[float, bool]]
+    refused: list[float]
+    doubtful: list[Example]
+    left_out: list[float]
+    shown: list[float]
 
-    def finished(self, best: Sequence[NDArray[np.float32]], precision: float) -> TaughtModel:
-        """Return the model with its thresholds; ``best`` has for each label the library's highest
-        scores, sorted from the best on."""
-        fits = tuple(
-            replace(
-                one,
-                thresholds=self.thresholds(number, best[number], precision),
-                width=self.falls[number].width,
-            )
-            for number, one in enumerate(self.model.fits)
-        )
-        return replace(self.model, fits=fits)
+    def thresholds(self, best: NDArray[np.float32], precision: float) -> Thresholds:
+        """Return from where on the label is given, and asked about.
 
-    def thresholds(self, number: int, best: NDArray[np.float32], precision: float) -> Thresholds:
-        """Return from where on the label ``number`` is given, and asked about."""
-        fall = self.falls[number]
-        if len(self.left_out[number]) < 2:
-            return Thresholds(float("inf"), fall.cut - 3 * fall.width, 1)
-        found = thresholds(fall, best, self.answers[number], precision, self.shown[number])
-        if not self.answers[number] and self.refused[number]:
-            highest = max(self.refused[number]) + fall.width
+        ``best`` are the library's highest scores, sorted from the best on.
+        """
+        if len(self.left_out) < 2:
+            return Thresholds(float("inf"), self.fall.cut - 3 * self.fall.width, 1)
+        found = thresholds(self.fall, best, self.answers, precision, self.shown)
+        if not self.answers and self.refused:
+            highest = max(self.refused) + self.fall.width
             found = replace(found, write=max(found.write, highest))
         return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What was learned, before the library was gone through."""
+
+    model: TaughtModel
+    labels: list[LabelLesson]
+
+    def finished(self, best: Sequence[NDArray[np.float32]], precision: float) -> TaughtModel:
+        """Return the model with its thresholds; ``best`` as in :meth:`LabelLesson.thresholds`."""
+        fits = (
+            replace(fit, thresholds=one.thresholds(scores, precision), width=one.fall.width)
+            for fit, one, scores in zip(self.model.fits, self.labels, best, strict=True)
+        )
+        return replace(self.model, fits=tuple(fits))
 
 
 def learn(
@@ -121,16 +125,18 @@ def learn(
     )
     blobs = [row.tobytes() for row in library]
     scores = model.scores_of([blob for blob in blobs if blob not in model.said])
-    falls = tuple(fall_of(scores[:, n], precision, count) for n in range(len(labels)))
-    return Lesson(
-        model,
-        falls,
-        tuple(tuple(table.answers(n, left_out[:, n])) for n in range(len(labels))),
-        tuple(tuple(table.refused(n, left_out[:, n])) for n in range(len(labels))),
-        tuple(tuple(some) for some in doubtful),
-        tuple(tuple(left_out[table.positive(n), n].tolist()) for n in range(len(labels))),
-        tuple(tuple(table.shown(n, left_out[:, n])) for n in range(len(labels))),
-    )
+    learned = [
+        LabelLesson(
+            fall_of(scores[:, n], precision, count),
+            table.answers(n, left_out[:, n]),
+            table.refused(n, left_out[:, n]),
+            doubtful[n],
+            left_out[table.positive(n), n].tolist(),
+            table.shown(n, left_out[:, n]),
+        )
+        for n in range(len(labels))
+    ]
+    return Lesson(model, learned)
 
 
 def _limited(examples: Sequence[Example], labels: Sequence[TaughtLabel]) -> list[Example]:

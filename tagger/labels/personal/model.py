@@ -56,12 +56,29 @@ class TaughtModel:
     unbiased: Mapping[bytes, NDArray[np.float32]] = field(default_factory=dict)
 
     def scores(self, features: NDArray[np.float16]) -> NDArray[np.float32]:
-        """Return the score of every label for photos (N, F), as (N, L)."""
+        """Return the score of every label for photos (N, F), as (N, L).
+
+        They are found with one product of matrices: whitened vectors are never made.
+        """
+        white, shrinkages = self.whitening, np.array([fit.shrinkage for fit in self.fits])
+        folded = [white.spread_out(fit.weights[np.newaxis], fit.shrinkage) for fit in self.fits]
+        rows = np.concatenate([white.directions.T, white.mean[np.newaxis], *folded])
+        columns = np.ascontiguousarray(rows.T, np.float32)
+        at_mean, mean_length = white.mean @ columns, float(white.mean @ white.mean)
+        count = len(white.spreads)
         found = np.empty((len(features), len(self.fits)), np.float32)
-        scorer = _Scorer(self.whitening, self.fits)
         for at in range(0, len(features), CHUNK):
-            part = np.ascontiguousarray(features[at : at + CHUNK], "<f2")
-            found[at : at + CHUNK] = scorer.scores(part)
+            roots = rooted(np.ascontiguousarray(features[at : at + CHUNK], "<f2"))
+            along, beside, raw = np.split(roots @ columns - at_mean, (count, count + 1), axis=1)
+            # The square of what is left of the mean's part: |z - m|² = |z|² - 2(z - m)m - |m|².
+            lengths = np.einsum("ij,ij->i", roots, roots) - 2 * beside[:, 0] - mean_length
+            squares = along * along
+            scaled = np.empty((len(shrinkages), len(roots)), np.float32)
+            for shrinkage in np.unique(shrinkages):
+                drawn, other = white.scales(float(shrinkage))
+                length = lengths / other**2 + squares @ (1 / drawn**2 - 1 / other**2)
+                scaled[shrinkages == shrinkage] = np.sqrt(np.maximum(length, 1e-12))
+            found[at : at + CHUNK] = raw / np.maximum(scaled.T, 1e-6)
         return found
 
     def scores_of(self, blobs: Sequence[bytes]) -> NDArray[np.float32]:
@@ -170,34 +187,3 @@ class TaughtModel:
             return cls(described["model"], whitening, fits, said, unbiased)
         except (KeyError, TypeError, OSError, EOFError, StopIteration, BadZipFile) as error:
             raise ValueError(f"it is no taught model: {error}") from error
-
-
-class _Scorer:
-    """Finds scores with one product of matrices: whitened vectors are never made."""
-
-    def __init__(self, whitening: Whitening, fits: Sequence[LabelFit]) -> None:
-        self._white = whitening
-        self._count = len(whitening.spreads)
-        folded = [whitening.spread_out(fit.weights[np.newaxis], fit.shrinkage)[0] for fit in fits]
-        columns = [whitening.directions, whitening.mean[:, np.newaxis]]
-        if folded:
-            columns.append(np.stack(folded, axis=1))
-        self._columns = np.ascontiguousarray(np.concatenate(columns, axis=1), np.float32)
-        self._at_mean = whitening.mean @ self._columns
-        self._shrinkages = np.array([fit.shrinkage for fit in fits])
-
-    def scores(self, features: NDArray[np.float16]) -> NDArray[np.float32]:
-        """Return the scores of photos (N, F), as (N, L)."""
-        roots = rooted(features)
-        found = roots @ self._columns - self._at_mean
-        along, beside, raw = np.split(found, (self._count, self._count + 1), axis=1)
-        # The square of what is left of the mean's part: |z - m|² = |z|² - 2(z - m)m - |m|².
-        mean_length = float(self._white.mean @ self._white.mean)
-        lengths = np.einsum("ij,ij->i", roots, roots) - 2 * beside[:, 0] - mean_length
-        squares = along * along
-        scaled = np.empty((len(self._shrinkages), len(features)), np.float32)
-        for shrinkage in np.unique(self._shrinkages):
-            drawn, other = self._white.scales(float(shrinkage))
-            length = lengths / other**2 + squares @ (1 / drawn**2 - 1 / other**2)
-            scaled[self._shrinkages == shrinkage] = np.sqrt(np.maximum(length, 1e-12))
-        return np.asarray(raw / np.maximum(scaled.T, 1e-6), np.float32)

@@ -33,9 +33,9 @@ def taught(features, shows, examples, answers, precision=0.95):
         left = np.array([n for n in range(len(features)) if n not in known])
         order = left[np.argsort(-scores[left], kind="stable")]
         if len(known) == len(examples) + answers:
-            write = lesson.thresholds(0, scores[order], precision).write
+            write = lesson.labels[0].thresholds(scores[order], precision).write
             return order[scores[order] >= write], set(known)
-        of = (lesson.falls[0], lesson.answers[0], lesson.shown[0])
+        of = (lesson.labels[0].fall, lesson.labels[0].answers, lesson.labels[0].shown)
         known[int(order[next_question(scores[order], *of)])] = "answer"
 
 

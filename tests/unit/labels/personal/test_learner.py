@@ -147,10 +147,10 @@ def test_of_many_keywords_the_worst_are_left_out(library, whitening, subjects):
     wrong = subjects.photos([5, 6, 7, 8, 9])
     examples = [example("Mimi", row, origin="keyword") for row in (*rows, *wrong)]
     lesson = taught([MIMI], examples, library, whitening)
-    assert len(lesson.doubtful[0]) == round(DOUBTFUL_SHARE * 50)
-    assert {row.tobytes() for row in wrong} <= {one.features for one in lesson.doubtful[0]}
+    assert len(lesson.labels[0].doubtful) == round(DOUBTFUL_SHARE * 50)
+    assert {row.tobytes() for row in wrong} <= {one.features for one in lesson.labels[0].doubtful}
     few = taught([MIMI], examples[:15], library, whitening)
-    assert few.doubtful == ((),)
+    assert few.labels[0].doubtful == []
 
 
 def test_photos_of_one_occasion_are_left_out_together(library, whitening, subjects):
@@ -162,7 +162,7 @@ def test_photos_of_one_occasion_are_left_out_together(library, whitening, subjec
     def scores(occasion):
         examples = [example("Mimi", row, occasion=occasion) for row in burst]
         examples += [example("Mimi", row) for row in others]
-        return taught([MIMI], examples, library, whitening).left_out[0][:4]
+        return taught([MIMI], examples, library, whitening).labels[0].left_out[:4]
 
     assert max(scores("2024-05-01T10")) < min(scores("")) - 0.05
 
