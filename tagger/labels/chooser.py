@@ -110,8 +110,8 @@ class Chooser:
         if own is not None:
             leaves = np.arange(class_count)
         else:
-            number = {label: n for n, label in enumerate(vocabulary.nodes)}
-            leaves = np.array([number[vocabulary.leaf_of(c)] for c in range(class_count)])
+            labels = map(vocabulary.leaf_of, range(class_count))
+            leaves = np.array([self._tree.number(label) for label in labels])
         self._renamed = renamed(config, vocabulary if own is None else own)
         self._single = SingleChoice(self._own or self._tree, leaves, config, calibration)
         self._joint = JointChoice(self._tree, Fusion(vocabulary, scenes), config, fusion)
@@ -155,8 +155,8 @@ class Chooser:
         if subjects is not None and (self._own is not None or not others):
             found.append((self._own or self._tree, self._single.decide(subjects)))
         if others:
-            read = subjects is not None and self._own is None
-            sums = self._single.sums(subjects) if subjects is not None and read else None
+            read = subjects if self._own is None else None
+            sums = self._single.sums(read) if read is not None else None
             found.append((self._tree, self._joint.decide(sums, evidence)))
         return found
 

@@ -245,14 +245,13 @@ class Fusion:
         fill, rest = 0.0, np.zeros(len(self.kinds))
         if boxes is not None:
             parts[:, 2] = self._best(boxes)
-        self._tell(parts)
-        if boxes is not None:
             areas = (boxes.rects[:, 2] * boxes.rects[:, 3]).astype(np.float64)
             people = boxes.classes == PERSON
             fill = float((boxes.scores * areas)[people].max(initial=0.0))
             seen = np.zeros(256)
             np.maximum.at(seen, boxes.classes, boxes.scores * np.sqrt(areas))
             rest = np.where(self._related, 0.0, seen[: self._related.shape[1]]).max(axis=1)
+        self._tell(parts)
         parts[~self.speaks] = np.nan
         # A box of a cat alone says nothing of tabbies.
         parts[self._inherits & np.isnan(parts[:, :2]).all(axis=1)] = np.nan

@@ -1,4 +1,4 @@
-"""The labels as numbers: their parents, chains and roots, and which are not said at all."""
+"""The labels as numbers: their chains and roots, and which are not said at all."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Decision:
 class LabelTree:
     """The labels of a vocabulary, or of a model with ``categories`` of its own.
 
-    ``paths`` has each label's path from its root, ``parents`` its parent's number or -1,
-    ``above`` (N, depth) its number and those above it, nearest first, padded with N; ``root``
-    its root's number. ``refused`` says why a label is not said at all, empty for those that are.
+    ``paths`` has each label's path from its root, ``above`` (N, depth) its number and those above
+    it, nearest first, padded with N; ``root`` its root's number. ``refused`` says why a label is
+    not said at all, empty for those that are.
     """
 
     def __init__(
@@ -51,11 +51,8 @@ class LabelTree:
         self._vocabulary, self._flat = vocabulary, categories is not None
         if categories is not None:
             self.paths: list[tuple[str, ...]] = [(name,) for name in categories]
-            self.parents = [-1] * len(categories)
         else:
-            number = {label: n for n, label in enumerate(vocabulary.nodes)}
-            self.paths = [vocabulary.path(label) for label in number]
-            self.parents = [number.get(n.parent or "", -1) for n in vocabulary.nodes.values()]
+            self.paths = [vocabulary.path(label) for label in vocabulary.nodes]
         self.count = len(self.paths)
         self._numbers = {path[-1]: n for n, path in enumerate(self.paths)}
         depth = np.array([len(path) for path in self.paths])
@@ -65,11 +62,8 @@ class LabelTree:
 
     def _chains(self, deepest: int) -> NDArray[np.intp]:
         chains = np.full((self.count, deepest), self.count, np.intp)
-        for node in range(self.count):
-            step, at = node, 0
-            while step >= 0:
-                chains[node, at] = step
-                step, at = self.parents[step], at + 1
+        for node, path in enumerate(self.paths):
+            chains[node, : len(path)] = [self._numbers[label] for label in reversed(path)]
         return chains
 
     def _refusals(self, config: LabelsConfig, known: Vocabulary | Sequence[str]) -> list[str]:
@@ -90,10 +84,10 @@ class LabelTree:
 
     def kinds(self) -> list[Kind]:
         """Return for each label whether it is a leaf, or a group or root with labels below."""
-        inner = set(self.parents)
+        inner = {label for path in self.paths for label in path[:-1]}
         return [
-            "leaf" if node not in inner else "group" if parent >= 0 else "root"
-            for node, parent in enumerate(self.parents)
+            "leaf" if path[-1] not in inner else "group" if len(path) > 1 else "root"
+            for path in self.paths
         ]
 
     def with_reluctance(self, thresholds: NDArray[np.float64]) -> NDArray[np.float64]:

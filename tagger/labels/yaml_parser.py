@@ -100,11 +100,9 @@ class _TreeReader(YamlReader):
         self.nodes: dict[str, Node] = {}
         self.wnids: list[str] = []
         self.used: dict[str, dict[str, str]] = {"en": {}}
-        self.class_of: dict[int, str] = {}
         self.names: dict[str, dict[str, int]] = {"scenes": {}, "things": {}}
         self.indoor: frozenset[int] = frozenset()
-        self.scene_of: dict[int, str] = {}
-        self.thing_of: dict[int, str] = {}
+        self.placed: dict[str, dict[int, str]] = {"classes": {}, "scenes": {}, "things": {}}
 
     def read_names(self, key: str, node: yaml.Node, line: int) -> None:
         """Read the names of a network's outputs, in their order; ``_`` stands for a space."""
@@ -186,9 +184,9 @@ class _TreeReader(YamlReader):
                 self.claim(self.used.setdefault(language, {}), names[0], label, line)
         classes = self.classes(keys["class"], label, line) if "class" in keys else ()
         at_least = self.at_least(keys, label)
-        scenes = self.outputs(keys, "scene", label, self.scene_of)
+        scenes = self.outputs(keys, "scene", label, self.placed["scenes"])
         # Several labels may stand for several of a thing, one for the thing itself.
-        things = self.outputs(keys, "thing", label, self.thing_of if at_least == 1 else {})
+        things = self.outputs(keys, "thing", label, self.placed["things"] if at_least == 1 else {})
         found = Node(
             label,
             {language: every[0] for language, every in words.items()},
@@ -230,7 +228,7 @@ class _TreeReader(YamlReader):
                     line, f"`{label}`: unknown class {text}; they are 0 to {self.class_count - 1}"
                 )
                 continue
-            other = self.class_of.setdefault(index, label)
+            other = self.placed["classes"].setdefault(index, label)
             if other != label or index in found:
                 self.problem(line, f"class {index} is given twice: at `{other}` and `{label}`")
             found.append(index)
@@ -293,9 +291,8 @@ class _TreeReader(YamlReader):
         node = keys.get("policy")
         if node is None:
             return "normal"
-        for policy in get_args(Policy):
-            if node.value == policy:
-                return cast(Policy, policy)
+        if node.value in _POLICIES:
+            return cast(Policy, node.value)
         line = node.start_mark.line + 1
         self.problem(line, f"`{label}`.policy must be one of {', '.join(_POLICIES)}")
         return "normal"
@@ -305,12 +302,9 @@ class _TreeReader(YamlReader):
             for hint in node.hints:
                 if hint not in self.nodes:
                     self.problem(0, f"`{label}`.hints: there is no label `{hint}`")
-        missing = [i for i in range(self.class_count) if i not in self.class_of]
-        if missing:
-            some = ", ".join(map(str, missing[:10])) + (", …" if len(missing) > 10 else "")
-            self.problem(0, f"{len(missing)} classes have no label: {some}")
-        for kind, placed in (("scenes", self.scene_of), ("things", self.thing_of)):
-            left = [name for name, index in self.names[kind].items() if index not in placed]
+        classes = {str(index): index for index in range(self.class_count)}
+        for kind, indices in {"classes": classes, **self.names}.items():
+            left = [name for name, at in indices.items() if at not in self.placed[kind]]
             if left:
                 some = ", ".join(left[:10]) + (", …" if len(left) > 10 else "")
                 self.problem(0, f"{len(left)} {kind} have no label: {some}")
