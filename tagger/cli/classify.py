@@ -20,7 +20,7 @@ from tagger.cli.common import (
 from tagger.cli.speech import tell
 from tagger.config.schema import NO_MODEL, Config, is_model_path
 from tagger.errors import PhotoError, StateError
-from tagger.library.serialize import boxes_json, class_names, facts_json, tags_json, top_json
+from tagger.library.serialize import boxes_json, facts_json, tags_json, top_json
 from tagger.system.process import cores
 from tagger.text.messages import gettext
 from tagger.text.printable import printable
@@ -147,7 +147,7 @@ def _classified(
         "path": path,
         "tags": tags_json(tags),
         **facts_json(decoded.facts),
-        "top": top_json(stored.top, config.labels.top_k, class_names(known)),
+        "top": top_json(stored.top, config.labels.top_k, known),
         "model": stored.model_id,
         "people": stored.people,
         "boxes": boxes_json(stored.evidence, known.things) if stored.detector_id else None,

@@ -92,9 +92,9 @@ class TagEditor:
                 return removal
             gone = stones | set(write.deleted)
             tags = tuple(tag for tag in every if not tag.ours or (stones and tag.label not in gone))
-            deleted = tuple(sorted(gone)) if stones else ()
-            saved = self._saved(row, photo, tags, keywords, digest)
-            saved = replace(saved, deleted=deleted, kept_out=not labels)
+            deleted = gone if stones else frozenset()
+            saved = self._saved(row, photo, tags, keywords, digest, deleted)
+            saved = replace(saved, kept_out=not labels)
             commit_one(self._store, ReadyPhoto(saved, write))
             if deleted:
                 self._companions.make_due([row.id])
@@ -238,8 +238,7 @@ class TagEditor:
         files = tuple(intent.file for intent in write.intents)
         kept = [tag for tag in tags if tag.ours and tag.label not in write.deleted]
         own = [Tag(path[-1], 1.0, path, "user") for path in write.user_keywords]
-        saved = self._saved(row, photo, (*kept, *own), keywords, digest)
-        saved = replace(saved, deleted=tuple(sorted(write.deleted)))
+        saved = self._saved(row, photo, (*kept, *own), keywords, digest, write.deleted)
         commit_one(self._store, ReadyPhoto(saved, write))
         return files
 
@@ -317,6 +316,7 @@ class TagEditor:
         tags: tuple[Tag, ...],
         keywords: tuple[Keyword, ...],
         digest: bytes,
+        deleted: Collection[str],
     ) -> SavedPhoto:
         """Return what is to be remembered of a photo: these ``tags`` are left."""
         options = write_options(self._config, self._config.root_of(row.path), row.path)
@@ -334,6 +334,7 @@ class TagEditor:
             labels_hash=row.labels_hash or "",
             keywords_hash=None if due else keywords_hash(keywords, options),
             note=row.note,
+            deleted=tuple(sorted(deleted)),
         )
 
 

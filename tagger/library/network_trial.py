@@ -210,14 +210,13 @@ def _medians(seconds: Sequence[Sequence[float]]) -> tuple[float, float]:
 def trial_json(trial: NetworkTrial) -> dict[str, Any]:
     """Return a comparison as JSON."""
     found = asdict(trial)
-    found["photos"] = [
-        asdict(one) | {"lost": list(one.lost), "gained": list(one.gained)} for one in trial.photos
-    ]
+    photos = [asdict(one) | {"lost": one.lost, "gained": one.gained} for one in trial.photos]
     return found | {
+        "photos": photos,
         "same_tags": len(trial.photos) - len(trial.differing),
-        "tags": list(trial.tags),
-        "untagged": list(trial.untagged),
-        "labels": [list(row) for row in trial.labels()],
+        "tags": trial.tags,
+        "untagged": trial.untagged,
+        "labels": trial.labels(),
     }
 
 

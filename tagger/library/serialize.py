@@ -67,7 +67,7 @@ def photo_json(
         "path": row.path,
         "tags": tags_json(tags),
         **facts_json(row.facts),
-        "top": top_json(stored.top, top_k, class_names(known)) if stored else [],
+        "top": top_json(stored.top, top_k, known) if stored else [],
         "model": stored.model_id if stored else None,
         "boxes": (
             boxes_json(stored.evidence, known.things) if stored and stored.detector_id else None
@@ -90,20 +90,16 @@ def photo_json(
         "overwritten": sorted(
             {label for entry, _ in journal for label in overwritten_labels(entry)}
         ),
-        "removed_by_you": reader.tombstones(row.id),
+        "removed_by_you": sorted(reader.tombstones(row.id)),
         "untagged_by_you": row.keep_out,
     }
 
 
-def class_names(known: Vocabulary) -> dict[int, str]:
-    """Return the everyday name of each class index."""
-    return {index: label for label, node in known.nodes.items() for index in node.classes}
-
-
-def top_json(blob: bytes, count: int, names: Mapping[int, str]) -> list[dict[str, Any]]:
+def top_json(blob: bytes, count: int, known: Vocabulary) -> list[dict[str, Any]]:
     """Return the ``count`` most probable raw classes from a stored prediction."""
     from tagger.index.rows import unpack_top
 
+    names = {index: label for label, node in known.nodes.items() for index in node.classes}
     return [
         {
             "index": index,

@@ -21,7 +21,7 @@ class SeenDaemon:
     """The daemon as it is seen from outside.
 
     ``process`` holds the lock, None when none does. ``starting``: it has said nothing yet, and
-    ``status`` is what the one before it said;
+    ``status`` is what the one before it said.
     """
 
     process: int | None

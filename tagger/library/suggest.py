@@ -37,7 +37,12 @@ _OWN_MEANING = frozenset('()"<>:')
 
 class _Found(NamedTuple):
     rank: tuple[int, ...]
-    said: dict[str, Any]
+    text: str
+    label: str
+    name: str
+    language: str
+    kind: str
+    used: bool
 
 
 def suggestions(
@@ -57,8 +62,8 @@ def suggestions(
         *_labels(reader, known, wanted, language),
         *_keywords(reader, wanted),
     ]
-    found.sort(key=lambda one: (one.rank, one.said["name"]))
-    return [one.said for one in found[:limit]]
+    found.sort(key=lambda one: (one.rank, one.name))
+    return [dict(zip(one._fields[1:], one[1:], strict=True)) for one in found[:limit]]
 
 
 def quoted(label: str) -> str:
@@ -71,7 +76,7 @@ def quoted(label: str) -> str:
 def _fields(wanted: str) -> Iterator[_Found]:
     for text, meaning in FIELDS:
         if text.startswith(wanted):
-            yield _Found((1, len(text)), _said(text, text, meaning, "en", "field", True))
+            yield _Found((1, len(text)), text, text, meaning, "en", "field", True)
 
 
 def _labels(reader: Reader, known: Vocabulary, wanted: str, language: str) -> Iterator[_Found]:
@@ -86,8 +91,7 @@ def _labels(reader: Reader, known: Vocabulary, wanted: str, language: str) -> It
                 used = label in carried
                 rank = (0 if used else 2, place, int(number > 0), len(word))
                 if best is None or rank < best.rank:
-                    said = _said(quoted(label), label, word, code, "label", used)
-                    best = _Found(rank, said)
+                    best = _Found(rank, quoted(label), label, word, code, "label", used)
         if best is not None:
             yield best
 
@@ -96,8 +100,8 @@ def _keywords(reader: Reader, wanted: str) -> Iterator[_Found]:
     for label in dict.fromkeys((*reader.carried("user"), *reader.carried("rule"))):
         # With quotes in it no query can name it.
         if '"' not in label and (place := _place(fold(label), wanted)) is not None:
-            said = _said(quoted(label), label, label, "", "keyword", True)
-            yield _Found((0, place, 0, len(label)), said)
+            rank = (0, place, 0, len(label))
+            yield _Found(rank, quoted(label), label, label, "", "keyword", True)
 
 
 def _place(word: str, wanted: str) -> int | None:
@@ -105,14 +109,3 @@ def _place(word: str, wanted: str) -> int | None:
     if word.startswith(wanted):
         return 0
     return 1 if f" {wanted}" in word else None
-
-
-def _said(text: str, label: str, name: str, language: str, kind: str, used: bool) -> dict[str, Any]:
-    return {
-        "text": text,
-        "label": label,
-        "name": name,
-        "language": language,
-        "kind": kind,
-        "used": used,
-    }

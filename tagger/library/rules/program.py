@@ -10,7 +10,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from tagger.errors import RuleError
 from tagger.text.printable import printable
@@ -35,17 +35,10 @@ def arguments(words: Sequence[str], path: str, labels: Sequence[str], rule: str)
     """Return the words of a program with what they stand for; each stays one argument."""
     values = {"{path}": path, "{labels}": ",".join(labels), "{rule}": rule}
     given = list(words) if any("{path}" in word for word in words) else [*words, "{path}"]
-    return [given[0], *(_filled(word, values) for word in given[1:])]
-
-
-def _filled(word: str, values: Mapping[str, str]) -> str:
-    """Replace in one go: a value may look like another placeholder."""
-    return re.sub(r"\{(?:path|labels|rule)\}", lambda found: values[found[0]], word)
-
-
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what a program sees of an environment."""
-    return {"PATH": PATH} | {name: environ[name] for name in _KEPT if name in environ}
+    # In one go: a value may look like another placeholder.
+    pattern = re.compile("|".join(map(re.escape, values)))
+    filled = (pattern.sub(lambda found: values[found[0]], word) for word in given[1:])
+    return [given[0], *filled]
 
 
 def run_program(
@@ -63,7 +56,7 @@ def run_program(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=os.sep,
-            env=environment(os.environ),
+            env={"PATH": PATH} | {name: os.environ[name] for name in _KEPT if name in os.environ},
             start_new_session=True,
         )
     except OSError as error:

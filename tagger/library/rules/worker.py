@@ -264,7 +264,8 @@ class RuleWorker:
         if task.action in ("copy_to", "move_to"):
             self._put(task, rule, path, moved)
         elif task.action == "run":
-            words = arguments(rule.run, path, _labels(self._context, row), rule.key)
+            labels = [tag.label for tag in self._context.store.tags(row.id)]
+            words = arguments(rule.run, path, list(dict.fromkeys(labels)), rule.key)
             run_program(words, rule.timeout_seconds, self._context.stop.is_set)
             self._tasks.end(task)
         elif why := webhook.unreachable(rule, self._no_network):
@@ -277,9 +278,7 @@ class RuleWorker:
             self._tasks.end(task)
 
     def _row(self, task: Task) -> PhotoRow:
-        row = None
-        if task.photo_id is not None:
-            row = self._context.store.photo_of(task.photo_id)
+        row = self._context.store.photo_of(task.photo_id) if task.photo_id is not None else None
         if row is None or (row.status == "missing" and self._tasks.moved_to(row.id) is None):
             raise RuleError(f"{task.path} is gone", "nothing is to be done", permanent=True)
         return row
@@ -328,7 +327,3 @@ def read_only(config: Config, action: str, path: str, folder: str) -> str:
 def in_order(rules: Collection[Rule]) -> list[tuple[str, str]]:
     """Return what rules do, as (rule, action): programs are told where the photo is in the end."""
     return [(rule.key, action) for action in ACTIONS for rule in rules if action in rule.actions]
-
-
-def _labels(context: Context, row: PhotoRow) -> list[str]:
-    return list(dict.fromkeys(tag.label for tag in context.store.tags(row.id)))
