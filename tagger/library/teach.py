@@ -368,6 +368,7 @@ def _missing(positive: int, fit: LabelFit | None) -> str:
         return "it is still to be learned"
     if math.isfinite(fit.thresholds.write):
         return ""
-    count = max(fit.thresholds.missing, 1)
-    more = "1 more answer" if count == 1 else f"{count} more answers"
-    return f"{more} (`tagger teach {fit.label.label} --ask`)"
+    count, label = max(fit.thresholds.missing, 1), fit.label.label
+    if count == 1:
+        return f"1 more answer (`tagger teach {label} --ask`)"
+    return f"{count} more answers (`tagger teach {label} --ask`)"
