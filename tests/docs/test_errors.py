@@ -25,10 +25,6 @@ NO_REMEDY = {
         "tagger/metadata/safe_write/original.py",
         "cannot <what> <path>: <strerror>",
     ): "chosen by the errno",
-    (
-        "tagger/library/explain.py",
-        "the model has labels of its own",
-    ): "caught: no reasons are shown",
 }
 """Why an error has no remedy, or none that can be read from the source; by class or by place."""
 

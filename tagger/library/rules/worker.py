@@ -72,7 +72,7 @@ class RuleWorker:
         self._context, self._found = context, found
         self._awaited, self._held, self._look, self._changed = awaited, held, look, changed
         self._rules = {rule.key: rule for rule in context.config.rules}
-        self._photos, self._tasks = RulePhotos(context.store), RuleTasks(context.store)
+        self._tasks = RuleTasks(context.store)
         self._transfer = Transfer(context.config, self._tasks, context.stop.is_set)
         self._wake = threading.Event()
         self._began = time.monotonic()
@@ -81,6 +81,10 @@ class RuleWorker:
         has_webhooks = any(rule.webhook for rule in context.config.rules)
         self._no_network = webhook.no_network() if has_webhooks else ""
         self._status = RulesStatus(notice=self._notice())
+
+    @property
+    def _photos(self) -> RulePhotos:
+        return RulePhotos(self._context.store)
 
     def _notice(self) -> str | None:
         off = [
