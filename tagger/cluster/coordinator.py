@@ -90,6 +90,10 @@ class Coordinator:
         self.state = ClusterState(config.scheduler, False, "it is being connected")
 
     @property
+    def _address(self) -> str:
+        return self.state.scheduler
+
+    @property
     def wanted(self) -> int:
         """How many photos it wants to have at a time. For any thread."""
         return self._waiting.wanted
@@ -129,7 +133,7 @@ class Coordinator:
 
         async with asyncio.timeout(CONNECT_SECONDS * 2):
             client = await Client(
-                self.state.scheduler,
+                self._address,
                 asynchronous=True,
                 set_as_default=False,
                 security=_security(self._config),
@@ -137,7 +141,7 @@ class Coordinator:
                 name="tagger",
             )
         try:
-            log.info("connected to the scheduler %s", self.state.scheduler)
+            log.info("connected to the scheduler %s", self._address)
             self._client, self._greeting = client, Greeting(client)
             self._without_since = time.monotonic()
             while True:
@@ -156,8 +160,8 @@ class Coordinator:
 
     def _lost(self, reason: str) -> None:
         problem = (
-            f"the scheduler {self.state.scheduler} cannot be reached"
-            f" ({reason.splitlines()[0][:200]}); start it, or correct `cluster.scheduler`"
+            f"the scheduler {self._address} cannot be reached ({reason.splitlines()[0][:200]});"
+            " start it, or correct `cluster.scheduler`"
         )
         if self._problem is None:
             log.warning("%s", problem)
@@ -350,7 +354,7 @@ class Coordinator:
             problem += "; photos wait for it"
         before = self.state
         self.state = ClusterState(
-            self.state.scheduler,
+            self._address,
             self._client is not None,
             problem,
             len(self._waiting),
