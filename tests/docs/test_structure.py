@@ -103,6 +103,23 @@ def facades() -> dict[str, str]:
     }
 
 
+def defined_twice() -> dict[str, str]:
+    """Return the modules that give a name two values: the second was meant where the first is."""
+    found = {}
+    for name, module in modules():
+        names = [
+            target.id
+            for node in module.body
+            if isinstance(node, ast.Assign | ast.AnnAssign)
+            for top in (node.targets if isinstance(node, ast.Assign) else [node.target])
+            for target in ast.walk(top)
+            if isinstance(target, ast.Name) and isinstance(target.ctx, ast.Store)
+        ]
+        if twice := {one for one in names if names.count(one) > 1}:
+            found[name] = f"{', '.join(sorted(twice))} twice"
+    return found
+
+
 def unexplained() -> dict[str, str]:
     """Return the modules whose first line does not say what they hold."""
     return {name: "no docstring" for name, module in modules() if not ast.get_docstring(module)}
@@ -114,6 +131,7 @@ RULES: list[Callable[[], dict[str, str]]] = [
     long_constructors,
     looks_into_sys_modules,
     facades,
+    defined_twice,
     unexplained,
 ]
 
@@ -138,6 +156,7 @@ import sys
 
 __all__ = ["Large"]
 loaded = sys.modules
+loaded = None
 
 
 class Large:

@@ -159,7 +159,9 @@ def test_a_soak_in_miniature(home: Home, figure: Figure, eventually: Callable[..
             path.unlink()
         folder.rmdir()
         eventually(lambda: not home.heartbeat()["queue"], 30)
-        time.sleep(1)
+        # While photos are compared some 20 MB come and go.
+        eventually(lambda: all_compared(home), 240)
+        time.sleep(2)
         memory.append(process.memory_info().rss / 1e6)
         files.append(process.num_fds())
         print(turn, round(memory[-1], 1), files[-1], flush=True)

@@ -14,7 +14,7 @@ from tagger.metadata.xmp.packet import Packet, clean, key, parse, understood
 from tagger.records import JournalEntry, Keyword
 
 KeywordPath = tuple[str, ...]
-MAX_DEPTH, MAX_LENGTH, MAX_KEYWORDS, MAX_TEXT = 50, 500, 1000, 200_000
+MAX_DEPTH, MAX_READ, MAX_KEYWORDS, MAX_TEXT = 50, 500, 1000, 200_000
 """Of the user's keywords, levels and characters, and how many are read of one photo, with how
 many characters together. What goes beyond is left where it is, and passed over: ten thousand
 levels fit into a photo, but with all that stands above each not into any memory."""
@@ -145,7 +145,7 @@ def _internal_words(parsed: Packet) -> frozenset[str]:
 
 
 def _is_sane(path: Sequence[str]) -> bool:
-    return len(path) <= MAX_DEPTH and all(len(word) <= MAX_LENGTH for word in path)
+    return len(path) <= MAX_DEPTH and all(len(word) <= MAX_READ for word in path)
 
 
 def _within(paths: Iterable[KeywordPath], count: int) -> Iterator[KeywordPath]:

@@ -25,8 +25,10 @@ from tests.unit.cli.conftest import saved
 
 run = functools.partial(subprocess.run, check=False, timeout=60)
 EVIL = "\x1b]0;own\x07\x1b[2J\x7f\u009b2J\u0085\u202egpj\u2066\u2028\u200f"
-CONTROLS = [chr(code) for code in (*range(32), *range(127, 160))] + list(EVIL[-8:])
-CONTROLS = [one for one in CONTROLS if one not in "gpj"]
+CONTROLS = [
+    *(chr(code) for code in (*range(32), *range(127, 160))),
+    *(one for one in EVIL[-8:] if one not in "gpj"),
+]
 
 
 @pytest.fixture(scope="session")

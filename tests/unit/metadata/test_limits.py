@@ -20,7 +20,7 @@ from tagger.metadata.prepare import prepare
 from tagger.metadata.prepared_write import PreparedWrite
 from tagger.metadata.xmp import edit, packet, properties
 from tagger.metadata.xmp import packet as xmp_packet
-from tagger.metadata.xmp.keywords import MAX_TEXT, user_paths, with_parents
+from tagger.metadata.xmp.keywords import MAX_TEXT, user_paths, user_words, with_parents
 from tagger.records import Candidate, FileStat
 from tagger.text.unicode import normalized
 from tagger.web.inbox import safe_name
@@ -151,6 +151,16 @@ def test_a_text_that_is_cut_off_is_no_keyword() -> None:
     assert user_paths(data) == (("a", "b"),)
     result, _ = edit.add(data, {properties.HIERARCHICAL: ("c|d",)}, "t")
     assert long.encode() in result
+
+
+@pytest.mark.parametrize("length", [64, 65, 200, 500])
+def test_a_long_keyword_is_the_users_like_any_other(length: int) -> None:
+    """Only what is typed here is held to 64 characters, as IPTC holds it."""
+    words = ["k" * length, "short"]
+    hierarchical = array("lr:hierarchicalSubject", [f"a|{words[0]}"])
+    assert user_paths(made(array("dc:subject", words))) == tuple((one,) for one in words)
+    assert user_paths(made(hierarchical)) == (("a", words[0]),)
+    assert user_words(made(array("dc:subject", words))) == tuple(words)
 
 
 def test_as_much_is_read_of_keywords_as_can_be_kept() -> None:
