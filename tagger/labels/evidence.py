@@ -235,6 +235,12 @@ class Evidence:
         )
         return cls(subjects, scenes, Boxes.from_content(parts[b"b"]) if b"b" in parts else None)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Evidence) and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
 
 def _broken(what: str) -> ValueError:
     return ValueError(f"no stored prediction ({what})")
