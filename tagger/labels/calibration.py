@@ -36,7 +36,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
-import yaml
+
+from tagger.config.yaml_text import load_shipped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,5 +105,5 @@ def digest_of(*values: object) -> str:
 
 @functools.cache
 def _content() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+    found: dict[str, Any] = load_shipped(_FILE.read_text(encoding="utf-8"))
     return found

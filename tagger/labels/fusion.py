@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import yaml
 
+from tagger.config.yaml_text import load_shipped
 from tagger.labels.calibration import Curve, curve, digest_of
 from tagger.labels.evidence import PERSON, Boxes, Ranking
 from tagger.labels.vocabulary import Vocabulary
@@ -100,7 +100,7 @@ class FusionCalibration:
 @functools.cache
 def load_fusion_calibration() -> FusionCalibration:
     """Return the calibration that is shipped, ``fusion.yaml``."""
-    content = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
+    content = load_shipped(_FILE.read_text(encoding="utf-8"))
     weights = {kind: tuple(map(float, content["weights"][kind])) for kind in KINDS}
     curves = {kind: curve(content["thresholds"][kind]) for kind in KINDS}
     return FusionCalibration(float(content["scenes_temperature"]), weights, curves)
