@@ -1,4 +1,33 @@
-"""The exceptions of tagger, all in one tree; ServiceError and WebError are where they are raised.
+"""The exceptions of tagger, all in one tree.
+
+::
+
+    TaggerError
+    ├── ConfigError            the configuration, or a file it names, is wrong
+    ├── QueryError             a search cannot be understood; says the column
+    │   └── SlowQueryError         it took longer than a page may ask for
+    ├── StateError             the state directory: locked, not writable, on a network disk
+    │   └── IndexNotReadyError     there is none yet, or the daemon has to bring it up to date
+    ├── PhotoError             one photo cannot be handled; the daemon goes on
+    │   ├── PhotoVanishedError     gone, or replaced, while it was being worked on
+    │   │   └── PhotoChangedError       still there, but written to meanwhile
+    │   ├── PhotoUnreadableError   the operating system refuses to read it; tried again later
+    │   │   └── PhotoForbiddenError     ours is not the right to read it; tried when it is
+    │   ├── NotAnImageError        empty, or no image format that we read
+    │   ├── DamagedImageError      an image that cannot be decoded (truncated, corrupt)
+    │   ├── ImageTooLargeError     more pixels than the limit (decompression bomb)
+    │   └── DecoderCrashedError    its decoding process was killed (memory, time, crash)
+    ├── MetadataError          tags cannot be written
+    │   ├── RefusedError           not safe to embed; a sidecar is used instead
+    │   └── WriteFailedError       the disk or its rights said no; tried again later
+    ├── RuleError              what a rule is to do cannot be done now, or never
+    ├── SilentDiskError        a disk answers no more, and what works on it hangs
+    ├── ModelError             model weights: not found, damaged, of another model
+    │   ├── WeightsNotFoundError
+    │   └── DownloadError
+    ├── StoppedError           the work was ended, for the daemon stops
+    ├── ServiceError           the systemd service (in tagger.service)
+    └── WebError               a request to the page that is refused (in tagger.web)
 
 Every message says what happened, to which path, and what to do next.
 """

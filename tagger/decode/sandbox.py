@@ -102,8 +102,8 @@ def serve(
         while True:
             asked = pipe.recv_bytes()
             kind, rest = asked[:1], asked[1:]
-            fd = received(photos)
             try:
+                fd = received(photos)
                 if kind in (VIEW, SQUARE):
                     side, path = int.from_bytes(rest[:2]), os.fsdecode(rest[2:])
                     square = kind == SQUARE
@@ -120,18 +120,24 @@ def serve(
                         views=NO_VIEWS if kind == CENTRE else views,
                     )
                     answer = pack(found)
+            except NoPhotoError:
+                raise
             except Exception as error:  # noqa: BLE001 (told to the daemon, which logs it)
                 answer = pack(error)
             pipe.send_bytes(answer)
-    except (EOFError, ConnectionError):
+    except (NoPhotoError, EOFError, ConnectionError):
         os._exit(0)  # the daemon is done, or gone
 
 
+class NoPhotoError(Exception):
+    """No descriptor came after a path: the daemon is gone."""
+
+
 def received(photos: socket.socket) -> int:
-    """Return the descriptor that comes after a path. Raise EOFError when none does."""
+    """Return the descriptor that comes after a path. Raise NoPhotoError when none does."""
     _, fds, _, _ = socket.recv_fds(photos, 1, 1)
     if len(fds) != 1:
-        raise EOFError("no photo came")
+        raise NoPhotoError
     os.lseek(fds[0], 0, os.SEEK_SET)  # it may have been given to one that died
     return fds[0]
 

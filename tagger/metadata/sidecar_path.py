@@ -106,6 +106,8 @@ def _of_this_stem(path: str) -> list[str]:
         found[st.st_dev, st.st_ino] = ""
     for ending in sorted(PHOTO_SUFFIXES):
         for spelled in (ending, ending.upper(), "." + ending[1:].capitalize()):
+            if stem + spelled == path:
+                continue
             with contextlib.suppress(OSError, ValueError):
                 st = os.lstat(stem + spelled)
                 # Where case does not matter all spellings are one file.

@@ -241,6 +241,12 @@ PHOTOS: dict[str, Callable[[], bytes]] = {
     "texts.png": lambda: _png(
         png_chunk(b"zTXt", b"Raw profile type APP1\0\0" + zlib.compress(bytes(8_000_000), 9)) * 900
     ),
+    "digits.png": lambda: _png(
+        png_chunk(
+            b"zTXt",
+            b"Raw profile type APP1\0\0" + zlib.compress(b"\nexif\n4\n" + b"ab " * 2_700_000, 9),
+        )
+    ),
     "packet.png": lambda: _png(png_chunk(b"iTXt", _XMP_HEAD + packet("") + b" " * 30_000_000)),
     "packed.png": lambda: _png(
         png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(bytes(100_000_000), 9))

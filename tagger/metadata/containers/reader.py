@@ -264,11 +264,15 @@ def _text(source: Source, kind: bytes, at: int, size: int) -> bytes:
     return source.unpacked(parts[2]) if rest[0] else parts[2]
 
 
+_BLANKS = b" \t\n\r\v\f"
+"""Split off, 8 MB of single digits between them took 380 MB."""
+
+
 def unhexed(profile: bytes) -> bytes:
     """Return what ImageMagick wrote as a name, a length and hexadecimal digits."""
     parts = profile.split(None, 2)
     try:
-        return binascii.unhexlify(b"".join(parts[2].split())) if len(parts) == 3 else b""
+        return binascii.unhexlify(parts[2].translate(None, _BLANKS)) if len(parts) == 3 else b""
     except ValueError:
         return b""
 

@@ -1,8 +1,9 @@
 """Replacing a file so that there is never a third state: the old file or the new one.
 
-The new content goes to a temporary file beside the old one, dressed like it. The disk begins to
-write at once; meanwhile what else is to be proved of the content is proved, then all is read back
-and compared. When it is fsynced, the two change places. Where the kernel can swap two names in one
+The new content goes to a temporary file beside the old one, with its owner, mode, extended
+attributes, ACL and (if wanted) its date. The disk begins to write at once; meanwhile what else is
+to be proved of the content is proved, then all is read back and compared. When it is fsynced, of
+several files at once if need be, the two change places. Where the kernel can swap two names in one
 step, what was replaced is looked at once more, and swapped back when it is not what was read: an
 edit by another program in the last microsecond is not lost.
 """

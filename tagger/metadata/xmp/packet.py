@@ -192,7 +192,10 @@ def remembering() -> Iterator[None]:
 
 
 def parse(data: bytes) -> Packet:
-    """Parse a packet; it must not be changed. Raise RefusedError if it cannot be edited safely."""
+    """Parse a packet; it must not be changed. Raise RefusedError if it cannot be edited safely.
+
+    It has at most MAX_BYTES, MAX_PARTS elements and attributes, a depth of 200, and so on.
+    """
     known: dict[bytes, Packet | str] | None = getattr(_memory, "parsed", None)
     if known is None:
         return _parsed(data)
