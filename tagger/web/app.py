@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -65,7 +66,7 @@ class _Request(Request):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._files: list[IO[bytes]] = []
+        self._files = ExitStack()
 
     def make_form_data_parser(self) -> FormDataParser:
         parser = super().make_form_data_parser()
@@ -75,12 +76,10 @@ class _Request(Request):
 
     def close(self) -> None:
         super().close()
-        for file in self._files:
-            file.close()
+        self._files.close()
 
     def _new_file(self, *of: Any, **more: Any) -> IO[bytes]:
-        self._files.append(default_stream_factory(*of, **more))
-        return self._files[-1]
+        return self._files.enter_context(default_stream_factory(*of, **more))
 
 
 def create_app(services: Services) -> Flask:

@@ -187,7 +187,7 @@ def _named(folder: open_beneath.Folder, source: str, name: str) -> str:
     """Give the file ``source`` the first free of the names ``name``, ``name (2)`` and so on."""
     for free in itertools.islice(numbered_names(name), MOST):
         # The sidecar of a photo that is gone is not this one's.
-        if any(map(folder.has, (free, *sidecar_paths(free)))):
+        if any(_is_there(folder, other) for other in (free, *sidecar_paths(free))):
             continue
         try:
             os.link(source, free, src_dir_fd=folder.fd, dst_dir_fd=folder.fd, follow_symlinks=True)
@@ -206,6 +206,14 @@ def _named(folder: open_beneath.Folder, source: str, name: str) -> str:
     raise WebError(
         f"there are {MOST} pictures of that name already", "give it another name", status=409
     )
+
+
+def _is_there(folder: open_beneath.Folder, name: str) -> bool:
+    try:
+        folder.stat(name)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _refused(folder: Folder, error: OSError) -> WebError:

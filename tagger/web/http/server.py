@@ -45,6 +45,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         self.asks, self.clock = asks, clock
         self._again_at, self._told_at = -math.inf, -math.inf
         super().__init__(*arguments, **more)
+        self.most = self.adj.connection_limit
 
     def readable(self) -> bool:
         return self.accepting and self.clock() >= self._again_at
@@ -60,9 +61,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         if pair is None:
             return
         sock, address = pair
-        if len(self.active_channels) >= self.adj.connection_limit and not self._drop(
-            "there are too many"
-        ):
+        if len(self.active_channels) >= self.most and not self._drop("there are too many"):
             sock.close()
             return
         try:
@@ -93,9 +92,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         now = self.clock()
         if now >= self._told_at + TELL_SECONDS:
             self._told_at = now
-            log.warning(
-                "connections of clients are dropped: %s (%d)", why, self.adj.connection_limit
-            )
+            log.warning("connections of clients are dropped: %s (%d)", why, self.most)
         idle = [one for one in self.active_channels.values() if not one.works]
         if not idle:
             return False

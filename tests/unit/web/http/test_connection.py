@@ -212,7 +212,7 @@ def test_few_descriptors_mean_few_connections(monkeypatch, made):
 
     monkeypatch.setattr(resource, "getrlimit", lambda which: (128, 1024))
     site = made(connections=100)
-    assert site.serving._server.adj.connection_limit == 7
+    assert site.serving._server.most == 7
 
 
 def test_closing_ends_all(made):
