@@ -244,6 +244,8 @@ def _inside(root: str, path: str) -> str:
 
 def _open(at: int | None, path: str, flags: int, mode: int = 0) -> int:
     """Open ``path`` without following any link: below ``at``, or (None) an absolute one."""
+    if "\0" in path:  # the kernel would take what stands before it
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     resolve = _NO_SYMLINKS if at is None else _NO_SYMLINKS | _BENEATH
     how = struct.pack("=3Q", flags, mode, resolve)  # struct open_how
     for _ in range(_TRIES):

@@ -122,7 +122,7 @@ def test_a_daemon_tells_its_figures_and_that_it_is_well(home, scenes, eventually
     def silent() -> bool:
         try:
             get(port, "/healthz")
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):
             return True
         return False
 

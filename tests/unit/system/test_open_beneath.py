@@ -71,6 +71,11 @@ def test_no_link_below_the_root_is_followed(root: Path) -> None:
     check_links(root)
 
 
+def test_a_name_does_not_end_at_a_nul(root: Path) -> None:
+    assert refused(root, root / "a/b/photo.jpg\0.png") == errno.ENOENT
+    assert refused(root, root / "a/b\0/photo.jpg") == errno.ENOENT
+
+
 def test_an_old_kernel_opens_one_component_after_the_other(root: Path) -> None:
     if shutil.which("strace") is None:
         if os.environ.get("TAGGER_CI"):
