@@ -192,10 +192,7 @@ def remembering() -> Iterator[None]:
 
 
 def parse(data: bytes) -> Packet:
-    """Parse a packet; it must not be changed. Raise RefusedError if it cannot be edited safely.
-
-    It has at most MAX_BYTES, MAX_PARTS elements and attributes, a depth of 200, and so on.
-    """
+    """Parse a packet, not to be changed. Raise RefusedError if it is unsafe, or past MAX_PARTS."""
     known: dict[bytes, Packet | str] | None = getattr(_memory, "parsed", None)
     if known is None:
         return _parsed(data)
