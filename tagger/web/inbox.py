@@ -148,7 +148,10 @@ def safe_name(given: str, kind: str) -> str:
 
 
 def _opened(root: str, below: str) -> open_beneath.Folder:
-    """Return the folder ``below`` in ``root``; make it when it is not there."""
+    """Return the folder ``below`` in ``root``; make it when it is not there.
+
+    No link is followed below the root.
+    """
     folder = open_beneath.Folder(root, root)
     for name in below.split("/") if below else ():
         with folder, contextlib.suppress(FileExistsError):
@@ -159,7 +162,15 @@ def _opened(root: str, below: str) -> open_beneath.Folder:
 
 
 def _stored(folder: open_beneath.Folder, name: str, upload: IO[bytes], limit: int) -> str:
-    """Write ``upload`` into ``folder``; return the name that it got."""
+    """Write ``upload`` into ``folder``, and both to the disk; return the name that it got."""
+    # Opened first: where the folder cannot be read, an upload that is refused would stay there.
+    with open_beneath.held(folder.open(".", os.O_RDONLY | os.O_DIRECTORY)) as readable:
+        taken = _written(folder, name, upload, limit)
+        os.fsync(readable)
+    return taken
+
+
+def _written(folder: open_beneath.Folder, name: str, upload: IO[bytes], limit: int) -> str:
     temporary = ""
     try:
         fd = folder.open(".", os.O_WRONLY | os.O_TMPFILE, 0o600)
@@ -174,13 +185,11 @@ def _stored(folder: open_beneath.Folder, name: str, upload: IO[bytes], limit: in
             target.flush()
             os.fchmod(fd, os.fstat(folder.fd).st_mode & 0o666)
             os.fsync(fd)
-            taken = _named(folder, temporary or f"/proc/self/fd/{fd}", name)
-        folder.fsync()
+            return _named(folder, temporary or f"/proc/self/fd/{fd}", name)
     finally:
         if temporary:
             with contextlib.suppress(FileNotFoundError):
                 folder.unlink(temporary)
-    return taken
 
 
 def _named(folder: open_beneath.Folder, source: str, name: str) -> str:

@@ -140,6 +140,21 @@ def test_a_folder_without_the_right_to_write_is_told(send, site):
     site.inbox.chmod(0o755)
 
 
+def test_nothing_is_stored_in_a_folder_that_cannot_be_read(send, site, monkeypatch):
+    real = keeping.open_beneath.Folder.open
+
+    def unreadable(folder, name, flags=os.O_RDONLY, mode=0):
+        if name == "." and not flags & os.O_WRONLY:
+            raise PermissionError(errno.EACCES, "Permission denied", folder.path)
+        return real(folder, name, flags, mode)
+
+    monkeypatch.setattr(keeping.open_beneath.Folder, "open", unreadable)
+    answer = send()
+    assert answer.status_code == 409
+    assert "Permission denied" in answer.json["error"]
+    assert os.listdir(site.inbox) == []
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(errno.ENOSPC, 507), (errno.EROFS, 409), (errno.EIO, 503)]
 )
