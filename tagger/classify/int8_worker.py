@@ -217,7 +217,7 @@ def _measured(
     del wide.graph.output[:]
     for at, name in enumerate(names):
         for kind, value in _FIGURES.items():
-            said = f"{kind}_{at}"
+            said = f"tagger_{kind}_{at}"
             flat: dict[str, Any] = {} if kind == "Size" else {"keepdims": 0}
             wide.graph.node.append(onnx.helper.make_node(kind, [name], [said], said, **flat))
             wide.graph.output.append(onnx.helper.make_tensor_value_info(said, value, []))
@@ -230,8 +230,9 @@ def _measured(
             for picture in pictures
         ]
     ).reshape(len(pictures), len(names), len(_FIGURES))
-    low = np.quantile(found[..., 0], BEYOND, axis=0).astype(np.float32)
-    high = np.quantile(found[..., 1], 1 - BEYOND, axis=0).astype(np.float32)
+    ends = found[..., :2].astype(np.float32)
+    low = np.quantile(ends[..., 0], BEYOND, axis=0).astype(np.float32)
+    high = np.quantile(ends[..., 1], 1 - BEYOND, axis=0).astype(np.float32)
     ranges = {name: TensorData(lowest=low[at], highest=high[at]) for at, name in enumerate(names)}
     sizes = dict(zip(names, found[-1, :, 2].astype(int).tolist(), strict=True))
     return TensorsData(CalibrationMethod.MinMax, ranges), sizes

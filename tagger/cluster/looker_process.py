@@ -150,7 +150,7 @@ class LookerProcess:
                 with self._lock:
                     asked = self._sent.pop(frame[0], None)
                     self._send()
-                if asked is not None:
+                if asked is not None and not asked.future.done():
                     asked.future.set_result(frame[1])
 
     def _send(self) -> None:
@@ -185,7 +185,8 @@ class LookerProcess:
                 f"the process that looked at {path} died (code {code})",
                 "it is tried again; after three times it is left alone until it changes",
             )
-            asked.future.set_result(pack_answer(error))
+            if not asked.future.done():
+                asked.future.set_result(pack_answer(error))
         self._sent.clear()
 
     def _fail(self, reason: str) -> None:

@@ -92,7 +92,7 @@ class OnnxDetector:
         side = shapes[0][-1] if inputs and shapes[0] else None
         if isinstance(side, int) and side > 0 and side % STRIDES[-1] == 0:
             wanted = [[1, 3, side, side], [1, cell_count((side, side)), 5 + CLASSES]]
-            if shapes == wanted and inputs[0].type == "tensor(float)":
+            if len(inputs) == 1 and shapes == wanted and inputs[0].type == "tensor(float)":
                 return side
         raise ModelError(
             f"{path} is no YOLOX network for the {CLASSES} classes of COCO: its inputs and"

@@ -193,7 +193,7 @@ class _Handler(FileSystemEventHandler):
         if event.is_directory:
             if left:
                 self._queue.put(Hint(Kind.TREE_VANISHED, left))
-            if arrived:
+            if arrived and kind in ("created", "moved"):  # not for each file written in it
                 self._queue.put(Hint(Kind.TREE, arrived))
             return
         self._put(Kind.VANISHED, left)
