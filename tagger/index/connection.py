@@ -171,6 +171,9 @@ class Database(SharedQueries):
             self._db.execute("BEGIN IMMEDIATE")
             with self._db:
                 yield self._db
+                # An error if SQLite took all back by itself, as on a full disk; the end of the
+                # block would pass over it.
+                self._db.execute("COMMIT")
 
     def read(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Return what a SELECT finds."""

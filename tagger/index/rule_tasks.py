@@ -82,7 +82,9 @@ class RuleTasks:
 
     def next_due(self) -> float | None:
         """Return when the next task is due, in seconds from now; None without any."""
-        rows = self._store.read("SELECT min(due_at) AS due FROM rule_tasks")
+        rows = self._store.read(
+            "SELECT min(due_at) AS due FROM rule_tasks WHERE due_at IS NOT NULL"
+        )
         return None if rows[0]["due"] is None else max(0.0, rows[0]["due"] - self._store.now())
 
     def waiting(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -262,3 +263,14 @@ def test_an_index_from_the_future_is_refused(state_dir):
 
 def test_the_index_path_is_in_the_state_directory(tmp_path):
     assert Path(index_path(str(tmp_path))).parent == tmp_path
+
+
+def test_what_sqlite_took_back_by_itself_is_no_success(tmp_path):
+    with Store(str(tmp_path)) as store:
+        pages = store.read("PRAGMA page_count")[0][0]
+        store.read(f"PRAGMA max_page_count={pages + 3}")
+        with pytest.raises(sqlite3.OperationalError), store.transaction() as db:
+            db.execute("INSERT INTO meta VALUES ('kept', '1')")
+            with contextlib.suppress(sqlite3.OperationalError):  # the disk is full
+                db.execute("INSERT INTO meta VALUES ('large', ?)", ("x" * 1_000_000,))
+        assert store.meta("kept") is None
