@@ -95,7 +95,8 @@ def quantize(
     ``reduce_range`` gives weights 7 bits: without VNNI, x86 adds products in 16 bits, which
     overflow. Raise ValueError for a network without layers that could be quantized.
     """
-    apart = _with_weights_apart(fp32, int8 + ".apart")
+    apart = int8 + ".apart"
+    _write_apart(fp32, apart)
     trim_memory()
     graph = onnx.shape_inference.infer_shapes(onnx.load(apart, load_external_data=False))
     add_infer_metadata(graph)  # else the quantizer does it again, on a copy of all weights
@@ -124,8 +125,8 @@ def quantize(
         logging.disable(logging.NOTSET)
 
 
-def _with_weights_apart(fp32: str, path: str) -> str:
-    """Write the network to ``path`` as it is quantized, its weights to a file beside; return it.
+def _write_apart(fp32: str, path: str) -> None:
+    """Write the network to ``path`` as it is quantized, its weights to a file beside.
 
     What only asks for the graph does without the weights, of which ONNX Runtime needs no copy.
     """
@@ -137,7 +138,6 @@ def _with_weights_apart(fp32: str, path: str) -> str:
         node.name = f"{node.op_type}_{number}"  # which may be missing
     weights = os.path.basename(path) + ".weights"
     onnx.save_model(model, path, save_as_external_data=True, location=weights)
-    return path
 
 
 def _give_own_biases(graph: onnx.GraphProto) -> None:

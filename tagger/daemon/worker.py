@@ -238,7 +238,8 @@ class Worker:
         self.paused_reason = self._held()
         if self.paused_reason is not None:
             return _Mode.DRAIN if pipeline.in_work else _Mode.PAUSED
-        if self._loader.networks not in (None, pipeline.networks):  # another has come
+        loaded = self._loader.networks
+        if loaded is not None and loaded != pipeline.networks:  # another has come
             return _Mode.DRAIN if pipeline.in_work else _Mode.RENEW
         return _Mode.IDLE if idle else _Mode.WORK
 
@@ -247,7 +248,10 @@ class Worker:
         self._take_outcomes(pipeline, lambda: pipeline.advance(batch))
 
     def _take_outcomes(self, pipeline: Pipeline, step: Callable[[], list[Outcome]]) -> None:
-        """Take the pipeline a step further, and report what comes of it."""
+        """Take the pipeline a step further, and report what comes of it.
+
+        While the index cannot be written to, photos wait.
+        """
         try:
             outcomes = step()
         except Exception as error:

@@ -45,7 +45,7 @@ def open_beside(path: str, prepare: Callable[[sqlite3.Connection], None]) -> sql
 def move_aside(path: str) -> str:
     """Rename a damaged database ``x.sqlite3`` to ``x.damaged-<time>.sqlite3``; return that path.
 
-    With its log. Raise OSError when it cannot be renamed.
+    With its write-ahead log. Raise OSError when it cannot be renamed.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S")
     new = f"{path.removesuffix('.sqlite3')}.damaged-{stamp}.sqlite3"

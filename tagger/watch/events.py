@@ -188,8 +188,11 @@ class _Handler(FileSystemEventHandler):
     def dispatch(self, event: FileSystemEvent) -> None:
         source, target = self._below_root(event.src_path), self._below_root(event.dest_path)
         kind = event.event_type
-        left = source if kind in ("deleted", "moved") else ""
-        arrived = "" if kind == "deleted" else target if kind == "moved" else source
+        left, arrived = "", source
+        if kind == "deleted":
+            left, arrived = source, ""
+        elif kind == "moved":
+            left, arrived = source, target
         if event.is_directory:
             if left:
                 self._queue.put(Hint(Kind.TREE_VANISHED, left))

@@ -151,8 +151,8 @@ def walk(
 ) -> Iterator[Seen]:
     """Yield every photo that ``rules`` want in the folder ``top`` and below.
 
-    Links are never followed, so there are no loops. ``answered`` is called whenever the disk has
-    answered, except for what is yielded.
+    Links are never followed, so there are no loops. Folders that cannot be read are noted in
+    ``report``. ``answered`` is called whenever the disk has answered, except for what is yielded.
     """
     try:
         device = os.stat(top).st_dev

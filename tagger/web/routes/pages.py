@@ -16,6 +16,7 @@ from tagger.library.network_trial import kept_trial
 from tagger.library.serialize import known_failure_json, label_counts, label_trees_json
 from tagger.metadata.xmp.keywords import MAX_LENGTH
 from tagger.pipeline.write_options import write_options
+from tagger.system.humanize import moment
 from tagger.system.state_dir import daemon_runs
 from tagger.text.messages import gettext, noop
 from tagger.web import inbox, library
@@ -159,7 +160,7 @@ def pages(services: Services, teaching: Teaching) -> Blueprint:
             trial=trial,
             differing=len(differing),
             photos=photos,
-            when=_minute(trial.at) if trial else "",
+            when=moment(trial.at) if trial else "",
         )
 
     return routes
@@ -184,8 +185,4 @@ def _again(retry_at: float | None) -> str:
         return gettext("when the file changes")
     if retry_at <= time.time():
         return gettext("now")
-    return _minute(retry_at)
-
-
-def _minute(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    return moment(retry_at)
